@@ -1,0 +1,198 @@
+"""Rows as the streams write them: one struct per table, one JSON line per row.
+
+Field names are column names; a field left out takes the column's default. Two kinds of field are not columns of their own but inputs of one
+(``EPHEMERAL`` in the migrations): ``x_us`` (integer microseconds) becomes ``x_time DateTime64(6)`` and ``x_pico`` (integer picodollars)
+becomes ``x Decimal(38, 12)``: integers on the way, typed columns in the store, and no formatting in the hot path.
+
+Every table is an upsert by its sort key: the row with the highest ``row_version`` is the truth.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A whole observation, merged and priced. Key: project, trace, id (and the start minute)."""
+
+    project_id: str
+    trace_id: str
+    id: str
+    start_us: int
+    row_version: int
+    is_deleted: int = 0
+    end_us: int = 0
+    completion_start_us: int = 0
+    type: str = "SPAN"
+    name: str = ""
+    parent_id: str = ""
+    environment: str = "default"
+    level: str = "DEFAULT"
+    status_message: str = ""
+    version: str = ""
+    model: str = ""
+    model_parameters: str = ""
+    provided_usage: dict[str, int] = {}
+    usage: dict[str, int] = {}
+    provided_cost_pico: dict[str, int] = {}
+    cost_pico: dict[str, int] = {}
+    total_cost_pico: int = 0
+    cost_source: str = "none"
+    """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    price_id: str = ""
+    usage_estimated: int = 0
+    input: str = ""
+    output: str = ""
+    metadata: str = ""
+    prompt_name: str = ""
+    prompt_version: int = 0
+    service_name: str = ""
+    scope_name: str = ""
+    scope_version: str = ""
+    app_root: int = 0
+    user_id: str = ""
+    session_id: str = ""
+    merge_state: str = ""
+    """JSON; of partial updates only: what later statements must be weighed against. Empty for whole events."""
+    event_us: int = 0
+    """``ts_us`` of the latest event merged into the row."""
+
+
+class TraceRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A trace with the totals of its observations. Key: project, day of its start, id."""
+
+    project_id: str
+    id: str
+    start_us: int
+    row_version: int
+    is_deleted: int = 0
+    end_us: int = 0
+    name: str = ""
+    user_id: str = ""
+    session_id: str = ""
+    environment: str = "default"
+    release: str = ""
+    version: str = ""
+    external_id: str = ""
+    public: int = 0
+    tags: tuple[str, ...] = ()
+    metadata: str = ""
+    input: str = ""
+    """Trace-level input; where empty, the root observation's input speaks for the trace."""
+    output: str = ""
+    root_observation_id: str = ""
+    level: str = "DEFAULT"
+    observation_count: int = 0
+    error_count: int = 0
+    unpriced_count: int = 0
+    usage: dict[str, int] = {}
+    total_cost_pico: int = 0
+    merge_state: str = ""
+
+
+class ScoreRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A score. Key: project, day of its time, id."""
+
+    project_id: str
+    id: str
+    event_us: int
+    row_version: int
+    is_deleted: int = 0
+    name: str = ""
+    data_type: str = "NUMERIC"
+    value: float | None = None
+    string_value: str = ""
+    trace_id: str = ""
+    observation_id: str = ""
+    session_id: str = ""
+    dataset_run_id: str = ""
+    source: str = "API"
+    environment: str = "default"
+    comment: str = ""
+    metadata: str = ""
+    config_id: str = ""
+    queue_id: str = ""
+    author_user_id: str = ""
+
+
+class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One-minute tumbling window of event time, absolute. Key: project, start, environment, model, name."""
+
+    project_id: str
+    window_s: int
+    """Window start, seconds since the epoch; column ``window_start DateTime``."""
+    environment: str
+    model: str
+    name: str
+    row_version: int
+    observation_count: int = 0
+    error_count: int = 0
+    usage: dict[str, int] = {}
+    total_cost_pico: int = 0
+    latency_state_hex: str
+    """Hex of an ``AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64)`` state over microseconds; column ``latency_state``."""
+
+
+class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Spend of a quarter of an hour of event time, absolute. Key: project, start, user, model, environment."""
+
+    project_id: str
+    bucket_s: int
+    """Bucket start, seconds since the epoch, a multiple of 900; column ``bucket_start DateTime``."""
+    user_id: str
+    model: str
+    environment: str
+    row_version: int
+    total_cost_pico: int = 0
+
+
+class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A budget threshold that was crossed, once per (project, budget, period, threshold). Key: project, id."""
+
+    project_id: str
+    id: str
+    """Deterministic: the identity above, hashed; also the ``webhook-id``."""
+    budget_id: str
+    name: str
+    scope: str
+    """JSON object."""
+    period_start_us: int
+    threshold: str
+    """Decimal string."""
+    spent_pico: int
+    limit_pico: int
+    trace_id: str = ""
+    created_us: int
+    row_version: int
+
+
+class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Input that could not be processed. Key: project, day, id."""
+
+    project_id: str
+    id: str
+    """Deterministic for its source, so that a replay does not double it."""
+    created_us: int
+    stage: str
+    """Where it was refused: ``gateway``, ``observations``, ``sink``."""
+    reason: str
+    """Short machine-readable code."""
+    detail: str = ""
+    source_topic: str = ""
+    source_partition: int = -1
+    source_offset: int = -1
+    payload: str = ""
+    row_version: int = 1
+
+
+ROW_OF_TABLE: Final[dict[str, type[msgspec.Struct]]] = {
+    "observations": ObservationRow,
+    "traces": TraceRow,
+    "scores": ScoreRow,
+    "windows": WindowRow,
+    "spend": SpendRow,
+    "alerts": AlertRow,
+    "dead_letters": DeadLetterRow,
+}

@@ -1,0 +1,67 @@
+"""The topics, by what they carry. Every value is NDJSON unless its comment says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of all topics under one prefix."""
+
+    prefix: str = "tracemill"
+
+    @property
+    def events(self) -> str:
+        """What producers say (``tracemill.contract``); partition by trace."""
+        return f"{self.prefix}.events"
+
+    @property
+    def observations(self) -> str:
+        """Rows of the table ``observations``; same partitions as ``events``. Header ``source_offset`` marks progress."""
+        return f"{self.prefix}.observations"
+
+    @property
+    def traces(self) -> str:
+        """Rows of the table ``traces``; same partitions as ``events``."""
+        return f"{self.prefix}.traces"
+
+    @property
+    def scores(self) -> str:
+        """Rows of the table ``scores``; same partitions as ``events``."""
+        return f"{self.prefix}.scores"
+
+    @property
+    def deltas(self) -> str:
+        """What changed in a project's windows and spend (``streams.core.deltas``); partition by project."""
+        return f"{self.prefix}.deltas"
+
+    @property
+    def windows(self) -> str:
+        """Rows of the table ``windows``; same partitions as ``deltas``."""
+        return f"{self.prefix}.windows"
+
+    @property
+    def spend(self) -> str:
+        """Rows of the table ``spend``; same partitions as ``deltas``."""
+        return f"{self.prefix}.spend"
+
+    @property
+    def alerts(self) -> str:
+        """Rows of the table ``alerts``: budget thresholds crossed; one partition, compacted by alert id."""
+        return f"{self.prefix}.alerts"
+
+    @property
+    def deliveries(self) -> str:
+        """State of each webhook delivery; one partition, compacted by delivery id. JSON, one object a record."""
+        return f"{self.prefix}.deliveries"
+
+    @property
+    def dead_letters(self) -> str:
+        """Rows of the table ``dead_letters``; one partition."""
+        return f"{self.prefix}.dead-letters"
+
+    @property
+    def control(self) -> str:
+        """The control-plane log; one partition, compacted by record key. JSON, one object a record."""
+        return f"{self.prefix}.control"
