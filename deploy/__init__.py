@@ -1,0 +1,1 @@
+"""The keys: the composition root. Commands, embedded mode, containers; nothing imports it."""

