@@ -1,0 +1,68 @@
+"""Budget periods: calendar days and months of an IANA time zone.
+
+Shared by the budgets of the streams and by their status in the query API, so that both mean the same day.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+Period = Literal["day", "month"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1024)
+def zone_of(time_zone: str) -> ZoneInfo:
+    """The zone of an IANA name such as ``Europe/Berlin``.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        return ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a folder
+        raise ValueError(f"unknown time zone {time_zone!r}") from error
+
+
+def period_bounds(period: Period, time_zone: str, at_us: int) -> tuple[int, int]:
+    """The period that holds an instant: ``(start_us, end_us)``, half-open, microseconds UTC.
+
+    A period begins at the first instant of its local day, whatever the clocks do: days are 23 to 25 hours long where they
+    change, a midnight that is skipped begins the day where the clocks resume, one that happens twice begins it
+    the first time. Neighbouring periods share their bound, so every instant belongs to exactly one.
+
+    Raises:
+        ValueError: the time zone is unknown, or the instant lies outside of the years 2 to 9998.
+    """
+    zone = zone_of(time_zone)
+    try:
+        local = (_EPOCH + at_us * _MICROSECOND).astimezone(zone)
+    except OverflowError as error:
+        raise ValueError(f"no calendar for the instant {at_us} µs") from error
+    if not 1 < local.year < 9999:
+        raise ValueError(f"no calendar for the year {local.year}")
+    first = local.date() if period == "day" else local.date().replace(day=1)
+    start_us, end_us = _begin_us(first, zone), _begin_us(_next(period, first), zone)
+    if at_us >= end_us:
+        # The clocks went back over midnight: the day that began stays begun.
+        first = _next(period, first)
+        start_us, end_us = end_us, _begin_us(_next(period, first), zone)
+    return start_us, end_us
+
+
+def _next(period: Period, first: date) -> date:
+    if period == "day":
+        return first + timedelta(days=1)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+@lru_cache(maxsize=4096)
+def _begin_us(day: date, zone: ZoneInfo) -> int:
+    """fold=0: of a skipped midnight the offset before the change, of a repeated one the first."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return (midnight.astimezone(UTC) - _EPOCH) // _MICROSECOND
