@@ -1,0 +1,231 @@
+"""The sink's loop: fetch, buffer per table, write, commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.errors import QueryRejected, StoreUnavailable
+from clickhouse.rows import ROW_OF_TABLE, DeadLetterRow
+from clickhouse.sink import metrics
+from clickhouse.sink.batches import Batch, Pace
+from clickhouse.sink.refusals import blames_a_row, insert_or_isolate
+from clickhouse.sink.settings import SinkSettings
+from clickhouse.store import Store
+from producers.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+POLL_S: Final = 0.05
+
+
+class TooManyRefusals(Exception):
+    """The store refuses row after row: the code or the schema is wrong, not the data."""
+
+
+class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Moves the rows of all row topics into their tables; one batch per table in flight."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        store: Store,
+        topics: Topics,
+        settings: SinkSettings,
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._store = store
+        self._topics = topics
+        self._settings = settings
+        self.table_of = {
+            topics.observations: "observations",
+            topics.traces: "traces",
+            topics.scores: "scores",
+            topics.windows: "windows",
+            topics.spend: "spend",
+            topics.alerts: "alerts",
+            topics.dead_letters: "dead_letters",
+        }
+        self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
+        self._filling = {table: Batch() for table in self.table_of.values()}
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._pace = {table: Pace(settings) for table in self.table_of.values()}
+        self._refused_consecutive = 0
+        self._in_flight_bytes = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; then what is buffered is written and committed, within ``stop_timeout_s``.
+
+        Raises:
+            TooManyRefusals: ``refused_rows_consecutive_max`` rows were refused in a row.
+        """
+        self._consumer.subscribe(topics=sorted(self.table_of), listener=self)
+        while not stop.is_set():
+            self._pause_or_resume()
+            await self._fetch()
+            self._start_due_writes()
+            self._raise_failures()
+        async with asyncio.timeout(self._settings.stop_timeout_s):
+            await self._drain()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Drop what is buffered for them: it was not committed, so its next owner reads it again."""
+        gone = set(revoked)
+        if self._writing:
+            await asyncio.wait(self._writing.values(), timeout=self._settings.stop_timeout_s)
+        for table, batch in self._filling.items():
+            if not batch.without(gone):
+                self._filling[table] = Batch()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        log.info("sink_assigned", partitions=len(list(assigned)))
+
+    async def _fetch(self) -> None:
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            timeout_ms=int(self._next_due_s() * 1000)
+        )
+        now_s = time.monotonic()
+        for partition, records in fetched.items():
+            self._filling[self.table_of[partition.topic]].add(records, partition, now_s)
+
+    def _next_due_s(self) -> float:
+        now_s = time.monotonic()
+        due = [
+            self._pace[table].due_in_s(batch, now_s)
+            for table, batch in self._filling.items()
+            if batch.next_offsets and table not in self._writing
+        ]
+        return max(0.0, min([*due, POLL_S]))
+
+    def _start_due_writes(self) -> None:
+        now_s = time.monotonic()
+        for table, batch in self._filling.items():
+            idle = table not in self._writing
+            if idle and batch.next_offsets and self._pace[table].due_in_s(batch, now_s) <= 0:
+                self._start_write(table)
+
+    def _start_write(self, table: str) -> None:
+        batch, self._filling[table] = self._filling[table], Batch()
+        self._in_flight_bytes += batch.size_bytes
+        self._writing[table] = asyncio.create_task(self._write(table, batch))
+
+    async def _write(self, table: str, batch: Batch) -> None:
+        """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. commit."""
+        try:
+            if batch.size_bytes:
+                refused = await self._insert(table, batch.body())
+                await self._send_dead_letters(table, refused)
+                metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
+                metrics.BATCHES.labels(table).inc()
+                metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
+            await self._commit(batch)
+            self._pace[table].wrote(batch.size_bytes)
+            metrics.LAG_S.labels(table).set(
+                max(0.0, time.time() - batch.oldest_timestamp_ms / 1000)
+            )
+        finally:
+            self._in_flight_bytes -= batch.size_bytes
+
+    async def _insert(self, table: str, body: bytes) -> list[tuple[bytes, str]]:
+        backoff_s = self._settings.retry_backoff_s
+
+        async def insert(part: bytes) -> None:
+            with metrics.INSERT_S.labels(table).time():
+                await self._store.insert_lines(table, self._columns[table], part)
+
+        while True:
+            try:
+                return await insert_or_isolate(insert, body)
+            except (StoreUnavailable, QueryRejected) as error:
+                if isinstance(error, QueryRejected) and blames_a_row(error):
+                    raise
+                metrics.RETRIES.labels(table).inc()
+                log.warning(
+                    "store_refuses_batch", table=table, error=str(error)[:300], retry_in_s=backoff_s
+                )
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
+
+    async def _send_dead_letters(self, table: str, refused: list[tuple[bytes, str]]) -> None:
+        if not refused:
+            self._refused_consecutive = 0
+            return
+        self._refused_consecutive += len(refused)
+        metrics.REFUSED_ROWS.labels(table).inc(len(refused))
+        if self._refused_consecutive > self._settings.refused_rows_consecutive_max:
+            message = f"the store refused {self._refused_consecutive} rows of {table} in a row: {refused[-1][1]}"
+            raise TooManyRefusals(message)
+        for line, reason in refused:
+            await self._producer.send_and_wait(
+                self._topics.dead_letters, _dead_letter(table, line, reason), partition=0
+            )
+
+    async def _commit(self, batch: Batch) -> None:
+        mine = self._consumer.assignment()
+        offsets = {tp: offset for tp, offset in batch.next_offsets.items() if tp in mine}
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalGenerationError):
+            log.info("commit_after_rebalance", partitions=len(offsets))
+        except KafkaError as error:
+            # The next commit covers this one; until then a crash would only insert the same rows again.
+            log.warning("commit_failed", error=str(error))
+        for tp, offset in offsets.items():
+            end = self._consumer.highwater(tp)
+            if end is not None:
+                metrics.LAG_RECORDS.labels(f"{tp.topic}/{tp.partition}").set(max(0, end - offset))
+
+    def _pause_or_resume(self) -> None:
+        """A full buffer stops fetching, not polling: a silent member would lose its partitions."""
+        full = self._buffered_bytes() >= self._settings.buffer_bytes_max
+        mine, paused = self._consumer.assignment(), self._consumer.paused()
+        if full and mine - paused:
+            metrics.LIMIT_REACHED.labels("buffer_bytes_max").inc()
+            self._consumer.pause(*(mine - paused))
+        elif paused and not full:
+            self._consumer.resume(*paused)
+
+    async def _drain(self) -> None:
+        await asyncio.gather(*self._writing.values())
+        for table, batch in self._filling.items():
+            if batch.next_offsets:
+                await self._write(table, batch)
+
+    def _raise_failures(self) -> None:
+        for table in [table for table, task in self._writing.items() if task.done()]:
+            self._writing.pop(table).result()
+
+    def _buffered_bytes(self) -> int:
+        return self._in_flight_bytes + sum(batch.size_bytes for batch in self._filling.values())
+
+
+def _dead_letter(table: str, line: bytes, reason: str) -> bytes:
+    try:
+        fields = msgspec.json.decode(line)
+        project_id = str(fields.get("project_id", "")) if isinstance(fields, dict) else ""
+    except msgspec.DecodeError:
+        project_id = ""
+    row = DeadLetterRow(
+        project_id=project_id,
+        id=sha256(table.encode() + b"/" + line).hexdigest()[:32],
+        created_us=time.time_ns() // 1000,
+        stage="sink",
+        reason="refused_by_store",
+        detail=reason[:2000],
+        source_topic=table,
+        payload=line.decode("utf-8", "replace"),
+    )
+    return msgspec.json.encode(row)

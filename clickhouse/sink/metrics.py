@@ -1,0 +1,30 @@
+"""What the sink counts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+BYTES_WRITTEN: Final = Counter(
+    "tracemill_sink_bytes_written_total", "Bytes of rows the store accepted", ["table"]
+)
+BATCHES: Final = Counter("tracemill_sink_batches_total", "Batches the store accepted", ["table"])
+BATCH_BYTES: Final = Histogram(
+    "tracemill_sink_batch_bytes",
+    "Bytes of a batch",
+    ["table"],
+    buckets=(1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 4e6, 8e6, 1.6e7),
+)
+INSERT_S: Final = Histogram("tracemill_sink_insert_seconds", "Time of one insert", ["table"])
+RETRIES: Final = Counter(
+    "tracemill_sink_retries_total", "Inserts that had to wait for the store", ["table"]
+)
+REFUSED_ROWS: Final = Counter(
+    "tracemill_sink_refused_rows_total", "Rows the store refused, now dead letters", ["table"]
+)
+LAG_RECORDS: Final = Gauge("tracemill_sink_lag_records", "Records not yet written", ["topic"])
+LAG_S: Final = Gauge("tracemill_sink_lag_seconds", "Age of the last written batch", ["table"])
+LIMIT_REACHED: Final = Counter(
+    "tracemill_sink_limit_reached_total", "How often a named limit was reached", ["limit"]
+)

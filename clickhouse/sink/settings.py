@@ -1,0 +1,28 @@
+"""Limits of the sink."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SinkSettings(BaseSettings):
+    """How the sink batches. Each limit has a metric that counts how often it was reached."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
+
+    flush_interval_s: float = Field(default=0.2, ge=0.05, le=10)
+    """Age of the oldest buffered row at which a table is written while traffic is light."""
+    flush_interval_max_s: float = Field(default=1.0, ge=0.05, le=60)
+    """The same under load: bigger batches cost the store less per row."""
+    busy_batch_bytes: int = Field(default=1_000_000, ge=1)
+    """A batch at least this large says that traffic is heavy."""
+    batch_bytes_max: int = Field(default=16_000_000, ge=1_000)
+    """A table with this much buffered is written at once."""
+    buffer_bytes_max: int = Field(default=64_000_000, ge=1_000)
+    """Buffered and unwritten bytes at which fetching pauses."""
+    retry_backoff_s: float = Field(default=0.2, gt=0)
+    retry_backoff_max_s: float = Field(default=5.0, gt=0)
+    refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
+    """Rows refused one after another at which the sink stops instead of draining a topic into the dead letters."""
+    stop_timeout_s: float = Field(default=10.0, gt=0)
