@@ -83,13 +83,15 @@ def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:
     return jars
 
 
-def ensure_jars(cache_dir: Path, *, fetch: Fetcher | None = None) -> list[Path]:
+def ensure_jars(
+    cache_dir: Path, *, lock_file: Path = LOCK_FILE, fetch: Fetcher | None = None
+) -> list[Path]:
     """The paths of all pinned jars, after fetching those that are missing or damaged.
 
     The order of effects: take the cache's lock (two processes may start at once), hash what is there,
     fetch the rest into a staging directory, verify each, rename it into place. Raises DownloadError.
     """
-    jars = read_lock()
+    jars = read_lock(lock_file)
     with _locked(cache_dir):
         missing = [jar for jar in jars if not _is_pinned(jar, cache_dir / jar.file_name)]
         if missing:

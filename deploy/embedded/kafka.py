@@ -74,7 +74,7 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1}: %m%n
 rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
-logger.lifecycle.name = kafka.server.BrokerServer
+logger.lifecycle.name = kafka.server.KafkaRaftServer
 logger.lifecycle.level = info
 # Every start of a single node is a "controller activation", which it warns of.
 logger.quorum.name = org.apache.kafka.controller.QuorumController

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
+from pathlib import Path
 
 from deploy.errors import PortInUseError
 
 LOOPBACK = "127.0.0.1"
+FIRST_INTERNAL_PORT = 20_000
+USUAL_FIRST_EPHEMERAL_PORT = 32_768
+
+_RANDOM = random.SystemRandom()  # of its own: tests seed the common one, and would choose alike
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports nobody listens on now. All stay bound until all are chosen."""
-    sockets = [socket.socket() for _ in range(count)]
+    """`count` different ports nobody listens on now, for servers that may die and come back.
+
+    Below the range the kernel takes the client ends of connections from: a client that reconnects to
+    a dead server could otherwise be given the very port and keep it from returning.
+    """
+    first_ephemeral = _first_ephemeral_port()
+    chosen: list[int] = []
+    while len(chosen) < count:
+        port = _RANDOM.randrange(FIRST_INTERNAL_PORT, first_ephemeral)
+        if port not in chosen and is_free(port):
+            chosen.append(port)
+    return chosen
+
+
+def is_free(port: int) -> bool:
+    """Whether one could listen on the loopback port now."""
     try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        require_free(port, purpose="")
+    except PortInUseError:
+        return False
+    return True
 
 
 def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
@@ -33,3 +51,13 @@ def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUseError(f"port {port} is in use: {purpose} needs it") from error
             raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        setting = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        first = int(setting.split()[0])
+    except (OSError, ValueError, IndexError):
+        return USUAL_FIRST_EPHEMERAL_PORT
+    # Where an administrator left the clients nearly everything, there is no better range to offer.
+    return first if first > FIRST_INTERNAL_PORT + 1000 else USUAL_FIRST_EPHEMERAL_PORT

@@ -1,0 +1,118 @@
+"""What `tracemill up` runs: every role, its command, its settings, and when it is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded.data_dir import Installation
+from deploy.embedded.kafka import EmbeddedKafka, broker_answers
+from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.readiness import http_answers
+from deploy.supervisor import Process
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `tracemill up` was asked for.
+
+    `broker` and `clickhouse` are `embedded` or an address (HOST:PORT, URL); `port` None means the one
+    of the last run, or the default.
+    """
+
+    data_dir: Path
+    host: str = LOOPBACK
+    port: int | None = None
+    broker: str = EMBEDDED
+    clickhouse: str = EMBEDDED
+
+
+def role_command(role: str) -> list[str]:
+    """The command line of a role, wherever the user stands: -P keeps `./deploy` out of the path."""
+    return [sys.executable, "-P", "-m", "deploy", role]
+
+
+def embedded_broker(options: UpOptions, installation: Installation) -> EmbeddedKafka | None:
+    """The broker to run, or None when one was given."""
+    if options.broker != EMBEDDED:
+        return None
+    ports = installation.ports
+    return EmbeddedKafka(
+        options.data_dir / "kafka", port=ports.broker, controller_port=ports.broker_controller
+    )
+
+
+def processes(
+    options: UpOptions, installation: Installation, broker: EmbeddedKafka | None
+) -> Sequence[Process]:
+    """Engines first, side by side; then what must exist; then the pipeline."""
+    ports = installation.ports
+    common = {
+        "TRACEMILL_DATA_DIR": str(options.data_dir),
+        "TRACEMILL_BROKER": options.broker,
+        "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
+    }
+    engines: list[Process] = []
+    if broker is not None:
+        common["TRACEMILL_BROKER"] = broker.address
+        engines.append(Process("broker", broker.command(), is_ready=_kafka(broker.address)))
+    if options.clickhouse == EMBEDDED:
+        common["TRACEMILL_CLICKHOUSE_URL"] = f"http://{LOOPBACK}:{ports.store}"
+        engines.append(
+            Process(
+                "store",
+                role_command("store"),
+                is_ready=_http(ports.store, "/ping"),
+                environment={**common, "TRACEMILL_STORE_PORT": str(ports.store)},
+            )
+        )
+    bootstrap = Process(
+        "bootstrap",
+        role_command("bootstrap"),
+        after=[each.name for each in engines],
+        environment=common,
+    )
+    return [
+        *engines,
+        bootstrap,
+        _worker("sink", ports.sink_metrics, common),
+        _worker("streams", ports.streams_metrics, common),
+        Process(
+            "edge",
+            role_command("edge"),
+            is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
+            after=[bootstrap.name],
+            environment={
+                **common,
+                "TRACEMILL_HOST": options.host,
+                "TRACEMILL_PORT": str(installation.public_port),
+            },
+        ),
+    ]
+
+
+def _worker(role: str, metrics_port: int, common: dict[str, str]) -> Process:
+    return Process(
+        role,
+        role_command(role),
+        is_ready=_http(metrics_port, "/readyz"),
+        after=["bootstrap"],
+        environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
+    )
+
+
+def _kafka(address: str) -> Callable[[], Awaitable[bool]]:
+    return lambda: broker_answers(address)
+
+
+def _http(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitable[bool]]:
+    return lambda: http_answers(port, path, host=host)
+
+
+def _reachable(host: str) -> str:
+    """Where to ask a server that listens on `host`: not on "every address" itself."""
+    return LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104  (compared, not bound)

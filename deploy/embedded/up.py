@@ -1,0 +1,78 @@
+"""`tracemill up`: everything on one machine, from nothing, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.embedded.data_dir import Installation, held, open_installation
+from deploy.embedded.kafka import broker_answers
+from deploy.embedded.ports import require_free
+from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
+from deploy.errors import DeployError, EngineError
+from deploy.supervisor import Process, Supervisor
+
+INTERRUPTED = 128 + signal.SIGINT
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
+    """Run everything until a signal asks to stop; returns the exit code.
+
+    `greet` makes the text that is shown once all is ready. The order of effects: hold the data
+    directory, read or choose the configuration, prepare the broker (downloads, the first time), start.
+    """
+    began_s = time.monotonic()
+    try:
+        with held(options.data_dir):
+            installation = open_installation(options.data_dir, public_port=options.port)
+            require_free(installation.public_port, purpose="the public API", host=options.host)
+            broker = embedded_broker(options, installation)
+            if broker is not None:
+                broker.prepare()
+
+            def on_ready() -> None:
+                say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
+                say(greet(installation))
+
+            asyncio.run(
+                _supervise(processes(options, installation, broker), options, on_ready=on_ready)
+            )
+    except DeployError as error:
+        print(f"tracemill: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:  # before the supervisor took the signals over, while downloading
+        return INTERRUPTED
+    return 0
+
+
+def say(line: str) -> None:
+    """Print at once; a terminal that has gone away is no reason to die before a clean stop."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
+
+
+async def _supervise(
+    kept: Sequence[Process], options: UpOptions, *, on_ready: Callable[[], None]
+) -> None:
+    if options.broker != EMBEDDED and not await broker_answers(options.broker):
+        raise EngineError(f"no Kafka broker answers at {options.broker}")
+    supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say)
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, supervisor.request_stop)
+    try:
+        await supervisor.run(on_ready=on_ready)
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+    say("stopped")
+
+
+def _log_dir(options: UpOptions) -> Path:
+    return options.data_dir / "logs"

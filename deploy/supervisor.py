@@ -1,0 +1,277 @@
+"""Starts processes in the order of their dependencies, keeps them alive, stops them in reverse.
+
+Each process runs in a process group of its own (Ctrl-C reaches only the supervisor, which decides the
+order) and is bound to the supervisor's life by the kernel. One that dies is started again after a
+pause that doubles; its neighbours are left alone: every role is written to wait for its engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.embedded.launch import bound_to_this_process
+from deploy.errors import EngineError
+from deploy.supervisor_logs import ConsoleWarnings, RotatingFile, pump
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 10.0
+HEALTHY_AFTER_S = 30.0
+FIRST_STARTS_MAX = 3
+PROBE_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process to keep.
+
+    `is_ready` is asked until it says yes; without it the process is ready when it has ended with 0
+    (a task that runs once). `after` names the processes that must be ready before the first start.
+    `environment` is added to the supervisor's own.
+    """
+
+    name: str
+    command: Sequence[str]
+    is_ready: Callable[[], Awaitable[bool]] | None = None
+    after: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready_within_s: float = 60.0
+    stop_within_s: float = 10.0
+
+    @property
+    def runs_once(self) -> bool:
+        return self.is_ready is None
+
+
+class Supervisor:
+    """Keeps a set of processes; `say` receives the lines meant for the person at the terminal."""
+
+    def __init__(
+        self, processes: Sequence[Process], *, log_dir: Path, say: Callable[[str], None]
+    ) -> None:
+        self._kept = {each.name: _Kept(each, log_dir, say) for each in processes}
+        self._stop_requested = asyncio.Event()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of those that run now, by name."""
+        return {name: kept.pid for name, kept in self._kept.items() if kept.pid is not None}
+
+    def request_stop(self) -> None:
+        """Begin a clean stop; asked a second time, kill at once."""
+        if self._stop_requested.is_set():
+            for kept in self._kept.values():
+                kept.kill()
+        self._stop_requested.set()
+
+    async def run(self, *, on_ready: Callable[[], None]) -> None:
+        """Start all, call `on_ready` once all are, keep them until a stop is requested, stop them.
+
+        Raises EngineError, after stopping what runs, when one does not come up the first time.
+        """
+        tasks = {asyncio.create_task(self._keep(kept)) for kept in self._kept.values()}
+        tasks.add(asyncio.create_task(self._announce(on_ready)))
+        stopping = asyncio.create_task(self._stop_requested.wait())
+        pending = set(tasks)
+        try:
+            while pending and not stopping.done():
+                done, _ = await asyncio.wait(
+                    {*pending, stopping}, return_when=asyncio.FIRST_COMPLETED
+                )
+                pending -= done
+                for task in done:
+                    task.result()
+        finally:
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self._stop_all()
+
+    async def _keep(self, kept: _Kept) -> None:
+        for name in kept.process.after:
+            await self._kept[name].ready.wait()
+        await kept.keep_alive()
+
+    async def _announce(self, on_ready: Callable[[], None]) -> None:
+        for kept in self._kept.values():
+            await kept.ready.wait()
+        on_ready()
+
+    async def _stop_all(self) -> None:
+        """In reverse order: a process stops when all that depend on it have stopped."""
+        remaining = dict(self._kept)
+        while remaining:
+            needed = {name for kept in remaining.values() for name in kept.process.after}
+            last = [remaining.pop(name) for name in list(remaining) if name not in needed]
+            await asyncio.gather(*(kept.stop() for kept in last))
+
+
+class _Kept:
+    """One process through its lives."""
+
+    def __init__(self, process: Process, log_dir: Path, say: Callable[[str], None]) -> None:
+        self.process = process
+        self.ready = asyncio.Event()
+        self._say = say
+        self._log_path = log_dir / f"{process.name}.log"
+        self._log = RotatingFile(self._log_path)
+        self._console = ConsoleWarnings(process.name, say)
+        self._life: _Life | None = None
+        self._last_line = ""
+
+    @property
+    def pid(self) -> int | None:
+        return self._life.pid if self._life is not None and self._life.runs else None
+
+    async def keep_alive(self) -> None:
+        """Run the process again and again; a task that runs once, until it has succeeded.
+
+        Raises EngineError when it ends FIRST_STARTS_MAX times without ever having been ready.
+        """
+        name, backoff_s, failed_starts = self.process.name, BACKOFF_FIRST_S, 0
+        while True:
+            started_s = time.monotonic()
+            code = await self._live(started_s)
+            if self.process.runs_once and code == 0:
+                self.ready.set()
+                return
+            if not self.ready.is_set():
+                failed_starts += 1
+                if failed_starts == FIRST_STARTS_MAX:
+                    raise EngineError(self._in_one_line(f"does not start ({_ending(code)})"))
+            if time.monotonic() - started_s >= HEALTHY_AFTER_S:
+                backoff_s = BACKOFF_FIRST_S
+            self._say(f"{name} {_ending(code)}; starting it again in {backoff_s:.1f} s")
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+
+    async def stop(self) -> None:
+        """SIGTERM, a deadline, SIGKILL for the whole group; then close the log."""
+        if self._life is not None:
+            self._life.terminate()
+            try:
+                await asyncio.wait_for(self._life.wait(), self.process.stop_within_s)
+            except TimeoutError:
+                self._say(f"{self.process.name} did not stop in time; killing it")
+                self._life.kill()
+                await self._life.wait()
+        self._console.summarise()
+        self._log.close()
+
+    def kill(self) -> None:
+        if self._life is not None:
+            self._life.kill()
+
+    async def _live(self, started_s: float) -> int:
+        """One life, from start to end; returns the exit code, negative for a signal."""
+        self._life = await _Life.start(self.process, self._log, self._on_line)
+        ended = asyncio.create_task(self._life.wait())
+        probing = asyncio.create_task(self._await_ready(started_s))
+        try:
+            await asyncio.wait({ended, probing}, return_when=asyncio.FIRST_COMPLETED)
+            if probing.done():
+                probing.result()
+            return await ended
+        finally:
+            probing.cancel()
+            ended.cancel()
+
+    async def _await_ready(self, started_s: float) -> None:
+        is_ready, name = self.process.is_ready, self.process.name
+        if is_ready is None:
+            return
+        overdue = False
+        while not await is_ready():
+            await asyncio.sleep(PROBE_INTERVAL_S)
+            if not overdue and time.monotonic() - started_s > self.process.ready_within_s:
+                overdue = True
+                late = f"is not ready after {self.process.ready_within_s:.0f} s"
+                if not self.ready.is_set():
+                    raise EngineError(self._in_one_line(late))
+                self._say(f"{name} {late}; waiting on")
+        took_s = time.monotonic() - started_s
+        self._say(f"{name} is {'back' if self.ready.is_set() else 'ready'} ({took_s:.1f} s)")
+        self.ready.set()
+
+    def _on_line(self, line: str) -> None:
+        if line.strip():
+            self._last_line = line.strip()
+        self._console.line(line)
+
+    def _in_one_line(self, what: str) -> str:
+        said = f": {self._last_line}" if self._last_line else ""
+        return f"{self.process.name} {what}{said} (its log: {self._log_path})"
+
+
+class _Life:
+    """One run of a process, with the task that drains its output until nobody can write any more."""
+
+    def __init__(self, running: asyncio.subprocess.Process, draining: asyncio.Task[None]) -> None:
+        self._running = running
+        self._draining = draining
+
+    @classmethod
+    async def start(
+        cls, process: Process, log: RotatingFile, on_line: Callable[[str], None]
+    ) -> _Life:
+        # A pipe of our own: asyncio's `wait` would wait for everybody who holds its pipe, and a
+        # process that died may have left children which do.
+        read_end, write_end = os.pipe()
+        try:
+            output = await _reader(read_end)
+            running = await asyncio.create_subprocess_exec(
+                *bound_to_this_process(list(process.command)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                env={**os.environ, **process.environment},
+                process_group=0,
+            )
+        finally:
+            os.close(write_end)
+        return cls(running, asyncio.create_task(pump(output, log, on_line)))
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._running.returncode is None
+
+    async def wait(self) -> int:
+        """Until the process has ended; what it left behind in its group is killed with it."""
+        code = await self._running.wait()
+        self.kill()
+        await asyncio.shield(self._draining)
+        return code
+
+    def terminate(self) -> None:
+        if self.runs:
+            with contextlib.suppress(ProcessLookupError):
+                self._running.terminate()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._running.pid, signal.SIGKILL)
+
+
+async def _reader(read_end: int) -> asyncio.StreamReader:
+    """A stream over the read end of a pipe, which it closes at its end."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+    )
+    return reader
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was killed by {signal.Signals(-code).name}"

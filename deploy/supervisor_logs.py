@@ -1,0 +1,122 @@
+"""What a supervised process says: all of it into a bounded file, its warnings onto the console."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+LOG_FILE_MAX_BYTES = 16 * 1024 * 1024
+LOG_FILES_KEPT = 3
+READ_CHUNK_BYTES = 64 * 1024
+LINE_MAX_BYTES = 64 * 1024
+
+CONSOLE_LINE_MAX_CHARS = 300
+CONSOLE_LINES_MAX = 5
+CONSOLE_PERIOD_S = 10.0
+
+_WARNING = re.compile(
+    r'"level": ?"(?:warning|error|critical)"'  # structlog, JSON
+    r"|\[(?:warning|error|critical) *\]"  # structlog, console
+    r"|\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b"  # Log4j, logging
+)
+_NOT_WORTH_REPEATING = ("event", "level", "timestamp", "logger", "process", "exception")
+
+
+class RotatingFile:
+    """An append-only log file; full, it becomes `NAME.1`, the older ones move on, the last goes."""
+
+    def __init__(
+        self, path: Path, *, max_bytes: int = LOG_FILE_MAX_BYTES, kept: int = LOG_FILES_KEPT
+    ) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._kept = kept
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        if self._file.tell() + len(data) > self._max_bytes and self._file.tell() > 0:
+            self._rotate()
+        self._file.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(self._kept - 1, 0, -1):
+            older = self._numbered(number)
+            if older.exists():
+                older.replace(self._numbered(number + 1))
+        self._path.replace(self._numbered(1))
+        self._file = self._path.open("ab", buffering=0)
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+
+class ConsoleWarnings:
+    """Repeats a process's warnings on the console, a few per period: the file has them all."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name = name
+        self._say = say
+        self._period_start_s = 0.0
+        self._said = 0
+        self._withheld = 0
+
+    def line(self, line: str) -> None:
+        if not _WARNING.search(line):
+            return
+        now_s = time.monotonic()
+        if now_s - self._period_start_s >= CONSOLE_PERIOD_S:
+            self.summarise()
+            self._period_start_s = now_s
+            self._said = 0
+        if self._said >= CONSOLE_LINES_MAX:
+            self._withheld += 1
+            return
+        self._said += 1
+        self._say(f"{self._name}: {_readable(line)}")
+
+    def summarise(self) -> None:
+        """Say how many warnings were withheld, if any."""
+        if self._withheld:
+            self._say(f"{self._name}: {self._withheld} more warnings in its log")
+            self._withheld = 0
+
+
+async def pump(
+    source: asyncio.StreamReader, file: RotatingFile, on_line: Callable[[str], None]
+) -> None:
+    """Copy `source` to `file` until it ends; call `on_line` with every line, long ones cut."""
+    pending = b""
+    while chunk := await source.read(READ_CHUNK_BYTES):
+        # A full disk must not stop the draining: the process would block on its next line.
+        with contextlib.suppress(OSError):
+            file.write(chunk)
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            on_line(line[:LINE_MAX_BYTES].decode(errors="replace"))
+        pending = pending[:LINE_MAX_BYTES]
+    if pending:
+        on_line(pending.decode(errors="replace"))
+
+
+def _readable(line: str) -> str:
+    """A structured line as prose: the event, then its keys. Anything else as it is."""
+    text = line.strip()
+    if text.startswith("{"):
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            fields = None
+        if isinstance(fields, dict) and "event" in fields:
+            rest = (f"{k}={v}" for k, v in fields.items() if k not in _NOT_WORTH_REPEATING)
+            text = " ".join([str(fields["event"]), *rest])
+    return text if len(text) <= CONSOLE_LINE_MAX_CHARS else f"{text[:CONSOLE_LINE_MAX_CHARS]}…"

@@ -1,0 +1,102 @@
+"""The data directory: one user at a time, and the second run finds what the first chose."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.data_dir import DEFAULT_PUBLIC_PORT, held, open_installation
+from deploy.embedded.ports import free_ports, require_free
+from deploy.embedded.roles import UpOptions
+from deploy.embedded.up import up
+from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
+
+
+def test_a_second_instance_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+    with (
+        held(tmp_path),
+        pytest.raises(AlreadyRunningError, match=rf"already running .*process {os.getpid()}\)"),
+        held(tmp_path),
+    ):
+        pass
+
+
+def test_the_directory_is_free_again_afterwards(tmp_path: Path) -> None:
+    with held(tmp_path):
+        pass
+    with held(tmp_path):
+        assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DeployError, match="cannot use the data directory"),
+        held(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
+def test_a_second_run_finds_the_ports_of_the_first(tmp_path: Path) -> None:
+    first = open_installation(tmp_path, public_port=None)
+    assert first.public_port == DEFAULT_PUBLIC_PORT
+    assert open_installation(tmp_path, public_port=None) == first
+
+
+def test_an_explicit_port_is_remembered(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    open_installation(tmp_path, public_port=port)
+    assert open_installation(tmp_path, public_port=None).public_port == port
+
+
+def test_internal_ports_that_somebody_took_are_replaced(tmp_path: Path) -> None:
+    first = open_installation(tmp_path, public_port=None)
+    with socket.create_server(("127.0.0.1", first.ports.store)):
+        second = open_installation(tmp_path, public_port=None)
+    assert second.ports.store != first.ports.store
+
+
+def test_a_configuration_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"version": 2}')
+    with pytest.raises(DeployError, match="not the configuration of this version"):
+        open_installation(tmp_path, public_port=None)
+
+
+def test_a_port_in_use_is_named_with_what_needs_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {port} is in use: the public API needs it"):
+            require_free(port, purpose="the public API")
+
+
+def test_up_says_in_one_line_that_its_port_is_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert up(UpOptions(tmp_path, port=port), greet=lambda _: "") == 1
+    assert capsys.readouterr().err == (
+        f"tracemill: port {port} is in use: the public API needs it\n"
+    )
+
+
+def test_up_says_in_one_line_that_it_runs_already(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held(tmp_path):
+        assert up(UpOptions(tmp_path), greet=lambda _: "") == 1
+    assert capsys.readouterr().err == (
+        f"tracemill: already running on {tmp_path} (process {os.getpid()})\n"
+    )
+
+
+def test_up_says_in_one_line_that_a_given_broker_does_not_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (port,) = free_ports(1)
+    options = UpOptions(tmp_path, port=port, broker="127.0.0.1:1")
+    assert up(options, greet=lambda _: "") == 1
+    assert capsys.readouterr().err == "tracemill: no Kafka broker answers at 127.0.0.1:1\n"
