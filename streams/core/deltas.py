@@ -2,6 +2,9 @@
 
 One ``Delta`` per source record and project. ``partition`` and ``offset`` name the source record: a delta is applied only if its offset is above the last one
 applied for its partition, so sending it again changes nothing. Numbers may be negative: a correction takes back what it replaces.
+
+On the topic the deltas of one source partition come in ascending source offset, over lines and over records; those of one source record that share a partition
+of ``deltas`` travel in one Kafka record (so never one Kafka record per project): the offset alone then tells what was applied.
 """
 
 from __future__ import annotations
