@@ -1,0 +1,109 @@
+"""`make bench`: the whole pipeline on Apache Kafka and the embedded store, measured from outside."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.alerts import CrossingTimes, crossings_under_load
+from tests.bench.phases import Measured, RequestNumbers, flood, steady
+from tests.bench.server import ROLES, Server, running_server
+
+IDLE_S = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--steady-s", type=float, default=300, help="seconds at 1,000 spans/s")
+    parser.add_argument("--flood-s", type=float, default=60, help="seconds as fast as it goes")
+    parser.add_argument("--crossings", type=int, default=20, help="budgets crossed under load")
+    options = parser.parse_args()
+    console = Console(width=140)
+    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
+    try:
+        with running_server(root / "data", TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:
+            asyncio.run(_measure(server, options, console))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+async def _measure(server: Server, options: argparse.Namespace, console: Console) -> None:
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    console.print(f"tracemill bench · {time.strftime('%Y-%m-%d')} · {machine}")
+    console.print(f"`tracemill up` until ready: {server.ready_s:.1f} s")
+    await asyncio.sleep(IDLE_S)
+    idle = {role: usage.rss_bytes for role, usage in server.usage().items()}
+    console.print(
+        f"idle memory: {sum(idle.values()) / 1e6:,.0f} MB ("
+        + ", ".join(f"{role} {size / 1e6:,.0f}" for role, size in idle.items())
+        + ")"
+    )
+    numbers = RequestNumbers()
+    loads: list[Measured] = []
+    if options.steady_s:
+        loads.append(await steady(server, numbers, spans_per_s=1_000, seconds=options.steady_s))
+    crossings = (
+        await crossings_under_load(server, numbers, options.crossings)
+        if options.crossings
+        else None
+    )
+    if options.flood_s:
+        loads.append(await flood(server, numbers, seconds=options.flood_s))
+    console.print(_table(loads))
+    if crossings is not None:
+        console.print(_crossings(crossings))
+
+
+def _table(loads: list[Measured]) -> Table:
+    table = Table("", *(load.name for load in loads), title="OTLP spans, from the client's side")
+    for label, cell in (
+        ("accepted", lambda m: f"{m.answers.accepted_spans:,}"),
+        ("visible", lambda m: f"{m.visible_spans:,}"),
+        ("lost", lambda m: f"{m.answers.accepted_spans - m.visible_spans:,}"),
+        ("answered busy (503)", lambda m: f"{m.answers.busy:,}"),
+        ("accepted per s", lambda m: f"{m.answers.accepted_spans / m.load_s:,.0f}"),
+        ("visible per s, to the last", lambda m: f"{m.visible_spans / m.until_visible_s:,.0f}"),
+        ("gateway ms p50 / p99 / max", lambda m: _quantiles_ms(m.answers.latencies_s)),
+        ("acknowledged → visible ms", lambda m: _quantiles_ms(m.visible_s)),
+        *(
+            (f"{role}: CPU µs per span, RSS", lambda m, role=role: _process(m, role))
+            for role in ROLES
+        ),
+    ):
+        table.add_row(label, *(cell(load) for load in loads))
+    return table
+
+
+def _process(measured: Measured, role: str) -> str:
+    cpu_us = measured.cpu_s.get(role, 0.0) / max(measured.answers.accepted_spans, 1) * 1e6
+    return f"{cpu_us:.1f} µs, {measured.rss_bytes.get(role, 0) / 1e6:,.0f} MB"
+
+
+def _crossings(found: CrossingTimes) -> str:
+    return (
+        f"budget crossing acknowledged → webhook received, under {found.spans_per_s:,} spans/s: "
+        f"{_quantiles_ms(found.latencies_s)} ms; {found.received} webhooks for {found.expected} thresholds"
+    )
+
+
+def _quantiles_ms(values_s: list[float]) -> str:
+    """p50 / p95 / p99 / max."""
+    if len(values_s) < 2:
+        return "–"
+    cuts = statistics.quantiles(values_s, n=100, method="inclusive")
+    return " / ".join(
+        f"{value * 1e3:,.0f}" for value in (cuts[49], cuts[94], cuts[98], max(values_s))
+    )
+
+
+if __name__ == "__main__":
+    main()

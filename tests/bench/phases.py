@@ -1,0 +1,179 @@
+"""The loads that `make bench` puts on a whole installation, and what it reads back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from tests.bench.otlp_load import (
+    SPANS_PER_TRACE,
+    Answers,
+    Connection,
+    Template,
+    post_until_accepted,
+    trace_id,
+)
+from tests.bench.server import Server, Usage
+
+POLL_S = 0.01
+VISIBLE_TIMEOUT_S = 60.0
+SAMPLE_EVERY_S = 0.5
+
+
+@dataclass(slots=True)
+class Measured:
+    """One load: what was accepted, how fast it became visible, what it used."""
+
+    name: str
+    answers: Answers
+    load_s: float = 0.0
+    until_visible_s: float = 0.0
+    visible_spans: int = 0
+    visible_s: list[float] = field(default_factory=list)
+    """Acknowledged → visible of sampled traces."""
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    rss_bytes: dict[str, int] = field(default_factory=dict)
+
+
+class RequestNumbers:
+    """Numbers no other run used, so that every trace is new."""
+
+    def __init__(self) -> None:
+        self._next = time.time_ns() // 1000 << 8
+
+    def take(self) -> int:
+        self._next += 1
+        return self._next
+
+
+async def steady(
+    server: Server, numbers: RequestNumbers, *, spans_per_s: int, seconds: float, spans: int = 50
+) -> Measured:
+    """An open loop: exports of ``spans`` spans at a fixed rate, whether or not the last was answered."""
+    environment = f"steady-{spans_per_s}"
+    template = Template(spans, environment=environment)
+    measured = Measured(f"{spans_per_s:,} spans/s for {seconds:g} s", Answers())
+    gap_s = spans / spans_per_s
+    connections = Connection(server.url, server.public_key, server.secret_key)
+    idle: asyncio.Queue[object] = asyncio.Queue()
+    tasks: set[asyncio.Task[None]] = set()
+    samples: set[asyncio.Task[None]] = set()
+    async with accounting(server, measured), server.client() as client:
+        begun_s = time.perf_counter()
+        due_s, sample_due_s = begun_s, begun_s
+
+        async def send(number: int, sampled: bool) -> None:
+            post = idle.get_nowait() if not idle.empty() else await _opened(connections)
+            body = template.body(number, time.time_ns())
+            acknowledged_s = await post_until_accepted(post, body, spans, measured.answers)
+            idle.put_nowait(post)
+            if sampled:
+                task = asyncio.create_task(_until_visible(client, number, acknowledged_s, measured))
+                samples.add(task)
+
+        while due_s < begun_s + seconds:
+            sampled = due_s >= sample_due_s
+            if sampled:
+                sample_due_s += SAMPLE_EVERY_S
+            task = asyncio.create_task(send(numbers.take(), sampled))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            due_s += gap_s
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+        await asyncio.gather(*tasks)
+        measured.load_s = time.perf_counter() - begun_s
+        await asyncio.gather(*samples)
+        await _count_visible(client, environment, measured, begun_s)
+    return measured
+
+
+async def flood(
+    server: Server,
+    numbers: RequestNumbers,
+    *,
+    seconds: float,
+    connections: int = 8,
+    spans: int = 200,
+) -> Measured:
+    """A closed loop on ``connections`` connections: as fast as the server takes it."""
+    template = Template(spans, environment="flood")
+    measured = Measured(f"as fast as it goes for {seconds:g} s", Answers())
+    async with accounting(server, measured), server.client() as client:
+        begun_s = time.perf_counter()
+        samples: list[asyncio.Task[None]] = []
+
+        async def worker(sampling: bool) -> None:
+            connection = Connection(server.url, server.public_key, server.secret_key)
+            sample_due_s = begun_s
+            async with connection.open() as post:
+                while (now_s := time.perf_counter()) < begun_s + seconds:
+                    number = numbers.take()
+                    body = template.body(number, time.time_ns())
+                    acknowledged_s = await post_until_accepted(post, body, spans, measured.answers)
+                    if sampling and now_s >= sample_due_s:
+                        sample_due_s = now_s + 4 * SAMPLE_EVERY_S
+                        samples.append(
+                            asyncio.create_task(
+                                _until_visible(client, number, acknowledged_s, measured)
+                            )
+                        )
+
+        await asyncio.gather(*(worker(index == 0) for index in range(connections)))
+        measured.load_s = time.perf_counter() - begun_s
+        await asyncio.gather(*samples)
+        await _count_visible(client, "flood", measured, begun_s)
+    return measured
+
+
+async def _opened(connection: Connection) -> object:
+    # The connection lives as long as the process; the queue of idle ones bounds how many are opened.
+    return await connection.open().__aenter__()
+
+
+async def _until_visible(
+    client: httpx.AsyncClient, number: int, acknowledged_s: float, measured: Measured
+) -> None:
+    """Poll the API for the first trace of request ``number`` until all its spans are there."""
+    deadline_s = acknowledged_s + VISIBLE_TIMEOUT_S
+    path = f"/v1/traces/{trace_id(number, 0)}/tree"
+    while time.perf_counter() < deadline_s:
+        response = await client.get(path)
+        if response.status_code == 200 and response.text.count('"children"') >= SPANS_PER_TRACE:
+            break
+        await asyncio.sleep(POLL_S)
+    measured.visible_s.append(time.perf_counter() - acknowledged_s)
+
+
+async def _count_visible(
+    client: httpx.AsyncClient, environment: str, measured: Measured, begun_s: float
+) -> None:
+    """Wait until as many observations are visible as were accepted, or until nothing more appears."""
+    params: dict[str, str | int] = {"environment": environment, "limit": 1}
+    moved_s = time.perf_counter()
+    while measured.visible_spans < measured.answers.accepted_spans:
+        response = await client.get("/api/public/observations", params=params)
+        response.raise_for_status()
+        visible = response.json()["meta"]["totalItems"]
+        if visible > measured.visible_spans:
+            measured.visible_spans, moved_s = visible, time.perf_counter()
+        elif time.perf_counter() - moved_s > VISIBLE_TIMEOUT_S:
+            break
+        await asyncio.sleep(0.1)
+    measured.until_visible_s = time.perf_counter() - begun_s
+
+
+@asynccontextmanager
+async def accounting(server: Server, measured: Measured) -> AsyncIterator[None]:
+    """CPU seconds and resident bytes of each process over the block."""
+    before: dict[str, Usage] = server.usage()
+    yield
+    after = server.usage()
+    for role, usage in after.items():
+        since = before[role].cpu_s if role in before else 0.0
+        measured.cpu_s[role] = usage.cpu_s - since
+        measured.rss_bytes[role] = usage.rss_bytes
