@@ -1,0 +1,35 @@
+"""API keys: how one is made, and how a secret is checked against what is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from producers.control.records import ApiKey
+
+
+def new_api_key(
+    *, key_id: str, project_id: str, public_key: str, secret: str, created_us: int, note: str = ""
+) -> ApiKey:
+    """The record of a key pair; the secret itself is in it only as a salted hash."""
+    salt = secrets.token_hex(16)
+    return ApiKey(
+        id=key_id,
+        project_id=project_id,
+        public_key=public_key,
+        secret_hash=hash_of(salt, secret.encode()),
+        salt=salt,
+        created_us=created_us,
+        note=note,
+    )
+
+
+def hash_of(salt: str, secret: bytes) -> str:
+    """SHA-256 of salt and secret, hex."""
+    return hashlib.sha256(salt.encode() + secret).hexdigest()
+
+
+def secret_matches(key: ApiKey, secret: bytes) -> bool:
+    """Whether ``secret`` is the one of ``key``, in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(hash_of(key.salt, secret), key.secret_hash)

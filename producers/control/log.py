@@ -1,0 +1,255 @@
+"""The control-plane log: every process tails it into memory, and a writer waits until it has read its own record back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from producers import metrics
+from producers.control.records import Change, Kind, Record
+from producers.control.state import ControlState, ControlView, claims_of, identity, value_of
+from producers.errors import (
+    ControlConflictError,
+    ControlLimitError,
+    ControlUnavailableError,
+    TopicError,
+)
+from producers.kafka import new_producer, started, stopped
+from producers.settings import KafkaSettings
+
+POLL_MS: Final = 500
+RECONNECT_S: Final = 0.5
+WRITE_ATTEMPTS_MAX: Final = 3
+STOP_TIMEOUT_S: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class ControlLog:
+    """Projects, keys, prices, budgets and webhooks, the same in every process.
+
+    After ``start`` returns, ``view`` holds everything that was in the log. Reads never wait; writes wait for the log.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._partition = TopicPartition(kafka.topics.control, 0)
+        self._state = ControlState()
+        self._subscribers: list[Callable[[Change], None]] = []
+        self._next_offset = 0
+        self._advanced = asyncio.Condition()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._tail: asyncio.Task[None] | None = None
+
+    @property
+    def view(self) -> ControlView:
+        return self._state.view
+
+    async def start(self) -> None:
+        """Read the whole log, then follow it.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+            TopicError: the log's topic does not exist.
+        """
+        self._producer = await started(
+            lambda: new_producer(self._kafka, batch_bytes=self._kafka.control_record_max_bytes),
+            self._kafka,
+        )
+        try:
+            partitions = await self._producer.partitions_for(self._partition.topic)
+        except KafkaError as error:
+            message = f"topic {self._partition.topic} does not exist: run `tracemill migrate`"
+            raise TopicError(message) from error
+        if partitions != {0}:
+            message = (
+                f"topic {self._partition.topic} must have one partition, it has {len(partitions)}"
+            )
+            raise TopicError(message)
+        self._consumer = await self._connect()
+        self._tail = asyncio.create_task(self._follow(), name="control-log")
+        await self.caught_up()
+
+    async def stop(self) -> None:
+        """Stop following; the view stays as it is."""
+        if self._tail is not None:
+            self._tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tail
+        if self._consumer is not None:
+            await stopped(self._consumer, STOP_TIMEOUT_S)
+        if self._producer is not None:
+            await stopped(self._producer, STOP_TIMEOUT_S)
+
+    def subscribe(self, callback: Callable[[Change], None]) -> None:
+        """Call ``callback`` for every record there is, and from now on for every record written and every tombstone."""
+        for record in self.view.records():
+            callback(record)
+        self._subscribers.append(callback)
+
+    async def caught_up(self) -> None:
+        """Return once everything that was in the log at the time of the call is in the view.
+
+        Raises:
+            ControlUnavailableError: not within ``control_write_timeout_s``.
+        """
+        try:
+            async with asyncio.timeout(self._kafka.control_write_timeout_s):
+                await self._read_up_to(await self._end_offset())
+        except (KafkaError, TimeoutError) as error:
+            message = "the control-plane log could not be read in time"
+            raise ControlUnavailableError(message) from error
+
+    async def put(self, record: Record) -> Record:
+        """Write ``record``, replacing the one with its id if there is one; return once it was read back.
+
+        Raises:
+            ControlConflictError: another record holds one of its unique keys.
+            ControlLimitError: it is too large, or there are too many records.
+            ControlUnavailableError: the log did not answer in time.
+        """
+        return await self._write(record, only_new=False)
+
+    async def create(self, record: Record) -> Record:
+        """Write ``record`` if its id is free. Of several writers, the first in the log wins and the others are told.
+
+        Raises:
+            ControlConflictError: the id or one of its unique keys is taken.
+            ControlLimitError: as for ``put``.
+            ControlUnavailableError: as for ``put``.
+        """
+        return await self._write(record, only_new=True)
+
+    async def delete(self, kind: Kind, record_id: str) -> bool:
+        """Remove a record; return whether there was one, once its tombstone was read back.
+
+        Raises:
+            ControlUnavailableError: the log did not answer in time.
+        """
+        # Creations that lost go too: without the winner, the next of them would come to life.
+        log_keys = self._state.log_keys(f"{kind}/{record_id}")
+        for log_key in log_keys:
+            await self._append(log_key, None)
+        return bool(log_keys)
+
+    async def _write(self, record: Record, *, only_new: bool) -> Record:
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            held = self._state.holder(identity(record))
+            if held is not None and only_new:
+                message = f"{identity(record)} exists already"
+                raise ControlConflictError(message)
+            log_key = held.log_key if held else f"{identity(record)}/{secrets.token_hex(8)}"
+            self._refuse_taken_claims(record, log_key)
+            self._refuse_beyond_limits(record, is_new=held is None)
+            await self._append(log_key, value_of(record, held.born if held else None))
+            winner = self._state.holder(identity(record))
+            if winner is not None and winner.log_key == log_key:
+                return record
+            if held is None:
+                await self._append(log_key, None)
+        message = f"{identity(record)}: another writer was first"
+        raise ControlConflictError(message)
+
+    def _refuse_taken_claims(self, record: Record, log_key: str) -> None:
+        for claim in claims_of(record)[1:]:
+            holder = self._state.holder(claim)
+            if holder is not None and holder.log_key != log_key:
+                message = f"{claim} is taken"
+                raise ControlConflictError(message)
+
+    def _refuse_beyond_limits(self, record: Record, *, is_new: bool) -> None:
+        if is_new and len(self._state) >= self._kafka.control_records_max:
+            metrics.LIMIT_REACHED.labels(limit="control_records_max").inc()
+            message = f"the control plane holds {len(self._state)} records (control_records_max)"
+            raise ControlLimitError(message)
+        size = len(value_of(record, None))
+        if size > self._kafka.control_record_max_bytes:
+            metrics.LIMIT_REACHED.labels(limit="control_record_max_bytes").inc()
+            message = f"{identity(record)} takes {size} bytes, {self._kafka.control_record_max_bytes} are allowed"
+            raise ControlLimitError(message)
+
+    async def _append(self, log_key: str, value: bytes | None) -> None:
+        """Write one log record and wait until the view has it."""
+        assert self._producer is not None, "start() comes first"
+        try:
+            async with asyncio.timeout(self._kafka.control_write_timeout_s):
+                written = await self._producer.send_and_wait(
+                    self._partition.topic, value, key=log_key.encode(), partition=0
+                )
+                await self._read_up_to(written.offset + 1)
+        except (KafkaError, TimeoutError) as error:
+            message = "the control-plane log did not take the record in time"
+            raise ControlUnavailableError(message) from error
+
+    async def _read_up_to(self, offset: int) -> None:
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self._next_offset >= offset)
+
+    async def _follow(self) -> None:
+        """Apply what comes; whatever breaks the connection, connect again and go on where it stopped."""
+        while True:
+            try:
+                if self._consumer is None:
+                    self._consumer = await self._connect()
+                await self._poll(self._consumer)
+            except Exception as error:  # noqa: BLE001  # this loop must outlive every failure of the connection
+                log.warning("control-plane log lost, connecting again", error=repr(error))
+                metrics.CONTROL_RECONNECTS.inc()
+                if self._consumer is not None:
+                    await stopped(self._consumer, STOP_TIMEOUT_S)
+                    self._consumer = None
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        polled = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
+        for message in polled.get(self._partition, ()):
+            self._apply(message.key, message.value, message.offset)
+            self._next_offset = message.offset + 1
+        # Compaction leaves gaps: the position counts, not the last record.
+        position = await consumer.position(self._partition)
+        async with self._advanced:
+            self._next_offset = max(self._next_offset, position)
+            self._advanced.notify_all()
+        end = consumer.highwater(self._partition) or position
+        metrics.CONTROL_LAG_RECORDS.set(max(0, end - position))
+
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        try:
+            changes = self._state.apply((key or b"").decode(), value, offset)
+        except ValueError as error:
+            # Written by a newer version, or by hand: others of its kind still count.
+            metrics.CONTROL_UNREADABLE.inc()
+            log.warning("control record skipped", offset=offset, reason=str(error))
+            return
+        for change in changes:
+            for subscriber in self._subscribers:
+                subscriber(change)
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        consumer: AIOKafkaConsumer = await started(
+            lambda: AIOKafkaConsumer(
+                bootstrap_servers=self._kafka.broker,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
+            ),
+            self._kafka,
+        )
+        consumer.assign([self._partition])
+        consumer.seek(self._partition, self._next_offset)
+        return consumer
+
+    async def _end_offset(self) -> int:
+        if self._consumer is None:
+            message = "the control-plane log is being connected again"
+            raise ControlUnavailableError(message)
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets([self._partition])
+        return ends[self._partition]

@@ -1,0 +1,96 @@
+"""Everything that can go wrong in this room.
+
+ProducersError
+├── BrokerUnavailableError      nobody answered at the broker's address, or not in time
+├── TopicError                  a topic is missing, or not what it should be
+├── ControlError
+│   ├── ControlConflictError    somebody else holds that id or that unique key
+│   ├── ControlLimitError       too large a record, or too many of them
+│   └── ControlUnavailableError the log could not be written or read back in time
+├── OverloadedError             a limit on what may be pending was reached: try again later
+├── UndeliveredError            the broker did not acknowledge in time: try again later
+└── RequestError                the client's fault; carries the status and the answer
+├── UnauthorizedError       401
+├── ForbiddenError          403
+├── BodyError               400
+├── TooLargeError           413
+└── UnsupportedError        415
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ProducersError(Exception):
+    """Root of this room's errors."""
+
+
+class BrokerUnavailableError(ProducersError):
+    """The broker did not answer."""
+
+
+class TopicError(ProducersError):
+    """A topic is missing or has another shape than the settings say."""
+
+
+class ControlError(ProducersError):
+    """The control-plane log refused or failed."""
+
+
+class ControlConflictError(ControlError):
+    """An id or unique key is taken: the first writer in the log holds it."""
+
+
+class ControlLimitError(ControlError):
+    """A named limit of the control plane was reached."""
+
+
+class ControlUnavailableError(ControlError):
+    """The log could not be written, or not read back, within the deadline. Whether the record was written is unknown."""
+
+
+class OverloadedError(ProducersError):
+    """More is pending than ``limit`` allows; nothing of the request was taken."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"too much is pending ({limit}); try again shortly")
+        self.limit = limit
+
+
+class UndeliveredError(ProducersError):
+    """The broker did not acknowledge; the client should send everything again."""
+
+
+class RequestError(ProducersError):
+    """A request that cannot be served as it is; the message is safe to show to the client."""
+
+    status: ClassVar[int] = 400
+
+
+class UnauthorizedError(RequestError):
+    """No credential, or not one we know."""
+
+    status = 401
+
+
+class ForbiddenError(RequestError):
+    """A known credential, but not for this."""
+
+    status = 403
+
+
+class BodyError(RequestError):
+    """The body is not what the route takes; the message names what is wrong."""
+
+
+class TooLargeError(RequestError):
+    """A body or an event above its limit."""
+
+    status = 413
+
+
+class UnsupportedError(RequestError):
+    """A content encoding that is not spoken here."""
+
+    status = 415

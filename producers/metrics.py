@@ -1,0 +1,85 @@
+"""What this room measures about itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS_S: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+
+LIMIT_REACHED = Counter(
+    "tracemill_producers_limit_reached_total", "How often a named limit was reached.", ["limit"]
+)
+
+REQUESTS = Counter(
+    "tracemill_gateway_requests_total",
+    "Requests answered, by route and status.",
+    ["route", "status"],
+)
+REQUEST_SECONDS = Histogram(
+    "tracemill_gateway_request_seconds",
+    "From the request's head to its answer.",
+    ["route"],
+    buckets=_LATENCY_BUCKETS_S,
+)
+BODY_BYTES = Counter(
+    "tracemill_gateway_body_bytes_total", "Body bytes as they came over the wire.", ["route"]
+)
+IN_FLIGHT_BYTES = Gauge(
+    "tracemill_gateway_in_flight_bytes", "Decompressed bodies of requests being answered."
+)
+EVENTS_IN = Counter(
+    "tracemill_gateway_events_total", "Events accepted (acknowledged by the broker).", ["kind"]
+)
+EVENTS_REFUSED = Counter(
+    "tracemill_gateway_events_refused_total",
+    "Events and spans that were refused, by reason.",
+    ["reason"],
+)
+DEAD_LETTERS = Counter(
+    "tracemill_gateway_dead_letters_total", "Dead letters written, by reason.", ["reason"]
+)
+
+PENDING_BYTES = Gauge(
+    "tracemill_publisher_pending_bytes", "Lines waiting for the broker's acknowledgement."
+)
+PRODUCE_SECONDS = Histogram(
+    "tracemill_publisher_produce_seconds",
+    "From handing a record to the client until the broker acknowledged it.",
+    buckets=_LATENCY_BUCKETS_S,
+)
+RECORD_EVENTS = Histogram(
+    "tracemill_publisher_record_events",
+    "Lines per record.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
+)
+PRODUCE_FAILURES = Counter(
+    "tracemill_publisher_failures_total",
+    "Records the broker refused for good; the clients were told.",
+)
+
+CONTROL_LAG_RECORDS = Gauge(
+    "tracemill_control_lag_records", "Records of the control-plane log not read yet."
+)
+CONTROL_RECONNECTS = Counter(
+    "tracemill_control_reconnects_total",
+    "How often the control-plane log had to be connected again.",
+)
+CONTROL_UNREADABLE = Counter(
+    "tracemill_control_unreadable_total", "Control records that this version could not read."
+)

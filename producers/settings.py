@@ -1,0 +1,87 @@
+"""Settings of this room: the broker and its topics, the gateway, the first project."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producers.topics import Topics
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+class KafkaSettings(BaseSettings):
+    """Where the log is and how its topics are laid out. Every process uses the same values."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_", frozen=True)
+
+    broker: str = "127.0.0.1:9092"
+    """HOST:PORT, or several joined by commas."""
+    topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    event_partitions: int = Field(4, ge=1, le=256)
+    """Of events, observations, traces and scores: the parallelism by trace."""
+    project_partitions: int = Field(2, ge=1, le=256)
+    """Of deltas, windows and spend: the parallelism by project."""
+    replication_factor: int = Field(1, ge=1, le=8)
+    topic_retention_h: int = Field(72, ge=1)
+    """How long topics that are not compacted keep their records."""
+    record_max_bytes: int = Field(16 * MIB, ge=1 * MIB, le=256 * MIB)
+    """The largest record batch a topic takes."""
+    broker_wait_s: float = Field(30.0, gt=0)
+    """How long a starting process waits for the broker and its topics."""
+    request_timeout_s: float = Field(10.0, gt=0)
+    """One request to the broker."""
+    control_record_max_bytes: int = Field(256 * KIB, ge=1 * KIB)
+    control_records_max: int = Field(100_000, ge=1)
+    control_write_timeout_s: float = Field(10.0, gt=0)
+    """From writing a control record until it was read back."""
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.topic_prefix)
+
+
+class GatewaySettings(BaseSettings):
+    """Limits of the gateway: what one request may be, and how much may be pending."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_GATEWAY_", frozen=True)
+
+    otlp_body_max_bytes: int = Field(16 * MIB, ge=1 * KIB)
+    """An OTLP body as it comes over the wire."""
+    ingestion_body_max_bytes: int = Field(4_500_000, ge=1 * KIB)
+    scores_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
+    decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
+    """Any body after gunzip."""
+    in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
+    """Bodies of all requests being answered, decompressed; above it: 503."""
+    event_max_bytes: int = Field(8 * MIB, ge=1 * KIB)
+    """One event as a line of JSON. Below ``KafkaSettings.record_max_bytes``."""
+    spans_max: int = Field(100_000, ge=1)
+    """Spans of one export."""
+    batch_events_max: int = Field(10_000, ge=1)
+    """Events of one ingestion batch or one list of scores."""
+    pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
+    """Lines waiting for the broker's acknowledgement; above it: 503."""
+    record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)
+    """Where a micro-batch is cut; only a single larger event makes a larger record."""
+    linger_ms: float = Field(5.0, ge=0, le=1000)
+    """Shortest time between two records of one partition: an idle partition sends at once, a busy one gathers."""
+    delivery_timeout_s: float = Field(5.0, gt=0)
+    """From accepting a body until the broker acknowledged all of it; after it: 503."""
+    retry_after_s: int = Field(1, ge=1)
+    """What a 503 asks the client to wait."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """How long stopping waits for what is pending."""
+
+
+class InitSettings(BaseSettings):
+    """The first project and its key, created when the control plane has neither."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_INIT_", frozen=True)
+
+    project_id: str = "default"
+    public_key: str = "pk-tm-dev"
+    secret_key: SecretStr = SecretStr("sk-tm-dev")

@@ -1,0 +1,158 @@
+"""Creates the topics, and says so when one is not what the settings say."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from producers.errors import BrokerUnavailableError, TopicError
+from producers.kafka import started
+from producers.settings import KafkaSettings
+
+COMPACTED_RETENTION_MS: Final = 24 * 3600 * 1000
+COMPACTED_SEGMENT_MS: Final = 3600 * 1000
+CREATE_RETRY_S: Final = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicShape:
+    """How one topic is laid out."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
+    """Every topic of the system, as the settings lay it out."""
+    topics = kafka.topics
+    size = {"max.message.bytes": str(kafka.record_max_bytes)}
+    # Records arrive compressed with lz4 and stay as they are.
+    flowing = size | {
+        "cleanup.policy": "delete",
+        "retention.ms": str(kafka.topic_retention_h * 3600 * 1000),
+        "compression.type": "producer",
+    }
+    # A tombstone outlives every process that might still have to read it.
+    compacted = size | {
+        "cleanup.policy": "compact",
+        "delete.retention.ms": str(COMPACTED_RETENTION_MS),
+        "segment.ms": str(COMPACTED_SEGMENT_MS),
+        "min.cleanable.dirty.ratio": "0.1",
+        "compression.type": "producer",
+    }
+    # "Received at" is the broker's clock: one clock for all gateways, and the same on every replay.
+    received = flowing | {"message.timestamp.type": "LogAppendTime"}
+    by_trace, by_project = kafka.event_partitions, kafka.project_partitions
+    return [
+        TopicShape(topics.events, by_trace, received),
+        TopicShape(topics.observations, by_trace, flowing),
+        TopicShape(topics.traces, by_trace, flowing),
+        TopicShape(topics.scores, by_trace, flowing),
+        TopicShape(topics.deltas, by_project, flowing),
+        TopicShape(topics.windows, by_project, flowing),
+        TopicShape(topics.spend, by_project, flowing),
+        TopicShape(topics.alerts, 1, compacted),
+        TopicShape(topics.deliveries, 1, compacted),
+        TopicShape(topics.dead_letters, 1, flowing),
+        TopicShape(topics.control, 1, compacted),
+    ]
+
+
+async def ensure_topics(kafka: KafkaSettings) -> list[str]:
+    """Create the topics that are missing; return their names. Safe to call from several processes at once.
+
+    Raises:
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        TopicError: the broker refused, or a topic has another number of partitions than the settings say:
+            the partition of a trace would change, and with it the order of its events.
+    """
+    shapes = {shape.name: shape for shape in topic_shapes(kafka)}
+    admin = await started(lambda: _admin(kafka), kafka)
+    try:
+        async with asyncio.timeout(kafka.broker_wait_s):
+            return await _ensure(admin, shapes, kafka)
+    except (KafkaError, TimeoutError) as error:
+        message = f"the broker at {kafka.broker} did not settle its topics: {error!r}"
+        raise BrokerUnavailableError(message) from error
+    finally:
+        await admin.close()
+
+
+async def _ensure(
+    admin: AIOKafkaAdminClient, shapes: dict[str, TopicShape], kafka: KafkaSettings
+) -> list[str]:
+    created: list[str] = []
+    while True:
+        existing = await _partitions_of(admin, list(shapes))
+        for name, partitions in existing.items():
+            if partitions != shapes[name].partitions:
+                message = (
+                    f"topic {name} has {partitions} partitions, the settings say {shapes[name].partitions}: "
+                    "set TRACEMILL_EVENT_PARTITIONS and TRACEMILL_PROJECT_PARTITIONS to what it has, "
+                    "or take another TRACEMILL_TOPIC_PREFIX"
+                )
+                raise TopicError(message)
+        missing = [shape for name, shape in shapes.items() if name not in existing]
+        if not missing:
+            return created
+        created += await _create(admin, missing, kafka)
+        await asyncio.sleep(CREATE_RETRY_S)
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, missing: list[TopicShape], kafka: KafkaSettings
+) -> list[str]:
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=shape.name,
+                num_partitions=shape.partitions,
+                replication_factor=kafka.replication_factor,
+                topic_configs=shape.config,
+            )
+            for shape in missing
+        ]
+    )
+    created = []
+    for name, code, *detail in response.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            log.info("topic created", topic=name)
+            created.append(name)
+        elif error is not TopicAlreadyExistsError and not error.retriable:
+            message = (
+                f"the broker refused topic {name}: {error.__name__} {' '.join(map(str, detail))}"
+            )
+            raise TopicError(message)
+    return created
+
+
+async def _partitions_of(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    known = set(await admin.list_topics())
+    present = [name for name in names if name in known]
+    if not present:
+        return {}
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics(present)
+        if topic["partitions"]
+    }
+
+
+class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
+    async def stop(self) -> None:
+        await self.close()
+
+
+def _admin(kafka: KafkaSettings) -> _Admin:
+    return _Admin(
+        bootstrap_servers=kafka.broker, request_timeout_ms=int(kafka.request_timeout_s * 1000)
+    )
