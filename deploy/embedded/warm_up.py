@@ -1,0 +1,92 @@
+"""Prepares the embedded broker ahead of its first start: `python -m deploy.embedded.warm_up`.
+
+Fetches its jars and lets Java record what a start needs, so that every later start takes half as
+long. `make setup` runs it; without it the broker prepares itself when it is first started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import mkdtemp
+
+from deploy.embedded.jars import default_cache_dir, ensure_jars
+from deploy.embedded.kafka import EmbeddedKafka, broker_answers, startup_cache
+from deploy.embedded.launch import bound_to_this_process
+from deploy.embedded.ports import free_ports
+from deploy.errors import DeployError, EngineError
+
+READY_WITHIN_S = 60
+RECORDED_WITHIN_S = 120
+PROBE_INTERVAL_S = 0.1
+STARTUP_CACHES_KEPT = 3
+
+
+def warm_up(cache_dir: Path) -> None:
+    """Make sure that jars and start-up cache are there. Raises DownloadError or EngineError."""
+    ensure_jars(cache_dir)
+    wanted = startup_cache(cache_dir)
+    if wanted.exists():
+        return
+    print("recording how the embedded broker starts (once)", file=sys.stderr, flush=True)
+    staging = Path(mkdtemp(prefix=".staging-", dir=cache_dir))
+    try:
+        recorded = staging / wanted.name
+        _record(staging, cache_dir, recorded)
+        recorded.replace(wanted)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    caches = sorted(cache_dir.glob("startup-*.aot"), key=lambda path: path.stat().st_mtime)
+    for old in caches[:-STARTUP_CACHES_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
+    """Start a broker that records, and stop it; Java writes the cache when it ends."""
+    port, controller_port = free_ports(2)
+    broker = EmbeddedKafka(
+        staging / "data", port=port, controller_port=controller_port, cache_dir=cache_dir
+    )
+    broker.prepare()
+    java, *arguments = broker.command()
+    process = subprocess.Popen(
+        bound_to_this_process([java, f"-XX:AOTCacheOutput={recorded}", *arguments]),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        asyncio.run(_await_ready(broker, process))
+        process.terminate()
+        process.wait(RECORDED_WITHIN_S)
+    except subprocess.TimeoutExpired as error:
+        raise EngineError("the embedded broker did not stop after recording its start") from error
+    finally:
+        process.kill()
+        process.wait()
+    if not recorded.exists():
+        raise EngineError("Java did not record how the embedded broker starts")
+
+
+async def _await_ready(broker: EmbeddedKafka, process: subprocess.Popen[bytes]) -> None:
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while process.poll() is None and not await broker_answers(broker.address):  # noqa: ASYNC110
+                await asyncio.sleep(PROBE_INTERVAL_S)
+    except TimeoutError as error:
+        raise EngineError("the embedded broker did not become ready") from error
+
+
+def main() -> int:
+    try:
+        warm_up(default_cache_dir())
+    except DeployError as error:
+        # Everything works without it, or with a broker of one's own: no reason to fail a set-up.
+        print(f"tracemill: {error}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
