@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.bench.alerts import CrossingTimes, crossings_under_load
 from tests.bench.phases import Measured, RequestNumbers, flood, steady
-from tests.bench.server import ROLES, Server, running_server
+from tests.fixtures.installation import ROLES, Server, running_server
 
 IDLE_S = 10
 

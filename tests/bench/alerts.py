@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from tests.bench.otlp_load import Answers, Connection, Template, post_until_accepted
 from tests.bench.phases import RequestNumbers, steady
-from tests.bench.server import Server
+from tests.fixtures.installation import Server
 
 RECEIVE_TIMEOUT_S = 30.0
 BETWEEN_S = 0.5

@@ -18,7 +18,7 @@ from tests.bench.otlp_load import (
     post_until_accepted,
     trace_id,
 )
-from tests.bench.server import Server, Usage
+from tests.fixtures.installation import Server, Usage
 
 POLL_S = 0.01
 VISIBLE_TIMEOUT_S = 60.0

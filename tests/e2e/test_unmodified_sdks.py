@@ -1,0 +1,160 @@
+"""Unmodified SDKs, each version in an environment of its own, against a whole installation: what was sent is read back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.installation import Server
+from tests.e2e.environments import Environments
+
+PROGRAMS = Path(__file__).parent / "sdk_programs"
+PROGRAM_TIMEOUT_S = 60
+VISIBLE_TIMEOUT_S = 15
+
+V2, V3, V4, V5 = "langfuse==2.60.10", "langfuse==3.15.0", "langfuse==4.18.0", "langfuse==5.0.4"
+OPENTELEMETRY = "opentelemetry-exporter-otlp-proto-http==1.45.2"
+LANGFUSE_PROGRAMS = {
+    V2: "langfuse_v2.py",
+    V3: "langfuse_v3.py",
+    V4: "langfuse_v4.py",
+    V5: "langfuse_v4.py",
+}
+
+GPT_4O_MINI_COST = Decimal("0.00036")
+"""1200 input tokens at 0.15 and 300 output tokens at 0.60 USD per million."""
+
+
+@pytest.fixture(scope="module")
+def client(installation: Server) -> Any:
+    auth = (installation.public_key, installation.secret_key)
+    with httpx.Client(base_url=installation.url, auth=auth, timeout=10) as client:
+        yield client
+
+
+def run_program(installation: Server, python: Path, program: str) -> str:
+    """The trace id that ``program`` prints."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LANGFUSE_HOST": installation.url,
+        "LANGFUSE_BASE_URL": installation.url,
+        "LANGFUSE_PUBLIC_KEY": installation.public_key,
+        "LANGFUSE_SECRET_KEY": installation.secret_key,
+    }
+    done = subprocess.run(
+        [str(python), str(PROGRAMS / program)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
+def read_trace(
+    client: httpx.Client, trace_id: str, observations: int, scores: int
+) -> dict[str, Any]:
+    """The trace, once all of it is there."""
+    deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
+    while True:
+        answer = client.get(f"/api/public/traces/{trace_id}")
+        body = answer.json()
+        if (
+            answer.status_code == 200
+            and len(body["observations"]) == observations
+            and len(body["scores"]) == scores
+        ):
+            return body
+        assert time.monotonic() < deadline_s, f"not complete in time: {answer.text[:2000]}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("requirement", LANGFUSE_PROGRAMS)
+def test_what_a_langfuse_sdk_sends_is_read_back(
+    requirement: str, installation: Server, client: httpx.Client, environments: Environments
+) -> None:
+    python = environments.python(requirement)
+    trace_id = run_program(installation, python, LANGFUSE_PROGRAMS[requirement])
+    trace = read_trace(client, trace_id, observations=5, scores=1)
+
+    assert trace["name"] == "support-chat"
+    assert trace["userId"] == "ada"
+    assert trace["sessionId"] == "session-1"
+    assert trace["tags"] == ["alpha", "beta"]
+    assert trace["metadata"]["plan"] == "pro"
+    assert trace["release"] == "2026.11"
+    assert trace["input"] == {"question": "Where is my invoice?"}
+    expected_output: Any = (
+        "Under Billing." if requirement in {V4, V5} else {"answer": "Under Billing."}
+    )
+    assert trace["output"] == expected_output
+    assert Decimal(str(trace["totalCost"])) == GPT_4O_MINI_COST + Decimal("0.003")
+
+    by_name = {each["name"]: each for each in trace["observations"]}
+    chain, search, answer = by_name["answer-question"], by_name["search"], by_name["write-answer"]
+    assert chain["type"] == "SPAN"
+    assert chain["parentObservationId"] is None
+    assert chain["output"] == "Under Billing."
+    assert {each["parentObservationId"] for each in trace["observations"]} == {None, chain["id"]}
+
+    assert search["type"] == ("SPAN" if requirement == V2 else "RETRIEVER")
+    assert search["input"] == "invoice"
+    assert search["output"] == ["page 1", "page 2"]
+    assert search["metadata"]["index"] == "docs"
+
+    assert answer["type"] == "GENERATION"
+    assert answer["model"] == "gpt-4o-mini"
+    assert answer["modelParameters"] == {"temperature": 0.2}
+    assert answer["input"] == [{"role": "user", "content": "Where is my invoice?"}]
+    assert answer["output"] == "Under Billing."
+    assert answer["usageDetails"] == {"input": 1200, "output": 300, "total": 1500}
+    assert Decimal(str(answer["calculatedTotalCost"])) == GPT_4O_MINI_COST
+
+    given = by_name["rerank"]
+    assert given["usageDetails"] == {"input": 10, "output": 5, "total": 15}
+    assert {key: Decimal(str(value)) for key, value in given["costDetails"].items()} == {
+        "input": Decimal("0.001"),
+        "output": Decimal("0.002"),
+        "total": Decimal("0.003"),
+    }
+
+    failing = by_name["send-mail"]
+    assert (failing["level"], failing["statusMessage"]) == ("ERROR", "mailbox full")
+
+    (score,) = trace["scores"]
+    assert (score["name"], score["value"], score["dataType"]) == ("helpful", 1, "BOOLEAN")
+    assert score["comment"] == "thanks"
+
+
+def test_what_the_opentelemetry_sdk_sends_is_read_back(
+    installation: Server, client: httpx.Client, environments: Environments
+) -> None:
+    python = environments.python(OPENTELEMETRY)
+    trace_id = run_program(installation, python, "opentelemetry_sdk.py")
+    trace = read_trace(client, trace_id, observations=4, scores=0)
+
+    assert trace["name"] == "answer-question"
+    assert (trace["userId"], trace["sessionId"]) == ("ada", "session-1")
+    assert trace["input"] == {"question": "Where is my invoice?"}
+    assert Decimal(str(trace["totalCost"])) == GPT_4O_MINI_COST
+    by_name = {each["name"]: each for each in trace["observations"]}
+    assert {name: each["type"] for name, each in by_name.items()} == {
+        "answer-question": "SPAN",
+        "search": "RETRIEVER",
+        "write-answer": "GENERATION",
+        "send-mail": "TOOL",
+    }
+    assert by_name["write-answer"]["usageDetails"] == {"input": 1200, "output": 300, "total": 1500}
+    assert by_name["write-answer"]["modelParameters"] == {"temperature": 0.2}
+    assert by_name["search"]["output"] == ["page 1", "page 2"]
+    assert by_name["send-mail"]["level"] == "ERROR"
+    assert by_name["send-mail"]["statusMessage"] == "mailbox full"
