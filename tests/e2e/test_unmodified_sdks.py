@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.installation import Server
 from tests.e2e.environments import Environments
+from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"
 PROGRAM_TIMEOUT_S = 60
