@@ -1,0 +1,170 @@
+"""Compiles the price data of the package genai-prices into ``streams/core/prices/genai_prices.json``.
+
+Run ``python -m deploy.compile_prices`` after an update of the package, read the diff, run the tests, commit. Nothing of the package is needed at run time.
+Money becomes integer picodollars, match clauses become names and regular expressions, dates microseconds. See ``streams.core.price_defaults`` for the shape.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from fractions import Fraction
+from importlib.metadata import version
+from math import lcm
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from genai_prices import types as theirs
+from genai_prices.data import providers
+from genai_prices.data_units import unit_data
+
+from streams.core.price_defaults import (
+    ModelEntry,
+    PriceEntry,
+    PriceList,
+    ProviderEntry,
+    VariantEntry,
+)
+from streams.core.rates import Hours, Rate, Step
+
+PICO: Final = 10**12
+TARGET: Final = Path(__file__).parent.parent / "streams/core/prices/genai_prices.json"
+
+_UNITS: Final = {
+    unit["price_key"]: (usage_key.replace("_tokens", ""), unit["per"])
+    for usage_key, unit in unit_data.items()
+}
+
+
+def compiled_list(as_of: str) -> PriceList:
+    """All providers of the installed package; ``as_of`` is the day of compiling, ISO."""
+    return PriceList(
+        source=f"genai-prices {version('genai-prices')}",
+        as_of=as_of,
+        providers=tuple(_provider(provider) for provider in providers),
+    )
+
+
+def encoded(prices: PriceList) -> bytes:
+    """The list as JSON, a model a line, so that an update reads as a diff."""
+    head = {"source": prices.source, "as_of": prices.as_of}
+    shelves = []
+    for provider in prices.providers:
+        models = ",\n".join(msgspec.json.encode(model).decode() for model in provider.models)
+        fields = msgspec.to_builtins(provider)
+        fields["models"] = []
+        opening = msgspec.json.encode(fields).decode()
+        shelves.append(opening.replace('"models":[]', f'"models":[\n{models}\n]'))
+    body = ",\n".join(shelves)
+    opening = msgspec.json.encode(head).decode().removesuffix("}")
+    return f'{opening},"providers":[\n{body}\n]}}\n'.encode()
+
+
+def _provider(provider: theirs.Provider) -> ProviderEntry:
+    return ProviderEntry(
+        id=provider.id,
+        models=tuple(_model(model) for model in provider.models),
+        owns=_pattern(provider.model_match) if provider.model_match else "",
+        called=_pattern(provider.provider_match) if provider.provider_match else "",
+        resells=tuple(provider.fallback_model_providers or ()),
+    )
+
+
+def _model(model: theirs.ModelInfo) -> ModelEntry:
+    names, patterns = _split(model.match)
+    prices = (
+        model.prices
+        if isinstance(model.prices, list)
+        else [theirs.ConditionalPrice(prices=model.prices)]
+    )
+    entries = tuple(PriceEntry(_rates(price.prices), *_when(price.constraint)) for price in prices)
+    if any(name.endswith(":free") for name in (model.id, *names)) and not entries[-1].rates:
+        entries = (PriceEntry({"input": 0, "output": 0}),)
+    return ModelEntry(
+        id=model.id,
+        names=tuple(names),
+        pattern="|".join(patterns),
+        prices=entries,
+        variants=tuple(
+            VariantEntry(variant.when, _rates(variant.prices), *_when(variant.constraint))
+            for variant in model.price_variants or ()
+        ),
+    )
+
+
+def _rates(price: theirs.ModelPrice) -> dict[str, int | Rate]:
+    rates: dict[str, int | Rate] = {}
+    for key, value in price.__dict__.items():
+        if value is None:
+            continue
+        unit, per = _UNITS[key]
+        rates[unit] = _rate(value, per)
+    return rates
+
+
+def _rate(value: Decimal | theirs.TieredPrices, per: int) -> int | Rate:
+    base, tiers = (
+        (value.base, value.tiers) if isinstance(value, theirs.TieredPrices) else (value, [])
+    )
+    amounts = [Fraction(amount) * PICO / per for amount in (base, *(tier.price for tier in tiers))]
+    common = lcm(*(amount.denominator for amount in amounts))
+    first, *rest = (int(amount * common) for amount in amounts)
+    if common == 1 and not rest:
+        return first
+    steps = tuple(Step(tier.start, pico) for tier, pico in zip(tiers, rest, strict=True))
+    return Rate(first, common, steps)
+
+
+def _when(
+    constraint: theirs.StartDateConstraint | theirs.TimeOfDateConstraint | None,
+) -> tuple[int, Hours | None]:
+    """The moment from which, and the hours at which, a price is in force."""
+    if isinstance(constraint, theirs.StartDateConstraint):
+        start = datetime.combine(constraint.start_date, time(), UTC)
+        return int(start.timestamp()) * 1_000_000, None
+    if isinstance(constraint, theirs.TimeOfDateConstraint):
+        return 0, Hours(_of_day_us(constraint.start_time), _of_day_us(constraint.end_time))
+    return 0, None
+
+
+def _of_day_us(moment: time) -> int:
+    start = datetime.combine(datetime(1970, 1, 1, tzinfo=UTC), moment, moment.tzinfo or UTC)
+    return int(start.timestamp()) % 86_400 * 1_000_000
+
+
+def _split(clause: theirs.MatchLogic) -> tuple[list[str], list[str]]:
+    """A clause as exact names and regular expressions, any of which may match."""
+    if isinstance(clause, theirs.ClauseEquals):
+        return [clause.equals.lower()], []
+    if isinstance(clause, theirs.ClauseOr):
+        parts = [_split(part) for part in clause.or_]
+        return [name for names, _ in parts for name in names], [
+            pattern for _, patterns in parts for pattern in patterns
+        ]
+    return [], [_pattern(clause)]
+
+
+def _pattern(clause: theirs.MatchLogic) -> str:
+    """A clause as one regular expression to be searched for in a lower-case name."""
+    if isinstance(clause, theirs.ClauseOr):
+        return "|".join(f"(?:{_pattern(part)})" for part in clause.or_)
+    if isinstance(clause, theirs.ClauseAnd):
+        return "^" + "".join(f"(?=.*(?:{_pattern(part)}))" for part in clause.and_)
+    if isinstance(clause, theirs.ClauseRegex):
+        return clause.regex
+    ((kind, text),) = vars(clause).items()
+    start, end = {
+        "equals": ("^", "$"),
+        "starts_with": ("^", ""),
+        "ends_with": ("", "$"),
+        "contains": ("", ""),
+    }[kind]
+    return f"{start}{re.escape(text.lower())}{end}"
+
+
+if __name__ == "__main__":
+    today = datetime.now(UTC).date().isoformat()
+    TARGET.write_bytes(encoded(compiled_list(today)))
+    print(f"{TARGET}: {TARGET.stat().st_size:,} bytes")

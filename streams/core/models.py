@@ -1,0 +1,128 @@
+"""What a model is called: from the many spellings of a model id to the names a price list knows.
+
+Pure steps, most specific reading first. ``openai/gpt-4o``, ``models/gemini-2.5-pro``, ``us.anthropic.claude-sonnet-4-20250514-v1:0``,
+``claude-sonnet-4@20250514``, ``azure/gpt-35-turbo`` and ``qwen/qwen3-32b:nitro`` are all names of models that are sold under plainer ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+MODEL_LENGTH_MAX: Final = 200
+"""Longer ids are not models; they are not matched against anything."""
+
+
+class Reading(NamedTuple):
+    """One way to read a model id: at a provider (``None``: none was named) under a name."""
+
+    provider: str | None
+    name: str
+
+
+_PROVIDERS: Final = {
+    "aws": "bedrock amazon amazon-bedrock aws_bedrock aws.bedrock bedrock_converse sagemaker",
+    "azure": "azure_ai azure-openai azure_openai azureopenai azure.ai.openai az.ai.openai az.ai.inference",
+    "google": "gemini vertex vertex_ai vertexai vertex-ai google_genai google-vertex gcp google-generative-ai "
+    "gcp.gemini gcp.vertex_ai gcp.gen_ai google_vertexai google-gla google-vertex-ai vertex_ai_beta",
+    "openai": "openai-chat openai-responses text-completion-openai azure_text",
+    "anthropic": "claude",
+    "mistral": "mistralai mistral_ai mistral-ai",
+    "cohere": "cohere_chat cohereai",
+    "together": "together_ai together-ai togetherai togethercomputer",
+    "fireworks": "fireworks_ai fireworks-ai",
+    "x-ai": "xai x_ai",
+    "perplexity": "perplexity-ai",
+    "moonshotai": "moonshot moonshot-ai",
+    "zai": "z-ai z.ai",
+    "zhipuai": "zhipu bigmodel",
+    "alibaba": "dashscope qwen alibaba-cloud aliyun",
+    "voyageai": "voyage voyage-ai",
+    "github-copilot": "copilot github_copilot",
+    "cloudflare": "workers-ai cloudflare-workers-ai",
+}
+_PROVIDER_OF: Final = {
+    **{name: provider for provider, names in _PROVIDERS.items() for name in names.split()},
+    **{provider: provider for provider in _PROVIDERS},
+}
+
+_LOCAL: Final = {
+    *("ollama", "ollama_chat", "lm_studio", "lmstudio", "vllm", "hosted_vllm"),
+    *("llamafile", "llamacpp", "local", "localai", "xinference", "tgi"),
+}
+"""Who runs a model at home pays nobody's list price."""
+
+_WRAPPERS: Final = re.compile(
+    r"^(?:litellm(?:_proxy)?/|models/|tunedmodels/|projects/[^/]+/(?:locations/[^/]+/)?|"
+    r"publishers/[^/]+/models/|arn:aws[\w-]*:bedrock:[^/]*/)+"
+)
+_BEDROCK: Final = re.compile(
+    r"^(?:(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.)?"
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|stability|google|moonshotai|minimax|nvidia|zai)\."
+)
+_BEDROCK_REGION: Final = re.compile(r"^(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.")
+_BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+(?::\d+k)?)?$")
+_VARIANT: Final = re.compile(
+    r":(?:nitro|floor|online|extended|beta|exacto|thinking|latest|default)$"
+)
+_COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+_DATE: Final = re.compile(
+    r"[-@](?:20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|latest|default)$"
+)
+
+
+def provider_of(name: str) -> str:
+    """The provider a prefix or a ``gen_ai.system`` value names, in the price list's spelling."""
+    return _PROVIDER_OF.get(name, name)
+
+
+def readings(model: str) -> Iterator[Reading]:
+    """All ways to read ``model``, the most specific first; none twice.
+
+    A reading at the provider that the id names comes before one at no particular provider, a full name before one without its date.
+    """
+    name = model.strip().lower()
+    if not name or len(name) > MODEL_LENGTH_MAX:
+        return
+    seen: set[Reading] = set()
+    for reading in _all_readings(name):
+        if reading.name and reading not in seen:
+            seen.add(reading)
+            yield reading
+
+
+def _all_readings(name: str) -> Iterator[Reading]:
+    name = _WRAPPERS.sub("", name) or name
+    provider, slash, rest = name.partition("/")
+    if slash:
+        if provider_of(provider) == "aws":
+            rest = rest.rpartition("/")[2]  # between them: a region, an API's name
+        for spelling in _spellings(rest):
+            yield Reading(provider_of(provider), spelling)
+        if provider in _LOCAL:
+            return
+        for spelling in _spellings(name):
+            yield Reading(None, spelling)
+        # A second prefix may follow: "openrouter/openai/gpt-4o", "bedrock/us-east-1/anthropic.claude…".
+        yield from _all_readings(rest)
+        return
+    if _BEDROCK.match(name):
+        for spelling in _spellings(name):
+            yield Reading("aws", spelling)
+        name = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", name))
+    for spelling in _spellings(name):
+        yield Reading(None, spelling)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """``name`` as it is, then with ever less of what does not decide a price."""
+    yield name
+    yield _BEDROCK_REGION.sub("", name)
+    yield _COMPACT_DATE.sub(r"-\1-\2-\3", name)
+    yield name.replace("@", "-")
+    bare = _VARIANT.sub("", name)
+    yield bare
+    bare = _DATE.sub("", bare)
+    yield bare
+    yield bare.replace("gpt-35", "gpt-3.5")
