@@ -1,0 +1,33 @@
+"""USD amounts of clients as integer picodollars."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Any, Final
+
+PICO_PER_USD: Final = 10**12
+PICO_MAX: Final = 2**63 - 1
+"""What a 64-bit integer holds: about nine million dollars for one observation."""
+
+_TEXT_LENGTH_MAX: Final = 64
+_exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
+
+
+def pico_of_usd(amount: Any) -> int | None:
+    """Picodollars of an amount in USD; ``None`` when it is none.
+
+    A decimal string, an ``int`` and a ``Decimal`` are taken exactly, a ``float`` as the shortest decimal that reads back as it (what its sender
+    wrote); halves of a picodollar go to the even neighbour. Not amounts: NaN, infinities, negative numbers, booleans, more than ``PICO_MAX``.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
+        return None
+    if isinstance(amount, str) and len(amount) > _TEXT_LENGTH_MAX:
+        return None
+    try:
+        usd = Decimal(repr(amount) if isinstance(amount, float) else amount)
+    except (InvalidOperation, ValueError):
+        return None
+    if not usd.is_finite() or (usd.is_signed() and usd) or usd.adjusted() > 18:
+        return None
+    pico = int(_exact.multiply(usd, PICO_PER_USD).to_integral_value(ROUND_HALF_EVEN))
+    return pico if pico <= PICO_MAX else None

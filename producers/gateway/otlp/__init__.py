@@ -1,0 +1,23 @@
+"""OTLP/HTTP trace exports, protobuf or JSON, decoded into one light form."""
+
+from producers.gateway.otlp.decode import decode_export
+from producers.gateway.otlp.export import (
+    AttributeValue,
+    Export,
+    ExportedSpan,
+    ExportLimits,
+    Origin,
+    SpanEvent,
+    SpanGroup,
+)
+
+__all__ = [
+    "AttributeValue",
+    "Export",
+    "ExportLimits",
+    "ExportedSpan",
+    "Origin",
+    "SpanEvent",
+    "SpanGroup",
+    "decode_export",
+]

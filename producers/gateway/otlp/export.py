@@ -1,0 +1,82 @@
+"""The light form of an export: what the mapper reads, whichever encoding it came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import msgspec
+
+AttributeValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
+"""Arrays are lists, key-value lists dicts, bytes base64 text; a double that JSON cannot hold is its name (``"NaN"``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLimits:
+    """What one export may hold.
+
+    Too many spans refuse the export. Everything else is cut to its limit, and the cut is counted in ``Export.limits_reached``.
+    """
+
+    spans_max: int = 50_000
+    attributes_max: int = 2_000
+    """Per span, event, resource and scope."""
+    events_max: int = 2_000
+    """Per span."""
+    value_chars_max: int = 4_000_000
+    """One string value."""
+    depth_max: int = 32
+    """Arrays and key-value lists inside each other."""
+
+
+class SpanEvent(msgspec.Struct, gc=False):
+    """Something that happened during a span."""
+
+    name: str
+    time_ns: int
+    attributes: dict[str, AttributeValue]
+
+
+class ExportedSpan(msgspec.Struct, gc=False):
+    """One span. Ids are lower-case hex, times nanoseconds since the epoch with 0 for none."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: dict[str, AttributeValue]
+    events: list[SpanEvent]
+    status_code: int = 0
+    status_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Who made a group of spans: a resource and an instrumentation scope. Compared by identity."""
+
+    resource: dict[str, AttributeValue]
+    scope_name: str = ""
+    scope_version: str = ""
+    scope: dict[str, AttributeValue] = field(default_factory=dict)
+    """The scope's attributes."""
+
+
+class SpanGroup(msgspec.Struct):
+    """Spans of one origin."""
+
+    origin: Origin
+    spans: list[ExportedSpan]
+
+
+class Export(msgspec.Struct):
+    """A decoded export."""
+
+    groups: list[SpanGroup]
+    limits_reached: dict[str, int]
+    """How often something was cut, by the name of the limit."""
+
+    @property
+    def span_count(self) -> int:
+        return sum(len(group.spans) for group in self.groups)

@@ -1,0 +1,271 @@
+"""OTLP as JSON."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from producers.errors import BodyError
+from producers.gateway.otlp.cutting import Cutter
+from producers.gateway.otlp.export import (
+    AttributeValue,
+    Export,
+    ExportedSpan,
+    ExportLimits,
+    Origin,
+    SpanEvent,
+    SpanGroup,
+)
+from producers.gateway.otlp.protobuf_form import finite
+
+_HEX: Final = re.compile(r"[0-9a-fA-F]*")
+_DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
+_STATUS_CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+_BYTE_VALUES: Final = range(256)
+_UINT64_END: Final = 1 << 64
+_INT64_END: Final = 1 << 63
+
+_decode = msgspec.json.Decoder().decode
+
+
+def decode_json(body: bytes, limits: ExportLimits) -> Export:
+    """Decode a JSON ``ExportTraceServiceRequest``.
+
+    Raises:
+        BodyError, TooLargeError: as ``decode_export``.
+    """
+    message = _message(body)
+    if not isinstance(message, dict):
+        raise BodyError("the body is not a JSON object")
+    cutter = Cutter(limits)
+    groups = []
+    for resource_path, resource_spans in _objects(message, "resourceSpans", ""):
+        resource = _attributes(resource_spans.get("resource"), f"{resource_path}.resource", cutter)
+        for path, scope_spans in _objects(resource_spans, "scopeSpans", f"{resource_path}."):
+            origin = _origin(resource, scope_spans.get("scope"), f"{path}.scope", cutter)
+            spans = _objects(scope_spans, "spans", f"{path}.")
+            cutter.take_spans(len(spans))
+            decoded = [_span(span, span_path, cutter) for span_path, span in spans]
+            groups.append(SpanGroup(origin, decoded))
+    return Export(groups, dict(cutter.reached))
+
+
+def _message(body: bytes) -> Any:
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        fault = error
+    except RecursionError as error:
+        raise BodyError("the body is not JSON: nested too deep") from error
+    # JavaScript cuts texts in the middle of a surrogate pair, and its JSON then holds half of it: mend that.
+    try:
+        return _decode(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise BodyError(f"the body is not JSON: {fault}") from fault
+
+
+def _array(parent: dict[str, Any], name: str, path: str) -> list[Any]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BodyError(f"{path}{name} is not an array")
+    return value
+
+
+def _objects(parent: dict[str, Any], name: str, path: str) -> list[tuple[str, dict[str, Any]]]:
+    """The objects of an array, each with its place."""
+    objects = []
+    for index, value in enumerate(_array(parent, name, path)):
+        if not isinstance(value, dict):
+            raise BodyError(f"{path}{name}[{index}] is not an object")
+        objects.append((f"{path}{name}[{index}]", value))
+    return objects
+
+
+def _origin(resource: dict[str, AttributeValue], scope: Any, path: str, cutter: Cutter) -> Origin:
+    if not isinstance(scope, dict):
+        return Origin(resource)
+    attributes = _attributes(scope, path, cutter)
+    return Origin(resource, _text(scope.get("name")), _text(scope.get("version")), attributes)
+
+
+def _span(span: dict[str, Any], path: str, cutter: Cutter) -> ExportedSpan:
+    status = span.get("status")
+    if not isinstance(status, dict):
+        status = {}
+    code = status.get("code")
+    return ExportedSpan(
+        _id(span.get("traceId"), 16, f"{path}.traceId"),
+        _id(span.get("spanId"), 8, f"{path}.spanId"),
+        _parent_id(span.get("parentSpanId"), f"{path}.parentSpanId"),
+        _text(span.get("name")),
+        _time_ns(span.get("startTimeUnixNano")),
+        _time_ns(span.get("endTimeUnixNano")),
+        _attributes(span, path, cutter),
+        _events(span, path, cutter),
+        _STATUS_CODES.get(code, 0) if isinstance(code, str) else _int(code) or 0,
+        cutter.text(_text(status.get("message"))),
+    )
+
+
+def _events(span: dict[str, Any], path: str, cutter: Cutter) -> list[SpanEvent]:
+    events = cutter.first(_objects(span, "events", f"{path}."), "events_max")
+    return [
+        SpanEvent(
+            _text(event.get("name")),
+            _time_ns(event.get("timeUnixNano")),
+            _attributes(event, event_path, cutter),
+        )
+        for event_path, event in events
+    ]
+
+
+def _id(value: Any, byte_count: int, path: str) -> str:
+    """Lower-case hex of an id given as hex, as base64 or as a JSON ``Buffer``."""
+    if value is None:
+        raise BodyError(f"{path} is missing")
+    found = _id_bytes(value, byte_count)
+    if found is None:
+        raise BodyError(f"{path} is not an id of {byte_count} bytes")
+    if not any(found):
+        raise BodyError(f"{path} is all zeros")
+    return found.hex()
+
+
+def _parent_id(value: Any, path: str) -> str | None:
+    if value is None or value == "":
+        return None
+    found = _id_bytes(value, 8)
+    if found is None:
+        raise BodyError(f"{path} is not an id of 8 bytes")
+    return found.hex() if any(found) else None
+
+
+def _id_bytes(value: Any, byte_count: int) -> bytes | None:
+    if isinstance(value, str):
+        if len(value) == 2 * byte_count and _HEX.fullmatch(value):
+            return bytes.fromhex(value)
+        try:
+            found: bytes | None = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+    else:
+        found = _buffer(value)
+    return found if found is not None and len(found) == byte_count else None
+
+
+def _buffer(value: Any) -> bytes | None:
+    """The bytes of what ``JSON.stringify`` makes of a Node.js ``Buffer`` or ``Uint8Array``."""
+    if not isinstance(value, dict):
+        return None
+    data = value.get("data") if value.get("type") == "Buffer" else list(value.values())
+    if isinstance(data, list) and all(type(b) is int and b in _BYTE_VALUES for b in data):
+        return bytes(data)
+    return None
+
+
+def _attributes(parent: Any, path: str, cutter: Cutter) -> dict[str, AttributeValue]:
+    if not isinstance(parent, dict):
+        return {}
+    entries: Sequence[Any] = _array(parent, "attributes", f"{path}.")
+    attributes: dict[str, AttributeValue] = {}
+    for entry in cutter.first(entries, "attributes_max"):
+        if isinstance(entry, dict) and isinstance(key := entry.get("key"), str):
+            attributes[key] = _value(entry.get("value"), cutter, 0)
+    return attributes
+
+
+def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
+    """The value of a JSON ``AnyValue``; ``None`` for what is none."""
+    if not isinstance(message, dict):
+        return None
+    for kind, content in message.items():
+        if kind in _SCALARS:
+            return _SCALARS[kind](content, cutter)
+        if kind in ("arrayValue", "kvlistValue") and isinstance(content, dict):
+            return _nested(kind, content.get("values"), cutter, depth)
+    return None
+
+
+def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValue:
+    if depth >= cutter.limits.depth_max:
+        return cutter.too_deep()
+    if not isinstance(values, list):
+        values = []
+    if kind == "arrayValue":
+        return [_value(value, cutter, depth + 1) for value in values]
+    return {
+        key: _value(item.get("value"), cutter, depth + 1)
+        for item in values
+        if isinstance(item, dict) and isinstance(key := item.get("key"), str)
+    }
+
+
+def _int(value: Any) -> int | None:
+    """An integer given as number, decimal string or ``Long`` object (two signed halves of 32 bits)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        return int(value) if _DECIMAL.fullmatch(value) else None
+    if isinstance(value, dict):
+        low, high = value.get("low"), value.get("high")
+        if type(low) is int and type(high) is int:
+            whole = ((high & 0xFFFFFFFF) << 32) | (low & 0xFFFFFFFF)
+            unsigned = value.get("unsigned") is True or whole < _INT64_END
+            return whole if unsigned else whole - _UINT64_END
+    return None
+
+
+def _string(value: Any, cutter: Cutter) -> AttributeValue:
+    return cutter.text(value) if isinstance(value, str) else None
+
+
+def _bool(value: Any, _cutter: Cutter) -> AttributeValue:
+    return value if isinstance(value, bool) else None
+
+
+def _int64(value: Any, cutter: Cutter) -> AttributeValue:
+    number = _int(value)
+    if number is None or not -_INT64_END <= number < _INT64_END:
+        return _string(value, cutter)
+    return number
+
+
+def _double(value: Any, cutter: Cutter) -> AttributeValue:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return finite(float(value))
+    return _string(value, cutter)
+
+
+def _base64(value: Any, cutter: Cutter) -> AttributeValue:
+    data = _buffer(value)
+    return _string(value if data is None else base64.b64encode(data).decode(), cutter)
+
+
+_SCALARS: Final[dict[str, Callable[[Any, Cutter], AttributeValue]]] = {
+    "stringValue": _string,
+    "boolValue": _bool,
+    "intValue": _int64,
+    "doubleValue": _double,
+    "bytesValue": _base64,
+}
+
+
+def _time_ns(value: Any) -> int:
+    number = _int(value)
+    return number if number is not None and 0 < number < _UINT64_END else 0
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

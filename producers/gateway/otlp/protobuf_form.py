@@ -1,0 +1,210 @@
+"""OTLP as protobuf."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from producers.errors import BodyError
+from producers.gateway.otlp.cutting import Cutter
+from producers.gateway.otlp.export import (
+    AttributeValue,
+    Export,
+    ExportedSpan,
+    ExportLimits,
+    Origin,
+    SpanEvent,
+    SpanGroup,
+)
+from producers.gateway.otlp.schema import (
+    EventMessage,
+    ExportMessage,
+    KeyValueMessage,
+    ResourceMessage,
+    ScopeMessage,
+    StatusMessage,
+)
+
+_KEY_TAG: Final = 0x0A
+_VALUE_TAG: Final = 0x12
+_STRING_TAG: Final = 0x0A
+_NO_TRACE_ID: Final = bytes(16)
+_NO_SPAN_ID: Final = bytes(8)
+
+CACHED_ENTRY_BYTES_MAX: Final = 80
+CACHED_ENTRIES_MAX: Final = 8_192
+CACHED_ORIGINS_MAX: Final = 1_024
+
+_entries: dict[bytes, tuple[str, AttributeValue]] = {}
+"""Short attributes by their bytes: types, models, environments and small counts come again in every span."""
+_origins: dict[tuple[bytes, bytes], Origin] = {}
+
+
+def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
+    """Decode a protobuf ``ExportTraceServiceRequest``.
+
+    Raises:
+        BodyError, TooLargeError: as ``decode_export``.
+    """
+    try:
+        message = ExportMessage.FromString(body)
+    except DecodeError as error:
+        raise BodyError("the body is not an OTLP trace export in protobuf") from error
+    cutter = Cutter(limits)
+    groups = []
+    for resource_index, resource_spans in enumerate(message.resource_spans):
+        resource = resource_spans.resource
+        for scope_index, scope_spans in enumerate(resource_spans.scope_spans):
+            path = f"resourceSpans[{resource_index}].scopeSpans[{scope_index}]"
+            cutter.take_spans(len(scope_spans.spans))
+            try:
+                origin = _origin(resource, scope_spans.scope, cutter)
+                spans = _spans(scope_spans.spans, path, cutter)
+            except DecodeError as error:
+                raise BodyError(f"{path} holds something that is not protobuf") from error
+            groups.append(SpanGroup(origin, spans))
+    return Export(groups, dict(cutter.reached))
+
+
+def _spans(messages: Any, path: str, cutter: Cutter) -> list[ExportedSpan]:
+    spans: list[ExportedSpan] = []
+    for message in messages:
+        trace_id, span_id = message.trace_id, message.span_id
+        if len(trace_id) != 16 or len(span_id) != 8:
+            raise BodyError(_id_fault(trace_id, span_id, f"{path}.spans[{len(spans)}]"))
+        if trace_id == _NO_TRACE_ID or span_id == _NO_SPAN_ID:
+            raise BodyError(_id_fault(trace_id, span_id, f"{path}.spans[{len(spans)}]"))
+        parent_id = message.parent_span_id
+        span = ExportedSpan(
+            trace_id.hex(),
+            span_id.hex(),
+            parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
+            message.name.decode("utf-8", "replace"),
+            message.start_ns,
+            message.end_ns,
+            _attributes(message.attributes, cutter),
+            _events(message.events, cutter) if message.events else [],
+        )
+        if status := message.status:
+            parsed = StatusMessage.FromString(status)
+            span.status_code = parsed.code
+            span.status_message = cutter.text(parsed.message.decode("utf-8", "replace"))
+        spans.append(span)
+    return spans
+
+
+def _id_fault(trace_id: bytes, span_id: bytes, path: str) -> str:
+    if len(trace_id) != 16:
+        return f"{path}.traceId has {len(trace_id)} bytes, not 16"
+    if len(span_id) != 8:
+        return f"{path}.spanId has {len(span_id)} bytes, not 8"
+    return f"{path}.{'traceId' if trace_id == _NO_TRACE_ID else 'spanId'} is all zeros"
+
+
+def _events(raw: Sequence[bytes], cutter: Cutter) -> list[SpanEvent]:
+    events = []
+    for entry in cutter.first(raw, "events_max"):
+        message = EventMessage.FromString(entry)
+        name = message.name.decode("utf-8", "replace")
+        events.append(SpanEvent(name, message.time_ns, _attributes(message.attributes, cutter)))
+    return events
+
+
+def _origin(resource: bytes, scope: bytes, cutter: Cutter) -> Origin:
+    origin = _origins.get((resource, scope))
+    if origin is None:
+        parsed = ScopeMessage.FromString(scope)
+        origin = Origin(
+            _attributes(ResourceMessage.FromString(resource).attributes, cutter),
+            parsed.name.decode("utf-8", "replace"),
+            parsed.version.decode("utf-8", "replace"),
+            _attributes(parsed.attributes, cutter),
+        )
+        if len(_origins) >= CACHED_ORIGINS_MAX:
+            _origins.clear()
+        _origins[resource, scope] = origin
+    return origin
+
+
+def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {}
+    if len(raw) > cutter.limits.attributes_max:
+        raw = cutter.first(raw, "attributes_max")
+    for entry in raw:
+        if len(entry) <= CACHED_ENTRY_BYTES_MAX:
+            pair = _entries.get(entry)
+            if pair is None:
+                pair = _remember(entry, cutter)
+        else:
+            pair = _pair(entry, cutter)
+        attributes[pair[0]] = pair[1]
+    return attributes
+
+
+def _remember(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
+    pair = _pair(entry, cutter)
+    if not isinstance(pair[1], list | dict):
+        if len(_entries) >= CACHED_ENTRIES_MAX:
+            _entries.clear()
+        _entries[entry] = pair
+    return pair
+
+
+def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
+    """Key and value of one attribute.
+
+    Nearly all are strings below 16 KiB, laid out as tag, length, key, tag, length, tag, length, text: those are sliced out here;
+    whatever looks different, by the parser. The last length must reach the end exactly, so nothing else can be mistaken for it.
+    """
+    try:
+        value = entry[1] + 2
+        if entry[0] == _KEY_TAG and value < 130 and entry[value] == _VALUE_TAG:
+            if entry[value + 1] < 128:
+                if entry[value + 2] == _STRING_TAG and entry[value + 3] == len(entry) - value - 4:
+                    return entry[2:value].decode(), cutter.text(entry[value + 4 :].decode())
+            elif (
+                entry[value + 3] == _STRING_TAG
+                and entry[value + 4] >= 128
+                and entry[value + 4] + (entry[value + 5] << 7) - 128 == len(entry) - value - 6
+            ):
+                return entry[2:value].decode(), cutter.text(entry[value + 6 :].decode())
+    except (IndexError, UnicodeDecodeError):
+        pass
+    message = KeyValueMessage.FromString(entry)
+    return message.key.decode("utf-8", "replace"), _value(message.value, cutter, 0)
+
+
+def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
+    kind = message.WhichOneof("value")
+    content: Any = getattr(message, kind) if kind else None
+    if kind == "string_value":
+        content = cutter.text(content.decode("utf-8", "replace"))
+    elif kind == "double_value":
+        content = finite(content)
+    elif kind == "bytes_value":
+        content = cutter.text(base64.b64encode(content).decode())
+    elif kind in ("array_value", "kvlist_value"):
+        content = _nested(kind, content.values, cutter, depth)
+    return content
+
+
+def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValue:
+    if depth >= cutter.limits.depth_max:
+        return cutter.too_deep()
+    if kind == "array_value":
+        return [_value(value, cutter, depth + 1) for value in values]
+    return {
+        item.key.decode("utf-8", "replace"): _value(item.value, cutter, depth + 1)
+        for item in values
+    }
+
+
+def finite(number: float) -> float | str:
+    """The number, or the name of one that JSON has no number for."""
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
