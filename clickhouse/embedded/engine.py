@@ -1,0 +1,310 @@
+"""The engine in this process: connections to one chDB path, and the calls that block a thread."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chdb import _chdb
+
+# The wrapper around it serialises calls and parses progress options; this is the engine's own.
+_connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
+
+_CODE = re.compile(r"Code: (\d+)")
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class EngineError(Exception):
+    """The engine refused or failed a statement: its text, and ClickHouse's number for it."""
+
+    def __init__(self, message: str) -> None:
+        start = message.find("Code: ")
+        super().__init__(message[start:] if start > 0 else message)
+        code = _CODE.search(message)
+        self.code = int(code.group(1)) if code else 1002
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a statement runs under: its database and the settings that it changes."""
+
+    database: str = "default"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a statement read, made and wrote, as far as the engine tells."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+
+
+class _Connection:
+    """One chDB connection and the session it was last put into."""
+
+    def __init__(self, raw: Any, defaults: Mapping[str, str]) -> None:
+        self.raw = raw
+        self._defaults = defaults
+        self.database = "default"
+        self.settings: dict[str, str] = {}
+
+    def enter(self, session: Session) -> None:
+        """Change what differs: most statements in a row come from the same client and cost nothing here."""
+        wanted = {**self._defaults, **session.settings}
+        if wanted != self.settings:
+            dropped = [f"{name} = DEFAULT" for name in self.settings if name not in wanted]
+            changed = [
+                f"{_setting_name(name)} = {_quoted(value)}"
+                for name, value in wanted.items()
+                if self.settings.get(name) != value
+            ]
+            self.raw.query("SET " + ", ".join(dropped + changed), "TSV")
+            self.settings = wanted
+        if session.database != self.database:
+            name = session.database.replace("\\", "\\\\").replace("`", "\\`")
+            self.raw.query(f"USE `{name}`", "TSV")
+            self.database = session.database
+
+    @property
+    def is_locked(self) -> bool:
+        """A session that was made read-only cannot be changed back."""
+        return self.settings.get("readonly", "0") != "0"
+
+
+class Engine:
+    """Connections to one data directory. All methods block; calls from several threads run in parallel."""
+
+    def __init__(
+        self, data_dir: Path, config_file: Path, defaults: Mapping[str, str], idle_max: int
+    ) -> None:
+        self._address = f"{data_dir / 'data'}?config-file={config_file}"
+        self._defaults = defaults
+        self._idle_max = idle_max
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        # One connection stays open whatever happens: the engine lives as long as any does.
+        self._anchor = _connect(self._address)
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.raw.close()
+        self._anchor.close()
+
+    def acquire(self, session: Session) -> _Connection:
+        """A connection in that session: preferably one that is in it already."""
+        connection = self._take_idle(session)
+        if connection is None:
+            connection = _Connection(_connect(self._address), self._defaults)
+        try:
+            connection.enter(session)
+        except RuntimeError as error:
+            connection.raw.close()
+            raise EngineError(str(error)) from None
+        return connection
+
+    def release(self, connection: _Connection) -> None:
+        """Give back a connection whose statement ended well."""
+        with self._lock:
+            if len(self._idle) < self._idle_max:
+                self._idle.append(connection)
+                return
+        connection.raw.close()
+
+    def discard(self, connection: _Connection) -> None:
+        """Close one whose statement failed (its output buffer may hold leftovers) or changed the session."""
+        connection.raw.close()
+
+    def kill(self, mark: str) -> None:
+        """Cancel the running statement that starts with ``mark``, without waiting for its end."""
+        self._anchor.query(
+            "KILL QUERY WHERE startsWith(query, {mark:String}) ASYNC", "TSV", params={"mark": mark}
+        )
+
+    def _take_idle(self, session: Session) -> _Connection | None:
+        wanted = {**self._defaults, **session.settings}
+        with self._lock:
+            for index in range(len(self._idle) - 1, -1, -1):
+                candidate = self._idle[index]
+                if candidate.settings == wanted and candidate.database == session.database:
+                    return self._idle.pop(index)
+            for index in range(len(self._idle) - 1, -1, -1):
+                if not self._idle[index].is_locked:
+                    return self._idle.pop(index)
+        return None
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """ChDB raises RuntimeError with ClickHouse's text in it."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(str(error)) from None
+
+
+class Query:
+    """A statement with a result. ``read`` blocks; it may be called from any one thread at a time."""
+
+    def __init__(
+        self, engine: Engine, sql: bytes, default_format: str, *, streamed: bool, reusable: bool
+    ) -> None:
+        self._engine = engine
+        self._sql = sql
+        self._format = default_format
+        self._streamed = streamed
+        self._reusable = reusable
+        self._connection: _Connection | None = None
+        self._stream: Any = None
+        self.progress = Progress()
+        self.is_finished = False
+
+    def start(self, session: Session, params: Mapping[str, str]) -> list[bytes]:
+        """Begin; of a statement that is not streamed this is all, and its result is returned."""
+        self._connection = self._engine.acquire(session)
+        try:
+            with engine_errors():
+                raw = self._connection.raw
+                if self._streamed:
+                    self._stream = raw.send_query(self._sql, self._format, params=dict(params))
+                    return []
+                result = raw.query(self._sql, self._format, params=dict(params))
+                return [self._counted(result)]
+        except EngineError:
+            self.abandon()
+            raise
+        finally:
+            if not self._streamed:
+                self._end()
+
+    def read(self, at_least_bytes: int) -> list[bytes]:
+        """The next pieces of a streamed result, about as many bytes as asked for; sets ``is_finished`` at its end."""
+        pieces: list[bytes] = []
+        size = 0
+        assert self._connection is not None
+        try:
+            with engine_errors():
+                while size < at_least_bytes:
+                    result = self._connection.raw.streaming_fetch_result(self._stream)
+                    piece = self._counted(result)
+                    if not piece:
+                        self._end()
+                        break
+                    pieces.append(piece)
+                    size += len(piece)
+        except EngineError:
+            self.abandon()
+            raise
+        return pieces
+
+    def abandon(self) -> None:
+        """Give up; the connection is not used again."""
+        self.is_finished = True
+        connection, self._connection, self._stream = self._connection, None, None
+        if connection is not None:
+            self._engine.discard(connection)
+
+    def _end(self) -> None:
+        self.is_finished = True
+        connection, self._connection, self._stream = self._connection, None, None
+        if connection is None:
+            return
+        if self._reusable:
+            self._engine.release(connection)
+        else:
+            self._engine.discard(connection)
+
+    def _counted(self, result: Any) -> bytes:
+        piece: bytes = result.bytes()
+        progress = self.progress
+        progress.read_rows += result.storage_rows_read()
+        progress.read_bytes += result.storage_bytes_read()
+        progress.result_rows += result.rows_read()
+        progress.result_bytes += len(piece)
+        return piece
+
+
+class Insert:
+    """An insert that takes its rows piece by piece; cut anywhere, also within a row."""
+
+    def __init__(self, engine: Engine, head: bytes, row_format: str) -> None:
+        self._engine = engine
+        self._head = head
+        self._format = row_format
+        self._connection: _Connection | None = None
+        self._handle: Any = None
+        self.progress = Progress()
+
+    def start(self, session: Session) -> None:
+        self._connection = self._engine.acquire(session)
+        try:
+            with engine_errors():
+                self._handle = self._connection.raw.send_insert(self._head, self._format)
+        except EngineError:
+            self.abandon()
+            raise
+
+    def append(self, data: bytes) -> None:
+        assert self._connection is not None
+        try:
+            with engine_errors():
+                self._connection.raw.insert_append(self._handle, data)
+        except EngineError:
+            self.abandon()
+            raise
+
+    def finish(self) -> None:
+        """Returns when the rows are in the table."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            with engine_errors():
+                result = connection.raw.insert_done(self._handle)
+        except EngineError:
+            self.abandon()
+            raise
+        self.progress.written_rows = result.rows_written()
+        self.progress.written_bytes = result.bytes_written()
+        self._connection = self._handle = None
+        self._engine.release(connection)
+
+    def abandon(self) -> None:
+        """Give up: what was not finished is not inserted."""
+        connection, self._connection = self._connection, None
+        handle, self._handle = self._handle, None
+        if connection is None:
+            return
+        if handle is not None:
+            with _ignored_engine_errors():
+                connection.raw.insert_cancel(handle)
+        self._engine.discard(connection)
+
+
+@contextmanager
+def _ignored_engine_errors() -> Iterator[None]:
+    """Of a cancellation after a failure: the failure is what is reported."""
+    try:
+        yield
+    except RuntimeError:
+        return
+
+
+def _setting_name(name: str) -> str:
+    if not _SETTING_NAME.match(name):
+        raise EngineError(f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_SETTING)")
+    return name
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

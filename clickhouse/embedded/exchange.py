@@ -1,0 +1,148 @@
+"""The two ends of one HTTP exchange: the body as it comes, the answer as it goes out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from clickhouse.embedded.engine import Progress
+from clickhouse.embedded.request import BadRequest, Compressor, Decompressor
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer."""
+
+
+async def until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Body:
+    """A request's body, decompressed as it comes."""
+
+    def __init__(self, receive: Receive, decompressor: Decompressor) -> None:
+        self._receive = receive
+        self._decompressor = decompressor
+        self.is_finished = False
+
+    async def next_piece(self) -> bytes:
+        """Some bytes; empty at the end, and perhaps before it."""
+        if self.is_finished:
+            return b""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.is_finished = not message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        if not piece:
+            return b""
+        try:
+            return self._decompressor.decompress(piece)
+        except (zlib.error, RuntimeError, EOFError) as error:
+            raise BadRequest(400, 271, f"Cannot decompress the body: {error}") from error
+
+    async def read(self, bytes_max: int) -> bytes:
+        """All that is left."""
+        pieces: list[bytes] = []
+        size = 0
+        while not self.is_finished:
+            pieces.append(await self.next_piece())
+            size += len(pieces[-1])
+            if size > bytes_max:
+                raise BadRequest(413, 62, "The statement is too long (setting query_bytes_max)")
+        return b"".join(pieces)
+
+
+class Exchange:
+    """One answer on its way out."""
+
+    def __init__(self, send: Send, query_id: str) -> None:
+        self._send = send
+        self.query_id = query_id
+        self._compressor = Compressor(frozenset())
+        self._has_begun = False
+        self._tag = secrets.token_hex(8)
+
+    async def begin(
+        self,
+        headers: dict[str, str],
+        progress: Progress,
+        elapsed_s: float,
+        *,
+        is_complete: bool,
+        compressor: Compressor | None = None,
+    ) -> None:
+        self._compressor = compressor or self._compressor
+        summary = {
+            "read_rows": str(progress.read_rows),
+            "read_bytes": str(progress.read_bytes),
+            "written_rows": str(progress.written_rows),
+            "written_bytes": str(progress.written_bytes),
+            "elapsed_ns": str(int(elapsed_s * 1e9)),
+        }
+        if is_complete:
+            summary["result_rows"] = str(progress.result_rows or progress.written_rows)
+            summary["result_bytes"] = str(progress.result_bytes or progress.written_bytes)
+        self._has_begun = True
+        await _send_head(
+            self._send,
+            200,
+            {
+                **_common_headers(self.query_id),
+                "x-clickhouse-summary": json.dumps(summary, separators=(",", ":")),
+                "x-clickhouse-exception-tag": self._tag,
+                **headers,
+            },
+        )
+
+    async def send(self, data: bytes) -> None:
+        compressed = self._compressor.compress(data) if data else b""
+        if compressed:
+            await self._send({"type": "http.response.body", "body": compressed, "more_body": True})
+
+    async def finish(self) -> None:
+        await self._send({"type": "http.response.body", "body": self._compressor.finish()})
+
+    async def fail(self, status: int, code: int, message: str) -> None:
+        """Before the head: a status. After it: ClickHouse's marker at the end of the body."""
+        text = message.encode() + b"\n"
+        if not self._has_begun:
+            headers = {
+                **_common_headers(self.query_id),
+                "x-clickhouse-exception-code": str(code),
+                "content-type": "text/plain; charset=UTF-8",
+            }
+            if status == 503:
+                headers["retry-after"] = "1"
+            await send_plain(self._send, status, text, headers)
+            return
+        tag = self._tag.encode()
+        marker = b"\r\n__exception__\r\n%s\r\n%s%d %s\r\n__exception__\r\n"
+        await self.send(marker % (tag, text, len(text), tag))
+        await self.finish()
+
+
+def _common_headers(query_id: str) -> dict[str, str]:
+    return {
+        "x-clickhouse-query-id": query_id,
+        "x-clickhouse-timezone": "UTC",
+        "x-clickhouse-server-display-name": "tracemill",
+    }
+
+
+async def _send_head(send: Send, status: int, headers: dict[str, str]) -> None:
+    pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+
+
+async def send_plain(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    await _send_head(send, status, {"content-length": str(len(body)), **headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,92 @@
+"""The embedded store's process: the engine on one data directory, served on one loopback port until SIGTERM."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from clickhouse.embedded.config import write_config
+from clickhouse.embedded.engine import Engine
+from clickhouse.embedded.front import Credentials, StoreFront
+from clickhouse.errors import StoreError
+from clickhouse.settings import EmbeddedStoreSettings, StoreSettings, TieringSettings
+
+
+def run_store(
+    data_dir: Path,
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    store: StoreSettings | None = None,
+    tiering: TieringSettings | None = None,
+    embedded: EmbeddedStoreSettings | None = None,
+) -> None:
+    """Serve ``data_dir`` until SIGTERM or SIGINT; blocks. Run it in the main thread of a process of its own.
+
+    Raises ``StoreError`` with one line for the person at the terminal: directory in use, port in use, address not allowed.
+    """
+    store = store or StoreSettings()
+    embedded = embedded or EmbeddedStoreSettings()
+    password = store.clickhouse_password.get_secret_value()
+    if not password and not ipaddress.ip_address(host).is_loopback:
+        raise StoreError(f"without a password the store is served on loopback only, not on {host}")
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _only_one(data_dir), _listening(host, port) as listener:
+        config_file = write_config(data_dir, tiering or TieringSettings())
+        engine = Engine(data_dir, config_file, _defaults(embedded), idle_max=embedded.queries_max)
+        front = StoreFront(engine, embedded, Credentials(store.clickhouse_user, password))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                front,
+                loop="uvloop",
+                http="httptools",
+                lifespan="off",
+                ws="none",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=embedded.stop_timeout_s,
+            )
+        )
+        # uvicorn raises the signal again when it has stopped; what is left to do then is ours.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listener])
+        front.close()
+
+
+def _defaults(embedded: EmbeddedStoreSettings) -> dict[str, str]:
+    """What every session starts with; a request's own settings come on top."""
+    return {"max_memory_usage": str(embedded.memory_max_bytes)}
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    with (data_dir / "store.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"another store runs on {data_dir}") from None
+        yield
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise StoreError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        yield listener

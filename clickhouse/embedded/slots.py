@@ -1,0 +1,34 @@
+"""Bounded concurrency with a bounded queue before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Overloaded(Exception):  # an answer, not a failure
+    """All slots are taken and enough requests wait for one."""
+
+
+class Slots:
+    """At most ``running_max`` bodies at a time; at most ``waiting_max`` wait, first come first served."""
+
+    def __init__(self, running_max: int, waiting_max: int) -> None:
+        self._free = asyncio.Semaphore(running_max)
+        self._waiting_max = waiting_max
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        if self._free.locked() and self._waiting >= self._waiting_max:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()

@@ -1,0 +1,91 @@
+"""As much of a statement as the front must know: is it an insert with data behind it, may its result be streamed?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Each block of these is complete in itself, so a result may be sent block by block.
+STREAMED_FORMATS = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
+
+CONTENT_TYPES = {
+    "JSON": "application/json; charset=UTF-8",
+    "JSONCompact": "application/json; charset=UTF-8",
+    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
+    "CSV": "text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
+    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
+    "TSV": "text/tab-separated-values; charset=UTF-8",
+}
+
+_TOKEN = re.compile(
+    rb"""(?P<skip>\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)
+    |(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)
+    |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<open>\()
+    |(?P<close>\))
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_DATA_START = re.compile(rb"[ \t\f]*;?[ \t\f]*(?:\r?\n)?")
+_TRAILING_FORMAT = re.compile(
+    rb"\bFORMAT\s+(\w+)(?:\s+SETTINGS\s[^'\"`()]*)?\s*;?\s*\Z", re.IGNORECASE
+)
+_ANY_FORMAT = re.compile(rb"\bFORMAT\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FormattedInsert:
+    """``INSERT INTO t (…) FORMAT x``, cut in front of FORMAT, and what of its data came along."""
+
+    head: bytes
+    format: str
+    data: bytes
+
+
+def first_word(sql: bytes) -> str:
+    """The statement's first word, upper case; empty when there is none."""
+    for token in _TOKEN.finditer(sql):
+        if token.lastgroup == "word":
+            return token.group().decode().upper()
+        if token.lastgroup not in {"skip", "open"}:
+            return ""
+    return ""
+
+
+def formatted_insert(sql: bytes) -> FormattedInsert | None:
+    """The parts of an insert whose rows follow a FORMAT clause; None for every other statement.
+
+    Only the head is looked at: the scan ends at FORMAT, VALUES, SELECT or WITH outside of brackets and quotes.
+    """
+    if first_word(sql) != "INSERT":
+        return None
+    depth = 0
+    format_at = -1
+    for token in _TOKEN.finditer(sql):
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif kind == "word" and depth == 0:
+            if format_at >= 0:
+                data_start = _DATA_START.match(sql, token.end())
+                start = data_start.end() if data_start else token.end()
+                return FormattedInsert(sql[:format_at], token.group().decode(), sql[start:])
+            word = token.group().upper()
+            if word == b"FORMAT":
+                format_at = token.start()
+            elif word in {b"VALUES", b"SELECT", b"WITH", b"WATCH"}:
+                return None
+    return None
+
+
+def result_format(sql: bytes, default: str) -> tuple[str, bool]:
+    """The format that a query's result will have, and whether it may be streamed in pieces."""
+    named = _TRAILING_FORMAT.search(sql)
+    if named:
+        name = named.group(1).decode()
+        return name, name in STREAMED_FORMATS
+    # A FORMAT that is somewhere else (a column, a literal, an unusual clause): not streamed, to be safe.
+    return default, default in STREAMED_FORMATS and not _ANY_FORMAT.search(sql)
