@@ -1,6 +1,7 @@
 # Few targets, each says what it does: `make help`.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCK := deploy/locks/requirements.lock
 STAMP := .venv/.installed
 
@@ -12,12 +13,15 @@ help: ## Show this list
 
 setup: $(STAMP) ## Create .venv with everything pinned; quick when nothing changed
 
+# uv installs in a fifth of pip's time; pip stands in where only pip is configured for the network.
 $(STAMP): $(LOCK) deploy/locks/kafka-jars.lock pyproject.toml producers/sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tracemill needs Python 3.11 or newer, $(PYTHON) is older: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e producers/sdk -e .
+	@awk '/^[a-z]/ {wanted = /^uv==/} wanted' $(LOCK) > .venv/uv.lock
+	$(PIP) install --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r $(LOCK) || $(PIP) install --require-hashes -r $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation -e producers/sdk -e .
 	$(BIN)/python -P -m deploy.embedded.warm_up
 	@touch $@
 
