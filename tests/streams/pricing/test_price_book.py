@@ -1,0 +1,343 @@
+"""What a price book answers, told from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core import pricing
+from streams.core.pricing import PriceBook, total_of_given
+
+NOW_US = 1_795_000_000_000_000  # 2026-11-18
+USD = 10**12
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Tier:
+    prices: Mapping[str, int]
+    input_above: int | None = None
+    service_tiers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    id: str
+    match: str
+    prices: Mapping[str, int]
+    project_id: str | None = None
+    effective_from_us: int = 0
+    tiers: Sequence[Tier] = field(default=())
+
+
+@pytest.fixture(scope="module")
+def book() -> PriceBook:
+    return PriceBook()
+
+
+def test_each_bucket_is_priced_once_at_its_own_price(book: PriceBook) -> None:
+    usage = {
+        "input": MILLION,
+        "input_cached_tokens": MILLION,
+        "output": MILLION,
+        "total": 3 * MILLION,
+    }
+    priced = book.cost_of("p", "gpt-4o", usage, NOW_US)
+    assert priced.cost == {
+        "input": 2_500_000 * MILLION,
+        "input_cached_tokens": 1_250_000 * MILLION,
+        "output": 10_000_000 * MILLION,
+    }
+    assert priced.total_pico == 13_750_000 * MILLION == 13_750_000_000_000
+    assert (priced.price_id, priced.known, priced.unpriced) == ("openai/gpt-4o", True, ())
+
+
+def test_reasoning_costs_as_output_where_it_has_no_price_of_its_own(book: PriceBook) -> None:
+    priced = book.cost_of("p", "o3-mini", {"output": 10, "output_reasoning_tokens": 90}, NOW_US)
+    assert priced.total_pico == 100 * 4_400_000
+
+
+def test_anthropics_cache_writes_have_a_price_for_each_lifetime(book: PriceBook) -> None:
+    usage = {"input_cache_creation_5m": 100, "input_cache_creation_1h": 100, "cache_read": 100}
+    priced = book.cost_of("p", "claude-3-5-sonnet-20241022", usage, NOW_US)
+    assert list(priced.cost.values()) == [375_000_000, 600_000_000, 30_000_000]
+
+
+@pytest.mark.parametrize(
+    "usage_type",
+    [
+        "input_cached_tokens",
+        "input_cache_read",
+        "cache_read_input_tokens",
+        "cached_content_token_count",
+        "cachedContentTokenCount",
+        "cachedInputTokens",
+        "prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "cached_tokens",
+        "prompt_cache_hit_tokens",
+    ],
+)
+def test_a_cache_read_is_one_thing_whatever_it_is_called(book: PriceBook, usage_type: str) -> None:
+    assert book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).cost == {usage_type: 1_250_000}
+
+
+@pytest.mark.parametrize(
+    ("usage_type", "picodollars"),
+    [
+        ("input", 1), ("input_tokens", 1), ("prompt_tokens", 1), ("promptTokens", 1),
+        ("prompt_token_count", 1), ("inputTokens", 1), ("input_text", 1), ("input_modality_1", 1),
+        ("output", 2), ("output_tokens", 2), ("completion_tokens", 2), ("candidates_token_count", 2),
+        ("output_text", 2), ("output_modality_1", 2), ("output_accepted_prediction_tokens", 2),
+        ("output_rejected_prediction_tokens", 2),
+        ("output_reasoning", 3), ("output_reasoning_tokens", 3), ("reasoning_tokens", 3),
+        ("thoughts_token_count", 3), ("reasoningTokens", 3),
+        ("input_cache_creation", 4), ("cache_creation_input_tokens", 4), ("cache_write_tokens", 4),
+        ("input_cache_creation_5m", 5), ("ephemeral_5m_input_tokens", 5),
+        ("input_cache_creation_1h", 6), ("ephemeral_1h_input_tokens", 6),
+        ("input_audio", 7), ("input_audio_tokens", 7), ("output_audio_tokens", 8),
+        ("input_image", 9), ("grounding_queries", 10), ("web_search_queries", 10),
+    ],
+)  # fmt: skip
+def test_the_sdks_names_mean_the_unit_they_say(usage_type: str, picodollars: int) -> None:
+    prices = {
+        "input": 1, "output": 2, "output_reasoning": 3, "cache_write": 4, "cache_write_5m": 5,
+        "cache_write_1h": 6, "input_audio": 7, "output_audio": 8, "input_image": 9,
+        "web_searches": 10,
+    }  # fmt: skip
+    book = PriceBook().with_prices([Record("r", "m", prices)])
+    assert book.cost_of("p", "m", {usage_type: 1}, NOW_US).total_pico == picodollars
+
+
+def test_an_unknown_usage_type_costs_nothing_and_is_reported(book: PriceBook) -> None:
+    priced = book.cost_of("p", "gpt-4o", {"input": 1, "smiles": 5}, NOW_US)
+    assert priced.cost == {"input": 2_500_000}
+    assert (priced.unpriced, priced.known) == (("smiles",), True)
+
+
+def test_usage_of_which_nothing_has_a_price_is_not_known_rather_than_free(book: PriceBook) -> None:
+    priced = book.cost_of("p", "gpt-4o", {"smiles": 5}, NOW_US)
+    assert (priced.cost, priced.known, priced.price_id) == ({}, False, "")
+
+
+def test_an_unknown_model_is_not_known_rather_than_free(book: PriceBook) -> None:
+    priced = book.cost_of("p", "acme-9000", {"input": 5}, NOW_US)
+    assert (priced.cost, priced.total_pico, priced.known) == ({}, 0, False)
+    assert priced.unpriced == ("input",)
+
+
+def test_a_model_at_home_costs_nobodys_list_price(book: PriceBook) -> None:
+    assert not book.cost_of("p", "ollama/deepseek-r1", {"input": 5}, NOW_US).known
+
+
+def test_a_free_variant_is_known_and_costs_nothing(book: PriceBook) -> None:
+    priced = book.cost_of("p", "openrouter/acme/new-model:free", {"input": 5}, NOW_US)
+    assert (priced.total_pico, priced.known) == (0, True)
+
+
+def test_a_total_counts_only_when_nothing_else_does(book: PriceBook) -> None:
+    model = "text-embedding-3-small"
+    assert book.cost_of("p", model, {"total": 1_000}, NOW_US).cost == {"total": 20_000_000}
+    both = {"input": 1_000, "total": 1_000, "totalTokens": 1_000}
+    assert book.cost_of("p", model, both, NOW_US).cost == {"input": 20_000_000}
+
+
+def test_a_total_of_tokens_at_two_prices_is_not_guessed(book: PriceBook) -> None:
+    assert not book.cost_of("p", "gpt-4o", {"total": 1_000}, NOW_US).known
+
+
+def test_above_its_threshold_a_whole_long_request_costs_more(book: PriceBook) -> None:
+    short = {"input": 150_000, "cache_read": 50_000, "output": 10}
+    long = {"input": 150_000, "cache_read": 50_001, "output": 10}
+    model = "gemini-2.5-pro"
+    assert book.cost_of("p", model, short, NOW_US).cost["input"] == 150_000 * 1_250_000
+    assert book.cost_of("p", model, long, NOW_US).cost["input"] == 150_000 * 2_500_000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "picodollars"),
+    [
+        ("", 2_500_000),
+        ('{"temperature":0.5}', 2_500_000),
+        ('{"service_tier":"default"}', 2_500_000),
+        ('{"service_tier":"priority"}', 4_250_000),
+        ('{"serviceTier":"Priority"}', 4_250_000),
+        ('{"service_tier":"batch"}', 1_250_000),
+        ('{"processing":"batch"}', 1_250_000),
+        ("not json", 2_500_000),
+        ('["service_tier"]', 2_500_000),
+    ],
+)
+def test_the_service_tier_decides_the_price(
+    book: PriceBook, parameters: str, picodollars: int
+) -> None:
+    assert book.cost_of("p", "gpt-4o", {"input": 1}, NOW_US, parameters).total_pico == picodollars
+
+
+def test_an_event_of_the_past_costs_what_it_cost_then(book: PriceBook) -> None:
+    march_12, march_13 = 1_773_273_600_000_000, 1_773_360_000_000_000
+    usage = {"input": 200_001}
+    costs = [book.cost_of("p", "claude-sonnet-4-6", usage, at) for at in (march_12, march_13)]
+    assert [cost.total_pico // 200_001 for cost in costs] == [6_000_000, 3_000_000]
+    assert costs[0].price_id != costs[1].price_id
+
+
+@pytest.mark.parametrize(
+    ("model", "price_id"),
+    [
+        ("openai/gpt-4o", "openai/gpt-4o"),
+        ("gpt-4o-2024-08-06", "openai/gpt-4o"),
+        ("GPT-4o", "openai/gpt-4o"),
+        ("azure/gpt-4o", "openai/gpt-4o"),
+        ("gpt-35-turbo", "openai/gpt-3.5-turbo"),
+        ("gpt-4o-mini-2031-01-01", "openai/gpt-4o-mini"),
+        ("models/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        (
+            "projects/p/locations/eu/publishers/google/models/gemini-2.5-pro",
+            "google/gemini-2.5-pro",
+        ),
+        ("claude-sonnet-4@20250514", "anthropic/claude-sonnet-4-0"),
+        ("vertex_ai/claude-sonnet-4@20250514", "google/claude-4-sonnet"),
+        (
+            "us.anthropic.claude-sonnet-4-20250514-v1:0",
+            "aws/regional.anthropic.claude-sonnet-4-20250514-v1:0",
+        ),
+        (
+            "bedrock/us-east-1/anthropic.claude-sonnet-4-20250514-v1:0",
+            "aws/regional.anthropic.claude-sonnet-4-20250514-v1:0",
+        ),
+        (
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0",
+            "aws/regional.anthropic.claude-sonnet-4-20250514-v1:0",
+        ),
+        ("claude-3-5-sonnet-latest", "anthropic/claude-3-5-sonnet"),
+        ("qwen-plus", "alibaba/qwen-plus"),
+        ("dashscope/qwen-turbo-2025-04-28", "alibaba/qwen-turbo"),
+        ("text-embedding-ada-002", "openai/text-embedding-ada-002"),
+        ("embed-multilingual-v3.0", "cohere/embed-v3"),
+        ("voyage-3", "voyageai/voyage-3"),
+        ("groq/llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile"),
+    ],
+)
+def test_a_model_is_found_under_the_names_it_has_in_the_world(
+    book: PriceBook, model: str, price_id: str
+) -> None:
+    assert book.cost_of("p", model, {"input": 1}, NOW_US).price_id.split("#")[0] == price_id
+
+
+def test_a_name_that_hosts_sell_at_different_prices_is_not_guessed(book: PriceBook) -> None:
+    assert not book.knows("p", "llama-3.1-8b-instruct-of-nobody")
+    assert not book.knows("p", "meta-llama/llama-3.3-70b-instruct")
+    assert book.knows("p", "together/meta-llama/Llama-3.3-70B-Instruct-Turbo")
+
+
+def test_a_projects_price_outranks_one_for_all_which_outranks_the_list() -> None:
+    book = PriceBook().with_prices(
+        [
+            Record("all", "gpt-4o", {"input": 7}),
+            Record("own", "gpt-4o", {"input": 5}, project_id="mine"),
+        ]
+    )
+    costs = {
+        who: book.cost_of(who, "gpt-4o", {"input": 1}, NOW_US).price_id for who in ("mine", "other")
+    }
+    assert costs == {"mine": "own", "other": "all"}
+    assert (
+        book.cost_of("mine", "gpt-4o-mini", {"input": 1}, NOW_US).price_id == "openai/gpt-4o-mini"
+    )
+
+
+def test_a_projects_price_replaces_the_listed_one_as_a_whole() -> None:
+    book = PriceBook().with_prices([Record("r", "gpt-4o", {"input": 5, "output": 6})])
+    usage = {"input": 1, "cache_read": 1, "output_reasoning": 1, "web_searches": 1}
+    priced = book.cost_of("p", "gpt-4o", usage, NOW_US)
+    assert priced.cost == {"input": 5, "cache_read": 5, "output_reasoning": 6}
+    assert priced.unpriced == ("web_searches",)
+
+
+def test_the_most_specific_match_wins_then_the_latest_that_is_in_force() -> None:
+    book = PriceBook().with_prices(
+        [
+            Record("wide", "acme-.*", {"input": 1}),
+            Record("narrow", "acme-large(-v\\d+)?", {"input": 2}),
+            Record("narrow-next", "acme-large(-v\\d+)?", {"input": 3}, effective_from_us=NOW_US),
+        ]
+    )
+    ids = [
+        book.cost_of("p", model, {"input": 1}, at).price_id
+        for model, at in (
+            ("acme-small", NOW_US),
+            ("ACME-large-v2", NOW_US - 1),
+            ("acme-large", NOW_US),
+        )
+    ]
+    assert ids == ["wide", "narrow", "narrow-next"]
+
+
+def test_a_price_not_yet_in_force_leaves_the_one_before_it() -> None:
+    book = PriceBook().with_prices(
+        [Record("later", "gpt-4o", {"input": 1}, effective_from_us=NOW_US + 1)]
+    )
+    assert book.cost_of("p", "gpt-4o", {"input": 1}, NOW_US).price_id == "openai/gpt-4o"
+
+
+def test_a_projects_tiers_hold_by_length_and_service_tier() -> None:
+    tiers = (
+        Tier({"input": 3}, input_above=100, service_tiers=("flex",)),
+        Tier({"input": 4}, input_above=100),
+        Tier({"input": 5}, service_tiers=("flex", "batch")),
+    )
+    book = PriceBook().with_prices([Record("r", "m", {"input": 2, "output": 9}, tiers=tiers)])
+
+    def price(count: int, parameters: str = "") -> int:
+        return book.cost_of("p", "m", {"input": count}, NOW_US, parameters).total_pico // count
+
+    flex = '{"service_tier":"flex"}'
+    assert [price(100), price(101), price(100, flex), price(101, flex)] == [2, 4, 5, 3]
+
+
+def test_a_project_may_price_what_it_alone_counts() -> None:
+    book = PriceBook().with_prices([Record("r", "robot", {"steps": 8})])
+    assert book.cost_of("p", "robot", {"steps": 2}, NOW_US).cost == {"steps": 16}
+
+
+def test_more_models_than_the_cache_holds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pricing, "CACHED_MODELS_MAX", 3)
+    book = PriceBook()
+    for round_ in range(2):
+        for model in ("gpt-4o", "a", "b", "c", "gpt-4o-mini"):
+            known = book.cost_of("p", model, {"input": 1}, NOW_US).known
+            assert known == model.startswith("gpt"), round_
+
+
+def test_an_absurdly_long_model_name_is_unknown() -> None:
+    book = PriceBook().with_prices([Record("r", ".*", {"input": 1})])
+    assert not book.knows("p", "gpt-4o" * 1_000)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["input", "output", "cache_read", "output_reasoning", "cache_write_1h"]),
+        st.integers(0, 10**9),
+    )
+)
+def test_the_cost_of_the_whole_is_the_sum_of_the_costs_of_its_parts(usage: dict[str, int]) -> None:
+    book = _BOOK
+    whole = book.cost_of("p", "gpt-4o", usage, NOW_US).total_pico
+    parts = (book.cost_of("p", "gpt-4o", {k: n}, NOW_US).total_pico for k, n in usage.items())
+    assert whole == sum(parts)
+
+
+_BOOK = PriceBook()
+
+
+def test_a_given_total_speaks_for_its_parts() -> None:
+    assert total_of_given({"input": 1, "output": 2}) == 3
+    assert total_of_given({"input": 1, "total": 7}) == 7
+    assert total_of_given({"total": 0, "input": 4}) == 0
+    assert total_of_given({}) == 0
