@@ -1,0 +1,189 @@
+"""The command line: `tracemill up` for everything on one machine, and one command per role for production."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.settings import default_data_dir
+
+app = typer.Typer(
+    name="tracemill",
+    help="""Event-streaming analytics for LLM applications: cost, latency and budget alerts while it happens.
+
+    Start with `tracemill up`, then `tracemill demo`. In production each role is a process of its own:
+    gateway, streams, sink, query; `migrate` comes first. They are configured by environment variables that start with TRACEMILL_.""",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EMBEDDED = "embedded"
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Public port; by default the one of the last run, at first 7700.", min=1, max=65535
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where all data is kept.", show_default=str(default_data_dir())),
+    ] = None,
+    broker: Annotated[
+        str,
+        typer.Option(
+            help="'embedded' (Apache Kafka, started here) or HOST:PORT of a Kafka broker."
+        ),
+    ] = EMBEDDED,
+    clickhouse: Annotated[
+        str,
+        typer.Option(
+            help="'embedded' (the ClickHouse engine, started here) or the URL of a server."
+        ),
+    ] = EMBEDDED,
+) -> None:
+    """Start everything on this machine and keep it running until Ctrl-C.
+
+    The first project and its keys are taken from TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY
+    and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
+    """
+    from deploy.embedded.roles import UpOptions
+    from deploy.embedded.up import up as run
+    from deploy.greeting import greeting
+
+    options = UpOptions(
+        data_dir=(data_dir or default_data_dir()).expanduser().resolve(),
+        host=host,
+        port=port,
+        broker=broker,
+        clickhouse=clickhouse,
+    )
+    raise SystemExit(
+        run(options, greet=lambda installation: greeting(host, installation.public_port))
+    )
+
+
+@app.command()
+def demo(
+    url: Annotated[str, typer.Option(help="Address of tracemill.")] = "http://127.0.0.1:7700",
+    public_key: Annotated[str, typer.Option(envvar="TRACEMILL_INIT_PUBLIC_KEY")] = "pk-tm-dev",
+    secret_key: Annotated[str, typer.Option(envvar="TRACEMILL_INIT_SECRET_KEY")] = "sk-tm-dev",
+    traces: Annotated[
+        int, typer.Option(help="How many traces to send.", min=1, max=1_000_000)
+    ] = 500,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Spread their times over the last so many minutes.", min=0, max=10_080),
+    ] = 60,
+    rate: Annotated[
+        float, typer.Option(help="Traces per second; 0: as fast as it goes.", min=0)
+    ] = 50,
+) -> None:
+    """Send a realistic load: a support chat with retrieval, two generations a trace, scores, a slow spell and an error spell."""
+    from deploy.demo.send import send_demo
+    from deploy.errors import DeployError
+
+    try:
+        send_demo(url, public_key, secret_key, traces=traces, minutes=minutes, rate=rate)
+    except DeployError as error:
+        print(f"tracemill demo: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    print(f"sent {traces} traces; ask for them:")
+    print(f"  curl -u {public_key}:… '{url}/v1/windows?step=1h&group_by=model'")
+
+
+@app.command()
+def gateway() -> None:
+    """Ingestion: OTLP and the Langfuse ingestion API in, Kafka out. Needs TRACEMILL_BROKER."""
+    from deploy.process import run_process
+    from deploy.processes import edge
+
+    raise SystemExit(run_process("gateway", edge.gateway))
+
+
+@app.command()
+def query() -> None:
+    """The query API. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    from deploy.process import run_process
+    from deploy.processes import edge
+
+    raise SystemExit(run_process("query", edge.query))
+
+
+@app.command()
+def edge() -> None:
+    """Ingestion and queries on one port: gateway and query in one process."""
+    from deploy.process import run_process
+    from deploy.processes import edge as role
+
+    raise SystemExit(run_process("edge", role.edge))
+
+
+@app.command()
+def streams() -> None:
+    """The stream processors: prices, totals, windows, budgets, webhooks. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    from deploy.processes.streams import run
+
+    raise SystemExit(run())
+
+
+@app.command()
+def sink() -> None:
+    """Rows from Kafka into ClickHouse. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    from deploy.process import run_process
+    from deploy.processes import sink as role
+
+    raise SystemExit(run_process("sink", role.main))
+
+
+@app.command()
+def migrate(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Create what the roles need: topics, tables, the first project and its key. Safe to repeat."""
+    from deploy.processes.migrate import run
+
+    raise SystemExit(run(plan=plan))
+
+
+@app.command()
+def broker(
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 9092,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the log is kept.")] = None,
+) -> None:
+    """The embedded Apache Kafka alone, one node on loopback."""
+    from deploy.embedded.kafka import run_broker
+
+    raise SystemExit(run_broker((data_dir or default_data_dir() / "kafka").resolve(), port))
+
+
+@app.command()
+def store(
+    port: Annotated[
+        int,
+        typer.Option(help="Port to listen on.", min=1, max=65535, envvar="TRACEMILL_STORE_PORT"),
+    ] = 8123,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the tables are kept.")] = None,
+) -> None:
+    """The embedded ClickHouse engine behind its HTTP interface, on loopback."""
+    from deploy.processes.store import run
+
+    raise SystemExit(run(data_dir, port))
+
+
+def main() -> None:
+    """Entry point of the `tracemill` command."""
+    app()

@@ -1,0 +1,98 @@
+"""The public port: ingestion and queries in one process (`tracemill edge`), or either alone (`gateway`, `query`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from starlette.applications import Starlette
+
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from deploy.probes import Probe, probe_routes
+from deploy.processes.checks import control_is_current, store_answers
+from deploy.serving import serving
+from deploy.settings import ProcessSettings
+from producers.control.log import ControlLog
+from producers.gateway.app import create_gateway
+from producers.gateway.auth import Authenticator
+from producers.settings import GatewaySettings, KafkaSettings
+from query_api.app import create_query_api
+from query_api.readiness import readiness_checks
+from query_api.settings import QuerySettings
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Any, Any], Awaitable[None]]
+
+OWN_PATHS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
+SCORES: Final = "/api/public/scores"
+
+
+def is_ingestion(method: str, path: str) -> bool:
+    """Whether a request goes to the gateway; all others ask the query API."""
+    if path == SCORES:
+        return method in {"POST", "OPTIONS"}
+    if path == "/v1/traces":
+        return True
+    return path.startswith(("/api/public/otel/", "/api/public/ingestion"))
+
+
+def one_port(
+    probes: Application, gateway: Application | None, query: Application | None
+) -> Application:
+    """An application that hands each request to the part that answers it."""
+
+    async def application(scope: Scope, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if path in OWN_PATHS:
+            chosen = probes
+        elif gateway is not None and (query is None or is_ingestion(scope["method"], path)):
+            chosen = gateway
+        else:
+            chosen = query or probes
+        await chosen(scope, receive, send)
+
+    return application
+
+
+async def edge(process: ProcessSettings, stop: asyncio.Event) -> None:
+    """Ingestion and queries on one port, until ``stop``."""
+    await _serve(process, stop, ingestion=True, queries=True)
+
+
+async def gateway(process: ProcessSettings, stop: asyncio.Event) -> None:
+    """Ingestion alone, until ``stop``."""
+    await _serve(process, stop, ingestion=True, queries=False)
+
+
+async def query(process: ProcessSettings, stop: asyncio.Event) -> None:
+    """Queries alone, until ``stop``."""
+    await _serve(process, stop, ingestion=False, queries=True)
+
+
+async def _serve(
+    process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
+) -> None:
+    kafka = KafkaSettings()
+    async with AsyncExitStack() as stack:
+        control = ControlLog(kafka)
+        await control.start()
+        stack.push_async_callback(control.stop)
+        probes: dict[str, Probe] = {"control log": control_is_current(control)}
+        gateway_app = query_app = None
+        if ingestion:
+            gateway_app = create_gateway(kafka, GatewaySettings(), control)
+            await stack.enter_async_context(gateway_app.running())
+        if queries:
+            store = Store(StoreSettings())
+            stack.push_async_callback(store.close)
+            settings = QuerySettings()
+            query_app = create_query_api(
+                store, control, Authenticator(control), settings, readiness_checks(kafka, store)
+            )
+            probes["store"] = store_answers(store)
+        application = one_port(Starlette(routes=probe_routes(probes)), gateway_app, query_app)
+        async with serving(application, process.host, process.port):
+            await stop.wait()

@@ -1,0 +1,25 @@
+"""`tracemill sink`: rows from Kafka into the store."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clickhouse.settings import StoreSettings
+from clickhouse.sink.service import run_sink
+from clickhouse.sink.settings import SinkSettings
+from clickhouse.store import Store
+from deploy.probes import serve_probes
+from deploy.processes.checks import store_answers
+from deploy.settings import ProcessSettings
+from producers.settings import KafkaSettings
+
+
+async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
+    """Run until ``stop``."""
+    store = Store(StoreSettings())
+    probes = {"store": store_answers(store)}
+    try:
+        async with serve_probes(process.metrics_host, process.metrics_port, probes):
+            await run_sink(KafkaSettings(), store, SinkSettings(), stop)
+    finally:
+        await store.close()
