@@ -1,0 +1,226 @@
+"""Budgets: what was spent in each period, and which thresholds that crosses, each once.
+
+The spend of a period is, at any moment, the sum of all matching spend cells. It begins with a *baseline*: the cells in memory at one moment, plus what the store has of the groups that were
+not in memory then. From that moment every change applied to a cell is added. The shell fetches the store's part:
+
+    wanted ──begin()──► starting ──settle(what the store had)──► live        a group read back meanwhile: begin again
+
+A period is wanted when its budget appears, when a delta falls into it, or when a restart finds it unsettled.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from streams.core.alerts import Crossing, alert_id
+from streams.core.budget_rules import BudgetRule, Scope, matches
+from streams.core.residency import Groups
+from streams.core.spend import SpendCell, SpendKey
+
+PeriodKey = tuple[str, int]
+"""Budget, period start in microseconds."""
+
+_SECOND_US = 1_000_000
+
+
+@dataclass(slots=True)
+class PeriodSpend:
+    """A budget in one of its periods."""
+
+    budget: BudgetRule
+    start_us: int
+    end_us: int
+    steps: list[tuple[int, str]]
+    """Thresholds not crossed yet, lowest last."""
+    state: str = "wanted"
+    spent_pico: int = 0
+    trace_id: str = ""
+    """The last trace that added to it while it was not live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A question to the store: what did ``budget`` spend in the buckets from ``start_s`` to before ``end_s``, ``resident`` ones left out?"""
+
+    key: PeriodKey
+    budget: BudgetRule
+    start_s: int
+    end_s: int
+    resident: tuple[int, ...]
+    arrivals: int
+    """How many groups had arrived when it was asked; the answer counts only if none has since."""
+
+
+@dataclass(slots=True)
+class Budgets:
+    """All budgets of a partition's projects.
+
+    Args:
+        alerted: ids of all alerts there ever were; grows with each crossing.
+        periods_max: how many periods are held; the least recently used one leaves and starts again when it is needed.
+    """
+
+    alerted: set[str]
+    periods_max: int
+    _rules: dict[str, BudgetRule] = field(default_factory=dict)
+    _by_scope: dict[str, dict[Scope, list[BudgetRule]]] = field(default_factory=dict)
+    _periods: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
+    _unsettled: dict[PeriodKey, None] = field(default_factory=dict)
+    dropped: int = 0
+    """How many periods left because there were too many."""
+
+    @property
+    def unsettled(self) -> list[PeriodKey]:
+        """Periods whose baseline is not known yet."""
+        return list(self._unsettled)
+
+    def put(self, rule: BudgetRule, now_us: int) -> None:
+        """Take a new budget, or another version of one, and want its current period and the one before.
+
+        The one before counts only if it ended after the budget was made: a worker that was down over midnight owes it an evaluation.
+        """
+        if self._rules.get(rule.id) == rule:
+            return
+        self.remove(rule.id)
+        self._rules[rule.id] = rule
+        scopes = self._by_scope.setdefault(rule.project_id, {})
+        scopes.setdefault(rule.scope_key, []).append(rule)
+        start_us, _ = self.want(rule.id, now_us // _SECOND_US)
+        if rule.created_us < start_us:
+            self.want(rule.id, start_us // _SECOND_US - 1)
+
+    def remove(self, budget_id: str) -> None:
+        """Forget a budget and its periods; unknown ids are fine."""
+        rule = self._rules.pop(budget_id, None)
+        if rule is None:
+            return
+        scopes = self._by_scope[rule.project_id]
+        scopes[rule.scope_key].remove(rule)
+        if not scopes[rule.scope_key]:
+            del scopes[rule.scope_key]
+        if not scopes:
+            del self._by_scope[rule.project_id]
+        for key in [key for key in self._periods if key[0] == budget_id]:
+            del self._periods[key]
+            self._unsettled.pop(key, None)
+
+    def want(self, budget_id: str, at_s: int) -> tuple[int, int]:
+        """Make sure that the period holding ``at_s`` is watched; its bounds in microseconds."""
+        rule = self._rules[budget_id]
+        start_us, end_us = rule.period_of(at_s)
+        self._period(rule, start_us, end_us)
+        return start_us, end_us
+
+    def resume(self, keys: list[PeriodKey]) -> None:
+        """Want again what was unsettled before a restart."""
+        for budget_id, start_us in keys:
+            if budget_id in self._rules:
+                self.want(budget_id, start_us // _SECOND_US)
+
+    def add(
+        self, project_id: str, bucket_s: int, key: SpendKey, cost_pico: int, trace_id: str
+    ) -> list[Crossing]:
+        """Count what was just added to a spend cell."""
+        scopes = self._by_scope.get(project_id)
+        if scopes is None:
+            return []
+        crossings: list[Crossing] = []
+        user_id, model, environment = key
+        for scope in product((None, user_id), (None, model), (None, environment)):
+            for rule in scopes.get(scope, ()):
+                try:
+                    start_us, end_us = rule.period_of(bucket_s)
+                except ValueError:
+                    continue
+                period = self._period(rule, start_us, end_us)
+                if period.state == "wanted":
+                    period.trace_id = trace_id
+                    continue
+                period.spent_pico += cost_pico
+                if period.state == "live":
+                    crossings += self._crossings(period, trace_id)
+                else:
+                    period.trace_id = trace_id
+        return crossings
+
+    def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
+        """Start up to ``limit`` unsettled periods from the cells in memory; what to ask the store for the rest."""
+        return [self._begin(key, spend) for key in list(self._unsettled)[:limit]]
+
+    def settle(
+        self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
+    ) -> list[Crossing] | None:
+        """Take the store's answer; ``None`` if it no longer counts (the period stays unsettled)."""
+        period = self._periods.get(baseline.key)
+        if period is None or period.budget is not baseline.budget:
+            return []
+        if arrivals.get(baseline.budget.project_id, 0) != baseline.arrivals:
+            period.state = "wanted"
+            return None
+        period.spent_pico += stored_pico
+        period.state = "live"
+        self._unsettled.pop(baseline.key, None)
+        return self._crossings(period, period.trace_id)
+
+    def spent_pico(self, key: PeriodKey) -> int | None:
+        """The spend of a live period."""
+        period = self._periods.get(key)
+        return period.spent_pico if period and period.state == "live" else None
+
+    def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend:
+        key = (rule.id, start_us)
+        period = self._periods.get(key)
+        if period is not None:
+            self._periods.move_to_end(key)
+            return period
+        steps = [
+            (pico, threshold)
+            for pico, threshold in reversed(rule.steps())
+            if alert_id(rule, start_us, threshold) not in self.alerted
+        ]
+        period = self._periods[key] = PeriodSpend(rule, start_us, end_us, steps)
+        self._unsettled[key] = None
+        if len(self._periods) > self.periods_max:
+            self._drop_one()
+        return period
+
+    def _drop_one(self) -> None:
+        for key in self._periods:
+            if key not in self._unsettled:
+                del self._periods[key]
+                self.dropped += 1
+                return
+
+    def _begin(self, key: PeriodKey, spend: Groups[SpendKey, SpendCell]) -> Baseline:
+        period = self._periods[key]
+        budget, scope = period.budget, period.budget.scope_key
+        start_s, end_s = -(-period.start_us // _SECOND_US), -(-period.end_us // _SECOND_US)
+        groups = {
+            bucket_s: group
+            for bucket_s, group in spend.of_project(budget.project_id).items()
+            if start_s <= bucket_s < end_s
+        }
+        period.spent_pico = sum(
+            cell.cost_pico
+            for group in groups.values()
+            for cell_key, cell in group.cells.items()
+            if matches(scope, cell_key)
+        )
+        period.state = "starting"
+        arrivals = spend.arrivals.get(budget.project_id, 0)
+        return Baseline(key, budget, start_s, end_s, tuple(sorted(groups)), arrivals)
+
+    def _crossings(self, period: PeriodSpend, trace_id: str) -> list[Crossing]:
+        crossings = []
+        while period.steps and period.spent_pico >= period.steps[-1][0]:
+            _, threshold = period.steps.pop()
+            crossing = Crossing(
+                period.budget, period.start_us, threshold, period.spent_pico, trace_id
+            )
+            if crossing.id not in self.alerted:
+                self.alerted.add(crossing.id)
+                crossings.append(crossing)
+        return crossings

@@ -1,0 +1,177 @@
+"""Stages 2 and 3 of one partition of ``deltas``, as a fold: what a record changes, what is to be written, and how to begin again.
+
+For each record, in offset order: what ``missing`` names is read back and adopted, then ``apply`` changes cells and budgets. From time to time ``flush`` gives all that
+changed since, as absolute rows, and a ``Marker`` that says how far that is. Beginning again from the last marker and the rows written gives the same state: repeats of a
+source record are dropped by ``applied``, repeats of a record of ``deltas`` by the version of each cell that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from clickhouse.rows import SpendRow, WindowRow
+from streams.core.alerts import Crossing
+from streams.core.budgets import Budgets, PeriodKey
+from streams.core.deltas import Delta
+from streams.core.residency import GroupKey, Groups
+from streams.core.spend import SpendCell, SpendKey, spend_cell, spend_row
+from streams.core.windows import WindowCell, WindowKey, window_cell, window_row
+
+_decoder = msgspec.json.Decoder(Delta)
+_encode = msgspec.json.Encoder().encode
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the rows written so far go."""
+
+    input_offset: int
+    """The last record of ``deltas`` in them."""
+    applied: dict[int, int]
+    """The last source offset in them, by source partition."""
+    windows_horizon_s: int | None
+    """The latest window there ever was; ``None``: not known."""
+    spend_horizon_s: int | None
+    unsettled: list[PeriodKey] = []
+    """Budget periods that still have to be evaluated."""
+
+
+START = Marker(input_offset=-1, applied={}, windows_horizon_s=-1, spend_horizon_s=-1)
+"""Before the first record of a log that nothing was written from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Groups to read back."""
+
+    windows: set[GroupKey]
+    spend: set[GroupKey]
+
+    def __bool__(self) -> bool:
+        return bool(self.windows or self.spend)
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a record did."""
+
+    crossings: list[Crossing] = field(default_factory=list)
+    repeats: int = 0
+    """Deltas that had been applied before."""
+    late: int = 0
+    """Changes of windows older than the lateness horizon; they count all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Rows to write as lines of JSON, spend before windows, and the marker that the last record of windows carries."""
+
+    spend: list[bytes]
+    windows: list[bytes]
+    marker: Marker
+
+
+def deltas_of(value: bytes) -> list[Delta]:
+    """The deltas of a record.
+
+    Raises:
+        msgspec.DecodeError: it is not a record of deltas.
+    """
+    return _decoder.decode_lines(value)
+
+
+class ProjectFold:
+    """The state of one partition of ``deltas``."""
+
+    def __init__(self, marker: Marker, budgets: Budgets, *, lateness_s: int) -> None:
+        self.windows: Groups[WindowKey, WindowCell] = Groups(WindowCell, marker.windows_horizon_s)
+        self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, marker.spend_horizon_s)
+        self.budgets = budgets
+        self.input_offset = marker.input_offset
+        self._applied = dict(marker.applied)
+        self._lateness_s = lateness_s
+
+    def missing(self, deltas: Iterable[Delta]) -> Missing:
+        """What must be read back before ``deltas`` can be applied."""
+        deltas = list(deltas)
+        windows = {(d.project_id, change.window_s) for d in deltas for change in d.windows}
+        spend = {(d.project_id, change.bucket_s) for d in deltas for change in d.spend}
+        return Missing(self.windows.missing(windows), self.spend.missing(spend))
+
+    def adopt(
+        self, missing: Missing, windows: Iterable[WindowRow], spend: Iterable[SpendRow]
+    ) -> None:
+        """Take what the store has of all ``missing`` groups."""
+        window_groups: dict[GroupKey, dict[WindowKey, WindowCell]] = {
+            k: {} for k in missing.windows
+        }
+        for row in windows:
+            cells = window_groups[row.project_id, row.window_s]
+            cells[row.environment, row.model, row.name] = window_cell(row)
+        for key, cells in window_groups.items():
+            self.windows.adopt(key, cells)
+        spend_groups: dict[GroupKey, dict[SpendKey, SpendCell]] = {k: {} for k in missing.spend}
+        for spent in spend:
+            spend_cells = spend_groups[spent.project_id, spent.bucket_s]
+            spend_cells[spent.user_id, spent.model, spent.environment] = spend_cell(spent)
+        for key, spend_cells in spend_groups.items():
+            self.spend.adopt(key, spend_cells)
+
+    def apply(self, offset: int, deltas: Iterable[Delta], now_s: int) -> Applied:
+        """Apply the record at ``offset``, written at ``now_s``. Several deltas of one record may touch the same cell."""
+        outcome = Applied()
+        before = self._applied.copy()
+        for delta in deltas:
+            if delta.offset <= before.get(delta.partition, -1):
+                outcome.repeats += 1
+                continue
+            self._applied[delta.partition] = max(
+                delta.offset, self._applied.get(delta.partition, -1)
+            )
+            self._apply(delta, offset + 1, now_s, outcome)
+        self.input_offset = offset
+        return outcome
+
+    def flush(self) -> Flush:
+        """All that changed since the last flush; to be followed by ``written`` once it was acknowledged."""
+        spend = [
+            _encode(spend_row(*key, cell_key, cell))
+            for key, cell_key, cell in self.spend.take_dirty()
+        ]
+        windows = [
+            _encode(window_row(*key, cell_key, cell))
+            for key, cell_key, cell in self.windows.take_dirty()
+        ]
+        return Flush(spend, windows, self.marker())
+
+    def written(self, *, spend_to: int, windows_to: int) -> None:
+        """The last flush lies before these offsets of its topics."""
+        self.spend.written(spend_to)
+        self.windows.written(windows_to)
+
+    def marker(self) -> Marker:
+        return Marker(
+            input_offset=self.input_offset,
+            applied=dict(self._applied),
+            windows_horizon_s=self.windows.horizon_s,
+            spend_horizon_s=self.spend.horizon_s,
+            unsettled=self.budgets.unsettled,
+        )
+
+    def _apply(self, delta: Delta, version: int, now_s: int, outcome: Applied) -> None:
+        project_id = delta.project_id
+        for window in delta.windows:
+            if window.window_s < now_s - self._lateness_s:
+                outcome.late += 1
+            window_key = (window.environment, window.model, window.name)
+            cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
+            cell.apply(window, version)
+        for change in delta.spend:
+            spend_key = (change.user_id, change.model, change.environment)
+            spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
+            if spent.apply(change, version):
+                outcome.crossings += self.budgets.add(
+                    project_id, change.bucket_s, spend_key, change.cost_pico, change.trace_id
+                )

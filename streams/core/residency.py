@@ -1,0 +1,152 @@
+"""Which cells are in memory: whole groups of them, so that what is missing is known without asking.
+
+A group is what one project has in one stretch of event time (a minute of windows, a quarter of an hour of spend). It is resident with all its cells or not at all.
+A group later than its project's *horizon* (the latest start there ever was) cannot be in the store, so it begins empty; any other that is
+not resident has to be read back first. A group may leave once the store has everything of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+GroupKey = tuple[str, int]
+"""Project, start in seconds."""
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+CellT = TypeVar("CellT")
+
+
+@dataclass(slots=True)
+class Group(Generic[KeyT, CellT]):
+    """The cells of one project and start."""
+
+    cells: dict[KeyT, CellT]
+    dirty: set[KeyT] = field(default_factory=set)
+    touched_s: int = 0
+    written_to: int = 0
+    """Output offset that the sink must have passed before the store has all of it."""
+
+
+class Groups(Generic[KeyT, CellT]):
+    """The resident groups of one kind.
+
+    Args:
+        new_cell: makes an empty cell.
+        horizon_s: the latest start of any project so far; ``None`` when that is not known.
+    """
+
+    def __init__(self, new_cell: Callable[[], CellT], horizon_s: int | None) -> None:
+        self._new_cell = new_cell
+        self._start_horizon_s = horizon_s
+        self._horizon_s: dict[str, int] = {}
+        self._by_project: dict[str, dict[int, Group[KeyT, CellT]]] = {}
+        self._by_use: OrderedDict[GroupKey, None] = OrderedDict()
+        self._dirty: set[GroupKey] = set()
+        self._in_flight: set[GroupKey] = set()
+        self.arrivals: dict[str, int] = {}
+        """How many groups of a project became resident so far."""
+        self.cell_count = 0
+
+    @property
+    def horizon_s(self) -> int | None:
+        """The latest start of any project, ``None`` when not known."""
+        if self._start_horizon_s is None:
+            return None
+        return max(self._horizon_s.values(), default=self._start_horizon_s)
+
+    def missing(self, keys: Iterable[GroupKey]) -> set[GroupKey]:
+        """Those of ``keys`` that must be read back before a change of them can be applied."""
+        return {key for key in keys if key not in self._by_use and self._may_be_stored(key)}
+
+    def adopt(self, key: GroupKey, cells: dict[KeyT, CellT]) -> None:
+        """Make a group resident with what the store has of it; one that is resident already stays as it is."""
+        if key not in self._by_use:
+            self._insert(key, Group(cells))
+
+    def cell(self, key: GroupKey, cell_key: KeyT, now_s: int) -> CellT:
+        """The cell to change, as dirty; its group must not be ``missing``."""
+        if key in self._by_use:
+            self._by_use.move_to_end(key)
+        else:
+            self._insert(key, Group({}))
+        project_id, start_s = key
+        group = self._by_project[project_id][start_s]
+        group.touched_s = max(group.touched_s, now_s)
+        cell = group.cells.get(cell_key)
+        if cell is None:
+            cell = group.cells[cell_key] = self._new_cell()
+            self.cell_count += 1
+        group.dirty.add(cell_key)
+        self._dirty.add(key)
+        return cell
+
+    def of_project(self, project_id: str) -> Mapping[int, Group[KeyT, CellT]]:
+        """A project's resident groups by start."""
+        return self._by_project.get(project_id, {})
+
+    def take_dirty(self) -> Iterator[tuple[GroupKey, KeyT, CellT]]:
+        """Every cell changed since the last call; they stay until ``written`` is called."""
+        for key in self._dirty:
+            group = self._group(key)
+            for cell_key in group.dirty:
+                yield key, cell_key, group.cells[cell_key]
+            group.dirty.clear()
+        self._in_flight |= self._dirty
+        self._dirty.clear()
+
+    def written(self, output_offset: int) -> None:
+        """What ``take_dirty`` gave lies before ``output_offset`` of the output topic."""
+        for key in self._in_flight:
+            self._group(key).written_to = output_offset
+        self._in_flight.clear()
+
+    def evict(self, stored_to: int, *, cells_max: int, idle_before_s: int) -> int:
+        """Drop the least recently used groups that are idle or too many; return how many groups left.
+
+        Args:
+            stored_to: the store has everything before this output offset.
+            cells_max: how many cells may stay.
+            idle_before_s: groups not touched since then leave anyway.
+        """
+        left = self.cell_count
+        leaving: list[GroupKey] = []
+        for key in self._by_use:
+            group = self._group(key)
+            if left <= cells_max and group.touched_s >= idle_before_s:
+                break
+            busy = key in self._dirty or key in self._in_flight
+            if not busy and group.written_to <= stored_to:
+                leaving.append(key)
+                left -= len(group.cells)
+        for key in leaving:
+            self._remove(key)
+        return len(leaving)
+
+    def _may_be_stored(self, key: GroupKey) -> bool:
+        if self._start_horizon_s is None:
+            return True
+        return key[1] <= self._horizon_s.get(key[0], self._start_horizon_s)
+
+    def _group(self, key: GroupKey) -> Group[KeyT, CellT]:
+        return self._by_project[key[0]][key[1]]
+
+    def _insert(self, key: GroupKey, group: Group[KeyT, CellT]) -> None:
+        project_id, start_s = key
+        self._by_project.setdefault(project_id, {})[start_s] = group
+        self._by_use[key] = None
+        self.cell_count += len(group.cells)
+        self.arrivals[project_id] = self.arrivals.get(project_id, 0) + 1
+        if self._start_horizon_s is not None:
+            horizon_s = self._horizon_s.get(project_id, self._start_horizon_s)
+            self._horizon_s[project_id] = max(horizon_s, start_s)
+
+    def _remove(self, key: GroupKey) -> None:
+        project_id, start_s = key
+        self.cell_count -= len(self._group(key).cells)
+        del self._by_use[key]
+        del self._by_project[project_id][start_s]
+        if not self._by_project[project_id]:
+            del self._by_project[project_id]

@@ -1,0 +1,91 @@
+"""Windows: what happened in one minute of event time, per project, environment, model and observation name.
+
+A cell is absolute. Its ``row_version`` is the offset of the last record of ``deltas`` applied to it, plus one; a cell read back takes no record
+that it already contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from clickhouse.rows import WindowRow
+from streams.core.deltas import WindowDelta
+from streams.core.sketch import bins_of, state_hex
+
+WINDOW_S: Final = 60
+KeyT = TypeVar("KeyT", str, int)
+
+WindowKey = tuple[str, str, str]
+"""Environment, model, observation name."""
+
+
+class WindowCell:
+    """The totals of one window."""
+
+    __slots__ = ("bins", "contains", "cost_pico", "errors", "observations", "row_version", "usage")
+
+    def __init__(self) -> None:
+        self.observations = 0
+        self.errors = 0
+        self.cost_pico = 0
+        self.usage: dict[str, int] = {}
+        self.bins: dict[int, int] = {}
+        self.row_version = 0
+        self.contains = 0
+        """Versions up to this one were in it when it was read back."""
+
+    def apply(self, change: WindowDelta, version: int) -> bool:
+        """Add ``change`` unless the cell contains it already; whether it did."""
+        if version <= self.contains:
+            return False
+        self.observations += change.observations
+        self.errors += change.errors
+        self.cost_pico += change.cost_pico
+        _add(self.usage, change.usage)
+        _add(self.bins, change.latency_bins)
+        self.row_version = version
+        return True
+
+
+def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
+    environment, model, name = key
+    return WindowRow(
+        project_id=project_id,
+        window_s=window_s,
+        environment=environment,
+        model=model,
+        name=name,
+        row_version=cell.row_version,
+        observation_count=cell.observations,
+        error_count=cell.errors,
+        usage=cell.usage,
+        total_cost_pico=cell.cost_pico,
+        latency_state_hex=state_hex(cell.bins),
+    )
+
+
+def window_cell(row: WindowRow) -> WindowCell:
+    """The cell that a row was made of.
+
+    Raises:
+        ValueError: its latency state cannot be read.
+    """
+    cell = WindowCell()
+    cell.observations = row.observation_count
+    cell.errors = row.error_count
+    cell.cost_pico = row.total_cost_pico
+    cell.usage = {kind: units for kind, units in row.usage.items() if units}
+    cell.bins = bins_of(bytes.fromhex(row.latency_state_hex))
+    cell.row_version = cell.contains = row.row_version
+    return cell
+
+
+def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int]) -> None:
+    """Add key by key; what comes to nothing leaves, so that taking back restores."""
+    for key, by in change.items():
+        total = totals.get(key, 0) + by
+        if total:
+            totals[key] = total
+        else:
+            totals.pop(key, None)

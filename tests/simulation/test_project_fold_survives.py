@@ -1,0 +1,91 @@
+"""Whatever dies whenever: window and spend totals are exact, and each threshold is alerted once."""
+
+import random
+import secrets
+
+import pytest
+
+from tests.simulation.project_world import (
+    Crash,
+    Source,
+    Worker,
+    World,
+    random_budgets,
+    spent_by_period,
+    stored_totals,
+)
+
+SEEDS = [*range(120), *(secrets.randbits(48) for _ in range(80))]
+
+
+def live_through(seed: int, *, corrections: bool):
+    """Run workers one after another until one gets through; every action may be its last."""
+    rng = random.Random(seed)
+    world = World(rng, crash_rate=rng.choice([0.0, 0.01, 0.05, 0.2]))
+    source = Source(rng, corrections)
+    source.write(world, rng.randint(1, 40))
+    budgets = random_budgets(rng)
+    actions = [
+        Worker.read_one,
+        Worker.read_one,
+        Worker.read_one,
+        Worker.flush,
+        Worker.ask,
+        Worker.answer,
+        Worker.evict,
+        lambda worker: worker.world.sink_some(),
+    ]
+    for _ in range(rng.randint(0, 60)):
+        try:
+            worker = Worker(world, budgets)
+            for _ in range(rng.randint(1, 60)):
+                rng.choice(actions)(worker)
+        except Crash:
+            continue
+    world.crash_rate = 0.0
+    Worker(world, budgets).finish()
+    return world, source, budgets
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_totals_are_exact_and_each_threshold_is_alerted_once(seed):
+    world, source, budgets = live_through(seed, corrections=False)
+
+    windows, spend = source.totals()
+    assert stored_totals(world) == (windows, spend)
+
+    expected = {
+        (budget.id, start_us, threshold)
+        for (budget_id, start_us), spent_pico in spent_by_period(budgets, spend).items()
+        for budget in budgets
+        if budget.id == budget_id
+        for pico, threshold in budget.steps()
+        if spent_pico >= pico
+    }
+    alerted = [(c.budget.id, c.period_start_us, c.threshold) for c in world.alerts]
+    assert len(alerted) == len(set(alerted))
+    assert set(alerted) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_corrections_leave_exact_totals_and_miss_no_threshold(seed):
+    world, source, budgets = live_through(seed, corrections=True)
+
+    windows, spend = source.totals()
+    assert stored_totals(world) == (windows, spend)
+
+    alerted = [(c.budget.id, c.period_start_us, c.threshold) for c in world.alerts]
+    assert len(alerted) == len(set(alerted))
+    reached = {
+        (budget.id, start_us, threshold)
+        for (budget_id, start_us), spent_pico in spent_by_period(budgets, spend).items()
+        for budget in budgets
+        if budget.id == budget_id
+        for pico, threshold in budget.steps()
+        if spent_pico >= pico
+    }
+    assert reached <= set(alerted)
+    for crossing in world.alerts:
+        assert (
+            crossing.spent_pico >= dict(map(reversed, crossing.budget.steps()))[crossing.threshold]
+        )
