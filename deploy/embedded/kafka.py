@@ -15,12 +15,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars, read_lock
-from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.ports import LOOPBACK, require_free
 from deploy.errors import EngineError
 
 JAVA_FLAGS = (
@@ -108,6 +109,10 @@ class EmbeddedKafka:
         self._properties = self._data_dir / "server.properties"
         self._log4j = self._data_dir / "log4j2.properties"
         self._log_dir = self._data_dir / "log"
+
+    @property
+    def data_dir(self) -> Path:
+        return self._data_dir
 
     @property
     def address(self) -> str:
@@ -205,8 +210,14 @@ def startup_cache(cache_dir: Path) -> Path:
     return cache_dir / f"startup-{digest[:16]}.aot"
 
 
-def run_in_foreground(broker: EmbeddedKafka) -> None:
-    """Become the broker process: prepare, then exec Java in place of this Python process."""
+def run_broker(data_dir: Path, *, port: int, controller_port: int) -> NoReturn:
+    """Become a broker with its data in `data_dir`: prepare, then exec Java in place of this process.
+
+    Raises PortInUseError, DownloadError or EngineError.
+    """
+    for each in (port, controller_port):
+        require_free(each, purpose="the embedded broker")
+    broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port)
     broker.prepare()
     command = broker.command()
     os.execv(command[0], command)  # noqa: S606  (our own command line)

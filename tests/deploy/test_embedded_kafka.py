@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.kafka import broker_answers
-from tests.fixtures.engines import new_broker, running
+from deploy.embedded.kafka import broker_answers, run_broker
+from deploy.errors import PortInUseError
+from deploy.supervisor import Process, Supervisor
+from tests.fixtures.engines import READY_WITHIN_S, new_broker, running
 
 
 async def create_topic(broker: str, name: str) -> None:
@@ -73,13 +78,45 @@ async def test_nobody_answers_where_no_broker_is() -> None:
     assert await broker_answers("127.0.0.1:1") is False
 
 
-def test_a_killed_broker_comes_back_with_everything_acknowledged(tmp_path: Path) -> None:
+async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Path) -> None:
     broker = new_broker(tmp_path / "kafka")
-    with running(broker) as process:
-        asyncio.run(create_topic(broker.address, "events"))
-        asyncio.run(produce(broker.address, "events", b"kept"))
-        process.kill()
-        process.wait()
-    broker.prepare()
-    with running(broker):
-        assert asyncio.run(read_all(broker.address, "events")) == [b"kept"]
+    said: list[str] = []
+
+    async def is_ready() -> bool:
+        return await broker_answers(broker.address)
+
+    supervisor = Supervisor(
+        [Process("broker", broker.command(), is_ready=is_ready)],
+        log_dir=tmp_path / "logs",
+        say=said.append,
+    )
+    ready = asyncio.Event()
+    run = asyncio.create_task(supervisor.run(on_ready=ready.set))
+    async with asyncio.timeout(READY_WITHIN_S):
+        await ready.wait()
+        await create_topic(broker.address, "events")
+        await produce(broker.address, "events", b"kept")
+        os.kill(supervisor.pids["broker"], signal.SIGKILL)
+        while not any(line.startswith("broker is back") for line in said):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert await read_all(broker.address, "events") == [b"kept"]
+        supervisor.request_stop()
+        await run
+    assert (tmp_path / "logs" / "broker.log").read_text().count("Kafka Server started") == 2
+
+
+def test_a_broker_goes_on_when_its_ports_have_changed(tmp_path: Path) -> None:
+    for values in ([b"kept"], [b"kept", b"more"]):
+        broker = new_broker(tmp_path / "kafka")
+        with running(broker):
+            if len(values) == 1:
+                asyncio.run(create_topic(broker.address, "events"))
+            asyncio.run(produce(broker.address, "events", values[-1]))
+            assert asyncio.run(read_all(broker.address, "events")) == values
+
+
+def test_a_broker_names_the_port_it_cannot_have(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"port {port} is in use: the embedded broker"):
+            run_broker(tmp_path, port=port, controller_port=port)
