@@ -1,0 +1,217 @@
+"""The promise: whatever is sent again, shuffled, with processes killed at any moment, no total changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from random import Random, SystemRandom
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.exact_load import Fact, Totals, export, facts, totals, usd
+from tests.e2e.webhook_receiver import receiver
+from tests.fixtures.installation import Server
+
+OBSERVATIONS = int(os.environ.get("TRACEMILL_TEST_EXACT_OBSERVATIONS", "100000"))
+KILL_EVERY_S = 3.0
+KILLED_ROLES = ("broker", "store", "edge", "streams", "sink")
+BATCH = 250
+SENDERS = 4
+SETTLE_TIMEOUT_S = 180.0
+SEND_TIMEOUT_S = 300.0
+THRESHOLDS = (0.5, 1.0)
+ENVIRONMENT = "exact"
+
+
+class Killer(Thread):
+    """Kills a random process with SIGKILL every few seconds until told to stop."""
+
+    def __init__(self, installation: Server, random: Random) -> None:
+        super().__init__(daemon=True)
+        self._installation, self._random = installation, random
+        self._stop = Event()
+        self.killed: list[str] = []
+
+    def run(self) -> None:
+        while not self._stop.wait(self._random.uniform(0.3, 2 * KILL_EVERY_S)):
+            pids = self._installation.pids()
+            roles = [role for role in KILLED_ROLES if role in pids]
+            if roles:
+                role = self._random.choice(roles)
+                os.kill(pids[role], signal.SIGKILL)
+                self.killed.append(role)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join()
+
+
+def send_all(installation: Server, all_facts: list[Fact], random: Random) -> None:
+    """Send every fact once, shuffled; a request without an answer, or answered 503, is sent again."""
+    shuffled = all_facts[:]
+    random.shuffle(shuffled)
+    bodies = [
+        export(shuffled[at : at + BATCH], ENVIRONMENT) for at in range(0, len(shuffled), BATCH)
+    ]
+    deadline_s = time.monotonic() + SEND_TIMEOUT_S
+    with (
+        httpx.Client(
+            base_url=installation.url,
+            auth=(installation.public_key, installation.secret_key),
+            timeout=20,
+        ) as client,
+        ThreadPoolExecutor(SENDERS) as pool,
+    ):
+
+        def send(body: bytes) -> None:
+            while True:
+                try:
+                    answer = client.post(
+                        "/api/public/otel/v1/traces",
+                        content=body,
+                        headers={"content-type": "application/x-protobuf"},
+                    )
+                except httpx.TransportError:
+                    pass
+                else:
+                    if answer.status_code == 200:
+                        return
+                    assert answer.status_code == 503, answer.text
+                assert time.monotonic() < deadline_s, "the load was not accepted in time"
+                time.sleep(0.2)
+
+        list(pool.map(send, bodies))
+
+
+def ask(client: httpx.Client, path: str, **params: Any) -> Any:
+    """The answer, asked again while a process that was killed comes back."""
+    deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+    while True:
+        try:
+            answer = client.get(path, params=params)
+        except httpx.TransportError:
+            pass
+        else:
+            if answer.status_code not in {502, 503}:
+                assert answer.status_code == 200, answer.text
+                return answer.json()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.2)
+
+
+def windows(client: httpx.Client, start_ns: int, **params: Any) -> list[dict[str, Any]]:
+    begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start_ns / 1e9 - 3600))
+    end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start_ns / 1e9 + 24 * 3600))
+    params = {"from": begin, "to": end, "step": "1h", "environment": ENVIRONMENT, **params}
+    return ask(client, "/v1/windows", **params)["data"]
+
+
+def settled(client: httpx.Client, start_ns: int, expected: Totals) -> list[dict[str, Any]]:
+    """Wait until the rollups count everything; they are what becomes visible last."""
+    deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+    while True:
+        rows = windows(client, start_ns, group_by="model")
+        stored = ask(client, "/api/public/observations", environment=ENVIRONMENT, limit=1)
+        counted = sum(row["count"] for row in rows)
+        if counted >= expected.observations <= stored["meta"]["totalItems"]:
+            return rows
+        assert time.monotonic() < deadline_s, (
+            f"windows count {counted}, the store {stored['meta']['totalItems']}"
+        )
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def client(installation: Server) -> Iterator[httpx.Client]:
+    auth = (installation.public_key, installation.secret_key)
+    with httpx.Client(base_url=installation.url, auth=auth, timeout=30) as client:
+        yield client
+
+
+def test_sent_twice_shuffled_and_killed_every_total_is_exact(
+    installation: Server, client: httpx.Client
+) -> None:
+    seed = SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    random = Random(seed)
+    start_ns = (time.time_ns() // 10**9 - 7200) * 10**9
+    # All of one day in the budgets' zone, whatever the hour of the test.
+    day_start_ns = start_ns // (86_400 * 10**9) * 86_400 * 10**9
+    start_ns = max(start_ns, day_start_ns)
+    all_facts = facts(OBSERVATIONS, start_ns=start_ns, spread_ns=600 * 10**9, seed=seed)
+    expected = totals(all_facts)
+
+    with receiver() as hook:
+        created = client.post(
+            "/v1/webhooks", json={"url": hook.url, "events": ["budget.threshold_crossed"]}
+        )
+        assert created.status_code == 201, created.text
+        budgets: dict[str, str] = {}
+        for user, spent_pico in expected.cost_pico_by_user.items():
+            answer = client.post(
+                "/v1/budgets",
+                json={
+                    "name": user,
+                    "scope": {"user_id": user},
+                    "period": "day",
+                    "time_zone": "UTC",
+                    "limit_usd": str(usd(spent_pico * 3 // 4)),
+                    "thresholds": list(THRESHOLDS),
+                },
+            )
+            assert answer.status_code == 201, answer.text
+            budgets[answer.json()["id"]] = user
+
+        killer = Killer(installation, random)
+        killer.start()
+        try:
+            send_all(installation, all_facts, random)
+            send_all(installation, all_facts, random)
+        finally:
+            killer.stop()
+        print(f"killed: {', '.join(killer.killed)}")
+
+        by_model = settled(client, start_ns, expected)
+        stored = ask(client, "/api/public/observations", environment=ENVIRONMENT, limit=1)
+        traces = ask(client, "/api/public/traces", environment=ENVIRONMENT, limit=1)
+        failed = ask(
+            client, "/api/public/observations", environment=ENVIRONMENT, level="ERROR", limit=1
+        )
+        assert stored["meta"]["totalItems"] == expected.observations
+        assert traces["meta"]["totalItems"] == expected.traces
+        assert failed["meta"]["totalItems"] == expected.errors
+
+        assert sum(row["count"] for row in by_model) == expected.observations
+        assert sum(row["errors"] for row in by_model) == expected.errors
+        costs: dict[str, Decimal] = {}
+        for row in by_model:
+            costs[row["model"]] = costs.get(row["model"], Decimal(0)) + Decimal(row["cost_usd"])
+        assert {model: cost for model, cost in costs.items() if model} == {
+            model: usd(pico) for model, pico in expected.cost_pico_by_model.items() if model
+        }
+
+        for budget_id, user in budgets.items():
+            status = ask(client, f"/v1/budgets/{budget_id}/status")
+            assert Decimal(status["spent_usd"]) == usd(expected.cost_pico_by_user[user])
+
+        deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+        while len({each.id for each in hook.deliveries}) < len(budgets) * len(THRESHOLDS):
+            assert time.monotonic() < deadline_s, f"{len(hook.deliveries)} webhooks came"
+            time.sleep(0.1)
+        ids: dict[tuple[str, Any], set[str]] = {}
+        for delivery in hook.deliveries:
+            data = delivery.body["data"]
+            ids.setdefault((data["budget_id"], data["threshold"]), set()).add(delivery.id)
+        assert len(ids) == len(budgets) * len(THRESHOLDS)
+        assert all(len(each) == 1 for each in ids.values())
+
+        client.delete(f"/v1/webhooks/{created.json()['id']}")
+        for budget_id in budgets:
+            client.delete(f"/v1/budgets/{budget_id}")
