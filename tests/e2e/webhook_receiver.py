@@ -45,7 +45,7 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Deliveries are kept, not printed."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
