@@ -11,18 +11,18 @@ import hashlib
 import logging
 import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
-from deploy.errors import EngineError
+from deploy.errors import DeployError, EngineError
 
 JAVA_FLAGS = (
     "-Xms64m",
@@ -210,15 +210,20 @@ def startup_cache(cache_dir: Path) -> Path:
     return cache_dir / f"startup-{digest[:16]}.aot"
 
 
-def run_broker(data_dir: Path, *, port: int, controller_port: int) -> NoReturn:
-    """Become a broker with its data in `data_dir`: prepare, then exec Java in place of this process.
+def run_broker(data_dir: Path, port: int) -> int:
+    """Become a broker on `port`, its controller on the next one, with its data in `data_dir`.
 
-    Raises PortInUseError, DownloadError or EngineError.
+    Java takes the place of this process; it returns, with an exit code, only when it cannot.
     """
-    for each in (port, controller_port):
-        require_free(each, purpose="the embedded broker")
-    broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port)
-    broker.prepare()
+    controller_port = port + 1
+    try:
+        for each in (port, controller_port):
+            require_free(each, purpose="the embedded broker")
+        broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port)
+        broker.prepare()
+    except DeployError as error:
+        print(f"tracemill broker: {error}", file=sys.stderr)
+        return error.exit_code
     command = broker.command()
     os.execv(command[0], command)  # noqa: S606  (our own command line)
 

@@ -70,22 +70,22 @@ def processes(
                 environment={**common, "TRACEMILL_STORE_PORT": str(ports.store)},
             )
         )
-    bootstrap = Process(
-        "bootstrap",
-        role_command("bootstrap"),
+    migrate = Process(
+        "migrate",
+        role_command("migrate"),
         after=[each.name for each in engines],
         environment=common,
     )
     return [
         *engines,
-        bootstrap,
+        migrate,
         _worker("sink", ports.sink_metrics, common),
         _worker("streams", ports.streams_metrics, common),
         Process(
             "edge",
             role_command("edge"),
             is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
-            after=[bootstrap.name],
+            after=[migrate.name],
             environment={
                 **common,
                 "TRACEMILL_HOST": options.host,
@@ -100,7 +100,7 @@ def _worker(role: str, metrics_port: int, common: dict[str, str]) -> Process:
         role,
         role_command(role),
         is_ready=_http(metrics_port, "/readyz"),
-        after=["bootstrap"],
+        after=["migrate"],
         environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
     )
 
