@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.embedded.launch import bound_to_this_process
 from deploy.errors import EngineError
-from deploy.supervisor_logs import ConsoleWarnings, RotatingFile, pump
+from deploy.supervisor_logs import ConsoleWarnings, RotatingFile, pump, readable
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
@@ -144,10 +144,12 @@ class _Kept:
             if not self.ready.is_set():
                 failed_starts += 1
                 if failed_starts == FIRST_STARTS_MAX:
-                    raise EngineError(self._in_one_line(f"does not start ({_ending(code)})"))
+                    raise EngineError(
+                        f"{name} does not start: it {self._ending(code)} (its log: {self._log_path})"
+                    )
             if time.monotonic() - started_s >= HEALTHY_AFTER_S:
                 backoff_s = BACKOFF_FIRST_S
-            self._say(f"{name} {_ending(code)}; starting it again in {backoff_s:.1f} s")
+            self._say(f"{name} {self._ending(code)}; starting it again in {backoff_s:.1f} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
@@ -193,7 +195,9 @@ class _Kept:
                 overdue = True
                 late = f"is not ready after {self.process.ready_within_s:.0f} s"
                 if not self.ready.is_set():
-                    raise EngineError(self._in_one_line(late))
+                    raise EngineError(
+                        f"{name} {late}{self._last_words()} (its log: {self._log_path})"
+                    )
                 self._say(f"{name} {late}; waiting on")
         took_s = time.monotonic() - started_s
         self._say(f"{name} is {'back' if self.ready.is_set() else 'ready'} ({took_s:.1f} s)")
@@ -201,12 +205,16 @@ class _Kept:
 
     def _on_line(self, line: str) -> None:
         if line.strip():
-            self._last_line = line.strip()
+            self._last_line = line
         self._console.line(line)
 
-    def _in_one_line(self, what: str) -> str:
-        said = f": {self._last_line}" if self._last_line else ""
-        return f"{self.process.name} {what}{said} (its log: {self._log_path})"
+    def _ending(self, code: int) -> str:
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        return f": {readable(self._last_line)}" if self._last_line else ""
 
 
 class _Life:
@@ -269,9 +277,3 @@ async def _reader(read_end: int) -> asyncio.StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
     )
     return reader
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    return f"was killed by {signal.Signals(-code).name}"

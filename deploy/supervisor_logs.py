@@ -82,7 +82,7 @@ class ConsoleWarnings:
             self._withheld += 1
             return
         self._said += 1
-        self._say(f"{self._name}: {_readable(line)}")
+        self._say(f"{self._name}: {readable(line)}")
 
     def summarise(self) -> None:
         """Say how many warnings were withheld, if any."""
@@ -108,7 +108,7 @@ async def pump(
         on_line(pending.decode(errors="replace"))
 
 
-def _readable(line: str) -> str:
+def readable(line: str) -> str:
     """A structured line as prose: the event, then its keys. Anything else as it is."""
     text = line.strip()
     if text.startswith("{"):

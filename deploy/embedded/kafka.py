@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -210,10 +211,10 @@ def startup_cache(cache_dir: Path) -> Path:
     return cache_dir / f"startup-{digest[:16]}.aot"
 
 
-def run_broker(data_dir: Path, port: int) -> int:
+def run_broker(data_dir: Path, port: int) -> NoReturn:
     """Become a broker on `port`, its controller on the next one, with its data in `data_dir`.
 
-    Java takes the place of this process; it returns, with an exit code, only when it cannot.
+    Java takes the place of this process. Where it cannot, one line says why and the process exits.
     """
     controller_port = port + 1
     try:
@@ -223,7 +224,7 @@ def run_broker(data_dir: Path, port: int) -> int:
         broker.prepare()
     except DeployError as error:
         print(f"tracemill broker: {error}", file=sys.stderr)
-        return error.exit_code
+        sys.exit(error.exit_code)
     command = broker.command()
     os.execv(command[0], command)  # noqa: S606  (our own command line)
 

@@ -119,7 +119,8 @@ def test_a_broker_names_the_port_it_cannot_have(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert run_broker(tmp_path, port) == 1
+        with pytest.raises(SystemExit, match="1"):
+            run_broker(tmp_path, port)
     assert capsys.readouterr().err == (
         f"tracemill broker: port {port} is in use: the embedded broker needs it\n"
     )

@@ -126,7 +126,7 @@ async def test_a_process_that_never_comes_up_ends_the_run_with_its_last_words(
     never: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, result=False)  # noqa: E731
     failing = script("store", "raise SystemExit('no space left')", is_ready=never)
     neighbour = stage.role("broker")
-    with pytest.raises(EngineError, match=r"store does not start .*exit code 1.*no space left"):
+    with pytest.raises(EngineError, match=r"store does not start: .*exit code 1: no space left"):
         await stage.supervisor(failing, neighbour).run(on_ready=lambda: None)
     await until(lambda: stage.entries() in (["broker up", "broker down"], []))
 
