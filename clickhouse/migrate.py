@@ -1,0 +1,210 @@
+"""Brings the schema to what the migrations say: ordered files, applied once each, recorded with their checksums.
+
+A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``) of statements that may be repeated; one that was applied is never edited,
+a change is a new file. The days that rows stay hot are no migration: they follow the settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
+from clickhouse.settings import TieringSettings
+from clickhouse.store import Store
+
+_FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
+_TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
+_TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    template: str
+
+    @property
+    def checksum(self) -> str:
+        """Of the template: settings that change what is rendered edit nothing."""
+        return hashlib.sha256(self.template.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do: a migration (``number`` > 0) or an adjustment to the settings."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+    checksum: str = ""
+
+
+def migrations() -> list[Migration]:
+    """All of them, in order.
+
+    Raises:
+        MigrationError: a number is missing or there twice.
+    """
+    found = []
+    for entry in resources.files("clickhouse").joinpath("migrations").iterdir():
+        match = _FILE_NAME.match(entry.name)
+        if match:
+            found.append(Migration(int(match.group(1)), match.group(2), entry.read_text()))
+    found.sort(key=lambda migration: migration.number)
+    numbers = [migration.number for migration in found]
+    if numbers != list(range(1, len(found) + 1)):
+        raise MigrationError(f"migrations must be numbered from 0001 without gaps, not {numbers}")
+    return found
+
+
+async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
+    """Do what ``plan`` says; returns what was done. Repeating it is harmless.
+
+    Effects per step, in order: 1. its statements; 2. its line in ``schema_history``. A crash in between repeats the statements.
+
+    Raises:
+        MigrationEdited, PolicyMissing, MigrationError: before anything was done.
+        StoreUnavailable, QueryRejected: while doing it.
+    """
+    steps = await plan(store, tiering)
+    await _prepare(store)
+    for step in steps:
+        started_s = time.monotonic()
+        for statement in step.statements:
+            await store.command(statement, use_database=False)
+        if step.number:
+            await _record(store, step, int((time.monotonic() - started_s) * 1000))
+    return steps
+
+
+async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
+    """What ``migrate`` would do now. Changes nothing. Errors as ``migrate``."""
+    applied = await _applied(store)
+    known = migrations()
+    _check_history(known, applied)
+    await _check_policy(store, tiering)
+    values = {
+        "database": store.database,
+        "hot_days": str(tiering.hot_days),
+        "storage_policy": tiering.storage_policy,
+    }
+    steps = [
+        Step(
+            migration.number,
+            migration.name,
+            tuple(_statements(Template(migration.template).substitute(values))),
+            migration.checksum,
+        )
+        for migration in known
+        if migration.number not in applied
+    ]
+    return steps + await _hot_days_steps(store, tiering)
+
+
+def _statements(text: str) -> list[str]:
+    without_comments = "\n".join(
+        line for line in text.splitlines() if not line.lstrip().startswith("--")
+    )
+    return [part.strip() for part in without_comments.split(";\n") if part.strip(" ;\n")]
+
+
+def _check_history(known: list[Migration], applied: dict[int, tuple[str, str]]) -> None:
+    by_number = {migration.number: migration for migration in known}
+    for number, (name, checksum) in sorted(applied.items()):
+        migration = by_number.get(number)
+        if migration is None:
+            raise MigrationError(
+                f"the database has migration {number:04}_{name}, which this version does not know: it is of a newer one"
+            )
+        if migration.checksum != checksum:
+            raise MigrationEdited(
+                f"migration {number:04}_{name} was applied with other contents than it has now: "
+                "restore the file and put the change into a new migration"
+            )
+
+
+async def _check_policy(store: Store, tiering: TieringSettings) -> None:
+    policy = tiering.storage_policy
+    rows = await store.query(
+        "SELECT volume_name FROM system.storage_policies WHERE policy_name = {policy:String}",
+        {"policy": policy},
+        use_database=False,
+    )
+    if "cold" in {row["volume_name"] for row in rows}:
+        return
+    raise PolicyMissing(
+        f"the ClickHouse server has no storage policy {policy!r} with a volume 'cold'. Put this into a file under its config.d/ and "
+        "restart it (the disk 'cold' may be of any type, s3 for example):\n"
+        "<clickhouse><storage_configuration>\n"
+        "  <disks><cold><type>s3</type><endpoint>https://HOST/BUCKET/PREFIX/</endpoint>"
+        "<access_key_id>…</access_key_id><secret_access_key>…</secret_access_key></cold></disks>\n"
+        f"  <policies><{policy}><volumes><hot><disk>default</disk></hot><cold><disk>cold</disk></cold></volumes>"
+        f"<move_factor>0</move_factor></{policy}></policies>\n"
+        "</storage_configuration></clickhouse>"
+    )
+
+
+async def _prepare(store: Store) -> None:
+    database = store.database
+    await store.command(
+        f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic", use_database=False
+    )
+    await store.command(
+        f"CREATE TABLE IF NOT EXISTS {database}.schema_history (number UInt32, name String, checksum String,"
+        " applied_time DateTime64(3, 'UTC') DEFAULT now64(3), duration_ms UInt32)"
+        " ENGINE = MergeTree ORDER BY number",
+        use_database=False,
+    )
+
+
+async def _applied(store: Store) -> dict[int, tuple[str, str]]:
+    """Name and checksum by number; empty when there is no history yet."""
+    exists = await store.query(
+        "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_history'",
+        {"database": store.database},
+        use_database=False,
+    )
+    if not exists:
+        return {}
+    rows = await store.query(
+        "SELECT number, argMax(name, applied_time) AS name, argMax(checksum, applied_time) AS checksum"
+        " FROM schema_history GROUP BY number"
+    )
+    return {row["number"]: (row["name"], row["checksum"]) for row in rows}
+
+
+async def _record(store: Store, step: Step, duration_ms: int) -> None:
+    await store.command(
+        "INSERT INTO schema_history (number, name, checksum, duration_ms)"
+        " SELECT {number:UInt32}, {name:String}, {checksum:String}, {duration_ms:UInt32}",
+        {
+            "number": step.number,
+            "name": step.name,
+            "checksum": step.checksum,
+            "duration_ms": duration_ms,
+        },
+    )
+
+
+async def _hot_days_steps(store: Store, tiering: TieringSettings) -> list[Step]:
+    """Tables whose rows stay hot for other days than the settings say."""
+    rows = await store.query(
+        "SELECT name, engine_full FROM system.tables"
+        " WHERE database = {database:String} AND engine_full LIKE '% TO VOLUME %' ORDER BY name",
+        {"database": store.database},
+        use_database=False,
+    )
+    steps = []
+    for row in rows:
+        days, ttl = _TTL_DAYS.search(row["engine_full"]), _TTL.search(row["engine_full"])
+        if days and ttl and int(days.group(1)) != tiering.hot_days:
+            wanted = _TTL_DAYS.sub(f"toIntervalDay({tiering.hot_days}) TO VOLUME", ttl.group(1))
+            # Parts that are there learn of it in the background (materialize_ttl_after_modify), without being rewritten.
+            statement = f"ALTER TABLE {store.database}.{row['name']} MODIFY TTL {wanted}"
+            steps.append(Step(0, f"hot_days_of_{row['name']}", (statement,)))
+    return steps

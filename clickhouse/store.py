@@ -1,0 +1,207 @@
+"""The store's client: bound queries, whole batches of rows, and errors one can act upon.
+
+The same against the embedded store and a ClickHouse server; both are reached through ClickHouse's HTTP interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from clickhouse_connect import get_async_client
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
+
+from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
+from clickhouse.settings import StoreSettings
+
+# Pinned on every insert: these defaults moved between releases. A row is an upsert, so a repeated insert needs no other care,
+# duplicates within one insert are sorted out by merges and FINAL (half the price of doing it before the part is written),
+# and a batch may hold late rows of any number of days.
+INSERT_SETTINGS: Final[dict[str, str]] = {
+    "async_insert": "0",
+    "insert_deduplicate": "0",
+    "optimize_on_insert": "0",
+    "max_partitions_per_insert_block": "0",
+    "input_format_parallel_parsing": "0",
+    "input_format_skip_unknown_fields": "0",
+    "max_insert_threads": "1",
+    "materialize_statistics_on_insert": "0",
+}
+
+# ClickHouse's numbers: too many queries, sockets, read-only table, no space, too many parts, aborted, replicas, unknown outcome, cancelled, keeper.
+_UNAVAILABLE_CODES: Final = frozenset(
+    {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
+)
+# Too many rows, time, bytes, columns, result, set, limit, memory.
+_LIMIT_CODES: Final = frozenset({158, 159, 160, 161, 191, 241, 290, 307, 396})
+
+
+class Store:
+    """Safe to share between tasks of one event loop; connects when first used."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.database = settings.clickhouse_database
+        self._client: AsyncClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, *, use_database: bool = True
+    ) -> list[dict[str, Any]]:
+        """Rows by column name; times are aware (UTC), money is ``Decimal``.
+
+        ``sql`` names its parameters as ``{name:Type}``; the server binds them.
+
+        Raises:
+            StoreUnavailable: try again later. QueryLimitReached, QueryRejected: don't.
+        """
+        async with self._connected() as client:
+            result = await client.query(
+                sql,
+                parameters=_bindable(sql, params),
+                settings=self._query_settings(use_database=use_database),
+            )
+            return list(result.named_results())
+
+    async def query_bytes(
+        self, sql: str, params: Mapping[str, Any] | None = None, fmt: str = "JSONEachRow"
+    ) -> bytes:
+        """The result in a format of ClickHouse's. Errors as ``query``."""
+        async with self._connected() as client:
+            return await client.raw_query(
+                sql,
+                parameters=_bindable(sql, params),
+                settings=self._query_settings(use_database=True),
+                fmt=fmt,
+            )
+
+    async def insert_lines(
+        self, table: str, columns: Sequence[str], body: bytes | Sequence[bytes]
+    ) -> None:
+        """Insert NDJSON as it is; returns once the rows can be read.
+
+        Raises:
+            StoreUnavailable: nothing or part of it may be stored; send the same bytes again.
+            QueryRejected: a line or the table is not as it should be.
+        """
+        rows = body if isinstance(body, bytes) else b"".join(body)
+        async with self._connected() as client:
+            try:
+                async with asyncio.timeout(self.settings.clickhouse_insert_timeout_s):
+                    await client.raw_insert(
+                        f"{self.database}.{table}",
+                        list(columns),
+                        rows,
+                        settings=INSERT_SETTINGS,
+                        fmt="JSONEachRow",
+                    )
+            except TimeoutError:
+                limit_s = self.settings.clickhouse_insert_timeout_s
+                raise StoreUnavailable(f"an insert took longer than {limit_s} s") from None
+            except ClickHouseError as error:
+                # A limit that stops an insert is the machine's trouble, not the rows'.
+                if getattr(error, "code", None) in _LIMIT_CODES:
+                    raise StoreUnavailable(str(error)) from error
+                raise
+
+    async def command(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        use_database: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run a statement without a result, for instance DDL. Errors as ``query``."""
+        async with self._connected() as client:
+            await client.command(
+                sql,
+                parameters=_bindable(sql, params),
+                settings={**self._database_setting(use_database=use_database), **(settings or {})},
+            )
+
+    async def ping(self) -> None:
+        """Returns when the store takes queries.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        async with self._connected() as client:
+            await client.raw_query("SELECT 1", settings={"max_execution_time": "5"})
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _query_settings(self, *, use_database: bool) -> dict[str, str]:
+        limit_s = self.settings.clickhouse_query_timeout_s
+        return {
+            "max_execution_time": f"{limit_s:g}",
+            **self._database_setting(use_database=use_database),
+        }
+
+    def _database_setting(self, *, use_database: bool) -> dict[str, str]:
+        # The client itself has no database: it must also work before the first migration made one.
+        return {"database": self.database} if use_database else {}
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncClient]:
+        try:
+            if self._client is None:
+                async with self._connecting:
+                    self._client = self._client or await self._connect()
+            yield self._client
+        except StoreError:
+            raise
+        except ClickHouseError as error:
+            raise _store_error(error) from error
+        except (OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    async def _connect(self) -> AsyncClient:
+        settings = self.settings
+        url = urlsplit(settings.clickhouse_url)
+        longest_s = max(settings.clickhouse_query_timeout_s, settings.clickhouse_insert_timeout_s)
+        return await get_async_client(
+            host=url.hostname or "127.0.0.1",
+            port=url.port or (8443 if url.scheme == "https" else 8123),
+            secure=url.scheme == "https",
+            username=settings.clickhouse_user,
+            password=settings.clickhouse_password.get_secret_value(),
+            compress=False,
+            tz_mode="aware",
+            connect_timeout=settings.clickhouse_connect_timeout_s,
+            send_receive_timeout=longest_s + settings.clickhouse_connect_timeout_s,
+            connector_limit=settings.clickhouse_connections_max,
+            connector_limit_per_host=settings.clickhouse_connections_max,
+            client_name="tracemill",
+        )
+
+
+def _bindable(sql: str, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Parameters for the server to bind; the client's own ``%(name)s`` formatting is never used."""
+    if not params:
+        return None
+    missing = [name for name in params if f"{{{name}:" not in sql]
+    if missing:
+        raise QueryRejected(36, f"the statement has no parameter {', '.join(missing)}")
+    return dict(params)
+
+
+def _store_error(error: ClickHouseError) -> StoreError:
+    code = getattr(error, "code", None)
+    message = str(error)
+    if code is None:
+        if isinstance(error, ProgrammingError):
+            return QueryRejected(0, message)
+        return StoreUnavailable(message)
+    if code in _UNAVAILABLE_CODES:
+        return StoreUnavailable(message)
+    if code in _LIMIT_CODES:
+        return QueryLimitReached(code, message)
+    return QueryRejected(code, message)
