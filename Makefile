@@ -44,3 +44,4 @@ lock: setup ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-package tracemill-sdk --quiet --output-file $(LOCK)
+	$(BIN)/python -P -m deploy.embedded.pin_jars
