@@ -1,0 +1,25 @@
+"""What folding a chunk of source records produces, besides the state that stays in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+from streams.core.deltas import Delta
+
+
+@dataclass(slots=True)
+class Effects:
+    """Rows and deltas in the order in which they came about."""
+
+    last_offset: int
+    """Of the chunk's source records: with the rows it is the commit."""
+    deltas: list[Delta] = field(default_factory=list)
+    observations: list[ObservationRow] = field(default_factory=list)
+    traces: list[TraceRow] = field(default_factory=list)
+    scores: list[ScoreRow] = field(default_factory=list)
+    dead_letters: list[DeadLetterRow] = field(default_factory=list)
+    events: int = 0
+    unchanged: int = 0
+    """Events that said nothing new: duplicates, and statements that later ones had outranked already."""
+    unpriced: int = 0

@@ -1,0 +1,92 @@
+"""One line of the events topic as stage 1 reads it: the contract, with long texts left as the JSON they came in.
+
+``input``, ``output`` and ``metadata`` make up most of an event and mean nothing here: as ``msgspec.Raw`` they go from the event into the row without being
+unescaped and escaped again. A ``Raw`` is a view of the record that it came in: whoever keeps a text, takes ``text_of`` it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, cast
+
+import msgspec
+from msgspec import Meta, Raw
+
+from tracemill.contract import Level, ObservationType, Score, TraceAttributes, TraceUpdate
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Pico = Annotated[int, Meta(ge=0, le=2**62)]
+Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+
+NO_TEXT: Final = Raw(b"null")
+_NULL: Final = ord("n")
+_QUOTE: Final = ord('"')
+
+
+class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", tag="observation"):
+    """``tracemill.contract.Observation`` field by field; a test compares them."""
+
+    project_id: str
+    trace_id: str
+    id: str
+    ts_us: int
+    partial: bool = False
+    type: ObservationType | None = None
+    name: str | None = None
+    parent_id: str | None = None
+    environment: str | None = None
+    start_us: int | None = None
+    end_us: int | None = None
+    completion_start_us: int | None = None
+    level: Level | None = None
+    status_message: str | None = None
+    version: str | None = None
+    model: str | None = None
+    model_parameters: str | None = None
+    usage: dict[str, Count] | None = None
+    cost: dict[str, Pico] | None = None
+    input: Raw = NO_TEXT
+    output: Raw = NO_TEXT
+    metadata: Raw = NO_TEXT
+    prompt_name: str | None = None
+    prompt_version: Number | None = None
+    service_name: str | None = None
+    scope_name: str | None = None
+    scope_version: str | None = None
+    app_root: bool = False
+    trace: TraceAttributes | None = None
+
+
+Line = ObservationLine | TraceUpdate | Score
+
+LINES: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
+_texts: Final = msgspec.json.Decoder(str)
+
+
+def passed_on(raw: Raw) -> str:
+    """A text for a field of a row. At run time it is the ``Raw`` itself, which the encoder writes as it is.
+
+    Raises:
+        msgspec.ValidationError: it is JSON, but no string.
+    """
+    if raw is NO_TEXT:
+        return ""
+    first = memoryview(raw)[0]
+    if first == _QUOTE:
+        return cast("str", raw)
+    if first == _NULL:
+        return ""
+    raise msgspec.ValidationError("Expected `str | null` as a text")
+
+
+def text_of(raw: Raw) -> str:
+    """A text to keep.
+
+    Raises:
+        msgspec.ValidationError: it is JSON, but no string.
+    """
+    return _texts.decode(raw) if passed_on(raw) else ""
+
+
+def kept(text: str) -> str:
+    """A text of a row, which may be one that ``passed_on`` gave."""
+    return _texts.decode(text) if isinstance(text, Raw) else text

@@ -1,0 +1,235 @@
+"""An observation told in parts: statements about its fields, joined so that their order and number do not matter.
+
+Each field remembers the mark (``streams.core.marks``) of the statement that it holds. The latest statement wins, except for the start time and the environment, which
+are what was said first: they place the observation. Empty values say nothing. A whole event is a statement about every field at once: it covers all
+that was said before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from clickhouse.rows import ObservationRow
+from streams.core import metadata
+from streams.core.lines import ObservationLine, text_of
+from streams.core.marks import partial_mark, whole_mark
+from tracemill.contract import DEFAULT_ENVIRONMENT
+
+LATEST: Final[dict[str, str]] = {
+    "type": "type",
+    "name": "name",
+    "parent_id": "parent_id",
+    "end_us": "end_us",
+    "completion_start_us": "completion_start_us",
+    "level": "level",
+    "status_message": "status_message",
+    "version": "version",
+    "model": "model",
+    "model_parameters": "model_parameters",
+    "usage": "provided_usage",
+    "cost": "provided_cost_pico",
+    "input": "input",
+    "output": "output",
+    "prompt_name": "prompt_name",
+    "prompt_version": "prompt_version",
+    "service_name": "service_name",
+    "scope_name": "scope_name",
+    "scope_version": "scope_version",
+    "app_root": "app_root",
+}
+"""Fields of which the latest statement holds → the row's field with the same value."""
+
+_TEXTS: Final = ("input", "output")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+Statement = tuple[int, Any]
+
+
+class Merged(msgspec.Struct):
+    first_us: int
+    last_us: int
+    whole_mark: int = -1
+    whole_rank: str = ""
+    latest: dict[str, Statement] = {}
+    start: Statement | None = None
+    environment: Statement | None = None
+    metadata: metadata.Branch = msgspec.field(default_factory=metadata.nothing)
+
+    @property
+    def start_us(self) -> int:
+        return self.first_us if self.start is None else int(self.start[1])
+
+    @property
+    def text_bytes(self) -> int:
+        """Roughly what the texts take in memory."""
+        held = sum(len(self.latest[field][1]) for field in _TEXTS if field in self.latest)
+        return held + 64 * len(self.metadata.children)
+
+
+class _MergeState(msgspec.Struct, omit_defaults=True):
+    """What a row does not say by itself."""
+
+    first_us: int
+    marks: dict[str, int]
+    whole_mark: int = -1
+    whole_rank: str = ""
+    start_mark: int = -1
+    environment_mark: int = -1
+    metadata: list[Any] = []
+    end_us: int = 0
+    """As stated, where it lay before the start."""
+
+
+def merged_part(before: Merged | None, line: ObservationLine, ts_us: int) -> Merged:
+    """What is known after a partial event; ``before`` itself when it says nothing new.
+
+    Raises:
+        msgspec.ValidationError: a text is no string.
+    """
+    mark = partial_mark(ts_us)
+    said = dict(_said(line))
+    about_metadata = text_of(line.metadata)
+    if before is None:
+        before = Merged(ts_us, ts_us)
+    elif mark < before.whole_mark:
+        return before
+    latest = dict(before.latest)
+    for field, value in said.items():
+        if field not in latest or _later((mark, value), latest[field]):
+            latest[field] = (mark, value)
+    tree = before.metadata
+    if about_metadata:
+        tree = metadata.merge(tree, metadata.statement(about_metadata, mark))
+    after = Merged(
+        min(before.first_us, ts_us),
+        max(before.last_us, ts_us),
+        before.whole_mark,
+        before.whole_rank,
+        latest,
+        _earliest(before.start, mark, line.start_us),
+        _earliest(before.environment, mark, line.environment or None),
+        tree,
+    )
+    return before if after == before else after
+
+
+def merged_whole(
+    before: Merged | None, line: ObservationLine, ts_us: int, start_us: int, rank: str
+) -> Merged:
+    """What is known after a whole event of this rank (``streams.core.observations.rank_of``); ``before`` itself when that holds already.
+
+    Raises:
+        msgspec.ValidationError: a text is no string.
+    """
+    mark = whole_mark(ts_us)
+    if before is None:
+        before = Merged(ts_us, ts_us)
+    if (mark, rank) <= (before.whole_mark, before.whole_rank):
+        return before
+    about_metadata = text_of(line.metadata)
+    latest = {field: held for field, held in before.latest.items() if held[0] > mark}
+    for field, value in _said(line):
+        latest.setdefault(field, (mark, value))
+    tree = metadata.covered(before.metadata, mark)
+    if about_metadata:
+        tree = metadata.merge(tree, metadata.statement(about_metadata, mark))
+    environment = line.environment or DEFAULT_ENVIRONMENT
+    return Merged(
+        min(before.first_us, ts_us),
+        max(before.last_us, ts_us),
+        mark,
+        rank,
+        latest,
+        (mark, start_us),
+        (mark, environment),
+        tree,
+    )
+
+
+def _said(line: ObservationLine) -> Iterator[tuple[str, Any]]:
+    for field in LATEST:
+        value = getattr(line, field)
+        if field in _TEXTS:
+            value = text_of(value)
+        if value:
+            yield field, value
+
+
+def _later(new: Statement, old: Statement) -> bool:
+    return new[0] > old[0] or (new[0] == old[0] and _encode(new[1]) > _encode(old[1]))
+
+
+def _earliest(old: Statement | None, mark: int, value: Any) -> Statement | None:
+    if value is None or (old is not None and old <= (mark, value)):
+        return old
+    return (mark, value)
+
+
+def write_statements(merged: Merged, row: ObservationRow) -> None:
+    """Set the fields of ``row`` that the statements are about, and its ``merge_state``."""
+    for field, (_, value) in merged.latest.items():
+        setattr(row, LATEST[field], value)
+    row.app_root = int("app_root" in merged.latest)
+    row.start_us = merged.start_us
+    stated_end_us = row.end_us
+    row.end_us = max(stated_end_us, row.start_us) if stated_end_us else 0
+    if merged.environment is not None:
+        row.environment = merged.environment[1]
+    row.metadata = metadata.text_of(merged.metadata)
+    row.event_us = merged.last_us
+    state = _MergeState(
+        first_us=merged.first_us,
+        marks={field: mark for field, (mark, _) in merged.latest.items()},
+        whole_mark=merged.whole_mark,
+        whole_rank=merged.whole_rank,
+        start_mark=-1 if merged.start is None else merged.start[0],
+        environment_mark=-1 if merged.environment is None else merged.environment[0],
+        metadata=metadata.marks_of(merged.metadata),
+        end_us=stated_end_us if stated_end_us != row.end_us else 0,
+    )
+    row.merge_state = _encode(state).decode()
+
+
+def merged_of(row: ObservationRow) -> Merged:
+    """The statements of a row of an observation told in parts: the inverse of ``write_statements``."""
+    state = msgspec.json.decode(row.merge_state, type=_MergeState)
+    latest = {field: (mark, getattr(row, LATEST[field])) for field, mark in state.marks.items()}
+    if state.end_us:
+        latest["end_us"] = (state.marks["end_us"], state.end_us)
+    if "app_root" in latest:
+        latest["app_root"] = (state.marks["app_root"], True)
+    return Merged(
+        state.first_us,
+        row.event_us,
+        state.whole_mark,
+        state.whole_rank,
+        latest,
+        None if state.start_mark < 0 else (state.start_mark, row.start_us),
+        None if state.environment_mark < 0 else (state.environment_mark, row.environment),
+        metadata.restored(row.metadata, state.metadata),
+    )
+
+
+def merged_of_whole(row: ObservationRow, rank: str) -> Merged:
+    """The statements of a whole event, from its row with texts."""
+    mark = whole_mark(row.event_us)
+    latest = {field: (mark, getattr(row, of_row)) for field, of_row in LATEST.items()}
+    stated = {field: held for field, held in latest.items() if held[1]}
+    if "app_root" in stated:
+        stated["app_root"] = (mark, True)
+    tree = metadata.covered(metadata.nothing(), mark)
+    if row.metadata:
+        tree = metadata.merge(tree, metadata.statement(row.metadata, mark))
+    return Merged(
+        row.event_us,
+        row.event_us,
+        mark,
+        rank,
+        stated,
+        (mark, row.start_us),
+        (mark, row.environment),
+        tree,
+    )

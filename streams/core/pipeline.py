@@ -1,0 +1,155 @@
+"""Stage 1 on one screen: events of one partition fold into rows and deltas. No I/O, no clock, no chance.
+
+``needs`` says what must be read back before a chunk can be folded, ``adopt`` takes it in, ``fold`` does the work. What comes out of a record depends on the records before
+it in the partition only, not on how they were grouped: a chunk that is folded again after a crash gives the same rows, versions and deltas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit
+from streams.core.effects import Effects
+from streams.core.events import EventFold
+from streams.core.lines import ObservationLine
+from streams.core.pricing import PriceBook
+from streams.core.reading import UNREADABLE, ReadRecord, dead_letter
+from streams.core.residents import PartKey, Residents, TraceHistory
+from streams.core.scores import LatestScores
+from streams.core.seen import SeenTraces
+from streams.core.traces import DAY_US, Trace, TraceKey, deleted_row
+from streams.core.valuation import Tokens
+from tracemill.contract import Score, TraceUpdate
+
+VERSION_SHIFT = 20
+"""A row version is the receiving time in milliseconds, shifted by this, or one more than the version before if that is higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldLimits:
+    resident_observations_max: int
+    resident_text_bytes_max: int
+    resident_scores_max: int
+    dead_letters: DeadLetterLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What has to be read back before a chunk: traces that memory does not hold, and the texts of observations."""
+
+    traces: set[TraceKey]
+    texts: set[PartKey]
+
+    def __bool__(self) -> bool:
+        return bool(self.traces)
+
+
+class ObservationsFold:
+    """The state of one partition of the events topic."""
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        limits: FoldLimits,
+        prices: PriceBook,
+        tokens: Tokens,
+        seen: SeenTraces,
+    ) -> None:
+        self.residents = Residents(
+            limits.resident_observations_max, limits.resident_text_bytes_max, seen
+        )
+        self._topic = topic
+        self._partition = partition
+        self._events = EventFold(self.residents, prices, tokens)
+        self._scores = LatestScores(limits.resident_scores_max)
+        self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
+        self._touched: dict[TraceKey, Trace] = {}
+
+    def price_by(self, prices: PriceBook) -> None:
+        """Later events cost what these prices say."""
+        self._events.prices = prices
+
+    def needs(self, records: Iterable[ReadRecord]) -> Needs:
+        """What has to be adopted before these records are folded."""
+        traces, seen = self.residents.traces, self.residents.seen
+        missing: set[TraceKey] = set()
+        asked: set[TraceKey] = set()
+        parts: set[PartKey] = set()
+        for record in records:
+            for line in record.lines:
+                if isinstance(line, Score):
+                    continue
+                key = (line.project_id, line.trace_id)
+                trace = traces.get(key)
+                if trace is None and key not in asked:
+                    asked.add(key)
+                    if key in seen:
+                        missing.add(key)
+                if isinstance(line, ObservationLine) and line.partial:
+                    parts.add((key, line.id))
+                    known = None if trace is None else trace.observations.get(line.id)
+                    if known is not None and known.merged is None and line.ts_us >= known.ts_us:
+                        missing.add(key)
+        self._events.parts = parts
+        return Needs(missing, {part for part in parts if part[0] in missing})
+
+    def adopt(self, histories: Iterable[TraceHistory], needs: Needs) -> None:
+        """Take in what was read back."""
+        for history in histories:
+            self.residents.adopt(history, needs.texts)
+
+    def fold(self, records: Sequence[ReadRecord], chunk: int) -> Effects:
+        """The effects of the records whose ``needs`` were asked last; ``chunk`` numbers the chunks of a partition from 1.
+
+        Raises:
+            TooManyDeadLettersError: most of the input is unreadable.
+        """
+        effects = Effects(records[-1].offset)
+        self._touched.clear()
+        self._events.begin_chunk(effects)
+        for record in records:
+            self._fold_record(record, effects)
+        effects.observations.extend(self._events.merged_rows.values())
+        for trace in self._touched.values():
+            trace.touched_by = chunk
+            effects.traces.append(trace.row())
+        self.residents.touch(self._touched.values())
+        return effects
+
+    def _fold_record(self, record: ReadRecord, effects: Effects) -> None:
+        events = self._events
+        version_floor = record.append_us // 1000 << VERSION_SHIFT
+        events.begin_record(version_floor)
+        for line in record.lines:
+            if isinstance(line, ObservationLine):
+                news = events.observation(line)
+            elif isinstance(line, TraceUpdate):
+                news = events.trace_update(line)
+            else:
+                rows = self._scores.rows_of(line)
+                effects.scores.extend(rows)
+                news = bool(rows)
+            effects.unchanged += not news
+        effects.events += len(record.lines)
+        for trace in events.changed.values():
+            self._settle(trace, version_floor, effects)
+        for project_id, book in events.books.items():
+            delta = book.delta(project_id, self._partition, record.offset)
+            if delta is not None:
+                effects.deltas.append(delta)
+        unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
+        self._guard.observe(len(record.lines), unreadable, record.offset)
+        for refusal in record.refusals:
+            effects.dead_letters.append(dead_letter(refusal, record, self._topic, self._partition))
+
+    def _settle(self, trace: Trace, version_floor: int, effects: Effects) -> None:
+        """One version a record; and where the trace moved to another day, its row of the old day goes."""
+        trace.row_version = max(trace.row_version + 1, version_floor)
+        self._touched[trace.key] = trace
+        day = trace.start_us // DAY_US
+        if day != trace.day:
+            if trace.day >= 0:
+                effects.traces.append(deleted_row(trace, trace.day * DAY_US))
+            trace.day = day

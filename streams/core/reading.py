@@ -1,0 +1,164 @@
+"""A source record as events, and what is refused of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import DeadLetterRow
+from streams.core.lines import LINES, NO_TEXT, Line, ObservationLine, passed_on
+from tracemill.contract import Score
+
+PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
+"""Times further back than this from when the event was received are taken for a wrong unit or clock."""
+FUTURE_MAX_US: Final = 86_400_000_000
+"""Likewise ahead of it."""
+PAYLOAD_MAX_CHARS: Final = 1_000_000
+"""A refused line is kept up to this length."""
+
+STAGE: Final = "observations"
+UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
+"""Reasons that mean somebody writes something else into the topic; the others are mistakes of single clients."""
+
+
+class SourceRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record of the events topic; ``append_us`` is the broker's time of receiving it."""
+
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    line_number: int
+    reason: str
+    detail: str
+    payload: bytes
+
+
+class ReadRecord(msgspec.Struct, frozen=True):
+    offset: int
+    append_us: int
+    lines: list[Line]
+    refusals: list[Refusal]
+
+
+class _Owner(msgspec.Struct):
+    project_id: str = ""
+
+
+def read(record: SourceRecord) -> ReadRecord:
+    """The events of a record in order; a line that is none is refused, the others count."""
+    value = record.value
+    try:
+        if not value.isascii():
+            value.decode()
+        lines = LINES.decode_lines(value)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return _read_line_by_line(record)
+    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
+    for line in lines:
+        if _fault(line, earliest_us, latest_us) is not None:
+            return _read_line_by_line(record)
+    return ReadRecord(record.offset, record.append_us, lines, [])
+
+
+def _read_line_by_line(record: SourceRecord) -> ReadRecord:
+    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
+    lines: list[Line] = []
+    refusals: list[Refusal] = []
+    for number, payload in enumerate(record.value.split(b"\n")):
+        if not payload.strip():
+            continue
+        fault: Fault | None
+        try:
+            payload.decode()
+            line = LINES.decode(payload)
+            fault = _fault(line, earliest_us, latest_us)
+        except UnicodeDecodeError as error:
+            fault = ("not_utf8", str(error))
+        except msgspec.ValidationError as error:
+            fault = ("not_an_event", str(error))
+        except (msgspec.DecodeError, RecursionError) as error:
+            fault = ("not_json", str(error))
+        if fault is None:
+            lines.append(line)
+        else:
+            refusals.append(Refusal(number, *fault, payload))
+    return ReadRecord(record.offset, record.append_us, lines, refusals)
+
+
+Fault = tuple[str, str]
+"""Reason, detail."""
+
+
+def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:
+    """Why an event that decodes cannot count; none for most."""
+    if not line.project_id:
+        return _empty("project_id")
+    if not earliest_us <= line.ts_us <= latest_us:
+        return _absurd("ts_us", line.ts_us)
+    if isinstance(line, Score):
+        return None if line.id else _empty("id")
+    if not line.trace_id:
+        return _empty("trace_id")
+    stated = line.trace
+    if stated is not None:
+        start_us = stated.start_us
+        if start_us is not None and not earliest_us <= start_us <= latest_us:
+            return _absurd("trace.start_us", start_us)
+    observation = isinstance(line, ObservationLine)
+    return _fault_of_observation(line, earliest_us, latest_us) if observation else None
+
+
+def _fault_of_observation(line: ObservationLine, earliest_us: int, latest_us: int) -> Fault | None:
+    if not line.id:
+        return _empty("id")
+    start_us, end_us, first_us = line.start_us, line.end_us, line.completion_start_us
+    if start_us is not None and not earliest_us <= start_us <= latest_us:
+        return _absurd("start_us", start_us)
+    if end_us is not None and not earliest_us <= end_us <= latest_us:
+        return _absurd("end_us", end_us)
+    if first_us is not None and not earliest_us <= first_us <= latest_us:
+        return _absurd("completion_start_us", first_us)
+    try:
+        for raw in (line.input, line.output, line.metadata):
+            if raw is not NO_TEXT:
+                passed_on(raw)
+    except msgspec.ValidationError as error:
+        return "not_an_event", str(error)
+    return None
+
+
+def _empty(field: str) -> Fault:
+    return "no_identity", f"{field} is empty"
+
+
+def _absurd(field: str, at_us: int) -> Fault:
+    return "absurd_time", f"{field} is {at_us}"
+
+
+def dead_letter(refusal: Refusal, record: ReadRecord, topic: str, partition: int) -> DeadLetterRow:
+    """The row of a refused line; its id is the place where the line stands, so a replay does not double it."""
+    place = f"{topic}/{partition}/{record.offset}/{refusal.line_number}"
+    return DeadLetterRow(
+        project_id=_owner_of(refusal.payload),
+        id=sha256(place.encode()).hexdigest()[:32],
+        created_us=record.append_us,
+        stage=STAGE,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        source_topic=topic,
+        source_partition=partition,
+        source_offset=record.offset,
+        payload=refusal.payload.decode(errors="replace")[:PAYLOAD_MAX_CHARS],
+    )
+
+
+def _owner_of(payload: bytes) -> str:
+    try:
+        return msgspec.json.decode(payload, type=_Owner).project_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""

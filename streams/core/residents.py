@@ -1,0 +1,99 @@
+"""The traces in memory, least recently changed first; what leaves is remembered as seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.merge import merged_of, merged_of_whole
+from streams.core.observations import known_of, rank_of
+from streams.core.seen import SeenTraces
+from streams.core.statements import statements_of
+from streams.core.traces import DAY_US, Trace, TraceKey
+
+PartKey = tuple[TraceKey, str]
+"""An observation: its trace's key and its id."""
+
+
+class TraceHistory(msgspec.Struct):
+    """What was written of a trace: its latest row, and the latest row of each of its observations."""
+
+    key: TraceKey
+    row: TraceRow | None
+    observations: list[ObservationRow]
+
+
+class Residents:
+    """Traces of one partition, bounded by their observations and by the texts kept of them."""
+
+    def __init__(self, observations_max: int, text_bytes_max: int, seen: SeenTraces) -> None:
+        self.traces: dict[TraceKey, Trace] = {}
+        self.seen = seen
+        self.observations = 0
+        self.text_bytes = 0
+        self.evicted = 0
+        self.evicted_chunk = 0
+        """The latest chunk that changed a trace which has left."""
+        self._observations_max = observations_max
+        self._text_bytes_max = text_bytes_max
+        self._sizes: dict[TraceKey, tuple[int, int]] = {}
+
+    def begin(self, key: TraceKey) -> Trace:
+        trace = self.traces[key] = Trace(key)
+        return trace
+
+    def touch(self, traces: Iterable[Trace]) -> None:
+        """These changed last; then let go of what is too much."""
+        for trace in traces:
+            self._measure(trace)
+            self.traces[trace.key] = self.traces.pop(trace.key)
+        self.evict()
+
+    def adopt(self, history: TraceHistory, texts_of: frozenset[PartKey] | set[PartKey]) -> None:
+        """Take in a trace as it was written; of one that is here already, only the texts of ``texts_of``."""
+        trace = self.traces.get(history.key)
+        if trace is not None:
+            for row in history.observations:
+                known = trace.observations.get(row.id)
+                if known is not None and known.merged is None and (trace.key, row.id) in texts_of:
+                    known.merged = merged_of_whole(row, rank_of(known))
+                    trace.parts += 1
+            return
+        trace = self.begin(history.key)
+        for row in history.observations:
+            known = known_of(row, merged_of(row) if row.merge_state else None)
+            if known.merged is None and (trace.key, row.id) in texts_of:
+                known.merged = merged_of_whole(row, rank_of(known))
+            trace.count_in(known)
+        if history.row is not None:
+            trace.said = statements_of(history.row)
+            trace.row_version = history.row.row_version
+            trace.day = history.row.start_us // DAY_US
+        self._measure(trace)
+
+    def evict(self) -> None:
+        while self.traces and (
+            self.observations > self._observations_max or self.text_bytes > self._text_bytes_max
+        ):
+            key = next(iter(self.traces))
+            trace = self.traces.pop(key)
+            observations, text_bytes = self._sizes.pop(key, (0, 0))
+            self.observations -= observations
+            self.text_bytes -= text_bytes
+            self.seen.add(key)
+            self.evicted += 1
+            self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
+
+    def _measure(self, trace: Trace) -> None:
+        text_bytes = trace.said.text_bytes if trace.said.latest else 0
+        if trace.parts:
+            held = trace.observations.values()
+            text_bytes += sum(known.merged.text_bytes for known in held if known.merged)
+        # A trace of nothing but statements takes about as much as an observation.
+        observations = len(trace.observations) + 1
+        before = self._sizes.get(trace.key, (0, 0))
+        self._sizes[trace.key] = (observations, text_bytes)
+        self.observations += observations - before[0]
+        self.text_bytes += text_bytes - before[1]

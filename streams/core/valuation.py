@@ -1,0 +1,62 @@
+"""What an observation cost, and why we think so.
+
+A cost that the client gave counts; else the price book computes one from model and usage; else there is nothing to price. Usage that is missing where
+model and texts are known is estimated by a tokeniser, and marked.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from clickhouse.rows import ObservationRow
+from streams.core.lines import kept
+from streams.core.pricing import PriceBook, total_of_given
+
+PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
+"""Types whose missing usage is estimated."""
+
+
+class Tokens(Protocol):
+    """Counts tokens where nobody else did."""
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
+        """Usage by type; empty when the model's encoding is not known."""
+
+
+class NoTokens:
+    """Estimates nothing: the tokenisers are not installed."""
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:  # noqa: ARG002  # the protocol's
+        return {}
+
+
+def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> None:
+    """Set ``usage`` (which includes ``total``, and no zeros), the costs and where they come from, by what the row says otherwise."""
+    usage, given_pico = row.provided_usage, row.provided_cost_pico
+    if not usage and not given_pico:
+        if not row.model or row.type not in PRICED_BY_TOKENS:
+            return
+        usage = tokens.usage_of(row.model, kept(row.input), kept(row.output))
+        if not usage:
+            return
+        row.usage_estimated = 1
+    if usage:
+        counted = {usage_type: count for usage_type, count in usage.items() if count}
+        if counted and "total" not in counted:
+            counted["total"] = sum(counted.values())
+        row.usage = counted
+    if given_pico:
+        row.cost_pico = {key: pico for key, pico in given_pico.items() if key != "total"}
+        row.total_cost_pico = total_of_given(given_pico)
+        row.cost_source = "given"
+        return
+    if not row.model:
+        return
+    priced = prices.cost_of(row.project_id, row.model, usage, row.start_us, row.model_parameters)
+    if not priced.known:
+        row.cost_source = "unpriced"
+        return
+    row.cost_pico = priced.cost
+    row.total_cost_pico = priced.total_pico
+    row.cost_source = "computed"
+    row.price_id = priced.price_id
