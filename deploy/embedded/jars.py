@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from deploy.embedded.progress import Progress, show_progress
+from deploy.embedded.settings import EmbeddedSettings
 from deploy.errors import DownloadError
 
 KAFKA_VERSION = "4.3.1"
@@ -54,10 +55,9 @@ Fetcher = Callable[[Jar, Path], Path]
 """Downloads one jar below the given directory and returns its path; raises OSError when it cannot."""
 
 
-def default_cache_dir() -> Path:
-    """`kafka-<version>` below the user's cache directory (XDG Base Directory Specification)."""
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache_home) / "tracemill" / f"kafka-{KAFKA_VERSION}"
+def kafka_cache_dir() -> Path:
+    """Where this version's jars are kept."""
+    return EmbeddedSettings().cache_dir / f"kafka-{KAFKA_VERSION}"
 
 
 def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:

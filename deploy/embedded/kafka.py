@@ -21,7 +21,7 @@ from typing import NoReturn
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.jars import Fetcher, default_cache_dir, ensure_jars, read_lock
+from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
 from deploy.errors import DeployError, EngineError
 
@@ -105,7 +105,7 @@ class EmbeddedKafka:
         self._data_dir = data_dir.absolute()
         self._port = port
         self._controller_port = controller_port
-        self._cache_dir = (cache_dir or default_cache_dir()).absolute()
+        self._cache_dir = (cache_dir or kafka_cache_dir()).absolute()
         self._fetch = fetch
         self._properties = self._data_dir / "server.properties"
         self._log4j = self._data_dir / "log4j2.properties"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-from deploy.embedded.jars import default_cache_dir, ensure_jars
+from deploy.embedded.jars import ensure_jars, kafka_cache_dir
 from deploy.embedded.kafka import EmbeddedKafka, broker_answers, startup_cache
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
@@ -81,7 +81,7 @@ async def _await_ready(broker: EmbeddedKafka, process: subprocess.Popen[bytes]) 
 
 def main() -> int:
     try:
-        warm_up(default_cache_dir())
+        warm_up(kafka_cache_dir())
     except DeployError as error:
         # Everything works without it, or with a broker of one's own: no reason to fail a set-up.
         print(f"tracemill: {error}", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.jars import Jar, ensure_jars, read_lock
+from deploy.embedded.jars import Jar, ensure_jars, kafka_cache_dir, read_lock
 from deploy.errors import DownloadError
 
 CONTENT = {"kafka": b"the broker", "log4j": b"its logs"}
@@ -101,3 +101,12 @@ def test_every_jar_of_the_real_lock_is_pinned_by_name_hash_and_size() -> None:
     jars = read_lock()
     assert len({jar.file_name for jar in jars}) == len(jars) == 46
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars)
+
+
+def test_jars_are_kept_in_the_user_s_cache_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert kafka_cache_dir() == tmp_path / "xdg" / "tracemill" / "kafka-4.3.1"
+    monkeypatch.setenv("TRACEMILL_CACHE_DIR", str(tmp_path / "told"))
+    assert kafka_cache_dir() == tmp_path / "told" / "kafka-4.3.1"
