@@ -1,0 +1,39 @@
+"""Answers as bytes, and how they are described in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+_encoder: Final = msgspec.json.Encoder()
+_JSON: Final = "application/json"
+
+Responses = dict[int | str, dict[str, Any]]
+"""What a route may answer, by status, as FastAPI takes it."""
+
+
+def answer(body: object, *, status: int = 200) -> Response:
+    """A struct, dictionary or list as JSON; msgspec writes a page of a thousand observations in a few milliseconds."""
+    return Response(_encoder.encode(body), status, media_type=_JSON)
+
+
+class Documented:
+    """Collects the structs that routes answer with: their schemas go into the document's components."""
+
+    def __init__(self) -> None:
+        self._types: dict[type, None] = {}
+
+    def as_answer(self, body: type, description: str, example: object) -> dict[str, Any]:
+        """One entry of a route's ``responses``."""
+        self._types[body] = None
+        name = body.__name__
+        content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example}
+        return {"description": description, "content": {_JSON: content}}
+
+    def schemas(self) -> dict[str, Any]:
+        _, components = msgspec.json.schema_components(
+            tuple(self._types), ref_template="#/components/schemas/{name}"
+        )
+        return components

@@ -1,0 +1,60 @@
+"""The query API as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from clickhouse.store import Store
+from producers.control.log import ControlLog
+from producers.gateway.auth import Authenticator
+from query_api.answers import Documented
+from query_api.middleware import CountRequests, UnbracketLists
+from query_api.openapi import install_openapi
+from query_api.reader import Reader
+from query_api.readiness import Readiness, ReadinessCheck
+from query_api.refusals import install_refusals
+from query_api.room import Room
+from query_api.routes.health import health_router
+from query_api.routes.observations import observations_router
+from query_api.routes.projects import projects_router
+from query_api.routes.scores import scores_router
+from query_api.routes.traces import traces_router
+from query_api.settings import QuerySettings
+
+VERSION: Final = version("tracemill")
+
+
+def create_query_api(
+    store: Store,
+    control: ControlLog,
+    authenticator: Authenticator,
+    settings: QuerySettings,
+    readiness: Sequence[ReadinessCheck],
+) -> FastAPI:
+    """Everything that answers: it owns none of what it is given, and holds nothing that must be closed."""
+    documented = Documented()
+    room = Room(store, Reader(store, settings), control, authenticator, settings, documented)
+    app = FastAPI(
+        title="tracemill",
+        version=VERSION,
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.room = room
+    app.include_router(health_router(room, Readiness(readiness, settings), VERSION))
+    for router in (projects_router, traces_router, observations_router, scores_router):
+        app.include_router(router(room))
+    install_refusals(app)
+    install_openapi(app, documented)
+    app.add_middleware(CountRequests)
+    app.add_middleware(UnbracketLists)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
+    )
+    return app

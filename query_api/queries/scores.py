@@ -1,0 +1,61 @@
+"""Which scores there are, of a project and of traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.conditions import Condition, conditions_sql
+from query_api.sql import OF_PROJECT, Binder, Question
+from query_api.stored import SCORE_WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class CountScores(Question):
+    """``total``: how many scores meet the conditions."""
+
+    name: ClassVar[str] = "count_scores"
+    conditions: tuple[Condition, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT count() AS total\nFROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindScores(Question):
+    """Whole scores of one page, newest first."""
+
+    name: ClassVar[str] = "find_scores"
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 50
+    offset: int = 0
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT {', '.join(SCORE_WHOLE)}\nFROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}\n"
+            "ORDER BY event_time DESC, id DESC\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListScoreIds(Question):
+    """``trace_id, ids`` of traces: what a list of traces says about their scores."""
+
+    name: ClassVar[str] = "list_score_ids"
+    trace_ids: tuple[str, ...] = ()
+    ids_per_trace_max: int = 1000
+
+    def write(self, binder: Binder) -> str:
+        return (
+            "SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort("
+            "groupArray((event_time, id))), 1, "
+            f"{binder.bind(self.ids_per_trace_max, 'UInt32')})) AS ids\n"
+            f"FROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND trace_id IN {binder.texts(self.trace_ids)}\n"
+            "GROUP BY trace_id"
+        )

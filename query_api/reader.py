@@ -1,0 +1,116 @@
+"""Asks the store: every question bounded, every answer decoded into its structs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from clickhouse.errors import QueryLimitReached, StoreError, StoreUnavailable
+from clickhouse.store import Store
+from query_api import metrics
+from query_api.errors import QueryApiError, TooCostlyError, UnavailableError
+from query_api.settings import QuerySettings
+from query_api.sql import Question
+
+Row = TypeVar("Row")
+
+_FORMAT: Final = "JSONEachRow"
+
+log = structlog.get_logger(__name__)
+
+
+class Reader:
+    """The store, as the routes see it."""
+
+    def __init__(self, store: Store, settings: QuerySettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._turns = asyncio.Semaphore(settings.concurrent_queries_max)
+        self._bounds = _bounds(settings)
+        self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
+
+    async def rows(self, question: Question, row_type: type[Row]) -> list[Row]:
+        """The answer, one ``row_type`` per row; columns without a field are ignored.
+
+        Raises:
+            TooCostlyError: a bound was reached.
+            UnavailableError: the store does not answer, or too many questions wait.
+        """
+        text, params = question.sql()
+        started_s = time.perf_counter()
+        outcome = "ok"
+        try:
+            async with self._turn():
+                body = await self._store.query_bytes(f"{text}\n{self._bounds}", params, _FORMAT)
+        except QueryLimitReached as error:
+            outcome = "limit"
+            metrics.LIMITS_REACHED.labels("query").inc()
+            message = f"the query reads or takes too much; narrow it down ({_first_line(error)})"
+            raise TooCostlyError(message) from error
+        except StoreUnavailable as error:
+            outcome = "unavailable"
+            raise UnavailableError(
+                "the store does not answer", retry_after_s=self._settings.retry_after_s
+            ) from error
+        except StoreError as error:
+            outcome = "refused"
+            log.error("query_refused", question=question.name, error=str(error))  # noqa: TRY400
+            raise QueryApiError("the store refused the query") from error
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            metrics.QUERY_SECONDS.labels(question.name, outcome).observe(elapsed_s)
+        return self._decoder(row_type).decode_lines(body)
+
+    async def row(self, question: Question, row_type: type[Row]) -> Row | None:
+        """The first row, if there is one."""
+        rows = await self.rows(question, row_type)
+        return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._settings.queue_wait_max_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            metrics.LIMITS_REACHED.labels("concurrent_queries").inc()
+            raise UnavailableError(
+                "too many queries at once", retry_after_s=self._settings.retry_after_s
+            ) from error
+        metrics.QUERIES_RUNNING.inc()
+        try:
+            yield
+        finally:
+            metrics.QUERIES_RUNNING.dec()
+            self._turns.release()
+
+    def _decoder(self, row_type: type[Row]) -> msgspec.json.Decoder[Row]:
+        decoder = self._decoders.get(row_type)
+        if decoder is None:
+            decoder = self._decoders[row_type] = msgspec.json.Decoder(row_type)
+        return decoder  # type: ignore[return-value]  # the dictionary pairs each type with its decoder
+
+
+def _bounds(settings: QuerySettings) -> str:
+    values: dict[str, int] = {
+        "readonly": 2,
+        "max_execution_time": settings.execution_time_max_s,
+        "max_rows_to_read": settings.rows_to_read_max,
+        "max_bytes_to_read": settings.bytes_to_read_max,
+        "max_memory_usage": settings.memory_max_bytes,
+        "max_result_rows": settings.result_rows_max,
+        "max_result_bytes": settings.result_bytes_max,
+        "do_not_merge_across_partitions_select_final": 1,
+        "output_format_json_quote_64bit_integers": 0,
+        "output_format_json_validate_utf8": 1,
+    }
+    return "SETTINGS " + ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _first_line(error: QueryLimitReached) -> str:
+    return error.message.split("\n", 1)[0][:200]

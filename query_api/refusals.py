@@ -1,0 +1,188 @@
+"""What a refusal looks like, on either surface.
+
+Native, below ``/v1``: ``{"error": {"code", "message", "field"?, "allowed"?}}``; a malformed parameter or body is 422 naming its field, unreadable JSON 400.
+Langfuse, below ``/api/public``: ``{"message", "error"}``; a malformed parameter is 400 "Invalid request data" with the issues.
+On both, 503 comes with ``Retry-After``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from producers.errors import (
+    ControlConflictError,
+    ControlError,
+    ControlLimitError,
+    ForbiddenError,
+    UnauthorizedError,
+)
+from query_api.answers import answer
+from query_api.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    QueryApiError,
+    TooCostlyError,
+    UnavailableError,
+)
+
+LANGFUSE_PREFIX: Final = "/api/public"
+INVALID: Final = "Invalid request data"
+
+log = structlog.get_logger(__name__)
+
+
+def install_refusals(app: FastAPI) -> None:
+    app.add_exception_handler(QueryApiError, _query_api_error)
+    app.add_exception_handler(UnauthorizedError, _unauthorized)
+    app.add_exception_handler(ForbiddenError, _forbidden)
+    app.add_exception_handler(ControlError, _control_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def native_refusal(
+    status: int, code: str, message: str, *, field: str = "", allowed: Sequence[str] = ()
+) -> Response:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if field:
+        error["field"] = field
+    if allowed:
+        error["allowed"] = list(allowed)
+    return answer({"error": error}, status=status)
+
+
+def langfuse_refusal(status: int, message: str, error: object) -> Response:
+    return answer({"message": message, "error": error}, status=status)
+
+
+def _speaks_langfuse(request: Request) -> bool:
+    return request.url.path.startswith(LANGFUSE_PREFIX)
+
+
+async def _query_api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, QueryApiError)
+    if _speaks_langfuse(request):
+        response = _langfuse_answer_to(error)
+    elif isinstance(error, BadRequestError):
+        response = native_refusal(
+            422, error.code, error.message, field=error.field, allowed=error.allowed
+        )
+    else:
+        response = native_refusal(error.status, error.code, error.message)
+    if isinstance(error, UnavailableError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _langfuse_answer_to(error: QueryApiError) -> Response:
+    match error:
+        case BadRequestError():
+            issue = {"code": "custom", "path": [error.field], "message": error.message}
+            return langfuse_refusal(400, INVALID, [issue])
+        case NotFoundError():
+            return langfuse_refusal(404, error.message, "LangfuseNotFoundError")
+        case TooCostlyError():
+            return langfuse_refusal(422, error.message, "Request timed out")
+        case ConflictError():
+            return langfuse_refusal(409, error.message, "LangfuseConflictError")
+        case UnavailableError():
+            return langfuse_refusal(503, error.message, "ServiceUnavailable")
+        case _:
+            return langfuse_refusal(500, error.message, "InternalServerError")
+
+
+async def _unauthorized(request: Request, error: Exception) -> Response:
+    if _speaks_langfuse(request):
+        response = langfuse_refusal(401, str(error), "UnauthorizedError")
+    else:
+        response = native_refusal(401, "unauthorized", str(error))
+    response.headers["WWW-Authenticate"] = "Basic"
+    return response
+
+
+async def _forbidden(request: Request, error: Exception) -> Response:
+    if _speaks_langfuse(request):
+        return langfuse_refusal(403, str(error), "ForbiddenError")
+    return native_refusal(403, "forbidden", str(error))
+
+
+async def _control_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, ControlConflictError | ControlLimitError):
+        return await _query_api_error(request, ConflictError(str(error)))
+    return await _query_api_error(request, UnavailableError(str(error)))
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    issues = error.errors()
+    if _speaks_langfuse(request):
+        return langfuse_refusal(400, INVALID, [_zod_issue(issue) for issue in issues])
+    first = issues[0]
+    if first["type"] == "json_invalid":
+        return native_refusal(400, "invalid_json", "the body is not JSON", field="body")
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        message = f"unknown {'parameter' if path[0] == 'query' else 'field'} {path[-1][:64]!r}"
+        allowed = _names_of(request, path[0])
+        return native_refusal(422, "unknown_field", message, field=path[-1], allowed=allowed)
+    field = ".".join(path[1:]) or path[0]
+    message = f"{field}: {_message(first)}"
+    return native_refusal(422, "invalid_request", message, field=field, allowed=_choices(first))
+
+
+def _zod_issue(issue: Mapping[str, Any]) -> dict[str, Any]:
+    path = [part if isinstance(part, int) else str(part) for part in issue["loc"][1:]]
+    return {"code": issue["type"], "path": path, "message": _message(issue)}
+
+
+def _message(issue: Mapping[str, Any]) -> str:
+    """Pydantic's, without the prefix it gives to the messages of our own validators."""
+    return str(issue["msg"]).removeprefix("Value error, ")
+
+
+def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a literal may be, out of pydantic's "'a', 'b' or 'c'"."""
+    expected = str(issue.get("ctx", {}).get("expected", ""))
+    return tuple(expected.split("'")[1::2])
+
+
+def _names_of(request: Request, part: str) -> tuple[str, ...]:
+    """The parameters or body fields that the route knows."""
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    if dependant is None:
+        return ()
+    fields = dependant.query_params if part == "query" else dependant.body_params
+    names: list[str] = []
+    for field in fields:
+        model = field.field_info.annotation
+        for name, info in getattr(model, "model_fields", {}).items():
+            names.append(info.alias or name)
+    return tuple(names)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    if not _speaks_langfuse(request):
+        code = codes.get(error.status_code, "invalid_request")
+        return native_refusal(error.status_code, code, str(error.detail))
+    names = {404: "LangfuseNotFoundError", 405: "MethodNotAllowedError"}
+    name = names.get(error.status_code, "InvalidRequestError")
+    return langfuse_refusal(error.status_code, str(error.detail), name)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    message = "Internal Server Error"
+    if _speaks_langfuse(request):
+        return langfuse_refusal(500, message, "InternalServerError")
+    return native_refusal(500, "internal_error", message)

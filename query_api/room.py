@@ -1,0 +1,44 @@
+"""What every route of this room works with, and whose request it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from clickhouse.store import Store
+from producers.control.log import ControlLog
+from producers.errors import ForbiddenError
+from producers.gateway.auth import Authenticator, authorization_of
+from query_api.answers import Documented
+from query_api.reader import Reader
+from query_api.settings import QuerySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    store: Store
+    reader: Reader
+    control: ControlLog
+    authenticator: Authenticator
+    settings: QuerySettings
+    documented: Documented
+
+
+async def project_of(request: Request) -> str:
+    """The tenant of a request: the only place a project id comes from.
+
+    Raises:
+        UnauthorizedError: no credential, or none of ours.
+        ForbiddenError: a public key alone, which may not read.
+    """
+    room: Room = request.app.state.room
+    principal = room.authenticator.authenticate(authorization_of(request.scope["headers"]))
+    if principal.scope != "project":
+        raise ForbiddenError("Access Scope Denied")
+    return principal.project_id
+
+
+ProjectId = Annotated[str, Depends(project_of)]

@@ -1,0 +1,50 @@
+"""``/api/public/projects``: who the credential belongs to; what every Langfuse SDK asks to check it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from query_api.answers import answer
+from query_api.errors import NotFoundError
+from query_api.examples import PROJECTS_EXAMPLE
+from query_api.room import ProjectId, Room
+
+
+class Organization(msgspec.Struct):
+    id: str
+    name: str
+
+
+class ProjectOut(msgspec.Struct, rename="camel"):
+    id: str
+    name: str
+    organization: Organization
+    metadata: dict[str, Any]
+    retention_days: int | None = None
+
+
+class ProjectList(msgspec.Struct):
+    data: list[ProjectOut]
+
+
+def projects_router(room: Room) -> APIRouter:
+    router = APIRouter(tags=["projects"])
+
+    @router.get(
+        "/api/public/projects",
+        summary="The project of the credential",
+        responses={200: room.documented.as_answer(ProjectList, "One project.", PROJECTS_EXAMPLE)},
+    )
+    async def list_projects(project_id: ProjectId) -> Response:
+        project = room.control.view.projects.get(project_id)
+        if project is None:
+            raise NotFoundError("the project of this credential is gone")
+        # Projects stand for themselves: there is no level above them.
+        own = ProjectOut(project.id, project.name, Organization(project.id, project.name), {})
+        return answer(ProjectList([own]))
+
+    return router

@@ -1,0 +1,195 @@
+"""``/api/public/traces``: lists and details of traces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+from starlette.responses import RedirectResponse, Response
+
+from query_api.answers import answer
+from query_api.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.conditions import Condition
+from query_api.errors import BadRequestError
+from query_api.examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
+from query_api.parameters import (
+    ConditionList,
+    FilterText,
+    LangfuseParameters,
+    PageParameters,
+    Text,
+    Texts,
+    chosen_groups,
+)
+from query_api.queries.scores import FindScores, ListScoreIds
+from query_api.queries.traces import CountTraces, FindTraces
+from query_api.room import ProjectId, Room
+from query_api.shapes.observation_v1 import observation_v1
+from query_api.shapes.pages import page_meta
+from query_api.shapes.score import score_out
+from query_api.shapes.trace import (
+    GROUPS,
+    TraceInDetail,
+    TraceList,
+    trace_in_detail,
+    trace_in_list,
+)
+from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, StoredScore
+from query_api.times import Instant
+from query_api.trace_reading import (
+    TRACE_IDS_MAX,
+    IdOfTrace,
+    IdsOfTrace,
+    Total,
+    observation_ids_of,
+    read_trace,
+    read_traces,
+    speak_for_roots,
+    whole_observations_of,
+)
+
+_ALL: Final = frozenset(GROUPS)
+SCORES_OF_TRACE_MAX: Final = 10_000
+
+TraceId = Annotated[str, Path(max_length=800, examples=["0af7651916cd43dd8448eb211c80319c"])]
+
+
+class TraceListParameters(PageParameters):
+    user_id: Text | None = None
+    name: Text | None = None
+    session_id: Text | None = None
+    version: Text | None = None
+    release: Text | None = None
+    from_timestamp: Instant | None = None
+    to_timestamp: Instant | None = None
+    order_by: Text | None = Field(None, examples=["timestamp.desc"])
+    tags: Texts = []
+    environment: Texts = []
+    fields: Text | None = Field(None, examples=["core,metrics"])
+    filter: FilterText | None = None
+
+    def conditions(self) -> tuple[Condition, ...]:
+        conditions = ConditionList(TRACE_COLUMNS, self.filter)
+        conditions.add("userId", "eq", self.user_id)
+        conditions.add("name", "eq", self.name)
+        conditions.add("sessionId", "eq", self.session_id)
+        conditions.add("version", "eq", self.version)
+        conditions.add("release", "eq", self.release)
+        conditions.add("timestamp", "ge", self.from_timestamp)
+        conditions.add("timestamp", "lt", self.to_timestamp)
+        conditions.add("tags", "has_all", tuple(self.tags))
+        conditions.add("environment", "in", tuple(self.environment))
+        return conditions.done()
+
+    def order(self) -> tuple[str, bool]:
+        """The expression to sort by, and whether it descends."""
+        if self.order_by is None:
+            return TRACE_ORDER["timestamp"], True
+        name, _, direction = self.order_by.partition(".")
+        expression = TRACE_ORDER.get(name)
+        if expression is None:
+            message = f"orderBy: {name[:64]!r} is none of {', '.join(TRACE_ORDER)}"
+            raise BadRequestError(message, field="orderBy", allowed=tuple(TRACE_ORDER))
+        if direction.lower() not in {"", "asc", "desc"}:
+            message = f"orderBy: {direction[:64]!r} is neither asc nor desc"
+            raise BadRequestError(message, field="orderBy", allowed=("asc", "desc"))
+        return expression, direction.lower() == "desc"
+
+
+class TraceParameters(LangfuseParameters):
+    fields: Text | None = Field(None, examples=["core,io,observations,metrics"])
+
+
+def traces_router(room: Room) -> APIRouter:
+    router = APIRouter(tags=["traces"])
+    reader, settings = room.reader, room.settings
+
+    @router.get(
+        "/api/public/traces",
+        summary="List traces",
+        responses={
+            200: room.documented.as_answer(TraceList, "A page of traces.", TRACE_LIST_EXAMPLE)
+        },
+    )
+    async def list_traces(
+        project_id: ProjectId, parameters: Annotated[TraceListParameters, Query()]
+    ) -> Response:
+        """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1."""
+        conditions, (order, descending) = parameters.conditions(), parameters.order()
+        groups = chosen_groups(parameters.fields, GROUPS, _ALL)
+        total, found = await asyncio.gather(
+            reader.row(CountTraces(project_id, conditions), Total),
+            reader.rows(
+                FindTraces(
+                    project_id, conditions, order, descending, parameters.limit, parameters.offset
+                ),
+                IdOfTrace,
+            ),
+        )
+        by_id = await read_traces(
+            reader, project_id, (key.id for key in found), texts="io" in groups
+        )
+        traces = [by_id[key.id] for key in found if key.id in by_id]
+        observation_ids: dict[str, list[str]] = {}
+        score_ids: dict[str, list[str]] = {}
+        if traces and "observations" in groups:
+            observation_ids = await observation_ids_of(reader, traces)
+        if traces and "scores" in groups:
+            question = ListScoreIds(project_id, tuple(by_id), TRACE_IDS_MAX)
+            score_ids = {row.trace_id: row.ids for row in await reader.rows(question, IdsOfTrace)}
+        if "io" in groups:
+            await speak_for_roots(reader, traces)
+        data = [
+            trace_in_list(
+                trace, groups, observation_ids.get(trace.id, []), score_ids.get(trace.id, [])
+            )
+            for trace in traces
+        ]
+        meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
+        return answer(TraceList(data, meta))
+
+    @router.get(
+        "/api/public/traces/{traceId}",
+        summary="Get a trace with its observations and scores",
+        responses={
+            200: room.documented.as_answer(TraceInDetail, "The trace.", TRACE_DETAIL_EXAMPLE)
+        },
+    )
+    async def get_trace(
+        project_id: ProjectId,
+        traceId: TraceId,  # noqa: N803
+        parameters: Annotated[TraceParameters, Query()],
+    ) -> Response:
+        groups = chosen_groups(parameters.fields, GROUPS, _ALL)
+        trace = await read_trace(reader, project_id, traceId)
+        observations, scores = [], []
+        if "observations" in groups:
+            columns = OBSERVATION_WHOLE if "io" in groups else OBSERVATION_NUMBERS
+            observations = await whole_observations_of(
+                reader, trace, columns, settings.trace_observations_max
+            )
+        if "scores" in groups:
+            of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
+            scores = await reader.rows(
+                FindScores(project_id, (of_trace,), SCORES_OF_TRACE_MAX), StoredScore
+            )
+        if "io" in groups:
+            await speak_for_roots(reader, [trace])
+        return answer(
+            trace_in_detail(
+                trace,
+                groups,
+                [observation_v1(row) for row in observations],
+                [score_out(row) for row in scores],
+            )
+        )
+
+    @router.get("/project/{_project}/traces/{traceId}", include_in_schema=False)
+    async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
+        """Where the SDKs' `get_trace_url` points."""
+        return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
+
+    return router

@@ -1,0 +1,42 @@
+"""Limits of the query API: what one question may cost, and how many are answered at once."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class QuerySettings(BaseSettings):
+    """Every query to the store carries these bounds; reaching one is answered with 422, never with part of an answer."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_QUERY_", frozen=True)
+
+    execution_time_max_s: int = Field(default=10, ge=1, le=600)
+    """One query in the store."""
+    rows_to_read_max: int = Field(default=200_000_000, ge=1)
+    bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)
+    memory_max_bytes: int = Field(default=2_000_000_000, ge=1)
+    """Of one query in the store."""
+    result_rows_max: int = Field(default=50_000, ge=1)
+    result_bytes_max: int = Field(default=64_000_000, ge=1)
+    concurrent_queries_max: int = Field(default=16, ge=1)
+    """Queries of this process in the store at the same time; further ones wait."""
+    queue_wait_max_s: float = Field(default=5.0, gt=0)
+    """How long a query waits for its turn; after it: 503."""
+    trace_observations_max: int = Field(default=10_000, ge=1)
+    """Observations of one trace in one answer."""
+    tree_depth_max: int = Field(default=200, ge=1, le=400)
+    """Nesting of a call tree in JSON: parsers of clients recurse."""
+    window_steps_max: int = Field(default=11_000, ge=1)
+    """Steps between ``from`` and ``to``: a week of minutes and some."""
+    window_rows_max: int = Field(default=20_000, ge=1)
+    """Rows of one answer about windows, over all groups."""
+    retry_after_s: int = Field(default=1, ge=1)
+    """What a 503 asks the client to wait."""
+    readiness_cache_s: float = Field(default=1.0, ge=0)
+    readiness_timeout_s: float = Field(default=2.0, gt=0)
+    """One probe of one dependency."""
+    readiness_lag_max: int = Field(default=2_000, ge=0)
+    """Records a group may be behind and still count as keeping up."""
+    budgets_per_project_max: int = Field(default=1_000, ge=1)
+    webhooks_per_project_max: int = Field(default=20, ge=1)

@@ -1,0 +1,27 @@
+"""Pagination as the Langfuse API and the native one show it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PageMeta(msgspec.Struct, rename="camel"):
+    page: int
+    limit: int
+    total_items: int
+    total_pages: int
+
+
+class CursorMeta(msgspec.Struct, rename="camel", omit_defaults=True):
+    cursor: str | None = None
+    """Absent on the last page."""
+
+
+class NativeMeta(msgspec.Struct):
+    has_more: bool
+    cursor: str | None
+    """Pass it on as ``cursor`` for the next page; null on the last one."""
+
+
+def page_meta(page: int, limit: int, total_items: int) -> PageMeta:
+    return PageMeta(page, limit, total_items, -(-total_items // limit))

@@ -1,0 +1,168 @@
+"""Rows as the store gives them back: the structs the streams wrote, with the time they arrived.
+
+The select lists undo what the migrations did at insert: typed columns become integers again (microseconds, picodollars), under the names of the fields.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.rows import AlertRow, DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+
+
+class StoredObservation(ObservationRow, kw_only=True, gc=False):
+    inserted_ms: int = 0
+
+
+class StoredTrace(TraceRow, kw_only=True, gc=False):
+    inserted_ms: int = 0
+
+
+class StoredScore(ScoreRow, kw_only=True, gc=False):
+    inserted_ms: int = 0
+
+
+class StoredAlert(AlertRow, kw_only=True, gc=False):
+    pass
+
+
+class StoredDeadLetter(DeadLetterRow, kw_only=True, gc=False):
+    pass
+
+
+def _micros(column: str, name: str) -> str:
+    return f"toUnixTimestamp64Micro({column}) AS {name}"
+
+
+def _pico(column: str, name: str) -> str:
+    return f"toInt64({column} * 1000000000000) AS {name}"
+
+
+def _pico_map(column: str, name: str) -> str:
+    return f"mapApply((k, v) -> (k, toInt64(v * 1000000000000)), {column}) AS {name}"
+
+
+_INSERTED: Final = "toUnixTimestamp64Milli(inserted_at) AS inserted_ms"
+
+OBSERVATION_NUMBERS: Final = (
+    "project_id",
+    "trace_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+    _micros("end_time", "end_us"),
+    _micros("completion_start_time", "completion_start_us"),
+    "type",
+    "name",
+    "parent_id",
+    "environment",
+    "level",
+    "status_message",
+    "version",
+    "model",
+    "usage",
+    _pico_map("cost", "cost_pico"),
+    _pico("total_cost", "total_cost_pico"),
+    "cost_source",
+    "price_id",
+    "usage_estimated",
+    "prompt_name",
+    "prompt_version",
+    "service_name",
+    "app_root",
+    "user_id",
+    "session_id",
+    _INSERTED,
+)
+"""What ``observations_slim`` knows as well as ``observations``."""
+
+OBSERVATION_TEXTS: Final = ("input", "output")
+OBSERVATION_METADATA: Final = ("metadata",)
+OBSERVATION_PARAMETERS: Final = ("model_parameters",)
+OBSERVATION_WHOLE: Final = (
+    *OBSERVATION_NUMBERS,
+    *OBSERVATION_TEXTS,
+    *OBSERVATION_METADATA,
+    *OBSERVATION_PARAMETERS,
+)
+
+TRACE_CORE: Final = (
+    "project_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+    _micros("end_time", "end_us"),
+    "name",
+    "user_id",
+    "session_id",
+    "environment",
+    "release",
+    "version",
+    "external_id",
+    "public",
+    "tags",
+    "root_observation_id",
+    "level",
+    "observation_count",
+    "error_count",
+    "unpriced_count",
+    "usage",
+    _pico("total_cost", "total_cost_pico"),
+    _INSERTED,
+)
+TRACE_TEXTS: Final = ("input", "output", "metadata")
+
+SCORE_WHOLE: Final = (
+    "project_id",
+    "id",
+    _micros("event_time", "event_us"),
+    "row_version",
+    "is_deleted",
+    "name",
+    "data_type",
+    "value",
+    "string_value",
+    "trace_id",
+    "observation_id",
+    "session_id",
+    "dataset_run_id",
+    "source",
+    "environment",
+    "comment",
+    "metadata",
+    "config_id",
+    "queue_id",
+    "author_user_id",
+    _INSERTED,
+)
+
+ALERT_WHOLE: Final = (
+    "project_id",
+    "id",
+    "budget_id",
+    "name",
+    "scope",
+    _micros("period_start_time", "period_start_us"),
+    "threshold",
+    _pico("spent", "spent_pico"),
+    _pico("limit_usd", "limit_pico"),
+    "trace_id",
+    _micros("created_time", "created_us"),
+    "row_version",
+)
+
+DEAD_LETTER_WHOLE: Final = (
+    "project_id",
+    "id",
+    _micros("created_time", "created_us"),
+    "stage",
+    "reason",
+    "detail",
+    "source_topic",
+    "source_partition",
+    "source_offset",
+    "payload",
+    "row_version",
+)

@@ -1,0 +1,152 @@
+"""Reading traces: several questions that together make one answer.
+
+Observations of a trace are looked for around the trace's own times first, which leaves most partitions unread; when fewer are found than the trace
+counts, they are looked for everywhere. So a client's odd timestamps cost time, but hide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from query_api.errors import NotFoundError, TooCostlyError
+from query_api.queries.observations import ListObservationIds, ReadObservations
+from query_api.queries.traces import ReadTraces
+from query_api.reader import Reader
+from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_TEXTS, StoredObservation, StoredTrace
+
+MARGIN_US: Final = 86_400 * 1_000_000
+TRACE_IDS_MAX: Final = 1_000
+"""Observation or score ids per trace in a list of traces."""
+
+
+class IdOfTrace(msgspec.Struct):
+    id: str
+
+
+class IdsOfTrace(msgspec.Struct):
+    trace_id: str
+    ids: list[str]
+
+
+class Total(msgspec.Struct):
+    total: int
+
+
+async def read_trace(reader: Reader, project_id: str, trace_id: str) -> StoredTrace:
+    """One trace, texts included.
+
+    Raises:
+        NotFoundError: the project has no such trace.
+    """
+    rows = await reader.rows(ReadTraces(project_id, (trace_id,)), StoredTrace)
+    if not rows:
+        raise NotFoundError(f"Trace {trace_id[:128]} not found within authorized project")
+    return max(rows, key=lambda row: row.row_version)
+
+
+async def read_traces(
+    reader: Reader, project_id: str, ids: Iterable[str], *, texts: bool
+) -> dict[str, StoredTrace]:
+    """Traces by id; those that do not exist are missing."""
+    wanted = tuple(dict.fromkeys(ids))
+    if not wanted:
+        return {}
+    rows = await reader.rows(ReadTraces(project_id, wanted, texts=texts), StoredTrace)
+    rows.sort(key=lambda row: row.row_version)
+    return {row.id: row for row in rows}
+
+
+async def observations_of(
+    reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
+) -> list[StoredObservation]:
+    """At most ``limit + 1`` observations of a trace, by start: one more than asked for says that there are more."""
+    from_us, to_us = _around([trace])
+    question = ReadObservations(
+        trace.project_id,
+        trace_ids=(trace.id,),
+        from_us=from_us,
+        to_us=to_us,
+        columns=columns,
+        limit=limit + 1,
+    )
+    rows = await reader.rows(question, StoredObservation)
+    if len(rows) >= min(trace.observation_count, limit + 1):
+        return rows
+    return await reader.rows(
+        ReadObservations(trace.project_id, trace_ids=(trace.id,), columns=columns, limit=limit + 1),
+        StoredObservation,
+    )
+
+
+async def whole_observations_of(
+    reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
+) -> list[StoredObservation]:
+    """All observations of a trace.
+
+    Raises:
+        TooCostlyError: there are more than ``limit``.
+    """
+    rows = await observations_of(reader, trace, columns, limit)
+    if len(rows) > limit:
+        raise TooCostlyError(
+            f"the trace has more than {limit} observations; read them page by page from "
+            "/api/public/v2/observations"
+        )
+    return rows
+
+
+async def observation_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> dict[str, list[str]]:
+    """Ids of the observations of some traces of one project, at most ``TRACE_IDS_MAX`` each."""
+    if not traces:
+        return {}
+    project_id, ids = traces[0].project_id, tuple(trace.id for trace in traces)
+    from_us, to_us = _around(traces)
+    near = await reader.rows(
+        ListObservationIds(project_id, ids, from_us, to_us, TRACE_IDS_MAX), IdsOfTrace
+    )
+    found = {row.trace_id: row.ids for row in near}
+    short = tuple(
+        trace.id
+        for trace in traces
+        if len(found.get(trace.id, ())) < min(trace.observation_count, TRACE_IDS_MAX)
+    )
+    if short:
+        far = await reader.rows(
+            ListObservationIds(project_id, short, ids_per_trace_max=TRACE_IDS_MAX), IdsOfTrace
+        )
+        found.update((row.trace_id, row.ids) for row in far)
+    return found
+
+
+async def speak_for_roots(reader: Reader, traces: Iterable[StoredTrace]) -> None:
+    """Give traces that say nothing themselves the input and output of their root observation."""
+    silent = [
+        trace
+        for trace in traces
+        if trace.root_observation_id and not (trace.input and trace.output)
+    ]
+    if not silent:
+        return
+    question = ReadObservations(
+        silent[0].project_id,
+        trace_ids=tuple(trace.id for trace in silent),
+        ids=tuple(trace.root_observation_id for trace in silent),
+        columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS),
+        limit=len(silent) * 2,
+    )
+    rows = await reader.rows(question, StoredObservation)
+    roots = {(row.trace_id, row.id): row for row in rows}
+    for trace in silent:
+        root = roots.get((trace.id, trace.root_observation_id))
+        if root is not None:
+            trace.input = trace.input or root.input
+            trace.output = trace.output or root.output
+
+
+def _around(traces: Sequence[StoredTrace]) -> tuple[int, int]:
+    earliest = min(trace.start_us for trace in traces)
+    latest = max(max(trace.start_us, trace.end_us) for trace in traces)
+    return earliest - MARGIN_US, latest + MARGIN_US
