@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from producers.errors import BrokerUnavailableError
 from producers.settings import KafkaSettings
@@ -63,9 +63,17 @@ def new_producer(kafka: KafkaSettings, *, batch_bytes: int) -> AIOKafkaProducer:
 
 
 async def stopped(client: _Client, timeout_s: float) -> None:
-    """Stop a client, but wait no longer than ``timeout_s`` for what it still has to send."""
+    """Stop a client; what it could not send within ``timeout_s`` is given up."""
     try:
         async with asyncio.timeout(timeout_s):
             await client.stop()
     except (KafkaError, TimeoutError):
-        return
+        if isinstance(client, AIOKafkaProducer):
+            await _give_up(client)
+
+
+async def _give_up(producer: AIOKafkaProducer) -> None:
+    """An idempotent producer retries without end, and its own ``stop`` waits for that: end its parts one by one."""
+    await producer._sender.close()  # noqa: SLF001  # aiokafka has no public way
+    producer._message_accumulator.fail_all(KafkaConnectionError("stopped"))  # noqa: SLF001
+    await producer.client.close()

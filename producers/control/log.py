@@ -25,6 +25,8 @@ from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings
 
 POLL_MS: Final = 500
+# The broker answers a connection's requests one by one: asking for the end of the log waits for the fetch before it.
+FETCH_WAIT_MS: Final = 150
 RECONNECT_S: Final = 0.5
 WRITE_ATTEMPTS_MAX: Final = 3
 STOP_TIMEOUT_S: Final = 2.0
@@ -239,6 +241,7 @@ class ControlLog:
                 bootstrap_servers=self._kafka.broker,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
             ),
             self._kafka,

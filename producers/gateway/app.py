@@ -1,0 +1,96 @@
+"""The gateway: everything an SDK or an exporter may send, on one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from producers.control.log import ControlLog
+from producers.gateway.auth import Authenticator
+from producers.gateway.context import GatewayContext
+from producers.gateway.http import InFlight
+from producers.gateway.ingestion import Ingestion
+from producers.gateway.publisher import EventPublisher
+from producers.gateway.scores import Scores
+from producers.settings import GatewaySettings, KafkaSettings
+
+CORS_MAX_AGE_S: Final = 86_400
+
+
+class Gateway:
+    """An ASGI application; it takes requests while the block of ``running`` lasts."""
+
+    def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> None:
+        self.publisher = EventPublisher(kafka, gateway)
+        context = GatewayContext(
+            settings=gateway,
+            authenticator=Authenticator(control),
+            publisher=self.publisher,
+            in_flight=InFlight(gateway.in_flight_max_bytes),
+        )
+        self._app = Starlette(
+            routes=[
+                # Endpoints are bare ASGI applications: no request object is built on the hot path.
+                Route("/api/public/ingestion", Ingestion(context), methods=["POST"]),
+                Route("/api/public/scores", Scores(context), methods=["POST"]),
+            ],
+            middleware=[
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=["*"],
+                    allow_methods=["*"],
+                    allow_headers=["*"],
+                    max_age=CORS_MAX_AGE_S,
+                )
+            ],
+            exception_handlers={404: _no_such_route, 405: _wrong_method},
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connected to the broker inside the block; at its end what is pending is delivered.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        """
+        await self.publisher.start()
+        try:
+            yield
+        finally:
+            await self.publisher.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def create_gateway(kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> Gateway:
+    """The gateway on ``control``, which must have been started."""
+    return Gateway(kafka, gateway, control)
+
+
+async def _no_such_route(request: Request, _: Exception) -> Response:
+    return JSONResponse(
+        {"message": f"There is no {request.url.path}", "error": "NotFoundError"}, status_code=404
+    )
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return JSONResponse(
+        {
+            "message": f"{request.method} is not for {request.url.path}",
+            "error": "MethodNotAllowedError",
+        },
+        status_code=405,
+        headers=headers,
+    )

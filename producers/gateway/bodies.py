@@ -1,0 +1,113 @@
+"""The bodies of the ingestion and score routes, as clients send them.
+
+Fields nobody knows are ignored: clients send some. A field of the wrong type is an error that names it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(max_length=1000)]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
+EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
+Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+Absent = msgspec.Raw(b"")
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    pass
+
+
+class IngestionBatch(_Body, kw_only=True):
+    """``POST /api/public/ingestion``; each event is judged by itself."""
+
+    batch: list[msgspec.Raw]
+    metadata: msgspec.Raw = Absent
+
+
+class IngestionEvent(_Body, kw_only=True):
+    id: EventId
+    type: str
+    timestamp: str
+    body: msgspec.Raw
+
+
+class EventHead(_Body, kw_only=True):
+    """As much of an event as an answer to it needs, when the rest is wrong."""
+
+    id: EventId
+
+
+class TraceBody(_Body, kw_only=True):
+    """``trace-create``, also for updates of a trace."""
+
+    id: EntityId | None = None
+    timestamp: str | None = None
+    name: Name | None = None
+    external_id: str | None = None
+    input: msgspec.Raw = Absent
+    output: msgspec.Raw = Absent
+    session_id: str | None = None
+    user_id: str | None = None
+    environment: str | None = None
+    metadata: msgspec.Raw = Absent
+    release: str | None = None
+    version: str | None = None
+    public: bool | None = None
+    tags: list[str] | None = None
+
+
+class ObservationBody(_Body, kw_only=True):
+    """All observation events: what a kind of event does not know is not sent with it."""
+
+    id: EntityId | None = None
+    trace_id: EntityId | None = None
+    parent_observation_id: str | None = None
+    type: str | None = None
+    name: str | None = None
+    environment: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    completion_start_time: str | None = None
+    input: msgspec.Raw = Absent
+    output: msgspec.Raw = Absent
+    metadata: msgspec.Raw = Absent
+    level: Level | None = None
+    status_message: str | None = None
+    version: str | None = None
+    model: str | None = None
+    model_parameters: dict[str, msgspec.Raw] | None = None
+    usage: msgspec.Raw = Absent
+    usage_details: msgspec.Raw = Absent
+    cost_details: msgspec.Raw = Absent
+    prompt_name: str | None = None
+    prompt_version: int | None = None
+
+
+class ScoreBody(_Body, kw_only=True):
+    """``score-create``, and ``POST /api/public/scores``."""
+
+    id: EntityId | None = None
+    name: str | None = None
+    value: float | str | bool
+    timestamp: str | None = None
+    trace_id: EntityId | None = None
+    session_id: EntityId | None = None
+    dataset_run_id: EntityId | None = None
+    observation_id: EntityId | None = None
+    data_type: Literal["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"] | None = None
+    config_id: str | None = None
+    comment: str | None = None
+    metadata: msgspec.Raw = Absent
+    environment: str | None = None
+    queue_id: str | None = None
+    source: Literal["API", "EVAL", "ANNOTATION"] | None = None
+    author_user_id: str | None = None
+
+
+class LogBody(_Body, kw_only=True):
+    """``sdk-log``: an SDK speaks about itself."""
+
+    log: msgspec.Raw

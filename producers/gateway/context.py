@@ -1,0 +1,129 @@
+"""What every route of the gateway shares: who calls, what a request may hold, where events go, and how refusals are answered."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from producers import metrics
+from producers.errors import OverloadedError, RequestError, UnauthorizedError, UndeliveredError
+from producers.gateway.auth import Authenticator, Principal
+from producers.gateway.http import (
+    JSON_TYPE,
+    ClientGoneError,
+    InFlight,
+    answer,
+    answer_json,
+    headers_of,
+    read_body,
+)
+from producers.gateway.publisher import EventPublisher
+from producers.settings import GatewaySettings
+
+UNSENT: Final = 499
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayContext:
+    settings: GatewaySettings
+    authenticator: Authenticator
+    publisher: EventPublisher
+    in_flight: InFlight
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose caller is known and whose body was read."""
+
+    principal: Principal
+    headers: dict[bytes, bytes]
+    body: bytes
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    content_type: bytes = JSON_TYPE
+
+
+class Endpoint(ABC):
+    """One route as an ASGI application.
+
+    1. authenticate, 2. read the body within its limits, 3. let the route answer, which awaits the broker, 4. send the answer.
+    """
+
+    name: str
+
+    def __init__(self, context: GatewayContext) -> None:
+        self.context = context
+
+    @property
+    @abstractmethod
+    def body_max_bytes(self) -> int:
+        """The most bytes a body may have as it comes over the wire."""
+
+    @abstractmethod
+    async def serve(self, call: Call) -> Answer:
+        """Do what the call asks for.
+
+        Raises:
+            RequestError: the client's fault.
+            OverloadedError, UndeliveredError: the client should try again later.
+        """
+
+    def refusal(self, error: RequestError) -> Any:
+        """The JSON that tells the client of its fault."""
+        return {"message": str(error), "error": type(error).__name__.removesuffix("Error")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s = time.perf_counter()
+        status = await self._answer(scope, receive, send)
+        metrics.REQUEST_SECONDS.labels(self.name).observe(time.perf_counter() - started_s)
+        metrics.REQUESTS.labels(self.name, status).inc()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        context = self.context
+        headers = headers_of(scope)
+        try:
+            principal = context.authenticator.authenticate(headers.get(b"authorization"))
+            with context.in_flight.lease() as lease:
+                body = await read_body(
+                    headers,
+                    receive,
+                    lease,
+                    wire_max_bytes=self.body_max_bytes,
+                    decompressed_max_bytes=context.settings.decompressed_max_bytes,
+                )
+                metrics.BODY_BYTES.labels(self.name).inc(len(body))
+                received_us = time.time_ns() // 1000
+                answered = await self.serve(Call(principal, headers, body, received_us))
+        except RequestError as error:
+            return await self._refuse(send, error)
+        except (OverloadedError, UndeliveredError) as error:
+            return await self._ask_to_wait(send, error)
+        except ClientGoneError:
+            return UNSENT
+        await answer(send, answered.status, answered.body, content_type=answered.content_type)
+        return answered.status
+
+    async def _refuse(self, send: Send, error: RequestError) -> int:
+        unauthorized = isinstance(error, UnauthorizedError)
+        challenge = ((b"www-authenticate", b'Basic realm="tracemill"'),) if unauthorized else ()
+        await answer_json(send, error.status, self.refusal(error), headers=challenge)
+        return error.status
+
+    async def _ask_to_wait(self, send: Send, error: Exception) -> int:
+        log.warning("request put off", route=self.name, reason=str(error))
+        retry_after = str(self.context.settings.retry_after_s).encode()
+        body = {"message": f"Service Unavailable: {error}", "error": "ServiceUnavailable"}
+        await answer_json(send, 503, body, headers=((b"retry-after", retry_after),))
+        return 503

@@ -1,0 +1,196 @@
+"""The gateway's HTTP on bare ASGI: a body read within limits, and an answer sent."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from producers import metrics
+from producers.errors import (
+    BodyError,
+    OverloadedError,
+    ProducersError,
+    TooLargeError,
+    UnsupportedError,
+)
+
+GZIP_WINDOW: Final = 31
+PLAIN_ENCODINGS: Final = frozenset({b"", b"identity"})
+GZIP_ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})
+
+JSON_TYPE: Final = b"application/json"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGoneError(ProducersError):
+    """The client hung up before its body was complete: there is nobody to answer."""
+
+
+class InFlight:
+    """Bytes of bodies that are being answered, all requests together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def lease(self) -> Lease:
+        return Lease(self)
+
+    def add(self, size: int) -> None:
+        """Take ``size`` bytes; a single request may always take what its own limits allow.
+
+        Raises:
+            OverloadedError: others hold too much.
+        """
+        if self._bytes and self._bytes + size > self._max_bytes:
+            metrics.LIMIT_REACHED.labels(limit="in_flight_max_bytes").inc()
+            limit = "in_flight_max_bytes"
+            raise OverloadedError(limit)
+        self._bytes += size
+        metrics.IN_FLIGHT_BYTES.set(self._bytes)
+
+    def give_back(self, size: int) -> None:
+        self._bytes -= size
+        metrics.IN_FLIGHT_BYTES.set(self._bytes)
+
+
+class Lease:
+    """What one request holds; all of it is given back at the end of the block."""
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self._bytes = 0
+
+    def take(self, size: int) -> None:
+        self._in_flight.add(size)
+        self._bytes += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._in_flight.give_back(self._bytes)
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Header by lower-case name; of a repeated one the last."""
+    return dict(scope["headers"])
+
+
+async def read_body(
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    lease: Lease,
+    *,
+    wire_max_bytes: int,
+    decompressed_max_bytes: int,
+) -> bytes:
+    """The body, decompressed; with or without ``Content-Length``.
+
+    Raises:
+        TooLargeError: more than one of the limits; noticed before more than that is held.
+        UnsupportedError: a content encoding other than gzip.
+        BodyError: it says gzip, but is not.
+        OverloadedError: too many bytes are in flight.
+        ClientGoneError: the connection ended within the body.
+    """
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    if encoding not in PLAIN_ENCODINGS | GZIP_ENCODINGS:
+        message = f"content encoding {encoding.decode(errors='replace')!r} is not supported; send gzip or none"
+        raise UnsupportedError(message)
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > wire_max_bytes:
+        raise _too_large("body", wire_max_bytes)
+    parts = []
+    size = 0
+    more = True
+    while more:
+        message_of_server = await receive()
+        if message_of_server["type"] == "http.disconnect":
+            raise ClientGoneError
+        part = message_of_server.get("body", b"")
+        more = message_of_server.get("more_body", False)
+        size += len(part)
+        if size > wire_max_bytes:
+            raise _too_large("body", wire_max_bytes)
+        lease.take(len(part))
+        parts.append(part)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if encoding in GZIP_ENCODINGS:
+        body = gunzip(body, decompressed_max_bytes)
+        lease.take(len(body))
+    return body
+
+
+def gunzip(body: bytes, max_bytes: int) -> bytes:
+    """Decompress all gzip members, never holding more than ``max_bytes``.
+
+    Raises:
+        TooLargeError: it would be more.
+        BodyError: not gzip, or cut short.
+    """
+    parts = []
+    room = max_bytes
+    while True:
+        member = zlib.decompressobj(GZIP_WINDOW)
+        try:
+            part = member.decompress(body, room + 1)
+        except zlib.error as error:
+            message = f"the body is not gzip: {error}"
+            raise BodyError(message) from error
+        if len(part) > room:
+            raise _too_large("decompressed body", max_bytes)
+        if not member.eof:
+            message = "the gzip body is cut short"
+            raise BodyError(message)
+        parts.append(part)
+        room -= len(part)
+        body = member.unused_data.lstrip(b"\0")
+        if not body:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    content_type: bytes = JSON_TYPE,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", str(len(body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_json(
+    send: Send, status: int, body: Any, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    await answer(send, status, _encode(body), headers=headers)
+
+
+def _too_large(what: str, max_bytes: int) -> TooLargeError:
+    limit = "body_max_bytes" if what == "body" else "decompressed_max_bytes"
+    metrics.LIMIT_REACHED.labels(limit=limit).inc()
+    message = f"the {what} is larger than {max_bytes} bytes"
+    return TooLargeError(message)

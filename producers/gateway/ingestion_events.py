@@ -1,0 +1,145 @@
+"""One event of an ingestion batch: read in its own right, then said in the words of the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from producers.errors import BodyError
+from producers.gateway.bodies import (
+    EventHead,
+    IngestionEvent,
+    LogBody,
+    ObservationBody,
+    ScoreBody,
+    TraceBody,
+)
+from producers.gateway.statements import (
+    LEGACY_TYPES,
+    TYPE_OF_EVENT,
+    observation_statement,
+    score_statement,
+    time_us,
+    trace_statement,
+)
+from tracemill.contract import Event, ObservationType
+
+UNKNOWN_ID: Final = "unknown"
+SCORE_EVENT: Final = "score-create"
+SERVER_EVENTS: Final = frozenset({"dataset-run-item-create"})
+LOGGED_CHARS_MAX: Final = 500
+NAMED_CHARS_MAX: Final = 64
+
+_decode_event = msgspec.json.Decoder(IngestionEvent).decode
+_decode_head = msgspec.json.Decoder(EventHead).decode
+_decode_trace = msgspec.json.Decoder(TraceBody).decode
+_decode_observation = msgspec.json.Decoder(ObservationBody).decode
+_decode_score = msgspec.json.Decoder(ScoreBody).decode
+_decode_log = msgspec.json.Decoder(LogBody).decode
+
+Body = TraceBody | ObservationBody | ScoreBody | LogBody
+
+log = structlog.get_logger(__name__)
+
+
+class ServerEventError(BodyError):
+    """An event that only a server's own parts may send."""
+
+
+class ScopeError(BodyError):
+    """An event that the caller's credential does not cover."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvent:
+    """An event whose form is right."""
+
+    id: str
+    ts_us: int
+    body: Body
+    observation_type: ObservationType = "SPAN"
+    is_update: bool = False
+
+
+def event_id_of(raw: msgspec.Raw) -> str:
+    """The id to answer with; ``unknown`` if there is none."""
+    try:
+        return _decode_head(raw).id
+    except (msgspec.MsgspecError, RecursionError):
+        return UNKNOWN_ID
+
+
+def read_event(raw: msgspec.Raw, *, scores_only: bool) -> ReadEvent:
+    """Check and decode one event.
+
+    Raises:
+        ScopeError: it is no score, and ``scores_only``.
+        ServerEventError: clients do not send this type.
+        BodyError, msgspec.MsgspecError, RecursionError: it is not valid.
+    """
+    event = _decode_event(raw)
+    if scores_only and event.type != SCORE_EVENT:
+        message = "Access Scope Denied"
+        raise ScopeError(message)
+    ts_us = time_us(event.timestamp, "timestamp")
+    if event.type == "trace-create":
+        return ReadEvent(event.id, ts_us, _decode_trace(event.body))
+    if event.type == SCORE_EVENT:
+        return ReadEvent(event.id, ts_us, _decode_score(event.body))
+    if event.type == "sdk-log":
+        return ReadEvent(event.id, ts_us, _decode_log(event.body))
+    if event.type in SERVER_EVENTS:
+        message = f"type: {event.type} is not for clients"
+        raise ServerEventError(message)
+    return _read_observation(event, ts_us)
+
+
+def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
+    kind, _, verb = event.type.rpartition("-")
+    if verb not in ("create", "update") or not (kind in TYPE_OF_EVENT or kind == "observation"):
+        message = f"type: unknown: {event.type[:NAMED_CHARS_MAX]!r}"
+        raise BodyError(message)
+    body = _decode_observation(event.body)
+    observation_type = TYPE_OF_EVENT.get(kind) or LEGACY_TYPES.get(body.type or "")
+    if observation_type is None:
+        message = f"body.type: one of {', '.join(LEGACY_TYPES)}"
+        raise BodyError(message)
+    return ReadEvent(event.id, ts_us, body, observation_type, is_update=verb == "update")
+
+
+def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
+    """Which trace each observation belongs to, as far as its events say: not each of them does."""
+    return {
+        event.body.id: event.body.trace_id
+        for event in events
+        if isinstance(event.body, ObservationBody) and event.body.id and event.body.trace_id
+    }
+
+
+def said_by(event: ReadEvent, project_id: str, trace_of: dict[str, str]) -> Event | None:
+    """The event of the contract; none for what is only logged.
+
+    Raises:
+        BodyError: a rule between fields is broken.
+    """
+    body = event.body
+    if isinstance(body, ObservationBody):
+        return observation_statement(
+            body,
+            project_id=project_id,
+            event_id=event.id,
+            ts_us=event.ts_us,
+            observation_type=event.observation_type,
+            is_update=event.is_update,
+            trace_id=trace_of.get(body.id) if body.id else None,
+        )
+    if isinstance(body, TraceBody):
+        return trace_statement(body, project_id=project_id, event_id=event.id, ts_us=event.ts_us)
+    if isinstance(body, ScoreBody):
+        return score_statement(body, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
+    said = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
+    log.info("an SDK says", project=project_id, said=said)
+    return None

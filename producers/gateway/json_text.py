@@ -1,0 +1,71 @@
+"""JSON of strangers: mended where JavaScript clients cut an emoji in two, and kept as text where the contract wants text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from producers.errors import BodyError
+
+NOTHING: Final = frozenset({b"", b"null", b'""'})
+
+_ESCAPES: Final = re.compile(
+    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u([dD][c-fC-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_HALF: Final = rb"\ufffd"
+
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def sound_json(body: bytes) -> bytes:
+    """``body`` with halves of surrogate pairs, which no UTF-8 text can hold, replaced by U+FFFD.
+
+    Raises:
+        BodyError: it is not UTF-8.
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            message = f"the body is not UTF-8: byte {error.start}"
+            raise BodyError(message) from error
+    if b"\\ud" in body or b"\\uD" in body:
+        return _ESCAPES.sub(_mended, body)
+    return body
+
+
+def _mended(escape: re.Match[bytes]) -> bytes:
+    high, low, lone_low = escape.groups()
+    if lone_low or (high and not low):
+        return _HALF
+    return escape.group()
+
+
+def text_of(raw: msgspec.Raw) -> str | None:
+    """A value as the contract keeps texts: a string as it is, anything else as its JSON text; none for null and the empty string."""
+    text = bytes(raw)
+    if text in NOTHING:
+        return None
+    if text.startswith(b'"'):
+        return str(_decode_any(text))
+    return text.decode()
+
+
+def metadata_of(raw: msgspec.Raw) -> str | None:
+    """Metadata as the JSON text of an object: anything else becomes the value of its key ``metadata``; none for null and ``{}``."""
+    text = bytes(raw)
+    if text in NOTHING:
+        return None
+    if text.startswith(b"{"):
+        return text.decode() if text[1:-1].strip() else None
+    value = text_of(raw)
+    return None if value is None else _encode({"metadata": value}).decode()
+
+
+def any_of(raw: msgspec.Raw) -> Any:
+    """The value itself; none if there is none."""
+    return _decode_any(raw) if bytes(raw) else None

@@ -1,0 +1,288 @@
+"""From events to acknowledged Kafka records: micro-batches of NDJSON, one lane per partition.
+
+A lane has at most one record on its way. While that one travels, lines gather; so an idle lane sends at once and a busy one sends few, large records.
+Nothing is promised before the acknowledgement: a caller waits for all of its lines, and gets an error for all of them if one part failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from producers import metrics
+from producers.dead_letters import DeadLetter, encode_dead_letter
+from producers.errors import (
+    BrokerUnavailableError,
+    OverloadedError,
+    TooLargeError,
+    UndeliveredError,
+)
+from producers.kafka import new_producer, started, stopped
+from producers.settings import GatewaySettings, KafkaSettings
+from tracemill.contract import Event, encode_event
+from tracemill.partitioning import partition_key, partition_of
+
+RECORD_OVERHEAD_BYTES: Final = 1024
+
+log = structlog.get_logger(__name__)
+
+
+class _Chunk:
+    """Lines of one request for one lane, small enough for one record."""
+
+    __slots__ = ("acked", "lane", "lines", "size")
+
+    def __init__(self, lane: _Lane, lines: list[bytes], size: int) -> None:
+        self.lane = lane
+        self.lines = lines
+        self.size = size
+        self.acked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class _Lane:
+    """What waits for one partition."""
+
+    __slots__ = ("chunks", "filled", "partition", "topic")
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.chunks: deque[_Chunk] = deque()
+        self.filled = asyncio.Event()
+
+
+class EventBatch:
+    """Events of one request, encoded and sorted by partition: everything is encoded before anything is queued."""
+
+    def __init__(self, lanes: Sequence[_Lane], event_max_bytes: int) -> None:
+        self._lanes = lanes
+        self._event_max_bytes = event_max_bytes
+        self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
+        self.lines_by_lane: dict[_Lane, list[bytes]] = {}
+
+    def add(self, event: Event) -> None:
+        """Take an event.
+
+        Raises:
+            TooLargeError: its line is longer than ``event_max_bytes``; it was not taken.
+        """
+        line = encode_event(event)
+        if len(line) > self._event_max_bytes:
+            metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
+            message = f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
+            raise TooLargeError(message)
+        trace = (event.project_id, partition_key(event))
+        lines = self._lines_of_trace.get(trace)
+        if lines is None:
+            lane = self._lanes[partition_of(*trace, len(self._lanes))]
+            lines = self._lines_of_trace[trace] = self.lines_by_lane.setdefault(lane, [])
+        lines.append(line)
+
+
+class EventPublisher:
+    """Publishes events for many requests at once; bounded in bytes and in time."""
+
+    def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings) -> None:
+        self._kafka = kafka
+        self._gateway = gateway
+        self._event_lanes = [
+            _Lane(kafka.topics.events, number) for number in range(kafka.event_partitions)
+        ]
+        self._dead_letter_lane = _Lane(kafka.topics.dead_letters, 0)
+        self._pending_bytes = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect and open the lanes.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        """
+        self._producer = await started(self._new_producer, self._kafka)
+        self._tasks = [
+            asyncio.create_task(self._run(lane), name=f"lane-{lane.topic}-{lane.partition}")
+            for lane in (*self._event_lanes, self._dead_letter_lane)
+        ]
+
+    async def stop(self) -> None:
+        """Deliver what is pending, for at most ``stop_timeout_s``, then close."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._gateway.stop_timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
+        if self._producer is not None:
+            await stopped(self._producer, self._gateway.stop_timeout_s)
+
+    async def broker_answers(self) -> bool:
+        """Whether the broker answers a question now, within ``request_timeout_s``."""
+        if self._producer is None:
+            return False
+        try:
+            async with asyncio.timeout(self._kafka.request_timeout_s):
+                await self._producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError):
+            return False
+        return True
+
+    def batch(self) -> EventBatch:
+        """An empty batch for one request."""
+        return EventBatch(self._event_lanes, self._gateway.event_max_bytes)
+
+    async def publish(self, batch: EventBatch, dead_letters: Sequence[DeadLetter] = ()) -> None:
+        """Return once the broker has acknowledged every event and every dead letter.
+
+        Raises:
+            OverloadedError: ``pending_max_bytes`` would be exceeded; nothing was published.
+            UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some of it may have been.
+        """
+        lines_by_lane = dict(batch.lines_by_lane)
+        if dead_letters:
+            lines_by_lane[self._dead_letter_lane] = [*map(encode_dead_letter, dead_letters)]
+        chunks = self._enqueue(lines_by_lane)
+        if not chunks:
+            return
+        _, late = await asyncio.wait(
+            [chunk.acked for chunk in chunks], timeout=self._gateway.delivery_timeout_s
+        )
+        if late:
+            metrics.LIMIT_REACHED.labels(limit="delivery_timeout_s").inc()
+            self._withdraw(chunks)
+        failures = [chunk.acked.exception() for chunk in chunks if chunk.acked.done()]
+        if late or any(failures):
+            message = "the broker did not acknowledge in time; please send it again"
+            raise UndeliveredError(message) from next(filter(None, failures), None)
+        for letter in dead_letters:
+            metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
+
+    def _enqueue(self, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
+        size = sum(len(line) + 1 for lines in lines_by_lane.values() for line in lines)
+        if self._pending_bytes and self._pending_bytes + size > self._gateway.pending_max_bytes:
+            metrics.LIMIT_REACHED.labels(limit="pending_max_bytes").inc()
+            limit = "pending_max_bytes"
+            raise OverloadedError(limit)
+        self._add_pending(size)
+        chunks = []
+        for lane, lines in lines_by_lane.items():
+            cut = self._cut(lane, lines)
+            lane.chunks.extend(cut)
+            lane.filled.set()
+            chunks += cut
+        return chunks
+
+    def _withdraw(self, chunks: Iterable[_Chunk]) -> None:
+        """Take back what has not left yet: nobody waits for it any more, and its client sends it again."""
+        for chunk in chunks:
+            with contextlib.suppress(ValueError):  # on its way already
+                chunk.lane.chunks.remove(chunk)
+                self._add_pending(-chunk.size)
+
+    def _cut(self, lane: _Lane, lines: list[bytes]) -> list[_Chunk]:
+        chunks: list[_Chunk] = []
+        current: list[bytes] = []
+        current_bytes = 0
+        for line in lines:
+            if current and current_bytes + len(line) + 1 > self._gateway.record_target_bytes:
+                chunks.append(_Chunk(lane, current, current_bytes))
+                current, current_bytes = [], 0
+            current.append(line)
+            current_bytes += len(line) + 1
+        chunks.append(_Chunk(lane, current, current_bytes))
+        return chunks
+
+    async def _run(self, lane: _Lane) -> None:
+        """Send one record after the other; the only place where lines leave the lane."""
+        loop = asyncio.get_running_loop()
+        linger_s = self._gateway.linger_ms / 1000
+        sent_at = 0.0
+        while True:
+            await lane.filled.wait()
+            pause_s = sent_at + linger_s - loop.time()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+            chunks = self._take(lane)
+            if chunks:
+                sent_at = loop.time()
+                await self._send(lane, chunks)
+
+    def _take(self, lane: _Lane) -> list[_Chunk]:
+        """The next chunks that fit one record."""
+        taken: list[_Chunk] = []
+        size = 0
+        while lane.chunks:
+            size += lane.chunks[0].size
+            if taken and size > self._gateway.record_target_bytes:
+                return taken
+            taken.append(lane.chunks.popleft())
+        lane.filled.clear()
+        return taken
+
+    async def _send(self, lane: _Lane, chunks: list[_Chunk]) -> None:
+        lines = [line for chunk in chunks for line in chunk.lines]
+        producer = self._producer
+        assert producer is not None, "start() comes first"
+        try:
+            with metrics.PRODUCE_SECONDS.time():
+                await producer.send_and_wait(
+                    lane.topic, b"\n".join(lines), partition=lane.partition
+                )
+        except (KafkaError, AssertionError) as error:
+            # aiokafka asserts that a partition exists.
+            metrics.PRODUCE_FAILURES.inc()
+            log.warning("record refused", topic=lane.topic, lines=len(lines), error=repr(error))
+            self._settle(chunks, error)
+            await self._replace(producer)
+        else:
+            metrics.RECORD_EVENTS.observe(len(lines))
+            self._settle(chunks, None)
+
+    def _settle(self, chunks: list[_Chunk], error: BaseException | None) -> None:
+        for chunk in chunks:
+            self._add_pending(-chunk.size)
+            if error is None:
+                chunk.acked.set_result(None)
+            else:
+                chunk.acked.set_exception(error)
+                chunk.acked.exception()  # seen: a caller that gave up does not look
+
+    async def _replace(self, failed: AIOKafkaProducer) -> None:
+        """After a refusal an idempotent producer's sequence numbers have a gap that the broker never forgives."""
+        async with self._replacing:
+            is_replaced = self._producer is not failed
+            if is_replaced:
+                return
+            # Other lanes may have records on their way through the old one: it is closed once they are through.
+            closing = asyncio.create_task(stopped(failed, self._gateway.stop_timeout_s))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            while True:
+                try:
+                    self._producer = await started(self._new_producer, self._kafka)
+                except BrokerUnavailableError as error:
+                    log.warning("no record can be sent", error=str(error))
+                else:
+                    return
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        batch_bytes = 2 * self._gateway.record_target_bytes + RECORD_OVERHEAD_BYTES
+        return new_producer(self._kafka, batch_bytes=batch_bytes)
+
+    def _add_pending(self, size: int) -> None:
+        self._pending_bytes += size
+        if self._pending_bytes:
+            self._idle.clear()
+        else:
+            self._idle.set()
+        metrics.PENDING_BYTES.set(self._pending_bytes)

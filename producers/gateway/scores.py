@@ -1,0 +1,107 @@
+"""``POST /api/public/scores``: one score (an object), or many (a list, the newer SDKs' way)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+import msgspec
+
+from producers import metrics
+from producers.errors import BodyError, RequestError, TooLargeError
+from producers.gateway.bodies import ScoreBody
+from producers.gateway.context import Answer, Call, Endpoint
+from producers.gateway.json_text import sound_json
+from producers.gateway.publisher import EventBatch
+from producers.gateway.statements import score_statement
+
+INVALID: Final = "Invalid request data"
+ERRORS_MAX: Final = 100
+
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_score = msgspec.json.Decoder(ScoreBody).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Scores(Endpoint):
+    name = "scores"
+
+    @property
+    def body_max_bytes(self) -> int:
+        return self.context.settings.scores_body_max_bytes
+
+    def refusal(self, error: RequestError) -> Any:
+        if isinstance(error, BodyError):
+            return {"message": INVALID, "error": [_issue(str(error))]}
+        return {"message": str(error)}
+
+    async def serve(self, call: Call) -> Answer:
+        body = sound_json(call.body).strip()
+        if body.startswith(b"["):
+            return await self._serve_list(_list_of(body), call)
+        batch = self.context.publisher.batch()
+        score_id = _add_score(batch, msgspec.Raw(body), call)
+        await self.context.publisher.publish(batch)
+        metrics.EVENTS_IN.labels("score").inc()
+        return Answer(200, _encode({"id": score_id}))
+
+    async def _serve_list(self, raws: list[msgspec.Raw], call: Call) -> Answer:
+        if len(raws) > self.context.settings.batch_events_max:
+            metrics.LIMIT_REACHED.labels("batch_events_max").inc()
+            message = (
+                f"{len(raws)} scores; {self.context.settings.batch_events_max} are allowed at once"
+            )
+            raise TooLargeError(message)
+        batch = self.context.publisher.batch()
+        faults: list[str] = []
+        for index, raw in enumerate(raws):
+            try:
+                _add_score(batch, raw, call)
+            except (BodyError, TooLargeError) as error:
+                metrics.EVENTS_REFUSED.labels("invalid_event").inc()
+                faults.append(f"[{index}]: {error}")
+        await self.context.publisher.publish(batch)
+        accepted = len(raws) - len(faults)
+        metrics.EVENTS_IN.labels("score").inc(accepted)
+        if not faults:
+            return Answer(202, _encode({"message": "Accepted"}))
+        answered = {
+            "accepted": accepted,
+            "rejected": len(faults),
+            "errors": [{"message": fault} for fault in faults[:ERRORS_MAX]],
+        }
+        return Answer(207, _encode(answered))
+
+
+def _list_of(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _decode_list(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BodyError(str(error)) from error
+
+
+def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
+    """Check one score and take it; its id is the client's or a new one."""
+    try:
+        body = _decode_score(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BodyError(str(error)) from error
+    score = score_statement(
+        body,
+        project_id=call.principal.project_id,
+        score_id=str(uuid.uuid4()),
+        ts_us=call.received_us,
+    )
+    batch.add(score)
+    return score.id
+
+
+def _issue(fault: str) -> dict[str, Any]:
+    """A fault in the shape that clients know: code, path, message."""
+    described, _, place = fault.partition(" - at `$.")
+    field, colon, rest = fault.partition(": ")
+    if place:
+        return {"code": "custom", "path": place.rstrip("`").split("."), "message": described}
+    if colon and field.isidentifier():
+        return {"code": "custom", "path": [field], "message": rest}
+    return {"code": "custom", "path": [], "message": fault}

@@ -1,0 +1,256 @@
+"""Bodies of the ingestion API as events of the contract.
+
+Bodies are partial: each says something about a trace or an observation at the event's ``timestamp``, and the latest statement about a field wins. Statements of
+one moment are settled without looking at the order in which they came (clients send updates before creates): an update counts as made one
+microsecond after its timestamp (``UPDATE_DELAY_US``), so that it outranks a create of the same moment, however often and in whatever batches both arrive.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from producers.errors import BodyError
+from producers.gateway.bodies import ObservationBody, ScoreBody, TraceBody
+from producers.gateway.json_text import any_of, metadata_of, text_of
+from producers.gateway.usage import normalise_cost_details, normalise_usage, normalise_usage_details
+from tracemill.contract import (
+    DEFAULT_ENVIRONMENT,
+    Observation,
+    ObservationType,
+    Score,
+    ScoreDataType,
+    TraceAttributes,
+    TraceUpdate,
+)
+
+UPDATE_DELAY_US: Final = 1
+ENVIRONMENT_MAX_CHARS: Final = 40
+TEXT_SCORE_MAX_CHARS: Final = 500
+CORRECTION_NAME: Final = "output"
+
+_ENVIRONMENT_PREFIX: Final = re.compile(r"^(?:langfuse[-_]?)+")
+_ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
+_TIME_SPAN_US: Final = range(2**53)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+TYPE_OF_EVENT: Final[dict[str, ObservationType]] = {
+    "span": "SPAN",
+    "generation": "GENERATION",
+    "event": "EVENT",
+    "agent": "AGENT",
+    "tool": "TOOL",
+    "chain": "CHAIN",
+    "retriever": "RETRIEVER",
+    "evaluator": "EVALUATOR",
+    "embedding": "EMBEDDING",
+    "guardrail": "GUARDRAIL",
+}
+LEGACY_TYPES: Final[dict[str, ObservationType]] = {
+    "GENERATION": "GENERATION",
+    "SPAN": "SPAN",
+    "EVENT": "EVENT",
+}
+
+
+def time_us(text: str, field: str) -> int:
+    """Microseconds of an ISO 8601 time; one without an offset is UTC.
+
+    Raises:
+        BodyError: it is none; the message names ``field``.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{field}: not an ISO 8601 time: {text[:64]!r}"
+        raise BodyError(message) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - _EPOCH
+    microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if microseconds not in _TIME_SPAN_US:
+        message = f"{field}: out of range: {text[:64]!r}"
+        raise BodyError(message)
+    return microseconds
+
+
+def environment_of(text: str | None) -> str | None:
+    """Lower-case, without a leading ``langfuse``, at most 40 characters; what is no name then is ``default``. None stays none."""
+    if text is None:
+        return None
+    name = _ENVIRONMENT_PREFIX.sub("", text.lower())[:ENVIRONMENT_MAX_CHARS]
+    return name if _ENVIRONMENT.fullmatch(name) else DEFAULT_ENVIRONMENT
+
+
+def trace_statement(body: TraceBody, *, project_id: str, event_id: str, ts_us: int) -> TraceUpdate:
+    """A ``trace-create`` as a statement about the trace. A body without id is a trace named by its event."""
+    return TraceUpdate(
+        project_id=project_id,
+        trace_id=body.id or event_id,
+        ts_us=ts_us,
+        environment=environment_of(body.environment),
+        trace=TraceAttributes(
+            name=body.name or None,
+            user_id=body.user_id or None,
+            session_id=body.session_id or None,
+            release=body.release or None,
+            version=body.version or None,
+            public=body.public,
+            tags=tuple(body.tags) if body.tags else None,
+            metadata=metadata_of(body.metadata),
+            input=_said(body.input, is_update=True),
+            output=_said(body.output, is_update=True),
+            start_us=_time(body.timestamp, "timestamp"),
+            external_id=body.external_id or None,
+        ),
+    )
+
+
+def observation_statement(
+    body: ObservationBody,
+    *,
+    project_id: str,
+    event_id: str,
+    ts_us: int,
+    observation_type: ObservationType,
+    is_update: bool,
+    trace_id: str | None,
+) -> Observation:
+    """A create or update of an observation as a partial event.
+
+    ``trace_id`` is where the body belongs when it does not say so itself; without one it is a trace of its own, which has the observation's id.
+
+    Raises:
+        BodyError: an update without id, a prompt's name without its version, a time that is none.
+    """
+    if is_update and body.id is None:
+        message = "id: missing"
+        raise BodyError(message)
+    if (body.prompt_name is None) != (body.prompt_version is None):
+        message = "promptName and promptVersion: give both or neither"
+        raise BodyError(message)
+    observation_id = body.id or event_id
+    usage, cost = _usage_and_cost(body)
+    return Observation(
+        project_id=project_id,
+        trace_id=body.trace_id or trace_id or observation_id,
+        id=observation_id,
+        ts_us=ts_us + UPDATE_DELAY_US if is_update else ts_us,
+        partial=True,
+        # Every SDK ends agents, tools and the like with a span's update.
+        type=None if is_update and observation_type == "SPAN" else observation_type,
+        name=body.name,
+        parent_id=body.parent_observation_id or None,
+        environment=environment_of(body.environment),
+        start_us=_time(body.start_time, "startTime"),
+        end_us=_time(body.end_time, "endTime"),
+        completion_start_us=_time(body.completion_start_time, "completionStartTime"),
+        level=body.level,
+        status_message=body.status_message,
+        version=body.version,
+        model=body.model or None,
+        model_parameters=_parameters(body.model_parameters),
+        usage=usage,
+        cost=cost,
+        input=_said(body.input, is_update=is_update),
+        output=_said(body.output, is_update=is_update),
+        metadata=metadata_of(body.metadata),
+        prompt_name=body.prompt_name,
+        prompt_version=body.prompt_version,
+    )
+
+
+def score_statement(body: ScoreBody, *, project_id: str, score_id: str, ts_us: int) -> Score:
+    """A score, complete.
+
+    Raises:
+        BodyError: it judges nothing or too much, or its value is not one of its data type.
+    """
+    targets = [body.trace_id, body.session_id, body.dataset_run_id]
+    if sum(target is not None for target in targets) != 1:
+        message = "traceId, sessionId, datasetRunId: give exactly one"
+        raise BodyError(message)
+    if body.observation_id is not None and body.trace_id is None:
+        message = "observationId: needs a traceId"
+        raise BodyError(message)
+    data_type, value, string_value = _score_value(body)
+    name = CORRECTION_NAME if data_type == "CORRECTION" else body.name
+    if not name:
+        message = "name: missing"
+        raise BodyError(message)
+    if data_type == "CORRECTION" and body.config_id is not None:
+        message = "configId: not for corrections"
+        raise BodyError(message)
+    return Score(
+        project_id=project_id,
+        id=body.id or score_id,
+        ts_us=ts_us if body.timestamp is None else time_us(body.timestamp, "timestamp"),
+        name=name,
+        data_type=data_type,
+        value=value,
+        string_value=string_value,
+        trace_id=body.trace_id,
+        observation_id=body.observation_id,
+        session_id=body.session_id,
+        dataset_run_id=body.dataset_run_id,
+        source=body.source or "API",
+        environment=environment_of(body.environment),
+        comment=body.comment,
+        metadata=metadata_of(body.metadata),
+        config_id=body.config_id,
+        queue_id=body.queue_id,
+        author_user_id=body.author_user_id,
+    )
+
+
+def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | None]:
+    value, data_type = body.value, body.data_type
+    if isinstance(value, bool):
+        data_type = data_type or "BOOLEAN"
+        value = float(value)
+    data_type = data_type or ("CATEGORICAL" if isinstance(value, str) else "NUMERIC")
+    if data_type in ("NUMERIC", "BOOLEAN"):
+        if isinstance(value, str) or not math.isfinite(value):
+            message = f"value: {data_type} takes a number"
+            raise BodyError(message)
+        if data_type == "NUMERIC":
+            return data_type, value, None
+        if value not in (0.0, 1.0):
+            message = "value: BOOLEAN takes 0 or 1"
+            raise BodyError(message)
+        return data_type, value, "True" if value else "False"
+    if not isinstance(value, str):
+        message = f"value: {data_type} takes a string"
+        raise BodyError(message)
+    if data_type == "TEXT" and not 1 <= len(value) <= TEXT_SCORE_MAX_CHARS:
+        message = f"value: TEXT takes 1 to {TEXT_SCORE_MAX_CHARS} characters"
+        raise BodyError(message)
+    return data_type, None, value
+
+
+def _usage_and_cost(body: ObservationBody) -> tuple[dict[str, int] | None, dict[str, int] | None]:
+    """What the newer fields say; of what they leave open, what the older ``usage`` says."""
+    usage = normalise_usage_details(any_of(body.usage_details))
+    cost = normalise_cost_details(any_of(body.cost_details))
+    if not usage or not cost:
+        older_usage, older_cost, _ = normalise_usage(any_of(body.usage))
+        usage, cost = usage or older_usage, cost or older_cost
+    return usage or None, cost or None
+
+
+def _said(raw: msgspec.Raw, *, is_update: bool) -> str | None:
+    """An input or output; an empty object in an update says nothing."""
+    text = text_of(raw)
+    return None if is_update and text == "{}" else text
+
+
+def _parameters(parameters: dict[str, Any] | None) -> str | None:
+    return msgspec.json.encode(parameters).decode() if parameters else None
+
+
+def _time(text: str | None, field: str) -> int | None:
+    return None if text is None else time_us(text, field)

@@ -1,0 +1,106 @@
+"""A gateway on a real broker, spoken to over ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from producers.control.bootstrap import bootstrap
+from producers.control.log import ControlLog
+from producers.gateway.app import Gateway, create_gateway
+from producers.settings import GatewaySettings, InitSettings, KafkaSettings
+from producers.topics_admin import ensure_topics
+from tracemill.contract import Event, decode_event
+
+KEYS = ("pk-tm-dev", "sk-tm-dev")
+
+
+@pytest.fixture
+async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
+    settings = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+    await ensure_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
+    log = ControlLog(kafka)
+    await log.start()
+    await bootstrap(log, InitSettings())
+    yield log
+    await log.stop()
+
+
+@pytest.fixture
+def gateway_settings() -> GatewaySettings:
+    return GatewaySettings()
+
+
+@pytest.fixture
+async def gateway(
+    kafka: KafkaSettings, gateway_settings: GatewaySettings, control: ControlLog
+) -> AsyncIterator[Gateway]:
+    app = create_gateway(kafka, gateway_settings, control)
+    async with app.running():
+        yield app
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(gateway)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", auth=KEYS
+    ) as http_client:
+        yield http_client
+
+
+class Log:
+    """What lies in the topics now."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+
+    async def records(self, topic: str) -> list[list[bytes]]:
+        """Values of every partition, from its beginning to its present end."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka.broker, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            numbers = sorted(consumer.partitions_for_topic(topic) or ())
+            partitions = [TopicPartition(topic, number) for number in numbers]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            values: dict[TopicPartition, list[bytes]] = {key: [] for key in partitions}
+            while any([await consumer.position(key) < ends[key] for key in partitions]):
+                for key, messages in (await consumer.getmany(timeout_ms=100)).items():
+                    values[key] += [message.value for message in messages]
+            return [values[key] for key in partitions]
+        finally:
+            await consumer.stop()
+
+    async def events(self) -> list[Event]:
+        topic = self._kafka.topics.events
+        return [
+            decode_event(line)
+            for partition in await self.records(topic)
+            for value in partition
+            for line in value.split(b"\n")
+        ]
+
+    async def dead_letters(self) -> list[dict[str, object]]:
+        topic = self._kafka.topics.dead_letters
+        return [
+            msgspec.json.decode(line)
+            for partition in await self.records(topic)
+            for value in partition
+            for line in value.split(b"\n")
+        ]
+
+
+@pytest.fixture
+def log(kafka: KafkaSettings) -> Log:
+    return Log(kafka)

@@ -1,0 +1,448 @@
+"""POST /api/public/ingestion against a real broker."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from producers.gateway.bodies import TraceBody
+from tests.producers.gateway.conftest import Log
+from tracemill.contract import Observation, Score, TraceAttributes, TraceUpdate
+
+URL = "/api/public/ingestion"
+NOW = "2026-11-21T02:45:22.921597Z"
+NOW_US = 1_795_229_122_921_597
+SDK = {"x_langfuse_sdk_name": "python", "x_langfuse_sdk_version": "2.60.10"}
+
+
+def event(
+    kind: str, body: dict[str, Any], *, event_id: str = "e1", at: str = NOW
+) -> dict[str, Any]:
+    return {"id": event_id, "type": kind, "timestamp": at, "body": body}
+
+
+async def send(client: httpx.AsyncClient, *events: Any, **options: Any) -> httpx.Response:
+    return await client.post(URL, json={"batch": list(events)}, **options)
+
+
+async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    response = await send(
+        client,
+        event(
+            "trace-create",
+            {
+                "id": "t1",
+                "name": "chat",
+                "userId": "u1",
+                "tags": ["b", "a"],
+                "input": {"q": 1},
+                "metadata": {"k": "v"},
+                "environment": "Langfuse-Prod",
+                "timestamp": "2026-11-21T02:45:20Z",
+                "unknown": True,
+            },
+        ),
+        event(
+            "generation-create",
+            {
+                "id": "g1",
+                "traceId": "t1",
+                "name": "llm",
+                "model": "gpt-4o",
+                "startTime": "2026-11-21T02:45:21+00:00",
+                "modelParameters": {"max_tokens": "inf"},
+                "input": [{"role": "user"}],
+                "level": "WARNING",
+            },
+            event_id="e2",
+        ),
+        event(
+            "generation-update",
+            {
+                "traceId": "t1",
+                "output": "hello",
+                "id": "g1",
+                "endTime": "2026-11-21T02:45:22.921032Z",
+                "usage": {"input": 10, "output": 5, "unit": "TOKENS"},
+                "usageDetails": {
+                    "prompt_tokens": 10,
+                    "completion_tokens": 5,
+                    "total_tokens": 15,
+                    "prompt_tokens_details": {"cached_tokens": 4},
+                },
+                "costDetails": {"input": 0.1},
+            },
+            event_id="e3",
+        ),
+        headers=SDK,
+    )
+
+    assert response.status_code == 207
+    assert response.json() == {
+        "successes": [{"id": f"e{number}", "status": 201} for number in (1, 2, 3)],
+        "errors": [],
+    }
+    assert await log.events() == [
+        TraceUpdate(
+            project_id="default",
+            trace_id="t1",
+            ts_us=NOW_US,
+            environment="prod",
+            trace=TraceAttributes(
+                name="chat", user_id="u1", tags=("b", "a"), input='{"q":1}',
+                metadata='{"k":"v"}', start_us=1_795_229_120_000_000,
+            ),
+        ),
+        Observation(
+            project_id="default", trace_id="t1", id="g1", ts_us=NOW_US, partial=True,
+            type="GENERATION", name="llm", model="gpt-4o", level="WARNING",
+            start_us=1_795_229_121_000_000, input='[{"role":"user"}]',
+            model_parameters='{"max_tokens":"inf"}',
+        ),
+        Observation(
+            project_id="default", trace_id="t1", id="g1", ts_us=NOW_US + 1, partial=True,
+            type="GENERATION", end_us=1_795_229_122_921_032, output="hello",
+            usage={"input": 6, "output": 5, "total": 15, "input_cached_tokens": 4},
+            cost={"input": 100_000_000_000},
+        ),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated"),
+    [
+        ("span-create", "SPAN"),
+        ("span-update", None),
+        ("generation-create", "GENERATION"),
+        ("generation-update", "GENERATION"),
+        ("event-create", "EVENT"),
+        ("agent-create", "AGENT"),
+        ("tool-create", "TOOL"),
+        ("chain-create", "CHAIN"),
+        ("retriever-create", "RETRIEVER"),
+        ("evaluator-create", "EVALUATOR"),
+        ("embedding-create", "EMBEDDING"),
+        ("guardrail-create", "GUARDRAIL"),
+    ],
+)
+async def test_every_type_of_observation_event_is_taken(
+    client: httpx.AsyncClient, log: Log, kind: str, stated: str | None
+) -> None:
+    response = await send(client, event(kind, {"id": "o1", "traceId": "t1"}))
+
+    assert response.json()["errors"] == []
+    (observation,) = await log.events()
+    assert isinstance(observation, Observation)
+    assert observation.type == stated
+
+
+async def test_legacy_observation_events_say_their_type_in_the_body(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    response = await send(
+        client,
+        event("observation-create", {"id": "o1", "traceId": "t1", "type": "GENERATION"}),
+        event("observation-update", {"id": "o2", "traceId": "t1", "type": "EVENT"}, event_id="e2"),
+        event("observation-create", {"id": "o3", "traceId": "t1", "type": "DREAM"}, event_id="e3"),
+    )
+
+    assert [entry["id"] for entry in response.json()["successes"]] == ["e1", "e2"]
+    assert response.json()["errors"][0]["error"] == "body.type: one of GENERATION, SPAN, EVENT"
+    assert [
+        observed.type for observed in await log.events() if isinstance(observed, Observation)
+    ] == [
+        "GENERATION",
+        "EVENT",
+    ]
+
+
+async def test_an_observation_without_trace_is_a_trace_of_its_own(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    await send(client, event("span-create", {"id": "o1", "name": "lonely"}))
+
+    (observation,) = await log.events()
+    assert (observation.trace_id, observation.id) == ("o1", "o1")
+
+
+async def test_an_update_without_trace_finds_the_trace_that_its_batch_names(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    await send(
+        client,
+        event("span-update", {"id": "o1", "output": "done"}),
+        event("span-create", {"id": "o1", "traceId": "t1"}, event_id="e2"),
+    )
+
+    assert {observed.trace_id for observed in await log.events()} == {"t1"}
+
+
+async def test_bodies_without_id_take_the_id_of_their_event(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    await send(
+        client,
+        event("trace-create", {"name": "t"}, event_id="et"),
+        event("generation-create", {"traceId": "t9"}, event_id="eg"),
+        event("score-create", {"traceId": "t9", "name": "s", "value": 1}, event_id="es"),
+    )
+
+    events = await log.events()
+    assert {getattr(one, "id", None) or one.trace_id for one in events} == {"et", "eg", "es"}
+
+
+async def test_sdk_logs_are_taken_and_not_published(client: httpx.AsyncClient, log: Log) -> None:
+    response = await send(client, event("sdk-log", {"log": {"any": "thing"}}))
+
+    assert response.json()["successes"] == [{"id": "e1", "status": 201}]
+    assert await log.events() == []
+
+
+INVALID_EVENTS = {
+    "no id": ({"type": "trace-create", "timestamp": NOW, "body": {}}, "`id`"),
+    "no timestamp": ({"id": "x", "type": "trace-create", "body": {}}, "`timestamp`"),
+    "no body": ({"id": "x", "type": "trace-create", "timestamp": NOW}, "`body`"),
+    "not an object": (7, "Expected `object`"),
+    "unknown type": (event("dream-create", {}), "type: unknown: 'dream-create'"),
+    "bad time": (event("trace-create", {}, at="yesterday"), "timestamp: not an ISO 8601 time"),
+    "name is a number": (event("trace-create", {"name": 7}), "$.name"),
+    "body is a list": (event("trace-create", []), "Expected `object`"),
+    "unknown level": (event("span-create", {"id": "o", "level": "LOUD"}), "$.level"),
+    "bad start": (event("span-create", {"id": "o", "startTime": "x"}), "startTime"),
+    "update without id": (event("span-update", {"traceId": "t"}), "id: missing"),
+    "prompt without version": (
+        event("generation-create", {"id": "o", "promptName": "p"}),
+        "give both or neither",
+    ),
+    "score of nothing": (event("score-create", {"name": "s", "value": 1}), "give exactly one"),
+    "score of two things": (
+        event("score-create", {"name": "s", "value": 1, "traceId": "t", "sessionId": "s"}),
+        "give exactly one",
+    ),
+    "score without name": (event("score-create", {"value": 1, "traceId": "t"}), "name: missing"),
+    "score without value": (event("score-create", {"name": "s", "traceId": "t"}), "`value`"),
+    "observation score without trace": (
+        event("score-create", {"name": "s", "value": 1, "sessionId": "s", "observationId": "o"}),
+        "needs a traceId",
+    ),
+    "two for a boolean": (
+        event("score-create", {"name": "s", "value": 2, "traceId": "t", "dataType": "BOOLEAN"}),
+        "BOOLEAN takes 0 or 1",
+    ),
+    "text for a number": (
+        event("score-create", {"name": "s", "value": "a", "traceId": "t", "dataType": "NUMERIC"}),
+        "NUMERIC takes a number",
+    ),
+    "number for a category": (
+        event("score-create", {"name": "s", "value": 1, "traceId": "t", "dataType": "CATEGORICAL"}),
+        "CATEGORICAL takes a string",
+    ),
+    "long text": (
+        event("score-create", {"name": "s", "value": "x" * 501, "traceId": "t", "dataType": "TEXT"}),
+        "1 to 500 characters",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("invalid", "fault"), INVALID_EVENTS.values(), ids=INVALID_EVENTS.keys())
+async def test_an_invalid_event_is_set_aside_and_named_and_the_others_are_taken(
+    client: httpx.AsyncClient, log: Log, invalid: Any, fault: str
+) -> None:
+    response = await send(
+        client, invalid, event("span-create", {"id": "o", "traceId": "t"}, event_id="good")
+    )
+
+    assert response.status_code == 207
+    answered = response.json()
+    assert answered["successes"] == [{"id": "good", "status": 201}]
+    (entry,) = answered["errors"]
+    assert entry["status"] == 400
+    assert entry["message"] == "Invalid request data"
+    assert fault in entry["error"]
+    assert entry["id"] == (invalid.get("id", "unknown") if isinstance(invalid, dict) else "unknown")
+    assert len(await log.events()) == 1
+    (letter,) = await log.dead_letters()
+    assert (letter["project_id"], letter["stage"]) == ("default", "gateway")
+    assert letter["reason"] == "invalid_event"
+    assert fault in str(letter["detail"])
+    assert json.loads(str(letter["payload"])) == invalid
+
+
+async def test_an_sdk_is_told_that_an_invalid_event_was_taken_so_that_it_does_not_resend_the_batch(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    bad = event("span-create", {"id": "o", "level": "LOUD"}, event_id="bad")
+    for options in ({"headers": SDK}, {"headers": {"x-langfuse-sdk-name": "python"}}):
+        response = await send(client, bad, **options)
+        assert response.json() == {"successes": [{"id": "bad", "status": 201}], "errors": []}
+    response = await client.post(
+        URL, json={"batch": [bad], "metadata": {"sdk_name": "python", "batch_size": 1}}
+    )
+    assert response.json()["errors"] == []
+
+    letters = await log.dead_letters()
+    assert len(letters) == 3
+    assert len({str(letter["id"]) for letter in letters}) == 1
+
+
+async def test_events_of_the_server_are_refused_one_by_one(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    response = await send(client, event("dataset-run-item-create", {"id": "x"}), headers=SDK)
+
+    (entry,) = response.json()["errors"]
+    assert (entry["id"], entry["status"]) == ("e1", 400)
+    assert await log.dead_letters() == []
+
+
+async def test_a_public_key_alone_may_send_scores_and_nothing_else(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    response = await client.post(
+        URL,
+        json={"batch": [
+            event("score-create", {"name": "s", "value": True, "traceId": "t"}, event_id="s"),
+            event("trace-create", {"id": "t"}, event_id="t"),
+        ]},
+        auth=None,
+        headers={"Authorization": "Bearer pk-tm-dev"},
+    )  # fmt: skip
+
+    assert response.status_code == 207
+    assert response.json()["successes"] == [{"id": "s", "status": 201}]
+    (entry,) = response.json()["errors"]
+    assert entry == {
+        "id": "t",
+        "status": 401,
+        "message": "Access Scope Denied",
+        "error": "Access Scope Denied",
+    }
+    (score,) = await log.events()
+    assert isinstance(score, Score)
+    assert (score.data_type, score.value, score.string_value) == ("BOOLEAN", 1.0, "True")
+
+
+BAD_BODIES = {
+    "empty": b"",
+    "not JSON": b"hello",
+    "cut": b'{"batch": [',
+    "a list": b"[]",
+    "no batch": b"{}",
+    "batch is null": b'{"batch": null}',
+    "batch is an object": b'{"batch": {}}',
+    "not UTF-8": b'{"batch": ["\xff"]}',
+    "NaN": b'{"batch": [NaN]}',
+    "nested without end": b'{"batch": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_a_malformed_batch_is_a_400_that_says_why(
+    client: httpx.AsyncClient, body: bytes
+) -> None:
+    response = await client.post(URL, content=body)
+
+    assert response.status_code == 400
+    assert response.json()["message"] == "Invalid request data"
+    (fault,) = response.json()["errors"]
+    assert len(fault) > 5
+
+
+async def test_an_empty_batch_is_fine(client: httpx.AsyncClient) -> None:
+    response = await client.post(URL, json={"batch": [], "metadata": None})
+
+    assert response.status_code == 207
+    assert response.json() == {"successes": [], "errors": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (r"caf\u00e9 \ud83d\ude00", "café 😀"),
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"cut \ude00 here", "cut \ufffd here"),
+        (r"\ud83dx\ud83d\ude00", "\ufffdx😀"),
+        (r"\\ud83d stays", r"\ud83d stays"),
+    ],
+)
+async def test_half_an_emoji_does_not_cost_a_batch(
+    client: httpx.AsyncClient, log: Log, sent: str, kept: str
+) -> None:
+    body = json.dumps({"batch": [event("trace-create", {"id": "t", "name": "@", "input": ["@"]})]})
+
+    response = await client.post(URL, content=body.replace("@", sent).encode())
+
+    assert response.json()["errors"] == []
+    (update,) = await log.events()
+    assert isinstance(update, TraceUpdate)
+    assert update.trace.name == kept
+    assert json.loads(update.trace.input or "") == [kept]
+
+
+async def test_texts_and_metadata_keep_what_was_said(client: httpx.AsyncClient, log: Log) -> None:
+    await send(
+        client,
+        event("trace-create", {"id": "t1", "input": "plain", "output": 0, "metadata": "word"}),
+        event("trace-create", {"id": "t1", "input": "", "output": {}, "metadata": {}}),
+        event("trace-create", {"id": "t1", "input": None, "output": [1.50], "metadata": [1]}),
+        event("span-create", {"id": "o", "traceId": "t1", "input": {}, "output": False}),
+    )
+
+    said = [
+        (one.trace.input, one.trace.output, one.trace.metadata)
+        if isinstance(one, TraceUpdate)
+        else (one.input, one.output, one.metadata)
+        for one in await log.events()
+        if not isinstance(one, Score)
+    ]
+    assert said == [
+        ("plain", "0", '{"metadata":"word"}'),
+        (None, None, None),
+        (None, "[1.5]", '{"metadata":"[1]"}'),
+        ("{}", "false", None),
+    ]
+
+
+async def test_the_same_batch_sent_again_makes_the_same_lines(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    batch = [
+        event("trace-create", {"id": "t1", "name": "a"}),
+        event("span-update", {"id": "o1", "traceId": "t1", "output": "x"}, event_id="e2"),
+        event("span-create", {"id": "o1", "traceId": "t1"}, event_id="e3"),
+    ]
+    await send(client, *batch)
+    once = await log.events()
+    await send(client, *batch)
+
+    assert await log.events() == once * 2
+
+
+async def test_the_tenant_comes_from_the_key_whatever_the_body_says(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    await send(client, event("trace-create", {"id": "t", "projectId": "other", "project_id": "x"}))
+
+    (update,) = await log.events()
+    assert update.project_id == "default"
+
+
+async def test_gzip_is_understood(client: httpx.AsyncClient, log: Log) -> None:
+    body = json.dumps({"batch": [event("trace-create", {"id": "t"})]}).encode()
+
+    response = await client.post(
+        URL, content=gzip.compress(body), headers={"Content-Encoding": "gzip"}
+    )
+
+    assert response.status_code == 207
+    assert len(await log.events()) == 1
+
+
+def test_bodies_name_their_fields_as_the_wire_does() -> None:
+    assert {"sessionId", "externalId"} <= set(TraceBody.__struct_encode_fields__)
