@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 import uvloop
 
+from clickhouse.errors import StoreError
 from deploy.errors import DeployError
 from deploy.logs import configure_logs
 from deploy.settings import ProcessSettings
+from producers.errors import ProducersError
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +28,19 @@ def run_process(name: str, main: Main) -> int:
     configure_logs(name, level=settings.log_level)
     try:
         uvloop.run(_until_signalled(main, settings))
-    except DeployError as error:
-        print(f"tracemill {name}: {error}", file=sys.stderr)
-        return error.exit_code
+    except* (DeployError, StoreError, ProducersError) as errors:
+        for error in _leaves(errors):
+            print(f"tracemill {name}: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _until_signalled(main: Main, settings: ProcessSettings) -> None:

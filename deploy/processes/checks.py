@@ -5,6 +5,8 @@ from __future__ import annotations
 from clickhouse.errors import StoreError
 from clickhouse.store import Store
 from deploy.probes import Probe
+from producers.control.log import ControlLog
+from producers.errors import ControlUnavailableError
 
 
 def store_answers(store: Store) -> Probe:
@@ -15,6 +17,19 @@ def store_answers(store: Store) -> Probe:
             await store.ping()
         except StoreError as error:
             return f"the store does not answer: {error}"
+        return None
+
+    return probe
+
+
+def control_is_current(control: ControlLog) -> Probe:
+    """The control plane's log can be read to its end."""
+
+    async def probe() -> str | None:
+        try:
+            await control.caught_up()
+        except ControlUnavailableError as error:
+            return str(error)
         return None
 
     return probe

@@ -1,0 +1,60 @@
+"""`tracemill migrate`: topics, tables, the first project. Every step may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clickhouse import migrate as schema
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+from deploy.process import run_process
+from deploy.settings import ProcessSettings
+from producers.control.bootstrap import bootstrap
+from producers.control.log import ControlLog
+from producers.settings import InitSettings, KafkaSettings
+from producers.topics_admin import ensure_topics
+
+
+def run(*, plan: bool) -> int:
+    """Do it, or only print what would be done; the exit code."""
+    return run_process("migrate", _plan if plan else _migrate)
+
+
+async def _migrate(_: ProcessSettings, __: asyncio.Event) -> None:
+    """In order: topics, tables (side by side), then the records that need the control log's topic."""
+    kafka = KafkaSettings()
+    async with asyncio.TaskGroup() as group:
+        topics = group.create_task(ensure_topics(kafka))
+        tables = group.create_task(_tables())
+    for name in topics.result():
+        print(f"created topic {name}")
+    for step in tables.result():
+        print(f"applied {step.number:04d} {step.name}" if step.number else f"adjusted {step.name}")
+    control = ControlLog(kafka)
+    await control.start()
+    try:
+        await bootstrap(control, InitSettings())
+    finally:
+        await control.stop()
+
+
+async def _tables() -> list[schema.Step]:
+    store = Store(StoreSettings())
+    try:
+        return await schema.migrate(store, TieringSettings())
+    finally:
+        await store.close()
+
+
+async def _plan(_: ProcessSettings, __: asyncio.Event) -> None:
+    store = Store(StoreSettings())
+    try:
+        steps = await schema.plan(store, TieringSettings())
+    finally:
+        await store.close()
+    for step in steps:
+        print(f"-- {step.number:04d} {step.name}")
+        for statement in step.statements:
+            print(f"{statement};")
+    if not steps:
+        print("nothing to do")
