@@ -26,13 +26,14 @@ def run_process(name: str, main: Main) -> int:
     """Run ``main`` until SIGINT or SIGTERM; the exit code."""
     settings = ProcessSettings()
     configure_logs(name, level=settings.log_level)
+    code = 0
     try:
         uvloop.run(_until_signalled(main, settings))
     except* (DeployError, StoreError, ProducersError) as errors:
         for error in _leaves(errors):
             print(f"tracemill {name}: {error}", file=sys.stderr)
-        return 1
-    return 0
+        code = 1
+    return code
 
 
 def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
