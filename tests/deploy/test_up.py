@@ -1,0 +1,83 @@
+"""`tracemill up` on real parts: any process may be killed, none takes another with it, none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fixtures.installation import ROLES, Server, running_server
+
+WITHIN_S = 40.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("up") / "data") as server:
+        yield server
+
+
+def data_dir(server: Server) -> Path:
+    arguments = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().split(b"\0")
+    return Path(os.fsdecode(arguments[arguments.index(b"--data-dir") + 1]))
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {WITHIN_S:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def is_ready(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/api/public/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
+    before = server.pids()
+    os.kill(before[role], signal.SIGKILL)
+    until(lambda: server.pids().get(role, before[role]) != before[role], f"{role} started again")
+    until(lambda: is_ready(server), f"ready after {role} was killed")
+    after = server.pids()
+    assert {name: pid for name, pid in after.items() if name != role} == {
+        name: pid for name, pid in before.items() if name != role
+    }
+
+
+def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "deploy", "up", "--data-dir", str(data_dir(server))],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"tracemill: already running on {data_dir(server)} (process {server.process.pid})\n"
+    )
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_finds_it(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        pids = server.pids()
+        configuration = (tmp_path / "data" / "config.json").read_text()
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(WITHIN_S) == 0
+        assert [role for role, pid in pids.items() if is_alive(pid)] == []
+    assert (tmp_path / "data" / "config.json").read_text() == configuration
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
