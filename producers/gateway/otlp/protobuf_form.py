@@ -189,7 +189,8 @@ def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
         content = cutter.text(base64.b64encode(content).decode())
     elif kind in ("array_value", "kvlist_value"):
         content = _nested(kind, content.values, cutter, depth)
-    return content
+    found: AttributeValue = content
+    return found
 
 
 def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValue:

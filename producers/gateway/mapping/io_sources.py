@@ -1,0 +1,256 @@
+"""Input and output of a span: the first convention that has either.
+
+Every source answers with both, because a convention that tells one of them tells where the other would be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from producers.gateway.mapping.event_messages import messages_of_events
+from producers.gateway.mapping.sources import Bound, Computed, Shape, Source, in_scope
+from producers.gateway.mapping.unflatten import Flattened
+from producers.gateway.mapping.values import json_of, text_of
+from producers.gateway.otlp import AttributeValue, ExportedSpan
+
+InputOutput: TypeAlias = tuple[str | None, str | None]
+_Keys: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Keys of the input and of the output, the best first."""
+
+    inputs: _Keys
+    outputs: _Keys
+
+    def bind(self, shape: Shape) -> Bound | None:
+        inputs = tuple(key for key in self.inputs if key in shape.keys)
+        outputs = tuple(key for key in self.outputs if key in shape.keys)
+        return (_read_pair, (inputs, outputs)) if inputs or outputs else None
+
+
+def _read_pair(span: ExportedSpan, keys: tuple[_Keys, _Keys]) -> InputOutput | None:
+    attributes = span.attributes
+    found_input = found_output = None
+    for key in keys[0]:
+        if (found_input := text_of(attributes[key])) is not None:
+            break
+    for key in keys[1]:
+        if (found_output := text_of(attributes[key])) is not None:
+            break
+    return None if found_input is None and found_output is None else (found_input, found_output)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Messages told as events of the span."""
+
+    def bind(self, shape: Shape) -> Bound | None:
+        return (_read_events, None) if shape.has_events else None
+
+
+def _read_events(span: ExportedSpan, _argument: None) -> InputOutput | None:
+    return messages_of_events(span.events, conversation)
+
+
+def _pair(found_input: AttributeValue, found_output: AttributeValue) -> InputOutput | None:
+    found = text_of(found_input), text_of(found_output)
+    return found if found != (None, None) else None
+
+
+def _first(attributes: dict[str, AttributeValue], *keys: str) -> AttributeValue:
+    return next((value for key in keys if (value := attributes.get(key)) not in (None, "")), None)
+
+
+def _genkit(span: ExportedSpan) -> InputOutput | None:
+    """Models are given ``messages`` and answer with a ``message``; other actions have whole values."""
+    found = []
+    for key, inner in (("genkit:input", "messages"), ("genkit:output", "message")):
+        value = span.attributes.get(key)
+        parsed = json_of(value)
+        is_wrapped = isinstance(parsed, dict) and parsed.get(inner) is not None
+        found.append(parsed[inner] if is_wrapped else value)
+    return _pair(found[0], found[1])
+
+
+def _vercel(span: ExportedSpan) -> InputOutput | None:
+    attributes = span.attributes
+    found_input = _first(attributes, "ai.prompt.messages", "ai.prompt", "ai.toolCall.args")
+    text, calls = (attributes.get(f"ai.response.{name}") for name in ("text", "toolCalls"))
+    found_output: AttributeValue
+    if text is not None and calls is not None:
+        found_output = {"role": "assistant", "content": text, "tool_calls": json_of(calls) or calls}
+    else:
+        found_output = _first(
+            attributes,
+            "ai.response.text",
+            "ai.result.text",
+            "ai.toolCall.result",
+            "ai.response.object",
+            "ai.result.object",
+            "ai.response.toolCalls",
+            "ai.result.toolCalls",
+        )
+    others = conversation(attributes)
+    if others is not None:
+        found_input = others[0] if found_input is None else found_input
+        found_output = others[1] if found_output is None else found_output
+    return _pair(found_input, found_output)
+
+
+def _adk(span: ExportedSpan) -> InputOutput | None:
+    """ADK says ``{}`` for the model's side when the span is a tool's."""
+    found = []
+    for model_key, tool_key in (
+        ("llm_request", "tool_call_args"),
+        ("llm_response", "tool_response"),
+    ):
+        value = span.attributes.get(f"gcp.vertex.agent.{model_key}")
+        if value in (None, "", "{}"):
+            value = span.attributes.get(f"gcp.vertex.agent.{tool_key}")
+        found.append(value)
+    return _pair(found[0], found[1])
+
+
+def _events_attribute(span: ExportedSpan) -> InputOutput | None:
+    """Logfire's list of events in one attribute: the choice is the output, all else the input."""
+    events = json_of(span.attributes["events"])
+    if not isinstance(events, list):
+        return None
+    events = [event for event in events if isinstance(event, dict)]
+    choices = [event for event in events if event.get("event.name") == "gen_ai.choice"]
+    inputs = [event for event in events if event.get("event.name") != "gen_ai.choice"]
+    return _pair(inputs or None, choices[0] if choices else None)
+
+
+def _pydantic_ai(span: ExportedSpan) -> InputOutput | None:
+    attributes = span.attributes
+    messages = with_system_instructions(
+        attributes.get("pydantic_ai.all_messages"), attributes.get("gen_ai.system_instructions")
+    )
+    return _pair(messages, attributes.get("final_result"))
+
+
+def _conversation(span: ExportedSpan) -> InputOutput | None:
+    return conversation(span.attributes)
+
+
+def conversation(attributes: dict[str, AttributeValue]) -> InputOutput | None:
+    """Messages, else a tool's call, as the OpenTelemetry GenAI conventions have them since 1.37."""
+    messages = with_system_instructions(
+        attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.system_instructions")
+    )
+    return _pair(messages, attributes.get("gen_ai.output.messages")) or _pair(
+        attributes.get("gen_ai.tool.call.arguments"), attributes.get("gen_ai.tool.call.result")
+    )
+
+
+def with_system_instructions(
+    messages: AttributeValue, instructions: AttributeValue
+) -> AttributeValue:
+    """Messages that begin with the instructions as a system message, unless they have one or are no list."""
+    parsed = json_of(messages)
+    if instructions in (None, "") or not isinstance(parsed, list):
+        return messages
+    if any(isinstance(message, dict) and message.get("role") == "system" for message in parsed):
+        return messages
+    return [{"role": "system", "content": _joined(instructions)}, *parsed]
+
+
+def _joined(instructions: AttributeValue) -> str:
+    """The text of instructions that may be a list of parts."""
+    parts = json_of(instructions)
+    if not isinstance(parts, list):
+        return text_of(instructions) or ""
+    contents = [part.get("content", part) if isinstance(part, dict) else part for part in parts]
+    return "\n".join(text_of(content) or "" for content in contents)
+
+
+_CONVERSATION_KEYS: Final = (
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+)
+_ADK_KEYS: Final = tuple(
+    f"gcp.vertex.agent.{name}"
+    for name in ("llm_request", "llm_response", "tool_call_args", "tool_response")
+)
+_PYDANTIC_AI_KEYS: Final = ("pydantic_ai.all_messages", "final_result")
+_VERCEL_KEYS: Final = (
+    *("ai.prompt.messages", "ai.prompt", "ai.toolCall.args", "ai.toolCall.result"),
+    *(
+        f"ai.{side}.{name}"
+        for side in ("response", "result")
+        for name in ("text", "object", "toolCalls")
+    ),
+)
+
+INPUT_OUTPUT: Final[tuple[Source, ...]] = (
+    Pair(("langfuse.observation.input",), ("langfuse.observation.output",)),
+    in_scope("genkit-tracer", Computed(("genkit:input", "genkit:output"), _genkit)),
+    in_scope("ai", Computed((*_VERCEL_KEYS, *_CONVERSATION_KEYS), _vercel)),
+    in_scope(
+        "@flue/opentelemetry",
+        Pair(
+            (
+                "flue.turn.input",
+                "flue.tool.arguments",
+                "flue.task.prompt",
+                "flue.workflow.payload",
+            ),
+            (
+                "flue.turn.output",
+                "flue.tool.result",
+                "flue.task.result",
+                "flue.operation.result",
+                "flue.workflow.result",
+            ),
+        ),
+    ),
+    Events(),
+    Computed(_ADK_KEYS, _adk),
+    Pair(("prompt",), ("all_messages_events",)),
+    Pair(
+        ("lk.input_text", "lk.user_transcript", "lk.chat_ctx"),
+        ("lk.function_tool.output", "lk.response.text"),
+    ),
+    Computed(("events",), _events_attribute),
+    Pair(("mlflow.spanInputs",), ("mlflow.spanOutputs",)),
+    Pair(("traceloop.entity.input",), ("traceloop.entity.output",)),
+    Pair(("input.value",), ("output.value",)),
+    Pair(("input",), ("output",)),
+    in_scope("pydantic-ai", Computed(_PYDANTIC_AI_KEYS, _pydantic_ai)),
+    Pair(("tool_arguments",), ("tool_response",)),
+    Flattened("gen_ai.prompt", "gen_ai.completion"),
+    Flattened("llm.input_messages", "llm.output_messages"),
+    Computed(_CONVERSATION_KEYS, _conversation),
+)
+
+
+def _keys_of(source: Source) -> _Keys:
+    source = getattr(source, "source", source)
+    if isinstance(source, Pair):
+        return source.inputs + source.outputs
+    return source.keys if isinstance(source, Computed) else ()
+
+
+_IO_KEYS: Final = frozenset(key for source in INPUT_OUTPUT for key in _keys_of(source)) | {
+    "langfuse.trace.input",
+    "langfuse.trace.output",
+    "lk.user_input",
+    "gen_ai.system_instructions",
+}
+_IO_PREFIXES: Final = tuple(
+    f"{prefix}."
+    for source in INPUT_OUTPUT
+    if isinstance(source, Flattened)
+    for prefix in (source.input_prefix, source.output_prefix)
+)
+
+
+def is_io_key(key: str) -> bool:
+    """Whether some convention keeps inputs or outputs in this attribute."""
+    return key in _IO_KEYS or key.startswith(_IO_PREFIXES)

@@ -1,0 +1,137 @@
+"""Spans to observations: the tables, applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from producers.gateway.mapping.metadata import observation_metadata
+from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
+from producers.gateway.mapping.plan import Fields, Plan, plans_of
+from producers.gateway.otlp import Export, ExportedSpan, Origin
+from tracemill.contract import Observation, TraceAttributes
+
+ORIGINS_MAX: Final = 1_024
+AGE_MAX_US: Final = 3_653 * 86_400_000_000
+"""The oldest start: ten years before the span was received."""
+AHEAD_MAX_US: Final = 86_400_000_000
+"""How far a client's clock may be ahead."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An observation that cannot be stored."""
+
+    observation: Observation
+    reason: str
+    """A short code: ``start_too_old``, ``start_in_future`` or ``end_in_future``."""
+    detail: str
+
+
+class Mapped(msgspec.Struct, frozen=True):
+    """What an export says."""
+
+    observations: list[Observation]
+    refusals: list[Refusal]
+
+
+_facts: dict[tuple[int, Sdk], tuple[Origin, OriginFacts]] = {}
+"""By the identity of the origin, which the value keeps alive."""
+_NO_SDK: Final = Sdk()
+
+
+def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK) -> Mapped:
+    """Every span as a whole observation, in the order of the export; those whose times cannot be true are refused one by one."""
+    observations: list[Observation] = []
+    refusals: list[Refusal] = []
+    oldest_us, latest_us = received_us - AGE_MAX_US, received_us + AHEAD_MAX_US
+    for group in export.groups:
+        facts = _facts_of(group.origin, sdk)
+        for observation in _observations(group.spans, facts, project_id, received_us):
+            start_us, end_us = observation.start_us or 0, observation.end_us or 0
+            if oldest_us <= start_us and end_us <= latest_us:
+                observations.append(observation)
+            else:
+                refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))
+    return Mapped(observations, refusals)
+
+
+def _refusal(
+    observation: Observation, start_us: int, end_us: int, oldest_us: int, latest_us: int
+) -> Refusal:
+    if start_us < oldest_us:
+        return Refusal(observation, "start_too_old", f"start {start_us} µs is before {oldest_us}")
+    name, value = ("start", start_us) if start_us > latest_us else ("end", end_us)
+    detail = f"{name} {value} µs is after {latest_us}"
+    return Refusal(observation, f"{name}_in_future", detail)
+
+
+def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
+    known = _facts.get((id(origin), sdk))
+    if known is None:
+        if len(_facts) >= ORIGINS_MAX:
+            _facts.clear()
+        known = _facts[id(origin), sdk] = (origin, facts_of(origin, sdk))
+    return known[1]
+
+
+def _observations(
+    spans: list[ExportedSpan], facts: OriginFacts, project_id: str, received_us: int
+) -> Iterator[Observation]:
+    plans = plans_of(facts.dialect, has_events=False)
+    plans_with_events = plans_of(facts.dialect, has_events=True)
+    for span in spans:
+        plan = (plans_with_events if span.events else plans)[tuple(span.attributes)]
+        yield _observation(span, plan, facts, project_id, received_us)
+
+
+def _observation(
+    span: ExportedSpan, plan: Plan, facts: OriginFacts, project_id: str, received_us: int
+) -> Observation:
+    start_us = (span.start_ns or span.end_ns) // 1000 or received_us
+    end_us = max(span.end_ns // 1000, start_us)
+    fields = facts.defaults.copy()
+    _read(plan.observation, span, fields)
+    if plan.prompt and fields["type"] == "GENERATION":
+        _read(plan.prompt, span, fields)
+    for read, argument in plan.input_output:
+        found = read(span, argument)
+        if found is not None:
+            fields["input"], fields["output"] = found
+            break
+    if not fields.get("name"):
+        fields["name"] = span.name or None
+    parent_id = span.parent_id
+    return Observation(
+        project_id=project_id,
+        trace_id=span.trace_id,
+        id=span.span_id,
+        ts_us=end_us,
+        parent_id=parent_id,
+        start_us=start_us,
+        end_us=end_us,
+        metadata=observation_metadata(span, plan.metadata, facts),
+        trace=_trace(span, plan, facts, is_root=parent_id is None or "app_root" in fields),
+        **fields,
+    )
+
+
+def _trace(
+    span: ExportedSpan, plan: Plan, facts: OriginFacts, *, is_root: bool
+) -> TraceAttributes | None:
+    """What the span says about its trace. A root without a version of its own tells its service's."""
+    fields: dict[str, Any] = {} if facts.release is None else {"release": facts.release}
+    _read(plan.trace, span, fields)
+    if is_root and "version" not in fields and facts.service_version is not None:
+        fields["version"] = facts.service_version
+    return TraceAttributes(**fields) if fields else None
+
+
+def _read(plan: Fields, span: ExportedSpan, fields: dict[str, Any]) -> None:
+    for field, readers in plan:
+        for read, argument in readers:
+            value = read(span, argument)
+            if value is not None:
+                fields[field] = value
+                break

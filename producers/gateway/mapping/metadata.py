@@ -1,0 +1,115 @@
+"""Metadata of an observation and of its trace, as the JSON text of an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producers.gateway.mapping.io_sources import is_io_key
+from producers.gateway.mapping.origin import OriginFacts
+from producers.gateway.mapping.sources import Bound, Shape
+from producers.gateway.mapping.values import decoded, encode_json, object_of
+from producers.gateway.otlp import AttributeValue, ExportedSpan
+
+_OBSERVATION: Final = "langfuse.observation.metadata"
+_TRACE: Final = "langfuse.trace.metadata"
+_SHARED: Final = ("langfuse.metadata", "ai.telemetry.metadata")
+_EXPERIMENT: Final = "langfuse.experiment."
+_FIELDS_OF_THEIR_OWN: Final = frozenset(
+    f"ai.telemetry.metadata.{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataPlan:
+    """Which attributes of a shape are metadata, and under which names."""
+
+    whole: tuple[str, ...]
+    """Keys of whole metadata objects; the last one present wins."""
+    entries: tuple[tuple[str, str], ...]
+    """Key, and name in the metadata."""
+    experiment: tuple[str, ...]
+    """Keys that are kept under their own names."""
+    others: tuple[str, ...]
+    """Keys that have no place elsewhere, kept as ``attributes``."""
+    is_encoded: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.whole or self.entries or self.experiment or self.others)
+
+
+def observation_metadata_plan(shape: Shape) -> MetadataPlan:
+    whole, entries = _below(shape, (*_SHARED, _OBSERVATION))
+    others: tuple[str, ...] = ()
+    if not shape.dialect.is_langfuse:
+        others = tuple(key for key in shape.keys if not _has_a_place(key))
+    return MetadataPlan(
+        whole=whole,
+        entries=entries,
+        experiment=tuple(key for key in shape.keys if key.startswith(_EXPERIMENT)),
+        others=others,
+        is_encoded=shape.dialect.json_metadata,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMetadata:
+    """What a span says about its trace's metadata."""
+
+    def bind(self, shape: Shape) -> Bound | None:
+        whole, entries = _below(shape, (*_SHARED, _TRACE))
+        plan = MetadataPlan(whole, entries, (), (), shape.dialect.json_metadata)
+        return None if plan.is_empty else (_read_trace_metadata, plan)
+
+
+def _read_trace_metadata(span: ExportedSpan, plan: MetadataPlan) -> str | None:
+    found = _own_metadata(span.attributes, plan)
+    return encode_json(found).decode() if found else None
+
+
+def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
+    """Everything that a span says about itself beyond the fields, and who made it; the span's own names win."""
+    found: dict[str, Any] = dict(facts.metadata)
+    attributes = span.attributes
+    if plan.others:
+        found["attributes"] = {key: attributes[key] for key in plan.others}
+    for key in plan.experiment:
+        found[key] = attributes[key]
+    found.update(_own_metadata(attributes, plan))
+    return encode_json(found).decode()
+
+
+def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in plan.whole:
+        found = object_of(attributes[key]) or found
+    read = decoded if plan.is_encoded else _nested_only
+    for key, name in plan.entries:
+        found[name] = read(attributes[key])
+    return found
+
+
+def _nested_only(value: AttributeValue) -> AttributeValue:
+    """Clients that send strings as they are encode objects, arrays and null as JSON: those are told by their first letter."""
+    if type(value) is str and (value[:1] in ("{", "[") or value == "null"):
+        return decoded(value)
+    return value
+
+
+def _below(
+    shape: Shape, prefixes: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Keys of whole objects, and (key, name) of single entries; what comes later wins."""
+    whole = tuple(prefix for prefix in prefixes if prefix in shape.keys)
+    entries = tuple(
+        (key, key[len(prefix) + 1 :])
+        for prefix in prefixes
+        for key in shape.keys
+        if key.startswith(f"{prefix}.") and len(key) > len(prefix) + 1
+    )
+    return whole, tuple(pair for pair in entries if pair[0] not in _FIELDS_OF_THEIR_OWN)
+
+
+def _has_a_place(key: str) -> bool:
+    return is_io_key(key) or key.startswith((_OBSERVATION, _TRACE, _EXPERIMENT, *_SHARED))

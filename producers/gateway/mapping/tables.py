@@ -1,0 +1,165 @@
+"""Where each field of an observation and of its trace comes from: the left-most source with an answer.
+
+The attributes are those of the Langfuse SDKs, of the OpenTelemetry GenAI semantic conventions, OpenInference, Traceloop, the Vercel AI SDK, Genkit,
+Logfire, pydantic-ai, MLflow, LiveKit, Flue and Google's ADK.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.gateway.mapping.extractors import (
+    after_start,
+    genkit_model,
+    genkit_parameters,
+    level_of_status,
+    livekit_level,
+    message_of_status,
+    parameters_below,
+    prompt_version_of,
+    vercel_name,
+    vercel_parameters,
+    vercel_prompt_name,
+    vercel_prompt_version,
+)
+from producers.gateway.mapping.metadata import TraceMetadata
+from producers.gateway.mapping.origin import ENVIRONMENT_KEYS
+from producers.gateway.mapping.sources import (
+    Attribute,
+    Choice,
+    Computed,
+    Environment,
+    InMetadata,
+    Prefixed,
+    Source,
+    in_scope,
+)
+from producers.gateway.mapping.types import TYPE_RULES
+from producers.gateway.mapping.usage_sources import COST, USAGE, not_of_agents
+from producers.gateway.mapping.values import (
+    is_true,
+    object_text_of,
+    tags_of,
+    time_us_of,
+    true_or_none,
+)
+
+_LEVELS: Final = {
+    name.lower(): level
+    for level, names in {
+        "DEBUG": "DEBUG TRACE VERBOSE",
+        "DEFAULT": "DEFAULT INFO LOG NOTICE OK SUCCESS",
+        "WARNING": "WARNING WARN",
+        "ERROR": "ERROR FATAL CRITICAL",
+    }.items()
+    for name in names.split()
+}
+_MODEL_KEYS: Final = (
+    "langfuse.observation.model.name",
+    "gen_ai.response.model",
+    "ai.model.id",
+    "gen_ai.request.model",
+    "llm.response.model",
+    "llm.model_name",
+    "model",
+)
+_VERCEL_PROMPT: Final = "ai.telemetry.metadata.langfusePrompt"
+
+OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
+    "type": TYPE_RULES,
+    "name": (
+        Attribute("gen_ai.tool.name"),
+        Attribute("genkit:name"),
+        Attribute("logfire.msg"),
+        Attribute("ai.toolCall.name"),
+        Computed(("ai.operationId",), vercel_name),
+    ),
+    "environment": tuple(Environment(rank, key) for rank, key in enumerate(ENVIRONMENT_KEYS)),
+    "version": (Attribute("langfuse.version"),),
+    "level": (
+        Choice("langfuse.observation.level", _LEVELS),
+        Computed((), level_of_status),
+        in_scope("livekit-agents", Computed((), livekit_level)),
+    ),
+    "status_message": (
+        Attribute("langfuse.observation.status_message"),
+        Computed((), message_of_status),
+    ),
+    "model": (
+        *(not_of_agents(Attribute(key)) for key in _MODEL_KEYS),
+        not_of_agents(Computed(("genkit:metadata:subtype",), genkit_model)),
+    ),
+    "model_parameters": (
+        in_scope("ai", Computed((), vercel_parameters)),
+        Attribute("langfuse.observation.model.parameters", object_text_of),
+        in_scope("genkit-tracer", Computed(("genkit:input", "genkit:output"), genkit_parameters)),
+        Attribute("llm.invocation_parameters", object_text_of),
+        Attribute("model_config", object_text_of),
+        Prefixed(
+            ("gen_ai.request.", "llm.invocation_parameters."),
+            parameters_below,
+            frozenset({"model"}),
+        ),
+    ),
+    "completion_start_us": (
+        Attribute("langfuse.observation.completion_start_time", time_us_of),
+        Computed(("ai.response.msToFirstChunk",), after_start("ai.response.msToFirstChunk")),
+        Computed(("ai.stream.msToFirstChunk",), after_start("ai.stream.msToFirstChunk")),
+    ),
+    "usage": USAGE,
+    "cost": COST,
+    "app_root": (
+        Attribute("langfuse.internal.is_app_root", true_or_none),
+        Attribute("langfuse.internal.as_root", true_or_none),
+    ),
+}
+
+PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
+    "prompt_name": (
+        Attribute("langfuse.observation.prompt.name"),
+        Attribute("langfuse.prompt.name"),
+        Attribute(_VERCEL_PROMPT, vercel_prompt_name),
+    ),
+    "prompt_version": (
+        Attribute("langfuse.observation.prompt.version", prompt_version_of),
+        Attribute("langfuse.prompt.version", prompt_version_of),
+        Attribute(_VERCEL_PROMPT, vercel_prompt_version),
+    ),
+}
+"""Of generations only."""
+
+TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
+    "name": (Attribute("langfuse.trace.name"),),
+    "user_id": (
+        Attribute("langfuse.user.id"),
+        Attribute("user.id"),
+        InMetadata("langfuse.observation.metadata.langfuse_user_id"),
+        InMetadata("langfuse.trace.metadata.langfuse_user_id"),
+        Attribute("ai.telemetry.metadata.userId"),
+    ),
+    "session_id": (
+        Attribute("langfuse.session.id"),
+        Attribute("session.id"),
+        Attribute("gen_ai.conversation.id"),
+        InMetadata("langfuse.observation.metadata.langfuse_session_id"),
+        InMetadata("langfuse.trace.metadata.langfuse_session_id"),
+        Attribute("ai.telemetry.metadata.sessionId"),
+    ),
+    "release": (Attribute("langfuse.release"),),
+    "version": (Attribute("langfuse.version"),),
+    "public": (
+        Attribute("langfuse.trace.public", is_true),
+        Attribute("langfuse.public", is_true),
+    ),
+    "tags": (
+        Attribute("langfuse.trace.tags", tags_of),
+        Attribute("langfuse.tags", tags_of),
+        InMetadata("langfuse.observation.metadata.langfuse_tags", tags_of),
+        InMetadata("langfuse.trace.metadata.langfuse_tags", tags_of),
+        Attribute("ai.telemetry.metadata.tags", tags_of),
+        Attribute("tag.tags", tags_of),
+    ),
+    "metadata": (TraceMetadata(),),
+    "input": (Attribute("langfuse.trace.input"),),
+    "output": (Attribute("langfuse.trace.output"),),
+}

@@ -1,0 +1,91 @@
+"""Messages that were flattened into attributes: ``gen_ai.prompt.0.content`` … put together again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from producers.gateway.mapping.sources import Bound, Shape
+from producers.gateway.mapping.values import encode_json
+from producers.gateway.otlp import AttributeValue, ExportedSpan
+
+ARRAY_SLOTS_MAX: Final = 10_001
+"""Slots of all arrays of one value: an index is the sender's to choose, and a list is as long as its highest."""
+PATH_LENGTH_MAX: Final = 32
+
+_Path: TypeAlias = tuple[str | int, ...]
+_Paths: TypeAlias = tuple[tuple[str, _Path], ...]
+
+
+class _Node(dict[str | int, Any]):
+    """An object or array in the making; told from a value that happens to be a dict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """Input and output below a prefix each."""
+
+    input_prefix: str
+    output_prefix: str
+
+    def bind(self, shape: Shape) -> Bound | None:
+        inputs = _paths_below(self.input_prefix, shape.keys)
+        outputs = _paths_below(self.output_prefix, shape.keys)
+        return (_read, (inputs, outputs)) if inputs or outputs else None
+
+
+def _read(span: ExportedSpan, paths: tuple[_Paths, _Paths]) -> tuple[str | None, str | None] | None:
+    found = _text(span.attributes, paths[0]), _text(span.attributes, paths[1])
+    return found if found != (None, None) else None
+
+
+def _text(attributes: dict[str, AttributeValue], paths: _Paths) -> str | None:
+    if not paths:
+        return None
+    root = _Node()
+    for key, path in paths:
+        node = root
+        for part in path[:-1]:
+            inner = node.setdefault(part, _Node())
+            if not isinstance(inner, _Node):
+                break
+            node = inner
+        else:
+            if not isinstance(node.get(path[-1]), _Node):
+                node[path[-1]] = attributes[key]
+    return encode_json(_listed(root)).decode()
+
+
+def _listed(value: Any) -> Any:
+    """Nodes whose keys are all indexes become lists."""
+    if not isinstance(value, _Node):
+        return value
+    built = {key: _listed(inner) for key, inner in value.items()}
+    indexed = {key: inner for key, inner in built.items() if isinstance(key, int)}
+    if len(indexed) < len(built):
+        return {str(key): inner for key, inner in built.items()}
+    return [indexed.get(index) for index in range(max(indexed, default=-1) + 1)]
+
+
+def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
+    """The keys below a prefix and their paths, as far as the arrays they ask for stay within ``ARRAY_SLOTS_MAX``."""
+    lengths: dict[_Path, int] = {}
+    paths = []
+    for key in keys:
+        if not key.startswith(f"{prefix}."):
+            continue
+        parts = key[len(prefix) + 1 :].split(".", PATH_LENGTH_MAX)
+        path = tuple(int(part) if _is_index(part) else part for part in parts)
+        wanted = {
+            path[:place]: max(part + 1, lengths.get(path[:place], 0))
+            for place, part in enumerate(path)
+            if isinstance(part, int)
+        }
+        if sum((lengths | wanted).values()) <= ARRAY_SLOTS_MAX:
+            lengths |= wanted
+            paths.append((key, path))
+    return tuple(paths)
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) <= 6

@@ -1,0 +1,121 @@
+"""Small pure conversions of attribute values. None raises, whatever it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from producers.gateway.otlp import AttributeValue
+
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+_decoder: Final = msgspec.json.Decoder()
+_exact_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+TAGS_MAX: Final = 100
+_CACHED_TEXT_LENGTH_MAX: Final = 500
+
+
+def encode_json(value: Any) -> bytes:
+    return _encoder.encode(value)
+
+
+def text_of(value: AttributeValue) -> str | None:
+    """A string as it is, anything else as its JSON text; ``None`` for nothing and for the empty string."""
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else _encoder.encode(value).decode()
+
+
+def json_of(value: Any) -> Any:
+    """What a JSON text says, or a value that is no text as it is; ``None`` when the text is not JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return _decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def decoded(value: AttributeValue) -> AttributeValue:
+    """What a JSON text says; a text that is not JSON, and what is no text, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found: AttributeValue = _decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return value
+    return found
+
+
+def amounts_of(value: Any) -> Any:
+    """As ``json_of``, with fractions as ``Decimal``: for money."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return _exact_decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def object_of(value: AttributeValue) -> dict[str, Any] | None:
+    """A JSON object given as text or as a key-value list."""
+    found = json_of(value)
+    return found if isinstance(found, dict) else None
+
+
+@lru_cache(maxsize=1024)
+def _is_object(text: str) -> bool:
+    return object_of(text) not in (None, {})
+
+
+def object_text_of(value: AttributeValue) -> str | None:
+    """The JSON text of an object given as text or as a key-value list; ``None`` for an empty one."""
+    if isinstance(value, str):
+        check = _is_object if len(value) <= _CACHED_TEXT_LENGTH_MAX else _is_object.__wrapped__
+        return value if check(value) else None
+    return text_of(value) if isinstance(value, dict) and value else None
+
+
+def is_true(value: AttributeValue) -> bool:
+    return value is True or value == "true"
+
+
+def true_or_none(value: AttributeValue) -> bool | None:
+    return is_true(value) or None
+
+
+def tags_of(value: AttributeValue) -> tuple[str, ...] | None:
+    """Tags of an array, a JSON array, a comma-separated list or a single tag."""
+    if isinstance(value, str):
+        text = value.strip()
+        found = json_of(text) if text.startswith("[") else None
+        value = found if isinstance(found, list) else text.split(",")
+    if not isinstance(value, list):
+        return None
+    return _distinct((text_of(tag) or "").strip() for tag in value)
+
+
+def _distinct(tags: Iterable[str]) -> tuple[str, ...] | None:
+    return tuple(dict.fromkeys(tag for tag in tags if tag))[:TAGS_MAX] or None
+
+
+def time_us_of(value: AttributeValue) -> int | None:
+    """Microseconds since the epoch of an ISO 8601 time; without an offset it is UTC. Quotes around it (JSON within JSON) are taken off."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip('" '))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,155 @@
+"""Microseconds per span of decoding, mapping and encoding, by hand: ``python tests/bench/bench_mapping.py``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "producers" / "sdk")]
+
+from tracemill.contract import encode_event  # noqa: E402
+
+from producers.gateway.mapping import Sdk, map_export  # noqa: E402
+from producers.gateway.otlp import ExportLimits, decode_export  # noqa: E402
+from producers.gateway.otlp.schema import ExportMessage, KeyValueMessage, ResourceMessage  # noqa: E402
+from producers.gateway.otlp.schema import ScopeMessage  # noqa: E402
+
+SPANS = 512
+ROUNDS = 20
+Attributes = dict[str, str | int]
+
+
+def langfuse_span(index: int) -> Attributes:
+    return {
+        "user.id": f"user-{index % 97}",
+        "session.id": f"session-{index % 31}",
+        "langfuse.trace.name": "rag",
+        "langfuse.environment": "production",
+        "langfuse.release": "v1.2.3",
+        "langfuse.version": "7",
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o-mini",
+        "langfuse.observation.model.parameters": '{"temperature": 0.2, "max_tokens": 512}',
+        "langfuse.observation.usage_details": json.dumps({"input": 800 + index, "output": index}),
+        "langfuse.observation.input": json.dumps(
+            [{"role": "user", "content": f"Question {index}: what does the manual say of this?"}]
+        ),
+        "langfuse.observation.output": json.dumps(
+            {"role": "assistant", "content": f"Answer {index}: it says a great deal, in part two."}
+        ),
+        "langfuse.observation.metadata.chunk": f"chunk-{index}",
+        "langfuse.observation.level": "DEFAULT",
+    }
+
+
+def gen_ai_span(index: int) -> Attributes:
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.system": "openai",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
+        "gen_ai.response.id": f"chatcmpl-{index:08x}",
+        "gen_ai.request.max_tokens": 512,
+        "gen_ai.usage.input_tokens": 800 + index,
+        "gen_ai.usage.output_tokens": index,
+        "gen_ai.usage.cache_read.input_tokens": 256,
+        "gen_ai.input.messages": json.dumps(
+            [{"role": "user", "parts": [{"type": "text", "content": f"Question {index}?"}]}]
+        ),
+        "gen_ai.output.messages": json.dumps(
+            [{"role": "assistant", "parts": [{"type": "text", "content": f"Answer {index}."}]}]
+        ),
+        "server.address": "api.example.com",
+        "user.id": f"user-{index % 97}",
+    }
+
+
+def key_value(key: str, value: str | int) -> bytes:
+    message = KeyValueMessage(key=key.encode())
+    if isinstance(value, int):
+        message.value.int_value = value
+    else:
+        message.value.string_value = value.encode()
+    encoded: bytes = message.SerializeToString(deterministic=True)
+    return encoded
+
+
+def export_of(scope: str, attributes_of: Callable[[int], Attributes]) -> bytes:
+    now_ns = time.time_ns()
+    resource = ResourceMessage(
+        attributes=[
+            key_value("service.name", "bench"),
+            key_value("telemetry.sdk.language", "python"),
+            key_value("telemetry.sdk.name", "opentelemetry"),
+        ]
+    )
+    message = ExportMessage()
+    resource_spans = message.resource_spans.add(resource=resource.SerializeToString())
+    scope_message = ScopeMessage(name=scope.encode(), version=b"4.18.0")
+    scope_spans = resource_spans.scope_spans.add(scope=scope_message.SerializeToString())
+    for index in range(SPANS):
+        scope_spans.spans.add(
+            trace_id=(index // 8 + 1).to_bytes(16, "big"),
+            span_id=(index + 1).to_bytes(8, "big"),
+            parent_span_id=(index // 8 + 1).to_bytes(8, "big"),
+            name=b"answer",
+            start_ns=now_ns - 10**9,
+            end_ns=now_ns,
+            attributes=[key_value(*item) for item in attributes_of(index).items()],
+        )
+    body: bytes = message.SerializeToString()
+    return body
+
+
+def best_us_per_span(work: Callable[[], object]) -> float:
+    best_s = float("inf")
+    for _ in range(ROUNDS):
+        started_s = time.perf_counter()
+        work()
+        best_s = min(best_s, time.perf_counter() - started_s)
+    return best_s / SPANS * 1e6
+
+
+def main() -> None:
+    limits = ExportLimits()
+    for name, scope, attributes_of in (
+        ("langfuse", "langfuse-sdk", langfuse_span),
+        ("gen_ai", "opentelemetry.instrumentation.openai", gen_ai_span),
+    ):
+        body = export_of(scope, attributes_of)
+        received_us = time.time_ns() // 1000
+
+        def decode(body: bytes = body) -> object:
+            return decode_export(body, "application/x-protobuf", limits)
+
+        export = decode_export(body, "application/x-protobuf", limits)
+
+        def map_only(received_us: int = received_us) -> object:
+            return map_export(export, "default", received_us, Sdk())
+
+        observations = map_export(export, "default", received_us, Sdk()).observations
+
+        def encode() -> None:
+            for observation in observations:
+                encode_event(observation)
+
+        def whole(body: bytes = body, received_us: int = received_us) -> None:
+            decoded = decode_export(body, "application/x-protobuf", limits)
+            for observation in map_export(decoded, "default", received_us).observations:
+                encode_event(observation)
+
+        line_bytes = sum(len(encode_event(o)) for o in observations) // SPANS
+        print(
+            f"{name:9} {len(body) // SPANS:5} B in, {line_bytes:5} B out; µs per span:"
+            f" decode {best_us_per_span(decode):5.2f}, map {best_us_per_span(map_only):5.2f},"
+            f" encode {best_us_per_span(encode):5.2f}, all {best_us_per_span(whole):5.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
