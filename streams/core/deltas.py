@@ -9,6 +9,8 @@ of ``deltas`` travel in one Kafka record (so never one Kafka record per project)
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import msgspec
 
 
@@ -45,3 +47,8 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     offset: int
     windows: list[WindowDelta]
     spend: list[SpendDelta]
+
+
+def partition_of_project(project_id: str, partitions: int) -> int:
+    """The partition of ``deltas`` that holds a project (CRC-32, as for traces)."""
+    return crc32(project_id.encode()) % partitions

@@ -1,0 +1,107 @@
+"""Follows a single-partition topic from its beginning: what it says is what is so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from producers.kafka import started, stopped
+from producers.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+POLL_MS: Final = 500
+RECONNECT_S: Final = 0.5
+STOP_TIMEOUT_S: Final = 2.0
+
+
+class LogTail:
+    """Calls ``on_record`` for every record of partition 0 of ``topic``, once each, in order."""
+
+    def __init__(
+        self, kafka: KafkaSettings, topic: str, on_record: Callable[[ConsumerRecord], None]
+    ) -> None:
+        self._kafka = kafka
+        self._partition = TopicPartition(topic, 0)
+        self._on_record = on_record
+        self._next_offset = 0
+        self._advanced = asyncio.Condition()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to follow; ``caught_up`` tells when the past is read.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        """
+        self._consumer = await self._connect()
+        self._task = asyncio.create_task(self._follow(), name=f"tail {self._partition.topic}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._consumer is not None:
+            await stopped(self._consumer, STOP_TIMEOUT_S)
+
+    async def caught_up(self) -> None:
+        """Return once every record that was there at the time of the call was seen."""
+        end = await self._end()
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self._next_offset >= end)
+
+    async def _end(self) -> int:
+        while True:
+            if self._consumer is not None:
+                with contextlib.suppress(KafkaError):
+                    ends = await self._consumer.end_offsets([self._partition])
+                    return int(ends[self._partition])
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _follow(self) -> None:
+        """Whatever breaks the connection, connect again and go on where it stopped."""
+        while True:
+            try:
+                if self._consumer is None:
+                    self._consumer = await self._connect()
+                await self._poll(self._consumer)
+            except Exception as error:  # noqa: BLE001  # this loop must outlive every failure of the connection
+                log.warning("tail_lost", topic=self._partition.topic, reason=repr(error))
+                if self._consumer is not None:
+                    await stopped(self._consumer, STOP_TIMEOUT_S)
+                    self._consumer = None
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        polled = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
+        for record in polled.get(self._partition, ()):
+            self._on_record(record)
+            self._next_offset = record.offset + 1
+        # Compaction leaves gaps: the position counts, not the last record.
+        position = await consumer.position(self._partition)
+        async with self._advanced:
+            self._next_offset = max(self._next_offset, position)
+            self._advanced.notify_all()
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        consumer: AIOKafkaConsumer = await started(
+            lambda: AIOKafkaConsumer(
+                bootstrap_servers=self._kafka.broker,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
+            ),
+            self._kafka,
+        )
+        consumer.assign([self._partition])
+        consumer.seek(self._partition, self._next_offset)
+        return consumer

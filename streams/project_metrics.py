@@ -1,0 +1,68 @@
+"""What stages 2 and 3 measure about themselves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDS: Final = Counter("tracemill_projects_records_total", "Records of deltas applied.")
+DELTAS: Final = Counter("tracemill_projects_deltas_total", "Deltas applied.")
+REPEATS: Final = Counter(
+    "tracemill_projects_repeated_deltas_total", "Deltas that had been applied before."
+)
+LATE: Final = Counter(
+    "tracemill_projects_late_changes_total", "Changes of windows older than the lateness horizon."
+)
+LAG_S: Final = Gauge(
+    "tracemill_projects_lag_seconds", "Age of the last record applied.", ["partition"]
+)
+PENDING: Final = Gauge(
+    "tracemill_projects_pending_records", "Records waiting to be applied.", ["partition"]
+)
+CELLS: Final = Gauge("tracemill_projects_resident_cells", "Cells in memory.", ["partition", "kind"])
+EVICTED: Final = Counter(
+    "tracemill_projects_evicted_groups_total", "Groups of cells that left memory.", ["kind"]
+)
+READ_BACK: Final = Counter(
+    "tracemill_projects_read_back_groups_total", "Groups read back from the store.", ["kind"]
+)
+READ_BACK_S: Final = Histogram(
+    "tracemill_projects_read_back_seconds",
+    "One reading back.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+STORE_RETRIES: Final = Counter(
+    "tracemill_projects_store_retries_total", "Questions to the store that had to be asked again."
+)
+FLUSH_ROWS: Final = Histogram(
+    "tracemill_projects_flush_rows",
+    "Rows of one flush.",
+    buckets=(0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000),
+)
+FLUSH_S: Final = Histogram(
+    "tracemill_projects_flush_seconds",
+    "From the beginning of a flush until its marker was acknowledged.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+RESTORE_S: Final = Histogram(
+    "tracemill_projects_restore_seconds",
+    "From a partition's assignment until it takes records.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
+)
+CROSSINGS: Final = Counter("tracemill_budget_crossings_total", "Budget thresholds crossed.")
+UNSETTLED: Final = Gauge(
+    "tracemill_budget_unsettled_periods",
+    "Budget periods whose spend so far is not known yet.",
+    ["partition"],
+)
+BASELINE_RETRIES: Final = Counter(
+    "tracemill_budget_baseline_retries_total",
+    "Baselines asked again because cells were read back meanwhile.",
+)
+SEEKS: Final = Counter(
+    "tracemill_projects_seeks_total", "How often reading had to go back to the last marker."
+)
+LIMIT_REACHED: Final = Counter(
+    "tracemill_projects_limit_reached_total", "How often a named limit was reached.", ["limit"]
+)

@@ -1,0 +1,100 @@
+"""What stages 2 and 3 write: rows of spend and windows with their marker, and alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from producers.topics import Topics
+from streams import project_metrics as metrics
+from streams.core.alerts import Crossing, alert_row
+from streams.core.project_fold import Flush
+from streams.project_marker import headers_of
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a flush ends in its topics."""
+
+    spend_to: int
+    windows_to: int
+
+
+@dataclass(slots=True)
+class ProjectOutput:
+    """The records of one partition."""
+
+    producer: AIOKafkaProducer
+    topics: Topics
+    partition: int
+    record_bytes: int
+    _alerts: list[asyncio.Task[object]] = field(default_factory=list)
+    _spend_to: int = 0
+
+    def alert(self, crossings: Iterable[Crossing]) -> None:
+        """Send alerts at once. Not a coroutine: a flush that begins after it waits until they are kept."""
+        for crossing in crossings:
+            metrics.CROSSINGS.inc()
+            row = alert_row(crossing, time.time_ns() // 1_000)
+            sending = self.producer.send_and_wait(
+                self.topics.alerts, msgspec.json.encode(row), key=row.id.encode(), partition=0
+            )
+            self._alerts.append(asyncio.create_task(sending, name=row.id))
+
+    async def write(self, flush: Flush) -> Written:
+        """Write a flush; return once all of it is kept.
+
+        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last record, with the marker.
+
+        Raises:
+            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+        """
+        metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
+        with metrics.FLUSH_S.time():
+            await self.alerts_kept()
+            await self._send_spend(_records(flush.spend, self.record_bytes))
+            *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
+            await self._send(self.topics.windows, first)
+            marked = await self.producer.send_and_wait(
+                self.topics.windows,
+                last,
+                partition=self.partition,
+                headers=headers_of(flush.marker),
+            )
+        return Written(self._spend_to, marked.offset + 1)
+
+    async def alerts_kept(self) -> None:
+        """Return once the alerts sent so far are acknowledged."""
+        while self._alerts:
+            await self._alerts[0]
+            del self._alerts[0]
+
+    async def _send_spend(self, values: Iterable[bytes]) -> None:
+        for offset in await self._send(self.topics.spend, values):
+            self._spend_to = offset + 1
+
+    async def _send(self, topic: str, values: Iterable[bytes]) -> list[int]:
+        """The offset of each record, once all are kept."""
+        sent = [
+            await self.producer.send(topic, value, partition=self.partition) for value in values
+        ]
+        return [record.offset for record in await asyncio.gather(*sent)]
+
+
+def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
+    """Lines joined to values of at most ``record_bytes``, unless a single line is longer."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line) > record_bytes:
+            yield b"\n".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line) + 1
+    if chunk:
+        yield b"\n".join(chunk)

@@ -1,0 +1,303 @@
+"""One partition of stages 2 and 3: restores its state, applies deltas, writes what changed, acknowledges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from faust.types import EventT
+
+from producers.control.records import Budget
+from producers.settings import KafkaSettings
+from streams import project_metrics as metrics
+from streams.core.budget_rules import BudgetRule
+from streams.core.budgets import Budgets
+from streams.core.deltas import Delta
+from streams.core.project_fold import Marker, ProjectFold, deltas_of
+from streams.project_marker import last_marker
+from streams.project_output import ProjectOutput
+from streams.project_reader import ProjectReader
+from streams.project_settings import ProjectSettings
+from streams.sink_progress import SinkProgress
+
+log = structlog.get_logger(__name__)
+
+UNKNOWN = Marker(input_offset=-1, applied={}, windows_horizon_s=None, spend_horizon_s=None)
+BASELINE_RETRY_S = 0.05
+SEEK_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every partition of a worker shares."""
+
+    kafka: KafkaSettings
+    settings: ProjectSettings
+    reader: ProjectReader
+    sink: SinkProgress
+    alerted: set[str]
+    """Ids of all alerts there ever were."""
+    alerts_known: Callable[[], Awaitable[None]]
+    """Returns once ``alerted`` is complete."""
+    budgets: Callable[[int], list[Budget]]
+    """The budgets of a partition, as they are now."""
+    earliest: Callable[[int], Awaitable[int]]
+    """The first offset that a partition of ``deltas`` still has."""
+    seek: Callable[[int, int], Awaitable[None]]
+    """Continue reading a partition of ``deltas`` at an offset."""
+
+
+@dataclass(slots=True)
+class ProjectPartition:
+    """The life of a partition, from its assignment until it is revoked."""
+
+    partition: int
+    around: Surroundings
+    output: ProjectOutput
+    _queue: asyncio.Queue[EventT[bytes]] = field(init=False)
+    _fold: ProjectFold | None = None
+    _expected: int | None = None
+    """The offset that comes next; ``None``: whichever comes."""
+    _kept_to: int = 0
+    """Everything before this input offset is written."""
+    _sought_at_s: float = 0.0
+    _unacked: deque[EventT[bytes]] = field(default_factory=deque)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _flushed: asyncio.Event = field(default_factory=asyncio.Event)
+    _to_settle: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _workers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._queue = asyncio.Queue(self.around.settings.pending_records_max)
+
+    async def put(self, event: EventT[bytes]) -> None:
+        """Take the next record; waits while too many are pending."""
+        if self._queue.full():
+            metrics.LIMIT_REACHED.labels("pending_records_max").inc()
+        await self._queue.put(event)
+
+    async def run(self) -> None:
+        """Until ``finish`` is called or the task is cancelled.
+
+        Raises:
+            Exception: whatever broke; what was not acknowledged is read again by the next owner.
+        """
+        fold = await self._restore()
+        async with asyncio.TaskGroup() as tasks:
+            self._workers = [
+                tasks.create_task(self._apply_all(fold)),
+                tasks.create_task(self._settle_all(fold)),
+                tasks.create_task(self._evict_all(fold)),
+            ]
+            tasks.create_task(self._flush_all(fold))
+
+    def finish(self) -> None:
+        """Apply nothing more, flush what was applied, and end ``run``."""
+        for worker in self._workers:
+            worker.cancel()
+        self._stopping.set()
+        self._changed.set()
+
+    @property
+    def restored(self) -> bool:
+        """Whether it takes records already."""
+        return self._fold is not None
+
+    def put_budget(self, budget: Budget) -> None:
+        """A budget of this partition is new, or another."""
+        if self._fold is not None:
+            self._fold.budgets.put(_rule(budget), _now_us())
+            self._to_settle.set()
+
+    def remove_budget(self, budget_id: str) -> None:
+        if self._fold is not None:
+            self._fold.budgets.remove(budget_id)
+
+    async def _restore(self) -> ProjectFold:
+        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. Take the budgets."""
+        began = time.monotonic()
+        kafka, settings = self.around.kafka, self.around.settings
+        await self.around.alerts_known()
+        windows = TopicPartition(kafka.topics.windows, self.partition)
+        spend = TopicPartition(kafka.topics.spend, self.partition)
+        found, ends = await last_marker(kafka, windows, spend)
+        await self.around.sink.stored(ends)
+        marker = found or UNKNOWN
+        if found is None:
+            log.warning("progress_unknown", partition=self.partition)
+        budgets = Budgets(self.around.alerted, settings.budget_periods_max)
+        fold = ProjectFold(marker, budgets, lateness_s=settings.lateness_h * 3600)
+        for budget in self.around.budgets(self.partition):
+            budgets.put(_rule(budget), _now_us())
+        budgets.resume(marker.unsettled)
+        self._expected = None if found is None else marker.input_offset + 1
+        self._kept_to = marker.input_offset + 1
+        self._fold = fold
+        self._to_settle.set()
+        metrics.RESTORE_S.observe(time.monotonic() - began)
+        log.info("restored", partition=self.partition, next_offset=self._expected)
+        return fold
+
+    async def _apply_all(self, fold: ProjectFold) -> None:
+        """For each batch of records: 1. read back what is missing; 2. apply; 3. send alerts."""
+        while True:
+            batch = [await self._queue.get()]
+            while not self._queue.empty() and len(batch) < self.around.settings.batch_records_max:
+                batch.append(self._queue.get_nowait())
+            metrics.PENDING.labels(self.partition).set(self._queue.qsize())
+            records = [
+                (event, deltas_of(event.message.value or b"")) for event in await self._due(batch)
+            ]
+            await self._read_back(fold, [delta for _, deltas in records for delta in deltas])
+            for event, deltas in records:
+                self._apply(fold, event, deltas)
+            await self._room()
+
+    async def _due(self, batch: list[EventT[bytes]]) -> list[EventT[bytes]]:
+        """Those records that come next; what was flushed before is acknowledged, after a gap reading goes back."""
+        due: list[EventT[bytes]] = []
+        for event in batch:
+            offset = event.message.offset
+            if self._expected is not None and offset > self._expected:
+                await self._go_back(self._expected)
+            if self._expected is None or offset == self._expected:
+                due.append(event)
+                self._expected = offset + 1
+            elif offset < self._kept_to:
+                event.ack()
+        return due
+
+    async def _go_back(self, expected: int) -> None:
+        """Read again from ``expected``: Faust dropped records, or committed what we had not written."""
+        if time.monotonic() < self._sought_at_s + SEEK_AGAIN_S:
+            return
+        earliest = await self.around.earliest(self.partition)
+        if earliest > expected:
+            # Retention was shorter than this worker was away.
+            log.error("records_lost", partition=self.partition, first=expected, next=earliest)
+            self._expected = earliest
+        log.warning("going_back", partition=self.partition, to=max(expected, earliest))
+        metrics.SEEKS.inc()
+        await self.around.seek(self.partition, max(expected, earliest))
+        self._sought_at_s = time.monotonic()
+
+    async def _read_back(self, fold: ProjectFold, deltas: list[Delta]) -> None:
+        missing = fold.missing(deltas)
+        if missing:
+            fold.adopt(missing, *await self.around.reader.read_back(missing))
+
+    def _apply(self, fold: ProjectFold, event: EventT[bytes], deltas: list[Delta]) -> None:
+        now_s = time.time()
+        applied = fold.apply(event.message.offset, deltas, int(now_s))
+        self.output.alert(applied.crossings)
+        self._unacked.append(event)
+        self._changed.set()
+        if fold.budgets.unsettled:
+            self._to_settle.set()
+        metrics.RECORDS.inc()
+        metrics.DELTAS.inc(len(deltas))
+        metrics.REPEATS.inc(applied.repeats)
+        metrics.LATE.inc(applied.late)
+        metrics.LAG_S.labels(self.partition).set(max(0.0, now_s - event.message.timestamp))
+
+    async def _room(self) -> None:
+        """Wait while too much is applied but not flushed."""
+        while len(self._unacked) >= self.around.settings.unacknowledged_records_max:
+            metrics.LIMIT_REACHED.labels("unacknowledged_records_max").inc()
+            self._flushed.clear()
+            await self._flushed.wait()
+
+    async def _flush_all(self, fold: ProjectFold) -> None:
+        """Flush soon after each change, and now and then without one, so that the marker stays."""
+        settings = self.around.settings
+        while not self._stopping.is_set():
+            if await _set_within(self._changed, settings.marker_interval_s):
+                await _set_within(self._stopping, settings.flush_interval_s)
+            await self._flush(fold)
+
+    async def _flush(self, fold: ProjectFold) -> None:
+        """1. Write what changed. 2. Acknowledge the records it came from, in order."""
+        self._changed.clear()
+        events, self._unacked = self._unacked, deque()
+        flush = fold.flush()
+        written = await self.output.write(flush)
+        self._kept_to = flush.marker.input_offset + 1
+        fold.written(spend_to=written.spend_to, windows_to=written.windows_to)
+        for event in events:
+            event.ack()
+        self._flushed.set()
+
+    async def _settle_all(self, fold: ProjectFold) -> None:
+        """Find out what unsettled budget periods have spent, and alert what that crosses."""
+        while True:
+            await self._to_settle.wait()
+            self._to_settle.clear()
+            while fold.budgets.unsettled:
+                baselines = fold.budgets.begin(fold.spend, self.around.settings.baselines_max)
+                stored = await self.around.reader.spent_pico(baselines)
+                for baseline, stored_pico in zip(baselines, stored, strict=True):
+                    crossings = fold.budgets.settle(baseline, stored_pico, fold.spend.arrivals)
+                    if crossings is None:
+                        metrics.BASELINE_RETRIES.inc()
+                    self.output.alert(crossings or ())
+                    self._changed.set()
+                metrics.UNSETTLED.labels(self.partition).set(len(fold.budgets.unsettled))
+                await asyncio.sleep(BASELINE_RETRY_S if fold.budgets.unsettled else 0)
+
+    async def _evict_all(self, fold: ProjectFold) -> None:
+        """Let go of cells that are idle or too many, once the store has them."""
+        settings, topics = self.around.settings, self.around.kafka.topics
+        kinds = (
+            ("windows", topics.windows, fold.windows, settings.window_cells_max),
+            ("spend", topics.spend, fold.spend, settings.spend_cells_max),
+        )
+        while True:
+            await asyncio.sleep(settings.evict_interval_s)
+            try:
+                stored = await self.around.sink.committed(
+                    [TopicPartition(topic, self.partition) for _, topic, _, _ in kinds]
+                )
+            except KafkaError as error:
+                log.warning("sink_progress_unknown", reason=repr(error))
+                continue
+            idle_before_s = int(time.time()) - settings.resident_idle_s
+            for kind, topic, groups, cells_max in kinds:
+                if groups.cell_count > cells_max:
+                    metrics.LIMIT_REACHED.labels(f"{kind}_cells_max").inc()
+                stored_to = stored[TopicPartition(topic, self.partition)]
+                evicted = groups.evict(stored_to, cells_max=cells_max, idle_before_s=idle_before_s)
+                metrics.EVICTED.labels(kind).inc(evicted)
+                metrics.CELLS.labels(self.partition, kind).set(groups.cell_count)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def _rule(budget: Budget) -> BudgetRule:
+    return BudgetRule(
+        id=budget.id,
+        project_id=budget.project_id,
+        name=budget.name,
+        scope={str(column): value for column, value in budget.scope.items()},
+        period=budget.period,
+        time_zone=budget.time_zone,
+        limit_pico=budget.limit_pico,
+        thresholds=budget.thresholds,
+        created_us=budget.created_us,
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,145 @@
+"""What stages 2 and 3 ask the store: groups of cells, and the spend of a budget's period."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from clickhouse.errors import StoreUnavailable
+from clickhouse.rows import SpendRow, WindowRow
+from clickhouse.store import Store
+from streams import project_metrics as metrics
+from streams.core.budgets import Baseline
+from streams.core.project_fold import Missing
+from streams.core.residency import GroupKey
+from streams.project_settings import ProjectSettings
+
+log = structlog.get_logger(__name__)
+
+AnswerT = TypeVar("AnswerT")
+
+# The pairs are the product of both lists; a few groups too many cost less than one query per group.
+WINDOWS_SQL: Final = """
+SELECT project_id, toUnixTimestamp(window_start) AS window_s, environment, model, name, row_version,
+    observation_count, error_count, usage,
+    toInt64(total_cost * 1000000000000) AS total_cost_pico, hex(latency_state) AS latency_state_hex
+FROM windows FINAL
+WHERE project_id IN {projects:Array(String)} AND window_start IN {starts:Array(DateTime('UTC'))}
+"""
+SPEND_SQL: Final = """
+SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, user_id, model, environment, row_version,
+    toInt64(total_cost * 1000000000000) AS total_cost_pico
+FROM spend FINAL
+WHERE project_id IN {projects:Array(String)} AND bucket_start IN {starts:Array(DateTime('UTC'))}
+"""
+SPENT_SQL: Final = """
+SELECT toInt128(sum(total_cost) * 1000000000000) AS spent_pico
+FROM spend FINAL
+WHERE project_id = {project:String}
+    AND bucket_start >= {start:DateTime('UTC')} AND bucket_start < {end:DateTime('UTC')}
+    AND bucket_start NOT IN {resident:Array(DateTime('UTC'))}
+"""
+SCOPE_COLUMNS: Final = ("user_id", "model", "environment")
+SPENT_CONCURRENCY: Final = 4
+
+_windows = msgspec.json.Decoder(WindowRow, strict=False)
+_spend = msgspec.json.Decoder(SpendRow, strict=False)
+
+
+class _Spent(msgspec.Struct):
+    spent_pico: int
+
+
+_spent = msgspec.json.Decoder(_Spent, strict=False)
+
+
+class ProjectReader:
+    """Asks until the store answers: a store that is away delays, it does not fail."""
+
+    def __init__(self, store: Store, settings: ProjectSettings) -> None:
+        self._store = store
+        self._settings = settings
+
+    async def read_back(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
+        """All rows of the missing groups.
+
+        Raises:
+            QueryRejected: the store refuses; a limit was too low, or the schema is another.
+        """
+        metrics.READ_BACK.labels("windows").inc(len(missing.windows))
+        metrics.READ_BACK.labels("spend").inc(len(missing.spend))
+        with metrics.READ_BACK_S.time():
+            windows, spend = await asyncio.gather(
+                self._groups(WINDOWS_SQL, missing.windows), self._groups(SPEND_SQL, missing.spend)
+            )
+        return (
+            [
+                row
+                for row in _windows.decode_lines(windows)
+                if (row.project_id, row.window_s) in missing.windows
+            ],
+            [
+                row
+                for row in _spend.decode_lines(spend)
+                if (row.project_id, row.bucket_s) in missing.spend
+            ],
+        )
+
+    async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int]:
+        """What the store has of each baseline, in their order. Errors as ``read_back``."""
+        slots = asyncio.Semaphore(SPENT_CONCURRENCY)
+
+        async def ask(baseline: Baseline) -> int:
+            async with slots:
+                return await self._spent_pico(baseline)
+
+        return list(await asyncio.gather(*map(ask, baselines)))
+
+    async def _groups(self, sql: str, groups: set[GroupKey]) -> bytes:
+        if not groups:
+            return b""
+        params = {
+            "projects": sorted({project_id for project_id, _ in groups}),
+            "starts": _times(sorted({start_s for _, start_s in groups})),
+        }
+        return await self._answered(lambda: self._store.query_bytes(sql, params))
+
+    async def _spent_pico(self, baseline: Baseline) -> int:
+        params: dict[str, Any] = {
+            "project": baseline.budget.project_id,
+            "start": _time(baseline.start_s),
+            "end": _time(baseline.end_s),
+            "resident": _times(baseline.resident),
+        }
+        sql = SPENT_SQL
+        for column, value in zip(SCOPE_COLUMNS, baseline.budget.scope_key, strict=True):
+            if value is not None:
+                sql += f"    AND {column} = {{{column}:String}}\n"
+                params[column] = value
+        answer = await self._answered(lambda: self._store.query_bytes(sql, params))
+        return _spent.decode(answer).spent_pico
+
+    async def _answered(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        delay_s = self._settings.store_retry_s
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable as error:
+                metrics.STORE_RETRIES.inc()
+                log.warning("store_unavailable", retry_in_s=delay_s, reason=str(error))
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, self._settings.store_retry_max_s)
+
+
+def _time(second: int) -> datetime:
+    """A bound of the column's range for what lies beyond it."""
+    return datetime.fromtimestamp(min(max(second, 0), 2**32 - 1), UTC)
+
+
+def _times(seconds: Iterable[int]) -> list[datetime]:
+    return [_time(second) for second in seconds]

@@ -1,0 +1,48 @@
+"""Settings of stages 2 and 3: windows, spend, budgets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KIB: Final = 1024
+
+
+class ProjectSettings(BaseSettings):
+    """Limits of the stage by project. Each has a metric that counts how often it was reached."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_PROJECTS_", frozen=True)
+
+    flush_interval_s: float = Field(0.25, ge=0.01, le=60)
+    """From a change until its rows are sent."""
+    output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
+    """Where the rows of a flush are cut into records."""
+    pending_records_max: int = Field(1_000, ge=1)
+    """Records of ``deltas`` waiting for one partition."""
+    batch_records_max: int = Field(200, ge=1)
+    """Records applied in one go, and read back for together."""
+    unacknowledged_records_max: int = Field(50_000, ge=1)
+    """Records applied but not flushed; above it the partition waits for its flush."""
+    window_cells_max: int = Field(200_000, ge=1)
+    spend_cells_max: int = Field(500_000, ge=1)
+    resident_idle_s: int = Field(900, ge=1)
+    """Cells not changed for this long leave memory (once stored)."""
+    lateness_h: int = Field(24, ge=1)
+    """Windows changed later than this are counted as late; they are amended all the same."""
+    budget_periods_max: int = Field(100_000, ge=1)
+    """Budget periods watched at a time, per partition."""
+    baselines_max: int = Field(64, ge=1)
+    """Budget periods asked of the store in one go."""
+    alerts_max: int = Field(2_000_000, ge=1)
+    """Ids of past alerts in memory; above it, it says so and goes on."""
+    store_retry_s: float = Field(0.2, gt=0)
+    store_retry_max_s: float = Field(5.0, gt=0)
+    sink_poll_s: float = Field(0.1, gt=0)
+    """How often the sink's progress is looked at while something waits for it."""
+    evict_interval_s: float = Field(5.0, gt=0)
+    marker_interval_s: float = Field(3_600.0, gt=0)
+    """How often progress is written while idle: it must not age out of its topic."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """How long stopping waits for a last flush."""
