@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
+from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings
 from producers.topics import Topics
 
@@ -26,26 +27,27 @@ async def run_sink(
 
     Raises:
         TooManyRefusals: see ``Sink.run``.
-        KafkaConnectionError: no broker answers at start.
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
     """
-    topics = Topics(kafka.topic_prefix)
+    topics = kafka.topics
     async with AsyncExitStack() as stack:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.broker, acks="all", enable_idempotence=True
+        producer = await started(
+            lambda: new_producer(kafka, batch_bytes=kafka.record_max_bytes), kafka
         )
-        await producer.start()
         stack.push_async_callback(producer.stop)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka.broker,
-            group_id=sink_group(topics),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4_000_000,
-            fetch_max_bytes=settings.buffer_bytes_max // 2,
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=1_000,
-            max_poll_interval_ms=300_000,
-        )
-        await consumer.start()
+        consumer = await started(lambda: _new_consumer(kafka, topics, settings), kafka)
         stack.push_async_callback(consumer.stop)
         await Sink(consumer, producer, store, topics, settings).run(stop)
+
+
+def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka.broker,
+        group_id=sink_group(topics),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
+        fetch_max_bytes=settings.buffer_bytes_max // 2,
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 6),
+    )

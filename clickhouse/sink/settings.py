@@ -21,6 +21,10 @@ class SinkSettings(BaseSettings):
     """A table with this much buffered is written at once."""
     buffer_bytes_max: int = Field(default=64_000_000, ge=1_000)
     """Buffered and unwritten bytes at which fetching pauses."""
+    fetch_partition_bytes_max: int = Field(default=4_000_000, ge=1_000)
+    """What one fetch takes of one partition."""
+    session_timeout_s: float = Field(default=6.0, ge=1)
+    """A sink that is silent for so long loses its partitions to another."""
     retry_backoff_s: float = Field(default=0.2, gt=0)
     retry_backoff_max_s: float = Field(default=5.0, gt=0)
     refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
