@@ -22,6 +22,7 @@ from producers.gateway.http import InFlight
 from producers.gateway.ingestion import Ingestion
 from producers.gateway.publisher import EventPublisher
 from producers.gateway.scores import Scores
+from producers.gateway.traces import Metrics, Traces
 from producers.settings import GatewaySettings, KafkaSettings
 
 CORS_MAX_AGE_S: Final = 86_400
@@ -38,9 +39,13 @@ class Gateway:
             publisher=self.publisher,
             in_flight=InFlight(gateway.in_flight_max_bytes),
         )
+        traces = Traces(context)
         self._app = Starlette(
             routes=[
                 # Endpoints are bare ASGI applications: no request object is built on the hot path.
+                Route("/api/public/otel/v1/traces", traces, methods=["POST"]),
+                Route("/v1/traces", traces, methods=["POST"]),
+                Route("/api/public/otel/v1/metrics", Metrics(context), methods=["POST"]),
                 Route("/api/public/ingestion", Ingestion(context), methods=["POST"]),
                 Route("/api/public/scores", Scores(context), methods=["POST"]),
             ],

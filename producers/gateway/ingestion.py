@@ -27,6 +27,7 @@ from producers.gateway.ingestion_events import (
     traces_of_observations,
 )
 from producers.gateway.json_text import any_of, sound_json
+from producers.gateway.statements import Times
 
 INVALID: Final = "Invalid request data"
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
@@ -52,11 +53,12 @@ class Ingestion(Endpoint):
     async def serve(self, call: Call) -> Answer:
         batch = _batch_of(call.body, self.context.settings.batch_events_max)
         outcome = _Outcome(call, tells_faults=not _is_from_sdk(call.headers, batch.metadata))
+        times = Times(call.received_us)
         scores_only = call.principal.scope == "scores"
         read: list[tuple[msgspec.Raw, ReadEvent]] = []
         for raw in batch.batch:
             try:
-                read.append((raw, read_event(raw, scores_only=scores_only)))
+                read.append((raw, read_event(raw, times, scores_only=scores_only)))
             except (BodyError, msgspec.MsgspecError, RecursionError) as error:
                 outcome.refuse(raw, error)
         published = self.context.publisher.batch()
@@ -64,7 +66,7 @@ class Ingestion(Endpoint):
         trace_of = traces_of_observations([event for _, event in read])
         for raw, event in read:
             try:
-                said = said_by(event, call.principal.project_id, trace_of)
+                said = said_by(event, times, call.principal.project_id, trace_of)
                 if said is not None:
                     published.add(said)
                     kinds[type(said).__name__.lower()] += 1

@@ -20,9 +20,9 @@ from producers.gateway.bodies import (
 from producers.gateway.statements import (
     LEGACY_TYPES,
     TYPE_OF_EVENT,
+    Times,
     observation_statement,
     score_statement,
-    time_us,
     trace_statement,
 )
 from tracemill.contract import Event, ObservationType
@@ -72,7 +72,7 @@ def event_id_of(raw: msgspec.Raw) -> str:
         return UNKNOWN_ID
 
 
-def read_event(raw: msgspec.Raw, *, scores_only: bool) -> ReadEvent:
+def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEvent:
     """Check and decode one event.
 
     Raises:
@@ -84,7 +84,7 @@ def read_event(raw: msgspec.Raw, *, scores_only: bool) -> ReadEvent:
     if scores_only and event.type != SCORE_EVENT:
         message = "Access Scope Denied"
         raise ScopeError(message)
-    ts_us = time_us(event.timestamp, "timestamp")
+    ts_us = times.read(event.timestamp, "timestamp")
     if event.type == "trace-create":
         return ReadEvent(event.id, ts_us, _decode_trace(event.body))
     if event.type == SCORE_EVENT:
@@ -119,7 +119,9 @@ def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
     }
 
 
-def said_by(event: ReadEvent, project_id: str, trace_of: dict[str, str]) -> Event | None:
+def said_by(
+    event: ReadEvent, times: Times, project_id: str, trace_of: dict[str, str]
+) -> Event | None:
     """The event of the contract; none for what is only logged.
 
     Raises:
@@ -129,6 +131,7 @@ def said_by(event: ReadEvent, project_id: str, trace_of: dict[str, str]) -> Even
     if isinstance(body, ObservationBody):
         return observation_statement(
             body,
+            times,
             project_id=project_id,
             event_id=event.id,
             ts_us=event.ts_us,
@@ -137,9 +140,13 @@ def said_by(event: ReadEvent, project_id: str, trace_of: dict[str, str]) -> Even
             trace_id=trace_of.get(body.id) if body.id else None,
         )
     if isinstance(body, TraceBody):
-        return trace_statement(body, project_id=project_id, event_id=event.id, ts_us=event.ts_us)
+        return trace_statement(
+            body, times, project_id=project_id, event_id=event.id, ts_us=event.ts_us
+        )
     if isinstance(body, ScoreBody):
-        return score_statement(body, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
+        return score_statement(
+            body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us
+        )
     said = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
     log.info("an SDK says", project=project_id, said=said)
     return None

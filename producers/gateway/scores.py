@@ -13,7 +13,7 @@ from producers.gateway.bodies import ScoreBody
 from producers.gateway.context import Answer, Call, Endpoint
 from producers.gateway.json_text import sound_json
 from producers.gateway.publisher import EventBatch
-from producers.gateway.statements import score_statement
+from producers.gateway.statements import Times, score_statement
 
 INVALID: Final = "Invalid request data"
 ERRORS_MAX: Final = 100
@@ -88,6 +88,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
         raise BodyError(str(error)) from error
     score = score_statement(
         body,
+        Times(call.received_us),
         project_id=call.principal.project_id,
         score_id=str(uuid.uuid4()),
         ts_us=call.received_us,

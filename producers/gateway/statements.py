@@ -8,7 +8,6 @@ microsecond after its timestamp (``UPDATE_DELAY_US``), so that it outranks a cre
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,9 +16,10 @@ import msgspec
 from producers.errors import BodyError
 from producers.gateway.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.json_text import any_of, metadata_of, text_of
+from producers.gateway.mapping import normalise_environment
+from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.usage import normalise_cost_details, normalise_usage, normalise_usage_details
 from tracemill.contract import (
-    DEFAULT_ENVIRONMENT,
     Observation,
     ObservationType,
     Score,
@@ -29,13 +29,10 @@ from tracemill.contract import (
 )
 
 UPDATE_DELAY_US: Final = 1
-ENVIRONMENT_MAX_CHARS: Final = 40
+TIME_CHARS_TOLD: Final = 64
 TEXT_SCORE_MAX_CHARS: Final = 500
 CORRECTION_NAME: Final = "output"
 
-_ENVIRONMENT_PREFIX: Final = re.compile(r"^(?:langfuse[-_]?)+")
-_ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
-_TIME_SPAN_US: Final = range(2**53)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 TYPE_OF_EVENT: Final[dict[str, ObservationType]] = {
@@ -57,36 +54,45 @@ LEGACY_TYPES: Final[dict[str, ObservationType]] = {
 }
 
 
-def time_us(text: str, field: str) -> int:
-    """Microseconds of an ISO 8601 time; one without an offset is UTC.
+class Times:
+    """Reads the times of one request; the clocks of clients may be wrong, but only so far."""
 
-    Raises:
-        BodyError: it is none; the message names ``field``.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"{field}: not an ISO 8601 time: {text[:64]!r}"
-        raise BodyError(message) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - _EPOCH
-    microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    if microseconds not in _TIME_SPAN_US:
-        message = f"{field}: out of range: {text[:64]!r}"
-        raise BodyError(message)
-    return microseconds
+    def __init__(self, received_us: int) -> None:
+        self._plausible = range(received_us - AGE_MAX_US, received_us + AHEAD_MAX_US + 1)
+
+    def read(self, text: str, field: str) -> int:
+        """Microseconds of an ISO 8601 time; one without an offset is UTC.
+
+        Raises:
+            BodyError: it is none, or lies too far from now; the message names ``field``.
+        """
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            message = f"{field}: not an ISO 8601 time: {text[:TIME_CHARS_TOLD]!r}"
+            raise BodyError(message) from error
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        since = moment - _EPOCH
+        time_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        if time_us not in self._plausible:
+            message = f"{field}: too far in the past or the future: {text[:TIME_CHARS_TOLD]!r}"
+            raise BodyError(message)
+        return time_us
+
+    def read_any(self, text: str | None, field: str) -> int | None:
+        """As ``read``; none stays none."""
+        return None if text is None else self.read(text, field)
 
 
 def environment_of(text: str | None) -> str | None:
-    """Lower-case, without a leading ``langfuse``, at most 40 characters; what is no name then is ``default``. None stays none."""
-    if text is None:
-        return None
-    name = _ENVIRONMENT_PREFIX.sub("", text.lower())[:ENVIRONMENT_MAX_CHARS]
-    return name if _ENVIRONMENT.fullmatch(name) else DEFAULT_ENVIRONMENT
+    """The normal form of an environment's name; none stays none."""
+    return None if text is None else normalise_environment(text)
 
 
-def trace_statement(body: TraceBody, *, project_id: str, event_id: str, ts_us: int) -> TraceUpdate:
+def trace_statement(
+    body: TraceBody, times: Times, *, project_id: str, event_id: str, ts_us: int
+) -> TraceUpdate:
     """A ``trace-create`` as a statement about the trace. A body without id is a trace named by its event."""
     return TraceUpdate(
         project_id=project_id,
@@ -104,7 +110,7 @@ def trace_statement(body: TraceBody, *, project_id: str, event_id: str, ts_us: i
             metadata=metadata_of(body.metadata),
             input=_said(body.input, is_update=True),
             output=_said(body.output, is_update=True),
-            start_us=_time(body.timestamp, "timestamp"),
+            start_us=times.read_any(body.timestamp, "timestamp"),
             external_id=body.external_id or None,
         ),
     )
@@ -112,6 +118,7 @@ def trace_statement(body: TraceBody, *, project_id: str, event_id: str, ts_us: i
 
 def observation_statement(
     body: ObservationBody,
+    times: Times,
     *,
     project_id: str,
     event_id: str,
@@ -146,9 +153,9 @@ def observation_statement(
         name=body.name,
         parent_id=body.parent_observation_id or None,
         environment=environment_of(body.environment),
-        start_us=_time(body.start_time, "startTime"),
-        end_us=_time(body.end_time, "endTime"),
-        completion_start_us=_time(body.completion_start_time, "completionStartTime"),
+        start_us=times.read_any(body.start_time, "startTime"),
+        end_us=times.read_any(body.end_time, "endTime"),
+        completion_start_us=times.read_any(body.completion_start_time, "completionStartTime"),
         level=body.level,
         status_message=body.status_message,
         version=body.version,
@@ -164,7 +171,9 @@ def observation_statement(
     )
 
 
-def score_statement(body: ScoreBody, *, project_id: str, score_id: str, ts_us: int) -> Score:
+def score_statement(
+    body: ScoreBody, times: Times, *, project_id: str, score_id: str, ts_us: int
+) -> Score:
     """A score, complete.
 
     Raises:
@@ -188,7 +197,7 @@ def score_statement(body: ScoreBody, *, project_id: str, score_id: str, ts_us: i
     return Score(
         project_id=project_id,
         id=body.id or score_id,
-        ts_us=ts_us if body.timestamp is None else time_us(body.timestamp, "timestamp"),
+        ts_us=times.read_any(body.timestamp, "timestamp") or ts_us,
         name=name,
         data_type=data_type,
         value=value,
@@ -250,7 +259,3 @@ def _said(raw: msgspec.Raw, *, is_update: bool) -> str | None:
 
 def _parameters(parameters: dict[str, Any] | None) -> str | None:
     return msgspec.json.encode(parameters).decode() if parameters else None
-
-
-def _time(text: str | None, field: str) -> int | None:
-    return None if text is None else time_us(text, field)

@@ -64,13 +64,12 @@ class Log:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
-    async def records(self, topic: str) -> list[list[bytes]]:
+    async def records(self, topic: str, partition_count: int) -> list[list[bytes]]:
         """Values of every partition, from its beginning to its present end."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka.broker, enable_auto_commit=False)
         await consumer.start()
         try:
-            numbers = sorted(consumer.partitions_for_topic(topic) or ())
-            partitions = [TopicPartition(topic, number) for number in numbers]
+            partitions = [TopicPartition(topic, number) for number in range(partition_count)]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)
@@ -83,19 +82,19 @@ class Log:
             await consumer.stop()
 
     async def events(self) -> list[Event]:
-        topic = self._kafka.topics.events
         return [
             decode_event(line)
-            for partition in await self.records(topic)
+            for partition in await self.records(
+                self._kafka.topics.events, self._kafka.event_partitions
+            )
             for value in partition
             for line in value.split(b"\n")
         ]
 
     async def dead_letters(self) -> list[dict[str, object]]:
-        topic = self._kafka.topics.dead_letters
         return [
             msgspec.json.decode(line)
-            for partition in await self.records(topic)
+            for partition in await self.records(self._kafka.topics.dead_letters, 1)
             for value in partition
             for line in value.split(b"\n")
         ]

@@ -14,8 +14,8 @@ from tests.producers.gateway.conftest import Log
 from tracemill.contract import Observation, Score, TraceAttributes, TraceUpdate
 
 URL = "/api/public/ingestion"
-NOW = "2026-11-21T02:45:22.921597Z"
-NOW_US = 1_795_229_122_921_597
+NOW = "2024-11-21T02:45:22.921597Z"
+NOW_US = 1_732_157_122_921_597
 SDK = {"x_langfuse_sdk_name": "python", "x_langfuse_sdk_version": "2.60.10"}
 
 
@@ -44,7 +44,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
                 "input": {"q": 1},
                 "metadata": {"k": "v"},
                 "environment": "Langfuse-Prod",
-                "timestamp": "2026-11-21T02:45:20Z",
+                "timestamp": "2024-11-21T02:45:20Z",
                 "unknown": True,
             },
         ),
@@ -55,7 +55,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
                 "traceId": "t1",
                 "name": "llm",
                 "model": "gpt-4o",
-                "startTime": "2026-11-21T02:45:21+00:00",
+                "startTime": "2024-11-21T02:45:21+00:00",
                 "modelParameters": {"max_tokens": "inf"},
                 "input": [{"role": "user"}],
                 "level": "WARNING",
@@ -68,7 +68,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
                 "traceId": "t1",
                 "output": "hello",
                 "id": "g1",
-                "endTime": "2026-11-21T02:45:22.921032Z",
+                "endTime": "2024-11-21T02:45:22.921032Z",
                 "usage": {"input": 10, "output": 5, "unit": "TOKENS"},
                 "usageDetails": {
                     "prompt_tokens": 10,
@@ -96,18 +96,18 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
             environment="prod",
             trace=TraceAttributes(
                 name="chat", user_id="u1", tags=("b", "a"), input='{"q":1}',
-                metadata='{"k":"v"}', start_us=1_795_229_120_000_000,
+                metadata='{"k":"v"}', start_us=1_732_157_120_000_000,
             ),
         ),
         Observation(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US, partial=True,
             type="GENERATION", name="llm", model="gpt-4o", level="WARNING",
-            start_us=1_795_229_121_000_000, input='[{"role":"user"}]',
+            start_us=1_732_157_121_000_000, input='[{"role":"user"}]',
             model_parameters='{"max_tokens":"inf"}',
         ),
         Observation(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US + 1, partial=True,
-            type="GENERATION", end_us=1_795_229_122_921_032, output="hello",
+            type="GENERATION", end_us=1_732_157_122_921_032, output="hello",
             usage={"input": 6, "output": 5, "total": 15, "input_cached_tokens": 4},
             cost={"input": 100_000_000_000},
         ),

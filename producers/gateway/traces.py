@@ -1,0 +1,152 @@
+"""OTLP/HTTP: traces taken, metrics accepted and dropped.
+
+Spans that cannot be stored are refused one by one: the rest of the export is taken, the answer's partial success says how many were not and why, and
+each of them goes to the dead letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from producers import metrics
+from producers.dead_letters import DeadLetter, dead_letter
+from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeError
+from producers.gateway.context import Answer, Call, Endpoint, GatewayContext
+from producers.gateway.http import JSON_TYPE
+from producers.gateway.json_text import sound_json
+from producers.gateway.mapping import Refusal, Sdk, map_export
+from producers.gateway.otlp import ExportLimits, decode_export
+from producers.gateway.publisher import EventBatch
+from tracemill.contract import Observation, encode_event
+
+PROTOBUF_TYPE: Final = b"application/x-protobuf"
+INGESTION_VERSION_MAX: Final = 4
+TOO_LARGE: Final = "event_too_large"
+FAULTS_TOLD_MAX: Final = 3
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Otlp(Endpoint):
+    """What both signals share."""
+
+    @property
+    def body_max_bytes(self) -> int:
+        return self.context.settings.otlp_body_max_bytes
+
+    def refusal(self, error: RequestError) -> Any:
+        if isinstance(error, BodyError):
+            return {"message": str(error), "error": str(error)}
+        return {"message": str(error)}
+
+
+class Traces(_Otlp):
+    name = "otlp_traces"
+
+    def __init__(self, context: GatewayContext) -> None:
+        super().__init__(context)
+        self._limits = ExportLimits(spans_max=context.settings.spans_max)
+
+    async def serve(self, call: Call) -> Answer:
+        _require_project_scope(call)
+        content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
+        _check_ingestion_version(call.headers)
+        body = sound_json(call.body) if "application/json" in content_type else call.body
+        export = decode_export(body, content_type, self._limits)
+        for limit, count in export.limits_reached.items():
+            metrics.LIMIT_REACHED.labels(limit).inc(count)
+        mapped = map_export(
+            export, call.principal.project_id, call.received_us, _sdk_of(call.headers)
+        )
+        batch = self.context.publisher.batch()
+        refusals = [*mapped.refusals, *_add(batch, mapped.observations)]
+        letters = [_letter(refusal, call) for refusal in refusals]
+        await self.context.publisher.publish(batch, letters)
+        metrics.EVENTS_IN.labels("observation").inc(export.span_count - len(refusals))
+        return _success(content_type, refusals)
+
+
+class Metrics(_Otlp):
+    """Exporters that send metrics as well are answered, so that they do not repeat them for ever."""
+
+    name = "otlp_metrics"
+
+    async def serve(self, call: Call) -> Answer:
+        _require_project_scope(call)
+        return _success(call.headers.get(b"content-type", b"").decode("latin-1").lower(), [])
+
+
+def _require_project_scope(call: Call) -> None:
+    if call.principal.scope != "project":
+        raise ForbiddenError("Access Scope Denied")
+
+
+def _check_ingestion_version(headers: Mapping[bytes, bytes]) -> None:
+    version = headers.get(b"x-langfuse-ingestion-version")
+    if version is None:
+        return
+    if not version.isdigit() or len(version) > 3 or int(version) > INGESTION_VERSION_MAX:
+        raise BodyError(
+            f"x-langfuse-ingestion-version: a number up to {INGESTION_VERSION_MAX} is understood"
+        )
+
+
+def _sdk_of(headers: Mapping[bytes, bytes]) -> Sdk:
+    """SDKs spell their headers with hyphens or with underscores."""
+
+    def said(field: bytes) -> str:
+        hyphens = headers.get(b"x-langfuse-sdk-" + field)
+        return (hyphens or headers.get(b"x_langfuse_sdk_" + field, b"")).decode("latin-1")
+
+    return Sdk(said(b"name"), said(b"version"))
+
+
+def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal]:
+    """Take the observations into the batch; return those too large for it."""
+    refusals = []
+    for observation in observations:
+        try:
+            batch.add(observation)
+        except TooLargeError as error:
+            refusals.append(Refusal(observation, TOO_LARGE, str(error)))
+    return refusals
+
+
+def _letter(refusal: Refusal, call: Call) -> DeadLetter:
+    metrics.EVENTS_REFUSED.labels(refusal.reason).inc()
+    return dead_letter(
+        call.principal.project_id,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        payload=encode_event(refusal.observation),
+        created_us=call.received_us,
+    )
+
+
+def _success(content_type: str, refusals: list[Refusal]) -> Answer:
+    """An ``ExportTraceServiceResponse`` in the encoding of the request."""
+    told = [f"{refusal.observation.id}: {refusal.detail}" for refusal in refusals]
+    message = "; ".join(told[:FAULTS_TOLD_MAX])
+    if "application/json" in content_type:
+        if not refusals:
+            return Answer(200, b"{}", JSON_TYPE)
+        partial = {"rejectedSpans": str(len(refusals)), "errorMessage": message}
+        return Answer(200, _encode({"partialSuccess": partial}), JSON_TYPE)
+    if not refusals:
+        return Answer(200, b"", PROTOBUF_TYPE)
+    text = message.encode()
+    inner = b"\x08" + _varint(len(refusals)) + b"\x12" + _varint(len(text)) + text
+    return Answer(200, b"\x0a" + _varint(len(inner)) + inner, PROTOBUF_TYPE)
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's variable-length integer."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
