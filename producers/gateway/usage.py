@@ -5,13 +5,15 @@ thoughts, OpenAI's completions include them. Here each unit ends up in exactly o
 ``input`` and ``output`` hold what is in no other, ``input_…`` and ``output_…`` the particular ones, ``total`` the client's own sum (never computed here).
 
 The shapes: Langfuse's public API (``usageDetails``, ``usage``), the OpenAI, Anthropic, Gemini, Bedrock, LangChain, LiteLLM and Vercel clients' objects,
-and the suffixes of ``gen_ai.usage.*`` and ``llm.token_count.*`` attributes (OpenTelemetry GenAI and OpenInference conventions).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
+
+import msgspec
 
 from producers.gateway.money import pico_of_usd
 
@@ -21,7 +23,12 @@ COUNT_MAX: Final = 2**53
 TYPES_MAX: Final = 100
 """Usage types of one observation; further ones are dropped."""
 
-_KEY_LENGTH_MAX: Final = 200
+TYPE_LENGTH_MAX: Final = 200
+
+_SUMS: Final = ("input", "output", "total")
+_NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
+_decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def count_of(value: Any) -> int | None:
@@ -38,99 +45,61 @@ def count_of(value: Any) -> int | None:
     return int(value)
 
 
-def _renamed(**names: str) -> dict[str, str]:
-    """Bucket by client's name, from the names of each bucket."""
-    return {name: bucket for bucket, joined in names.items() for name in joined.split()}
-
-
-_BASES: Final = _renamed(
-    input="prompt_tokens input_tokens promptTokens inputTokens prompt_token_count promptTokenCount "
-    "prompt_eval_count",
-    output="completion_tokens output_tokens completionTokens outputTokens candidates_token_count "
-    "candidatesTokenCount response_token_count responseTokenCount eval_count",
-    total="total_tokens totalTokens total_token_count totalTokenCount",
-)
-"""What vendors call the sums; the names of the buckets themselves (``input``) are taken as exclusive already."""
-
-_INPUT_DETAILS: Final = frozenset(
-    [
-        "prompt_tokens_details",
-        "input_tokens_details",
-        "input_token_details",
-        "promptTokensDetails",
-        "inputTokensDetails",
-        "inputTokenDetails",
-    ]
-)
-_OUTPUT_DETAILS: Final = frozenset(
-    [
-        "completion_tokens_details",
-        "output_tokens_details",
-        "output_token_details",
-        "completionTokensDetails",
-        "outputTokensDetails",
-        "outputTokenDetails",
-        "candidates_tokens_details",
-        "candidatesTokensDetails",
-    ]
-)
-_PART_NAMES: Final = _renamed(
-    cached_tokens="cacheReadTokens cachedTokens",
-    cache_creation="cacheWriteTokens",
-    audio_tokens="audioTokens",
-    image_tokens="imageTokens",
-    reasoning_tokens="reasoningTokens",
-)
-_REMAINDERS: Final = frozenset(["text_tokens", "textTokens", "text_token", "noCacheTokens", "text"])
-"""Details that name the rest of a sum, which ``input`` or ``output`` itself is here."""
-
-_INPUT_PARTS: Final = _renamed(
-    input_cached_tokens="cachedInputTokens prompt_cache_hit_tokens cached_content_token_count "
-    "cachedContentTokenCount",
-)
-_OUTPUT_PARTS: Final = _renamed(output_reasoning_tokens="reasoningTokens")
-_LITELLM_PARTS: Final = {
-    "cache_read_input_tokens": "input_cached_tokens",
-    "cache_creation_input_tokens": "input_cache_creation",
-}
-"""Inside ``prompt_tokens`` (LiteLLM counts them in); beside ``input_tokens`` (Anthropic does not)."""
-
-_APART: Final = _renamed(
-    output_reasoning_tokens="thoughts_token_count thoughtsTokenCount",
-    input_tool_use_tokens="tool_use_prompt_token_count toolUsePromptTokenCount",
-)
-_IGNORED: Final = frozenset({"prompt_cache_miss_tokens"})
-"""The rest of ``prompt_tokens`` once more."""
-
-
 class _Buckets:
-    """Buckets in the making: sums, and the parts that are inside them."""
+    """Buckets in the making: sums, the parts that are inside them, and what stands apart."""
 
     def __init__(self) -> None:
         self.sums: dict[str, int] = {}
         self.parts: dict[str, dict[str, int]] = {"input": {}, "output": {}}
         self.apart: dict[str, int] = {}
+        self.lifetimes: dict[str, int] = {}
 
-    def add_part(self, side: str, bucket: str, value: Any) -> None:
+    def add_sum(self, value: Any, *, bucket: str) -> None:
+        _add(self.sums, bucket, value)
+
+    def add_part(self, value: Any, *, side: str, bucket: str) -> None:
         count = count_of(value)
         if count is not None:
             parts = self.parts[side]
             parts[bucket] = max(count, parts.get(bucket, 0))
 
-    def add_details(self, side: str, details: Any) -> None:
-        """Details inside a sum: a map by kind, or Gemini's list by modality."""
-        if isinstance(details, dict):
-            for name, value in details.items():
-                if name not in _REMAINDERS:
-                    self.add_part(side, f"{side}_{_PART_NAMES.get(name, name)}", value)
-        elif isinstance(details, list):
-            for item in details:
-                if not isinstance(item, dict) or not isinstance(item.get("modality"), str):
-                    continue
-                modality = item["modality"].lower()
-                if modality != "text":
-                    count = item.get("token_count", item.get("tokenCount"))
-                    self.add_part(side, f"{side}_{modality}_tokens", count)
+    def add_details(self, value: Any, *, side: str) -> None:
+        """Parts of a sum: a map by kind, or Gemini's list by modality."""
+        if isinstance(value, dict):
+            named = value.items()
+        elif isinstance(value, list):
+            items = [item for item in value if isinstance(item, dict)]
+            named = {
+                f"{str(item.get('modality')).lower()}_tokens": item.get(
+                    "token_count", item.get("tokenCount")
+                )
+                for item in items
+            }.items()
+        else:
+            return
+        for name, count in named:
+            if name not in _REMAINDERS:
+                bucket = f"{side}_{_PART_NAMES.get(name, name)}"
+                self.add_part(count, side=side, bucket=bucket)
+
+    def add_apart(self, value: Any, *, bucket: str) -> None:
+        _add(self.apart, bucket, value)
+
+    def add_tools(self, value: Any) -> None:
+        for name, count in value.items() if isinstance(value, dict) else ():
+            _add(self.apart, name, count)
+
+    def add_lifetimes(self, value: Any) -> None:
+        """Anthropic's cache writes by how long they last: parts of ``cache_creation_input_tokens``."""
+        if not isinstance(value, dict):
+            _add(self.apart, "cache_creation", value)
+            return
+        for lifetime in ("5m", "1h"):
+            name = f"input_cache_creation_{lifetime}"
+            _add(self.lifetimes, name, value.get(f"ephemeral_{lifetime}_input_tokens"))
+
+    def ignore(self, value: Any) -> None:
+        """What only says again what another key says."""
 
     def exclusive(self) -> dict[str, int]:
         """Parts taken out of their sums; together they never exceed the sum they are in."""
@@ -144,7 +113,112 @@ class _Buckets:
                     rest -= taken
             if rest is not None:
                 found[side] = rest
-        return found | self.apart
+        found |= self.apart
+        for bucket, count in self.lifetimes.items():
+            found[bucket] = count
+            for writes in ("cache_creation_input_tokens", "input_cache_creation"):
+                if writes in found:
+                    found[writes] = max(found[writes] - count, 0)
+        return found
+
+
+def _add(counts: dict[str, int], bucket: Any, value: Any) -> None:
+    count = count_of(value)
+    if count is not None and isinstance(bucket, str):
+        counts.setdefault(bucket, count)
+
+
+_Role = Callable[[_Buckets, Any], None]
+
+
+def _roles(role: Callable[..., None], names: str, **arguments: str) -> dict[str, _Role]:
+    return dict.fromkeys(names.split(), partial(role, **arguments))
+
+
+_ROLES: Final[dict[str, _Role]] = {
+    **_roles(
+        _Buckets.add_sum,
+        "prompt_tokens input_tokens promptTokens inputTokens prompt_token_count promptTokenCount "
+        "prompt_eval_count",
+        bucket="input",
+    ),
+    **_roles(
+        _Buckets.add_sum,
+        "completion_tokens output_tokens completionTokens outputTokens candidates_token_count "
+        "candidatesTokenCount response_token_count responseTokenCount eval_count",
+        bucket="output",
+    ),
+    **_roles(
+        _Buckets.add_sum,
+        "total_tokens totalTokens total_token_count totalTokenCount",
+        bucket="total",
+    ),
+    **_roles(
+        _Buckets.add_details,
+        "prompt_tokens_details input_tokens_details input_token_details promptTokensDetails "
+        "inputTokensDetails inputTokenDetails",
+        side="input",
+    ),
+    **_roles(
+        _Buckets.add_details,
+        "completion_tokens_details output_tokens_details output_token_details "
+        "completionTokensDetails outputTokensDetails outputTokenDetails "
+        "candidates_tokens_details candidatesTokensDetails",
+        side="output",
+    ),
+    **_roles(
+        _Buckets.add_part,
+        "cachedInputTokens prompt_cache_hit_tokens cached_content_token_count "
+        "cachedContentTokenCount",
+        side="input",
+        bucket="input_cached_tokens",
+    ),
+    **_roles(_Buckets.add_part, "reasoningTokens", side="output", bucket="output_reasoning_tokens"),
+    **_roles(
+        _Buckets.add_apart,
+        "thoughts_token_count thoughtsTokenCount",
+        bucket="output_reasoning_tokens",
+    ),
+    **_roles(
+        _Buckets.add_apart,
+        "tool_use_prompt_token_count toolUsePromptTokenCount",
+        bucket="input_tool_use_tokens",
+    ),
+    **_roles(_Buckets.add_tools, "server_tool_use"),
+    **_roles(_Buckets.add_lifetimes, "cache_creation"),
+    **_roles(_Buckets.ignore, "prompt_cache_miss_tokens"),
+}
+"""What vendors' keys mean. OpenAI, Gemini, DeepSeek and Vercel count cached tokens into the input; Gemini does not count thoughts into the output."""
+
+_LITELLM_ROLES: Final[dict[str, _Role]] = {
+    **_roles(
+        _Buckets.add_part, "cache_read_input_tokens", side="input", bucket="input_cached_tokens"
+    ),
+    **_roles(
+        _Buckets.add_part,
+        "cache_creation_input_tokens",
+        side="input",
+        bucket="input_cache_creation",
+    ),
+}
+"""Inside ``prompt_tokens``, as LiteLLM counts; beside ``input_tokens``, as Anthropic does."""
+
+_PART_NAMES: Final = {
+    "cacheReadTokens": "cached_tokens",
+    "cachedTokens": "cached_tokens",
+    "cacheWriteTokens": "cache_creation",
+    "audioTokens": "audio_tokens",
+    "imageTokens": "image_tokens",
+    "reasoningTokens": "reasoning_tokens",
+}
+_REMAINDERS: Final = frozenset({"text_tokens", "textTokens", "noCacheTokens", "text"})
+"""Details that name the rest of a sum, which ``input`` or ``output`` itself is here."""
+
+_VENDOR_SUMS: Final = tuple(
+    name
+    for name, role in _ROLES.items()
+    if role.func is _Buckets.add_sum  # type: ignore[attr-defined]
+)
 
 
 def normalise_usage_details(obj: Any) -> dict[str, int]:
@@ -157,72 +231,48 @@ def normalise_usage_details(obj: Any) -> dict[str, int]:
     """
     if not isinstance(obj, dict):
         return {}
+    roles = _ROLES | _LITELLM_ROLES if "prompt_tokens" in obj else _ROLES
     buckets = _Buckets()
-    creation: Any = None
-    for key, value in obj.items():
-        if not isinstance(key, str) or len(key) > _KEY_LENGTH_MAX or key in _IGNORED:
+    for key, value in list(obj.items())[:TYPES_MAX]:
+        if not isinstance(key, str) or len(key) > TYPE_LENGTH_MAX:
             continue
-        if key in _INPUT_DETAILS:
-            buckets.add_details("input", value)
-        elif key in _OUTPUT_DETAILS:
-            buckets.add_details("output", value)
-        elif key in _INPUT_PARTS:
-            buckets.add_part("input", _INPUT_PARTS[key], value)
-        elif key in _OUTPUT_PARTS:
-            buckets.add_part("output", _OUTPUT_PARTS[key], value)
-        elif key in _LITELLM_PARTS and "prompt_tokens" in obj:
-            buckets.add_part("input", _LITELLM_PARTS[key], value)
-        elif key == "cache_creation" and isinstance(value, dict):
-            creation = value
-        elif key == "server_tool_use" and isinstance(value, dict):
-            _add_counts(buckets.apart, value.items())
-        elif key in _BASES and _BASES[key] not in obj:
-            _add_counts(buckets.sums, [(_BASES[key], value)])
+        if key in roles:
+            roles[key](buckets, value)
+        elif key in _SUMS:
+            buckets.add_sum(value, bucket=key)
         else:
-            _add_counts(buckets.apart, [(_APART.get(key, key), value)])
-    found = buckets.exclusive()
-    if creation is not None:
-        _split_cache_creation(found, creation)
-    return dict(list(found.items())[:TYPES_MAX])
+            buckets.add_apart(value, bucket=key)
+    return buckets.exclusive()
 
 
-def _add_counts(counts: dict[str, int], items: Iterable[tuple[Any, Any]]) -> None:
-    for name, value in items:
-        count = count_of(value)
-        if count is not None and isinstance(name, str) and name not in counts:
-            counts[name] = count
-
-
-def _split_cache_creation(buckets: dict[str, int], by_lifetime: dict[Any, Any]) -> None:
-    """Take Anthropic's cache writes by lifetime out of their sum."""
-    for lifetime in ("5m", "1h"):
-        count = count_of(by_lifetime.get(f"ephemeral_{lifetime}_input_tokens"))
-        if count is None:
-            continue
-        buckets[f"input_cache_creation_{lifetime}"] = count
-        for total in ("cache_creation_input_tokens", "input_cache_creation"):
-            if total in buckets:
-                buckets[total] = max(buckets[total] - count, 0)
+def usage_details_of_json(text: str) -> dict[str, int]:
+    """As ``normalise_usage_details``, from JSON text; quick where nothing needs to be done."""
+    try:
+        counts = _decode_counts(text)
+    except msgspec.ValidationError:
+        return normalise_usage_details(_decode(text))
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    is_plain = _ROLES.keys().isdisjoint(counts) and len(counts) <= TYPES_MAX
+    if is_plain and all(0 <= count <= COUNT_MAX for count in counts.values()):
+        return counts
+    return normalise_usage_details(counts)
 
 
 def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int], str | None]:
     """Buckets, given costs in picodollars and the unit of the older ``usage`` object of the ingestion API.
 
     Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens, completionTokens, totalTokens}`` (unit ``TOKENS``);
-    a vendor's object in its place is read as ``usageDetails``. Costs are those of the keys ``input``, ``output`` and ``total``.
+    a vendor's object in its place is read as ``usageDetails``. Costs are by the keys ``input``, ``output`` and ``total``.
     """
     if not isinstance(obj, dict):
         return {}, {}, None
-    costs = {name: pico_of_usd(obj.get(f"{name}Cost")) for name in ("input", "output", "total")}
-    counts = {key: value for key, value in obj.items() if key not in ("unit", *_COST_KEYS)}
-    usage = normalise_usage_details(counts)
+    costs = {bucket: pico_of_usd(obj.get(f"{bucket}Cost")) for bucket in _SUMS}
+    usage = normalise_usage_details({k: v for k, v in obj.items() if k not in _NO_COUNTS})
     unit = obj.get("unit")
     if not isinstance(unit, str):
-        unit = "TOKENS" if any(key in _BASES for key in obj) else None
-    return usage, {name: pico for name, pico in costs.items() if pico is not None}, unit
-
-
-_COST_KEYS: Final = ("inputCost", "outputCost", "totalCost")
+        unit = "TOKENS" if any(name in obj for name in _VENDOR_SUMS) else None
+    return usage, {bucket: pico for bucket, pico in costs.items() if pico is not None}, unit
 
 
 def normalise_cost_details(obj: Any) -> dict[str, int]:
@@ -232,86 +282,6 @@ def normalise_cost_details(obj: Any) -> dict[str, int]:
     found: dict[str, int] = {}
     for key, value in list(obj.items())[:TYPES_MAX]:
         pico = pico_of_usd(value)
-        if pico is not None and isinstance(key, str) and len(key) <= _KEY_LENGTH_MAX:
+        if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
     return found
-
-
-_COUNT_SUMS: Final = {
-    "input": ("prompt_tokens", "input_tokens", "prompt"),
-    "output": ("completion_tokens", "output_tokens", "completion"),
-    "total": ("total_tokens", "total"),
-}
-_COUNT_PARTS: Final = {
-    "input": {
-        "input_cached_tokens": [
-            "cache_read.input_tokens",
-            "cache_read_input_tokens",
-            "cache_read_tokens",
-            "details.cache_read_tokens",
-            "details.cache_read_input_tokens",
-            "prompt_details.cache_read",
-            "prompt_details.cache_input",
-            "input_cached_tokens",
-        ],
-        "input_cache_creation": [
-            "cache_creation.input_tokens",
-            "cache_creation_input_tokens",
-            "cache_write_tokens",
-            "details.cache_write_tokens",
-            "details.cache_creation_input_tokens",
-            "prompt_details.cache_write",
-            "input_cache_creation",
-        ],
-        "input_audio_tokens": ["prompt_details.audio", "input_audio_tokens"],
-    },
-    "output": {
-        "output_reasoning_tokens": [
-            "reasoning.output_tokens",
-            "completion_details.reasoning",
-            "reasoning_tokens",
-            "details.reasoning_tokens",
-            "details.thoughts_tokens",
-            "output_reasoning_tokens",
-        ],
-        "output_audio_tokens": ["completion_details.audio", "output_audio_tokens"],
-    },
-}
-_COUNTS_KNOWN: Final = frozenset(
-    name
-    for names in (
-        *_COUNT_SUMS.values(),
-        *(names for parts in _COUNT_PARTS.values() for names in parts.values()),
-    )
-    for name in names
-)
-
-
-def normalise_token_counts(raw: Mapping[str, int]) -> dict[str, int]:
-    """Buckets of span attributes, by what follows ``gen_ai.usage.`` or ``llm.token_count.``: ``input_tokens``, ``prompt_details.cache_read`` …
-
-    Sums include their parts in these conventions: cached tokens and cache writes are taken out of ``input``, reasoning and audio out of ``output``,
-    down to zero. Types that are not known are kept without a leading ``details.``, unless they count tokens: those are a breakdown of the sums.
-    """
-    found: dict[str, int] = {}
-    for bucket, names in _COUNT_SUMS.items():
-        _take_first(found, bucket, raw, names)
-    for side, parts in _COUNT_PARTS.items():
-        for bucket, part_names in parts.items():
-            _take_first(found, bucket, raw, part_names)
-            if side in found and bucket in found:
-                found[side] = max(found[side] - found[bucket], 0)
-    for name, count in raw.items():
-        is_breakdown = name.startswith("details.") and name.endswith("_tokens")
-        if name not in _COUNTS_KNOWN and not is_breakdown:
-            found.setdefault(name.removeprefix("details."), count)
-    return dict(list(found.items())[:TYPES_MAX])
-
-
-def _take_first(
-    found: dict[str, int], bucket: str, raw: Mapping[str, int], names: Iterable[str]
-) -> None:
-    for name in names:
-        if name in raw:
-            found[bucket] = raw[name]
-            return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from producers.gateway.mapping.event_messages import messages_of_events
-from producers.gateway.mapping.sources import Bound, Computed, Shape, Source, in_scope
+from producers.gateway.mapping.sources import Computed, Reader, Shape, Source, in_scope
 from producers.gateway.mapping.unflatten import Flattened
 from producers.gateway.mapping.values import json_of, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
@@ -25,33 +25,37 @@ class Pair:
     inputs: _Keys
     outputs: _Keys
 
-    def bind(self, shape: Shape) -> Bound | None:
+    def bind(self, shape: Shape) -> Reader | None:
         inputs = tuple(key for key in self.inputs if key in shape.keys)
         outputs = tuple(key for key in self.outputs if key in shape.keys)
-        return (_read_pair, (inputs, outputs)) if inputs or outputs else None
+        if not inputs and not outputs:
+            return None
 
+        def read(span: ExportedSpan) -> InputOutput | None:
+            attributes = span.attributes
+            found_input = found_output = None
+            for key in inputs:
+                if (found_input := text_of(attributes[key])) is not None:
+                    break
+            for key in outputs:
+                if (found_output := text_of(attributes[key])) is not None:
+                    break
+            if found_input is None and found_output is None:
+                return None
+            return found_input, found_output
 
-def _read_pair(span: ExportedSpan, keys: tuple[_Keys, _Keys]) -> InputOutput | None:
-    attributes = span.attributes
-    found_input = found_output = None
-    for key in keys[0]:
-        if (found_input := text_of(attributes[key])) is not None:
-            break
-    for key in keys[1]:
-        if (found_output := text_of(attributes[key])) is not None:
-            break
-    return None if found_input is None and found_output is None else (found_input, found_output)
+        return Reader("", read)
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
     """Messages told as events of the span."""
 
-    def bind(self, shape: Shape) -> Bound | None:
-        return (_read_events, None) if shape.has_events else None
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader("", _read_events) if shape.has_events else None
 
 
-def _read_events(span: ExportedSpan, _argument: None) -> InputOutput | None:
+def _read_events(span: ExportedSpan) -> InputOutput | None:
     return messages_of_events(span.events, conversation)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Fields, Plan, plans_of
+from producers.gateway.mapping.values import text_of
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
 
@@ -79,59 +80,57 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
 def _observations(
     spans: list[ExportedSpan], facts: OriginFacts, project_id: str, received_us: int
 ) -> Iterator[Observation]:
+    template = Observation(project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults)
     plans = plans_of(facts.dialect, has_events=False)
     plans_with_events = plans_of(facts.dialect, has_events=True)
     for span in spans:
         plan = (plans_with_events if span.events else plans)[tuple(span.attributes)]
-        yield _observation(span, plan, facts, project_id, received_us)
+        yield _observation(template, span, plan, facts, received_us)
 
 
 def _observation(
-    span: ExportedSpan, plan: Plan, facts: OriginFacts, project_id: str, received_us: int
+    template: Observation, span: ExportedSpan, plan: Plan, facts: OriginFacts, received_us: int
 ) -> Observation:
     start_us = (span.start_ns or span.end_ns) // 1000 or received_us
     end_us = max(span.end_ns // 1000, start_us)
-    fields = facts.defaults.copy()
-    _read(plan.observation, span, fields)
-    if plan.prompt and fields["type"] == "GENERATION":
-        _read(plan.prompt, span, fields)
-    for read, argument in plan.input_output:
-        found = read(span, argument)
-        if found is not None:
-            fields["input"], fields["output"] = found
-            break
-    if not fields.get("name"):
-        fields["name"] = span.name or None
-    parent_id = span.parent_id
-    return Observation(
-        project_id=project_id,
+    observation = msgspec.structs.replace(
+        template,
         trace_id=span.trace_id,
         id=span.span_id,
         ts_us=end_us,
-        parent_id=parent_id,
+        name=span.name or None,
+        parent_id=span.parent_id,
         start_us=start_us,
         end_us=end_us,
         metadata=observation_metadata(span, plan.metadata, facts),
-        trace=_trace(span, plan, facts, is_root=parent_id is None or "app_root" in fields),
-        **fields,
     )
+    _read(plan.observation, span, observation)
+    if plan.prompt and observation.type == "GENERATION":
+        _read(plan.prompt, span, observation)
+    for read in plan.input_output:
+        found = read(span)
+        if found is not None:
+            observation.input, observation.output = found
+            break
+    is_root = span.parent_id is None or observation.app_root
+    trace_version = facts.service_version if is_root else None
+    if plan.trace or facts.release is not None or trace_version is not None:
+        observation.trace = TraceAttributes(release=facts.release, version=trace_version)
+        _read(plan.trace, span, observation.trace)
+    return observation
 
 
-def _trace(
-    span: ExportedSpan, plan: Plan, facts: OriginFacts, *, is_root: bool
-) -> TraceAttributes | None:
-    """What the span says about its trace. A root without a version of its own tells its service's."""
-    fields: dict[str, Any] = {} if facts.release is None else {"release": facts.release}
-    _read(plan.trace, span, fields)
-    if is_root and "version" not in fields and facts.service_version is not None:
-        fields["version"] = facts.service_version
-    return TraceAttributes(**fields) if fields else None
-
-
-def _read(plan: Fields, span: ExportedSpan, fields: dict[str, Any]) -> None:
+def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttributes) -> None:
+    """Set the fields of a record to the first answer of their readers."""
+    attributes = span.attributes
     for field, readers in plan:
-        for read, argument in readers:
-            value = read(span, argument)
+        for key, read in readers:
+            if read is None:
+                value = attributes[key]
+                if type(value) is not str or not value:
+                    value = text_of(value)
+            else:
+                value = read(attributes[key] if key else span)
             if value is not None:
-                fields[field] = value
+                setattr(record, field, value)
                 break

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from producers.gateway.mapping.io_sources import is_io_key
 from producers.gateway.mapping.origin import OriginFacts
-from producers.gateway.mapping.sources import Bound, Shape
+from producers.gateway.mapping.sources import Reader, Shape
 from producers.gateway.mapping.values import decoded, encode_json, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
@@ -34,10 +34,6 @@ class MetadataPlan:
     """Keys that have no place elsewhere, kept as ``attributes``."""
     is_encoded: bool
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.whole or self.entries or self.experiment or self.others)
-
 
 def observation_metadata_plan(shape: Shape) -> MetadataPlan:
     whole, entries = _below(shape, (*_SHARED, _OBSERVATION))
@@ -57,27 +53,33 @@ def observation_metadata_plan(shape: Shape) -> MetadataPlan:
 class TraceMetadata:
     """What a span says about its trace's metadata."""
 
-    def bind(self, shape: Shape) -> Bound | None:
+    def bind(self, shape: Shape) -> Reader | None:
         whole, entries = _below(shape, (*_SHARED, _TRACE))
+        if not whole and not entries:
+            return None
         plan = MetadataPlan(whole, entries, (), (), shape.dialect.json_metadata)
-        return None if plan.is_empty else (_read_trace_metadata, plan)
 
+        def read(span: ExportedSpan) -> str | None:
+            found = _own_metadata(span.attributes, plan)
+            return encode_json(found).decode() if found else None
 
-def _read_trace_metadata(span: ExportedSpan, plan: MetadataPlan) -> str | None:
-    found = _own_metadata(span.attributes, plan)
-    return encode_json(found).decode() if found else None
+        return Reader("", read)
 
 
 def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
     """Everything that a span says about itself beyond the fields, and who made it; the span's own names win."""
-    found: dict[str, Any] = dict(facts.metadata)
     attributes = span.attributes
-    if plan.others:
-        found["attributes"] = {key: attributes[key] for key in plan.others}
+    found = _own_metadata(attributes, plan)
     for key in plan.experiment:
-        found[key] = attributes[key]
-    found.update(_own_metadata(attributes, plan))
-    return encode_json(found).decode()
+        found.setdefault(key, attributes[key])
+    if plan.others and "attributes" not in found:
+        found["attributes"] = {key: attributes[key] for key in plan.others}
+    if not found:
+        return facts.metadata_text
+    if not found.keys().isdisjoint(facts.metadata):
+        return encode_json(facts.metadata | found).decode()
+    # Both are objects and share no name: joined as texts, the constant part is not encoded again.
+    return f"{encode_json(found).decode()[:-1]},{facts.metadata_text[1:]}"
 
 
 def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> dict[str, Any]:

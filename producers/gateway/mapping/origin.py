@@ -69,6 +69,8 @@ class OriginFacts:
     release: str | None
     metadata: dict[str, msgspec.Raw]
     """``resourceAttributes`` and ``scope``, encoded."""
+    metadata_text: str
+    """The two as the JSON text of one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,17 @@ def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
         "scope_name": origin.scope_name or None,
         "scope_version": origin.scope_version or None,
     }
+    metadata = {
+        "resourceAttributes": msgspec.Raw(encode_json(resource)),
+        "scope": msgspec.Raw(encode_json(scope)),
+    }
     return OriginFacts(
         dialect=_dialect(origin, sdk, environment_rank),
         defaults={field: value for field, value in defaults.items() if value is not None},
         service_version=_text(resource, "service.version"),
         release=_text(resource, "langfuse.release"),
-        metadata={
-            name: msgspec.Raw(encode_json(value))
-            for name, value in (("resourceAttributes", resource), ("scope", scope))
-        },
+        metadata=metadata,
+        metadata_text=encode_json(metadata).decode(),
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from producers.gateway.mapping.io_sources import INPUT_OUTPUT
+from producers.gateway.mapping.io_sources import INPUT_OUTPUT, InputOutput
 from producers.gateway.mapping.metadata import MetadataPlan, observation_metadata_plan
 from producers.gateway.mapping.origin import Dialect
-from producers.gateway.mapping.sources import Bound, Shape, Source
+from producers.gateway.mapping.sources import Reader, Shape, Source
 from producers.gateway.mapping.tables import OBSERVATION_FIELDS, PROMPT_FIELDS, TRACE_FIELDS
+from producers.gateway.otlp import ExportedSpan
 
 PLANS_MAX: Final = 1_024
 """Plans kept of one dialect: senders choose their attributes, so new shapes may never end."""
 
-Fields: TypeAlias = tuple[tuple[str, tuple[Bound, ...]], ...]
+Fields: TypeAlias = tuple[tuple[str, tuple[Reader, ...]], ...]
 """Fields by name, each with the readers that may have its value, in order."""
 
 
@@ -25,7 +27,7 @@ class Plan:
     observation: Fields
     prompt: Fields
     trace: Fields
-    input_output: tuple[Bound, ...]
+    input_output: tuple[Callable[[ExportedSpan], InputOutput | None], ...]
     metadata: MetadataPlan
 
 
@@ -61,7 +63,7 @@ def _plan_of(shape: Shape) -> Plan:
         observation=_bound(OBSERVATION_FIELDS, shape),
         prompt=_bound(PROMPT_FIELDS, shape),
         trace=_bound(TRACE_FIELDS, shape),
-        input_output=_readers(INPUT_OUTPUT, shape),
+        input_output=tuple(reader.read for reader in _readers(INPUT_OUTPUT, shape) if reader.read),
         metadata=observation_metadata_plan(shape),
     )
 
@@ -71,5 +73,5 @@ def _bound(table: dict[str, tuple[Source, ...]], shape: Shape) -> Fields:
     return tuple((field, readers) for field, readers in fields if readers)
 
 
-def _readers(sources: tuple[Source, ...], shape: Shape) -> tuple[Bound, ...]:
+def _readers(sources: tuple[Source, ...], shape: Shape) -> tuple[Reader, ...]:
     return tuple(bound for source in sources if (bound := source.bind(shape)) is not None)

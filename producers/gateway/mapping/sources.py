@@ -1,6 +1,6 @@
 """The vocabulary of the mapping tables: where a field's value may come from.
 
-A table gives each field an ordered tuple of sources. A source is bound once per shape (the set of attribute keys of a span, and its dialect):
+A table gives each field an ordered tuple of sources. A source is bound once per shape (the attribute keys of a span, and its dialect):
 it answers with a reader if the shape offers what it needs, else not at all, so that reading a span asks no source in vain.
 """
 
@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from producers.gateway.mapping.origin import Dialect, normalise_environment
 from producers.gateway.mapping.values import decoded, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
-Reader: TypeAlias = Callable[[ExportedSpan, Any], Any]
-"""From a span and the argument that it was bound with, to the value, or ``None``: then the next source is asked."""
-Bound: TypeAlias = tuple[Reader, Any]
+
+class Reader(NamedTuple):
+    """How to read a value from a span of the shape that it was bound to; ``None`` as the answer passes the question on."""
+
+    key: str
+    """The attribute that is read; empty if ``read`` wants the span."""
+    read: Callable[[Any], Any] | None
+    """From the attribute's value (or the span) to the field's; ``None`` stands for ``text_of``, which is worth a short cut."""
+
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+"""Attribute keys below a prefix, each with what follows the prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +44,8 @@ class Shape:
 class Source(Protocol):
     """Where a value may come from."""
 
-    def bind(self, shape: Shape) -> Bound | None:
-        """The reader for spans of this shape and its argument; ``None`` if they cannot have the value."""
+    def bind(self, shape: Shape) -> Reader | None:
+        """The reader for spans of this shape; ``None`` if they cannot have the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +55,10 @@ class Attribute:
     key: str
     convert: Callable[[AttributeValue], Any] = text_of
 
-    def bind(self, shape: Shape) -> Bound | None:
+    def bind(self, shape: Shape) -> Reader | None:
         if self.key not in shape.keys:
             return None
-        if self.convert is text_of:
-            return _read_text, self.key
-        return _read_converted, (self.key, self.convert)
-
-
-def _read_text(span: ExportedSpan, key: str) -> str | None:
-    value = span.attributes[key]
-    return value or None if type(value) is str else text_of(value)
-
-
-def _read_converted(
-    span: ExportedSpan, arguments: tuple[str, Callable[[AttributeValue], Any]]
-) -> Any:
-    key, convert = arguments
-    return convert(span.attributes[key])
+        return Reader(self.key, None if self.convert is text_of else self.convert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +68,13 @@ class Choice:
     key: str
     meanings: Mapping[str, str]
 
-    def bind(self, shape: Shape) -> Bound | None:
-        return (_read_choice, (self.key, self.meanings)) if self.key in shape.keys else None
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader(self.key, self._meaning) if self.key in shape.keys else None
 
-
-def _read_choice(span: ExportedSpan, arguments: tuple[str, Mapping[str, str]]) -> str | None:
-    key, meanings = arguments
-    value = span.attributes[key]
-    if type(value) is not str:
-        return None
-    return meanings.get(value) or meanings.get(value.strip().lower())
+    def _meaning(self, value: AttributeValue) -> str | None:
+        if not isinstance(value, str):
+            return None
+        return self.meanings.get(value) or self.meanings.get(value.strip().lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,56 +84,88 @@ class Present:
     keys: tuple[str, ...]
     value: Any
 
-    def bind(self, shape: Shape) -> Bound | None:
-        return (_read_constant, self.value) if shape.has_any(self.keys) else None
-
-
-def _read_constant(_span: ExportedSpan, value: Any) -> Any:
-    return value
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader("", lambda _span: self.value) if shape.has_any(self.keys) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Whatever ``read`` makes of a span that has any of the attributes."""
+    """Whatever ``read`` makes of a span that has any of the attributes; of every span, if none are named."""
 
     keys: tuple[str, ...]
     read: Callable[[ExportedSpan], Any]
 
-    def bind(self, shape: Shape) -> Bound | None:
-        return (_compute, self.read) if not self.keys or shape.has_any(self.keys) else None
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader("", self.read) if not self.keys or shape.has_any(self.keys) else None
 
 
-def _compute(span: ExportedSpan, read: Callable[[ExportedSpan], Any]) -> Any:
-    return read(span)
+def below(prefixes: tuple[str, ...], shape: Shape, but: frozenset[str]) -> Pairs:
+    """Attributes below prefixes, in their order, without those whose name is excepted."""
+    return tuple(
+        (key, key[len(prefix) :])
+        for prefix in prefixes
+        for key in shape.keys
+        if key.startswith(prefix) and key[len(prefix) :] not in but
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
-    """All attributes below prefixes: ``read`` gets the span and pairs of (key, what follows the prefix), in the order of the prefixes."""
+    """All attributes below prefixes, given to ``read`` with the span, in the order of the prefixes."""
 
     prefixes: tuple[str, ...]
-    read: Callable[[ExportedSpan, tuple[tuple[str, str], ...]], Any]
+    read: Callable[[ExportedSpan, Pairs], Any]
     but: frozenset[str] = frozenset()
     """What may not follow the prefix."""
 
-    def bind(self, shape: Shape) -> Bound | None:
-        pairs = tuple(
-            (key, key[len(prefix) :])
-            for prefix in self.prefixes
-            for key in shape.keys
-            if key.startswith(prefix) and key[len(prefix) :] not in self.but
-        )
-        return (self.read, pairs) if pairs else None
+    def bind(self, shape: Shape) -> Reader | None:
+        pairs = below(self.prefixes, shape, self.but)
+        return Reader("", lambda span: self.read(span, pairs)) if pairs else None
+
+
+@dataclass(frozen=True, slots=True)
+class InMetadata:
+    """One attribute of a metadata map; the dialect says whether it is encoded as JSON."""
+
+    key: str
+    convert: Callable[[AttributeValue], Any] = text_of
+
+    def bind(self, shape: Shape) -> Reader | None:
+        if self.key not in shape.keys:
+            return None
+        is_encoded = shape.dialect.json_metadata
+        return Reader(self.key, self._decode_and_convert if is_encoded else self.convert)
+
+    def _decode_and_convert(self, value: AttributeValue) -> Any:
+        return self.convert(decoded(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A key for the environment, unless the resource says it by a key of a higher rank (0 is the highest)."""
+
+    rank: int
+    key: str
+
+    def bind(self, shape: Shape) -> Reader | None:
+        if self.key not in shape.keys or shape.dialect.environment_rank < self.rank:
+            return None
+        return Reader(self.key, _environment_of)
+
+
+def _environment_of(value: AttributeValue) -> str | None:
+    text = text_of(value)
+    return normalise_environment(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Other sources, only for spans of a dialect."""
+    """Another source, only for spans of some dialects."""
 
     holds: Callable[[Dialect], bool]
     source: Source
 
-    def bind(self, shape: Shape) -> Bound | None:
+    def bind(self, shape: Shape) -> Reader | None:
         return self.source.bind(shape) if self.holds(shape.dialect) else None
 
 
@@ -157,55 +181,17 @@ class Unless:
     values: frozenset[str]
     source: Source
 
-    def bind(self, shape: Shape) -> Bound | None:
-        bound = self.source.bind(shape)
-        if bound is None or self.key not in shape.keys:
-            return bound
-        return _read_unless, (self.key, self.values, *bound)
+    def bind(self, shape: Shape) -> Reader | None:
+        reader = self.source.bind(shape)
+        if reader is None or self.key not in shape.keys:
+            return reader
+        key = reader.key
+        read: Callable[[Any], Any] = reader.read or text_of
 
+        def read_unless(span: ExportedSpan) -> Any:
+            value = span.attributes[self.key]
+            if isinstance(value, str) and value in self.values:
+                return None
+            return read(span.attributes[key] if key else span)
 
-def _read_unless(span: ExportedSpan, arguments: tuple[str, frozenset[str], Reader, Any]) -> Any:
-    key, values, read, argument = arguments
-    value = span.attributes[key]
-    if isinstance(value, str) and value in values:
-        return None
-    return read(span, argument)
-
-
-@dataclass(frozen=True, slots=True)
-class InMetadata:
-    """One attribute of a metadata map, as text; the dialect says whether it is encoded as JSON."""
-
-    key: str
-    convert: Callable[[AttributeValue], Any] = text_of
-
-    def bind(self, shape: Shape) -> Bound | None:
-        if self.key not in shape.keys:
-            return None
-        read = _read_encoded if shape.dialect.json_metadata else _read_converted
-        return read, (self.key, self.convert)
-
-
-def _read_encoded(
-    span: ExportedSpan, arguments: tuple[str, Callable[[AttributeValue], Any]]
-) -> Any:
-    key, convert = arguments
-    return convert(decoded(span.attributes[key]))
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A key for the environment, unless the resource says it by a key of a higher rank (0 is the highest)."""
-
-    rank: int
-    key: str
-
-    def bind(self, shape: Shape) -> Bound | None:
-        if self.key not in shape.keys or shape.dialect.environment_rank < self.rank:
-            return None
-        return _read_environment, self.key
-
-
-def _read_environment(span: ExportedSpan, key: str) -> str | None:
-    text = text_of(span.attributes[key])
-    return normalise_environment(text) if text else None
+        return Reader("", read_unless)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from producers.gateway.mapping.sources import Bound, Shape
+from producers.gateway.mapping.sources import Reader, Shape
 from producers.gateway.mapping.values import encode_json
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
@@ -28,15 +28,16 @@ class Flattened:
     input_prefix: str
     output_prefix: str
 
-    def bind(self, shape: Shape) -> Bound | None:
+    def bind(self, shape: Shape) -> Reader | None:
         inputs = _paths_below(self.input_prefix, shape.keys)
         outputs = _paths_below(self.output_prefix, shape.keys)
-        return (_read, (inputs, outputs)) if inputs or outputs else None
+        if not inputs and not outputs:
+            return None
 
+        def read(span: ExportedSpan) -> tuple[str | None, str | None]:
+            return _text(span.attributes, inputs), _text(span.attributes, outputs)
 
-def _read(span: ExportedSpan, paths: tuple[_Paths, _Paths]) -> tuple[str | None, str | None] | None:
-    found = _text(span.attributes, paths[0]), _text(span.attributes, paths[1])
-    return found if found != (None, None) else None
+        return Reader("", read)
 
 
 def _text(attributes: dict[str, AttributeValue], paths: _Paths) -> str | None:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
-
-import msgspec
 
 from producers.gateway.mapping.sources import (
     Attribute,
     Computed,
-    Prefixed,
+    Reader,
+    Shape,
     Source,
     Unless,
+    below,
     in_scope,
 )
-from producers.gateway.mapping.values import amounts_of, json_of, object_of
+from producers.gateway.mapping.token_counts import TokenCounts, token_counts
+from producers.gateway.mapping.values import amounts_of, object_of
 from producers.gateway.money import pico_of_usd
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.usage import (
-    COUNT_MAX,
     count_of,
     normalise_cost_details,
-    normalise_token_counts,
     normalise_usage_details,
+    usage_details_of_json,
 )
 
 AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "agent_step"})
 """Operations whose model, usage and cost sum up those of the calls below them: reading them too would count twice."""
-
-_counts_decoder: Final = msgspec.json.Decoder(dict[str, int])
 
 
 def not_of_agents(source: Source) -> Unless:
@@ -36,18 +35,24 @@ def not_of_agents(source: Source) -> Unless:
 
 
 def _usage_details(value: AttributeValue) -> dict[str, int] | None:
-    return normalise_usage_details(json_of(value)) or None
+    if isinstance(value, str):
+        return usage_details_of_json(value) or None
+    return normalise_usage_details(value) or None
 
 
-def _below(span: ExportedSpan, pairs: tuple[tuple[str, str], ...]) -> dict[str, int] | None:
-    raw: dict[str, int] = {}
-    attributes = span.attributes
-    for key, name in pairs:
-        value = attributes[key]
-        count = value if type(value) is int and 0 <= value <= COUNT_MAX else count_of(value)
-        if count is not None:
-            raw.setdefault(name, count)
-    return normalise_token_counts(raw) or None
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """All counts below prefixes."""
+
+    prefixes: tuple[str, ...]
+    but: frozenset[str]
+
+    def bind(self, shape: Shape) -> Reader | None:
+        pairs = below(self.prefixes, shape, self.but)
+        if not pairs:
+            return None
+        counts = TokenCounts(pairs)
+        return Reader("", lambda span: counts.read(span.attributes) or None)
 
 
 _VERCEL_SUMS: Final[dict[str, tuple[str, ...]]] = {
@@ -109,7 +114,7 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
     by_lifetime = {
         f"input_cache_creation_{ttl}": raw.pop(f"cache_{ttl}", 0) for ttl in ("5m", "1h")
     }
-    found = normalise_token_counts(raw)
+    found = token_counts(raw)
     for bucket, count in by_lifetime.items():
         if count:
             found[bucket] = count
@@ -137,7 +142,7 @@ def _genkit(span: ExportedSpan) -> dict[str, int] | None:
         "output_reasoning_tokens": "thoughtsTokens",
     }
     raw = {name: count_of(usage.get(theirs)) for name, theirs in names.items()}
-    return normalise_token_counts({name: n for name, n in raw.items() if n}) or None
+    return token_counts({name: n for name, n in raw.items() if n}) or None
 
 
 def _adk(span: ExportedSpan) -> dict[str, int] | None:
@@ -150,7 +155,7 @@ def _adk(span: ExportedSpan) -> dict[str, int] | None:
     cached = count_of(_at(response, ("usage_metadata", "cached_content_token_count")))
     if cached:
         raw.setdefault("input_cached_tokens", cached)
-    return normalise_token_counts(raw) or None
+    return token_counts(raw) or None
 
 
 def _cost_details(value: AttributeValue) -> dict[str, int] | None:
@@ -169,7 +174,7 @@ USAGE: Final[tuple[Source, ...]] = tuple(
         in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
         in_scope("ai", Computed((), _vercel)),
         in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
-        Prefixed(("gen_ai.usage.", "llm.token_count.", "llm.usage."), _below, frozenset({"cost"})),
+        Counts(("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"})),
         Attribute("mlflow.chat.tokenUsage", _usage_details),
     )
 )

@@ -1,0 +1,121 @@
+"""Usage told by one attribute per count: ``gen_ai.usage.*`` (OpenTelemetry GenAI) and ``llm.token_count.*`` (OpenInference)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from producers.gateway.mapping.sources import Pairs
+from producers.gateway.usage import COUNT_MAX, TYPES_MAX, count_of
+
+_Bucket = TypeVar("_Bucket")
+
+_SUMS: Final = {
+    "input": ("prompt_tokens", "input_tokens", "prompt"),
+    "output": ("completion_tokens", "output_tokens", "completion"),
+    "total": ("total_tokens", "total"),
+}
+_PARTS: Final = {
+    ("input", "input_cached_tokens"): [
+        "cache_read.input_tokens",
+        "cache_read_input_tokens",
+        "cache_read_tokens",
+        "details.cache_read_tokens",
+        "details.cache_read_input_tokens",
+        "prompt_details.cache_read",
+        "prompt_details.cache_input",
+        "input_cached_tokens",
+    ],
+    ("input", "input_cache_creation"): [
+        "cache_creation.input_tokens",
+        "cache_creation_input_tokens",
+        "cache_write_tokens",
+        "details.cache_write_tokens",
+        "details.cache_creation_input_tokens",
+        "prompt_details.cache_write",
+        "input_cache_creation",
+    ],
+    ("input", "input_audio_tokens"): ["prompt_details.audio", "input_audio_tokens"],
+    ("output", "output_reasoning_tokens"): [
+        "reasoning.output_tokens",
+        "completion_details.reasoning",
+        "reasoning_tokens",
+        "details.reasoning_tokens",
+        "details.thoughts_tokens",
+        "output_reasoning_tokens",
+    ],
+    ("output", "output_audio_tokens"): ["completion_details.audio", "output_audio_tokens"],
+}
+"""(The sum it is inside, bucket) and the names of the count, the best first."""
+_KNOWN: Final = frozenset(name for names in (*_SUMS.values(), *_PARTS.values()) for name in names)
+
+
+class TokenCounts:
+    """Reads the counts of a fixed set of attributes into buckets that do not overlap.
+
+    Sums include their parts in these conventions: cached tokens and cache writes are taken out of ``input``, reasoning and audio out of ``output``,
+    down to zero. Counts that are not known are kept without a leading ``details.``, unless they count tokens: those break the sums down once more.
+    """
+
+    def __init__(self, pairs: Pairs) -> None:
+        key_of: dict[str, str] = {}
+        for key, name in pairs:
+            key_of.setdefault(name, key)
+        self._sums = _present(_SUMS.items(), key_of)
+        self._parts = _present(_PARTS.items(), key_of)
+        self._others = [
+            (name.removeprefix("details."), key)
+            for name, key in key_of.items()
+            if name not in _KNOWN and not _is_breakdown(name)
+        ][:TYPES_MAX]
+
+    def read(self, attributes: Mapping[str, Any]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for bucket, keys in self._sums:
+            count = _first_count(attributes, keys)
+            if count is not None:
+                found[bucket] = count
+        for (side, bucket), keys in self._parts:
+            count = _first_count(attributes, keys)
+            if count is not None:
+                found[bucket] = count
+                if side in found:
+                    found[side] = max(found[side] - count, 0)
+        for bucket, key in self._others:
+            count = count_of(attributes[key])
+            if count is not None:
+                found.setdefault(bucket, count)
+        return found
+
+
+def token_counts(raw: Mapping[str, int]) -> dict[str, int]:
+    """Buckets of counts by the names that follow the attributes' prefixes."""
+    return _reader_of(tuple(raw)).read(raw)
+
+
+@lru_cache(maxsize=256)
+def _reader_of(names: tuple[str, ...]) -> TokenCounts:
+    return TokenCounts(tuple((name, name) for name in names))
+
+
+def _present(
+    table: Iterable[tuple[_Bucket, Iterable[str]]], key_of: dict[str, str]
+) -> list[tuple[_Bucket, tuple[str, ...]]]:
+    """What of a table there are attributes for."""
+    found = ((b, tuple(key_of[name] for name in names if name in key_of)) for b, names in table)
+    return [(bucket, keys) for bucket, keys in found if keys]
+
+
+def _is_breakdown(name: str) -> bool:
+    return name.startswith("details.") and name.endswith("_tokens")
+
+
+def _first_count(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+    for key in keys:
+        value = attributes[key]
+        if type(value) is int and 0 <= value <= COUNT_MAX:
+            return value
+        if (count := count_of(value)) is not None:
+            return count
+    return None
