@@ -1,0 +1,50 @@
+"""How events are gathered, bounded and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, get_args
+
+Compression = Literal["lz4", "zstd", "gzip", "none"]
+
+EVENT_OVERHEAD_BYTES: Final = 1_000
+"""What an event is taken to occupy besides its texts."""
+
+EVENT_LINE_MAX_BYTES: Final = 900_000
+"""A longer event loses its texts: a broker takes records up to 1 MiB unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits and habits of one tracer."""
+
+    broker: str = "127.0.0.1:9092"
+    """Bootstrap servers, ``HOST:PORT`` with commas between them."""
+    topic: str = "tracemill.events"
+    compression: Compression = "lz4"
+    buffer_max_bytes: int = 64 * 1024 * 1024
+    """Events waiting or on their way take at most this; further ones are dropped and counted."""
+    text_max_chars: int = 200_000
+    """Longer inputs, outputs and metadata are cut."""
+    linger_s: float = 0.02
+    """How long events are gathered before they are sent."""
+    record_max_events: int = 128
+    record_max_bytes: int = 128 * 1024
+    """A Kafka record of a partition is closed when it reaches either; one larger event is a record of its own."""
+    reconnect_max_s: float = 5.0
+    """Pauses between attempts to connect grow to this."""
+    exit_timeout_s: float = 5.0
+    """How long the end of the interpreter may be delayed to deliver what is left."""
+    log_interval_s: float = 30.0
+    """A complaint of one kind is logged at most this often."""
+    client: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of ``aiokafka.AIOKafkaProducer``: ``security_protocol``, ``sasl_mechanism``, ``ssl_context`` …"""
+
+    def __post_init__(self) -> None:
+        if self.compression not in get_args(Compression):
+            raise ValueError(f"compression is one of {get_args(Compression)}")
+        for field_ in fields(self):
+            limit = getattr(self, field_.name)
+            if field_.type in ("int", "float") and not limit > 0:
+                raise ValueError(f"{field_.name} is above 0")

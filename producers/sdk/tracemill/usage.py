@@ -1,0 +1,74 @@
+"""What a call used, in buckets that do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+_PICO: Final = 10**12
+_NAMES: Final = {
+    "input": "input",
+    "output": "output",
+    "cache_read": "input_cached_tokens",
+    "cache_write": "input_cache_creation",
+    "cache_write_1h": "input_cache_creation_1h",
+    "reasoning": "output_reasoning_tokens",
+    "total": "total",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts by kind. No token is in two of them: ``input`` without what came from a cache, ``output`` without reasoning.
+
+    ``total`` is for calls of which nothing else is known. ``other`` takes any further usage types (``input_audio_tokens``, ``web_searches`` …).
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+    total: int = 0
+    other: Mapping[str, int] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """Counts by usage type as the event contract has them; zeros are left out."""
+        named = {name: getattr(self, kind) for kind, name in _NAMES.items()}
+        return counts_of({**named, **self.other})
+
+
+def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
+    """Whole, positive counts of a usage or a mapping; what is no count is left out."""
+    if isinstance(usage, Usage):
+        return usage.counts()
+    return {
+        str(usage_type): int(count)
+        for usage_type, count in usage.items()
+        if isinstance(count, int | float) and not isinstance(count, bool) and count >= 1
+    }
+
+
+def picodollars_of(cost: Any) -> dict[str, int]:
+    """A cost in US dollars as picodollars by usage type; a single amount is the ``total``.
+
+    Amounts may be ``Decimal``, ``str``, ``int`` or ``float`` (taken as it prints); they are rounded to a picodollar.
+
+    Raises:
+        ValueError: an amount is no number, is negative or not finite.
+    """
+    amounts = cost if isinstance(cost, Mapping) else {"total": cost}
+    return {str(usage_type): _picodollars(amount) for usage_type, amount in amounts.items()}
+
+
+def _picodollars(amount: Any) -> int:
+    try:
+        dollars = Decimal(str(amount))
+    except InvalidOperation as error:
+        raise ValueError(f"{amount!r} is not an amount of dollars") from error
+    if not dollars.is_finite() or dollars < 0:
+        raise ValueError(f"{amount!r} is not an amount of dollars")
+    return int((dollars * _PICO).to_integral_value())
