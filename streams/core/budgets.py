@@ -10,7 +10,7 @@ A period is wanted when its budget appears, when a delta falls into it, or when 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -23,6 +23,7 @@ from streams.core.spend import SpendCell, SpendKey
 PeriodKey = tuple[str, int]
 """Budget, period start in microseconds."""
 
+RECENT_MAX = 1_000
 _SECOND_US = 1_000_000
 
 
@@ -37,8 +38,8 @@ class PeriodSpend:
     """Thresholds not crossed yet, lowest last."""
     state: str = "wanted"
     spent_pico: int = 0
-    trace_id: str = ""
-    """The last trace that added to it while it was not live."""
+    recent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
+    """Cost and trace of what was added while it was not live: who crossed is told afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,12 @@ class Budgets:
                 except ValueError:
                     continue
                 period = self._period(rule, start_us, end_us)
-                if period.state == "wanted":
-                    period.trace_id = trace_id
-                    continue
-                period.spent_pico += cost_pico
+                if period.state != "wanted":
+                    period.spent_pico += cost_pico
                 if period.state == "live":
-                    crossings += self._crossings(period, trace_id)
+                    crossings += self._crossings(period, period.spent_pico, trace_id)
                 else:
-                    period.trace_id = trace_id
+                    period.recent.append((cost_pico, trace_id))
         return crossings
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
@@ -163,7 +162,13 @@ class Budgets:
         period.spent_pico += stored_pico
         period.state = "live"
         self._unsettled.pop(baseline.key, None)
-        return self._crossings(period, period.trace_id)
+        recent, period.recent = period.recent, deque()
+        spent_pico = period.spent_pico - sum(cost_pico for cost_pico, _ in recent)
+        crossings = self._crossings(period, spent_pico, "")
+        for cost_pico, trace_id in recent:
+            spent_pico += cost_pico
+            crossings += self._crossings(period, spent_pico, trace_id)
+        return crossings
 
     def spent_pico(self, key: PeriodKey) -> int | None:
         """The spend of a live period."""
@@ -213,13 +218,11 @@ class Budgets:
         arrivals = spend.arrivals.get(budget.project_id, 0)
         return Baseline(key, budget, start_s, end_s, tuple(sorted(groups)), arrivals)
 
-    def _crossings(self, period: PeriodSpend, trace_id: str) -> list[Crossing]:
+    def _crossings(self, period: PeriodSpend, spent_pico: int, trace_id: str) -> list[Crossing]:
         crossings = []
-        while period.steps and period.spent_pico >= period.steps[-1][0]:
+        while period.steps and spent_pico >= period.steps[-1][0]:
             _, threshold = period.steps.pop()
-            crossing = Crossing(
-                period.budget, period.start_us, threshold, period.spent_pico, trace_id
-            )
+            crossing = Crossing(period.budget, period.start_us, threshold, spent_pico, trace_id)
             if crossing.id not in self.alerted:
                 self.alerted.add(crossing.id)
                 crossings.append(crossing)

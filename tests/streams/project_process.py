@@ -1,0 +1,55 @@
+"""Stages 2 and 3 as a process that a test may kill: ``python -m tests.streams.project_process``, configured by the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import faust
+
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from producers.control.log import ControlLog
+from producers.settings import KafkaSettings
+from streams.project_settings import ProjectSettings
+from streams.project_stage import register_project_stage
+
+
+def new_app(kafka: KafkaSettings) -> faust.App:
+    return faust.App(
+        f"{kafka.topic_prefix}-projects",
+        broker=f"aiokafka://{kafka.broker}",
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        agent_supervisor="mode.CrashingSupervisor",
+        broker_commit_interval=0.2,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+    )
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    kafka, store = KafkaSettings(), Store(StoreSettings())
+    control = ControlLog(kafka)
+    await control.start()
+    app = new_app(kafka)
+    stage = register_project_stage(app, kafka, store, control, ProjectSettings())
+    await stage.start()
+    app.finalize()
+    await app.start()
+    print("ready", flush=True)
+    await stop.wait()
+    await app.stop()
+    await stage.stop()
+    await control.stop()
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
