@@ -46,7 +46,7 @@ def marker_of(record: ConsumerRecord) -> Marker | None:
     horizons = msgspec.json.decode(headers[HORIZONS], type=tuple[int | None, int | None])
     return Marker(
         input_offset=int(headers[INPUT_OFFSET]),
-        applied=msgspec.json.decode(headers[APPLIED], type=dict[int, int]),
+        applied=msgspec.json.decode(headers[APPLIED], type=dict[int, tuple[int, list[str]]]),
         windows_horizon_s=horizons[0],
         spend_horizon_s=horizons[1],
         unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),

@@ -1,17 +1,17 @@
 """What stage 1 tells stages 2 and 3: by how much a project's windows and spend changed.
 
 One ``Delta`` per source record and project. ``partition`` and ``offset`` name the source record: a delta is applied only if its offset is above the last one
-applied for its partition, so sending it again changes nothing. Numbers may be negative: a correction takes back what it replaces.
+applied for its partition (or is that one, for another project), so sending it again changes nothing. Numbers may be negative: a correction takes back what it replaces.
 
-On the topic the deltas of one source partition come in ascending source offset, over lines and over records; those of one source record that share a partition
-of ``deltas`` travel in one Kafka record (so never one Kafka record per project): the offset alone then tells what was applied.
+On the topic the deltas of one source partition come in ascending source offset, over lines and over Kafka records (so never one Kafka record per project): the last offset
+then tells what was applied. After a crash they come again from an earlier one.
 """
 
 from __future__ import annotations
 
-from zlib import crc32
-
 import msgspec
+
+from tracemill.partitioning import partition_of
 
 
 class WindowDelta(msgspec.Struct, array_like=True, gc=False):
@@ -50,5 +50,5 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
 
 
 def partition_of_project(project_id: str, partitions: int) -> int:
-    """The partition of ``deltas`` that holds a project (CRC-32, as for traces)."""
-    return crc32(project_id.encode()) % partitions
+    """The partition of ``deltas`` that holds a project."""
+    return partition_of(project_id, "", partitions)

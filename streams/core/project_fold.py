@@ -29,8 +29,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
     input_offset: int
     """The last record of ``deltas`` in them."""
-    applied: dict[int, int]
-    """The last source offset in them, by source partition."""
+    applied: dict[int, tuple[int, list[str]]]
+    """By source partition: the last source offset in them, and the projects whose delta of it is."""
     windows_horizon_s: int | None
     """The latest window there ever was; ``None``: not known."""
     spend_horizon_s: int | None
@@ -90,7 +90,7 @@ class ProjectFold:
         self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, marker.spend_horizon_s)
         self.budgets = budgets
         self.input_offset = marker.input_offset
-        self._applied = dict(marker.applied)
+        self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
         self._lateness_s = lateness_s
 
     def missing(self, deltas: Iterable[Delta]) -> Missing:
@@ -122,15 +122,11 @@ class ProjectFold:
     def apply(self, offset: int, deltas: Iterable[Delta], now_s: int) -> Applied:
         """Apply the record at ``offset``, written at ``now_s``. Several deltas of one record may touch the same cell."""
         outcome = Applied()
-        before = self._applied.copy()
         for delta in deltas:
-            if delta.offset <= before.get(delta.partition, -1):
+            if self._is_new(delta):
+                self._apply(delta, offset + 1, now_s, outcome)
+            else:
                 outcome.repeats += 1
-                continue
-            self._applied[delta.partition] = max(
-                delta.offset, self._applied.get(delta.partition, -1)
-            )
-            self._apply(delta, offset + 1, now_s, outcome)
         self.input_offset = offset
         return outcome
 
@@ -154,11 +150,22 @@ class ProjectFold:
     def marker(self) -> Marker:
         return Marker(
             input_offset=self.input_offset,
-            applied=dict(self._applied),
+            applied={p: (offset, sorted(done)) for p, (offset, done) in self._applied.items()},
             windows_horizon_s=self.windows.horizon_s,
             spend_horizon_s=self.spend.horizon_s,
             unsettled=self.budgets.unsettled,
         )
+
+    def _is_new(self, delta: Delta) -> bool:
+        """Whether it was not applied before; it counts as applied from now on."""
+        last, done = self._applied.get(delta.partition, (-1, set()))
+        if delta.offset > last:
+            self._applied[delta.partition] = (delta.offset, {delta.project_id})
+            return True
+        if delta.offset == last and delta.project_id not in done:
+            done.add(delta.project_id)
+            return True
+        return False
 
     def _apply(self, delta: Delta, version: int, now_s: int, outcome: Applied) -> None:
         project_id = delta.project_id

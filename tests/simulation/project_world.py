@@ -210,7 +210,9 @@ class Source:
             begin = max(0, sent[partition] - self.rng.choice([0, 0, 0, 3]))
             end = min(count, sent[partition] + self.rng.randint(1, 4))
             deltas = [delta for record in self.records[partition][begin:end] for delta in record]
-            world.log.append(b"\n".join(msgspec.json.encode(delta) for delta in deltas))
+            cut = self.rng.randint(0, len(deltas))  # a record that is too long is cut anywhere
+            for part in (deltas[:cut], deltas[cut:]):
+                world.log.append(b"\n".join(msgspec.json.encode(delta) for delta in part))
             sent[partition] = end
 
     def _record(self, partition: int, offset: int) -> list[Delta]:
