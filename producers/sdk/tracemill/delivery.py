@@ -7,6 +7,7 @@ The bound is on bytes and covers events that wait and events that are on their w
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - event loops look names up with it; at exit it is too late to import
 import contextlib
 import threading
 import time
@@ -94,6 +95,8 @@ class Delivery:
         deadline = time.monotonic() + timeout_s
         if self._thread is None:
             return True
+        if not self._thread.is_alive():
+            return self.stats().buffered == 0
         if threading.current_thread() is self._thread or not self._running.wait(timeout_s):
             return False
         assert self._loop is not None

@@ -107,7 +107,11 @@ class Shipper:
         self._flushes.append(asked)
         self._hurry.set()
         self._events_wait.set()
-        on_their_way = await asked
+        try:
+            on_their_way = await asked
+        finally:
+            if asked in self._flushes:  # nobody waits any more
+                self._flushes.remove(asked)
         if on_their_way:
             await asyncio.wait(on_their_way)
         return all(not sent.cancelled() and sent.exception() is None for sent in on_their_way)

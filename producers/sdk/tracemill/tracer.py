@@ -153,7 +153,7 @@ class Tracer:
         is_text = isinstance(value, str)
         try:
             number = None if is_text else float(value)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - a value of any kind
             self.complaints.mistake("score", error)
             return
         kind = "CATEGORICAL" if is_text else "BOOLEAN" if isinstance(value, bool) else "NUMERIC"
