@@ -94,7 +94,7 @@ Fault = tuple[str, str]
 """Reason, detail."""
 
 
-def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:
+def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:  # noqa: PLR0911  # one for each way to be wrong
     """Why an event that decodes cannot count; none for most."""
     if not line.project_id:
         return _empty("project_id")
@@ -109,8 +109,9 @@ def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:
         start_us = stated.start_us
         if start_us is not None and not earliest_us <= start_us <= latest_us:
             return _absurd("trace.start_us", start_us)
-    observation = isinstance(line, ObservationLine)
-    return _fault_of_observation(line, earliest_us, latest_us) if observation else None
+    if not isinstance(line, ObservationLine):
+        return None
+    return _fault_of_observation(line, earliest_us, latest_us)
 
 
 def _fault_of_observation(line: ObservationLine, earliest_us: int, latest_us: int) -> Fault | None:

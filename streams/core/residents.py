@@ -73,6 +73,15 @@ class Residents:
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)
 
+    def last_chunk_of(self, keys: Iterable[TraceKey]) -> int:
+        """The latest chunk that changed any of these, whether they are here or have left."""
+        latest = self.evicted_chunk
+        for key in keys:
+            trace = self.traces.get(key)
+            if trace is not None:
+                latest = max(latest, trace.touched_by)
+        return latest
+
     def evict(self) -> None:
         while self.traces and (
             self.observations > self._observations_max or self.text_bytes > self._text_bytes_max

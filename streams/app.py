@@ -1,0 +1,50 @@
+"""The Faust application of the streams: subscription, agents, rebalancing, commits. The computation is elsewhere.
+
+What of Faust is used, and why no more: its tables lose windows and its batches acknowledge what failed, so topics carry raw bytes, agents have three lines and one
+worker each, nothing is stored in it, offsets are acknowledged by hand and in order, and whatever goes wrong ends the process: a restart restores from what was written.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import faust
+from mode.supervisors import CrashingSupervisor
+
+from producers.settings import KafkaSettings
+
+BUFFERED_RECORDS_MAX: Final = 64
+"""Records that Faust holds for an agent; more wait in the consumer."""
+POLL_RECORDS_MAX: Final = 500
+FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
+COMMIT_INTERVAL_S: Final = 1.0
+SESSION_TIMEOUT_S: Final = 10.0
+
+
+def streams_group(kafka: KafkaSettings) -> str:
+    """The consumer group of the streams."""
+    return f"{kafka.topic_prefix}-streams"
+
+
+def create_app(kafka: KafkaSettings) -> faust.App:
+    """An application without agents; stages register theirs."""
+    return faust.App(
+        streams_group(kafka),
+        broker=[f"aiokafka://{address}" for address in kafka.broker.split(",")],
+        store="memory://",
+        autodiscover=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        agent_supervisor=CrashingSupervisor,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES_MAX,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=BUFFERED_RECORDS_MAX,
+        broker_max_poll_records=POLL_RECORDS_MAX,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
+    )

@@ -1,0 +1,27 @@
+"""Everything that can go wrong in this room.
+
+StreamsError
+├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
+├── OutOfStepError          a record of the events topic is missing between two others
+└── RestoreError            what was written before cannot be read: going on would count twice
+
+``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
+"""
+
+from __future__ import annotations
+
+
+class StreamsError(Exception):
+    """Root of this room's errors."""
+
+
+class StreamsStoppedError(StreamsError):
+    """Faust gave up; the message says why."""
+
+
+class OutOfStepError(StreamsError):
+    """Records did not come one after the other. A restart reads them again from the last that took effect."""
+
+
+class RestoreError(StreamsError):
+    """A row that this stage wrote does not decode."""

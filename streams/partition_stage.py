@@ -1,0 +1,229 @@
+"""Stage 1 for one partition of the events topic: restore, then chunk after chunk through the fold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from clickhouse.rows import ObservationRow, TraceRow
+from producers.topics import Topics
+from streams import metrics
+from streams.core.pipeline import Needs, ObservationsFold
+from streams.core.pricing import PriceBook
+from streams.core.reading import SourceRecord, read
+from streams.core.residents import TraceHistory
+from streams.core.seen import SeenTraces
+from streams.core.traces import TraceKey
+from streams.core.valuation import Tokens
+from streams.errors import OutOfStepError
+from streams.ports import History, Output, Restored
+from streams.settings import StreamsSettings
+from streams.source import Inbox, SourceMessage
+from streams.writer import ChunkWriter
+
+log = structlog.get_logger(__name__)
+
+
+class PartitionStage:
+    """``run`` it; ``put`` source records, in order, from the committed offset on."""
+
+    def __init__(
+        self,
+        partition: int,
+        topics: Topics,
+        project_partitions: int,
+        settings: StreamsSettings,
+        output: Output,
+        history: History,
+        prices: PriceBook,
+        tokens: Tokens,
+    ) -> None:
+        self.restored = asyncio.Event()
+        self._partition = partition
+        self._topics = topics
+        self._project_partitions = project_partitions
+        self._settings = settings
+        self._output = output
+        self._history = history
+        self._prices = prices
+        self._tokens = tokens
+        self._inbox = Inbox(settings.inbox_records_max, settings.inbox_bytes_max)
+        self._fold: ObservationsFold | None = None
+        self._writer: ChunkWriter | None = None
+        self._folding: asyncio.Task[None] | None = None
+        self._last_put = -1
+        self._chunk = 0
+        self._evicted = 0
+
+    async def put(self, message: SourceMessage) -> None:
+        """Waits while more is waiting already than settings allow.
+
+        Raises:
+            OutOfStepError: a record is missing before this one.
+        """
+        if message.offset <= self._last_put:
+            return
+        if 0 <= self._last_put < message.offset - 1:
+            place = f"{self._topics.events}/{self._partition}"
+            raise OutOfStepError(f"after {self._last_put} of {place} came {message.offset}")
+        self._last_put = message.offset
+        if self._inbox.is_full:
+            metrics.LIMIT_REACHED.labels("inbox").inc()
+        await self._inbox.put(message)
+
+    def price_by(self, prices: PriceBook) -> None:
+        """Later events cost what these prices say."""
+        self._prices = prices
+        if self._fold is not None:
+            self._fold.price_by(prices)
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        1. Restore what the output says: where to go on, and the traces it holds completely.
+        2. Wait until the store has everything that was written before the rows just read; learn which traces it has.
+        3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
+
+        Raises:
+            RestoreError: what was written does not decode.
+            TooManyDeadLettersError: most of the input is unreadable.
+            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+        """
+        settings, partition = self._settings, self._partition
+        restored = await self._history.restore(partition)
+        await self._history.stored(partition, restored.begin)
+        seen = SeenTraces(await self._history.seen(partition))
+        fold = self._fold = ObservationsFold(
+            self._topics.events,
+            partition,
+            settings.fold_limits(),
+            self._prices,
+            self._tokens,
+            seen,
+        )
+        fold.adopt(complete_traces(restored, seen), Needs(set(), set()))
+        self._writer = ChunkWriter(
+            self._output,
+            self._topics,
+            partition,
+            self._project_partitions,
+            record_bytes=settings.output_record_bytes,
+            in_flight_max=settings.chunks_in_flight_max,
+            ends=restored.ends,
+        )
+        metrics.RESTORED.inc(len(fold.residents.traces))
+        log.info(
+            "partition_restored",
+            partition=partition,
+            resume_after=restored.resume_after,
+            traces=len(fold.residents.traces),
+            seen=len(seen),
+        )
+        self.restored.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._writer.run())
+            self._folding = tasks.create_task(
+                self._fold_all(fold, self._writer, restored.resume_after)
+            )
+
+    async def stop_folding(self) -> None:
+        """Take in nothing more; return once what was folded is acknowledged."""
+        await self._inbox.close()
+        if self._folding is not None and self._writer is not None:
+            self._folding.cancel()
+            await self._writer.idle()
+
+    async def _fold_all(
+        self, fold: ObservationsFold, writer: ChunkWriter, resume_after: int
+    ) -> None:
+        settings = self._settings
+        linger_s = settings.chunk_linger_ms / 1000
+        began = 0.0
+        while True:
+            wait_s = began + linger_s - time.monotonic()
+            if wait_s > 0 and not self._inbox.holds(
+                settings.chunk_records_max, settings.chunk_bytes_max
+            ):
+                await asyncio.sleep(wait_s)
+            messages = await self._inbox.take(settings.chunk_records_max, settings.chunk_bytes_max)
+            began = time.monotonic()
+            fresh = [message for message in messages if message.offset > resume_after]
+            if len(fresh) < len(messages):
+                _skip(messages[: len(messages) - len(fresh)])
+            if not fresh:
+                continue
+            if 0 <= resume_after < fresh[0].offset - 1 and not self._chunk:
+                log.error(
+                    "source_records_lost",
+                    partition=self._partition,
+                    after=resume_after,
+                    next=fresh[0].offset,
+                )
+            await self._fold_chunk(fold, writer, fresh)
+
+    async def _fold_chunk(
+        self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
+    ) -> None:
+        self._chunk += 1
+        began = time.perf_counter()
+        records = [read(SourceRecord(each.offset, each.append_us, each.value)) for each in messages]
+        needs = fold.needs(records)
+        if needs:
+            await self._read_back(fold, writer, needs)
+            began = time.perf_counter()
+        effects = fold.fold(records, self._chunk)
+        metrics.FOLD_S.observe(time.perf_counter() - began)
+        metrics.CHUNK_EVENTS.observe(effects.events)
+        metrics.EVENTS_IN.inc(effects.events)
+        metrics.UNCHANGED.inc(effects.unchanged)
+        metrics.UNPRICED.inc(effects.unpriced)
+        metrics.EVICTED.inc(fold.residents.evicted - self._evicted)
+        self._evicted = fold.residents.evicted
+        metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
+        metrics.LAG_EVENTS.labels(str(self._partition)).set(len(self._inbox))
+        await writer.begin(self._chunk, messages, effects)
+
+    async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
+        """1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the store has them. 3. Ask."""
+        metrics.READ_BACK.inc(len(needs.traces))
+        with metrics.READ_BACK_S.time():
+            ends = await writer.written(fold.residents.last_chunk_of(needs.traces))
+            await self._history.stored(self._partition, ends)
+            fold.adopt(await self._history.read_back(needs), needs)
+
+
+def _skip(messages: Iterable[SourceMessage]) -> None:
+    for message in messages:
+        message.ack()
+        metrics.SKIPPED.inc()
+
+
+def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:
+    """The traces of which all observations were read again; the others are as good as evicted."""
+    observations: dict[TraceKey, dict[str, ObservationRow]] = {}
+    for row in restored.observations:
+        if row.is_deleted:
+            continue
+        of_trace = observations.setdefault((row.project_id, row.trace_id), {})
+        latest = of_trace.get(row.id)
+        if latest is None or row.row_version >= latest.row_version:
+            of_trace[row.id] = row
+    traces: dict[TraceKey, TraceRow] = {}
+    for trace in restored.traces:
+        if not trace.is_deleted:
+            key = (trace.project_id, trace.id)
+            # Those written last come last, as if they had been changed last.
+            before = traces.pop(key, None)
+            newer = before is None or trace.row_version >= before.row_version
+            traces[key] = trace if newer or before is None else before
+    for key in observations.keys() - traces.keys():
+        seen.add(key)
+    for key, trace in traces.items():
+        rows = observations.get(key, {})
+        if len(rows) == trace.observation_count:
+            yield TraceHistory(key, trace, list(rows.values()))
+        else:
+            seen.add(key)

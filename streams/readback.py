@@ -1,0 +1,155 @@
+"""What stage 1 asks the store: which traces it has, and what was written of some of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from array import array
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+
+from clickhouse.errors import StoreUnavailable
+from clickhouse.rows import ObservationRow, TraceRow
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from streams import metrics
+from streams.core.pipeline import Needs
+from streams.core.residents import TraceHistory
+from streams.core.traces import TraceKey
+from streams.ports import Ends, Restored
+from streams.settings import StreamsSettings
+from streams.sink_progress import SinkProgress
+from streams.tail import restore
+
+log = structlog.get_logger(__name__)
+
+AnswerT = TypeVar("AnswerT")
+
+_PICO: Final = 1_000_000_000_000
+SEEN_SQL: Final = """
+SELECT reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
+FROM traces
+WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt32}
+GROUP BY hash
+ORDER BY max(row_version) DESC
+LIMIT {limit:UInt64}
+"""
+TRACES_SQL: Final = """
+SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id, session_id, environment,
+    release, version, external_id, public, tags, metadata, input, output, observation_count, merge_state
+FROM traces FINAL
+WHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
+ORDER BY row_version
+"""
+OBSERVATIONS_SQL: Final = f"""
+SELECT project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
+    toUnixTimestamp64Micro(end_time) AS end_us, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us,
+    type, name, parent_id, environment, level, version, model, provided_usage, usage,
+    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
+    toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source, price_id, usage_estimated, prompt_name, prompt_version,
+    service_name, scope_name, scope_version, app_root, merge_state, toUnixTimestamp64Micro(event_time) AS event_us,
+    merge_state != '' OR concat(trace_id, '/', id) IN {{texts:Array(String)}} AS with_texts,
+    if(with_texts, status_message, '') AS status_message, if(with_texts, model_parameters, '') AS model_parameters,
+    if(with_texts, input, '') AS input, if(with_texts, output, '') AS output, if(with_texts, metadata, '') AS metadata
+FROM observations FINAL
+WHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
+ORDER BY row_version
+"""  # noqa: S608  # no value of anybody's
+
+_observations = msgspec.json.Decoder(ObservationRow, strict=False)
+_traces = msgspec.json.Decoder(TraceRow, strict=False)
+
+
+class StoreHistory:
+    """Asks until the store answers: a store that is away delays, it does not fail."""
+
+    def __init__(
+        self, kafka: KafkaSettings, store: Store, settings: StreamsSettings, progress: SinkProgress
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._settings = settings
+        self._progress = progress
+
+    async def restore(self, partition: int) -> Restored:
+        return await restore(self._kafka, self._settings, partition)
+
+    async def stored(self, partition: int, ends: Ends) -> None:
+        topics = self._kafka.topics
+        await self._progress.stored(
+            {
+                TopicPartition(topics.observations, partition): ends.observations,
+                TopicPartition(topics.traces, partition): ends.traces,
+            }
+        )
+
+    async def seen(self, partition: int) -> array[int]:
+        parameters = {
+            "partitions": self._kafka.event_partitions,
+            "partition": partition,
+            "limit": self._settings.seen_traces_max,
+        }
+        body = await self._patiently(
+            lambda: self._store.query_bytes(SEEN_SQL, parameters, fmt="RowBinary")
+        )
+        hashes = array("Q")
+        hashes.frombytes(body)
+        if sys.byteorder == "big":
+            hashes.byteswap()
+        if len(hashes) >= self._settings.seen_traces_max:
+            metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
+            log.warning("limit_reached", limit="seen_traces_max", partition=partition)
+        return hashes
+
+    async def read_back(self, needs: Needs) -> list[TraceHistory]:
+        histories: list[TraceHistory] = []
+        for keys in _batches(needs.traces, self._settings.read_back_traces_max):
+            histories.extend(await self._read_back(keys, needs))
+        return histories
+
+    async def _read_back(self, keys: list[TraceKey], needs: Needs) -> list[TraceHistory]:
+        wanted = {
+            "projects": sorted({project_id for project_id, _ in keys}),
+            "traces": sorted({trace_id for _, trace_id in keys}),
+        }
+        texts = [f"{trace_id}/{part_id}" for (_, trace_id), part_id in sorted(needs.texts)]
+        of_traces, of_observations = await asyncio.gather(
+            self._patiently(lambda: self._store.query_bytes(TRACES_SQL, wanted)),
+            self._patiently(
+                lambda: self._store.query_bytes(OBSERVATIONS_SQL, {**wanted, "texts": texts})
+            ),
+        )
+        histories = {key: TraceHistory(key, None, []) for key in keys}
+        # Ordered by version: of rows under several keys the last one counts.
+        for trace in _traces.decode_lines(of_traces):
+            history = histories.get((trace.project_id, trace.id))
+            if history is not None:
+                history.row = trace
+        latest: dict[tuple[TraceKey, str], ObservationRow] = {}
+        for row in _observations.decode_lines(of_observations):
+            latest[(row.project_id, row.trace_id), row.id] = row
+        for (key, _), row in latest.items():
+            history = histories.get(key)
+            if history is not None:
+                history.observations.append(row)
+        return [each for each in histories.values() if each.row is not None or each.observations]
+
+    async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        retry_s = self._settings.store_retry_s
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", reason=str(error), retry_s=retry_s)
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, self._settings.store_retry_max_s)
+
+
+def _batches(keys: set[TraceKey], size: int) -> Iterator[list[TraceKey]]:
+    ordered = sorted(keys)
+    for first in range(0, len(ordered), size):
+        yield ordered[first : first + size]

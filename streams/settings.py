@@ -1,0 +1,74 @@
+"""Settings of stage 1: observations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.core.dead_letters import DeadLetterLimit
+from streams.core.pipeline import FoldLimits
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+class StreamsSettings(BaseSettings):
+    """Limits of stage 1; those in memory and in flight count per partition of the events topic."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_STREAMS_", frozen=True)
+
+    chunk_records_max: int = Field(64, ge=1)
+    """Source records folded in one go."""
+    chunk_bytes_max: int = Field(512 * KIB, ge=1)
+    """Likewise their bytes; a single larger record makes a larger chunk. Bounds how long the event loop is held."""
+    chunk_linger_ms: float = Field(5.0, ge=0, le=1000)
+    """Shortest time between two chunks that are not full: an idle partition folds at once, a busy one gathers."""
+    chunks_in_flight_max: int = Field(8, ge=1)
+    """Chunks folded whose rows are not acknowledged yet."""
+    inbox_records_max: int = Field(2_000, ge=1)
+    """Source records waiting to be folded; above it the partition is not read on."""
+    inbox_bytes_max: int = Field(8 * MIB, ge=1)
+    output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
+    """Where the rows of a chunk are cut into records; a single larger row makes a larger record."""
+    output_batch_bytes: int = Field(1 * MIB, ge=1 * KIB)
+    """Records that the Kafka producer sends together."""
+    resident_observations_max: int = Field(60_000, ge=1)
+    """Observations (numbers only) and traces in memory; what leaves is read back from the store when it is needed."""
+    resident_text_bytes_max: int = Field(64 * MIB, ge=1)
+    """Texts in memory, of traces and of observations that are told in parts."""
+    resident_scores_max: int = Field(50_000, ge=1)
+    seen_traces_max: int = Field(20_000_000, ge=1)
+    """Traces of the store that are known by their hash, the latest first. One that is forgotten counts as new."""
+    restore_rows_max: int = Field(60_000, ge=1)
+    """Rows read again when a partition is taken over."""
+    restore_bytes_max: int = Field(128 * MIB, ge=1)
+    restore_age_max_s: float = Field(3_600.0, gt=0)
+    """Rows older than this are not read again, unless they are needed to know where to go on."""
+    read_back_traces_max: int = Field(500, ge=1)
+    """Traces asked of the store by one query."""
+    store_retry_s: float = Field(0.2, gt=0)
+    store_retry_max_s: float = Field(5.0, gt=0)
+    sink_poll_s: float = Field(0.05, gt=0)
+    """How often the sink's progress is looked at while something waits for it."""
+    revoke_timeout_s: float = Field(5.0, gt=0)
+    """How long giving a partition away waits for what was already sent."""
+    stop_timeout_s: float = Field(10.0, gt=0)
+    dead_letters_consecutive_max: int = Field(1_000, ge=1)
+    """Unreadable lines in a row; above it the stage stops."""
+    dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
+    dead_letters_sample_lines: int = Field(10_000, ge=1)
+    """Lines over which the ratio is taken."""
+
+    def fold_limits(self) -> FoldLimits:
+        return FoldLimits(
+            resident_observations_max=self.resident_observations_max,
+            resident_text_bytes_max=self.resident_text_bytes_max,
+            resident_scores_max=self.resident_scores_max,
+            dead_letters=DeadLetterLimit(
+                self.dead_letters_consecutive_max,
+                self.dead_letters_ratio_max,
+                self.dead_letters_sample_lines,
+            ),
+        )

@@ -1,0 +1,71 @@
+"""Source records on their way from Kafka into the fold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMessage:
+    """One record of the events topic; ``ack`` lets its offset be committed."""
+
+    offset: int
+    append_us: int
+    value: bytes
+    ack: Callable[[], object]
+
+
+class Inbox:
+    """Source records of one partition, waiting to be folded; whoever brings more than fits waits."""
+
+    def __init__(self, records_max: int, bytes_max: int) -> None:
+        self._records_max = records_max
+        self._bytes_max = bytes_max
+        self._waiting: deque[SourceMessage] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._changed = asyncio.Condition()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= self._records_max or self._bytes >= self._bytes_max
+
+    async def close(self) -> None:
+        """Whatever is put from now on is dropped; nobody waits any more."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def put(self, message: SourceMessage) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._closed or not self.is_full)
+            if self._closed:
+                return
+            self._waiting.append(message)
+            self._bytes += len(message.value)
+            self._changed.notify_all()
+
+    async def take(self, records_max: int, bytes_max: int) -> list[SourceMessage]:
+        """At least one record, at most ``records_max`` of them, together at most ``bytes_max`` unless the first is larger."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self._waiting) > 0)
+            taken: list[SourceMessage] = []
+            size = 0
+            while self._waiting and len(taken) < records_max:
+                size += len(self._waiting[0].value)
+                if taken and size > bytes_max:
+                    break
+                taken.append(self._waiting.popleft())
+            self._bytes -= sum(len(message.value) for message in taken)
+            self._changed.notify_all()
+            return taken
+
+    def holds(self, records: int, size: int) -> bool:
+        """Whether a full chunk is waiting."""
+        return len(self._waiting) >= records or self._bytes >= size

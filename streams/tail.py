@@ -1,0 +1,157 @@
+"""Reads the tail of a partition's own output, to go on where it ended.
+
+The last record of ``observations`` with the header ``source_offset`` is the commit: what lies behind it in ``observations``, and rows of ``traces`` that name a
+later source offset, had not taken effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import ObservationRow, TraceRow
+from producers.kafka import started, stopped
+from producers.settings import KafkaSettings
+from producers.topics import Topics
+from streams.errors import RestoreError
+from streams.ports import Ends, Restored
+from streams.settings import StreamsSettings
+from streams.writer import SOURCE_OFFSET
+
+POLL_MS: Final = 500
+STRIDE: Final = 64
+STOP_TIMEOUT_S: Final = 2.0
+
+_observations = msgspec.json.Decoder(ObservationRow)
+_traces = msgspec.json.Decoder(TraceRow)
+RowT = TypeVar("RowT", ObservationRow, TraceRow)
+
+
+@dataclass(slots=True)
+class _Tail:
+    """Records from ``begin`` to ``end``, in order."""
+
+    begin: int
+    end: int
+    records: list[ConsumerRecord]
+
+
+async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: int) -> Restored:
+    """What the output of a partition says.
+
+    Raises:
+        RestoreError: a row does not decode.
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        KafkaError: it stopped answering.
+    """
+    topics = kafka.topics
+    consumer: AIOKafkaConsumer = await started(
+        lambda: AIOKafkaConsumer(
+            bootstrap_servers=kafka.broker,
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            request_timeout_ms=int(kafka.request_timeout_s * 1000),
+        ),
+        kafka,
+    )
+    try:
+        observations = await _tail(
+            consumer, TopicPartition(topics.observations, partition), settings, commit_needed=True
+        )
+        traces = await _tail(
+            consumer, TopicPartition(topics.traces, partition), settings, commit_needed=False
+        )
+    finally:
+        await stopped(consumer, STOP_TIMEOUT_S)
+    return restored_of(observations, traces, topics)
+
+
+def restored_of(observations: _Tail, traces: _Tail, topics: Topics) -> Restored:
+    resume_after = -1
+    committed = 0
+    for index, record in enumerate(observations.records, start=1):
+        offset = source_offset(record.headers)
+        if offset is not None:
+            resume_after = max(resume_after, offset)
+            committed = index
+    known = [
+        record.value
+        for record in traces.records
+        if (source_offset(record.headers) or 0) <= resume_after
+    ]
+    return Restored(
+        resume_after,
+        _rows(_traces, known, topics.traces),
+        _rows(
+            _observations,
+            [record.value for record in observations.records[:committed]],
+            topics.observations,
+        ),
+        Ends(observations.begin, traces.begin),
+        Ends(observations.end, traces.end),
+    )
+
+
+def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
+    """The header of a record that ends a chunk; none for others."""
+    for name, value in headers:
+        if name == SOURCE_OFFSET:
+            return int(value)
+    return None
+
+
+def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
+    try:
+        return [row for value in values for row in decoder.decode_lines(value)]
+    except msgspec.DecodeError as error:
+        raise RestoreError(f"a row in {topic} does not decode: {error}") from error
+
+
+async def _tail(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    settings: StreamsSettings,
+    *,
+    commit_needed: bool,
+) -> _Tail:
+    """As much of the end of a partition as the limits allow; and back to the last commit, whatever they say."""
+    consumer.assign([partition])
+    end = (await consumer.end_offsets([partition]))[partition]
+    first = (await consumer.beginning_offsets([partition]))[partition]
+    records: list[ConsumerRecord] = []
+    lower, stride, rows, size = end, STRIDE, 0, 0
+    found_commit = not commit_needed
+    oldest_ms: int | None = None
+    while lower > first:
+        upper, lower = lower, max(first, lower - stride)
+        stride *= 2
+        read = await _between(consumer, partition, lower, upper)
+        records = read + records
+        rows += sum(record.value.count(b"\n") + 1 for record in read)
+        size += sum(len(record.value) for record in read)
+        found_commit = found_commit or any(
+            source_offset(record.headers) is not None for record in read
+        )
+        if records and oldest_ms is None:
+            oldest_ms = records[-1].timestamp - int(settings.restore_age_max_s * 1000)
+        too_old = oldest_ms is not None and records[0].timestamp < oldest_ms
+        enough = rows >= settings.restore_rows_max or size >= settings.restore_bytes_max
+        if found_commit and (enough or too_old):
+            break
+    return _Tail(lower, end, records)
+
+
+async def _between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
+) -> list[ConsumerRecord]:
+    records: list[ConsumerRecord] = []
+    consumer.seek(partition, lower)
+    while await consumer.position(partition) < upper:
+        polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+        records.extend(each for each in polled.get(partition, ()) if each.offset < upper)
+    return records

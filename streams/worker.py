@@ -1,0 +1,120 @@
+"""The streams as a process: clients, stages and the Faust application, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import faust
+import structlog
+
+from clickhouse.store import Store
+from producers.control.log import ControlLog
+from producers.control.records import Change
+from producers.kafka import new_producer, started
+from producers.settings import KafkaSettings
+from streams.app import create_app
+from streams.core.pricing import PriceBook
+from streams.core.valuation import NoTokens
+from streams.errors import StreamsStoppedError
+from streams.observations_stage import ObservationsStage, register_observations_stage
+from streams.output import KafkaOutput
+from streams.readback import StoreHistory
+from streams.settings import StreamsSettings
+from streams.sink_progress import SinkProgress
+
+log = structlog.get_logger(__name__)
+
+
+class Streams:
+    """Stages 1 to 3 in one Faust worker."""
+
+    def __init__(
+        self, kafka: KafkaSettings, store: Store, control: ControlLog, settings: StreamsSettings
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._control = control
+        self._settings = settings
+        self._observations: ObservationsStage | None = None
+        self._repricing = False
+
+    @property
+    def is_ready(self) -> bool:
+        """An event sent now would be processed."""
+        return self._observations is not None and self._observations.is_ready
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop``.
+
+        Raises:
+            StreamsStoppedError: Faust gave up.
+            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart goes on from what was written.
+        """
+        kafka, settings = self._kafka, self._settings
+        async with AsyncExitStack() as stack:
+            producer = await started(
+                lambda: new_producer(kafka, batch_bytes=settings.output_batch_bytes), kafka
+            )
+            stack.push_async_callback(producer.stop)
+            progress = SinkProgress(kafka, settings.sink_poll_s)
+            await progress.start()
+            stack.push_async_callback(progress.stop)
+            app = create_app(kafka)
+            stage = self._observations = ObservationsStage(
+                kafka,
+                settings,
+                KafkaOutput(producer),
+                StoreHistory(kafka, self._store, settings, progress),
+                self._prices(),
+                NoTokens(),
+            )
+            register_observations_stage(app, stage, kafka.topics.events)
+            self._control.subscribe(self._on_change)
+            await stack.enter_async_context(_running(app))
+            stack.push_async_callback(stage.stop)
+            await _first_of(stop, app, stage.failed)
+
+    def _prices(self) -> PriceBook:
+        return PriceBook().with_prices(self._control.view.prices.values())
+
+    def _on_change(self, change: Change) -> None:
+        """Many changes at once, as at the start, make one new price book."""
+        if change.kind == "price" and not self._repricing:
+            self._repricing = True
+            asyncio.get_running_loop().call_soon(self._reprice)
+
+    def _reprice(self) -> None:
+        self._repricing = False
+        if self._observations is not None:
+            self._observations.price_by(self._prices())
+
+
+@asynccontextmanager
+async def _running(app: faust.App) -> AsyncIterator[None]:
+    app.finalize()
+    await app.start()
+    try:
+        yield
+    finally:
+        await app.stop()
+
+
+async def _first_of(stop: asyncio.Event, app: faust.App, *failures: asyncio.Future[None]) -> None:
+    """Return when ``stop`` is set; raise what failed before."""
+    stopped = asyncio.create_task(stop.wait())
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    ends: list[asyncio.Future[Any]] = [stopped, crashed, *failures]
+    try:
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for failure in failures:
+            if failure in done:
+                failure.result()
+        if crashed in done and stopped not in done:
+            reason = app.crash_reason
+            raise StreamsStoppedError(f"Faust stopped: {reason!r}") from reason
+    finally:
+        stopped.cancel()
+        crashed.cancel()

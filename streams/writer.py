@@ -1,0 +1,186 @@
+"""Writes what a chunk produced, in the order that makes each source record take effect once.
+
+1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows of traces. 3. When those are: rows of observations,
+the last record with the header ``source_offset``: the commit. 4. When that is: the source records are acknowledged.
+
+A crash before 3 folds the same records again. The deltas come out as before and are dropped by their offset; and whatever row had got out ahead of its commit,
+its deltas had got out before it, so a state read back from such a row owes nobody anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from producers.topics import Topics
+from streams import metrics
+from streams.core.deltas import Delta
+from streams.core.effects import Effects
+from streams.ports import Ends, Headers, Output
+from streams.source import SourceMessage
+from tracemill.partitioning import partition_of
+
+SOURCE_OFFSET: Final = "source_offset"
+POSITIONS_MAX: Final = 1_000
+"""Chunks whose place in the output is remembered; for older ones a later place stands in."""
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedChunk:
+    number: int
+    messages: Sequence[SourceMessage]
+    effects: Effects
+    deltas: list[asyncio.Future[int]]
+    folded_s: float
+
+
+class ChunkWriter:
+    """The output of one partition."""
+
+    def __init__(
+        self,
+        output: Output,
+        topics: Topics,
+        partition: int,
+        project_partitions: int,
+        *,
+        record_bytes: int,
+        in_flight_max: int,
+        ends: Ends,
+    ) -> None:
+        self._output = output
+        self._topics = topics
+        self._partition = partition
+        self._project_partitions = project_partitions
+        self._record_bytes = record_bytes
+        self._waiting: asyncio.Queue[FoldedChunk] = asyncio.Queue(in_flight_max)
+        self._positions: dict[int, Ends] = {0: ends}
+        self._begun = self._written = 0
+        self._advanced = asyncio.Condition()
+
+    async def begin(self, number: int, messages: Sequence[SourceMessage], effects: Effects) -> None:
+        """Send a folded chunk's deltas and queue the rest; waits while too many are in flight."""
+        by_partition: dict[int, list[Delta]] = {}
+        for delta in effects.deltas:
+            to = partition_of(delta.project_id, "", self._project_partitions)
+            by_partition.setdefault(to, []).append(delta)
+        sent: list[asyncio.Future[int]] = []
+        for to, deltas in by_partition.items():
+            sent += await self._send(self._topics.deltas, to, deltas)
+        if self._waiting.full():
+            metrics.LIMIT_REACHED.labels("chunks_in_flight_max").inc()
+        chunk = FoldedChunk(number, messages, effects, sent, time.monotonic())
+        await self._waiting.put(chunk)
+        self._begun = number
+
+    async def run(self) -> None:
+        """Finish chunks in order, those that wait together as one."""
+        while True:
+            chunks = [await self._waiting.get()]
+            while not self._waiting.empty():
+                chunks.append(self._waiting.get_nowait())
+            await asyncio.gather(*(ack for chunk in chunks for ack in chunk.deltas))
+            traces_end = await self._send_rows(chunks)
+            await self._commit(chunks, traces_end)
+
+    async def _send_rows(self, chunks: Iterable[FoldedChunk]) -> int:
+        """Returns the end of the traces topic's partition, as far as it is known here."""
+        topics, partition = self._topics, self._partition
+        others: list[asyncio.Future[int]] = []
+        traces: list[asyncio.Future[int]] = []
+        for chunk in chunks:
+            effects = chunk.effects
+            headers = _offset_header(effects.last_offset)
+            others += await self._send(topics.dead_letters, 0, effects.dead_letters)
+            others += await self._send(topics.scores, partition, effects.scores)
+            traces += await self._send(topics.traces, partition, effects.traces, headers)
+        await asyncio.gather(*others)
+        offsets = await asyncio.gather(*traces)
+        return offsets[-1] + 1 if offsets else self.position_of(self._written).traces
+
+    async def _commit(self, chunks: Sequence[FoldedChunk], traces_end: int) -> None:
+        last = []
+        for chunk in chunks:
+            *values, marked = list(records_of(chunk.effects.observations, self._record_bytes)) or [
+                b""
+            ]
+            for value in values:
+                await self._output.send(self._topics.observations, self._partition, value)
+            headers = _offset_header(chunk.effects.last_offset)
+            last.append(
+                await self._output.send(self._topics.observations, self._partition, marked, headers)
+            )
+        offsets = await asyncio.gather(*last)
+        async with self._advanced:
+            for chunk, offset in zip(chunks, offsets, strict=True):
+                self._positions[chunk.number] = Ends(offset + 1, traces_end)
+                self._written = chunk.number
+            while len(self._positions) > POSITIONS_MAX:
+                del self._positions[next(iter(self._positions))]
+            self._advanced.notify_all()
+        for chunk in chunks:
+            for message in chunk.messages:
+                message.ack()
+            self._measure(chunk)
+
+    async def _send(
+        self, topic: str, partition: int, rows: Sequence[msgspec.Struct], headers: Headers = ()
+    ) -> list[asyncio.Future[int]]:
+        return [
+            await self._output.send(topic, partition, value, headers)
+            for value in records_of(rows, self._record_bytes)
+        ]
+
+    async def written(self, number: int) -> Ends:
+        """Where chunk ``number`` ends in the output, once it is acknowledged."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self._written >= number)
+            return self.position_of(number)
+
+    def position_of(self, number: int) -> Ends:
+        """The end of a chunk that was written, or of a later one when it is too long ago."""
+        found = self._positions.get(number)
+        return self._positions[next(iter(self._positions))] if found is None else found
+
+    async def idle(self) -> None:
+        """Return once nothing is in flight."""
+        await self.written(self._begun)
+
+    def _measure(self, chunk: FoldedChunk) -> None:
+        effects = chunk.effects
+        metrics.WRITE_S.observe(time.monotonic() - chunk.folded_s)
+        arrived_s = chunk.messages[-1].append_us / 1e6
+        metrics.LAG_S.labels(str(self._partition)).set(max(0.0, time.time() - arrived_s))
+        metrics.ROWS_OUT.labels("observations").inc(len(effects.observations))
+        metrics.ROWS_OUT.labels("traces").inc(len(effects.traces))
+        metrics.ROWS_OUT.labels("scores").inc(len(effects.scores))
+        metrics.DELTAS_OUT.inc(len(effects.deltas))
+        for row in effects.dead_letters:
+            metrics.DEAD_LETTERS.labels(row.reason).inc()
+
+
+def _offset_header(offset: int) -> list[tuple[str, bytes]]:
+    return [(SOURCE_OFFSET, str(offset).encode())]
+
+
+def records_of(rows: Sequence[msgspec.Struct], record_bytes: int) -> Iterator[bytes]:
+    """Rows as NDJSON, cut where a record reaches ``record_bytes``."""
+    if not rows:
+        return
+    buffer = bytearray()
+    for row in rows:
+        if buffer:
+            buffer += b"\n"
+        _encoder.encode_into(row, buffer, -1)
+        if len(buffer) >= record_bytes:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
