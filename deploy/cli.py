@@ -133,9 +133,10 @@ def edge() -> None:
 @app.command()
 def streams() -> None:
     """The stream processors: prices, totals, windows, budgets, webhooks. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
-    from deploy.processes.streams import run
+    from deploy.process import run_process
+    from deploy.processes import streams as role
 
-    raise SystemExit(run())
+    raise SystemExit(run_process("streams", role.main))
 
 
 @app.command()

@@ -88,6 +88,11 @@ class ProjectStage:
         """Owned partitions that do not take records yet."""
         return [number for number, (owned, _) in self._owned.items() if not owned.restored]
 
+    @property
+    def is_ready(self) -> bool:
+        """Partitions were assigned, and all of them take records."""
+        return bool(self._owned) and not self.restoring
+
     async def take(self, event: EventT[bytes]) -> None:
         """Hand a record to its partition; one that is not ours any more is dropped, its owner reads it."""
         owned = self._owned.get(event.message.partition)

@@ -21,6 +21,8 @@ from streams.core.valuation import NoTokens
 from streams.errors import StreamsStoppedError
 from streams.observations_stage import ObservationsStage, register_observations_stage
 from streams.output import KafkaOutput
+from streams.project_settings import ProjectSettings
+from streams.project_stage import ProjectStage, register_project_stage
 from streams.readback import StoreHistory
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
@@ -32,19 +34,31 @@ class Streams:
     """Stages 1 to 3 in one Faust worker."""
 
     def __init__(
-        self, kafka: KafkaSettings, store: Store, control: ControlLog, settings: StreamsSettings
+        self,
+        kafka: KafkaSettings,
+        store: Store,
+        control: ControlLog,
+        settings: StreamsSettings,
+        project_settings: ProjectSettings,
     ) -> None:
         self._kafka = kafka
         self._store = store
         self._control = control
         self._settings = settings
+        self._project_settings = project_settings
         self._observations: ObservationsStage | None = None
+        self._projects: ProjectStage | None = None
         self._repricing = False
 
     @property
     def is_ready(self) -> bool:
         """An event sent now would be processed."""
-        return self._observations is not None and self._observations.is_ready
+        return (
+            self._observations is not None
+            and self._observations.is_ready
+            and self._projects is not None
+            and self._projects.is_ready
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``.
@@ -72,6 +86,11 @@ class Streams:
                 NoTokens(),
             )
             register_observations_stage(app, stage, kafka.topics.events)
+            projects = self._projects = register_project_stage(
+                app, kafka, self._store, self._control, self._project_settings
+            )
+            await projects.start()
+            stack.push_async_callback(projects.stop)
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
             stack.push_async_callback(stage.stop)
