@@ -19,14 +19,32 @@ from query_api.reader import Reader
 from query_api.readiness import Readiness, ReadinessCheck
 from query_api.refusals import install_refusals
 from query_api.room import Room
+from query_api.routes.alerts import alerts_router
+from query_api.routes.budgets import budgets_router
+from query_api.routes.dead_letters import dead_letters_router
 from query_api.routes.health import health_router
 from query_api.routes.observations import observations_router
 from query_api.routes.projects import projects_router
 from query_api.routes.scores import scores_router
 from query_api.routes.traces import traces_router
+from query_api.routes.tree import tree_router
+from query_api.routes.webhooks import webhooks_router
+from query_api.routes.windows import windows_router
 from query_api.settings import QuerySettings
 
 VERSION: Final = version("tracemill")
+ROUTERS: Final = (
+    projects_router,
+    traces_router,
+    observations_router,
+    scores_router,
+    tree_router,
+    windows_router,
+    budgets_router,
+    webhooks_router,
+    alerts_router,
+    dead_letters_router,
+)
 
 
 def create_query_api(
@@ -48,7 +66,7 @@ def create_query_api(
     )
     app.state.room = room
     app.include_router(health_router(room, Readiness(readiness, settings), VERSION))
-    for router in (projects_router, traces_router, observations_router, scores_router):
+    for router in ROUTERS:
         app.include_router(router(room))
     install_refusals(app)
     install_openapi(app, documented)

@@ -131,9 +131,8 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         return native_refusal(400, "invalid_json", "the body is not JSON", field="body")
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
-        message = f"unknown {'parameter' if path[0] == 'query' else 'field'} {path[-1][:64]!r}"
-        allowed = _names_of(request, path[0])
-        return native_refusal(422, "unknown_field", message, field=path[-1], allowed=allowed)
+        message = f"unknown field {path[-1][:64]!r}"
+        return native_refusal(422, "invalid_request", message, field=".".join(path[1:]))
     field = ".".join(path[1:]) or path[0]
     message = f"{field}: {_message(first)}"
     return native_refusal(422, "invalid_request", message, field=field, allowed=_choices(first))
@@ -153,20 +152,6 @@ def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:
     """What a literal may be, out of pydantic's "'a', 'b' or 'c'"."""
     expected = str(issue.get("ctx", {}).get("expected", ""))
     return tuple(expected.split("'")[1::2])
-
-
-def _names_of(request: Request, part: str) -> tuple[str, ...]:
-    """The parameters or body fields that the route knows."""
-    dependant = getattr(request.scope.get("route"), "dependant", None)
-    if dependant is None:
-        return ()
-    fields = dependant.query_params if part == "query" else dependant.body_params
-    names: list[str] = []
-    for field in fields:
-        model = field.field_info.annotation
-        for name, info in getattr(model, "model_fields", {}).items():
-            names.append(info.alias or name)
-    return tuple(names)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -198,7 +198,7 @@ def observations_router(room: Room) -> APIRouter:
         return answer(ObservationList([observation_v1(row) for row in rows], meta))
 
     @router.get(
-        "/api/public/observations/{observationId}",
+        "/api/public/observations/{observationId:path}",
         summary="Get an observation",
         responses={
             200: room.documented.as_answer(ObservationV1, "The observation.", OBSERVATION_EXAMPLE)

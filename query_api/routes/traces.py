@@ -152,7 +152,7 @@ def traces_router(room: Room) -> APIRouter:
         return answer(TraceList(data, meta))
 
     @router.get(
-        "/api/public/traces/{traceId}",
+        "/api/public/traces/{traceId:path}",
         summary="Get a trace with its observations and scores",
         responses={
             200: room.documented.as_answer(TraceInDetail, "The trace.", TRACE_DETAIL_EXAMPLE)
@@ -187,7 +187,7 @@ def traces_router(room: Room) -> APIRouter:
             )
         )
 
-    @router.get("/project/{_project}/traces/{traceId}", include_in_schema=False)
+    @router.get("/project/{_project}/traces/{traceId:path}", include_in_schema=False)
     async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
         """Where the SDKs' `get_trace_url` points."""
         return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")

@@ -1,37 +1,262 @@
-from clickhouse.rows import ObservationRow, TraceRow
-from tests.query_api.conftest import NOON_US, PROJECT, Api
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from query_api.settings import QuerySettings
+from tests.query_api.harness import (
+    DAY_US,
+    NOON_US,
+    PROJECT,
+    Api,
+    Kept,
+    make_api,
+    observation,
+    opened,
+    score,
+    trace,
+)
+
+SECOND_US = 1_000_000
 
 
-async def test_a_trace_reads_back_with_its_observations(api: Api) -> None:
+async def answer_question(api: Api) -> None:
+    """A trace that says nothing of its input: its root does."""
     await api.insert(
-        TraceRow(
-            project_id=PROJECT, id="t1", start_us=NOON_US, end_us=NOON_US + 1_842_000, row_version=1,
-            name="answer", user_id="u1", session_id="s1", tags=("a", "b"), release="1.0",
-            metadata='{"region":"eu","n":{"x":1}}', root_observation_id="o1",
-            observation_count=2, usage={"input": 10, "output": 5}, total_cost_pico=3_100_000_000,
+        trace(
+            "t1", end_us=NOON_US + 1_842_001, name="answer", user_id="u1", session_id="s1",
+            tags=("a", "b"), release="1.0", version="v1", metadata='{"region":"eu","n":{"x":1}}',
+            root_observation_id="o1", observation_count=2, total_cost_pico=3_100_000_000_001,
+            usage={"input": 10, "output": 5}, environment="production", public=1,
         ),
-        ObservationRow(
-            project_id=PROJECT, trace_id="t1", id="o1", start_us=NOON_US, end_us=NOON_US + 1_842_000,
-            row_version=1, type="SPAN", name="root", input='{"q":"what?"}', output="an answer",
+        observation("t1", "o1", end_us=NOON_US + 1_842_001, name="root", input='{"q":"what?"}', output="42"),
+        observation(
+            "t1", "o2", NOON_US + 412_000, end_us=NOON_US + 1_842_000, parent_id="o1",
+            completion_start_us=NOON_US + 733_000, type="GENERATION", name="call", model="gpt-4o",
         ),
-        ObservationRow(
-            project_id=PROJECT, trace_id="t1", id="o2", start_us=NOON_US + 412_000,
-            end_us=NOON_US + 1_842_000, completion_start_us=NOON_US + 733_000, row_version=1,
-            type="GENERATION", name="call", parent_id="o1", model="gpt-4o",
-            model_parameters='{"temperature":0.2}', usage={"input": 10, "output": 5},
-            cost_pico={"input": 2_500_000_000, "output": 600_000_000}, total_cost_pico=3_100_000_000,
-            input='[{"role":"user","content":"hi"}]', output="hello", metadata='{"k":"v"}',
-        ),
+        score("sc1", trace_id="t1", value=1.0, data_type="BOOLEAN", string_value="True"),
     )  # fmt: skip
-    trace = (await api.client.get("/api/public/traces/t1")).json()
-    print(trace)
-    assert trace["input"] == {"q": "what?"}
+
+
+async def test_a_trace_comes_with_its_observations_and_scores(api: Api) -> None:
+    await answer_question(api)
+    found = (await api.client.get("/api/public/traces/t1")).json()
+    assert {name: found[name] for name in found if name not in {"createdAt", "updatedAt", "observations", "scores"}} == {
+        "id": "t1", "projectId": PROJECT, "timestamp": "2026-11-21T12:00:00.000Z", "name": "answer",
+        "userId": "u1", "sessionId": "s1", "release": "1.0", "version": "v1", "environment": "production",
+        "externalId": None, "public": True, "bookmarked": False, "tags": ["a", "b"], "level": "DEFAULT",
+        "input": {"q": "what?"}, "output": 42, "metadata": {"region": "eu", "n": {"x": 1}},
+        "htmlPath": "/project/acme/traces/t1", "latency": 1.842001, "totalCost": 3.100000000001,
+    }  # fmt: skip
+    assert [each["id"] for each in found["observations"]] == ["o1", "o2"]
+    assert found["observations"][1]["timeToFirstToken"] == 0.321
+    assert found["scores"][0]["id"] == "sc1"
+    assert found["scores"][0]["stringValue"] == "True"
+
+
+async def test_a_list_of_traces_names_observations_and_scores(api: Api) -> None:
+    await answer_question(api)
+    answer = (await api.client.get("/api/public/traces")).json()
+    assert answer["meta"] == {"page": 1, "limit": 50, "totalItems": 1, "totalPages": 1}
+    (listed,) = answer["data"]
+    assert (listed["observations"], listed["scores"]) == (["o1", "o2"], ["sc1"])
+    assert (listed["input"], listed["totalCost"]) == ({"q": "what?"}, 3.100000000001)
+
+
+async def test_groups_of_fields_leave_the_rest_out(api: Api) -> None:
+    await answer_question(api)
+    for path in ("/api/public/traces/t1", "/api/public/traces"):
+        answer = (await api.client.get(path, params={"fields": "core"})).json()
+        (found,) = answer.get("data", [answer])
+        assert (found["observations"], found["scores"], found["input"]) == ([], [], None)
+        assert (found["totalCost"], found["latency"]) == (-1, -1)
+    refused = await api.client.get("/api/public/traces", params={"fields": "core,secrets"})
+    assert refused.status_code == 400
+    assert "secrets" in refused.text
+
+
+async def test_an_unknown_trace_is_not_found(api: Api) -> None:
+    refused = await api.client.get("/api/public/traces/nobody")
+    assert refused.status_code == 404
+    assert refused.json() == {
+        "message": "Trace nobody not found within authorized project",
+        "error": "LangfuseNotFoundError",
+    }
+
+
+async def test_only_the_newest_version_of_a_row_is_seen(api: Api) -> None:
+    await api.insert(
+        trace("t1", name="old", total_cost_pico=1), observation("t1", "o1", name="old")
+    )
+    await api.insert(
+        trace("t1", name="new", row_version=2, observation_count=1),
+        observation("t1", "o1", name="new", row_version=2),
+    )
+    await api.insert(trace("t1", name="old"), observation("t1", "o1", name="old"))
+    found = (await api.client.get("/api/public/traces/t1")).json()
+    assert (found["name"], found["totalCost"]) == ("new", 0)
+    assert [each["name"] for each in found["observations"]] == ["new"]
     listed = (await api.client.get("/api/public/traces")).json()
-    print(listed)
-    r = await api.client.get("/api/public/v2/observations", params={"fields": "basic,io,model,usage,trace_context,metadata"})
-    print(r.text)
-    r = await api.client.get("/api/public/observations")
-    print(r.text)
-    assert r.status_code==200
-    r = await api.client.get("/openapi.json")
-    assert r.status_code==200, r.text
+    assert listed["meta"]["totalItems"] == 1
+    assert (await api.client.get("/api/public/observations")).json()["meta"]["totalItems"] == 1
+
+
+async def test_a_row_that_moved_to_another_day_is_seen_once(api: Api) -> None:
+    """The streams write it under its new key and delete it under the old one."""
+    await api.insert(trace("t1"), observation("t1", "o1"))
+    await api.insert(
+        trace("t1", row_version=2, is_deleted=1),
+        trace("t1", NOON_US + 3 * DAY_US, row_version=2, name="moved", observation_count=1),
+        observation("t1", "o1", row_version=2, is_deleted=1),
+        observation("t1", "o1", NOON_US + 3 * DAY_US, row_version=2, name="moved"),
+    )
+    found = (await api.client.get("/api/public/traces/t1")).json()
+    assert (found["name"], found["timestamp"]) == ("moved", "2026-11-24T12:00:00.000Z")
+    assert [each["name"] for each in found["observations"]] == ["moved"]
+    for path in ("/api/public/traces", "/api/public/observations", "/api/public/v2/observations"):
+        assert [each["name"] for each in (await api.client.get(path)).json()["data"]] == ["moved"]
+    single = (await api.client.get("/api/public/observations/o1")).json()
+    assert single["startTime"] == "2026-11-24T12:00:00.000Z"
+
+
+async def test_observations_far_from_their_trace_are_found_all_the_same(api: Api) -> None:
+    """A client may give a trace any timestamp."""
+    await api.insert(
+        trace("t1", NOON_US, end_us=NOON_US + 1, observation_count=2),
+        observation("t1", "near"),
+        observation("t1", "far", NOON_US - 30 * DAY_US),
+    )
+    found = (await api.client.get("/api/public/traces/t1")).json()
+    assert [each["id"] for each in found["observations"]] == ["far", "near"]
+    (listed,) = (await api.client.get("/api/public/traces")).json()["data"]
+    assert listed["observations"] == ["far", "near"]
+    tree = (await api.client.get("/v1/traces/t1/tree")).json()
+    assert [child["id"] for child in tree["root"]["children"]] == ["far", "near"]
+
+
+@pytest.fixture(scope="module")
+def seven_traces(kept: Kept) -> str:
+    return kept(
+        trace(
+            f"t{number}", NOON_US + number * SECOND_US, name="even" if number % 2 == 0 else "odd",
+            user_id=f"u{number % 3}", session_id=f"s{number}", release=f"r{number}", version=f"v{number}",
+            tags=("all", f"n{number}"), environment=f"e{number % 2}", total_cost_pico=number * 10**9,
+            end_us=NOON_US + number * 2 * SECOND_US, usage={"input": number, "output": 1},
+            metadata=json.dumps({"n": number, "s": f"x{number}", "deep": {"er": f"y{number}"}, "a.b": "dot", "flag": number == 3}),
+        )
+        for number in range(7)
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def many(clickhouse_url: str, seven_traces: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, seven_traces) as api:
+        yield api
+
+
+async def ids(api: Api, **params: object) -> list[str]:
+    answer = await api.client.get("/api/public/traces", params=params)
+    assert answer.status_code == 200, answer.text
+    found = [each["id"] for each in answer.json()["data"]]
+    assert answer.json()["meta"]["totalItems"] == len(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, "6543210"),
+        ({"userId": "u1"}, "41"),
+        ({"name": "odd"}, "531"),
+        ({"sessionId": "s3"}, "3"),
+        ({"release": "r2"}, "2"),
+        ({"version": "v2"}, "2"),
+        ({"tags": ["all", "n4"]}, "4"),
+        ({"tags[]": ["all", "n4"]}, "4"),
+        ({"environment": ["e1", "e7"]}, "531"),
+        ({"fromTimestamp": "2026-11-21T12:00:05Z"}, "65"),
+        ({"fromTimestamp": "2026-11-21T13:00:05+01:00"}, "65"),
+        ({"toTimestamp": "2026-11-21T12:00:01.000000Z"}, "0"),
+        ({"orderBy": "timestamp.asc"}, "0123456"),
+        ({"orderBy": "name.asc", "userId": "u0"}, "063"),
+        ({"orderBy": "totalCost.desc", "name": "even"}, "6420"),
+        ({"unheard": "of", "page": "", "limit": ""}, "6543210"),
+    ],
+)
+async def test_traces_are_narrowed_down(many: Api, params: dict[str, str], expected: str) -> None:
+    assert await ids(many, **params) == [f"t{number}" for number in expected]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"type": "string", "column": "name", "operator": "starts with", "value": "ev"}, "6420"),
+        ({"type": "string", "column": "id", "operator": "ends with", "value": "3"}, "3"),
+        ({"type": "string", "column": "name", "operator": "contains", "value": "d"}, "531"),
+        ({"type": "string", "column": "name", "operator": "does not contain", "value": "d"}, "6420"),
+        ({"type": "string", "column": "name", "operator": "matches", "value": "ODD"}, "531"),
+        ({"type": "stringOptions", "column": "userId", "operator": "any of", "value": ["u1"]}, "41"),
+        ({"type": "stringOptions", "column": "userId", "operator": "none of", "value": ["u1", "u2"]}, "630"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "any of", "value": ["n1", "n2"]}, "21"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "none of", "value": ["n1", "n2"]}, "65430"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["all", "n2"]}, "2"),
+        ({"type": "number", "column": "totalCost", "operator": ">=", "value": 0.005}, "65"),
+        ({"type": "number", "column": "totalCost", "operator": "=", "value": "0.005"}, "5"),
+        ({"type": "number", "column": "latency", "operator": "<", "value": 2}, "10"),
+        ({"type": "number", "column": "totalTokens", "operator": ">", "value": 6}, "6"),
+        ({"type": "datetime", "column": "timestamp", "operator": ">", "value": "2026-11-21T12:00:05Z"}, "6"),
+        ({"type": "boolean", "column": "public", "operator": "=", "value": True}, ""),
+        ({"type": "boolean", "column": "bookmarked", "operator": "<>", "value": True}, "6543210"),
+        ({"type": "null", "column": "userId", "operator": "is null"}, ""),
+        ({"type": "null", "column": "sessionId", "operator": "is not null"}, "6543210"),
+        ({"type": "stringObject", "column": "metadata", "key": "s", "operator": "=", "value": "x3"}, "3"),
+        ({"type": "stringObject", "column": "metadata", "key": "n", "operator": "=", "value": "3"}, "3"),
+        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "ends with", "value": "4"}, "4"),
+        ({"type": "stringObject", "column": "metadata", "key": "a.b", "operator": "=", "value": "dot"}, "6543210"),
+        ({"type": "stringObject", "column": "metadata", "key": "none", "operator": "is set"}, ""),
+        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "is not set"}, ""),
+        ({"type": "numberObject", "column": "metadata", "key": "n", "operator": ">", "value": 4.5}, "65"),
+        ({"type": "booleanObject", "column": "metadata", "key": "flag", "operator": "=", "value": True}, "3"),
+        ({"type": "categoryOptions", "column": "metadata", "key": "s", "operator": "any of", "value": ["x1", "x2"]}, "21"),
+    ],
+)  # fmt: skip
+async def test_the_filter_grammar_narrows_down(
+    many: Api, entry: dict[str, object], expected: str
+) -> None:
+    assert await ids(many, filter=json.dumps([entry])) == [f"t{number}" for number in expected]
+
+
+async def test_a_filter_outranks_the_parameter_of_its_column(many: Api) -> None:
+    entry = {"type": "string", "column": "name", "operator": "=", "value": "even"}
+    assert await ids(many, filter=json.dumps([entry]), name="odd", userId="u0") == ["t6", "t0"]
+
+
+async def test_pages_follow_each_other_and_end(many: Api) -> None:
+    seen = []
+    for page in range(1, 5):
+        answer = (
+            await many.client.get("/api/public/traces", params={"page": page, "limit": 3})
+        ).json()
+        assert answer["meta"] == {"page": page, "limit": 3, "totalItems": 7, "totalPages": 3}
+        seen += [each["id"] for each in answer["data"]]
+    assert seen == [f"t{number}" for number in "6543210"]
+
+
+async def test_more_observations_than_an_answer_may_hold_are_refused(api: Api) -> None:
+    await api.insert(
+        trace("t1", observation_count=4), *(observation("t1", f"o{number}") for number in range(4))
+    )
+    small, clients = make_api(api.store, QuerySettings(trace_observations_max=3))
+    refused = await small.client.get("/api/public/traces/t1")
+    assert (refused.status_code, refused.json()["error"]) == (422, "Request timed out")
+    tree = (await small.client.get("/v1/traces/t1/tree")).json()
+    assert (tree["truncated"], tree["observation_count"]) == (True, 4)
+    assert len(tree["root"]["children"]) == 3
+    for client in clients:
+        await client.aclose()
+
+
+async def test_the_url_that_sdks_print_leads_to_the_trace(api: Api) -> None:
+    answer = await api.anonymous.get("/project/acme/traces/a%2Fb")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/api/public/traces/a%2Fb"

@@ -1,0 +1,135 @@
+"""``/v1/webhooks``: where a project's alerts are delivered."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Annotated, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.responses import Response
+
+from producers.control.records import Webhook
+from query_api.answers import answer
+from query_api.errors import ConflictError, NotFoundError
+from query_api.native_examples import (
+    WEBHOOK_CREATED_EXAMPLE,
+    WEBHOOK_EXAMPLE,
+    WEBHOOK_LIST_EXAMPLE,
+    WEBHOOK_REQUEST_EXAMPLE,
+)
+from query_api.native_parameters import native_router
+from query_api.room import ProjectId, Room
+from query_api.times import iso
+
+SECRET_BYTES: Final = 32
+EventName = Literal["budget.threshold_crossed"]
+
+
+class WebhookBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [WEBHOOK_REQUEST_EXAMPLE]}
+    )
+
+    url: str = Field(min_length=1, max_length=2000, examples=["https://example.com/hooks"])
+    events: list[EventName] = Field(min_length=1, max_length=20)
+
+    @field_validator("events")
+    @classmethod
+    def _once(cls, events: list[EventName]) -> list[EventName]:
+        return list(dict.fromkeys(events))
+
+
+class WebhookOut(msgspec.Struct, kw_only=True):
+    id: str
+    url: str
+    events: list[str]
+    disabled: bool
+    created_at: str
+
+
+class WebhookCreated(WebhookOut, kw_only=True):
+    secret: str
+    """Signs every delivery as Standard Webhooks says; shown this once."""
+
+
+class WebhookList(msgspec.Struct):
+    data: list[WebhookOut]
+
+
+WebhookId = Annotated[str, Path(max_length=128)]
+
+
+def webhooks_router(room: Room) -> APIRouter:
+    router = native_router("webhooks")
+    control, documented = room.control, room.documented
+
+    def webhook_of(project_id: str, webhook_id: str) -> Webhook:
+        webhook = control.view.webhooks.get(webhook_id)
+        if webhook is None or webhook.project_id != project_id:
+            raise NotFoundError(f"no webhook {webhook_id!r}")
+        return webhook
+
+    @router.post(
+        "/v1/webhooks",
+        status_code=201,
+        summary="Create a webhook",
+        responses={
+            201: documented.as_answer(WebhookCreated, "It will be called.", WEBHOOK_CREATED_EXAMPLE)
+        },
+    )
+    async def create_webhook(project_id: ProjectId, body: WebhookBody) -> Response:
+        """Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. They come at least once; `webhook-id` stays the same when one is repeated."""
+        webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
+        if len(webhooks) >= room.settings.webhooks_per_project_max:
+            raise ConflictError(f"a project has at most {len(webhooks)} webhooks")
+        webhook = Webhook(
+            id=f"wh_{secrets.token_hex(12)}",
+            project_id=project_id,
+            url=body.url,
+            events=tuple(body.events),
+            secret=f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}",
+            created_us=time.time_ns() // 1000,
+        )
+        await control.put(webhook)
+        shown = msgspec.structs.asdict(_shown(webhook))
+        return answer(WebhookCreated(**shown, secret=webhook.secret), status=201)
+
+    @router.get(
+        "/v1/webhooks",
+        summary="List webhooks",
+        responses={200: documented.as_answer(WebhookList, "All of them.", WEBHOOK_LIST_EXAMPLE)},
+    )
+    async def list_webhooks(project_id: ProjectId) -> Response:
+        webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
+        webhooks.sort(key=lambda webhook: (webhook.created_us, webhook.id))
+        return answer(WebhookList([_shown(webhook) for webhook in webhooks]))
+
+    @router.get(
+        "/v1/webhooks/{webhook_id}",
+        summary="Get a webhook",
+        responses={200: documented.as_answer(WebhookOut, "The webhook.", WEBHOOK_EXAMPLE)},
+    )
+    async def get_webhook(project_id: ProjectId, webhook_id: WebhookId) -> Response:
+        return answer(_shown(webhook_of(project_id, webhook_id)))
+
+    @router.delete("/v1/webhooks/{webhook_id}", status_code=204, summary="Delete a webhook")
+    async def delete_webhook(project_id: ProjectId, webhook_id: WebhookId) -> Response:
+        webhook = webhook_of(project_id, webhook_id)
+        await control.delete("webhook", webhook.id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _shown(webhook: Webhook) -> WebhookOut:
+    return WebhookOut(
+        id=webhook.id,
+        url=webhook.url,
+        events=list(webhook.events),
+        disabled=webhook.disabled,
+        created_at=iso(webhook.created_us),
+    )

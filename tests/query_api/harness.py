@@ -1,0 +1,187 @@
+"""The query API on a real store, with a control plane in memory: what a test gets to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import msgspec
+
+from clickhouse.migrate import migrate
+from clickhouse.rows import ROW_OF_TABLE, ObservationRow, ScoreRow, TraceRow
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+from producers.control.keys import new_api_key
+from producers.control.records import ApiKey, Change, Project, Record, Tombstone
+from producers.control.state import ControlView
+from producers.errors import ControlUnavailableError
+from producers.gateway.auth import Authenticator
+from query_api.app import create_query_api
+from query_api.readiness import ReadinessCheck
+from query_api.settings import QuerySettings
+
+PROJECT = "acme"
+OTHER = "globex"
+DAY_US = 86_400_000_000
+NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
+
+
+class ControlInMemory:
+    """What the control-plane log does for its reader, without a broker: the log itself is tested where it lives."""
+
+    def __init__(self) -> None:
+        self.view = ControlView()
+        self.broken = False
+
+    def keep(self, record: Record) -> None:
+        self._shelf(record.kind)[record.id] = record
+        if isinstance(record, ApiKey):
+            self.view.api_key_of_public_key[record.public_key] = record
+
+    async def put(self, record: Record) -> Record:
+        if self.broken:
+            raise ControlUnavailableError("the log does not answer")
+        self.keep(record)
+        return record
+
+    async def delete(self, kind: str, record_id: str) -> bool:
+        return self._shelf(kind).pop(record_id, None) is not None
+
+    def subscribe(self, callback: Callable[[Change], None]) -> None:
+        for record in self.view.records():
+            callback(record)
+
+    async def caught_up(self) -> None:
+        return
+
+    def _shelf(self, kind: str) -> dict[str, Record | Tombstone]:
+        shelves = {
+            "project": self.view.projects,
+            "api_key": self.view.api_keys,
+            "price": self.view.prices,
+            "budget": self.view.budgets,
+            "webhook": self.view.webhooks,
+        }
+        return shelves[kind]
+
+
+@dataclass
+class Api:
+    """A client per project, the store behind it, and what it is ready for."""
+
+    store: Store
+    control: ControlInMemory
+    client: httpx.AsyncClient
+    other: httpx.AsyncClient
+    anonymous: httpx.AsyncClient
+    missing: dict[str, str] = field(default_factory=dict)
+
+    async def insert(self, *rows: msgspec.Struct) -> None:
+        """Rows as the sink would bring them: one insert per table."""
+        table_of = {row_type: table for table, row_type in ROW_OF_TABLE.items()}
+        by_table: dict[str, list[bytes]] = {}
+        for row in rows:
+            line = msgspec.json.encode(row) + b"\n"
+            by_table.setdefault(table_of[type(row)], []).append(line)
+        for table, lines in by_table.items():
+            columns = [column.encode_name for column in msgspec.structs.fields(ROW_OF_TABLE[table])]
+            await self.store.insert_lines(table, columns, lines)
+
+
+def make_api(
+    store: Store, settings: QuerySettings | None = None
+) -> tuple[Api, Sequence[httpx.AsyncClient]]:
+    control = ControlInMemory()
+    for project_id in (PROJECT, OTHER):
+        control.keep(Project(id=project_id, name=project_id.title(), created_us=NOON_US))
+        key = new_api_key(
+            key_id=f"key-{project_id}",
+            project_id=project_id,
+            public_key=f"pk-{project_id}",
+            secret=f"sk-{project_id}",
+            created_us=NOON_US,
+        )
+        control.keep(key)
+    missing: dict[str, str] = {}
+
+    async def probe() -> str | None:
+        return missing.get("store")
+
+    app = create_query_api(
+        store,
+        control,
+        Authenticator(control),
+        settings or QuerySettings(readiness_cache_s=0),
+        [ReadinessCheck("store", probe)],
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    def client(project_id: str | None) -> httpx.AsyncClient:
+        auth = (f"pk-{project_id}", f"sk-{project_id}") if project_id else None
+        return httpx.AsyncClient(transport=transport, base_url="http://tracemill", auth=auth)
+
+    clients = (client(PROJECT), client(OTHER), client(None))
+    return Api(store, control, *clients, missing=missing), clients
+
+
+Kept = Callable[[Iterable[msgspec.Struct]], str]
+"""Stores rows in a database that a whole module reads, and tells its name."""
+
+
+@contextmanager
+def kept_in(clickhouse_url: str) -> Iterator[Kept]:
+    databases: list[str] = []
+
+    def keep(rows: Iterable[msgspec.Struct]) -> str:
+        databases.append(f"test_{uuid.uuid4().hex[:12]}")
+        asyncio.run(_fill(clickhouse_url, databases[-1], list(rows)))
+        return databases[-1]
+
+    yield keep
+    for database in databases:
+        asyncio.run(_drop(clickhouse_url, database))
+
+
+async def _fill(clickhouse_url: str, database: str, rows: list[msgspec.Struct]) -> None:
+    async with opened(clickhouse_url, database) as api:
+        await migrate(api.store, TieringSettings(hot_days=7))
+        await api.insert(*rows)
+
+
+async def _drop(clickhouse_url: str, database: str) -> None:
+    async with opened(clickhouse_url, database) as api:
+        await api.store.command(f"DROP DATABASE IF EXISTS {database} SYNC", use_database=False)
+
+
+@asynccontextmanager
+async def opened(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
+    """The query API on a database that is there."""
+    store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
+    api, clients = make_api(store)
+    yield api
+    for client in clients:
+        await client.aclose()
+    await store.close()
+
+
+def observation(
+    trace_id: str, observation_id: str, start_us: int = NOON_US, **fields: Any
+) -> ObservationRow:
+    """An observation of ``PROJECT``, unless ``fields`` say otherwise."""
+    given = {"project_id": PROJECT, "row_version": 1, **fields}
+    return ObservationRow(trace_id=trace_id, id=observation_id, start_us=start_us, **given)
+
+
+def trace(trace_id: str, start_us: int = NOON_US, **fields: Any) -> TraceRow:
+    given = {"project_id": PROJECT, "row_version": 1, **fields}
+    return TraceRow(id=trace_id, start_us=start_us, **given)
+
+
+def score(score_id: str, event_us: int = NOON_US, **fields: Any) -> ScoreRow:
+    given = {"project_id": PROJECT, "row_version": 1, "name": "helpful", **fields}
+    return ScoreRow(id=score_id, event_us=event_us, **given)
