@@ -16,7 +16,7 @@ from tracemill.contract import Level, Observation, ObservationType, TraceAttribu
 from tracemill.texts import object_text_of, text_of, word_of
 from tracemill.usage import Usage, counts_of, picodollars_of
 
-_TYPES: Final = frozenset(get_args(ObservationType))
+SPAN_TYPES: Final = frozenset(get_args(ObservationType))
 _LEVELS: Final = frozenset(get_args(Level))
 _TAGS_MAX: Final = 100
 
@@ -105,6 +105,8 @@ def _put_parameters(event: Any, value: Any, limit: int) -> None:
 
 def _one_of(choices: frozenset[str]) -> Callable[[Any], str]:
     def form(value: Any) -> str:
+        if type(value) is str and value in choices:
+            return value
         word = str(value).upper()
         if word not in choices:
             raise ValueError(f"{value!r} is none of {', '.join(sorted(choices))}")
@@ -120,7 +122,7 @@ def _tags(value: Iterable[Any]) -> tuple[str, ...]:
 
 SPAN_SETTERS: Final[Mapping[str, Setter]] = {
     "name": _with("name", word_of),
-    "type": _with("type", _one_of(_TYPES)),
+    "type": _with("type", _one_of(SPAN_TYPES)),
     "input": _with_text("input"),
     "output": _with_text("output"),
     "metadata": _put_metadata,

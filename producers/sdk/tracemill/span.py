@@ -106,6 +106,7 @@ class Scope(ABC):
             _CURRENT.set(None)
 
     def _put(self, event: Any, setters: Mapping[str, Setter], fields: Mapping[str, Any]) -> None:
+        limit = self.tracer.options.text_max_chars
         for name, value in fields.items():
             if value is None:
                 continue
@@ -114,7 +115,7 @@ class Scope(ABC):
                 self.tracer.complaints.mistake(name, "there is no such argument")
                 continue
             try:
-                setter(event, value, self.tracer.options.text_max_chars)
+                setter(event, value, limit)
             except Exception as error:  # noqa: BLE001 - a bad argument must not hurt the host
                 self.tracer.complaints.mistake(name, error)
 

@@ -25,7 +25,7 @@ from tracemill.contract import (
     ScoreDataType,
 )
 from tracemill.delivery import Delivery, Stats
-from tracemill.fields import SpanDetails, TraceDetails
+from tracemill.fields import SPAN_TYPES, SpanDetails, TraceDetails
 from tracemill.observing import Observe
 from tracemill.options import EVENT_OVERHEAD_BYTES, Options
 from tracemill.span import Scope, Span, Trace, current_of, now_us
@@ -72,7 +72,7 @@ class Tracer:
         **fields: Unpack[TraceDetails],
     ) -> Trace:
         """A new trace, or with ``trace_id`` one that was begun elsewhere."""
-        trace = Trace(self, word_of(trace_id) or _new_id(128), self._environment)
+        trace = Trace(self, word_of(trace_id) or _new_trace_id(), self._environment)
         if self._release is not None:
             fields.setdefault("release", self._release)
         return trace.update(name=name, **fields) if name or fields else trace
@@ -91,22 +91,30 @@ class Tracer:
 
         It belongs to ``parent``, or to the trace and parent given by id, or to what is current, or else to a trace of its own.
         """
-        scope = parent if isinstance(parent, Scope) else None
+        scope = parent
         if scope is None and trace_id is None:
             scope = current_of(self)
         if scope is not None:
-            trace_id, parent_id = scope.trace_id, scope.parent_id
+            try:
+                trace_id, parent_id = scope.trace_id, scope.parent_id
+            except AttributeError as error:
+                self.complaints.mistake("parent", error)
         event = Observation(
             project_id=self.project_id,
-            trace_id=word_of(trace_id) or _new_id(128),
-            id=_new_id(64),
+            trace_id=word_of(trace_id) or _new_trace_id(),
+            id=_new_span_id(),
             ts_us=0,
+            type=type if type in SPAN_TYPES else None,
+            name=word_of(name),
             parent_id=word_of(parent_id),
             environment=self._environment,
             service_name=self._service_name,
             start_us=now_us(),
         )
-        return Span(self, event).update(name=name, type=type, **fields)
+        span = Span(self, event)
+        if event.type is None:
+            span.update(type=type)
+        return span.update(**fields) if fields else span
 
     def generation(self, name: str | None = None, **fields: Unpack[SpanDetails]) -> Span:
         """A call of a model: a span of type GENERATION."""
@@ -160,7 +168,7 @@ class Tracer:
         limit = self.options.text_max_chars
         said = Score(
             project_id=self.project_id,
-            id=word_of(id) or _new_id(128),
+            id=word_of(id) or _new_trace_id(),
             ts_us=now_us(),
             name=word_of(name) or "",
             data_type=data_type or kind,  # type: ignore[arg-type]
@@ -238,8 +246,12 @@ _inherited: Final[list[Delivery]] = []
 """What a forked child has of its parent's: kept, since the end of a foreign event loop would complain."""
 
 
-def _new_id(bits: int) -> str:
-    return f"{_ids.getrandbits(bits):0{bits // 4}x}"
+def _new_trace_id() -> str:
+    return "%032x" % _ids.getrandbits(128)  # noqa: UP031 - half the time of an f-string
+
+
+def _new_span_id() -> str:
+    return "%016x" % _ids.getrandbits(64)  # noqa: UP031
 
 
 def _options(broker: str, given: dict[str, Any]) -> tuple[Options, list[str]]:

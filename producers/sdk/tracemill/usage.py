@@ -8,15 +8,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 _PICO: Final = 10**12
-_NAMES: Final = {
-    "input": "input",
-    "output": "output",
-    "cache_read": "input_cached_tokens",
-    "cache_write": "input_cache_creation",
-    "cache_write_1h": "input_cache_creation_1h",
-    "reasoning": "output_reasoning_tokens",
-    "total": "total",
-}
+_NAMES: Final = (
+    ("input", "input"),
+    ("output", "output"),
+    ("cache_read", "input_cached_tokens"),
+    ("cache_write", "input_cache_creation"),
+    ("cache_write_1h", "input_cache_creation_1h"),
+    ("reasoning", "output_reasoning_tokens"),
+    ("total", "total"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,22 @@ class Usage:
 
     def counts(self) -> dict[str, int]:
         """Counts by usage type as the event contract has them; zeros are left out."""
-        named = {name: getattr(self, kind) for kind, name in _NAMES.items()}
-        return counts_of({**named, **self.other})
+        counts = {name: getattr(self, kind) for kind, name in _NAMES if getattr(self, kind)}
+        return counts_of({**counts, **self.other} if self.other else counts)
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
     """Whole, positive counts of a usage or a mapping; what is no count is left out."""
     if isinstance(usage, Usage):
         return usage.counts()
-    return {
-        str(usage_type): int(count)
-        for usage_type, count in usage.items()
-        if isinstance(count, int | float) and not isinstance(count, bool) and count >= 1
-    }
+    counts: dict[str, int] = {}
+    for usage_type, count in usage.items():
+        if type(count) is int:
+            if count > 0:
+                counts[str(usage_type)] = count
+        elif isinstance(count, float) and count >= 1 and count.is_integer():
+            counts[str(usage_type)] = int(count)
+    return counts
 
 
 def picodollars_of(cost: Any) -> dict[str, int]:
