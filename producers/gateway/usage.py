@@ -253,10 +253,10 @@ def usage_details_of_json(text: str) -> dict[str, int]:
         return normalise_usage_details(_decode(text))
     except (msgspec.DecodeError, RecursionError):
         return {}
-    is_plain = _ROLES.keys().isdisjoint(counts) and len(counts) <= TYPES_MAX
-    if is_plain and all(0 <= count <= COUNT_MAX for count in counts.values()):
-        return counts
-    return normalise_usage_details(counts)
+    for name, count in counts.items():
+        if name in _ROLES or not 0 <= count <= COUNT_MAX or len(name) > TYPE_LENGTH_MAX:
+            return normalise_usage_details(counts)
+    return counts if len(counts) <= TYPES_MAX else normalise_usage_details(counts)
 
 
 def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int], str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,6 +40,7 @@ class Mapped(msgspec.Struct, frozen=True):
 _facts: dict[tuple[int, Sdk], tuple[Origin, OriginFacts]] = {}
 """By the identity of the origin, which the value keeps alive."""
 _NO_SDK: Final = Sdk()
+_join: Final = "".join
 
 
 def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK) -> Mapped:
@@ -80,12 +81,28 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
 def _observations(
     spans: list[ExportedSpan], facts: OriginFacts, project_id: str, received_us: int
 ) -> Iterator[Observation]:
-    template = Observation(project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults)
-    plans = plans_of(facts.dialect, has_events=False)
-    plans_with_events = plans_of(facts.dialect, has_events=True)
+    plan_of = plans_of(facts.dialect).of
+    blank = Observation(project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults)
+    templates: dict[tuple[Plan, tuple[Any, ...]], Observation] = {}
     for span in spans:
-        plan = (plans_with_events if span.events else plans)[tuple(span.attributes)]
+        plan = plan_of(span)
+        description = plan.described_by(span.attributes)
+        try:
+            _join(
+                description
+            )  # only strings: equal values of other types may mean different things
+            template = templates[plan, description]
+        except KeyError:
+            template = templates[plan, description] = _template(blank, span, plan)
+        except TypeError:
+            template = _template(blank, span, plan)
         yield _observation(template, span, plan, facts, received_us)
+
+
+def _template(blank: Observation, span: ExportedSpan, plan: Plan) -> Observation:
+    template = msgspec.structs.replace(blank)
+    _read(plan.descriptive, span, template)
+    return template
 
 
 def _observation(
@@ -98,13 +115,17 @@ def _observation(
         trace_id=span.trace_id,
         id=span.span_id,
         ts_us=end_us,
-        name=span.name or None,
         parent_id=span.parent_id,
         start_us=start_us,
         end_us=end_us,
         metadata=observation_metadata(span, plan.metadata, facts),
     )
+    for field in plan.undecided:
+        if getattr(observation, field[0]) is None:
+            _read((field,), span, observation)
     _read(plan.observation, span, observation)
+    if observation.name is None:
+        observation.name = span.name or None
     if plan.prompt and observation.type == "GENERATION":
         _read(plan.prompt, span, observation)
     for read in plan.input_output:
@@ -124,7 +145,7 @@ def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttribute
     """Set the fields of a record to the first answer of their readers."""
     attributes = span.attributes
     for field, readers in plan:
-        for key, read in readers:
+        for key, read, _needs in readers:
             if read is None:
                 value = attributes[key]
                 if type(value) is not str or not value:

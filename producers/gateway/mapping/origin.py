@@ -58,7 +58,7 @@ class Dialect:
         return self.scope == LANGFUSE_SCOPE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OriginFacts:
     """What every observation of an origin gets."""
 
@@ -100,8 +100,6 @@ def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
     if origin.scope:
         scope["attributes"] = origin.scope
     defaults = {
-        "type": "SPAN",
-        "level": "DEFAULT",
         "environment": normalise_environment(environment),
         "version": _text(resource, "service.version"),
         "service_name": _text(resource, "service.name"),

@@ -22,6 +22,8 @@ class Reader(NamedTuple):
     """The attribute that is read; empty if ``read`` wants the span."""
     read: Callable[[Any], Any] | None
     """From the attribute's value (or the span) to the field's; ``None`` stands for ``text_of``, which is worth a short cut."""
+    needs: tuple[str, ...] | None = None
+    """The attributes that the answer depends on, if on nothing else."""
 
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -36,6 +38,7 @@ class Shape:
     keys: tuple[str, ...]
     """Attribute keys in the order of the span."""
     has_events: bool = False
+    has_status: bool = False
 
     def has_any(self, keys: tuple[str, ...]) -> bool:
         return any(key in self.keys for key in keys)
@@ -58,7 +61,7 @@ class Attribute:
     def bind(self, shape: Shape) -> Reader | None:
         if self.key not in shape.keys:
             return None
-        return Reader(self.key, None if self.convert is text_of else self.convert)
+        return Reader(self.key, None if self.convert is text_of else self.convert, (self.key,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Choice:
     meanings: Mapping[str, str]
 
     def bind(self, shape: Shape) -> Reader | None:
-        return Reader(self.key, self._meaning) if self.key in shape.keys else None
+        return Reader(self.key, self._meaning, (self.key,)) if self.key in shape.keys else None
 
     def _meaning(self, value: AttributeValue) -> str | None:
         if not isinstance(value, str):
@@ -85,7 +88,17 @@ class Present:
     value: Any
 
     def bind(self, shape: Shape) -> Reader | None:
-        return Reader("", lambda _span: self.value) if shape.has_any(self.keys) else None
+        return Always(self.value).bind(shape) if shape.has_any(self.keys) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A constant."""
+
+    value: Any
+
+    def bind(self, _shape: Shape) -> Reader | None:
+        return Reader("", lambda _span: self.value, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,16 @@ class Computed:
 
     def bind(self, shape: Shape) -> Reader | None:
         return Reader("", self.read) if not self.keys or shape.has_any(self.keys) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whatever ``read`` makes of the status of a span that has one."""
+
+    read: Callable[[ExportedSpan], Any]
+
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader("", self.read) if shape.has_status else None
 
 
 def below(prefixes: tuple[str, ...], shape: Shape, but: frozenset[str]) -> Pairs:
@@ -134,7 +157,8 @@ class InMetadata:
         if self.key not in shape.keys:
             return None
         is_encoded = shape.dialect.json_metadata
-        return Reader(self.key, self._decode_and_convert if is_encoded else self.convert)
+        convert = self._decode_and_convert if is_encoded else self.convert
+        return Reader(self.key, convert, (self.key,))
 
     def _decode_and_convert(self, value: AttributeValue) -> Any:
         return self.convert(decoded(value))
@@ -150,7 +174,7 @@ class Environment:
     def bind(self, shape: Shape) -> Reader | None:
         if self.key not in shape.keys or shape.dialect.environment_rank < self.rank:
             return None
-        return Reader(self.key, _environment_of)
+        return Reader(self.key, _environment_of, (self.key,))
 
 
 def _environment_of(value: AttributeValue) -> str | None:
@@ -194,4 +218,5 @@ class Unless:
                 return None
             return read(span.attributes[key] if key else span)
 
-        return Reader("", read_unless)
+        needs = reader.needs
+        return Reader("", read_unless, None if needs is None else (self.key, *needs))

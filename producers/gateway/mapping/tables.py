@@ -25,6 +25,7 @@ from producers.gateway.mapping.extractors import (
 from producers.gateway.mapping.metadata import TraceMetadata
 from producers.gateway.mapping.origin import ENVIRONMENT_KEYS
 from producers.gateway.mapping.sources import (
+    Always,
     Attribute,
     Choice,
     Computed,
@@ -32,6 +33,7 @@ from producers.gateway.mapping.sources import (
     InMetadata,
     Prefixed,
     Source,
+    Status,
     in_scope,
 )
 from producers.gateway.mapping.types import TYPE_RULES
@@ -78,12 +80,13 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "version": (Attribute("langfuse.version"),),
     "level": (
         Choice("langfuse.observation.level", _LEVELS),
-        Computed((), level_of_status),
+        Status(level_of_status),
         in_scope("livekit-agents", Computed((), livekit_level)),
+        Always("DEFAULT"),
     ),
     "status_message": (
         Attribute("langfuse.observation.status_message"),
-        Computed((), message_of_status),
+        Status(message_of_status),
     ),
     "model": (
         *(not_of_agents(Attribute(key)) for key in _MODEL_KEYS),
@@ -113,6 +116,11 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("langfuse.internal.as_root", true_or_none),
     ),
 }
+
+DESCRIPTIVE_FIELDS: Final = frozenset(
+    {"type", "name", "environment", "version", "level", "model", "model_parameters", "app_root"}
+)
+"""Fields that the spans of one operation have in common, as far as attributes decide them."""
 
 PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "prompt_name": (

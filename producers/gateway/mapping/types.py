@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.gateway.mapping.sources import Choice, Computed, Present, Source, When, in_scope
+from producers.gateway.mapping.sources import (
+    Always,
+    Choice,
+    Computed,
+    Present,
+    Source,
+    When,
+    in_scope,
+)
 from producers.gateway.otlp import ExportedSpan
 
 
@@ -130,5 +138,5 @@ TYPE_RULES: Final[tuple[Source, ...]] = (
     Present(("flue.task.id", "flue.task.agent"), "AGENT"),
     in_scope("livekit-agents", Computed((), _livekit)),
     Present(MODEL_KEYS, "GENERATION"),
+    Always("SPAN"),
 )
-"""Without an answer, a span is a ``SPAN``."""

@@ -24,7 +24,7 @@ class ExportLimits:
     events_max: int = 2_000
     """Per span."""
     value_chars_max: int = 4_000_000
-    """One string value."""
+    """One string value; texts below 128 characters are never cut."""
     depth_max: int = 32
     """Arrays and key-value lists inside each other."""
 

@@ -132,26 +132,13 @@ def _origin(resource: bytes, scope: bytes, cutter: Cutter) -> Origin:
 
 def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {}
+    known = _entries.get
     if len(raw) > cutter.limits.attributes_max:
         raw = cutter.first(raw, "attributes_max")
-    for entry in raw:
-        if len(entry) <= CACHED_ENTRY_BYTES_MAX:
-            pair = _entries.get(entry)
-            if pair is None:
-                pair = _remember(entry, cutter)
-        else:
-            pair = _pair(entry, cutter)
-        attributes[pair[0]] = pair[1]
+    for entry in raw[:]:  # a list: cheaper to walk than the message's own container
+        key, value = known(entry) or _pair(entry, cutter)
+        attributes[key] = value
     return attributes
-
-
-def _remember(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
-    pair = _pair(entry, cutter)
-    if not isinstance(pair[1], list | dict):
-        if len(_entries) >= CACHED_ENTRIES_MAX:
-            _entries.clear()
-        _entries[entry] = pair
-    return pair
 
 
 def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
@@ -160,22 +147,34 @@ def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
     Nearly all are strings below 16 KiB, laid out as tag, length, key, tag, length, tag, length, text: those are sliced out here;
     whatever looks different, by the parser. The last length must reach the end exactly, so nothing else can be mistaken for it.
     """
+    size = len(entry)
     try:
         value = entry[1] + 2
-        if entry[0] == _KEY_TAG and value < 130 and entry[value] == _VALUE_TAG:
+        if value < 130 and entry[0] == _KEY_TAG and entry[value] == _VALUE_TAG:
             if entry[value + 1] < 128:
-                if entry[value + 2] == _STRING_TAG and entry[value + 3] == len(entry) - value - 4:
-                    return entry[2:value].decode(), cutter.text(entry[value + 4 :].decode())
+                if entry[value + 2] == _STRING_TAG and entry[value + 3] == size - value - 4:
+                    return _kept(entry, (entry[2:value].decode(), entry[value + 4 :].decode()))
             elif (
                 entry[value + 3] == _STRING_TAG
                 and entry[value + 4] >= 128
-                and entry[value + 4] + (entry[value + 5] << 7) - 128 == len(entry) - value - 6
+                and entry[value + 4] + (entry[value + 5] << 7) - 128 == size - value - 6
+                and size <= cutter.limits.value_chars_max
             ):
-                return entry[2:value].decode(), cutter.text(entry[value + 6 :].decode())
+                return entry[2:value].decode(), entry[value + 6 :].decode()
     except (IndexError, UnicodeDecodeError):
         pass
     message = KeyValueMessage.FromString(entry)
-    return message.key.decode("utf-8", "replace"), _value(message.value, cutter, 0)
+    key = message.key.decode("utf-8", "replace")
+    return _kept(entry, (key, _value(message.value, cutter, 0)))
+
+
+def _kept(entry: bytes, pair: tuple[str, AttributeValue]) -> tuple[str, AttributeValue]:
+    """The pair, remembered if it is short and cannot be changed."""
+    if len(entry) <= CACHED_ENTRY_BYTES_MAX and not isinstance(pair[1], list | dict):
+        if len(_entries) >= CACHED_ENTRIES_MAX:
+            _entries.clear()
+        _entries[entry] = pair
+    return pair
 
 
 def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
