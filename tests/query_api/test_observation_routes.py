@@ -1,0 +1,242 @@
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, observation, opened, trace
+
+SECOND_US = 1_000_000
+
+
+def generation() -> Any:
+    return observation(
+        "t1", "g1", NOON_US + 412_000, end_us=NOON_US + 1_842_000, type="GENERATION", name="call",
+        parent_id="o1", completion_start_us=NOON_US + 733_000, model="gpt-4o", level="WARNING",
+        status_message="slow", version="3", model_parameters='{"temperature":0.2}',
+        usage={"input": 1000, "input_cached_tokens": 24, "output": 60, "output_reasoning_tokens": 7},
+        cost_pico={"input": 2_500_000_000, "input_cached_tokens": 30_000_000, "output": 600_000_000},
+        total_cost_pico=3_130_000_000, price_id="openai:gpt-4o", input='[{"role":"user","content":"hi"}]',
+        output='{"role":"assistant"}', metadata=json.dumps({"short": "s", "long": "x" * 300, "list": [1] * 200}),
+        prompt_name="answer", prompt_version=3, environment="production",
+    )  # fmt: skip
+
+
+async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> None:
+    await api.insert(generation())
+    found = (await api.client.get("/api/public/observations/g1")).json()
+    assert found.pop("createdAt") == found.pop("updatedAt")
+    metadata = found.pop("metadata")
+    assert (metadata["short"], len(metadata["long"]), metadata["list"]) == ("s", 300, [1] * 200)
+    assert found == {
+        "id": "g1", "projectId": PROJECT, "traceId": "t1", "parentObservationId": "o1", "name": "call",
+        "type": "GENERATION", "environment": "production", "startTime": "2026-11-21T12:00:00.412Z",
+        "endTime": "2026-11-21T12:00:01.842Z", "completionStartTime": "2026-11-21T12:00:00.733Z",
+        "version": "3", "input": [{"role": "user", "content": "hi"}], "output": {"role": "assistant"},
+        "level": "WARNING", "statusMessage": "slow", "model": "gpt-4o",
+        "modelParameters": {"temperature": 0.2}, "modelId": "openai:gpt-4o", "promptId": None,
+        "promptName": "answer", "promptVersion": 3,
+        "usageDetails": {"input": 1000, "input_cached_tokens": 24, "output": 60, "output_reasoning_tokens": 7, "total": 1091},
+        "costDetails": {"input": 0.0025, "input_cached_tokens": 0.00003, "output": 0.0006, "total": 0.00313},
+        "usage": {"unit": "TOKENS", "input": 1024, "output": 67, "total": 1091},
+        "unit": "TOKENS", "promptTokens": 1024, "completionTokens": 67, "totalTokens": 1091,
+        "usagePricingTierId": None, "usagePricingTierName": None, "inputPrice": None, "outputPrice": None,
+        "totalPrice": None, "calculatedInputCost": 0.00253, "calculatedOutputCost": 0.0006,
+        "calculatedTotalCost": 0.00313, "latency": 1.43, "timeToFirstToken": 0.321,
+        "userId": None, "sessionId": None,
+    }  # fmt: skip
+    missing = await api.client.get("/api/public/observations/nobody")
+    assert (missing.status_code, missing.json()["error"]) == (404, "LangfuseNotFoundError")
+
+
+async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
+    await api.insert(
+        generation(), trace("t1", name="answer", user_id="u1", session_id="s1", tags=("a",), release="r")
+    )  # fmt: skip
+
+    async def only(**params: str) -> dict[str, Any]:
+        answer = (await api.client.get("/api/public/v2/observations", params=params)).json()
+        assert answer["meta"] == {}
+        return answer["data"][0]
+
+    core = {"id", "traceId", "startTime", "endTime", "projectId", "parentObservationId", "type"}
+    assert set(await only(fields="core")) == core
+    basic = await only()
+    assert set(basic) - core == {
+        "name", "level", "statusMessage", "version", "environment", "bookmarked", "public", "userId",
+        "sessionId", "isRootObservation",
+    }  # fmt: skip
+    assert (basic["userId"], basic["isRootObservation"]) == ("u1", False)
+    io = await only(fields="io")
+    assert (io["input"], io["output"]) == (
+        '[{"role":"user","content":"hi"}]',
+        '{"role":"assistant"}',
+    )
+    metadata = (await only(fields="metadata"))["metadata"]
+    assert (metadata["short"], len(metadata["long"])) == ("s", 200)
+    assert metadata["list"] == json.dumps([1] * 200)[:200]
+    expanded = (await only(fields="metadata", expandMetadata="long,list"))["metadata"]
+    assert (len(expanded["long"]), expanded["list"]) == (300, [1] * 200)
+    model = await only(fields="model")
+    assert (model["model"], model["providedModelName"]) == ("gpt-4o", "gpt-4o")
+    assert (model["internalModelId"], model["modelParameters"]) == (
+        "openai:gpt-4o",
+        {"temperature": 0.2},
+    )
+    usage = await only(fields="usage")
+    assert (usage["totalCost"], usage["usageDetails"]["total"]) == (0.00313, 1091)
+    assert (await only(fields="prompt"))["promptVersion"] == 3
+    assert (await only(fields="metrics"))["latency"] == 1.43
+    assert (await only(fields="time"))["completionStartTime"] == "2026-11-21T12:00:00.733Z"
+    context = await only(fields="trace_context")
+    assert (context["tags"], context["release"], context["traceName"]) == (["a"], "r", "answer")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"fields": "core,nonsense"}, "fields"),
+        ({"parseIoAsJson": "true"}, "parseIoAsJson"),
+        ({"limit": "1001"}, "limit"),
+        ({"cursor": "not-one-of-ours"}, "cursor"),
+        ({"cursor": "eyJsYXN0U3RhcnRUaW1lVXMiOjkyMjMzNzIwMzY4NTQ3NzU4MDcsImxhc3RUcmFjZUlkIjoiIiwibGFzdElkIjoiIn0="}, "cursor"),
+        ({"isRootObservation": "perhaps"}, "isRootObservation"),
+        ({"fromStartTime": "2026-11-21T12:00:00"}, "fromStartTime"),
+    ],
+)  # fmt: skip
+async def test_what_the_second_version_does_not_take_is_named(
+    two_traces: Api, params: dict[str, str], field: str
+) -> None:
+    refused = await two_traces.client.get("/api/public/v2/observations", params=params)
+    assert (refused.status_code, refused.json()["message"]) == (400, "Invalid request data")
+    assert refused.json()["error"][0]["path"] == [field]
+
+
+async def test_cursors_visit_everything_once_also_where_times_are_equal(api: Api) -> None:
+    await api.insert(
+        *(
+            observation(f"t{number % 3}", f"o{number:02}", NOON_US + number // 5)
+            for number in range(23)
+        )
+    )
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 4, "fields": "core"} | ({"cursor": cursor} if cursor else {})
+        answer = (await api.client.get("/api/public/v2/observations", params=params)).json()
+        seen += [each["id"] for each in answer["data"]]
+        cursor = answer["meta"].get("cursor")
+        if cursor is None:
+            break
+        assert len(answer["data"]) == 4
+    by_start_trace_id = sorted(
+        ((number // 5, f"t{number % 3}", f"o{number:02}") for number in range(23)), reverse=True
+    )
+    assert seen == [identifier for _, _, identifier in by_start_trace_id]
+
+
+@pytest.fixture(scope="module")
+def stored_traces(kept: Kept) -> str:
+    """Trace a: user u1, root r1 with a child; trace b: user u2, an app root whose parent is elsewhere."""
+    return kept(
+        [
+            trace("a", user_id="u1", session_id="s1", name="first", tags=("x", "y"), release="one"),
+            trace("b", user_id="u2", session_id="s2", name="second", tags=("y",)),
+            observation("a", "r1", NOON_US, end_us=NOON_US + 4 * SECOND_US, name="root", environment="e1"),
+            observation(
+                "a", "g1", NOON_US + SECOND_US, end_us=NOON_US + 3 * SECOND_US, type="GENERATION", parent_id="r1",
+                completion_start_us=NOON_US + 2 * SECOND_US, name="call", model="gpt-4o", level="ERROR", version="2",
+                usage={"input": 10, "output": 4}, cost_pico={"input": 10**9, "output": 2 * 10**9},
+                total_cost_pico=3 * 10**9, input="the quick Brown fox", output="100% sure_thing",
+                metadata='{"tier":"gold"}', prompt_name="p", prompt_version=2, status_message="it broke",
+            ),
+            observation("b", "r2", NOON_US + 5 * SECOND_US, parent_id="elsewhere", app_root=1, type="AGENT", name="agent"),
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def two_traces(clickhouse_url: str, stored_traces: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_traces) as api:
+        yield api
+
+
+async def ids(api: Api, path: str, **params: object) -> list[str]:
+    answer = await api.client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return [each["id"] for each in answer.json()["data"]]
+
+
+@pytest.mark.parametrize("path", ["/api/public/observations", "/api/public/v2/observations"])
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, ["r2", "g1", "r1"]),
+        ({"name": "call"}, ["g1"]),
+        ({"userId": "u1"}, ["g1", "r1"]),
+        ({"type": "generation"}, ["g1"]),
+        ({"traceId": "b"}, ["r2"]),
+        ({"level": "ERROR"}, ["g1"]),
+        ({"parentObservationId": "r1"}, ["g1"]),
+        ({"environment": "e1"}, ["r1"]),
+        ({"version": "2"}, ["g1"]),
+        ({"fromStartTime": "2026-11-21T12:00:01Z"}, ["r2", "g1"]),
+        ({"toStartTime": "2026-11-21T12:00:01Z"}, ["r1"]),
+        ({"userId": "u1", "name": "root"}, ["r1"]),
+        ({"userId": "nobody"}, []),
+    ],
+)
+async def test_observations_are_narrowed_down(
+    two_traces: Api, path: str, params: dict[str, str], expected: list[str]
+) -> None:
+    assert await ids(two_traces, path, **params) == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"sessionId": "s2"}, ["r2"]),
+        ({"isRootObservation": "true"}, ["r2", "r1"]),
+        ({"isRootObservation": "false"}, ["g1"]),
+        ({"parentObservationId": ""}, ["r1"]),
+    ],
+)
+async def test_the_second_version_narrows_further(
+    two_traces: Api, params: dict[str, str], expected: list[str]
+) -> None:
+    assert await ids(two_traces, "/api/public/v2/observations", **params) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"type": "string", "column": "type", "operator": "=", "value": "GENERATION"}, ["g1"]),
+        ({"type": "number", "column": "latency", "operator": ">=", "value": 2}, ["g1", "r1"]),
+        ({"type": "number", "column": "timeToFirstToken", "operator": "=", "value": 1}, ["g1"]),
+        ({"type": "number", "column": "tokensPerSecond", "operator": "=", "value": 2}, ["g1"]),
+        ({"type": "number", "column": "inputTokens", "operator": ">", "value": 9}, ["g1"]),
+        ({"type": "number", "column": "tokens", "operator": "=", "value": 14}, ["g1"]),
+        ({"type": "number", "column": "inputCost", "operator": "=", "value": 0.001}, ["g1"]),
+        ({"type": "number", "column": "outputCost", "operator": ">", "value": "0.0019"}, ["g1"]),
+        ({"type": "number", "column": "totalCost", "operator": "<=", "value": 0}, ["r2", "r1"]),
+        ({"type": "number", "column": "promptVersion", "operator": "=", "value": 2}, ["g1"]),
+        ({"type": "string", "column": "input", "operator": "matches", "value": "BROWN"}, ["g1"]),
+        ({"type": "string", "column": "input", "operator": "contains", "value": "BROWN"}, []),
+        ({"type": "string", "column": "output", "operator": "contains", "value": "% sure_"}, ["g1"]),
+        ({"type": "string", "column": "statusMessage", "operator": "ends with", "value": "broke"}, ["g1"]),
+        ({"type": "stringObject", "column": "metadata", "key": "tier", "operator": "=", "value": "gold"}, ["g1"]),
+        ({"type": "boolean", "column": "isRootObservation", "operator": "<>", "value": True}, ["g1"]),
+        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["x", "y"]}, ["g1", "r1"]),
+        ({"type": "arrayOptions", "column": "traceTags", "operator": "none of", "value": ["x"]}, ["r2"]),
+        ({"type": "string", "column": "traceName", "operator": "=", "value": "second"}, ["r2"]),
+        ({"type": "stringOptions", "column": "sessionId", "operator": "none of", "value": ["s1"]}, ["r2"]),
+        ({"type": "null", "column": "parentObservationId", "operator": "is null"}, ["r1"]),
+        ({"type": "null", "column": "endTime", "operator": "is null"}, ["r2"]),
+        ({"type": "null", "column": "latency", "operator": "is null"}, ["r2"]),
+        ({"type": "datetime", "column": "endTime", "operator": ">", "value": "2026-11-21T12:00:03.5Z"}, ["r1"]),
+    ],
+)  # fmt: skip
+async def test_the_filter_grammar_narrows_observations_down(
+    two_traces: Api, entry: dict[str, object], expected: list[str]
+) -> None:
+    for path in ("/api/public/observations", "/api/public/v2/observations"):
+        assert await ids(two_traces, path, filter=json.dumps([entry])) == expected

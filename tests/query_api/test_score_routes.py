@@ -1,0 +1,85 @@
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.query_api.harness import NOON_US, Api, Kept, opened, score, trace
+
+SECOND_US = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def stored_scores(kept: Kept) -> str:
+    return kept(
+        [
+            trace("t1", user_id="u1", tags=("a",), environment="production", session_id="s1"),
+            score("n", trace_id="t1", name="accuracy", value=0.75, comment="fine", metadata='{"by":"me"}'),
+            score("b", NOON_US + SECOND_US, trace_id="t1", data_type="BOOLEAN", value=1.0, string_value="True"),
+            score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1", data_type="CATEGORICAL", string_value="good", source="EVAL"),
+            score("s", NOON_US + 3 * SECOND_US, session_id="s1", value=2.0, environment="staging"),
+            score("r", NOON_US + 4 * SECOND_US, dataset_run_id="run1", data_type="TEXT", string_value="well done"),
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def scored(clickhouse_url: str, stored_scores: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_scores) as api:
+        yield api
+
+
+async def ids(api: Api, path: str, **params: object) -> str:
+    answer = await api.client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return "".join(each["id"] for each in answer.json()["data"])
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, "rscbn"),
+        ({"userId": "u1"}, "cbn"),
+        ({"name": "accuracy"}, "n"),
+        ({"environment": "staging"}, "s"),
+        ({"source": "EVAL"}, "c"),
+        ({"dataType": "BOOLEAN"}, "b"),
+        ({"scoreIds": "b, n"}, "bn"),
+        ({"sessionId": "s1"}, "s"),
+        ({"datasetRunId": "run1"}, "r"),
+        ({"traceId": "t1", "observationId": "o1"}, "c"),
+        ({"traceTags": "a"}, "cbn"),
+        ({"value": "1", "operator": ">="}, "sb"),
+        ({"value": "0.75"}, "n"),
+        ({"fromTimestamp": "2026-11-21T12:00:03Z"}, "rs"),
+        ({"toTimestamp": "2026-11-21T12:00:01Z"}, "n"),
+        ({"filter": json.dumps([{"type": "string", "column": "stringValue", "operator": "=", "value": "good"}])}, "c"),
+        ({"filter": json.dumps([{"type": "stringObject", "column": "metadata", "key": "by", "operator": "=", "value": "me"}])}, "n"),
+    ],
+)  # fmt: skip
+async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], expected: str) -> None:
+    assert await ids(scored, "/api/public/v2/scores", **params) == expected
+    of_traces = "".join(each for each in expected if each in "ncb")
+    assert await ids(scored, "/api/public/scores", **params) == of_traces
+
+
+async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
+    answer = (await scored.client.get("/api/public/v2/scores")).json()
+    by_id = {each["id"]: each for each in answer["data"]}
+    assert answer["meta"] == {"page": 1, "limit": 50, "totalItems": 5, "totalPages": 1}
+    assert (by_id["n"]["value"], "stringValue" in by_id["n"]) == (0.75, False)
+    assert (by_id["n"]["comment"], by_id["n"]["metadata"]) == ("fine", {"by": "me"})
+    assert (by_id["b"]["value"], by_id["b"]["stringValue"]) == (1, "True")
+    assert (by_id["c"]["value"], by_id["c"]["stringValue"]) == (None, "good")
+    assert by_id["r"]["value"] == "well done"
+    assert by_id["n"]["trace"] == {
+        "userId": "u1", "tags": ["a"], "environment": "production", "sessionId": "s1",
+    }  # fmt: skip
+    assert by_id["s"]["trace"] is None
+
+
+async def test_a_score_is_found_by_its_id(scored: Api) -> None:
+    assert (await scored.client.get("/api/public/v2/scores/s")).json()["sessionId"] == "s1"
+    assert (await scored.client.get("/api/public/scores/n")).json()["value"] == 0.75
+    for path in ("/api/public/scores/s", "/api/public/v2/scores/nobody"):
+        missing = await scored.client.get(path)
+        assert (missing.status_code, missing.json()["error"]) == (404, "LangfuseNotFoundError")
