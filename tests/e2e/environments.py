@@ -26,8 +26,9 @@ class Environments:
         complete = home / "complete"
         if not complete.exists():
             shutil.rmtree(home, ignore_errors=True)
-            self._run([sys.executable, "-m", "venv", str(home)])
-            self._run([str(python), "-m", "pip", "install", "--quiet", requirement])
+            uv = Path(sys.executable).with_name("uv")
+            self._run([str(uv), "venv", "--quiet", "--python", sys.executable, str(home)])
+            self._run([str(uv), "pip", "install", "--quiet", "--python", str(python), requirement])
             complete.touch()
         return python
 
