@@ -33,7 +33,7 @@ RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
 
 @dataclass(slots=True)
-class _Tail:
+class Tail:
     """Records from ``begin`` to ``end``, in order."""
 
     begin: int
@@ -71,7 +71,7 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
     return restored_of(observations, traces, topics)
 
 
-def restored_of(observations: _Tail, traces: _Tail, topics: Topics) -> Restored:
+def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
     resume_after = -1
     committed = 0
     for index, record in enumerate(observations.records, start=1):
@@ -118,7 +118,7 @@ async def _tail(
     settings: StreamsSettings,
     *,
     commit_needed: bool,
-) -> _Tail:
+) -> Tail:
     """As much of the end of a partition as the limits allow; and back to the last commit, whatever they say."""
     consumer.assign([partition])
     end = (await consumer.end_offsets([partition]))[partition]
@@ -143,7 +143,7 @@ async def _tail(
         enough = rows >= settings.restore_rows_max or size >= settings.restore_bytes_max
         if found_commit and (enough or too_old):
             break
-    return _Tail(lower, end, records)
+    return Tail(lower, end, records)
 
 
 async def _between(

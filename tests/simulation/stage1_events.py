@@ -1,0 +1,130 @@
+"""Random events about few traces, so that everything happens to each: partial and whole, corrections, ties, moves over minutes and midnight."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tracemill.contract import Event, Observation, Score, TraceAttributes, TraceUpdate
+
+MIDNIGHT_US = 1_795_046_400_000_000
+MINUTE_US = 60_000_000
+PROJECTS = ("p1", "p2")
+NAMES = ("plan", "search", "answer")
+MODELS = ("cheap", "dear", "unknown")
+USERS = ("ann", "bob")
+ENVIRONMENTS = ("production", "staging")
+
+
+def random_events(chance: Random, count: int) -> list[Event]:
+    """``count`` distinct events; most ids occur in several of them."""
+    in_parts = chance.choice((0.0, 0.3, 0.8))
+    return [_random_event(chance, in_parts) for _ in range(count)]
+
+
+def _random_event(chance: Random, in_parts: float) -> Event:
+    project_id = chance.choice(PROJECTS)
+    trace_id = f"t{chance.randrange(5)}"
+    ts_us = MIDNIGHT_US + chance.randrange(12) * 1_000
+    draw = chance.random()
+    if draw < 0.12:
+        return TraceUpdate(
+            project_id=project_id,
+            trace_id=trace_id,
+            ts_us=ts_us,
+            environment=_maybe(chance, ENVIRONMENTS),
+            trace=_attributes(chance),
+        )
+    if draw < 0.2:
+        return Score(
+            project_id=project_id,
+            id=f"s{chance.randrange(3)}",
+            ts_us=ts_us - chance.randrange(2) * MINUTE_US,
+            name="taste",
+            data_type="NUMERIC",
+            value=float(chance.randrange(5)),
+            trace_id=trace_id,
+        )
+    observation_id = f"o{chance.randrange(4)}"
+    # Most observations are told in one way only, as an SDK does; some in both.
+    partial = chance.random() < in_parts
+    if partial:
+        return _part(chance, project_id, trace_id, observation_id, ts_us)
+    return _whole(chance, project_id, trace_id, observation_id, ts_us)
+
+
+def _whole(
+    chance: Random, project_id: str, trace_id: str, observation_id: str, ts_us: int
+) -> Observation:
+    """Of two whole events made at the same time, those whose numbers are equal are equal."""
+    start_us = _start(chance)
+    name = chance.choice(NAMES)
+    usage = _usage(chance)
+    return Observation(
+        project_id=project_id,
+        trace_id=trace_id,
+        id=observation_id,
+        ts_us=ts_us,
+        name=name,
+        environment=_maybe(chance, ENVIRONMENTS),
+        start_us=start_us,
+        end_us=_maybe(chance, (start_us + 5_000, start_us + 70_000_000, start_us - 1_000)),
+        level=_maybe(chance, ("DEFAULT", "ERROR")),
+        model=_maybe(chance, MODELS),
+        usage=usage,
+        cost=_maybe(chance, ({"total": 77}, {"input": 5, "output": 6})) if usage else None,
+        parent_id=_maybe(chance, ("o0",)),
+        input=f"asked {name} at {start_us}",
+        metadata=f'{{"name": "{name}"}}',
+        trace=_maybe(chance, (_attributes(chance),)),
+    )
+
+
+def _part(
+    chance: Random, project_id: str, trace_id: str, observation_id: str, ts_us: int
+) -> Observation:
+    start_us = _start(chance)
+    return Observation(
+        project_id=project_id,
+        trace_id=trace_id,
+        id=observation_id,
+        ts_us=ts_us,
+        partial=True,
+        name=_maybe(chance, NAMES),
+        environment=_maybe(chance, ENVIRONMENTS),
+        start_us=_maybe(chance, (start_us,)),
+        end_us=_maybe(chance, (start_us + 5_000,)),
+        level=_maybe(chance, ("DEFAULT", "ERROR")),
+        model=_maybe(chance, MODELS),
+        usage=_maybe(chance, (_usage(chance),)),
+        input=_maybe(chance, ("question", "", "another question")),
+        output=_maybe(chance, ("answer",)),
+        metadata=_maybe(
+            chance, ("{}", '{"a": {"b": 1}}', '{"a": {"c": 2}}', '{"a": 3}', '{"d": [1]}')
+        ),
+        trace=_maybe(chance, (_attributes(chance),)),
+    )
+
+
+def _attributes(chance: Random) -> TraceAttributes:
+    return TraceAttributes(
+        name=_maybe(chance, ("chat",)),
+        user_id=_maybe(chance, USERS),
+        session_id=_maybe(chance, ("s1", "s2")),
+        public=_maybe(chance, (True, False)),
+        tags=_maybe(chance, (("x",), ("y", "x"))),
+        metadata=_maybe(chance, ('{"k": 1}', '{"k": {"l": 2}}', '{"k": {"m": 3}}')),
+        input=_maybe(chance, ("hello",)),
+        start_us=_maybe(chance, (_start(chance),)),
+    )
+
+
+def _start(chance: Random) -> int:
+    return MIDNIGHT_US + chance.choice((-2, -1, 0, 1)) * MINUTE_US + chance.randrange(3) * 10_000
+
+
+def _usage(chance: Random) -> dict[str, int] | None:
+    return _maybe(chance, ({"input": 10, "output": 2}, {"input": 7, "total": 9}))
+
+
+def _maybe(chance: Random, values: tuple) -> object:
+    return None if chance.random() < 0.4 else chance.choice(values)

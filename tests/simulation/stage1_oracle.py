@@ -1,0 +1,274 @@
+"""What must be stored in the end, computed from the set of events in the plainest way: in the order of their times, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+
+from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.sketch import key_of
+from tracemill.contract import Event, Observation, Score, TraceUpdate
+
+FIELDS = ("name", "parent_id", "end_us", "level", "model", "usage", "cost", "input", "output")
+TRACE_FIELDS = ("name", "user_id", "session_id", "public", "input", "output")
+RATES = {"cheap": 3, "dear": 1_000}
+
+
+def observations_of(events: list[Event]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """By project, trace, id: what a row says."""
+    told = defaultdict(list)
+    for event in events:
+        if isinstance(event, Observation):
+            told[event.project_id, event.trace_id, event.id].append(event)
+    return {key: _observation(of_key) for key, of_key in told.items()}
+
+
+def _observation(told: list[Observation]) -> dict[str, Any]:
+    wholes = [event for event in told if not event.partial]
+    parts = sorted((event for event in told if event.partial), key=lambda event: event.ts_us)
+    row: dict[str, Any] = {"metadata": {}, "start_us": None, "environment": None}
+    if wholes:
+        whole = max(wholes, key=lambda event: (event.ts_us, _rank(event)))
+        parts = [part for part in parts if part.ts_us >= whole.ts_us]
+        _say(row, whole)
+        row["start_us"], row["environment"] = whole.start_us, whole.environment or "default"
+    for ts_us in sorted({part.ts_us for part in parts}):
+        now = [part for part in parts if part.ts_us == ts_us]
+        for field in FIELDS:
+            values = [getattr(part, field) for part in now if getattr(part, field)]
+            if values:
+                row[field] = max(values, key=_encoded)
+        _merge_at_once(row["metadata"], [part.metadata for part in now if part.metadata])
+        for field in ("start_us", "environment"):
+            values = [getattr(part, field) for part in now if getattr(part, field)]
+            if values and row[field] is None:
+                row[field] = min(values)
+    if row["start_us"] is None:
+        row["start_us"] = min(part.ts_us for part in parts)
+    row["environment"] = row["environment"] or "default"
+    row["end_us"] = max(row["end_us"], row["start_us"]) if row.get("end_us") else 0
+    _price(row)
+    return row
+
+
+def _say(row: dict[str, Any], event: Observation) -> None:
+    for field in FIELDS:
+        if getattr(event, field):
+            row[field] = getattr(event, field)
+    if event.metadata:
+        row["metadata"] = json.loads(event.metadata)
+
+
+def _price(row: dict[str, Any]) -> None:
+    usage = dict(row.get("usage") or {})
+    if usage:
+        usage.setdefault("total", sum(usage.values()))
+    given = row.get("cost")
+    model = row.get("model")
+    row["usage"], row["total_cost_pico"], row["cost_source"] = usage, 0, "none"
+    if given:
+        row["cost_source"] = "given"
+        row["total_cost_pico"] = given.get("total", sum(given.values()))
+    elif usage and model in RATES:
+        row["cost_source"] = "computed"
+        row["total_cost_pico"] = RATES[model] * sum(
+            count for kind, count in row["usage"].items() if kind != "total"
+        )
+    elif usage and model:
+        row["cost_source"] = "unpriced"
+
+
+def _rank(event: Observation) -> bytes:
+    """Any total order does, as long as it is the one documented: see ``streams.core.observations.rank_of``."""
+    given = -1
+    if event.cost:
+        given = event.cost.get("total", sum(event.cost.values()))
+    usage = dict(event.usage or {})
+    if usage:
+        usage.setdefault("total", sum(usage.values()))
+    severity = ("DEBUG", "DEFAULT", "WARNING", "ERROR").index(event.level or "DEFAULT")
+    end_us = max(event.end_us, event.start_us) if event.end_us else 0
+    return msgspec.json.encode(
+        (
+            event.start_us,
+            end_us,
+            given,
+            sorted(usage.items()),
+            event.name or "",
+            event.environment or "default",
+            event.model or "",
+            severity,
+            2 if event.parent_id else 1,
+        )
+    )
+
+
+def _encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def _merge_at_once(into: dict[str, Any], texts: list[str]) -> None:
+    """Statements made at the same time: objects before scalars, then the greater value."""
+    said: dict[str, list[Any]] = defaultdict(list)
+    for text in texts:
+        for key, value in json.loads(text).items():
+            said[key].append(value)
+    for key, values in said.items():
+        objects = [value for value in values if isinstance(value, dict)]
+        if objects:
+            if not isinstance(into.get(key), dict) or len(objects) < len(values):
+                into[key] = {}
+            _merge_at_once(into[key], [json.dumps(value) for value in objects])
+        else:
+            into[key] = max(values, key=_encoded)
+
+
+def traces_of(events: list[Event]) -> dict[tuple[str, str], dict[str, Any]]:
+    """By project, trace: what a row says."""
+    observations = observations_of(events)
+    said: dict[tuple[str, str], list[tuple[int, Any, Event]]] = defaultdict(list)
+    for event in events:
+        if isinstance(event, Score):
+            continue
+        said[event.project_id, event.trace_id].append((event.ts_us, event.trace, event))
+    return {
+        key: _trace(
+            statements,
+            {each[2]: row for each, row in observations.items() if each[:2] == key},
+        )
+        for key, statements in said.items()
+    }
+
+
+def _trace(
+    statements: list[tuple[int, Any, Event]], observations: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"metadata": {}, "tags": set(), "observation_count": len(observations)}
+    for ts_us in sorted({each[0] for each in statements}):
+        now = [trace for at, trace, _ in statements if at == ts_us and trace is not None]
+        for field in TRACE_FIELDS:
+            values = [
+                getattr(trace, field) for trace in now if getattr(trace, field) not in (None, "")
+            ]
+            if values:
+                row[field] = max(values)
+        for trace in now:
+            row["tags"].update(trace.tags or ())
+        _merge_at_once(row["metadata"], [trace.metadata for trace in now if trace.metadata])
+    roots = [
+        (each["start_us"], id_) for id_, each in observations.items() if not each.get("parent_id")
+    ]
+    root = observations[min(roots)[1]] if roots else {}
+    row["root_observation_id"] = min(roots)[1] if roots else ""
+    row["name"] = row.get("name") or root.get("name") or ""
+    itself = [(at, event) for at, _, event in statements if isinstance(event, TraceUpdate)]
+    stated = [(at, event.environment) for at, event in itself if event.environment]
+    first = min(observations.items(), key=lambda each: (each[1]["start_us"], each[0]), default=None)
+    row["environment"] = (
+        min(stated)[1]
+        if stated
+        else root.get("environment") or (first[1]["environment"] if first else "default")
+    )
+    starts = [each["start_us"] for each in observations.values()]
+    starts += [t.start_us for _, t, _ in statements if t is not None and t.start_us]
+    row["start_us"] = min(starts) if starts else min(at for at, _ in itself)
+    ends = [each["end_us"] or each["start_us"] for each in observations.values()]
+    row["end_us"] = max(ends, default=0)
+    row["total_cost_pico"] = sum(each["total_cost_pico"] for each in observations.values())
+    row["error_count"] = sum(each.get("level") == "ERROR" for each in observations.values())
+    row["unpriced_count"] = sum(each["cost_source"] == "unpriced" for each in observations.values())
+    row["usage"] = _sum(each["usage"] for each in observations.values())
+    return row
+
+
+def _sum(usages: Any) -> dict[str, int]:
+    total: dict[str, int] = defaultdict(int)
+    for usage in usages:
+        for kind, count in usage.items():
+            total[kind] += count
+    return dict(total)
+
+
+def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    cells: dict[tuple[Any, ...], list[Any]] = {}
+    for (project_id, _, _), row in observations_of(events).items():
+        key = (
+            project_id,
+            row["start_us"] // 60_000_000 * 60,
+            row["environment"],
+            row.get("model") or "",
+            row.get("name") or "",
+        )
+        cell = cells.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int)])
+        cell[0] += 1
+        cell[1] += row.get("level") == "ERROR"
+        cell[2] += row["total_cost_pico"]
+        for kind, count in row["usage"].items():
+            cell[3][kind] += count
+        if row["end_us"]:
+            cell[4][key_of(row["end_us"] - row["start_us"])] += 1
+    return {key: (*cell[:3], dict(cell[3]), dict(cell[4])) for key, cell in cells.items()}
+
+
+def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:
+    traces = traces_of(events)
+    cells: dict[tuple[Any, ...], int] = defaultdict(int)
+    for (project_id, trace_id, _), row in observations_of(events).items():
+        user_id = traces[project_id, trace_id].get("user_id") or ""
+        bucket_s = row["start_us"] // 900_000_000 * 900
+        key = (project_id, bucket_s, user_id, row.get("model") or "", row["environment"])
+        cells[key] += row["total_cost_pico"]
+    return {key: pico for key, pico in cells.items() if pico}
+
+
+def said_by_observation(row: ObservationRow) -> dict[str, Any]:
+    """A stored row in the oracle's words."""
+    return {
+        "start_us": row.start_us,
+        "end_us": row.end_us,
+        "environment": row.environment,
+        "metadata": json.loads(row.metadata or "{}"),
+        "name": row.name,
+        "parent_id": row.parent_id,
+        "level": row.level,
+        "model": row.model,
+        "usage": row.usage,
+        "input": row.input,
+        "output": row.output,
+        "total_cost_pico": row.total_cost_pico,
+        "cost_source": row.cost_source,
+    }
+
+
+def said_by_trace(row: TraceRow) -> dict[str, Any]:
+    return {
+        "start_us": row.start_us,
+        "end_us": row.end_us,
+        "name": row.name,
+        "user_id": row.user_id,
+        "session_id": row.session_id,
+        "environment": row.environment,
+        "public": bool(row.public),
+        "tags": set(row.tags),
+        "metadata": json.loads(row.metadata or "{}"),
+        "input": row.input,
+        "output": row.output,
+        "root_observation_id": row.root_observation_id,
+        "observation_count": row.observation_count,
+        "error_count": row.error_count,
+        "unpriced_count": row.unpriced_count,
+        "usage": row.usage,
+        "total_cost_pico": row.total_cost_pico,
+    }
+
+
+def expected(said: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    """The oracle's row with a row's defaults where nothing was said."""
+    defaults = {"level": "DEFAULT", "public": False}
+    return {
+        field: said.get(field) or defaults.get(field, type(value)())
+        for field, value in like.items()
+    }

@@ -1,0 +1,291 @@
+"""A world for stage 1: topics in memory, a broker that acknowledges when it likes, a sink that lags, a store, and workers that die anywhere.
+
+What runs in it is the code that runs in production, from ``PartitionStage`` inwards: only Kafka and ClickHouse are played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import msgspec
+
+from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
+from producers.topics import Topics
+from streams.core.deltas import Delta
+from streams.core.pipeline import Needs
+from streams.core.pricing import Priced
+from streams.core.residents import TraceHistory
+from streams.core.seen import trace_hash
+from streams.core.valuation import NoTokens
+from streams.partition_stage import PartitionStage
+from streams.ports import Ends, Headers, Restored
+from streams.settings import StreamsSettings
+from streams.source import SourceMessage
+from streams.tail import Tail, restored_of
+from tests.simulation.stage1_oracle import RATES
+
+PARTITION = 0
+PROJECT_PARTITIONS = 2
+TOPICS = Topics("sim")
+DAY_US = 86_400_000_000
+MINUTE_US = 60_000_000
+
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """As a consumer sees it."""
+
+    value: bytes
+    headers: Headers
+    timestamp: int
+
+
+class FlatPrices:
+    """A price per model, whatever the unit."""
+
+    def cost_of(self, project_id, model, usage, at_us, parameters=""):
+        rate = RATES.get(model)
+        if rate is None:
+            return Priced({}, 0, "", known=False)
+        cost = {kind: rate * count for kind, count in usage.items() if kind != "total"}
+        return Priced(cost, sum(cost.values()), model, known=True)
+
+
+class World:
+    """What outlives a worker."""
+
+    def __init__(self, chance: Random) -> None:
+        self.chance = chance
+        self.logs: dict[Place, list[Record]] = defaultdict(list)
+        self.sunk: dict[Place, int] = defaultdict(int)
+        self.store: dict[tuple, msgspec.Struct] = {}
+        self.source: list[tuple[int, bytes]] = []
+        self.acknowledged = 0
+        self.lives = 0
+        self._sink_rate = chance.choice((0.02, 0.1, 0.3))
+        self._pending: dict[Place, deque[tuple[Record, asyncio.Future[int]]]] = defaultdict(deque)
+        self._sunk_more = asyncio.Condition()
+
+    # The broker.
+
+    async def send(
+        self, topic: str, partition: int, value: bytes, headers: Headers = ()
+    ) -> asyncio.Future[int]:
+        await self._yield()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending[topic, partition].append((Record(value, headers, 0), future))
+        return future
+
+    def deliver_one(self) -> None:
+        waiting = [place for place, sent in self._pending.items() if sent]
+        if waiting:
+            self._append(self.chance.choice(waiting))
+
+    def _append(self, place: Place) -> None:
+        record, future = self._pending[place].popleft()
+        self.logs[place].append(record)
+        if not future.done():
+            future.set_result(len(self.logs[place]) - 1)
+
+    def crash(self) -> None:
+        """Of what was on its way some arrives and some does not; each partition keeps its order."""
+        for place, sent in self._pending.items():
+            for _ in range(self.chance.randrange(len(sent) + 1)):
+                self._append(place)
+            sent.clear()
+
+    # The sink and the store.
+
+    async def sink_one(self) -> None:
+        behind = [place for place, log in self.logs.items() if self.sunk[place] < len(log)]
+        if behind:
+            place = self.chance.choice(behind)
+            self._accept(place[0], self.logs[place][self.sunk[place]].value)
+            async with self._sunk_more:
+                self.sunk[place] += 1
+                self._sunk_more.notify_all()
+
+    async def sink_all(self) -> None:
+        while any(self.sunk[place] < len(log) for place, log in self.logs.items()):
+            await self.sink_one()
+
+    def _accept(self, topic: str, value: bytes) -> None:
+        row_type, key_of = _TABLES.get(topic, (None, None))
+        if row_type is None or not value:
+            return
+        for line in value.split(b"\n"):
+            row = msgspec.json.decode(line, type=row_type)
+            key = (topic, *key_of(row))
+            held = self.store.get(key)
+            if held is None or row.row_version >= held.row_version:
+                self.store[key] = row
+
+    def rows(self, topic: str) -> list:
+        return [row for key, row in self.store.items() if key[0] == topic and not row.is_deleted]
+
+    # What the stage asks of it (``streams.ports.History``).
+
+    async def restore(self, partition: int) -> Restored:
+        await self._yield()
+        observations = self.logs[TOPICS.observations, partition]
+        commits = [index for index, record in enumerate(observations) if record.headers]
+        # As far back as the last commit at least.
+        latest_begin = commits[-1] if commits else 0
+        begin = self.chance.randint(max(0, latest_begin - 10), latest_begin)
+        traces = self.logs[TOPICS.traces, partition]
+        traces_begin = max(0, len(traces) - self.chance.randrange(12))
+        return restored_of(
+            Tail(begin, len(observations), observations[begin:]),
+            Tail(traces_begin, len(traces), traces[traces_begin:]),
+            TOPICS,
+        )
+
+    async def stored(self, partition: int, ends: Ends) -> None:
+        async with self._sunk_more:
+            await self._sunk_more.wait_for(
+                lambda: (
+                    self.sunk[TOPICS.observations, partition] >= ends.observations
+                    and self.sunk[TOPICS.traces, partition] >= ends.traces
+                )
+            )
+
+    async def seen(self, partition: int) -> array:
+        await self._yield()
+        return array(
+            "Q", (trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces))
+        )
+
+    async def read_back(self, needs: Needs) -> list[TraceHistory]:
+        await self._yield()
+        histories = {key: TraceHistory(key, None, []) for key in sorted(needs.traces)}
+        for row in sorted(self.rows(TOPICS.traces), key=lambda row: row.row_version):
+            if (row.project_id, row.id) in histories:
+                histories[row.project_id, row.id].row = row
+        latest = {}
+        for row in sorted(self.rows(TOPICS.observations), key=lambda row: row.row_version):
+            latest[row.project_id, row.trace_id, row.id] = row
+        for (project_id, trace_id, id_), row in latest.items():
+            key = (project_id, trace_id)
+            if key in histories:
+                if not row.merge_state and (key, id_) not in needs.texts:
+                    row = msgspec.structs.replace(row, input="", output="", metadata="")  # noqa: PLW2901
+                histories[key].observations.append(row)
+        return [each for each in histories.values() if each.row or each.observations]
+
+    async def _yield(self) -> None:
+        for _ in range(self.chance.randrange(3)):
+            await asyncio.sleep(0)
+
+    # Lives.
+
+    async def live(self, settings: StreamsSettings, steps: int | None, *, gracefully: bool) -> None:
+        """One worker's life: it dies after ``steps`` steps of the world, or ends when everything is written."""
+        self.lives += 1
+        stage = PartitionStage(
+            PARTITION,
+            TOPICS,
+            PROJECT_PARTITIONS,
+            settings,
+            self,
+            self,
+            FlatPrices(),
+            NoTokens(),
+        )
+        # Commits reach the broker late or not at all.
+        first = self.chance.randint(max(0, self.acknowledged - 5), self.acknowledged)
+        working = asyncio.create_task(stage.run())
+        feeding = asyncio.create_task(self._feed(stage, first))
+        while steps is None or steps > 0:
+            if steps is not None:
+                steps -= 1
+            await self._step()
+            if working.done():
+                working.result()
+            if steps is None and self.acknowledged == len(self.source):
+                break
+        feeding.cancel()
+        if gracefully:
+            ending = asyncio.create_task(stage.stop_folding())
+            while not ending.done():
+                await self._step()
+        working.cancel()
+        await asyncio.gather(working, feeding, return_exceptions=True)
+        self.crash()
+
+    async def _step(self) -> None:
+        await self._yield()
+        draw = self.chance.random()
+        if draw < 0.6:
+            self.deliver_one()
+        elif draw < 0.6 + self._sink_rate:
+            await self.sink_one()
+        await asyncio.sleep(0)
+
+    async def _feed(self, stage: PartitionStage, first: int) -> None:
+        for offset in range(first, len(self.source)):
+            append_us, value = self.source[offset]
+            await stage.put(SourceMessage(offset, append_us, value, lambda o=offset: self._ack(o)))
+            await self._yield()
+
+    def _ack(self, offset: int) -> None:
+        self.acknowledged = max(self.acknowledged, offset + 1)
+
+    # What stage 2 makes of the deltas.
+
+    def applied(self) -> tuple[dict, dict]:
+        """Windows and spend after each partition's deltas were applied once, in order."""
+        windows: dict[tuple, list] = {}
+        spend: dict[tuple, int] = defaultdict(int)
+        for partition in range(PROJECT_PARTITIONS):
+            done: dict[int, int] = {}
+            for record in self.logs[TOPICS.deltas, partition]:
+                deltas = [
+                    msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")
+                ]
+                # All projects of a source record come in one record.
+                for delta in deltas:
+                    if delta.offset > done.get(delta.partition, -1):
+                        _apply(delta, windows, spend)
+                for delta in deltas:
+                    done[delta.partition] = max(done.get(delta.partition, -1), delta.offset)
+        return (
+            {key: _without_zeros(cell) for key, cell in windows.items() if cell[0]},
+            {key: pico for key, pico in spend.items() if pico},
+        )
+
+
+def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) -> None:
+    for each in delta.windows:
+        key = (delta.project_id, each.window_s, each.environment, each.model, each.name)
+        cell = windows.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int)])
+        cell[0] += each.observations
+        cell[1] += each.errors
+        cell[2] += each.cost_pico
+        for kind, count in each.usage.items():
+            cell[3][kind] += count
+        for bin_key, count in each.latency_bins.items():
+            cell[4][bin_key] += count
+    for each in delta.spend:
+        key = (delta.project_id, each.bucket_s, each.user_id, each.model, each.environment)
+        spend[key] += each.cost_pico
+
+
+def _without_zeros(cell: Sequence) -> tuple:
+    return (*cell[:3], *({key: count for key, count in part.items() if count} for part in cell[3:]))
+
+
+_TABLES = {
+    TOPICS.observations: (
+        ObservationRow,
+        lambda row: (row.project_id, row.start_us // MINUTE_US, row.trace_id, row.id),
+    ),
+    TOPICS.traces: (TraceRow, lambda row: (row.project_id, row.start_us // DAY_US, row.id)),
+    TOPICS.scores: (ScoreRow, lambda row: (row.project_id, row.event_us // DAY_US, row.id)),
+}

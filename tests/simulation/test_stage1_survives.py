@@ -1,0 +1,105 @@
+"""Stage 1 under duplicates, any order, crashes between any two effects, lagging sinks and tiny memories: exact in the end, for every seed.
+
+`TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from random import Random
+
+import pytest
+
+from streams.core.scores import version_of
+from streams.settings import StreamsSettings
+from tests.simulation import stage1_oracle as oracle
+from tests.simulation.stage1_events import MIDNIGHT_US, random_events
+from tests.simulation.stage1_world import TOPICS, World
+from tracemill.contract import Event, Score, encode_event
+
+SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:300").split(":")))
+DEADLINE_S = 20
+
+
+@pytest.mark.parametrize("first", SEEDS[::25])
+def test_everything_written_is_what_the_set_of_events_says(first: int) -> None:
+    for seed in range(first, min(first + 25, SEEDS.stop)):
+        try:
+            asyncio.run(asyncio.wait_for(survive(seed), DEADLINE_S))
+        except BaseException as error:
+            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
+            raise
+
+
+async def survive(seed: int) -> None:
+    chance = Random(seed)
+    events = random_events(chance, chance.randint(1, 60))
+    world = World(chance)
+    world.source = in_records(chance, events)
+    settings = StreamsSettings(
+        chunk_records_max=chance.randint(1, 6),
+        chunk_linger_ms=0,
+        chunks_in_flight_max=chance.randint(1, 3),
+        output_record_bytes=chance.choice((1024, 10_000)),
+        resident_observations_max=chance.choice((1, 4, 10, 1000)),
+        resident_text_bytes_max=chance.choice((10, 200, 100_000)),
+    )
+    for _ in range(chance.randrange(6)):
+        await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
+    await world.live(settings, None, gracefully=True)
+    await world.sink_all()
+    check_observations(world, events)
+    check_traces(world, events)
+    check_scores(world, events)
+    windows, spend = world.applied()
+    assert windows == oracle.windows_of(events)
+    assert spend == oracle.spend_of(events)
+
+
+def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
+    """Every event once or more, in any order, any number to a record; with the time at which the broker got it."""
+    lines = [encode_event(event) for event in events]
+    lines += chance.choices(lines, k=chance.randrange(len(lines) + 1))
+    chance.shuffle(lines)
+    records = []
+    append_us = MIDNIGHT_US
+    while lines:
+        size = chance.randint(1, 5)
+        append_us += chance.randrange(3) * 1_000
+        records.append((append_us, b"\n".join(lines[:size])))
+        lines = lines[size:]
+    return records
+
+
+def check_observations(world: World, events: list[Event]) -> None:
+    expected = oracle.observations_of(events)
+    rows = {(row.project_id, row.trace_id, row.id): row for row in world.rows(TOPICS.observations)}
+    assert len(rows) == len(world.rows(TOPICS.observations)), "a row under two keys"
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        said = oracle.said_by_observation(row)
+        assert said == oracle.expected(expected[key], said), key
+
+
+def check_traces(world: World, events: list[Event]) -> None:
+    expected = oracle.traces_of(events)
+    rows = {(row.project_id, row.id): row for row in world.rows(TOPICS.traces)}
+    assert len(rows) == len(world.rows(TOPICS.traces)), "a row under two keys"
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        said = oracle.said_by_trace(row)
+        assert said == oracle.expected(expected[key], said), key
+
+
+def check_scores(world: World, events: list[Event]) -> None:
+    latest: dict[tuple[str, str], Score] = {}
+    for event in events:
+        if isinstance(event, Score):
+            key = (event.project_id, event.id)
+            if key not in latest or version_of(event) > version_of(latest[key]):
+                latest[key] = event
+    stored: dict[tuple[str, str], object] = {}
+    for row in sorted(world.rows(TOPICS.scores), key=lambda row: row.row_version):
+        stored[row.project_id, row.id] = (row.event_us, row.value)
+    assert stored == {key: (score.ts_us, score.value) for key, score in latest.items()}
