@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka import started, stopped
 from producers.settings import KafkaSettings
-from streams.core.project_fold import START, Marker
+from streams.core.project_fold import START, Marker, with_rows_beyond
 
 Headers = list[tuple[str, bytes]]
 
@@ -18,24 +21,30 @@ INPUT_OFFSET: Final = "input_offset"
 APPLIED: Final = "applied"
 HORIZONS: Final = "horizons"
 UNSETTLED: Final = "unsettled"
+SPEND_TO: Final = "spend_to"
 
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
 POLL_MS: Final = 500
 
+_windows = msgspec.json.Decoder(WindowRow)
+_spend = msgspec.json.Decoder(SpendRow)
 
-def headers_of(marker: Marker) -> Headers:
+
+def headers_of(marker: Marker, spend_to: int) -> Headers:
+    """A marker, and the offset at which its flush ends in ``spend``."""
     horizons = (marker.windows_horizon_s, marker.spend_horizon_s)
     return [
         (INPUT_OFFSET, str(marker.input_offset).encode()),
         (APPLIED, msgspec.json.encode(marker.applied)),
         (HORIZONS, msgspec.json.encode(horizons)),
         (UNSETTLED, msgspec.json.encode(marker.unsettled)),
+        (SPEND_TO, str(spend_to).encode()),
     ]
 
 
-def marker_of(record: ConsumerRecord) -> Marker | None:
-    """The marker that a record carries, if it does.
+def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
+    """The marker that a record carries, if it does, and where its flush ends in ``spend``.
 
     Raises:
         msgspec.DecodeError: a header is not what this version writes.
@@ -44,57 +53,92 @@ def marker_of(record: ConsumerRecord) -> Marker | None:
     if INPUT_OFFSET not in headers:
         return None
     horizons = msgspec.json.decode(headers[HORIZONS], type=tuple[int | None, int | None])
-    return Marker(
+    marker = Marker(
         input_offset=int(headers[INPUT_OFFSET]),
         applied=msgspec.json.decode(headers[APPLIED], type=dict[int, tuple[int, list[str]]]),
         windows_horizon_s=horizons[0],
         spend_horizon_s=horizons[1],
         unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),
     )
+    return marker, int(headers[SPEND_TO])
 
 
-async def last_marker(
-    kafka: KafkaSettings, windows: TopicPartition, spend: TopicPartition
-) -> tuple[Marker | None, dict[TopicPartition, int]]:
-    """The last marker on ``windows``, and the ends of both partitions.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the output of a partition says.
 
-    ``START`` if nothing was ever written; ``None`` if something was, but no marker is left of it.
+    Attributes:
+        marker: the last one, knowing of rows written after it; ``START`` if nothing was ever written, ``None`` if something was, but no marker is left of it.
+        ends: where the partitions of windows and spend end.
+    """
+
+    marker: Marker | None
+    ends: dict[TopicPartition, int]
+
+
+async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
+    """The last marker of a partition.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         KafkaError: it stopped answering.
+        msgspec.DecodeError: what was written is not what this version writes.
     """
+    windows = TopicPartition(kafka.topics.windows, partition)
+    spend = TopicPartition(kafka.topics.spend, partition)
     consumer: AIOKafkaConsumer = await started(
         lambda: AIOKafkaConsumer(bootstrap_servers=kafka.broker, enable_auto_commit=False), kafka
     )
     try:
-        consumer.assign([windows])
+        consumer.assign([windows, spend])
         ends = await consumer.end_offsets([windows, spend])
-        begin = (await consumer.beginning_offsets([windows]))[windows]
-        end = ends[windows]
-        if end == 0:
-            return START, ends
-        step = FIRST_STEP
-        upper = end
-        while upper > begin:
-            lower = max(begin, upper - step)
-            marker = await _last_marker_between(consumer, windows, lower, upper)
-            if marker is not None:
-                return marker, ends
-            upper, step = lower, step * 4
-        return None, ends
+        found = await _last_marker(consumer, windows, ends[windows])
+        if found is None:
+            written = ends[windows] or ends[spend]
+            return Progress(None if written else START, ends)
+        marker, windows_to, spend_to = found
+        windows_s = [
+            row.window_s
+            async for record in _between(consumer, windows, windows_to, ends[windows])
+            for row in _windows.decode_lines(record.value)
+        ]
+        spend_s = [
+            row.bucket_s
+            async for record in _between(consumer, spend, spend_to, ends[spend])
+            for row in _spend.decode_lines(record.value)
+        ]
+        return Progress(with_rows_beyond(marker, windows_s, spend_s), ends)
     finally:
         await stopped(consumer, STOP_TIMEOUT_S)
 
 
-async def _last_marker_between(
+async def _last_marker(
+    consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
+) -> tuple[Marker, int, int] | None:
+    """The last marker, and where its flush ends in windows and spend."""
+    begin = (await consumer.beginning_offsets([windows]))[windows]
+    upper, step = end, FIRST_STEP
+    while upper > begin:
+        lower = max(begin, upper - step)
+        found = None
+        async for record in _between(consumer, windows, lower, upper):
+            marked = marker_of(record)
+            if marked is not None:
+                found = (marked[0], record.offset + 1, marked[1])
+        if found is not None:
+            return found
+        upper, step = lower, step * 4
+    return None
+
+
+async def _between(
     consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
-) -> Marker | None:
-    found: Marker | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    if lower >= upper:
+        return
     consumer.seek(partition, lower)
     while await consumer.position(partition) < upper:
         polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
         for record in polled.get(partition, ()):
             if record.offset < upper:
-                found = marker_of(record) or found
-    return found
+                yield record

@@ -36,6 +36,10 @@ class ProjectOutput:
     _alerts: list[asyncio.Task[object]] = field(default_factory=list)
     _spend_to: int = 0
 
+    def begin(self, spend_to: int) -> None:
+        """Spend ends here so far."""
+        self._spend_to = spend_to
+
     def alert(self, crossings: Iterable[Crossing]) -> None:
         """Send alerts at once. Not a coroutine: a flush that begins after it waits until they are kept."""
         for crossing in crossings:
@@ -64,7 +68,7 @@ class ProjectOutput:
                 self.topics.windows,
                 last,
                 partition=self.partition,
-                headers=headers_of(flush.marker),
+                headers=headers_of(flush.marker, self._spend_to),
             )
         return Written(self._spend_to, marked.offset + 1)
 

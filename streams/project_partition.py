@@ -20,7 +20,7 @@ from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
 from streams.core.deltas import Delta
 from streams.core.project_fold import Marker, ProjectFold, deltas_of
-from streams.project_marker import last_marker
+from streams.project_marker import read_progress
 from streams.project_output import ProjectOutput
 from streams.project_reader import ProjectReader
 from streams.project_settings import ProjectSettings
@@ -125,19 +125,18 @@ class ProjectPartition:
         began = time.monotonic()
         kafka, settings = self.around.kafka, self.around.settings
         await self.around.alerts_known()
-        windows = TopicPartition(kafka.topics.windows, self.partition)
-        spend = TopicPartition(kafka.topics.spend, self.partition)
-        found, ends = await last_marker(kafka, windows, spend)
-        await self.around.sink.stored(ends)
-        marker = found or UNKNOWN
-        if found is None:
+        progress = await read_progress(kafka, self.partition)
+        await self.around.sink.stored(progress.ends)
+        self.output.begin(progress.ends[TopicPartition(kafka.topics.spend, self.partition)])
+        marker = progress.marker or UNKNOWN
+        if progress.marker is None:
             log.warning("progress_unknown", partition=self.partition)
         budgets = Budgets(self.around.alerted, settings.budget_periods_max)
         fold = ProjectFold(marker, budgets, lateness_s=settings.lateness_h * 3600)
         for budget in self.around.budgets(self.partition):
             budgets.put(_rule(budget), _now_us())
         budgets.resume(marker.unsettled)
-        self._expected = None if found is None else marker.input_offset + 1
+        self._expected = None if progress.marker is None else marker.input_offset + 1
         self._kept_to = marker.input_offset + 1
         self._fold = fold
         self._to_settle.set()

@@ -38,6 +38,22 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Budget periods that still have to be evaluated."""
 
 
+def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable[int]) -> Marker:
+    """The marker, knowing that rows of these starts were written after it: by a flush that did not come to its own marker.
+
+    Their groups are in the store, so they have to be read back; had they counted as new, what they hold would be counted once more.
+    """
+    return msgspec.structs.replace(
+        marker,
+        windows_horizon_s=_latest(marker.windows_horizon_s, windows_s),
+        spend_horizon_s=_latest(marker.spend_horizon_s, spend_s),
+    )
+
+
+def _latest(horizon_s: int | None, starts_s: Iterable[int]) -> int | None:
+    return None if horizon_s is None else max([horizon_s, *starts_s])
+
+
 START = Marker(input_offset=-1, applied={}, windows_horizon_s=-1, spend_horizon_s=-1)
 """Before the first record of a log that nothing was written from."""
 
@@ -178,7 +194,8 @@ class ProjectFold:
         for change in delta.spend:
             spend_key = (change.user_id, change.model, change.environment)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
-            if spent.apply(change, version):
-                outcome.crossings += self.budgets.add(
-                    project_id, change.bucket_s, spend_key, change.cost_pico, change.trace_id
-                )
+            # What the cell contains already moves no budget, but its period may still have to be evaluated.
+            added_pico = change.cost_pico if spent.apply(change, version) else 0
+            outcome.crossings += self.budgets.add(
+                project_id, change.bucket_s, spend_key, added_pico, change.trace_id
+            )

@@ -16,7 +16,14 @@ from streams.core.alerts import Crossing
 from streams.core.budget_rules import BudgetRule, matches
 from streams.core.budgets import Baseline, Budgets
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.project_fold import START, Marker, Missing, ProjectFold, deltas_of
+from streams.core.project_fold import (
+    START,
+    Marker,
+    Missing,
+    ProjectFold,
+    deltas_of,
+    with_rows_beyond,
+)
 from streams.core.sketch import bins_of
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
@@ -38,7 +45,8 @@ class World:
     rng: random.Random
     crash_rate: float = 0.0
     log: list[bytes] = field(default_factory=list)
-    windows_topic: list[tuple[list[bytes], Marker | None]] = field(default_factory=list)
+    windows_topic: list[tuple[list[bytes], tuple[Marker, int] | None]] = field(default_factory=list)
+    """Lines; the last record of a flush has its marker, and where the flush ends in spend."""
     spend_topic: list[list[bytes]] = field(default_factory=list)
     alerts: list[Crossing] = field(default_factory=list)
     stored_windows: dict[tuple, WindowRow] = field(default_factory=dict)
@@ -84,7 +92,18 @@ class World:
         self.sink(len(self.windows_topic), len(self.spend_topic))
 
     def last_marker(self) -> Marker:
-        return next((m for _, m in reversed(self.windows_topic) if m is not None), START)
+        """The last marker there is, and what was written after it."""
+        marker, spend_to, windows_to = START, 0, 0
+        for offset, (_, found) in enumerate(self.windows_topic):
+            if found is not None:
+                (marker, spend_to), windows_to = found, offset + 1
+        windows = [line for lines, _ in self.windows_topic[windows_to:] for line in lines]
+        spend = [line for lines in self.spend_topic[spend_to:] for line in lines]
+        return with_rows_beyond(
+            marker,
+            [msgspec.json.decode(line, type=WindowRow).window_s for line in windows],
+            [msgspec.json.decode(line, type=SpendRow).bucket_s for line in spend],
+        )
 
 
 class Worker:
@@ -146,7 +165,8 @@ class Worker:
         half = len(flush.windows) // 2
         self.world.windows_topic.append((flush.windows[:half], None))
         self.world.effect()
-        self.world.windows_topic.append((flush.windows[half:], flush.marker))
+        end = (flush.marker, len(self.world.spend_topic))
+        self.world.windows_topic.append((flush.windows[half:], end))
         self.world.effect()
         self.fold.written(
             spend_to=len(self.world.spend_topic), windows_to=len(self.world.windows_topic)
