@@ -2,39 +2,39 @@
 -- so both tables hold the same versions and no second writer exists. The view copies rows; it never sums.
 CREATE TABLE IF NOT EXISTS $database.observations_slim
 (
-    project_id LowCardinality(String),
-    trace_id String CODEC(ZSTD(1)),
-    id String CODEC(ZSTD(1)),
-    start_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    row_version UInt64 CODEC(Delta, ZSTD(1)),
+    project_id String,
+    trace_id String,
+    id String,
+    start_time DateTime64(6, 'UTC') CODEC(Delta, Default),
+    row_version UInt64 CODEC(Delta, Default),
     is_deleted UInt8,
-    end_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    completion_start_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    type LowCardinality(String),
-    name LowCardinality(String),
-    parent_id String CODEC(ZSTD(1)),
-    environment LowCardinality(String),
-    level LowCardinality(String),
-    status_message String CODEC(ZSTD(1)),
-    version LowCardinality(String),
-    model LowCardinality(String),
-    usage Map(LowCardinality(String), Int64),
-    cost Map(LowCardinality(String), Decimal(38, 12)),
+    end_time DateTime64(6, 'UTC') CODEC(Delta, Default),
+    completion_start_time DateTime64(6, 'UTC') CODEC(Delta, Default),
+    type String,
+    name String,
+    parent_id String,
+    environment String,
+    level String,
+    status_message String,
+    version String,
+    model String,
+    usage Map(String, Int64),
+    cost Map(String, Decimal(38, 12)),
     total_cost Decimal(38, 12),
-    cost_source LowCardinality(String),
-    price_id LowCardinality(String),
+    cost_source String,
+    price_id String,
     usage_estimated UInt8,
-    input String CODEC(ZSTD(1)),
-    output String CODEC(ZSTD(1)),
-    metadata String CODEC(ZSTD(1)),
-    prompt_name LowCardinality(String),
+    input String,
+    output String,
+    metadata String,
+    prompt_name String,
     prompt_version Int32,
-    service_name LowCardinality(String),
+    service_name String,
     app_root UInt8,
-    user_id String CODEC(ZSTD(1)),
-    session_id String CODEC(ZSTD(1)),
-    event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    inserted_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    user_id String,
+    session_id String,
+    event_time DateTime64(6, 'UTC') CODEC(Delta, Default),
+    inserted_at DateTime64(3, 'UTC') CODEC(Delta, Default),
     INDEX trace_id_filter trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX id_filter id TYPE bloom_filter(0.001) GRANULARITY 1
 )
@@ -42,8 +42,15 @@ ENGINE = ReplacingMergeTree(row_version, is_deleted)
 PARTITION BY toDate(start_time)
 PRIMARY KEY (project_id, toStartOfMinute(start_time), cityHash64(trace_id))
 ORDER BY (project_id, toStartOfMinute(start_time), cityHash64(trace_id), id)
-TTL toDate(start_time) + toIntervalDay($hot_days) TO VOLUME 'cold'
-SETTINGS storage_policy = '$storage_policy', min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1;
+TTL
+    toDate(start_time) + toIntervalDay(1) RECOMPRESS CODEC(ZSTD(3)),
+    toDate(start_time) + toIntervalDay($hot_days) TO VOLUME 'cold'
+SETTINGS
+    storage_policy = '$storage_policy',
+    min_bytes_for_wide_part = 268435456,
+    merge_selector_base = 10,
+    ttl_only_drop_parts = 1,
+    materialize_ttl_recalculate_only = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS $database.observations_slim_view TO $database.observations_slim AS
 SELECT

@@ -30,4 +30,8 @@ ENGINE = ReplacingMergeTree(row_version, is_deleted)
 PARTITION BY toDate(event_time)
 ORDER BY (project_id, toDate(event_time), id)
 TTL toDate(event_time) + toIntervalDay($hot_days) TO VOLUME 'cold'
-SETTINGS storage_policy = '$storage_policy', min_bytes_for_wide_part = 268435456, ttl_only_drop_parts = 1;
+SETTINGS
+    storage_policy = '$storage_policy',
+    min_bytes_for_wide_part = 268435456,
+    ttl_only_drop_parts = 1,
+    materialize_ttl_recalculate_only = 1;
