@@ -131,7 +131,9 @@ def scores_router(room: Room) -> APIRouter:
         """Of traces, observations, sessions and runs, newest first."""
         return await page(project_id, parameters)
 
-    @router.get("/api/public/scores/{scoreId:path}", summary="Get a score of a trace", responses=single)
+    @router.get(
+        "/api/public/scores/{scoreId:path}", summary="Get a score of a trace", responses=single
+    )
     async def get_trace_score(project_id: ProjectId, scoreId: ScoreId) -> Response:  # noqa: N803
         return await one(project_id, scoreId, _OF_TRACES)
 

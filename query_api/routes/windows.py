@@ -196,7 +196,7 @@ def _shown(row: _Row, step: Step, time_zone: str, dimensions: tuple[Dimension, .
         errors=row.errors,
         cost_usd=usd_text(pico_of(row.cost_usd)),
         tokens=row.tokens,
-        latency_ms=Latency(*(_milliseconds(value_us) for value_us in row.latency_us[1:])),
+        latency_ms=Latency(*(_milliseconds(value_us) for value_us in row.latency_us)),
         **grouped,
     )
 

@@ -1,0 +1,153 @@
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clickhouse.rows import AlertRow, SpendRow
+from producers.control.periods import period_bounds
+from tests.query_api.harness import OTHER, PROJECT, Api
+
+ASKED = {
+    "name": "a day of u1",
+    "scope": {"user_id": "u1"},
+    "period": "day",
+    "time_zone": "Europe/Berlin",
+    "limit_usd": "0.10",
+    "thresholds": [1.0, 0.8],
+}
+QUARTER_S = 900
+
+
+async def created(api: Api, **fields: object) -> dict[str, Any]:
+    answer = await api.client.post("/v1/budgets", json=ASKED | fields)
+    assert answer.status_code == 201, answer.text
+    budget: dict[str, Any] = answer.json()
+    return budget
+
+
+async def test_a_budget_is_created_listed_read_and_deleted(api: Api) -> None:
+    budget = await created(api)
+    assert budget | {"id": "", "created_at": ""} == ASKED | {
+        "id": "", "created_at": "", "limit_usd": "0.1", "thresholds": [0.8, 1.0],
+    }  # fmt: skip
+    path = f"/v1/budgets/{budget['id']}"
+    assert (await api.client.get(path)).json() == budget
+    assert (await api.client.get("/v1/budgets")).json() == {"data": [budget]}
+    assert (await api.client.delete(path)).status_code == 204
+    for answer in (await api.client.get(path), await api.client.delete(path)):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert (await api.client.get("/v1/budgets")).json() == {"data": []}
+
+
+async def test_defaults_are_the_whole_project_in_utc(api: Api) -> None:
+    answer = await api.client.post(
+        "/v1/budgets", json={"name": "all", "period": "month", "limit_usd": 5}
+    )
+    budget = answer.json()
+    assert (budget["scope"], budget["time_zone"], budget["limit_usd"]) == ({}, "UTC", "5")
+    assert budget["thresholds"] == [0.8, 1.0]
+
+
+def spend(bucket_s: int, pico: int, **fields: Any) -> SpendRow:
+    given = {
+        "project_id": PROJECT,
+        "user_id": "u1",
+        "model": "m",
+        "environment": "e",
+        "row_version": 1,
+    }
+    return SpendRow(bucket_s=bucket_s, total_cost_pico=pico, **(given | fields))
+
+
+async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> None:
+    budget = await created(api)
+    start_us, end_us = period_bounds("day", "Europe/Berlin", time.time_ns() // 1000)
+    start_s, end_s = start_us // 1_000_000, end_us // 1_000_000
+    await api.insert(
+        spend(start_s, 50_000_000_000),
+        spend(start_s, 60_000_000_001, row_version=2),
+        spend(end_s - QUARTER_S, 20_000_000_000, model="m2"),
+        spend(start_s - QUARTER_S, 10**12),
+        spend(end_s, 10**12),
+        spend(start_s, 10**12, user_id="u2"),
+        spend(start_s, 10**12, project_id=OTHER),
+    )
+    status = (await api.client.get(f"/v1/budgets/{budget['id']}/status")).json()
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert status == {
+        "budget_id": budget["id"],
+        "name": "a day of u1",
+        "spent_usd": "0.080000000001",
+        "limit_usd": "0.1",
+        "remaining_usd": "0.019999999999",
+        "period_start": status["period_start"],
+        "period_end": status["period_end"],
+        "crossed": [0.8],
+    }
+    assert datetime.fromisoformat(status["period_start"]) == epoch + timedelta(
+        microseconds=start_us
+    )
+    assert datetime.fromisoformat(status["period_end"]) == epoch + timedelta(microseconds=end_us)
+
+
+async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
+    """A correction lowered the spend afterwards."""
+    budget = await created(api)
+    start_us, _ = period_bounds("day", "Europe/Berlin", time.time_ns() // 1000)
+    alert = {
+        "project_id": PROJECT, "budget_id": budget["id"], "name": "a day of u1", "scope": "{}",
+        "spent_pico": 10**11, "limit_pico": 10**11, "created_us": start_us, "row_version": 1,
+    }  # fmt: skip
+    await api.insert(
+        AlertRow(id="a1", period_start_us=start_us, threshold="1", **alert),
+        AlertRow(id="a2", period_start_us=start_us - 1, threshold="0.8", **alert),
+    )
+    status = (await api.client.get(f"/v1/budgets/{budget['id']}/status")).json()
+    assert (status["spent_usd"], status["crossed"]) == ("0", [1.0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"period": "week"}, "period"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"limit_usd": "0"}, "limit_usd"),
+        ({"limit_usd": "-1"}, "limit_usd"),
+        ({"limit_usd": "ten"}, "limit_usd"),
+        ({"limit_usd": "0.0000000000001"}, "limit_usd"),
+        ({"limit_usd": "1e400"}, "limit_usd"),
+        ({"limit_usd": "NaN"}, "limit_usd"),
+        ({"limit_usd": True}, "limit_usd"),
+        ({"thresholds": []}, "thresholds"),
+        ({"thresholds": [-0.5]}, "thresholds.0"),
+        ({"thresholds": [0.8, "0.80"]}, "thresholds"),
+        ({"thresholds": [0.1234567]}, "thresholds.0"),
+        ({"thresholds": ["half"]}, "thresholds.0"),
+        ({"scope": {"tag": "x"}}, "scope.tag"),
+        ({"scope": {"user_id": ""}}, "scope.user_id"),
+        ({"scope": "all"}, "scope"),
+        ({"limit": "1"}, "limit"),
+    ],
+)
+async def test_a_bad_definition_names_its_field(
+    api: Api, fields: dict[str, object], field: str
+) -> None:
+    refused = await api.client.post("/v1/budgets", json=ASKED | fields)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+    assert not api.control.view.budgets
+
+
+async def test_a_body_that_is_not_json_is_refused(api: Api) -> None:
+    refused = await api.client.post(
+        "/v1/budgets", content=b"{", headers={"content-type": "application/json"}
+    )
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_a_control_log_that_does_not_answer_is_worth_trying_again(api: Api) -> None:
+    api.control.broken = True
+    refused = await api.client.post("/v1/budgets", json=ASKED)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["error"]["code"] == "unavailable"

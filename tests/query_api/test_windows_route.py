@@ -1,0 +1,166 @@
+from collections.abc import AsyncIterator, Iterable
+from random import Random
+from typing import Any
+
+import pytest
+
+from clickhouse.rows import WindowRow
+from query_api.settings import QuerySettings
+from streams.core.sketch import key_of, state_hex
+from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, make_api, opened
+
+NOON_S = NOON_US // 1_000_000
+_random = Random(7)
+LATENCIES_US = [_random.lognormvariate(13, 1) for _ in range(3_000)]
+
+
+def sketch(values_us: Iterable[float]) -> str:
+    bins: dict[int, int] = {}
+    for value in values_us:
+        bins[key_of(value)] = bins.get(key_of(value), 0) + 1
+    return state_hex(bins)
+
+
+def window(minute: int, values_us: list[float], **fields: Any) -> WindowRow:
+    given = {
+        "project_id": PROJECT, "environment": "production", "model": "m1", "name": "call", "row_version": 1,
+        "observation_count": len(values_us), "latency_state_hex": sketch(values_us), **fields,
+    }  # fmt: skip
+    return WindowRow(window_s=NOON_S + 60 * minute, **given)
+
+
+@pytest.fixture(scope="module")
+def stored_windows(kept: Kept) -> str:
+    return kept(
+        [
+            window(0, [1.0], error_count=9, total_cost_pico=10**15),
+            window(
+                0, LATENCIES_US[:1000], row_version=2, error_count=1, total_cost_pico=1,
+                usage={"input": 10, "output": 1},
+            ),
+            window(1, LATENCIES_US[1000:2000], total_cost_pico=10**12, usage={"input": 5}),
+            window(1, LATENCIES_US[2000:], model="m2", name="other", error_count=2, total_cost_pico=5),
+            window(70, [], environment="staging", observation_count=3, total_cost_pico=7),
+            window(12 * 60 + 30, [2000.0], model="m2", total_cost_pico=11),
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def windows(clickhouse_url: str, stored_windows: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_windows) as api:
+        yield api
+
+
+async def asked(api: Api, **params: object) -> list[dict[str, Any]]:
+    given = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-22T12:00:00Z", **params}
+    answer = await api.client.get("/v1/windows", params=given)
+    assert answer.status_code == 200, answer.text
+    data: list[dict[str, Any]] = answer.json()["data"]
+    return data
+
+
+def exact(values_us: list[float], quantile: float) -> float:
+    return sorted(values_us)[int(quantile * (len(values_us) - 1))] / 1000
+
+
+async def test_minutes_are_absolute_and_the_newest_version_counts(windows: Api) -> None:
+    first, second, *_ = await asked(windows)
+    assert (first["start"], first["end"]) == (
+        "2026-11-21T12:00:00.000Z",
+        "2026-11-21T12:01:00.000Z",
+    )
+    assert (first["count"], first["errors"], first["cost_usd"]) == (1000, 1, "0.000000000001")
+    assert first["tokens"] == {"input": 10, "output": 1}
+    assert (second["count"], second["cost_usd"]) == (2000, "1.000000000005")
+    assert "model" not in first
+
+
+async def test_percentiles_are_those_of_the_union(windows: Api) -> None:
+    hour = (await asked(windows, step="1h"))[0]
+    assert hour["count"] == 3000
+    for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        assert hour["latency_ms"][name] == pytest.approx(exact(LATENCIES_US, quantile), rel=0.011)
+
+
+async def test_a_step_in_which_nothing_ended_has_no_percentiles(windows: Api) -> None:
+    (staging,) = await asked(windows, step="1h", environment="staging")
+    assert staging["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    assert (staging["start"], staging["count"]) == ("2026-11-21T13:00:00.000Z", 3)
+
+
+async def test_steps_are_those_of_the_time_zone(windows: Api) -> None:
+    days = await asked(windows, step="1d", time_zone="Europe/Berlin")
+    assert [(day["start"], day["end"], day["count"]) for day in days] == [
+        ("2026-11-20T23:00:00.000Z", "2026-11-21T23:00:00.000Z", 3003),
+        ("2026-11-21T23:00:00.000Z", "2026-11-22T23:00:00.000Z", 1),
+    ]
+    utc = await asked(windows, step="1d")
+    assert [(day["start"], day["count"]) for day in utc] == [
+        ("2026-11-21T00:00:00.000Z", 3003),
+        ("2026-11-22T00:00:00.000Z", 1),
+    ]
+    half_past = await asked(windows, step="1h", time_zone="Asia/Kolkata")
+    assert half_past[0]["start"] == "2026-11-21T11:30:00.000Z"
+
+
+async def test_groups_come_apart_and_filters_narrow_down(windows: Api) -> None:
+    rows = await asked(windows, step="1d", group_by="model,environment")
+    assert [(row["model"], row["environment"], row["count"]) for row in rows] == [
+        ("m1", "production", 2000),
+        ("m1", "staging", 3),
+        ("m2", "production", 1000),
+        ("m2", "production", 1),
+    ]
+    assert [row["count"] for row in await asked(windows, step="1d", model="m2")] == [1000, 1]
+    assert [
+        row["count"] for row in await asked(windows, step="1d", model=["m1", "m2"], name="other")
+    ] == [1000]
+    named = await asked(windows, step="1d", group_by=["name"], environment="production")
+    assert [(row["name"], row["count"]) for row in named] == [
+        ("call", 2000),
+        ("other", 1000),
+        ("call", 1),
+    ]
+
+
+async def test_the_range_counts_whole_minutes(windows: Api) -> None:
+    rows = await asked(windows, **{"from": "2026-11-21T12:01:30Z", "to": "2026-11-21T12:01:31Z"})
+    assert [row["count"] for row in rows] == [2000]
+    answer = await windows.client.get(
+        "/v1/windows", params={"from": "2026-11-21T12:01:30Z", "to": "2026-11-21T12:01:31Z"}
+    )
+    assert answer.json()["meta"] == {
+        "from": "2026-11-21T12:01:00.000Z", "to": "2026-11-21T12:02:00.000Z", "step": "1m",
+        "time_zone": "UTC", "group_by": [], "percentile_relative_error": 0.01,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "allowed"),
+    [
+        ({"step": "5m"}, "step", ["1m", "1h", "1d"]),
+        ({"group_by": "model,user"}, "group_by", ["model", "environment", "name"]),
+        ({"time_zone": "Mars/Olympus"}, "time_zone", None),
+        ({"from": "yesterday"}, "from", None),
+        ({"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T11:00:00Z"}, "from", None),
+        ({"from": "2020-01-01T00:00:00Z"}, "from", None),
+        ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name", "time_zone"]),
+    ],
+)  # fmt: skip
+async def test_a_question_that_cannot_be_answered_names_the_field(
+    windows: Api, params: dict[str, str], field: str, allowed: list[str] | None
+) -> None:
+    refused = await windows.client.get("/v1/windows", params=params)
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert (error["field"], error.get("allowed")) == (field, allowed)
+
+
+async def test_more_rows_than_an_answer_may_hold_are_refused(windows: Api) -> None:
+    small, clients = make_api(windows.store, QuerySettings(window_rows_max=2))
+    params = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-22T12:00:00Z"}
+    refused = await small.client.get("/v1/windows", params=params)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "query_too_costly")
+    for client in clients:
+        await client.aclose()
