@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+import msgspec
+
 _PICO: Final = 10**12
-_NAMES: Final = (
-    ("input", "input"),
-    ("output", "output"),
-    ("cache_read", "input_cached_tokens"),
-    ("cache_write", "input_cache_creation"),
-    ("cache_write_1h", "input_cache_creation_1h"),
-    ("reasoning", "output_reasoning_tokens"),
-    ("total", "total"),
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Counts by kind. No token is in two of them: ``input`` without what came from a cache, ``output`` without reasoning.
 
     ``total`` is for calls of which nothing else is known. ``other`` takes any further usage types (``input_audio_tokens``, ``web_searches`` …).
@@ -33,12 +24,21 @@ class Usage:
     cache_write_1h: int = 0
     reasoning: int = 0
     total: int = 0
-    other: Mapping[str, int] = field(default_factory=dict)
+    other: Mapping[str, int] = {}
 
     def counts(self) -> dict[str, int]:
-        """Counts by usage type as the event contract has them; zeros are left out."""
-        counts = {name: getattr(self, kind) for kind, name in _NAMES if getattr(self, kind)}
-        return counts_of({**counts, **self.other} if self.other else counts)
+        """Counts by usage type as the event contract has them; what is no positive count is left out."""
+        counts = {
+            "input": self.input,
+            "output": self.output,
+            "input_cached_tokens": self.cache_read,
+            "input_cache_creation": self.cache_write,
+            "input_cache_creation_1h": self.cache_write_1h,
+            "output_reasoning_tokens": self.reasoning,
+            "total": self.total,
+            **self.other,
+        }
+        return counts_of(counts)
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
@@ -49,7 +49,7 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
     for usage_type, count in usage.items():
         if type(count) is int:
             if count > 0:
-                counts[str(usage_type)] = count
+                counts[usage_type if type(usage_type) is str else str(usage_type)] = count
         elif isinstance(count, float) and count >= 1 and count.is_integer():
             counts[str(usage_type)] = int(count)
     return counts
