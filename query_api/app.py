@@ -26,6 +26,7 @@ from query_api.routes.health import health_router
 from query_api.routes.observations import observations_router
 from query_api.routes.projects import projects_router
 from query_api.routes.scores import scores_router
+from query_api.routes.storage import storage_router
 from query_api.routes.traces import traces_router
 from query_api.routes.tree import tree_router
 from query_api.routes.webhooks import webhooks_router
@@ -44,6 +45,7 @@ ROUTERS: Final = (
     webhooks_router,
     alerts_router,
     dead_letters_router,
+    storage_router,
 )
 
 

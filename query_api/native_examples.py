@@ -161,3 +161,19 @@ DEAD_LETTER_LIST_EXAMPLE: Final = {
     ],
     "meta": _META,
 }
+STORAGE_EXAMPLE: Final = {
+    "data": [
+        {
+            "table": "observations",
+            "volume": "cold",
+            "parts": 12,
+            "rows": 48211004,
+            "bytes": 9731204113,
+            "first_day": "2026-10-02",
+            "last_day": "2026-11-13",
+            "overdue_parts": 0,
+            "overdue_rows": 0,
+        }
+    ],
+    "volumes": {"cold": {"rows": 48211004, "bytes": 9731204113}},
+}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class QuerySettings(BaseSettings):
     """Every query to the store carries these bounds; reaching one is answered with 422, never with part of an answer."""
 
-    model_config = SettingsConfigDict(env_prefix="TRACEMILL_QUERY_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRACEMILL_QUERY_", frozen=True, populate_by_name=True
+    )
 
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """One query in the store."""
@@ -40,3 +42,8 @@ class QuerySettings(BaseSettings):
     """Records a group may be behind and still count as keeping up."""
     budgets_per_project_max: int = Field(default=1_000, ge=1)
     webhooks_per_project_max: int = Field(default=20, ge=1)
+    webhooks_allow_private: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),
+    )
+    """Let webhooks point into private networks; the deliveries check the same setting again."""

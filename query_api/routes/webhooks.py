@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from producers.control.records import Webhook
+from producers.control.webhook_guard import check_webhook_url
+from producers.errors import WebhookAddressError
 from query_api.answers import answer
-from query_api.errors import ConflictError, NotFoundError
+from query_api.errors import BadRequestError, ConflictError, NotFoundError
 from query_api.native_examples import (
     WEBHOOK_CREATED_EXAMPLE,
     WEBHOOK_EXAMPLE,
@@ -83,6 +85,10 @@ def webhooks_router(room: Room) -> APIRouter:
     )
     async def create_webhook(project_id: ProjectId, body: WebhookBody) -> Response:
         """Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. They come at least once; `webhook-id` stays the same when one is repeated."""
+        try:
+            await check_webhook_url(body.url, allow_private=room.settings.webhooks_allow_private)
+        except WebhookAddressError as error:
+            raise BadRequestError(f"url: {error}", field="url") from error
         webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
         if len(webhooks) >= room.settings.webhooks_per_project_max:
             raise ConflictError(f"a project has at most {len(webhooks)} webhooks")
