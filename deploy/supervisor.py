@@ -139,6 +139,7 @@ class _Kept:
             started_s = time.monotonic()
             code = await self._live(started_s)
             if self.process.runs_once and code == 0:
+                self._say(f"{name} is done ({time.monotonic() - started_s:.1f} s)")
                 self.ready.set()
                 return
             if not self.ready.is_set():

@@ -43,16 +43,22 @@ def is_ready(server: Server) -> bool:
         return False
 
 
+def said(server: Server) -> list[str]:
+    """What it has printed so far."""
+    return data_dir(server).with_name("data.up.log").read_text().splitlines()
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
     before = server.pids()
     os.kill(before[role], signal.SIGKILL)
-    until(lambda: server.pids().get(role, before[role]) != before[role], f"{role} started again")
+    until(
+        lambda: any(line.startswith(f"{role} is back") for line in said(server)), f"{role} is back"
+    )
     until(lambda: is_ready(server), f"ready after {role} was killed")
     after = server.pids()
-    assert {name: pid for name, pid in after.items() if name != role} == {
-        name: pid for name, pid in before.items() if name != role
-    }
+    assert [name for name in before if after[name] != before[name]] == [role]
+    assert f"{role} was killed by SIGKILL; starting it again in 0.2 s" in said(server)
 
 
 def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:
