@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -16,6 +17,9 @@ import msgspec
 
 from streams.core.models import readings
 from streams.core.rates import Hours, Period, Rate, Variant
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR_US: Final = 3_600_000_000
 
 _FILES: Final = ("supplement.json", "genai_prices.json")
 """In order of precedence: what is kept by hand fills gaps, and may correct."""
@@ -183,13 +187,20 @@ def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
         for entry in model.variants
     )
     price_id = f"{provider_id}/{model.id}"
-    first, *later = (_rates(entry.rates) for entry in model.prices)
+    first, *later = model.prices
     periods = [
-        Period(f"{price_id}#{i}", rates, variants, entry.from_us, entry.hours)
-        for i, (rates, entry) in enumerate(zip(later, model.prices[1:], strict=True), start=1)
+        Period(price_id + _since(entry), _rates(entry.rates), variants, entry.from_us, entry.hours)
+        for entry in later
     ]
     # The last that is in force counts; the first speaks for all other moments.
-    return (*reversed(periods), Period(price_id, first, variants))
+    return (*reversed(periods), Period(price_id, _rates(first.rates), variants))
+
+
+def _since(entry: PriceEntry) -> str:
+    """What tells a later price of a model from its first: the day, or the hour, it begins."""
+    hour = f"T{entry.hours.start_us // HOUR_US:02d}" if entry.hours else ""
+    day = (EPOCH + timedelta(microseconds=entry.from_us)).date().isoformat()
+    return f"#{day if entry.from_us else ''}{hour}"
 
 
 def _rates(rates: dict[str, int | Rate]) -> dict[str, Rate]:
