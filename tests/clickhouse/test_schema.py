@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 
 import msgspec
 import pytest
 
 from clickhouse.rows import (
-    ROW_OF_TABLE,
     AlertRow,
     DeadLetterRow,
     ObservationRow,
@@ -19,31 +17,11 @@ from clickhouse.rows import (
     WindowRow,
 )
 from clickhouse.store import Store
+from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
 
-DAY_US = 86_400_000_000
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
 )
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def observation(**changes: object) -> ObservationRow:
-    values: dict[str, object] = {
-        "project_id": "p",
-        "trace_id": "t1",
-        "id": "o1",
-        "start_us": now_us(),
-        "row_version": 1,
-    }
-    return ObservationRow(**{**values, **changes})
-
-
-async def write(store: Store, table: str, *rows: msgspec.Struct) -> None:
-    columns = ROW_OF_TABLE[table].__struct_fields__
-    await store.insert_lines(table, columns, [msgspec.json.encode(row) + b"\n" for row in rows])
 
 
 async def test_every_field_of_an_observation_comes_back(clickhouse_store: Store) -> None:

@@ -1,0 +1,76 @@
+"""What lies where: rows, bytes and days of every table on the hot and the cold volume.
+
+Rows move by the tables' TTL (migrations, settings ``hot_days``), by whole parts and by themselves; nothing here moves anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from clickhouse.store import Store
+
+# A table without the policy is on the server's own disk, which is hot.
+_USE: Final = """
+WITH
+    (SELECT groupUniqArrayArray(disks) FROM system.storage_policies WHERE volume_name = 'cold') AS cold_disks,
+    parts_with_days AS
+    (
+        SELECT
+            parts.table AS table,
+            if(has(cold_disks, parts.disk_name), 'cold', 'hot') AS volume,
+            toUInt32OrZero(extract(tables.engine_full, 'toIntervalDay\\\\((\\\\d+)\\\\) TO VOLUME')) AS hot_days,
+            toDateOrNull(parts.partition) AS day,
+            hot_days > 0 AND volume = 'hot' AND day + hot_days <= toDate(now('UTC')) AS is_overdue,
+            parts.rows AS part_rows,
+            parts.bytes_on_disk AS part_bytes
+        FROM system.parts AS parts
+        INNER JOIN system.tables AS tables ON tables.database = parts.database AND tables.name = parts.table
+        WHERE parts.active AND parts.database = {database:String}
+    )
+SELECT
+    table, volume, count() AS parts, sum(part_rows) AS rows, sum(part_bytes) AS bytes,
+    min(day) AS first_day, max(day) AS last_day,
+    countIf(is_overdue) AS overdue_parts, sumIf(part_rows, is_overdue) AS overdue_rows
+FROM parts_with_days
+GROUP BY table, volume
+ORDER BY table, volume DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUse:
+    """One table on one volume. Rows are stored versions; upserts that were not merged yet count more than once."""
+
+    table: str
+    volume: str
+    """``hot`` or ``cold``."""
+    parts: int
+    rows: int
+    bytes: int
+    first_day: date | None
+    """Of rows; None for tables that are not partitioned by day."""
+    last_day: date | None
+    overdue_parts: int
+    """On the hot volume past their days: on their way, or unable to leave when this stays above zero."""
+    overdue_rows: int
+
+
+async def storage_report(store: Store) -> list[VolumeUse]:
+    """Every table of the database that holds rows, by volume, hot before cold. Errors as ``Store.query``."""
+    rows = await store.query(_USE, {"database": store.database})
+    return [
+        VolumeUse(
+            table=row["table"],
+            volume=row["volume"],
+            parts=row["parts"],
+            rows=row["rows"],
+            bytes=row["bytes"],
+            first_day=row["first_day"],
+            last_day=row["last_day"],
+            overdue_parts=row["overdue_parts"],
+            overdue_rows=row["overdue_rows"],
+        )
+        for row in rows
+    ]

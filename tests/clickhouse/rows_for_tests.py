@@ -1,0 +1,33 @@
+"""Rows and small doings that the tests of this room share."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from clickhouse.rows import ROW_OF_TABLE, ObservationRow
+from clickhouse.store import Store
+
+DAY_US = 86_400_000_000
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def observation(**changes: object) -> ObservationRow:
+    values: dict[str, object] = {
+        "project_id": "p",
+        "trace_id": "t1",
+        "id": "o1",
+        "start_us": now_us(),
+        "row_version": 1,
+    }
+    return ObservationRow(**{**values, **changes})
+
+
+async def write(store: Store, table: str, *rows: msgspec.Struct) -> None:
+    columns = ROW_OF_TABLE[table].__struct_fields__
+    lines = [msgspec.json.encode(row) + b"\n" for row in rows]
+    await store.insert_lines(table, columns, lines)

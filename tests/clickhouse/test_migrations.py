@@ -1,0 +1,108 @@
+"""Migrations: applied once, in order, and never against a schema they do not know."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clickhouse import migrate as migrate_module
+from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
+from clickhouse.migrate import Migration, migrate, migrations, plan
+from clickhouse.rows import ROW_OF_TABLE
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+
+TIERING = TieringSettings(hot_days=7)
+
+
+@pytest.fixture
+async def empty_store(clickhouse_url: str) -> AsyncIterator[Store]:
+    database = f"test_{uuid.uuid4().hex[:12]}"
+    store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
+    yield store
+    await store.command(f"DROP DATABASE IF EXISTS {database} SYNC", use_database=False)
+    await store.close()
+
+
+def test_every_migration_says_why_first() -> None:
+    for migration in migrations():
+        assert migration.template.startswith("-- Why: "), migration.name
+
+
+async def test_a_plan_changes_nothing(empty_store: Store) -> None:
+    steps = await plan(empty_store, TIERING)
+    assert [step.number for step in steps] == [migration.number for migration in migrations()]
+    databases = await empty_store.query(
+        "SELECT count() AS n FROM system.databases WHERE name = {name:String}",
+        {"name": empty_store.database},
+        use_database=False,
+    )
+    assert databases == [{"n": 0}]
+
+
+async def test_all_tables_are_made_and_a_second_run_does_nothing(empty_store: Store) -> None:
+    assert len(await migrate(empty_store, TIERING)) == len(migrations())
+    tables = await empty_store.query(
+        "SELECT name FROM system.tables WHERE database = {database:String}",
+        {"database": empty_store.database},
+    )
+    expected = {*ROW_OF_TABLE, "observations_slim", "control_log", "schema_history"}
+    assert expected <= {row["name"] for row in tables}
+    assert await migrate(empty_store, TIERING) == []
+
+
+async def test_a_crash_between_statements_and_history_is_repeated(empty_store: Store) -> None:
+    await migrate(empty_store, TIERING)
+    await empty_store.command(
+        "ALTER TABLE schema_history DELETE WHERE number = 2", settings={"mutations_sync": "2"}
+    )
+    steps = await migrate(empty_store, TIERING)
+    assert [step.number for step in steps] == [2]
+    assert await plan(empty_store, TIERING) == []
+
+
+async def test_an_edited_migration_is_refused(
+    empty_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(empty_store, TIERING)
+    first, *others = migrations()
+    edited = Migration(first.number, first.name, first.template + "\n-- changed my mind\n")
+    monkeypatch.setattr(migrate_module, "migrations", lambda: [edited, *others])
+    with pytest.raises(MigrationEdited, match="0001_observations was applied with other contents"):
+        await migrate(empty_store, TIERING)
+
+
+async def test_a_database_of_a_newer_version_is_refused(
+    empty_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(empty_store, TIERING)
+    *older, _ = migrations()
+    monkeypatch.setattr(migrate_module, "migrations", lambda: older)
+    with pytest.raises(MigrationError, match="newer"):
+        await plan(empty_store, TIERING)
+
+
+async def test_a_server_without_the_policy_is_told_how_to_get_it(empty_store: Store) -> None:
+    with pytest.raises(PolicyMissing, match="storage_configuration") as refusal:
+        await migrate(empty_store, TieringSettings(storage_policy="elsewhere"))
+    assert "'elsewhere'" in str(refusal.value)
+
+
+async def test_other_hot_days_alter_the_tables_and_edit_no_migration(empty_store: Store) -> None:
+    await migrate(empty_store, TIERING)
+    steps = await migrate(empty_store, TieringSettings(hot_days=30))
+    assert [step.name for step in steps] == [
+        "hot_days_of_observations",
+        "hot_days_of_observations_slim",
+        "hot_days_of_scores",
+        "hot_days_of_traces",
+    ]
+    rows = await empty_store.query(
+        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = 'observations'",
+        {"database": empty_store.database},
+    )
+    assert "toIntervalDay(30) TO VOLUME 'cold'" in rows[0]["engine_full"]
+    assert "toIntervalDay(1) RECOMPRESS" in rows[0]["engine_full"]
+    assert await migrate(empty_store, TieringSettings(hot_days=30)) == []

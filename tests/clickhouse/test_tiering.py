@@ -1,0 +1,190 @@
+"""Rows past their hot days move to a bucket by themselves, and no query notices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickhouse.migrate import migrate
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+from clickhouse.tiering import VolumeUse, storage_report
+from deploy.embedded.ports import free_ports
+from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
+from tests.fixtures.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.fixtures.store import running_store
+
+pytest_plugins = ["tests.fixtures.s3"]
+
+BUCKET, PREFIX = "cold-rows", "tracemill/rows"
+MOVED_WITHIN_S = 60.0
+ANSWER = (
+    "SELECT count() AS n, sum(total_cost) AS cost, sum(cityHash64(id, input, toString(start_time))) AS content"
+    " FROM observations FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"
+)
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server: S3Server) -> Any:
+    client = s3_server.client()
+    client.create_bucket(Bucket=BUCKET)
+    return client
+
+
+@pytest.fixture(scope="module")
+def store_with_bucket(
+    s3_server: S3Server, bucket: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of an embedded store whose cold volume is the bucket."""
+    (port,) = free_ports(1)
+    environment = {
+        "TRACEMILL_COLD_URL": f"s3://{BUCKET}/{PREFIX}",
+        "AWS_ENDPOINT_URL": s3_server.endpoint,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    }
+    with running_store(tmp_path_factory.mktemp("tiered"), port, environment):
+        yield f"http://127.0.0.1:{port}"
+
+
+def store_of(url: str, database: str) -> Store:
+    return Store(StoreSettings(clickhouse_url=url, clickhouse_database=database))
+
+
+def objects_in(bucket: Any) -> list[str]:
+    pages = bucket.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=PREFIX)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+async def write_ten_days(store: Store) -> None:
+    start = now_us()
+    await write(
+        store,
+        "observations",
+        *(
+            observation(
+                id=f"o{day}-{number}",
+                start_us=start - day * DAY_US,
+                input=f"text {day} {number}",
+                total_cost_pico=number,
+            )
+            for day in range(10)
+            for number in range(20)
+        ),
+    )
+
+
+async def disks(store: Store, table: str = "observations") -> dict[str, int]:
+    rows = await store.query(
+        "SELECT disk_name, sum(rows) AS rows FROM system.parts"
+        " WHERE active AND database = {database:String} AND table = {table:String} GROUP BY disk_name",
+        {"database": store.database, "table": table},
+    )
+    return {row["disk_name"]: row["rows"] for row in rows}
+
+
+def use_of(report: list[VolumeUse], volume: str) -> VolumeUse:
+    (use,) = [u for u in report if u.table == "observations" and u.volume == volume]
+    return use
+
+
+async def test_rows_that_are_old_when_they_come_go_straight_to_the_bucket(
+    store_with_bucket: str, bucket: Any
+) -> None:
+    store = store_of(store_with_bucket, "straight")
+    await migrate(store, TieringSettings(hot_days=7))
+    await write_ten_days(store)
+    assert await disks(store) == {"default": 140, "cold": 60}
+    assert await disks(store, "observations_slim") == {"default": 140, "cold": 60}
+    assert objects_in(bucket)
+    (counted,) = await store.query(
+        "SELECT count() AS n FROM observations FINAL WHERE input LIKE 'text 9 %'"
+    )
+    assert counted == {"n": 20}
+    await store.close()
+
+
+async def test_rows_that_grow_old_move_and_queries_do_not_notice(
+    store_with_bucket: str, bucket: Any
+) -> None:
+    store = store_of(store_with_bucket, "grown_old")
+    await migrate(store, TieringSettings(hot_days=365))
+    await write_ten_days(store)
+    assert await disks(store) == {"default": 200}
+    before = await store.query(ANSWER)
+    objects_before = len(objects_in(bucket))
+    # Nobody waits a week here: instead of the rows getting older, the limit comes nearer. The move is the same.
+    await migrate(store, TieringSettings(hot_days=7))
+    deadline = time.monotonic() + MOVED_WITHIN_S
+    while (await disks(store)).get("cold") != 60:
+        assert time.monotonic() < deadline, await disks(store)
+        await asyncio.sleep(0.2)
+    assert await store.query(ANSWER) == before
+    assert len(objects_in(bucket)) > objects_before
+    await store.close()
+
+
+async def test_the_report_says_what_lies_where(store_with_bucket: str) -> None:
+    store = store_of(store_with_bucket, "reported")
+    await migrate(store, TieringSettings(hot_days=7))
+    await write_ten_days(store)
+    report = await storage_report(store)
+    hot, cold = use_of(report, "hot"), use_of(report, "cold")
+    assert (hot.rows, cold.rows) == (140, 60)
+    assert (hot.parts, cold.parts) == (7, 3)
+    assert hot.first_day is not None
+    assert hot.last_day is not None
+    assert cold.last_day is not None
+    assert cold.last_day < hot.first_day <= hot.last_day
+    assert hot.bytes > 0
+    assert cold.bytes > 0
+    assert (hot.overdue_parts, hot.overdue_rows) == (0, 0)
+    await store.close()
+
+
+async def test_parts_that_should_have_left_are_reported_overdue(store_with_bucket: str) -> None:
+    store = store_of(store_with_bucket, "overdue")
+    await migrate(store, TieringSettings(hot_days=365))
+    await write_ten_days(store)
+    await store.command("SYSTEM STOP MOVES observations")
+    await migrate(store, TieringSettings(hot_days=7))
+    hot = use_of(await storage_report(store), "hot")
+    assert (hot.overdue_parts, hot.overdue_rows) == (3, 60)
+    await store.command("SYSTEM START MOVES observations")
+    await store.close()
+
+
+async def test_without_a_bucket_the_cold_volume_is_a_directory(clickhouse_store: Store) -> None:
+    await write_ten_days(clickhouse_store)
+    assert await disks(clickhouse_store) == {"default": 140, "cold": 60}
+
+
+async def test_cold_rows_survive_a_restart(
+    s3_server: S3Server, bucket: Any, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    environment = {
+        "TRACEMILL_COLD_URL": f"s3://{BUCKET}/other",
+        "AWS_ENDPOINT_URL": s3_server.endpoint,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    }
+    url = f"http://127.0.0.1:{port}"
+    with running_store(tmp_path, port, environment):
+        store = store_of(url, "restarted")
+        await migrate(store, TieringSettings(hot_days=7))
+        await write_ten_days(store)
+        before = await store.query(ANSWER)
+        await store.close()
+    with running_store(tmp_path, port, environment):
+        store = store_of(url, "restarted")
+        assert await store.query(ANSWER) == before
+        assert await disks(store) == {"default": 140, "cold": 60}
+        await store.close()
