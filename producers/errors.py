@@ -9,6 +9,7 @@ ProducersError
 │   └── ControlUnavailableError the log could not be written or read back in time
 ├── OverloadedError             a limit on what may be pending was reached: try again later
 ├── UndeliveredError            the broker did not acknowledge in time: try again later
+├── WebhookAddressError         a webhook's URL goes where none may go
 └── RequestError                the client's fault; carries the status and the answer
 ├── UnauthorizedError       401
 ├── ForbiddenError          403
@@ -60,6 +61,10 @@ class OverloadedError(ProducersError):
 
 class UndeliveredError(ProducersError):
     """The broker did not acknowledge; the client should send everything again."""
+
+
+class WebhookAddressError(ProducersError):
+    """A webhook's URL is none, or leads to an address that is not public; the message is safe to show to the client."""
 
 
 class RequestError(ProducersError):

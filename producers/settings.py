@@ -77,6 +77,15 @@ class GatewaySettings(BaseSettings):
     """How long stopping waits for what is pending."""
 
 
+class WebhookSettings(BaseSettings):
+    """Where webhooks may go; the API that takes a URL and the notifier that calls it say the same."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_WEBHOOKS_", frozen=True)
+
+    allow_private: bool = False
+    """Private, loopback and other addresses that are not of the public internet."""
+
+
 class InitSettings(BaseSettings):
     """The first project and its key, created when the control plane has neither."""
 

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 as a process that a test may kill: ``python -m tests.streams.project_process``, configured by the environment."""
+"""Stages 2 and 3 and the notifier as a process that a test may kill: ``python -m tests.streams.project_process``, configured by the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import faust
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from producers.control.log import ControlLog
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, WebhookSettings
+from streams.notifier_settings import NotifierSettings
+from streams.notifier_stage import register_notifier
 from streams.project_settings import ProjectSettings
 from streams.project_stage import register_project_stage
 
@@ -40,12 +42,15 @@ async def main() -> None:
     await control.start()
     app = new_app(kafka)
     stage = register_project_stage(app, kafka, store, control, ProjectSettings())
+    notifier = register_notifier(app, kafka, control, NotifierSettings(), WebhookSettings())
     await stage.start()
+    await notifier.start()
     app.finalize()
     await app.start()
     print("ready", flush=True)
     await stop.wait()
     await app.stop()
+    await notifier.stop()
     await stage.stop()
     await control.stop()
     await store.close()

@@ -1,0 +1,16 @@
+"""Money in words: picodollars inside, decimal strings outside."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PICO_PER_USD: Final = 10**12
+
+
+def usd_text(pico: int) -> str:
+    """Picodollars as a decimal string of dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
+    whole, part = divmod(abs(pico), PICO_PER_USD)
+    sign = "-" if pico < 0 else ""
+    if not part:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{part:012d}".rstrip("0")

@@ -1,0 +1,143 @@
+"""Deliveries: how far one alert came to one webhook, and when to try again.
+
+No state: not tried yet. Then ``pending`` with the time of the next attempt, until ``delivered``, ``exhausted`` (the schedule is used up: a dead letter)
+or ``gone`` (the receiver said so, or its webhook was deleted or disabled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+
+import msgspec
+
+from clickhouse.rows import AlertRow, DeadLetterRow
+from producers.money import usd_text
+
+EVENT: Final = "budget.threshold_crossed"
+DETAIL_MAX_CHARS: Final = 500
+_SECOND_US: Final = 1_000_000
+
+Status = Literal["pending", "delivered", "exhausted", "gone"]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of one alert × webhook; the value on the topic ``deliveries``."""
+
+    alert_id: str
+    webhook_id: str
+    status: Status = "pending"
+    attempts: int = 0
+    next_attempt_us: int = 0
+    updated_us: int = 0
+    detail: str = ""
+    """What the last attempt met."""
+
+    @property
+    def id(self) -> str:
+        return delivery_id(self.alert_id, self.webhook_id)
+
+
+def delivery_id(alert_id: str, webhook_id: str) -> str:
+    return f"{alert_id}/{webhook_id}"
+
+
+def ended(delivery: Delivery, status: Status, now_us: int, detail: str = "") -> Delivery:
+    """The delivery, done with."""
+    tried = status in {"delivered", "exhausted"}
+    return msgspec.structs.replace(
+        delivery,
+        status=status,
+        attempts=delivery.attempts + tried,
+        updated_us=now_us,
+        detail=detail[:DETAIL_MAX_CHARS],
+    )
+
+
+def failed(
+    delivery: Delivery,
+    now_us: int,
+    detail: str,
+    *,
+    schedule_s: Sequence[float],
+    jitter: float,
+    retry_after_s: float = 0.0,
+) -> Delivery:
+    """The delivery after an attempt that failed.
+
+    Args:
+        delivery: as it was before the attempt.
+        now_us: when the attempt ended.
+        detail: what it met.
+        schedule_s: pauses between attempts; when they are used up, the delivery is exhausted.
+        jitter: by which part of itself the pause grows, so that receivers coming back are not met by everyone at once.
+        retry_after_s: the pause the receiver asked for; never shortens the schedule's.
+    """
+    if delivery.attempts >= len(schedule_s):
+        return ended(delivery, "exhausted", now_us, detail)
+    pause_s = max(schedule_s[delivery.attempts] * (1 + jitter), retry_after_s)
+    return msgspec.structs.replace(
+        delivery,
+        attempts=delivery.attempts + 1,
+        next_attempt_us=now_us + int(pause_s * _SECOND_US),
+        updated_us=now_us,
+        detail=detail[:DETAIL_MAX_CHARS],
+    )
+
+
+def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
+    """Seconds that a ``Retry-After`` header asks for (RFC 9110: a number or a date), at most ``max_s``; 0 for none or nonsense."""
+    if header is None:
+        return 0.0
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), max_s)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max(at.timestamp() - now_us / _SECOND_US, 0.0), max_s)
+
+
+def webhook_body(alert: AlertRow) -> bytes:
+    """What a webhook is sent: always the same bytes for the same alert."""
+    return msgspec.json.encode(
+        {
+            "type": EVENT,
+            "timestamp": _iso(alert.created_us),
+            "data": {
+                "budget_id": alert.budget_id,
+                "name": alert.name,
+                "scope": msgspec.Raw(alert.scope.encode()),
+                "period_start": _iso(alert.period_start_us),
+                "threshold": float(Decimal(alert.threshold)),
+                "spent_usd": usd_text(alert.spent_pico),
+                "limit_usd": usd_text(alert.limit_pico),
+                "trace_id": alert.trace_id,
+            },
+        }
+    )
+
+
+def dead_letter(alert: AlertRow, delivery: Delivery) -> DeadLetterRow:
+    """An exhausted delivery as a row of ``dead_letters``; its payload is what could not be delivered."""
+    return DeadLetterRow(
+        project_id=alert.project_id,
+        id=delivery.id,
+        created_us=alert.created_us,
+        stage="notifier",
+        reason="webhook_exhausted",
+        detail=f"{delivery.attempts} attempts; the last: {delivery.detail}",
+        payload=webhook_body(alert).decode(),
+    )
+
+
+def _iso(at_us: int) -> str:
+    seconds, micros = divmod(at_us, _SECOND_US)
+    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
+    return at.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds") + "Z"

@@ -1,0 +1,32 @@
+"""What the notifier measures about itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ATTEMPTS: Final = Counter(
+    "tracemill_webhook_attempts_total", "Attempts by what they met.", ["outcome"]
+)
+ATTEMPT_S: Final = Histogram(
+    "tracemill_webhook_attempt_seconds",
+    "One attempt.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+)
+DELIVERY_S: Final = Histogram(
+    "tracemill_webhook_delivery_seconds",
+    "From an alert until it was delivered.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
+)
+PENDING: Final = Gauge("tracemill_webhook_pending_deliveries", "Deliveries not done with.")
+RUNNING: Final = Gauge("tracemill_webhook_running_attempts", "Attempts under way.")
+EXHAUSTED: Final = Counter(
+    "tracemill_webhook_exhausted_total", "Deliveries that became dead letters."
+)
+DISABLED: Final = Counter(
+    "tracemill_webhook_disabled_total", "Webhooks disabled by their receivers."
+)
+LIMIT_REACHED: Final = Counter(
+    "tracemill_notifier_limit_reached_total", "How often a named limit was reached.", ["limit"]
+)

@@ -1,0 +1,36 @@
+"""Settings of the notifier."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class NotifierSettings(BaseSettings):
+    """How webhooks are delivered. Each limit has a metric that counts how often it was reached."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
+
+    retry_schedule_s: tuple[float, ...] = Field(
+        (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
+    )
+    """Pauses after the first attempt and those that follow: 46 hours in all. Used up: a dead letter."""
+    retry_jitter: float = Field(0.2, ge=0, le=1)
+    """By which part of itself a pause may grow."""
+    retry_after_max_s: float = Field(86_400, gt=0)
+    """The longest pause a receiver may ask for."""
+    attempt_timeout_s: float = Field(15.0, gt=0)
+    """From resolving the name until the status of the answer is there."""
+    addresses_per_attempt_max: int = Field(3, ge=1)
+    attempts_per_endpoint_max: int = Field(4, ge=1)
+    """Attempts at one webhook at a time: what a receiver that never answers can hold."""
+    attempts_max: int = Field(256, ge=1)
+    """Attempts at all webhooks at a time."""
+    alert_age_max_h: int = Field(24 * 7, ge=1)
+    """Older alerts are not begun with."""
+    delivery_memory_h: int = Field(24 * 14, ge=24)
+    """How long finished deliveries are remembered; longer than ``alert_age_max_h``."""
+    sweep_interval_s: float = Field(600.0, gt=0)
+    """How often what is older is forgotten."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """How long stopping waits for attempts under way."""

@@ -1,0 +1,118 @@
+"""One attempt at one webhook: signed, to a checked address, and without believing what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+from standardwebhooks import Webhook as Signer
+
+from producers.control.records import Webhook
+from producers.control.webhook_guard import Address, WebhookTarget, checked_addresses, target_of
+from producers.errors import WebhookAddressError
+from streams.notifier_settings import NotifierSettings
+
+USER_AGENT: Final = "tracemill-webhooks/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an attempt met: a status, or why there was none."""
+
+    status: int | None
+    detail: str
+    retry_after: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        return self.status == httpx.codes.GONE
+
+
+class WebhookSender:
+    """Makes attempts. Redirects are not followed: where they lead was not checked, nor meant."""
+
+    def __init__(self, settings: NotifierSettings, *, allow_private: bool) -> None:
+        self._settings = settings
+        self._allow_private = allow_private
+        self._client = httpx.AsyncClient(
+            follow_redirects=False,
+            trust_env=False,
+            timeout=settings.attempt_timeout_s,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> Answer:
+        """Send ``body``; whatever goes wrong is an answer, too."""
+        try:
+            async with asyncio.timeout(self._settings.attempt_timeout_s):
+                target = target_of(webhook.url)
+                addresses = await checked_addresses(target, allow_private=self._allow_private)
+                return await self._send(
+                    target, addresses, signed_headers(webhook.secret, message_id, body), body
+                )
+        except TimeoutError:
+            return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
+        except (WebhookAddressError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return Answer(None, f"{type(error).__name__}: {error}")
+
+    async def _send(
+        self,
+        target: WebhookTarget,
+        addresses: list[Address],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
+        """Try the addresses one after the other until one takes the connection."""
+        tried = addresses[: self._settings.addresses_per_attempt_max]
+        for address in tried:
+            try:
+                return await self._post(target, address, headers, body)
+            except httpx.ConnectError:
+                if address == tried[-1]:
+                    raise
+        raise WebhookAddressError(f"{target.host} has no address")
+
+    async def _post(
+        self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """The connection goes to ``address``; name, certificate and ``Host`` stay the target's. The answer's body is not read."""
+        host = f"[{address}]" if address.version == 6 else str(address)
+        async with self._client.stream(
+            "POST",
+            f"{target.scheme}://{host}:{target.port}{target.path}",
+            content=body,
+            headers={"host": target.authority, **headers},
+            extensions={"sni_hostname": target.host},
+        ) as response:
+            return Answer(
+                response.status_code,
+                f"status {response.status_code}",
+                response.headers.get("retry-after"),
+            )
+
+
+def signed_headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks, signed now.
+
+    Raises:
+        ValueError: the secret is not base64.
+    """
+    now = datetime.now(UTC)
+    return {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(secret).sign(message_id, now, body.decode()),
+    }

@@ -1,0 +1,163 @@
+"""Alerts become webhooks: at least once each, over kills, whatever receivers do."""
+
+import json
+import socket
+import time
+
+from standardwebhooks import Webhook as Verifier
+
+from streams.core.deltas import Delta, SpendDelta
+from tests.streams.notifier.receivers import OK, receiving, status
+
+FAST = {
+    "TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": "[0.2,0.2,0.2,0.2,0.2,0.2,0.5,0.5,0.5,1,1,1,1,1,1,1]",
+    "TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "1",
+}
+
+
+def spend(offset, cost_pico):
+    bucket_s = int(time.time()) // 900 * 900
+    return Delta(
+        "p1", 0, offset, [], [SpendDelta(bucket_s, "u1", "m1", "default", cost_pico, f"t{offset}")]
+    )
+
+
+async def test_a_crossing_reaches_its_receiver_once_however_often_it_is_replayed(pipeline, until):
+    async with receiving() as receiver:
+        webhook = await pipeline.put_webhook(receiver.url)
+        await pipeline.put_budget(limit_pico=1_000_000, scope={"user_id": "u1"})
+        pipeline.start_worker(**FAST)
+        await pipeline.send(spend(0, 850_000), spend(1, 50_000))
+
+        async def came():
+            return receiver.requests
+
+        [(headers, body)] = await until(came)
+        pipeline.kill_workers()
+        await pipeline.send(spend(0, 850_000), spend(1, 50_000))
+        pipeline.start_worker(**FAST)
+        await pipeline.send(spend(0, 850_000), spend(1, 50_000), spend(2, 100_000))
+
+        async def both():
+            return len(set(receiver.ids)) == 2
+
+        await until(both)
+        assert len(receiver.requests) == 2
+    event = Verifier(webhook.secret).verify(body, headers)
+    assert event["type"] == "budget.threshold_crossed"
+    assert event["data"]["spent_usd"] == "0.00000085"
+    assert event["data"]["limit_usd"] == "0.000001"
+    assert event["data"]["scope"] == {"user_id": "u1"}
+    assert [json.loads(body)["data"]["trace_id"] for _, body in receiver.requests] == ["t0", "t2"]
+
+
+async def test_a_receiver_that_was_down_gets_everything_once_it_is_up(pipeline, until):
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    await pipeline.put_webhook(f"http://127.0.0.1:{port}/hook")
+    pipeline.start_worker(**FAST)
+    for number in range(3):
+        await pipeline.put_alert(f"alert_{number}")
+
+    async def tried():
+        return len(await pipeline.values_of(pipeline.kafka.topics.deliveries)) >= 3
+
+    await until(tried)
+    pipeline.kill_workers()
+    pipeline.start_worker(**FAST)
+    async with receiving(port=port) as receiver:
+
+        async def all_of_them():
+            return set(receiver.ids) == {"alert_0", "alert_1", "alert_2"}
+
+        await until(all_of_them)
+
+
+async def test_a_dead_receiver_delays_nobody(pipeline, until):
+    async with receiving(lambda _: None) as dead, receiving() as alive:
+        await pipeline.put_webhook(dead.url, id="dead")
+        await pipeline.put_webhook(alive.url, id="alive")
+        pipeline.start_worker(**FAST | {"TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "60"})
+        for number in range(20):
+            await pipeline.put_alert(f"alert_{number}")
+
+        async def all_of_them():
+            return len(set(alive.ids)) == 20
+
+        await until(all_of_them)
+        assert len(dead.requests) <= 4
+    assert sorted(alive.ids) == sorted(set(alive.ids))
+
+
+async def test_a_receiver_that_says_gone_is_asked_no_more(pipeline, until):
+    async with receiving(lambda _: status(410)) as receiver:
+        await pipeline.put_webhook(receiver.url)
+        pipeline.start_worker(**FAST)
+        await pipeline.put_alert("alert_0")
+
+        async def disabled():
+            return pipeline.control.view.webhooks["w1"].disabled
+
+        await until(disabled)
+        await pipeline.put_alert("alert_1")
+        async with receiving() as other:
+            await pipeline.put_webhook(other.url, id="w2")
+            await pipeline.put_alert("alert_2")
+
+            async def came():
+                return other.requests
+
+            await until(came)
+        assert receiver.ids == ["alert_0"]
+
+
+async def test_what_nobody_takes_becomes_a_dead_letter(pipeline, until):
+    async with receiving(lambda _: status(500)) as receiver:
+        await pipeline.put_webhook(receiver.url)
+        pipeline.start_worker(**FAST | {"TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": "[0.05,0.05]"})
+        await pipeline.put_alert("alert_0")
+        [row] = await until(
+            lambda: pipeline.rows("SELECT id, stage, reason, detail FROM dead_letters FINAL")
+        )
+    assert row == {
+        "id": "alert_0/w1",
+        "stage": "notifier",
+        "reason": "webhook_exhausted",
+        "detail": "3 attempts; the last: status 500",
+    }
+    assert receiver.ids == ["alert_0"] * 3
+
+
+async def test_webhooks_hear_of_their_own_project_from_their_own_time_on(pipeline, until):
+    async with receiving() as receiver, receiving() as stranger:
+        pipeline.start_worker(**FAST)
+        await pipeline.put_alert("alert_before", created_us=time.time_ns() // 1_000 - 10_000_000)
+        await pipeline.put_webhook(stranger.url, id="w2", project_id="p2")
+        await pipeline.put_webhook(receiver.url)
+        await pipeline.put_alert("alert_after")
+
+        async def came():
+            return "alert_after" in receiver.ids
+
+        await until(came)
+        assert receiver.ids == ["alert_after"]
+        assert stranger.requests == []
+
+
+async def test_retry_after_is_honoured(pipeline, until):
+    arrived = []
+
+    def respond(number):
+        arrived.append(time.monotonic())
+        return status(503, "retry-after: 2") if number == 1 else OK
+
+    async with receiving(respond) as receiver:
+        await pipeline.put_webhook(receiver.url)
+        pipeline.start_worker(**FAST)
+        await pipeline.put_alert("alert_0")
+
+        async def twice():
+            return len(receiver.requests) == 2
+
+        await until(twice)
+    assert arrived[1] - arrived[0] >= 2
