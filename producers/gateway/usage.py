@@ -250,13 +250,20 @@ def usage_details_of_json(text: str) -> dict[str, int]:
     try:
         counts = _decode_counts(text)
     except msgspec.ValidationError:
-        return normalise_usage_details(_decode(text))
-    except (msgspec.DecodeError, RecursionError):
+        return normalise_usage_details(_json_or_none(text))
+    except msgspec.DecodeError:
         return {}
     for name, count in counts.items():
         if name in _ROLES or not 0 <= count <= COUNT_MAX or len(name) > TYPE_LENGTH_MAX:
             return normalise_usage_details(counts)
     return counts if len(counts) <= TYPES_MAX else normalise_usage_details(counts)
+
+
+def _json_or_none(text: str) -> Any:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int], str | None]:

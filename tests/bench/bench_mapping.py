@@ -11,15 +11,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "producers" / "sdk")]
 
-from tracemill.contract import encode_event  # noqa: E402
-
-from producers.gateway.mapping import Sdk, map_export  # noqa: E402
+from producers.gateway.mapping import map_export  # noqa: E402
 from producers.gateway.otlp import ExportLimits, decode_export  # noqa: E402
-from producers.gateway.otlp.schema import ExportMessage, KeyValueMessage, ResourceMessage  # noqa: E402
-from producers.gateway.otlp.schema import ScopeMessage  # noqa: E402
+from producers.gateway.otlp.schema import (  # noqa: E402
+    ExportMessage,
+    KeyValueMessage,
+    ResourceMessage,
+    ScopeMessage,
+)
+from tracemill.contract import encode_event  # noqa: E402
 
 SPANS = 100
 ROUNDS = 400
+LIMITS = ExportLimits()
 Attributes = dict[str, str | int]
 
 
@@ -115,41 +119,30 @@ def best_us_per_span(work: Callable[[], object]) -> float:
     return best_s / SPANS * 1e6
 
 
-def main() -> None:
-    limits = ExportLimits()
-    for name, scope, attributes_of in (
-        ("langfuse", "langfuse-sdk", langfuse_span),
-        ("gen_ai", "opentelemetry.instrumentation.openai", gen_ai_span),
-    ):
-        body = export_of(scope, attributes_of)
-        received_us = time.time_ns() // 1000
+def measure(name: str, scope: str, attributes_of: Callable[[int], Attributes]) -> None:
+    body = export_of(scope, attributes_of)
+    received_us = time.time_ns() // 1000
+    export = decode_export(body, "application/x-protobuf", LIMITS)
+    observations = map_export(export, "default", received_us).observations
 
-        def decode(body: bytes = body) -> object:
-            return decode_export(body, "application/x-protobuf", limits)
+    def encode() -> list[bytes]:
+        return [encode_event(observation) for observation in observations]
 
-        export = decode_export(body, "application/x-protobuf", limits)
+    def whole() -> list[bytes]:
+        decoded = decode_export(body, "application/x-protobuf", LIMITS)
+        mapped = map_export(decoded, "default", received_us)
+        return [encode_event(observation) for observation in mapped.observations]
 
-        def map_only(received_us: int = received_us) -> object:
-            return map_export(export, "default", received_us, Sdk())
-
-        observations = map_export(export, "default", received_us, Sdk()).observations
-
-        def encode() -> None:
-            for observation in observations:
-                encode_event(observation)
-
-        def whole(body: bytes = body, received_us: int = received_us) -> None:
-            decoded = decode_export(body, "application/x-protobuf", limits)
-            for observation in map_export(decoded, "default", received_us).observations:
-                encode_event(observation)
-
-        line_bytes = sum(len(encode_event(o)) for o in observations) // SPANS
-        print(
-            f"{name:9} {len(body) // SPANS:5} B in, {line_bytes:5} B out; µs per span:"
-            f" decode {best_us_per_span(decode):5.2f}, map {best_us_per_span(map_only):5.2f},"
-            f" encode {best_us_per_span(encode):5.2f}, all {best_us_per_span(whole):5.2f}"
-        )
+    decode_us = best_us_per_span(lambda: decode_export(body, "application/x-protobuf", LIMITS))
+    map_us = best_us_per_span(lambda: map_export(export, "default", received_us))
+    line_bytes = sum(map(len, encode())) // SPANS
+    print(
+        f"{name:9} {len(body) // SPANS:5} B in, {line_bytes:5} B out; µs per span: "
+        f"decode {decode_us:5.2f}, map {map_us:5.2f}, encode {best_us_per_span(encode):5.2f}, "
+        f"all {best_us_per_span(whole):5.2f}"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    measure("langfuse", "langfuse-sdk", langfuse_span)
+    measure("gen_ai", "opentelemetry.instrumentation.openai", gen_ai_span)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from producers.gateway.mapping.values import encode_json
+from producers.gateway.mapping.values import encode_json, text_of
 from producers.gateway.otlp import AttributeValue, SpanEvent
 
 _InputOutput: TypeAlias = tuple[str | None, str | None]
@@ -16,6 +16,7 @@ _ROLES: Final = {f"gen_ai.{role}.message": role for role in ("system", "user", "
 _CHOICE: Final = "gen_ai.choice"
 _PROMPT: Final = "gen_ai.content.prompt"
 _COMPLETION: Final = "gen_ai.content.completion"
+_CONTENT_KEYS: Final = {_PROMPT: "gen_ai.prompt", _COMPLETION: "gen_ai.completion"}
 
 
 def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> _InputOutput | None:
@@ -31,11 +32,16 @@ def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> 
     choices = [event.attributes for event in events if event.name == _CHOICE]
     if inputs or choices:
         return _text(inputs or None), _text(choices[0] if len(choices) == 1 else choices or None)
-    prompt, completion = (
-        next((event.attributes for event in events if event.name == name), None)
-        for name in (_PROMPT, _COMPLETION)
-    )
-    return None if prompt is None and completion is None else (_text(prompt), _text(completion))
+    found = _content(events, _PROMPT), _content(events, _COMPLETION)
+    return None if found == (None, None) else found
+
+
+def _content(events: list[SpanEvent], name: str) -> str | None:
+    """The attribute that the event is for, else all it has."""
+    attributes = next((event.attributes for event in events if event.name == name), None)
+    if attributes is None:
+        return None
+    return text_of(attributes.get(_CONTENT_KEYS[name])) or _text(attributes)
 
 
 def _text(value: Any) -> str | None:

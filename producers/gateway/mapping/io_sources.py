@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from producers.gateway.mapping.event_messages import messages_of_events
 from producers.gateway.mapping.sources import Computed, Reader, Shape, Source, in_scope
-from producers.gateway.mapping.unflatten import Flattened
+from producers.gateway.mapping.unflatten import Flattened, is_at_or_below
 from producers.gateway.mapping.values import json_of, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
@@ -74,8 +74,9 @@ def _genkit(span: ExportedSpan) -> InputOutput | None:
     for key, inner in (("genkit:input", "messages"), ("genkit:output", "message")):
         value = span.attributes.get(key)
         parsed = json_of(value)
-        is_wrapped = isinstance(parsed, dict) and parsed.get(inner) is not None
-        found.append(parsed[inner] if is_wrapped else value)
+        if isinstance(parsed, dict) and parsed.get(inner) is not None:
+            value = parsed[inner]
+        found.append(parsed if isinstance(parsed, str) else value)
     return _pair(found[0], found[1])
 
 
@@ -248,7 +249,7 @@ _IO_KEYS: Final = frozenset(key for source in INPUT_OUTPUT for key in _keys_of(s
     "gen_ai.system_instructions",
 }
 _IO_PREFIXES: Final = tuple(
-    f"{prefix}."
+    prefix
     for source in INPUT_OUTPUT
     if isinstance(source, Flattened)
     for prefix in (source.input_prefix, source.output_prefix)
@@ -257,4 +258,4 @@ _IO_PREFIXES: Final = tuple(
 
 def is_io_key(key: str) -> bool:
     """Whether some convention keeps inputs or outputs in this attribute."""
-    return key in _IO_KEYS or key.startswith(_IO_PREFIXES)
+    return key in _IO_KEYS or any(is_at_or_below(prefix, key) for prefix in _IO_PREFIXES)

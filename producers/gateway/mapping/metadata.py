@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from producers.gateway.mapping.io_sources import is_io_key
-from producers.gateway.mapping.origin import OriginFacts
+from producers.gateway.mapping.origin import Dialect, OriginFacts
 from producers.gateway.mapping.sources import Reader, Shape
 from producers.gateway.mapping.values import decoded, encode_json, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
@@ -15,6 +16,7 @@ _OBSERVATION: Final = "langfuse.observation.metadata"
 _TRACE: Final = "langfuse.trace.metadata"
 _SHARED: Final = ("langfuse.metadata", "ai.telemetry.metadata")
 _EXPERIMENT: Final = "langfuse.experiment."
+_FRACTION_LENGTH_MAX: Final = 25
 _FIELDS_OF_THEIR_OWN: Final = frozenset(
     f"ai.telemetry.metadata.{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt")
 )
@@ -32,7 +34,8 @@ class MetadataPlan:
     """Keys that are kept under their own names."""
     others: tuple[str, ...]
     """Keys that have no place elsewhere, kept as ``attributes``."""
-    is_encoded: bool
+    read: Callable[[AttributeValue], AttributeValue]
+    """From an entry's attribute to its value."""
 
 
 def observation_metadata_plan(shape: Shape) -> MetadataPlan:
@@ -45,8 +48,14 @@ def observation_metadata_plan(shape: Shape) -> MetadataPlan:
         entries=entries,
         experiment=tuple(key for key in shape.keys if key.startswith(_EXPERIMENT)),
         others=others,
-        is_encoded=shape.dialect.json_metadata,
+        read=_reader_for(shape.dialect),
     )
+
+
+def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
+    if dialect.json_metadata:
+        return decoded
+    return _told_by_looks if dialect.is_langfuse else _nested_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class TraceMetadata:
         whole, entries = _below(shape, (*_SHARED, _TRACE))
         if not whole and not entries:
             return None
-        plan = MetadataPlan(whole, entries, (), (), shape.dialect.json_metadata)
+        plan = MetadataPlan(whole, entries, (), (), _reader_for(shape.dialect))
 
         def read(span: ExportedSpan) -> str | None:
             found = _own_metadata(span.attributes, plan)
@@ -86,17 +95,30 @@ def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> 
     found: dict[str, Any] = {}
     for key in plan.whole:
         found = object_of(attributes[key]) or found
-    read = decoded if plan.is_encoded else _nested_only
     for key, name in plan.entries:
-        found[name] = read(attributes[key])
+        found[name] = plan.read(attributes[key])
     return found
 
 
 def _nested_only(value: AttributeValue) -> AttributeValue:
-    """Clients that send strings as they are encode objects, arrays and null as JSON: those are told by their first letter."""
-    if type(value) is str and (value[:1] in ("{", "[") or value == "null"):
-        return decoded(value)
-    return value
+    """Objects and arrays come as JSON texts; they are told by their first letter."""
+    return decoded(value) if type(value) is str and value[:1] in ("{", "[") else value
+
+
+def _told_by_looks(value: AttributeValue) -> AttributeValue:
+    """As Langfuse's SDKs have it that send strings, integers and booleans as they are and all else as its JSON text.
+
+    A string is taken for a fraction only if it looks just as the SDK would have written one, so that it reads the same either way.
+    """
+    if type(value) is not str or not value or value == "null":
+        return None if value == "null" else value
+    if value[0] in "-0123456789" and "." in value and len(value) <= _FRACTION_LENGTH_MAX:
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return number if repr(number) == value else value
+    return _nested_only(value)
 
 
 def _below(

@@ -63,6 +63,7 @@ _MODEL_KEYS: Final = (
     "gen_ai.request.model",
     "llm.response.model",
     "llm.model_name",
+    "embedding.model_name",
     "model",
 )
 _VERCEL_PROMPT: Final = "ai.telemetry.metadata.langfusePrompt"

@@ -80,7 +80,7 @@ _GENKIT: Final = _meanings(
     EVALUATOR="evaluator",
 )
 _VERCEL_MODEL_KEYS: Final = (*MODEL_KEYS, "ai.model.id")
-_VERCEL: Final = {
+VERCEL_CALLS: Final = {
     "ai.generateText.doGenerate": "GENERATION",
     "ai.streamText.doStream": "GENERATION",
     "ai.generateObject.doGenerate": "GENERATION",
@@ -102,11 +102,11 @@ def _vercel_call(span: ExportedSpan) -> str | None:
         return None
     named = attributes.get("operation.name")
     if isinstance(named, str):
-        for operation, kind in _VERCEL.items():
+        for operation, kind in VERCEL_CALLS.items():
             if named.startswith(operation):
                 return kind
     operation_id = attributes.get("ai.operationId")
-    return _VERCEL.get(operation_id) if isinstance(operation_id, str) else None
+    return VERCEL_CALLS.get(operation_id) if isinstance(operation_id, str) else None
 
 
 def _vercel_tool(span: ExportedSpan) -> str | None:

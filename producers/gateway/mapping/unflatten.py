@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from producers.gateway.mapping.sources import Reader, Shape
-from producers.gateway.mapping.values import encode_json
+from producers.gateway.mapping.values import encode_json, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 ARRAY_SLOTS_MAX: Final = 10_001
@@ -34,8 +34,9 @@ class Flattened:
         if not inputs and not outputs:
             return None
 
-        def read(span: ExportedSpan) -> tuple[str | None, str | None]:
-            return _text(span.attributes, inputs), _text(span.attributes, outputs)
+        def read(span: ExportedSpan) -> tuple[str | None, str | None] | None:
+            found = _text(span.attributes, inputs), _text(span.attributes, outputs)
+            return None if found == (None, None) else found
 
         return Reader("", read)
 
@@ -43,6 +44,8 @@ class Flattened:
 def _text(attributes: dict[str, AttributeValue], paths: _Paths) -> str | None:
     if not paths:
         return None
+    if not paths[0][1]:
+        return text_of(attributes[paths[0][0]])
     root = _Node()
     for key, path in paths:
         node = root
@@ -69,7 +72,12 @@ def _listed(value: Any) -> Any:
 
 
 def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
-    """The keys below a prefix and their paths, as far as the arrays they ask for stay within ``ARRAY_SLOTS_MAX``."""
+    """The keys below a prefix and their paths, as far as the arrays they ask for stay within ``ARRAY_SLOTS_MAX``.
+
+    An attribute that is called as the prefix itself holds the whole value: then its path, an empty one, is the only one.
+    """
+    if prefix in keys:
+        return ((prefix, ()),)
     lengths: dict[_Path, int] = {}
     paths = []
     for key in keys:
@@ -86,6 +94,10 @@ def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
             lengths |= wanted
             paths.append((key, path))
     return tuple(paths)
+
+
+def is_at_or_below(prefix: str, key: str) -> bool:
+    return key == prefix or key.startswith(f"{prefix}.")
 
 
 def _is_index(part: str) -> bool:

@@ -16,7 +16,8 @@ from producers.gateway.mapping.sources import (
     in_scope,
 )
 from producers.gateway.mapping.token_counts import TokenCounts, token_counts
-from producers.gateway.mapping.values import amounts_of, object_of
+from producers.gateway.mapping.types import VERCEL_CALLS
+from producers.gateway.mapping.values import amounts_of, object_of, text_of
 from producers.gateway.money import pico_of_usd
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.usage import (
@@ -98,7 +99,11 @@ _VERCEL_PROVIDERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 
 
 def _vercel(span: ExportedSpan) -> dict[str, int] | None:
+    """Of calls of a model only: the operation around them (``ai.generateText``) repeats their sum."""
     attributes = span.attributes
+    operation = text_of(attributes.get("ai.operationId"))
+    if operation is not None and operation not in VERCEL_CALLS:
+        return None
     raw: dict[str, int] = {}
     for name, keys in _VERCEL_SUMS.items():
         for key in keys:

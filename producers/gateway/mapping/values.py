@@ -10,25 +10,40 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.gateway.otlp import AttributeValue
+from producers.gateway.otlp import TOO_DEEP, AttributeValue
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder()
 _exact_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 TAGS_MAX: Final = 100
+DEPTH_MAX: Final = 100
 _CACHED_TEXT_LENGTH_MAX: Final = 500
 
 
 def encode_json(value: Any) -> bytes:
-    return _encoder.encode(value)
+    """JSON of a value; what is nested deeper than the encoder can follow is cut at ``DEPTH_MAX``."""
+    try:
+        return _encoder.encode(value)
+    except RecursionError:
+        return _encoder.encode(_cut(value, DEPTH_MAX))
+
+
+def _cut(value: Any, depth: int) -> Any:
+    if not isinstance(value, list | dict):
+        return value
+    if depth == 0:
+        return TOO_DEEP
+    if isinstance(value, list):
+        return [_cut(item, depth - 1) for item in value]
+    return {key: _cut(item, depth - 1) for key, item in value.items()}
 
 
 def text_of(value: AttributeValue) -> str | None:
     """A string as it is, anything else as its JSON text; ``None`` for nothing and for the empty string."""
     if value is None or value == "":
         return None
-    return value if isinstance(value, str) else _encoder.encode(value).decode()
+    return value if isinstance(value, str) else encode_json(value).decode()
 
 
 def json_of(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """OTLP/HTTP trace exports, protobuf or JSON, decoded into one light form."""
 
+from producers.gateway.otlp.cutting import TOO_DEEP
 from producers.gateway.otlp.decode import decode_export
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -12,6 +13,7 @@ from producers.gateway.otlp.export import (
 )
 
 __all__ = [
+    "TOO_DEEP",
     "AttributeValue",
     "Export",
     "ExportLimits",

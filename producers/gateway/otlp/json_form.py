@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -40,7 +39,10 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     Raises:
         BodyError, TooLargeError: as ``decode_export``.
     """
-    message = _message(body)
+    try:
+        message = _decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BodyError(f"the body is not JSON: {error}") from error
     if not isinstance(message, dict):
         raise BodyError("the body is not a JSON object")
     cutter = Cutter(limits)
@@ -54,20 +56,6 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
             decoded = [_span(span, span_path, cutter) for span_path, span in spans]
             groups.append(SpanGroup(origin, decoded))
     return Export(groups, dict(cutter.reached))
-
-
-def _message(body: bytes) -> Any:
-    try:
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        fault = error
-    except RecursionError as error:
-        raise BodyError("the body is not JSON: nested too deep") from error
-    # JavaScript cuts texts in the middle of a surrogate pair, and its JSON then holds half of it: mend that.
-    try:
-        return _decode(json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        raise BodyError(f"the body is not JSON: {fault}") from fault
 
 
 def _array(parent: dict[str, Any], name: str, path: str) -> list[Any]:

@@ -1,0 +1,409 @@
+"""What holds for every span, whatever its convention."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.gateway.mapping import Mapped, Sdk, map_export
+from producers.gateway.mapping.io_sources import INPUT_OUTPUT
+from producers.gateway.mapping.plan import PLANS_MAX
+from producers.gateway.mapping.tables import OBSERVATION_FIELDS, PROMPT_FIELDS, TRACE_FIELDS
+from producers.gateway.otlp import ExportLimits, decode_export
+from tests.producers.mapping.compact import (
+    END_NS,
+    PARENT_ID,
+    RECEIVED_US,
+    START_NS,
+    json_body,
+    protobuf_body,
+)
+from tracemill.contract import Observation, decode_event, encode_event
+
+DAY_US = 86_400_000_000
+PYTHON_SDK = {"telemetry.sdk.language": "python"}
+
+
+def mapped(compact: dict[str, Any], sdk: Sdk | None = None) -> Mapped:
+    export = decode_export(protobuf_body(compact), "application/x-protobuf", ExportLimits())
+    return map_export(export, "p1", RECEIVED_US, sdk or Sdk())
+
+
+def one(
+    attributes: dict[str, Any],
+    *,
+    scope: str = "",
+    version: str = "",
+    resource: dict[str, Any] | None = None,
+    sdk: Sdk | None = None,
+    **span: Any,
+) -> Observation:
+    compact = {
+        "resource": resource or {},
+        "scope": {"name": scope, "version": version},
+        "spans": [{"attributes": attributes, **span}],
+    }
+    return mapped(compact, sdk).observations[0]
+
+
+def metadata_of(observation: Observation) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(observation.metadata or "{}")
+    return found
+
+
+def known_keys() -> list[str]:
+    """Every attribute key that some table names."""
+    keys: set[str] = set()
+
+    def collect(source: Any) -> None:
+        for name in ("key", "keys", "inputs", "outputs"):
+            value = getattr(source, name, ())
+            keys.update([value] if isinstance(value, str) else value)
+        for name in ("prefixes",):
+            keys.update(f"{prefix}0.x" for prefix in getattr(source, name, ()))
+        for name in ("input_prefix", "output_prefix"):
+            if prefix := getattr(source, name, ""):
+                keys.update({prefix, f"{prefix}.0.role", f"{prefix}.7.parts.1.text"})
+        if inner := getattr(source, "source", None):
+            collect(inner)
+
+    tables = (OBSERVATION_FIELDS, PROMPT_FIELDS, TRACE_FIELDS, {"io": INPUT_OUTPUT})
+    for table in tables:
+        for sources in table.values():
+            for source in sources:
+                collect(source)
+    return sorted(
+        keys
+        | {
+            *("langfuse.observation.metadata", "langfuse.observation.metadata.k", "gen_ai.usage.k"),
+            *("langfuse.trace.metadata", "langfuse.metadata.scope", "llm.token_count.prompt"),
+            *("ai.response.providerMetadata", "gen_ai.system_instructions", "ai.usage.tokens"),
+        }
+    )
+
+
+json_texts = st.sampled_from(
+    [
+        *("", "{}", "[]", "null", "true", "{", '"', '"x"', "[[1]]", '{"a": [{"b": null}]}'),
+        *("123456789012345678901234567890", '{"a": 123456789012345678901234567890}', "1e400"),
+        *('{"input": -1}', '{"usage": {"inputTokens": "x"}, "message": 3}', '[{"role": 5}]'),
+        *('{"name": ["x"], "version": {}}', "[1, [2]]", "a, b,,", "2026-13-45", "9" * 30, "-"),
+        *("2026-11-18T07:06:38Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "NaN"),
+        *("\ufeff", "\x00", "🌍", "generation", "ai.toolCall", "chat", "invoke_agent", "1.5"),
+        *("[" * 2000, '{"a":' * 500 + "1" + "}" * 500, '{"openai": 5, "anthropic": {"usage": []}}'),
+    ]
+)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    | json_texts
+    | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), inner)
+    ),
+    max_leaves=5,
+)
+keys = st.sampled_from(known_keys()) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+scopes = st.sampled_from(
+    [
+        *("", "langfuse-sdk", "ai", "genkit-tracer", "pydantic-ai", "gcp.vertex.agent"),
+        *("livekit-agents", "@flue/opentelemetry", "other"),
+    ]
+)
+event_names = st.sampled_from(
+    [
+        *("gen_ai.user.message", "gen_ai.choice", "gen_ai.content.prompt", "exception"),
+        "gen_ai.client.inference.operation.details",
+    ]
+)
+spans = st.fixed_dictionaries(
+    {"attributes": st.dictionaries(keys, values, max_size=12)},
+    optional={
+        "name": st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+        "parent_id": st.just(PARENT_ID),
+        "status": st.fixed_dictionaries({"code": st.integers(0, 2)}),
+        "events": st.lists(
+            st.fixed_dictionaries(
+                {"name": event_names, "attributes": st.dictionaries(keys, values, max_size=3)}
+            ),
+            max_size=2,
+        ),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(span=spans, scope=scopes, version=st.sampled_from(["", "3.2.0", "4.18.0", "5.0.4", "x"]))
+def test_whatever_a_span_says_it_becomes_a_valid_event_and_json_says_the_same(
+    span: dict[str, Any], scope: str, version: str
+) -> None:
+    compact = {
+        "resource": PYTHON_SDK,
+        "scope": {"name": scope, "version": version},
+        "spans": [span],
+    }
+    found = mapped(compact)
+    observation = [*found.observations, *(r.observation for r in found.refusals)][0]
+    assert decode_event(encode_event(observation)) == observation
+    assert isinstance(json.loads(observation.metadata or ""), dict)
+    if observation.model_parameters is not None:
+        assert isinstance(json.loads(observation.model_parameters), dict)
+    assert not observation.partial
+
+    export = decode_export(json_body(compact), "application/json", ExportLimits())
+    assert map_export(export, "p1", RECEIVED_US, Sdk()) == found
+
+
+def test_times_are_microseconds_and_the_event_is_said_at_its_end() -> None:
+    observation = one({}, start_ns=START_NS + 1_999, end_ns=END_NS + 1_999)
+    assert observation.start_us == START_NS // 1000 + 1
+    assert observation.end_us == observation.ts_us == END_NS // 1000 + 1
+
+
+@pytest.mark.parametrize(
+    ("start_ns", "end_ns", "start_us", "end_us"),
+    [
+        (0, END_NS, END_NS // 1000, END_NS // 1000),
+        (START_NS, 0, START_NS // 1000, START_NS // 1000),
+        (0, 0, RECEIVED_US, RECEIVED_US),
+        (END_NS, START_NS, END_NS // 1000, END_NS // 1000),
+    ],
+)
+def test_a_missing_time_is_taken_from_the_other_and_else_from_the_receipt(
+    start_ns: int, end_ns: int, start_us: int, end_us: int
+) -> None:
+    observation = one({}, start_ns=start_ns, end_ns=end_ns)
+    assert (observation.start_us, observation.end_us) == (start_us, end_us)
+    assert observation.ts_us == end_us
+
+
+@pytest.mark.parametrize(
+    ("start_us", "end_us", "reason"),
+    [
+        (RECEIVED_US - 3_700 * DAY_US, RECEIVED_US, "start_too_old"),
+        (1, 2, "start_too_old"),
+        (RECEIVED_US + 2 * DAY_US, RECEIVED_US + 3 * DAY_US, "start_in_future"),
+        (RECEIVED_US, RECEIVED_US + 2 * DAY_US, "end_in_future"),
+    ],
+)
+def test_times_that_cannot_be_true_refuse_the_span_alone(
+    start_us: int, end_us: int, reason: str
+) -> None:
+    absurd = {"span_id": "0" * 15 + "a", "start_ns": start_us * 1000, "end_ns": end_us * 1000}
+    found = mapped({"spans": [{}, absurd, {"span_id": "0" * 15 + "b"}]})
+    assert [observation.id[-1] for observation in found.observations] == ["1", "b"]
+    assert [(r.observation.id[-1], r.reason) for r in found.refusals] == [("a", reason)]
+    assert found.refusals[0].detail
+
+
+def test_old_and_slightly_early_spans_are_taken() -> None:
+    old = {"start_ns": (RECEIVED_US - 3_000 * DAY_US) * 1000}
+    early = {"end_ns": (RECEIVED_US + DAY_US // 2) * 1000}
+    assert mapped({"spans": [old, early]}).refusals == []
+
+
+def test_values_that_are_equal_but_of_other_types_are_not_taken_for_each_other() -> None:
+    spans = [
+        {"attributes": {"model": value, "langfuse.version": "7"}} for value in (1, True, 1.0, "1")
+    ]
+    models = [observation.model for observation in mapped({"spans": spans}).observations]
+    assert models == ["1", "true", "1.0", "1"]
+
+
+def test_spans_described_alike_share_nothing_that_is_their_own() -> None:
+    attributes = {"gen_ai.request.model": "m", "langfuse.environment": "e"}
+    spans = [
+        {"attributes": {**attributes, "input": f"i{n}", "gen_ai.usage.input_tokens": n}}
+        for n in range(5)
+    ]
+    spans.append({"attributes": {**attributes, "gen_ai.usage.input_tokens": 9}})
+    found = mapped({"spans": spans}).observations
+    assert [o.input for o in found] == ["i0", "i1", "i2", "i3", "i4", None]
+    assert [o.usage for o in found] == [{"input": n} for n in (0, 1, 2, 3, 4, 9)]
+    assert len({o.id for o in found}) == 6
+
+
+def test_the_environment_follows_the_rank_of_its_key_before_its_place() -> None:
+    resource = {"deployment.environment.name": "of-resource"}
+    assert one({"langfuse.environment": "of-span"}, resource=resource).environment == "of-span"
+    low = {"deployment.environment": "of-span"}
+    assert one(low, resource=resource).environment == "of-resource"
+    assert one({}, resource=resource).environment == "of-resource"
+    assert one({}).environment == "default"
+
+
+@pytest.mark.parametrize(
+    ("sent", "environment"),
+    [
+        ("Production", "production"),
+        ("langfuse-langfuse_x", "x"),
+        ("langfuse", "default"),
+        ("a b", "default"),
+        ("x" * 50, "x" * 40),
+        ("sdk-experiment", "sdk-experiment"),
+    ],
+)
+def test_environments_are_normalised(sent: str, environment: str) -> None:
+    assert one({"langfuse.environment": sent}).environment == environment
+
+
+def test_the_users_own_metadata_wins_over_what_is_added() -> None:
+    attributes = {
+        "langfuse.observation.metadata": '{"a": 1, "b": 1}',
+        "langfuse.observation.metadata.b": "2",
+        "langfuse.observation.metadata.scope": "mine",
+        "langfuse.metadata.c": "3",
+        "other": 4,
+    }
+    metadata = metadata_of(one(attributes, scope="my.app", resource={"service.name": "s"}))
+    assert metadata == {
+        "a": 1,
+        "b": "2",
+        "c": "3",
+        "scope": "mine",
+        "attributes": {"other": 4},
+        "resourceAttributes": {"service.name": "s"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("language", "version", "value"),
+    [
+        ("python", "4.18.0", '"x"'),
+        ("python", "5.0.4", "x"),
+        ("python", "10.1.0", "x"),
+        ("nodejs", "5.11.1", '"x"'),
+        ("nodejs", "6.0.0", "x"),
+        ("", "9.0.0", '"x"'),
+    ],
+)
+def test_metadata_is_json_since_the_versions_that_send_it_so(
+    language: str, version: str, value: str
+) -> None:
+    observation = one(
+        {"langfuse.observation.metadata.k": '"x"'},
+        scope="langfuse-sdk",
+        version=version,
+        resource={"telemetry.sdk.language": language},
+    )
+    assert metadata_of(observation)["k"] == value
+
+
+def test_the_headers_tell_how_other_scopes_metadata_is_encoded() -> None:
+    attributes = {"langfuse.trace.metadata.k": '"x"', "langfuse.trace.metadata.broken": "{"}
+    trace = one(attributes, scope="openai", sdk=Sdk("python", "5.0.4")).trace
+    assert trace is not None
+    assert json.loads(trace.metadata or "") == {"k": "x", "broken": "{"}
+    trace = one(attributes, scope="openai", sdk=Sdk("python", "4.18.0")).trace
+    assert trace is not None
+    assert json.loads(trace.metadata or "") == {"k": '"x"', "broken": "{"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "tags"),
+    [
+        (["a", 1, "", "a", None], ("a", "1")),
+        ('["a", "b"]', ("a", "b")),
+        ("a, b ,", ("a", "b")),
+        ("one", ("one",)),
+        ("[broken", ("[broken",)),
+        ([], None),
+        (5, None),
+    ],
+)
+def test_tags_come_as_arrays_json_lists_or_a_single_text(sent: Any, tags: Any) -> None:
+    trace = one({"langfuse.trace.tags": sent, "user.id": "u"}).trace
+    assert trace is not None
+    assert trace.tags == tags
+
+
+def test_flattened_messages_cannot_ask_for_more_than_their_share_of_slots() -> None:
+    attributes = {
+        "gen_ai.prompt.0.role": "user",
+        "gen_ai.prompt.9999.role": "at the edge",
+        "gen_ai.prompt.999999.role": "beyond",
+        "gen_ai.prompt.1.parts.5000.text": "too many together",
+    }
+    messages = json.loads(one(attributes).input or "")
+    assert len(messages) == 10_000
+    assert messages[0] == {"role": "user"}
+    assert messages[9999] == {"role": "at the edge"}
+    assert "too many" not in json.dumps(messages)
+
+
+def test_contradicting_paths_of_flattened_messages_do_no_harm() -> None:
+    attributes = {"llm.input_messages.0": "text", "llm.input_messages.0.message.role": "user"}
+    assert json.loads(one(attributes).input or "") == ["text"]
+    turned = dict(reversed(attributes.items()))
+    assert json.loads(one(turned).input or "") == [{"message": {"role": "user"}}]
+
+
+def test_endless_new_shapes_and_origins_are_mapped_all_the_same() -> None:
+    spans = [
+        {"attributes": {f"key {n}": n}, "span_id": f"{n + 1:016x}"} for n in range(PLANS_MAX + 10)
+    ]
+    found = mapped({"spans": spans}).observations
+    assert all(metadata_of(o)["attributes"] == {f"key {n}": n} for n, o in enumerate(found))
+
+
+def test_metadata_nested_to_the_limit_of_the_decoder_is_cut_not_refused() -> None:
+    for depth in range(400, 1_000, 10):
+        nested = '{"a":' * depth + "1" + "}" * depth
+        attributes = {
+            "langfuse.observation.metadata.k": nested,
+            "langfuse.trace.metadata": nested,
+            "pydantic_ai.all_messages": f"[{nested}]",
+            "gen_ai.system_instructions": "x",
+        }
+        assert metadata_of(one(attributes, scope="pydantic-ai"))["k"]
+
+
+def test_a_user_may_be_said_by_a_number() -> None:
+    trace = one({"user.id": 42, "session.id": "", "gen_ai.conversation.id": "c"}).trace
+    assert trace is not None
+    assert (trace.user_id, trace.session_id) == ("42", "c")
+
+
+def test_spans_of_an_agent_that_sum_up_their_calls_have_no_usage_or_cost() -> None:
+    attributes = {
+        "gen_ai.operation.name": "agent_step",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.cost": 1,
+    }
+    observation = one(attributes)
+    assert (observation.model, observation.usage, observation.cost) == (None, None, None)
+    observation = one({**attributes, "gen_ai.operation.name": "chat"})
+    assert (observation.model, observation.usage) == ("m", {"input": 5})
+    assert observation.cost == {"total": 10**12}
+
+
+def test_exports_are_mapped_on_the_clock_of_their_receipt() -> None:
+    received_us = time.time_ns() // 1000
+    export = decode_export(
+        protobuf_body({"spans": [{"start_ns": 0, "end_ns": 0}]}),
+        "application/x-protobuf",
+        ExportLimits(),
+    )
+    assert map_export(export, "p1", received_us).observations[0].start_us == received_us
+
+
+def test_observations_know_only_the_project_they_were_sent_to() -> None:
+    export = decode_export(
+        protobuf_body({"spans": [{"attributes": {"project_id": "p2", "model": "m"}}]}),
+        "application/x-protobuf",
+        ExportLimits(),
+    )
+    for project_id in ("p1", "p2", "p1"):
+        (observation,) = map_export(export, project_id, RECEIVED_US).observations
+        assert msgspec.to_builtins(observation)["project_id"] == project_id

@@ -1,0 +1,187 @@
+"""Usage of every client's shape in buckets that do not overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.gateway.mapping.token_counts import token_counts
+from producers.gateway.usage import (
+    COUNT_MAX,
+    TYPES_MAX,
+    normalise_cost_details,
+    normalise_usage,
+    normalise_usage_details,
+    usage_details_of_json,
+)
+
+counts = st.integers(0, 10**9)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+shape_keys = st.sampled_from(
+    [
+        *("input", "output", "total", "prompt_tokens", "input_tokens", "completion_tokens"),
+        *("prompt_tokens_details", "output_tokens_details", "cache_creation", "server_tool_use"),
+        *("cachedInputTokens", "candidatesTokensDetails", "thoughtsTokenCount", "reasoningTokens"),
+    ]
+)
+
+
+def buckets_sum(usage: dict[str, int]) -> int:
+    return sum(count for bucket, count in usage.items() if bucket != "total")
+
+
+@given(prompt=counts, completion=counts, details=st.lists(counts, min_size=7, max_size=7))
+def test_the_buckets_of_an_openai_usage_never_exceed_its_total(
+    prompt: int, completion: int, details: list[int]
+) -> None:
+    cached, audio, text, reasoning, accepted, rejected, spoken = details
+    usage = normalise_usage_details(
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {
+                "cached_tokens": cached,
+                "audio_tokens": audio,
+                "text_tokens": text,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": reasoning,
+                "accepted_prediction_tokens": accepted,
+                "rejected_prediction_tokens": rejected,
+                "audio_tokens": spoken,
+            },
+        }
+    )
+    assert buckets_sum(usage) == prompt + completion == usage["total"]
+
+
+@given(
+    parts=st.lists(counts, min_size=6, max_size=6),
+    names=st.sampled_from(
+        [
+            ("input_tokens", "cache_read.input_tokens", "cache_creation.input_tokens"),
+            ("prompt", "prompt_details.cache_read", "prompt_details.cache_write"),
+            ("prompt_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
+            ("input_tokens", "details.cache_read_tokens", "details.cache_write_tokens"),
+        ]
+    ),
+)
+def test_counted_attributes_that_include_their_parts_are_counted_once(
+    parts: list[int], names: tuple[str, str, str]
+) -> None:
+    fresh, cached, written, said, thought, spoken = parts
+    total = sum(parts)
+    usage = token_counts(
+        {
+            names[0]: fresh + cached + written,
+            names[1]: cached,
+            names[2]: written,
+            "completion_tokens": said + thought + spoken,
+            "completion_details.reasoning": thought,
+            "completion_details.audio": spoken,
+            "details.text_prompt_tokens": fresh,
+            "total_tokens": total,
+        }
+    )
+    assert buckets_sum(usage) == total
+    assert usage == {
+        "input": fresh,
+        "output": said,
+        "total": total,
+        "input_cached_tokens": cached,
+        "input_cache_creation": written,
+        "output_reasoning_tokens": thought,
+        "output_audio_tokens": spoken,
+    }
+
+
+@given(st.dictionaries(shape_keys | st.text(max_size=10), anything))
+def test_no_usage_object_makes_it_raise_or_count_below_zero(obj: dict[str, Any]) -> None:
+    usage, costs, _ = normalise_usage(obj)
+    for found in (usage, normalise_usage_details(obj)):
+        assert all(type(n) is int and 0 <= n <= COUNT_MAX for n in found.values())
+        assert all(isinstance(name, str) for name in found)
+    assert all(pico >= 0 for pico in (costs | normalise_cost_details(obj)).values())
+
+
+@given(st.dictionaries(st.text(max_size=10), st.integers(0, COUNT_MAX), max_size=5))
+def test_the_quick_way_through_json_says_the_same(obj: dict[str, int]) -> None:
+    assert usage_details_of_json(msgspec.json.encode(obj).decode()) == normalise_usage_details(obj)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '"x"', "null", "[" * 5000])
+def test_usage_that_is_no_json_object_is_none(text: str) -> None:
+    assert usage_details_of_json(text) == {}
+
+
+def test_details_beside_their_sum_are_not_taken_from_zero() -> None:
+    assert normalise_usage_details(
+        {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 30}}
+    ) == {"input": 0, "input_cached_tokens": 10}
+    assert token_counts({"input_tokens": 10, "cache_read_input_tokens": 30}) == {
+        "input": 0,
+        "input_cached_tokens": 30,
+    }
+
+
+def test_details_without_their_sum_stand_for_themselves() -> None:
+    assert normalise_usage_details({"prompt_tokens_details": {"cached_tokens": 3}}) == {
+        "input_cached_tokens": 3
+    }
+
+
+def test_deepseek_counts_cache_hits_into_the_prompt() -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 9,
+        "total_tokens": 109,
+        "prompt_cache_hit_tokens": 64,
+        "prompt_cache_miss_tokens": 36,
+        "prompt_tokens_details": {"cached_tokens": 64},
+    }
+    assert normalise_usage_details(usage) == {
+        "input": 36,
+        "output": 9,
+        "total": 109,
+        "input_cached_tokens": 64,
+    }
+
+
+def test_the_older_usage_object_has_costs_and_a_unit() -> None:
+    assert normalise_usage(
+        {
+            "input": 10,
+            "output": 5,
+            "total": 15,
+            "unit": "CHARACTERS",
+            "inputCost": 0.1,
+            "outputCost": 0,
+            "totalCost": "0.1",
+        }
+    ) == (
+        {"input": 10, "output": 5, "total": 15},
+        {"input": 10**11, "output": 0, "total": 10**11},
+        "CHARACTERS",
+    )
+    assert normalise_usage({"promptTokens": 1, "completionTokens": 2, "totalTokens": 3}) == (
+        {"input": 1, "output": 2, "total": 3},
+        {},
+        "TOKENS",
+    )
+    assert normalise_usage(None) == ({}, {}, None)
+    assert normalise_usage({"input": 1, "unit": None}) == ({"input": 1}, {}, None)
+
+
+def test_the_number_and_length_of_usage_types_are_bounded() -> None:
+    usage = normalise_usage_details({f"type {n}": 1 for n in range(TYPES_MAX + 50)})
+    assert len(usage) == TYPES_MAX
+    assert normalise_usage_details({"x" * 1000: 1}) == {}
