@@ -116,7 +116,10 @@ _NAMES: Final[dict[str, str]] = {
     "output_video": "completion_video video_output",
     "cache_audio_read": "input_cached_audio cached_audio input_audio_cached cache_read_audio",
     "cache_image_read": "input_cached_image cached_image input_image_cached cache_read_image",
-    "input_tool": "tool_use_prompt_token_count input_tool_use_prompt_token_count tool_use_prompt",
+    "input_tool": (
+        "tool_use_prompt_token_count input_tool_use_prompt_token_count tool_use_prompt "
+        "input_tool_use tool_use"
+    ),
     "audio_seconds": "seconds duration_seconds duration audio_duration_seconds",
     "input_characters": "characters billable_characters",
     "input_document_pages": "pages document_pages",
@@ -136,6 +139,11 @@ _UNIT_OF_NAME: Final = {
     **{name: unit for unit, names in _NAMES.items() for name in names.split()},
 }
 
+_NO_TOKENS: Final = re.compile(
+    r"(?:images|seconds|ms|characters|chars|pages|pixels|messages|requests|calls|searches|queries|cost)$"
+)
+_WRITTEN: Final = re.compile(r"creat|writ")
+_THOUGHT: Final = re.compile(r"reason|think|thought")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PREFIXES: Final = ("gen_ai_usage_", "llm_token_count_", "usage_metadata_", "usage_")
 _NAME_LENGTH_MAX: Final = 100
@@ -154,7 +162,18 @@ def unit_of(usage_type: str) -> str | None:
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     name = name.replace("_tokens_details_", "_details_").replace("_token_details_", "_details_")
-    return _UNIT_OF_NAME.get(name) or _UNIT_OF_NAME.get(name.removesuffix("_tokens"))
+    known = _UNIT_OF_NAME.get(name) or _UNIT_OF_NAME.get(name.removesuffix("_tokens"))
+    return known or _unit_of_part(name)
+
+
+def _unit_of_part(name: str) -> str | None:
+    """The unit of a detail that was taken out of the input or the output, of a kind not known yet: it must not become free by that."""
+    side, _, kind = name.partition("_")
+    if side not in ("input", "output") or _NO_TOKENS.search(name):
+        return None
+    if side == "input" and "cache" in kind:
+        return "cache_write" if _WRITTEN.search(kind) else "cache_read"
+    return "output_reasoning" if side == "output" and _THOUGHT.search(kind) else side
 
 
 def fallbacks(unit: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.gateway.usage import normalise_usage_details
 from streams.core import pricing
 from streams.core.pricing import PriceBook, total_of_given
 
@@ -112,6 +113,44 @@ def test_the_sdks_names_mean_the_unit_they_say(usage_type: str, picodollars: int
     }  # fmt: skip
     book = PriceBook().with_prices([Record("r", "m", prices)])
     assert book.cost_of("p", "m", {usage_type: 1}, NOW_US).total_pico == picodollars
+
+
+@pytest.mark.parametrize(
+    ("usage_type", "picodollars"),
+    [
+        ("input_document_tokens", 2_500_000),
+        ("input_flex_cache_read", 1_250_000),
+        ("output_acoustic_tokens", 10_000_000),
+        ("output_deep_thinking_tokens", 10_000_000),
+    ],
+)
+def test_a_detail_of_a_new_kind_does_not_become_free(
+    book: PriceBook, usage_type: str, picodollars: int
+) -> None:
+    assert book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).total_pico == picodollars
+
+
+@pytest.mark.parametrize("usage_type", ["input_images", "output_seconds", "input_cost"])
+def test_what_counts_no_tokens_is_not_priced_as_tokens(book: PriceBook, usage_type: str) -> None:
+    assert not book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).known
+
+
+def test_every_bucket_that_the_gateway_makes_has_a_unit(book: PriceBook) -> None:
+    usage = {
+        "prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100,
+        "prompt_tokens_details": {
+            "cached_tokens": 10, "audio_tokens": 20, "image_tokens": 5, "cache_creation": 7,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": 30, "accepted_prediction_tokens": 5, "audio_tokens": 1,
+        },
+        "toolUsePromptTokenCount": 3,
+        "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2},
+    }  # fmt: skip
+    buckets = normalise_usage_details(usage)
+    priced = book.cost_of("p", "gpt-4o", buckets, NOW_US)
+    assert priced.unpriced == ()
+    assert set(priced.cost) == {name for name, count in buckets.items() if count} - {"total"}
 
 
 def test_an_unknown_usage_type_costs_nothing_and_is_reported(book: PriceBook) -> None:
