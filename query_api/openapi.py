@@ -84,6 +84,7 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     schemas["LangfuseRefusal"] = _LANGFUSE_REFUSAL
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            documented.put_examples(operation)
             _complete(path, operation)
     return document
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from clickhouse.errors import StoreError
 from clickhouse.migrate import plan
@@ -142,6 +142,8 @@ class GroupProbe:
                 if idle:
                     return idle
                 lag = await self._lag(admin, stack)
+        except GroupCoordinatorNotAvailableError:
+            return f"no coordinator for the group {self.group}"
         except (KafkaError, OSError) as error:
             return _unreachable(self.kafka, error)
         if lag > self.lag_max:

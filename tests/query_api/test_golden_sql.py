@@ -1,0 +1,266 @@
+"""The SQL of every question, written out: a change of it is seen in review, and no value of a client is ever inside."""
+
+import inspect
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from query_api import queries as package
+from query_api.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.conditions import Condition
+from query_api.filters import parse_filter
+from query_api.queries import alerts, dead_letters, observations, scores, spend, traces, windows
+from query_api.queries.alerts import CrossedThresholds, FindAlerts
+from query_api.queries.dead_letters import FindDeadLetters
+from query_api.queries.observations import (
+    CountObservations,
+    FindObservations,
+    ListObservationIds,
+    Position,
+    ReadObservations,
+)
+from query_api.queries.scores import CountScores, FindScores, ListScoreIds
+from query_api.queries.spend import SumSpend
+from query_api.queries.traces import CountTraces, FindTraces, ReadTraces
+from query_api.queries.windows import WINDOW_COLUMNS, ReadWindows
+from query_api.sql import Question
+from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE
+
+MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
+QUESTIONS = [
+    kind
+    for module in MODULES
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, Question) and kind is not Question
+]
+NASTY = "x' OR project_id != '' --\\"
+
+
+def condition(name: str, operator: str, value: object = None, key: str = "") -> Condition:
+    return Condition(OBSERVATION_COLUMNS[name], operator, value, key)  # type: ignore[arg-type]
+
+
+def of_trace(name: str, operator: str, value: object = None) -> Condition:
+    return Condition(TRACE_COLUMNS[name], operator, value)  # type: ignore[arg-type]
+
+
+EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
+    (
+        CountTraces("acme", (of_trace("userId", "eq", "u1"), of_trace("tags", "has_all", ("a", "b")))),
+        """
+        SELECT count() AS total
+        FROM traces FINAL
+        WHERE project_id = {project_id:String}
+          AND user_id = {p1:String}
+          AND hasAll(tags, {p2:Array(String)})
+        """,
+        {"project_id": "acme", "p1": "u1", "p2": ["a", "b"]},
+    ),
+    (
+        FindTraces("acme", (of_trace("timestamp", "ge", 5),), TRACE_ORDER["name"], False, 10, 20),
+        """
+        SELECT id, toUnixTimestamp64Micro(start_time) AS start_us
+        FROM traces FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+        ORDER BY name ASC, id ASC
+        LIMIT {p2:UInt32} OFFSET {p3:UInt64}
+        """,
+        {"project_id": "acme", "p1": 5, "p2": 10, "p3": 20},
+    ),
+    (
+        ReadTraces("acme", ("t1",), 1, 2, texts=False),
+        """
+        SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, is_deleted, toUnixTimestamp64Micro(end_time) AS end_us, name, user_id, session_id, environment, release, version, external_id, public, tags, root_observation_id, level, observation_count, error_count, unpriced_count, usage, toInt64(total_cost * 1000000000000) AS total_cost_pico, toUnixTimestamp64Milli(inserted_at) AS inserted_ms
+        FROM traces FINAL
+        WHERE project_id = {project_id:String}
+          AND id IN {p1:Array(String)}
+          AND start_time BETWEEN fromUnixTimestamp64Micro({p2:Int64}, 'UTC') AND fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+        """,
+        {"project_id": "acme", "p1": ["t1"], "p2": 1, "p3": 2},
+    ),
+    (
+        CountObservations("acme", (condition("traceName", "eq", "t"), condition("traceTags", "has_any", ("a",)), condition("level", "ne", "DEBUG"))),
+        """
+        SELECT count() AS total
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND level != {p1:String}
+          AND trace_id IN (SELECT id FROM traces FINAL WHERE project_id = {project_id:String} AND name = {p2:String} AND hasAny(tags, {p3:Array(String)}))
+        """,
+        {"project_id": "acme", "p1": "DEBUG", "p2": "t", "p3": ["a"]},
+    ),
+    (
+        FindObservations("acme", (condition("input", "contains", "x"),), 11, below=Position(7, "t", "o")),
+        """
+        SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id
+        FROM observations FINAL
+        WHERE project_id = {project_id:String}
+          AND positionUTF8(input, {p4:String}) > 0
+          AND start_time <= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND (start_time, trace_id, id) < (fromUnixTimestamp64Micro({p1:Int64}, 'UTC'), {p2:String}, {p3:String})
+        ORDER BY start_time DESC, trace_id DESC, id DESC
+        LIMIT {p5:UInt32} OFFSET {p6:UInt64}
+        """,
+        {"project_id": "acme", "p1": 7, "p2": "t", "p3": "o", "p4": "x", "p5": 11, "p6": 0},
+    ),
+    (
+        ReadObservations("acme", ("t1",), ("o1",), 1, 2, ("trace_id", "id", "is_deleted", "row_version", "input"), 3),
+        """
+        SELECT * FROM (
+          SELECT trace_id, id, is_deleted, row_version, input
+          FROM observations
+          WHERE project_id = {project_id:String}
+            AND trace_id IN {p1:Array(String)}
+            AND id IN {p2:Array(String)}
+            AND start_time BETWEEN fromUnixTimestamp64Micro({p3:Int64}, 'UTC') AND fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
+          ORDER BY row_version DESC, is_deleted
+          LIMIT 1 BY trace_id, id
+        )
+        WHERE is_deleted = 0
+        ORDER BY start_us, id
+        LIMIT {p5:UInt32}
+        """,
+        {"project_id": "acme", "p1": ["t1"], "p2": ["o1"], "p3": 1, "p4": 2, "p5": 3},
+    ),
+    (
+        ListObservationIds("acme", ("t1",), ids_per_trace_max=5),
+        """
+        SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort(groupArray((start_time, id))), 1, {p1:UInt32})) AS ids
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND trace_id IN {p2:Array(String)}
+        GROUP BY trace_id
+        """,
+        {"project_id": "acme", "p1": 5, "p2": ["t1"]},
+    ),
+    (
+        ReadWindows("acme", 60, 120, "1h", "Europe/Berlin", ("model",), (Condition(WINDOW_COLUMNS["name"], "in", ("n",)),), 9),
+        """
+        SELECT toUnixTimestamp(toStartOfHour(window_start, {p1:String})) AS start_s, model,
+          sum(observation_count) AS count,
+          sum(error_count) AS errors,
+          toString(sum(total_cost)) AS cost_usd,
+          sumMap(usage) AS tokens,
+          quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
+        FROM windows FINAL
+        WHERE project_id = {project_id:String}
+          AND window_start >= toDateTime({p2:UInt32}, 'UTC')
+          AND window_start < toDateTime({p3:UInt32}, 'UTC')
+          AND name IN {p4:Array(String)}
+        GROUP BY start_s, model
+        ORDER BY start_s, model
+        LIMIT {p5:UInt32}
+        """,
+        {"project_id": "acme", "p1": "Europe/Berlin", "p2": 60, "p3": 120, "p4": ["n"], "p5": 9},
+    ),
+    (
+        SumSpend("acme", 900, 1800, (("environment", "e"), ("user_id", NASTY))),
+        """
+        SELECT toString(sum(total_cost)) AS spent
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p3:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p4:Int64}, 'UTC')
+          AND environment = {p1:String}
+          AND user_id = {p2:String}
+        """,
+        {"project_id": "acme", "p1": "e", "p2": NASTY, "p3": 900, "p4": 1800},
+    ),
+    (
+        CrossedThresholds("acme", "b1", 77),
+        """
+        SELECT threshold
+        FROM alerts FINAL
+        WHERE project_id = {project_id:String}
+          AND budget_id = {p1:String}
+          AND period_start_time = fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+        """,
+        {"project_id": "acme", "p1": "b1", "p2": 77},
+    ),
+    (
+        FindDeadLetters("acme", 3, (5, "d1"), "gateway", ""),
+        """
+        SELECT project_id, id, toUnixTimestamp64Micro(created_time) AS created_us, stage, reason, detail, source_topic, source_partition, source_offset, payload, row_version
+        FROM dead_letters FINAL
+        WHERE project_id = {project_id:String}
+          AND stage = {p1:String}
+          AND created_time <= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND (created_time, id) < (fromUnixTimestamp64Micro({p2:Int64}, 'UTC'), {p3:String})
+        ORDER BY created_time DESC, id DESC
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": "gateway", "p2": 5, "p3": "d1", "p4": 3},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example[0]).__name__)
+def test_a_question_reads_as_written_here(example: tuple[Question, str, dict[str, object]]) -> None:
+    question, text, params = example
+    sql = question.sql()
+    assert set(re.findall(r"\{(\w+):", sql.text)) == set(sql.params)
+    assert _in_order(sql.text, sql.params) == _in_order(dedent(text).strip(), params)
+
+
+def _in_order(text: str, params: dict[str, object]) -> tuple[str, list[object]]:
+    """The text with its parameters numbered as they appear, and their values in that order."""
+    names = list(dict.fromkeys(re.findall(r"\{(\w+):", text)))
+    for number, name in enumerate(names):
+        text = text.replace(f"{{{name}:", f"{{#{number}:")
+    return text, [params[name] for name in names]
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_no_question_can_be_asked_without_its_project(kind: type[Question]) -> None:
+    first = fields(kind)[0]
+    assert (first.name, first.default, first.default_factory) == ("project_id", MISSING, MISSING)
+    others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
+    with pytest.raises(TypeError):
+        kind(**others)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="project"):
+        kind("", **others)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_every_table_a_question_reads_is_restricted_to_its_project(kind: type[Question]) -> None:
+    others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
+    if "conditions" in {each.name for each in fields(kind)} and kind is not ReadWindows:
+        others["conditions"] = (condition("userId", "eq", "u"),)  # type: ignore[assignment]
+    text = kind("acme", **others).sql().text  # type: ignore[arg-type]
+    tables = re.findall(r"FROM (\w+)", text)
+    assert text.count("project_id = {project_id:String}") == len(tables) >= 1
+
+
+@pytest.mark.parametrize("columns", [TRACE_COLUMNS, OBSERVATION_COLUMNS, SCORE_COLUMNS])
+def test_values_of_clients_are_bound_and_never_written(columns: dict[str, object]) -> None:
+    entries = [
+        '{"type":"string","column":"name","operator":"=","value":"VALUE"}',
+        '{"type":"stringOptions","column":"environment","operator":"none of","value":["VALUE"]}',
+        '{"type":"stringObject","column":"metadata","key":"VALUE","operator":"contains","value":"VALUE"}',
+    ]
+    text = f"[{','.join(entries)}]".replace("VALUE", NASTY.replace("\\", "\\\\"))
+    conditions = tuple(each for group in parse_filter(text, columns).values() for each in group)  # type: ignore[arg-type]
+    for kind in (
+        CountTraces,
+        CountObservations,
+        CountScores,
+        FindScores,
+        FindTraces,
+        FindObservations,
+    ):
+        sql = kind("acme", conditions).sql()
+        assert NASTY not in sql.text
+        assert NASTY in sql.params.values()
+        assert [NASTY] in sql.params.values()
+
+
+def test_every_question_of_the_package_is_looked_at() -> None:
+    assert {kind.__module__.rsplit(".", 1)[-1] for kind in QUESTIONS} == {
+        path.stem for path in Path(package.__path__[0]).glob("*.py") if path.stem != "__init__"
+    }
+    assert {FindAlerts, ListScoreIds, ReadObservations} <= set(QUESTIONS)
+    assert set(OBSERVATION_NUMBERS) < set(OBSERVATION_WHOLE)

@@ -1,0 +1,53 @@
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from query_api.app import create_query_api
+from query_api.settings import QuerySettings
+
+
+def document() -> dict[str, Any]:
+    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    return app.openapi()
+
+
+DOCUMENT = document()
+OPERATIONS = [
+    (f"{method.upper()} {path}", operation)
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+]
+
+
+def test_the_document_is_valid_openapi() -> None:
+    validate(DOCUMENT)
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS)
+def test_every_answer_has_a_schema_and_an_example_that_meets_it(
+    name: str, operation: dict[str, Any]
+) -> None:
+    assert operation["summary"]
+    good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    assert len(good) == 1
+    if name.startswith("DELETE"):
+        return
+    content = good[0]["content"]["application/json"]
+    schema = content["schema"] | {"components": DOCUMENT["components"]}
+    jsonschema.validate(content["example"], schema)
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS)
+def test_every_route_tells_its_refusals_and_its_credential(
+    name: str, operation: dict[str, Any]
+) -> None:
+    if name in {"GET /api/public/health", "GET /api/public/ready"}:
+        assert operation["security"] == []
+        return
+    assert operation["security"] == [{"projectKey": []}]
+    kind = "LangfuseRefusal" if "/api/public/" in name else "Refusal"
+    for status in ("400", "401", "403", "404", "422", "503"):
+        content = operation["responses"][status]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{kind}"}

@@ -1,0 +1,141 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from query_api.readiness import (
+    GroupProbe,
+    Readiness,
+    ReadinessCheck,
+    broker_probe,
+    readiness_checks,
+    store_probe,
+)
+from query_api.settings import QuerySettings
+from tests.query_api.harness import Api
+
+WITHIN_S = 20.0
+
+
+async def test_ready_says_which_dependency_is_missing(api: Api) -> None:
+    answer = await api.anonymous.get("/api/public/ready")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "OK", "checks": {"store": "ok"}, "missing": []},
+    )
+    api.missing["store"] = "not migrated"
+    answer = await api.anonymous.get("/api/public/ready")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {
+        "status": "NOT_READY", "checks": {"store": "not migrated"}, "missing": ["store"],
+    }  # fmt: skip
+
+
+async def test_health_needs_nothing(api: Api) -> None:
+    answer = await api.anonymous.get("/api/public/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "OK")
+    assert answer.json()["version"].count(".") == 2
+
+
+async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_forever() -> None:
+    asked = 0
+
+    async def counted() -> str | None:
+        nonlocal asked
+        asked += 1
+        return None
+
+    async def hangs() -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    readiness = Readiness(
+        [ReadinessCheck("a", counted), ReadinessCheck("b", hangs)],
+        QuerySettings(readiness_cache_s=60, readiness_timeout_s=0.05),
+    )
+    looks = await asyncio.gather(*(readiness.look() for _ in range(5)))
+    assert looks == [{"a": "ok", "b": "no answer within 0.05 s"}] * 5
+    assert asked == 1
+
+
+async def test_a_store_without_its_tables_is_not_ready(
+    clickhouse_url: str, clickhouse_store: Store
+) -> None:
+    assert await store_probe(clickhouse_store)() is None
+    empty = Store(
+        StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database="never_migrated")
+    )
+    assert "not migrated" in (await store_probe(empty)() or "")
+    await empty.close()
+    absent = Store(StoreSettings(clickhouse_url="http://127.0.0.1:1"))
+    assert "does not answer" in (await store_probe(absent)() or "")
+    await absent.close()
+
+
+async def test_a_broker_that_is_absent_or_empty_is_not_ready(
+    kafka_broker: str, topic_prefix: str
+) -> None:
+    absent = KafkaSettings(broker="127.0.0.1:1", topic_prefix=topic_prefix)
+    assert "does not answer" in (await broker_probe(absent)() or "")
+    kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+    assert await broker_probe(kafka)() == f"no topic {topic_prefix}.control, {topic_prefix}.events"
+
+
+@asynccontextmanager
+async def member(kafka: KafkaSettings, group: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka.broker, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def until(probe: GroupProbe, expected: str | None) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while (found := await probe()) != expected:
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.05)
+
+
+async def test_a_group_is_ready_with_live_members_that_keep_up(
+    kafka_broker: str, topic_prefix: str
+) -> None:
+    kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+    topic, group = kafka.topics.events, f"{topic_prefix}-streams"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 2, 1)])
+    await admin.close()
+    probe = GroupProbe(kafka, group, (topic,), lag_max=2)
+    await until(probe, f"no live member in the group {group}")
+    async with member(kafka, group, topic) as consumer:
+        await until(probe, None)
+        producer = AIOKafkaProducer(bootstrap_servers=kafka_broker)
+        await producer.start()
+        for _ in range(3):
+            await producer.send_and_wait(topic, b"{}", partition=0)
+        await producer.stop()
+        await until(probe, f"the group {group} is 3 records behind")
+        await consumer.getmany(timeout_ms=5000, max_records=2)
+        await consumer.commit()
+        await until(probe, None)
+    await until(probe, f"no live member in the group {group}")
+
+
+@pytest.mark.parametrize("broker", ["127.0.0.1:1"])
+async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_store: Store) -> None:
+    checks = readiness_checks(KafkaSettings(broker=broker), clickhouse_store)
+    readiness = Readiness(checks, QuerySettings())
+    found = await readiness.look()
+    assert {name for name, state in found.items() if state != "ok"} == {"broker", "streams", "sink"}
+    assert found["store"] == "ok"

@@ -1,0 +1,247 @@
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clickhouse.errors import QueryLimitReached, QueryRejected, StoreUnavailable
+from query_api.columns import OBSERVATION_COLUMNS
+from query_api.errors import BadRequestError
+from query_api.filters import parse_filter
+from query_api.settings import QuerySettings
+from tests.query_api.harness import Api, make_api, trace
+
+LANGFUSE_LISTS = (
+    "/api/public/traces",
+    "/api/public/observations",
+    "/api/public/v2/observations",
+    "/api/public/scores",
+    "/api/public/v2/scores",
+)
+NATIVE_LISTS = ("/v1/windows", "/v1/alerts", "/v1/dead-letters")
+
+
+@pytest.mark.parametrize("path", [*LANGFUSE_LISTS, "/api/public/projects"])
+async def test_without_a_credential_the_langfuse_surface_says_401(api: Api, path: str) -> None:
+    refused = await api.anonymous.get(path)
+    assert refused.status_code == 401
+    assert refused.json() == {"message": "No authorization header", "error": "UnauthorizedError"}
+    wrong = await api.anonymous.get(path, auth=("pk-acme", "sk-globex"))
+    assert (wrong.status_code, "Invalid credentials" in wrong.json()["message"]) == (401, True)
+
+
+@pytest.mark.parametrize(
+    "path", [*NATIVE_LISTS, "/v1/budgets", "/v1/webhooks", "/v1/storage", "/v1/traces/t/tree"]
+)
+async def test_without_a_credential_the_native_surface_says_401(api: Api, path: str) -> None:
+    refused = await api.anonymous.get(path)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthorized")
+    assert refused.headers["www-authenticate"] == "Basic"
+
+
+async def test_a_public_key_alone_reads_nothing(api: Api) -> None:
+    header = {"authorization": "Bearer pk-acme"}
+    for path in (*LANGFUSE_LISTS, *NATIVE_LISTS):
+        assert (await api.anonymous.get(path, headers=header)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"page": "0"}, ["page"]),
+        ({"page": "x"}, ["page"]),
+        ({"page": str(10**30)}, ["page"]),
+        ({"limit": "101"}, ["limit"]),
+        ({"fromTimestamp": "soon"}, ["fromTimestamp"]),
+        ({"fromTimestamp": "2026-11-21T12:00:00"}, ["fromTimestamp"]),
+        ({"toTimestamp": "0001-01-01T00:00:00+23:59"}, ["toTimestamp"]),
+        ({"orderBy": "cost.desc"}, ["orderBy"]),
+        ({"orderBy": "timestamp.sideways"}, ["orderBy"]),
+        ({"filter": "["}, ["filter"]),
+        ({"filter": '[{"type":"string","column":"secret","operator":"=","value":"x"}]'}, ["filter[0].column"]),
+    ],
+)  # fmt: skip
+async def test_a_malformed_parameter_is_an_issue_with_its_path(
+    api: Api, params: dict[str, str], path: list[str]
+) -> None:
+    refused = await api.client.get("/api/public/traces", params=params)
+    assert (refused.status_code, refused.json()["message"]) == (400, "Invalid request data")
+    assert refused.json()["error"][0]["path"] == path
+
+
+async def test_unknown_parameters_are_ignored_here_and_refused_there(api: Api) -> None:
+    for path in LANGFUSE_LISTS:
+        assert (await api.client.get(path, params={"frobnicate": "1"})).status_code == 200
+    for path in (*NATIVE_LISTS, "/v1/budgets", "/v1/webhooks"):
+        refused = await api.client.get(path, params={"frobnicate": "1"})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, "frobnicate")
+
+
+async def test_unknown_paths_and_methods_have_their_surface_s_shape(api: Api) -> None:
+    native = await api.client.get("/v1/nothing")
+    assert (native.status_code, native.json()["error"]["code"]) == (404, "not_found")
+    langfuse = await api.client.get("/api/public/nothing")
+    assert (langfuse.status_code, langfuse.json()["error"]) == (404, "LangfuseNotFoundError")
+    native = await api.client.put("/v1/budgets")
+    assert (native.status_code, native.json()["error"]["code"]) == (405, "method_not_allowed")
+    langfuse = await api.client.put("/api/public/traces")
+    assert (langfuse.status_code, langfuse.json()["error"]) == (405, "MethodNotAllowedError")
+
+
+class BrokenStore:
+    """Raises what it is given, whatever is asked."""
+
+    database = "none"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def query(self, *_: object, **__: object) -> list[dict[str, Any]]:
+        raise self.error
+
+    async def query_bytes(self, *_: object, **__: object) -> bytes:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "langfuse", "native"),
+    [
+        (StoreUnavailable("gone"), 503, "ServiceUnavailable", "unavailable"),
+        (
+            QueryLimitReached(158, "too many rows\nstack"),
+            422,
+            "Request timed out",
+            "query_too_costly",
+        ),
+        (QueryRejected(62, "syntax"), 500, "InternalServerError", "internal_error"),
+    ],
+)
+async def test_trouble_in_the_store_has_one_answer_everywhere(
+    error: Exception, status: int, langfuse: str, native: str
+) -> None:
+    api, clients = make_api(BrokenStore(error))  # type: ignore[arg-type]
+    for path in LANGFUSE_LISTS:
+        refused = await api.client.get(path)
+        assert (refused.status_code, refused.json()["error"]) == (status, langfuse)
+        assert ("retry-after" in refused.headers) == (status == 503)
+        assert "stack" not in refused.text
+    for path in NATIVE_LISTS:
+        refused = await api.client.get(path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, native)
+        assert ("retry-after" in refused.headers) == (status == 503)
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_query_that_reads_more_than_its_bound_is_refused_by_the_store(api: Api) -> None:
+    await api.insert(*(trace(f"t{number}") for number in range(50)))
+    bounded, clients = make_api(api.store, QuerySettings(rows_to_read_max=10))
+    refused = await bounded.client.get("/api/public/traces")
+    assert (refused.status_code, refused.json()["error"]) == (422, "Request timed out")
+    for client in clients:
+        await client.aclose()
+
+
+texts = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "",
+            "0",
+            "-1",
+            "1e9",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "\x00",
+            "'",
+            "\\",
+            "%",
+            "🙂",
+            "2026-11-21T12:00:00Z",
+        ]
+    ),
+)
+names = st.sampled_from(
+    [
+        "page", "limit", "cursor", "fields", "filter", "orderBy", "name", "userId", "tags", "tags[]", "environment",
+        "fromTimestamp", "toTimestamp", "fromStartTime", "level", "type", "value", "operator", "scoreIds", "from", "to",
+        "step", "group_by", "model", "time_zone", "parentObservationId", "isRootObservation", "expandMetadata", "stage",
+    ]
+)  # fmt: skip
+entries = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["string", "number", "datetime", "stringOptions", "arrayOptions", "stringObject", "numberObject", "booleanObject", "boolean", "null", "nonsense"]),
+        "column": st.sampled_from([*OBSERVATION_COLUMNS, "timestamp", "public", "nonsense"]),
+        "operator": st.sampled_from(["=", "<>", ">", "<=", "contains", "matches", "any of", "none of", "all of", "is null", "is not null", "is set", "nonsense"]),
+        "value": st.one_of(texts, st.integers(), st.floats(), st.booleans(), st.none(), st.lists(texts, max_size=3)),
+        "key": texts,
+    }
+)  # fmt: skip
+
+
+@pytest.fixture
+async def fuzzed(api: Api) -> httpx.AsyncClient:
+    return api.client
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    path=st.sampled_from([*LANGFUSE_LISTS, *NATIVE_LISTS]),
+    params=st.lists(st.tuples(names, texts), max_size=4),
+    filters=st.lists(entries, max_size=2),
+)
+async def test_nothing_a_client_asks_is_answered_with_500(
+    fuzzed: httpx.AsyncClient,
+    path: str,
+    params: list[tuple[str, str]],
+    filters: list[dict[str, object]],
+) -> None:
+    asked = [*params, ("filter", json.dumps(filters))] if filters else params
+    answer = await fuzzed.get(path, params=asked)
+    assert answer.status_code in {200, 400, 422}, (asked, answer.text)
+    assert answer.json()
+
+
+@given(st.lists(entries, max_size=3))
+def test_the_filter_grammar_is_understood_or_refused_by_name(
+    drawn: list[dict[str, object]],
+) -> None:
+    refused = None
+    try:
+        parse_filter(json.dumps(drawn), OBSERVATION_COLUMNS)
+    except BadRequestError as error:
+        refused = error
+    assert refused is None or refused.field.startswith("filter")
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    path=st.sampled_from(["/v1/budgets", "/v1/webhooks"]),
+    body=st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(
+                st.sampled_from(["name", "scope", "period", "time_zone", "limit_usd", "thresholds", "url", "events", "user_id"]),
+                inner,
+                max_size=5,
+            ),
+        ),
+        max_leaves=8,
+    ),
+)  # fmt: skip
+async def test_no_body_is_answered_with_500(
+    fuzzed: httpx.AsyncClient, path: str, body: object
+) -> None:
+    answer = await fuzzed.post(path, json=body)
+    assert answer.status_code in {201, 409, 422}, answer.text

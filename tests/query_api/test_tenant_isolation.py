@@ -1,0 +1,146 @@
+"""Two projects with the same ids everywhere: nobody ever sees what is the other's."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from clickhouse.rows import (
+    AlertRow,
+    DeadLetterRow,
+    ObservationRow,
+    ScoreRow,
+    SpendRow,
+    TraceRow,
+    WindowRow,
+)
+from query_api.app import create_query_api
+from query_api.settings import QuerySettings
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, opened
+
+EMPTY_SKETCH = (
+    "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
+)
+SECRET = {PROJECT: "theirs-alone", OTHER: "nobody-elses"}
+BUDGET = {"period": "day", "limit_usd": "1"}
+WEBHOOK = {"events": ["budget.threshold_crossed"]}
+
+
+def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
+    """The other project's rows are newer: were the key without its project, they would win."""
+    mark = SECRET[project_id]
+    given: dict[str, Any] = {"project_id": project_id, "row_version": version}
+    yield TraceRow(
+        id="t", start_us=NOON_US, end_us=NOON_US + 9, name=mark, user_id="u", session_id="s",
+        root_observation_id="o", observation_count=1, tags=(mark,), **given,
+    )  # fmt: skip
+    yield ObservationRow(
+        id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark, **given
+    )  # fmt: skip
+    yield ScoreRow(id="sc", trace_id="t", event_us=NOON_US, name=mark, **given)
+    yield WindowRow(
+        window_s=NOON_US // 10**6, environment="e", model="m", name=mark, observation_count=version,
+        latency_state_hex=EMPTY_SKETCH, **given,
+    )  # fmt: skip
+    yield SpendRow(
+        bucket_s=NOON_US // 10**6, user_id="u", model="m", environment="e", total_cost_pico=1, **given
+    )  # fmt: skip
+    yield AlertRow(
+        id="a", budget_id="b", name=mark, scope="{}", period_start_us=NOON_US, threshold="1", spent_pico=1,
+        limit_pico=1, created_us=NOON_US, **given,
+    )  # fmt: skip
+    yield DeadLetterRow(
+        id="d", created_us=NOON_US, stage="gateway", reason="bad", payload=mark, **given
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stored_twice(kept: Kept) -> str:
+    return kept([*rows_of(PROJECT, 1), *rows_of(OTHER, 2)])
+
+
+@pytest.fixture
+async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_twice) as api:
+        for client, mark in ((api.client, SECRET[PROJECT]), (api.other, SECRET[OTHER])):
+            for path, body in (
+                ("/v1/budgets", BUDGET | {"name": mark}),
+                ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
+            ):
+                assert (await client.post(path, json=body)).status_code == 201
+        yield api
+
+
+def every_get_path() -> list[str]:
+    """Of the application's own description, so that a new route is tested the day it comes."""
+    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    return sorted(path for path, item in app.openapi()["paths"].items() if "get" in item)
+
+
+SAY_NOTHING_OF_ROWS = {
+    "/api/public/health",
+    "/api/public/ready",
+    "/v1/storage",
+    "/api/public/projects",
+}
+ID_OF = {"traceId": "t", "trace_id": "t", "observationId": "o", "scoreId": "sc"}
+RANGE = {
+    "from": "2026-11-21T00:00:00Z",
+    "to": "2026-11-22T00:00:00Z",
+    "step": "1h",
+    "group_by": "name",
+}
+
+
+def filled(path: str, api: Api, project_id: str) -> str:
+    budget = next(b.id for b in api.control.view.budgets.values() if b.project_id == project_id)
+    webhook = next(w.id for w in api.control.view.webhooks.values() if w.project_id == project_id)
+    for name, value in (ID_OF | {"budget_id": budget, "webhook_id": webhook}).items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    return await client.get(path, params=RANGE if path == "/v1/windows" else {})
+
+
+@pytest.mark.parametrize("path", every_get_path())
+async def test_each_sees_its_own_and_never_the_other_s(both: Api, path: str) -> None:
+    for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
+        answer = await answer_of(client, filled(path, both, own))
+        assert answer.status_code == 200, answer.text
+        assert SECRET[foreign] not in answer.text
+        if path not in SAY_NOTHING_OF_ROWS:
+            assert SECRET[own] in answer.text
+
+
+async def test_each_is_told_of_its_own_project_only(both: Api) -> None:
+    for client, own in ((both.client, PROJECT), (both.other, OTHER)):
+        (project,) = (await client.get("/api/public/projects")).json()["data"]
+        assert project == {
+            "id": own, "name": own.title(), "organization": {"id": own, "name": own.title()},
+            "metadata": {}, "retentionDays": None,
+        }  # fmt: skip
+
+
+async def test_what_is_the_other_s_cannot_be_read_or_deleted(both: Api) -> None:
+    for path in (
+        "/v1/budgets/{budget_id}",
+        "/v1/budgets/{budget_id}/status",
+        "/v1/webhooks/{webhook_id}",
+    ):
+        foreign = filled(path, both, OTHER)
+        assert (await both.client.get(foreign)).status_code == 404
+    for path in ("/v1/budgets/{budget_id}", "/v1/webhooks/{webhook_id}"):
+        assert (await both.client.delete(filled(path, both, OTHER))).status_code == 404
+        assert (await both.other.get(filled(path, both, OTHER))).status_code == 200
+
+
+async def test_a_project_in_the_request_changes_nothing(both: Api) -> None:
+    for name in ("projectId", "project_id"):
+        answer = await both.client.get("/api/public/traces", params={name: OTHER})
+        assert SECRET[OTHER] not in answer.text
+        refused = await both.client.post("/v1/budgets", json=BUDGET | {"name": "x", name: OTHER})
+        assert refused.status_code == 422
