@@ -14,11 +14,14 @@ from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.records import Change
 from producers.kafka import new_producer, started
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, WebhookSettings
 from streams.app import create_app
 from streams.core.pricing import PriceBook
+from streams.core.tokens import installed_tokens
 from streams.core.valuation import NoTokens
 from streams.errors import StreamsStoppedError
+from streams.notifier_settings import NotifierSettings
+from streams.notifier_stage import register_notifier
 from streams.observations_stage import ObservationsStage, register_observations_stage
 from streams.output import KafkaOutput
 from streams.project_settings import ProjectSettings
@@ -31,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Streams:
-    """Stages 1 to 3 in one Faust worker."""
+    """Stages 1 to 3 and the notifier in one Faust worker."""
 
     def __init__(
         self,
@@ -40,12 +43,16 @@ class Streams:
         control: ControlLog,
         settings: StreamsSettings,
         project_settings: ProjectSettings,
+        notifier_settings: NotifierSettings,
+        webhooks: WebhookSettings,
     ) -> None:
         self._kafka = kafka
         self._store = store
         self._control = control
         self._settings = settings
         self._project_settings = project_settings
+        self._notifier_settings = notifier_settings
+        self._webhooks = webhooks
         self._observations: ObservationsStage | None = None
         self._projects: ProjectStage | None = None
         self._repricing = False
@@ -83,7 +90,7 @@ class Streams:
                 KafkaOutput(producer),
                 StoreHistory(kafka, self._store, settings, progress),
                 self._prices(),
-                NoTokens(),
+                installed_tokens() or NoTokens(),
             )
             register_observations_stage(app, stage, kafka.topics.events)
             projects = self._projects = register_project_stage(
@@ -91,6 +98,11 @@ class Streams:
             )
             await projects.start()
             stack.push_async_callback(projects.stop)
+            notifier = register_notifier(
+                app, kafka, self._control, self._notifier_settings, self._webhooks
+            )
+            await notifier.start()
+            stack.push_async_callback(notifier.stop)
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
             stack.push_async_callback(stage.stop)

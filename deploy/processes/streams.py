@@ -9,7 +9,8 @@ from clickhouse.store import Store
 from deploy.probes import Probe, serve_probes
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, WebhookSettings
+from streams.notifier_settings import NotifierSettings
 from streams.project_settings import ProjectSettings
 from streams.settings import StreamsSettings
 from streams.worker import Streams
@@ -22,7 +23,15 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     control = ControlLog(kafka)
     await control.start()
     try:
-        streams = Streams(kafka, store, control, StreamsSettings(), ProjectSettings())
+        streams = Streams(
+            kafka,
+            store,
+            control,
+            StreamsSettings(),
+            ProjectSettings(),
+            NotifierSettings(),
+            WebhookSettings(),
+        )
         probes = {"stages": _takes_events(streams)}
         async with serve_probes(process.metrics_host, process.metrics_port, probes):
             await streams.run(stop)
