@@ -9,7 +9,9 @@ import signal
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from producers.control.log import ControlLog
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, WebhookSettings
+from streams.notifier_settings import NotifierSettings
+from streams.project_settings import ProjectSettings
 from streams.settings import StreamsSettings
 from streams.worker import Streams
 
@@ -21,7 +23,15 @@ async def main() -> None:
     control = ControlLog(kafka)
     await control.start()
     try:
-        await Streams(kafka, store, control, StreamsSettings()).run(stop)
+        await Streams(
+            kafka,
+            store,
+            control,
+            StreamsSettings(),
+            ProjectSettings(),
+            NotifierSettings(),
+            WebhookSettings(),
+        ).run(stop)
     finally:
         await control.stop()
         await store.close()
