@@ -41,7 +41,7 @@ class Process:
     is_ready: Callable[[], Awaitable[bool]] | None = None
     after: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    ready_within_s: float = 60.0
+    ready_within_s: float = 120.0
     stop_within_s: float = 10.0
 
     @property
