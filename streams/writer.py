@@ -171,16 +171,15 @@ def _offset_header(offset: int) -> list[tuple[str, bytes]]:
 
 
 def records_of(rows: Sequence[msgspec.Struct], record_bytes: int) -> Iterator[bytes]:
-    """Rows as NDJSON, cut where a record reaches ``record_bytes``."""
+    """Rows as NDJSON, cut where a record reaches ``record_bytes``, but never between a row and the deletion that goes with it."""
     if not rows:
         return
     buffer = bytearray()
     for row in rows:
+        if len(buffer) >= record_bytes and not getattr(row, "is_deleted", 0):
+            yield bytes(buffer)
+            buffer.clear()
         if buffer:
             buffer += b"\n"
         _encoder.encode_into(row, buffer, -1)
-        if len(buffer) >= record_bytes:
-            yield bytes(buffer)
-            buffer.clear()
-    if buffer:
-        yield bytes(buffer)
+    yield bytes(buffer)

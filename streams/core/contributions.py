@@ -10,7 +10,8 @@ from streams.core.sketch import key_of
 
 MINUTE_S = 60
 BUCKET_S = 900
-_US = 1_000_000
+MINUTE_US = MINUTE_S * 1_000_000
+BUCKET_US = BUCKET_S * 1_000_000
 
 _WindowKey = tuple[int, str, str, str]
 _SpendKey = tuple[int, str, str, str]
@@ -27,8 +28,13 @@ class DeltaBook:
 
     def count(self, known: Known, sign: int) -> None:
         """An observation enters its window (+1) or leaves it (−1)."""
-        window_s = known.start_us // (MINUTE_S * _US) * MINUTE_S
-        key = (window_s, known.environment, known.model, known.name)
+        start_us, end_us = known.start_us, known.end_us
+        key = (
+            start_us // MINUTE_US * MINUTE_S,
+            known.environment,
+            known.model,
+            known.name,
+        )
         cell = self._windows.get(key)
         if cell is None:
             cell = self._windows[key] = WindowDelta(*key, 0, 0, 0, {}, {})
@@ -40,16 +46,16 @@ class DeltaBook:
             usage = cell.usage
             for usage_type, count in known.usage.items():
                 usage[usage_type] = usage.get(usage_type, 0) + sign * count
-        if known.end_us:
+        if end_us:
             bins = cell.latency_bins
-            latency_key = key_of(known.end_us - known.start_us)
+            latency_key = key_of(end_us - start_us)
             bins[latency_key] = bins.get(latency_key, 0) + sign
 
     def spend(self, known: Known, sign: int, user_id: str, trace_id: str) -> None:
         """Its cost enters what a user spent (+1) or leaves it (−1)."""
         if not known.cost_pico:
             return
-        bucket_s = known.start_us // (BUCKET_S * _US) * BUCKET_S
+        bucket_s = known.start_us // BUCKET_US * BUCKET_S
         key = (bucket_s, user_id, known.model, known.environment)
         cell = self._spend.get(key)
         if cell is None:

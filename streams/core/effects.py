@@ -10,7 +10,11 @@ from streams.core.deltas import Delta
 
 @dataclass(slots=True)
 class Effects:
-    """Rows and deltas in the order in which they came about."""
+    """Rows and deltas in the order in which they came about.
+
+    A deletion follows the row that takes the place of the deleted one, and has to be written together with it: whoever reads back between the
+    two would find both, or none.
+    """
 
     last_offset: int
     """Of the chunk's source records: with the rows it is the commit."""

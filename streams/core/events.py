@@ -5,14 +5,14 @@ from __future__ import annotations
 from clickhouse.rows import ObservationRow
 from streams.core.contributions import DeltaBook
 from streams.core.effects import Effects
-from streams.core.lines import ObservationLine, passed_on
+from streams.core.lines import ObservationLine
 from streams.core.merge import Merged, merged_part, merged_whole, write_statements
-from streams.core.observations import Known, known_of, rank_of, start_of, tombstone_of
+from streams.core.observations import Known, known_of, rank_of, tombstones_of, whole_row
 from streams.core.pricing import PriceBook
 from streams.core.residents import PartKey, Residents
 from streams.core.traces import Trace, TraceKey
 from streams.core.valuation import Tokens, appraise
-from tracemill.contract import DEFAULT_ENVIRONMENT, TraceAttributes, TraceUpdate
+from tracemill.contract import TraceAttributes, TraceUpdate
 
 
 class EventFold:
@@ -28,8 +28,8 @@ class EventFold:
         """Observations of the chunk that are told in parts, whatever else is said of them."""
         self.changed: dict[TraceKey, Trace] = {}
         self.books: dict[str, DeltaBook] = {}
-        self.merged_rows: dict[PartKey, ObservationRow] = {}
-        """Of the chunk: the last row of each observation told in parts."""
+        self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
+        """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
         self._residents = residents
         self._tokens = tokens
         self._effects = Effects(-1)
@@ -56,7 +56,7 @@ class EventFold:
         if (
             line.partial
             or (known is not None and known.merged is not None)
-            or (key, line.id) in self.parts
+            or (self.parts and (key, line.id) in self.parts)
         ):
             news |= self._merge(trace, book, known, line)
         else:
@@ -84,11 +84,13 @@ class EventFold:
 
     def _hear(self, trace: Trace, book: DeltaBook, attributes: TraceAttributes, ts_us: int) -> bool:
         """What was spent so far goes over to the user who turns out to have spent it."""
-        before = trace.user_id
-        news = trace.said.hear(attributes, ts_us)
-        after = trace.user_id
-        if before != after and trace.cost_pico:
-            book.hand_over(trace.observations.values(), before, after, trace.key[1])
+        said = trace.said
+        if not attributes.user_id or not trace.cost_pico:
+            return said.hear(attributes, ts_us)
+        before = said.user_id
+        news = said.hear(attributes, ts_us)
+        if before != said.user_id:
+            book.hand_over(trace.observations.values(), before, said.user_id, trace.key[1])
         return news
 
     def _replace(
@@ -108,7 +110,7 @@ class EventFold:
         self._swap(trace, book, old, known)
         self._effects.observations.append(row)
         if old is not None:
-            self._bury(row, old)
+            self._effects.observations += tombstones_of(row, old.start_us)
         return True
 
     def _merge(
@@ -137,63 +139,28 @@ class EventFold:
         row.row_version = self._floor if old is None else max(old.row_version + 1, self._floor)
         known = known_of(row, after)
         self._swap(trace, book, old, known)
-        self.merged_rows[trace.key, line.id] = row
+        rows = self.merged_rows.setdefault((trace.key, line.id), [row])
+        rows[0] = row
         if old is not None:
-            self._bury(row, old)
+            rows += tombstones_of(row, old.start_us)
         return True
 
     def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
-        user_id, trace_id = trace.user_id, trace.key[1]
+        user_id, trace_id = trace.said.user_id, trace.key[1]
         if old is not None:
             trace.count_out(old)
             book.count(old, -1)
             book.spend(old, -1, user_id, trace_id)
         trace.count_in(new)
         book.count(new, 1)
-        book.spend(new, 1, user_id, trace_id)
-        self._effects.unpriced += new.cost_source == "unpriced"
-
-    def _bury(self, row: ObservationRow, old: Known) -> None:
-        tombstone = tombstone_of(row, old.start_us)
-        if tombstone is not None:
-            self._effects.observations.append(tombstone)
+        if new.cost_pico:
+            book.spend(new, 1, user_id, trace_id)
+        if new.cost_source == "unpriced":
+            self._effects.unpriced += 1
 
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """The row of a whole event, but for its version."""
-        start_us = start_of(line)
-        said = line.trace
-        row = ObservationRow(
-            project_id=line.project_id,
-            trace_id=line.trace_id,
-            id=line.id,
-            start_us=start_us,
-            row_version=0,
-            end_us=max(line.end_us, start_us) if line.end_us else 0,
-            completion_start_us=line.completion_start_us or 0,
-            type=line.type or "SPAN",
-            name=line.name or "",
-            parent_id=line.parent_id or "",
-            environment=line.environment or DEFAULT_ENVIRONMENT,
-            level=line.level or "DEFAULT",
-            status_message=line.status_message or "",
-            version=line.version or "",
-            model=line.model or "",
-            model_parameters=line.model_parameters or "",
-            provided_usage=line.usage or {},
-            provided_cost_pico=line.cost or {},
-            input=passed_on(line.input),
-            output=passed_on(line.output),
-            metadata=passed_on(line.metadata),
-            prompt_name=line.prompt_name or "",
-            prompt_version=line.prompt_version or 0,
-            service_name=line.service_name or "",
-            scope_name=line.scope_name or "",
-            scope_version=line.scope_version or "",
-            app_root=int(line.app_root),
-            user_id=(said.user_id or "") if said is not None else "",
-            session_id=(said.session_id or "") if said is not None else "",
-            event_us=line.ts_us,
-        )
+        row = whole_row(line)
         appraise(row, self.prices, self._tokens)
         return row
 

@@ -62,29 +62,34 @@ LINES: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 _texts: Final = msgspec.json.Decoder(str)
 
 
-def passed_on(raw: Raw) -> str:
-    """A text for a field of a row. At run time it is the ``Raw`` itself, which the encoder writes as it is.
+def settle_texts(line: ObservationLine) -> None:
+    """Make sure that the texts are strings, once, when a line has been decoded; a null becomes ``NO_TEXT``.
 
     Raises:
-        msgspec.ValidationError: it is JSON, but no string.
+        msgspec.ValidationError: one is JSON, but no string.
     """
-    if raw is NO_TEXT:
-        return ""
-    first = memoryview(raw)[0]
-    if first == _QUOTE:
-        return cast("str", raw)
-    if first == _NULL:
-        return ""
-    raise msgspec.ValidationError("Expected `str | null` as a text")
+    if line.input is not NO_TEXT and memoryview(line.input)[0] != _QUOTE:
+        line.input = _null(line.input, "input")
+    if line.output is not NO_TEXT and memoryview(line.output)[0] != _QUOTE:
+        line.output = _null(line.output, "output")
+    if line.metadata is not NO_TEXT and memoryview(line.metadata)[0] != _QUOTE:
+        line.metadata = _null(line.metadata, "metadata")
+
+
+def _null(raw: Raw, field: str) -> Raw:
+    if memoryview(raw)[0] == _NULL:
+        return NO_TEXT
+    raise msgspec.ValidationError(f"Expected `str | null` - at `$.{field}`")
+
+
+def passed_on(raw: Raw) -> str:
+    """A settled text for a field of a row. At run time it is the ``Raw`` itself, which the encoder writes as it is."""
+    return "" if raw is NO_TEXT else cast("str", raw)
 
 
 def text_of(raw: Raw) -> str:
-    """A text to keep.
-
-    Raises:
-        msgspec.ValidationError: it is JSON, but no string.
-    """
-    return _texts.decode(raw) if passed_on(raw) else ""
+    """A settled text to keep."""
+    return "" if raw is NO_TEXT else _texts.decode(raw)
 
 
 def kept(text: str) -> str:

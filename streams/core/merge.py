@@ -84,11 +84,7 @@ class _MergeState(msgspec.Struct, omit_defaults=True):
 
 
 def merged_part(before: Merged | None, line: ObservationLine, ts_us: int) -> Merged:
-    """What is known after a partial event; ``before`` itself when it says nothing new.
-
-    Raises:
-        msgspec.ValidationError: a text is no string.
-    """
+    """What is known after a partial event; ``before`` itself when it says nothing new."""
     mark = partial_mark(ts_us)
     said = dict(_said(line))
     about_metadata = text_of(line.metadata)
@@ -119,11 +115,7 @@ def merged_part(before: Merged | None, line: ObservationLine, ts_us: int) -> Mer
 def merged_whole(
     before: Merged | None, line: ObservationLine, ts_us: int, start_us: int, rank: str
 ) -> Merged:
-    """What is known after a whole event of this rank (``streams.core.observations.rank_of``); ``before`` itself when that holds already.
-
-    Raises:
-        msgspec.ValidationError: a text is no string.
-    """
+    """What is known after a whole event of this rank (``streams.core.observations.rank_of``); ``before`` itself when that holds already."""
     mark = whole_mark(ts_us)
     if before is None:
         before = Merged(ts_us, ts_us)

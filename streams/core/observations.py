@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import ObservationRow
-from streams.core.lines import ObservationLine
+from streams.core.lines import NO_TEXT, ObservationLine, passed_on
 from streams.core.merge import Merged
 
 LEVELS: Final = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -68,11 +68,75 @@ def rank_of(known: Known) -> str:
     return msgspec.json.encode(ranked).decode()
 
 
-def start_of(line: ObservationLine) -> int:
-    """When a whole event's observation began: as stated, else its end, else when it was said."""
-    if line.start_us is not None:
-        return line.start_us
-    return line.ts_us if line.end_us is None else line.end_us
+def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, PLR0915  # one line per field
+    """The row of a whole event; without its version, and what it cost.
+
+    It began when it says, else when it ended, else when it was said. Most fields of most events are empty, and setting the others one by one takes half the time of
+    passing all to the constructor.
+    """
+    ts_us, end_us = line.ts_us, line.end_us
+    start_us = line.start_us
+    if start_us is None:
+        start_us = ts_us if end_us is None else end_us
+    row = ObservationRow(
+        project_id=line.project_id,
+        trace_id=line.trace_id,
+        id=line.id,
+        start_us=start_us,
+        row_version=0,
+        event_us=ts_us,
+    )
+    if end_us:
+        row.end_us = max(start_us, end_us)
+    if line.completion_start_us:
+        row.completion_start_us = line.completion_start_us
+    if line.type:
+        row.type = line.type
+    if line.name:
+        row.name = line.name
+    if line.parent_id:
+        row.parent_id = line.parent_id
+    if line.environment:
+        row.environment = line.environment
+    if line.level:
+        row.level = line.level
+    if line.status_message:
+        row.status_message = line.status_message
+    if line.version:
+        row.version = line.version
+    if line.model:
+        row.model = line.model
+    if line.model_parameters:
+        row.model_parameters = line.model_parameters
+    if line.usage:
+        row.provided_usage = line.usage
+    if line.cost:
+        row.provided_cost_pico = line.cost
+    if line.input is not NO_TEXT:
+        row.input = passed_on(line.input)
+    if line.output is not NO_TEXT:
+        row.output = passed_on(line.output)
+    if line.metadata is not NO_TEXT:
+        row.metadata = passed_on(line.metadata)
+    if line.prompt_name:
+        row.prompt_name = line.prompt_name
+    if line.prompt_version:
+        row.prompt_version = line.prompt_version
+    if line.service_name:
+        row.service_name = line.service_name
+    if line.scope_name:
+        row.scope_name = line.scope_name
+    if line.scope_version:
+        row.scope_version = line.scope_version
+    if line.app_root:
+        row.app_root = 1
+    said = line.trace
+    if said is not None:
+        if said.user_id:
+            row.user_id = said.user_id
+        if said.session_id:
+            row.session_id = said.session_id
+    return row
 
 
 def rootness_of(parent_id: str, app_root: bool) -> int:
@@ -101,15 +165,17 @@ def known_of(row: ObservationRow, merged: Merged | None) -> Known:
     )
 
 
-def tombstone_of(row: ObservationRow, old_start_us: int) -> ObservationRow | None:
-    """The row that deletes ``row``'s predecessor, when the key moved to another minute; else nothing."""
+def tombstones_of(row: ObservationRow, old_start_us: int) -> list[ObservationRow]:
+    """What deletes the row before ``row`` when the key moved to another minute; else nothing."""
     if old_start_us // MINUTE_US == row.start_us // MINUTE_US:
-        return None
-    return ObservationRow(
-        project_id=row.project_id,
-        trace_id=row.trace_id,
-        id=row.id,
-        start_us=old_start_us,
-        row_version=row.row_version,
-        is_deleted=1,
-    )
+        return []
+    return [
+        ObservationRow(
+            project_id=row.project_id,
+            trace_id=row.trace_id,
+            id=row.id,
+            start_us=old_start_us,
+            row_version=row.row_version,
+            is_deleted=1,
+        )
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from clickhouse.rows import TraceRow
 from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit
 from streams.core.effects import Effects
 from streams.core.events import EventFold
@@ -66,6 +67,7 @@ class ObservationsFold:
         self._scores = LatestScores(limits.resident_scores_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._touched: dict[TraceKey, Trace] = {}
+        self._deletions: dict[TraceKey, list[TraceRow]] = {}
 
     def price_by(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
@@ -111,10 +113,12 @@ class ObservationsFold:
         self._events.begin_chunk(effects)
         for record in records:
             self._fold_record(record, effects)
-        effects.observations.extend(self._events.merged_rows.values())
+        for rows in self._events.merged_rows.values():
+            effects.observations += rows
         for trace in self._touched.values():
             trace.touched_by = chunk
             effects.traces.append(trace.row())
+            effects.traces += self._deletions.pop(trace.key, ())
         self.residents.touch(self._touched.values())
         return effects
 
@@ -134,7 +138,7 @@ class ObservationsFold:
             effects.unchanged += not news
         effects.events += len(record.lines)
         for trace in events.changed.values():
-            self._settle(trace, version_floor, effects)
+            self._settle(trace, version_floor)
         for project_id, book in events.books.items():
             delta = book.delta(project_id, self._partition, record.offset)
             if delta is not None:
@@ -144,12 +148,13 @@ class ObservationsFold:
         for refusal in record.refusals:
             effects.dead_letters.append(dead_letter(refusal, record, self._topic, self._partition))
 
-    def _settle(self, trace: Trace, version_floor: int, effects: Effects) -> None:
+    def _settle(self, trace: Trace, version_floor: int) -> None:
         """One version a record; and where the trace moved to another day, its row of the old day goes."""
         trace.row_version = max(trace.row_version + 1, version_floor)
         self._touched[trace.key] = trace
         day = trace.start_us // DAY_US
         if day != trace.day:
             if trace.day >= 0:
-                effects.traces.append(deleted_row(trace, trace.day * DAY_US))
+                deleted = deleted_row(trace, trace.day * DAY_US)
+                self._deletions.setdefault(trace.key, []).append(deleted)
             trace.day = day

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
-from streams.core.lines import LINES, NO_TEXT, Line, ObservationLine, passed_on
+from streams.core.lines import LINES, Line, ObservationLine, settle_texts
 from tracemill.contract import Score
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
@@ -125,9 +125,7 @@ def _fault_of_observation(line: ObservationLine, earliest_us: int, latest_us: in
     if first_us is not None and not earliest_us <= first_us <= latest_us:
         return _absurd("completion_start_us", first_us)
     try:
-        for raw in (line.input, line.output, line.metadata):
-            if raw is not NO_TEXT:
-                passed_on(raw)
+        settle_texts(line)
     except msgspec.ValidationError as error:
         return "not_an_event", str(error)
     return None

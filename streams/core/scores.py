@@ -49,7 +49,7 @@ class LatestScores:
         self._latest: dict[tuple[str, str], tuple[int, int]] = {}
 
     def rows_of(self, score: Score) -> list[ScoreRow]:
-        """What to write: nothing for a duplicate; the deletion of an older row besides where its key differs."""
+        """What to write: nothing for a duplicate; after the row the deletion of an older one where its key differs."""
         row = row_of(score)
         key = (row.project_id, row.id)
         version, event_us = self._latest.get(key, (-1, row.event_us))
@@ -60,7 +60,7 @@ class LatestScores:
         self._latest[key] = (row.row_version, row.event_us)
         if event_us // DAY_US == row.event_us // DAY_US:
             return [row]
-        return [_tombstone(row, event_us), row]
+        return [row, _tombstone(row, event_us)]
 
 
 def _tombstone(row: ScoreRow, old_event_us: int) -> ScoreRow:

@@ -8,22 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from clickhouse.rows import TraceRow
 from streams.core import metadata
 from tracemill.contract import TraceAttributes
 
-LATEST: Final = (
-    "user_id",
-    "session_id",
-    "name",
-    "release",
-    "version",
-    "public",
-    "external_id",
-    "input",
-    "output",
-)
+_FIELDS: Final = TraceAttributes.__struct_fields__
+_LATEST: Final = frozenset(_FIELDS) - {"tags", "metadata", "start_us"}
+"""Fields of which the latest statement holds."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -49,19 +42,22 @@ class TraceStatements(msgspec.Struct):
     """Least start that was stated; 0: none was."""
     first_us: int = 0
     """When anything was said of the trace itself for the first time; 0: never."""
+    user_id: str = ""
+    """Of ``latest``: asked for with every observation."""
 
     def hear(self, attributes: TraceAttributes, ts_us: int) -> bool:
         """Take in what an event says; true if that changed anything."""
         changed = False
         latest = self.latest
-        for field in LATEST:
-            value = getattr(attributes, field)
-            if value is None or value == "":
+        for field, value in zip(_FIELDS, astuple(attributes), strict=True):
+            if value is None or value == "" or field not in _LATEST:
                 continue
             held = latest.get(field)
             if held is None or ts_us > held[0] or (ts_us == held[0] and value > held[1]):
                 latest[field] = (ts_us, value)
                 changed = True
+        if changed:
+            self.user_id = latest["user_id"][1] if "user_id" in latest else ""
         if attributes.tags and not self.tags.issuperset(attributes.tags):
             self.tags = self.tags.union(attributes.tags)
             changed = True
@@ -134,4 +130,5 @@ def statements_of(row: TraceRow) -> TraceStatements:
         state.environment,
         state.start_us,
         state.first_us,
+        row.user_id if "user_id" in latest else "",
     )

@@ -55,11 +55,6 @@ class Trace:
         self._end_us = 0
         self._root: Known | None = None
 
-    @property
-    def user_id(self) -> str:
-        held = self.said.latest.get("user_id")
-        return "" if held is None else held[1]
-
     def count_in(self, known: Known) -> None:
         self.observations[known.id] = known
         self.severities[known.severity] += 1

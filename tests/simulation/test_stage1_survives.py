@@ -18,7 +18,7 @@ from tests.simulation.stage1_events import MIDNIGHT_US, random_events
 from tests.simulation.stage1_world import TOPICS, World
 from tracemill.contract import Event, Score, encode_event
 
-SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:300").split(":")))
+SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:200").split(":")))
 DEADLINE_S = 20
 
 
