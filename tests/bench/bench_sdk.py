@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,11 +24,24 @@ from tracemill.contract import Observation
 
 PARTITIONS = 4
 FLUSH_WITHIN_S = 60.0
-INPUT = "What does the contract say about late delivery? " * 4
-OUTPUT = "It says that a late delivery costs one percent a week. " * 6
+_WORDS = "".join(map(chr, range(97, 123)))
+
+
+def _texts(count: int) -> list[tuple[str, str]]:
+    """Questions and answers that no codec finds too easy: random words, about 250 and 550 characters."""
+    chance = random.Random(7)
+    words = ["".join(chance.choices(_WORDS, k=chance.randint(1, 9))) for _ in range(3_000)]
+    return [
+        (" ".join(chance.choices(words, k=42)), " ".join(chance.choices(words, k=92)))
+        for _ in range(count)
+    ]
+
+
+TEXTS = _texts(1_000)
 
 
 def _raw(tracer: Tracer, number: int) -> None:
+    question, answer = TEXTS[number % len(TEXTS)]
     event = Observation(
         project_id=tracer.project_id,
         trace_id=f"{number >> 3:032x}",
@@ -39,15 +53,16 @@ def _raw(tracer: Tracer, number: int) -> None:
         end_us=1_795_000_000_900_000 + number,
         model="gpt-4o",
         usage={"input": 120, "output": 40},
-        input=INPUT,
-        output=OUTPUT,
+        input=question,
+        output=answer,
     )
-    tracer.deliver(event, len(INPUT) + len(OUTPUT))
+    tracer.deliver(event, len(question) + len(answer))
 
 
 def _blocks(tracer: Tracer, number: int) -> None:
-    with tracer.generation("answer", model="gpt-4o", input=INPUT) as span:
-        span.update(output=OUTPUT, usage=Usage(input=120, output=40))
+    question, answer = TEXTS[number % len(TEXTS)]
+    with tracer.generation("answer", model="gpt-4o", input=question) as span:
+        span.update(output=answer, usage=Usage(input=120, output=40))
 
 
 def measure(tracer: Tracer, say: Callable[[Tracer, int], None], events: int) -> str:
@@ -85,7 +100,7 @@ async def _create_topic(broker: str, name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--compression", default="lz4")
+    parser.add_argument("--compression", default="zstd")
     parser.add_argument("--broker")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:

@@ -22,7 +22,8 @@ class Options:
     broker: str = "127.0.0.1:9092"
     """Bootstrap servers, ``HOST:PORT`` with commas between them."""
     topic: str = "tracemill.events"
-    compression: Compression = "lz4"
+    compression: Compression = "zstd"
+    """aiokafka compresses lz4 at its slowest level: zstd takes a fifth of the time and less space."""
     buffer_max_bytes: int = 64 * 1024 * 1024
     """Events waiting or on their way take at most this; further ones are dropped and counted."""
     text_max_chars: int = 200_000

@@ -136,11 +136,15 @@ class Span(Scope):
 
     def update(self, **fields: Unpack[SpanFields]) -> Self:
         """Say more about it; what was said before of the same is replaced, metadata merges."""
+        self.say(fields)
+        return self
+
+    def say(self, fields: Mapping[str, Any]) -> None:
+        """As ``update``, with a mapping."""
         if self._event is None:
             self.tracer.complaints.mistake("update", "the span has ended already")
         else:
             self._put(self._event, SPAN_SETTERS, fields)
-        return self
 
     def first_token(self) -> Self:
         """The first piece of the answer is here: the time to it is what users wait for."""
@@ -162,7 +166,7 @@ class Span(Scope):
 
     def end(self, **fields: Unpack[SpanFields]) -> None:
         if fields:
-            self.update(**fields)
+            self.say(fields)
         event, self._event = self._event, None
         if event is None:
             return

@@ -28,17 +28,17 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def counts(self) -> dict[str, int]:
         """Counts by usage type as the event contract has them; what is no positive count is left out."""
-        counts = {
-            "input": self.input,
-            "output": self.output,
-            "input_cached_tokens": self.cache_read,
-            "input_cache_creation": self.cache_write,
-            "input_cache_creation_1h": self.cache_write_1h,
-            "output_reasoning_tokens": self.reasoning,
-            "total": self.total,
-            **self.other,
-        }
-        return counts_of(counts)
+        named = (
+            ("input", self.input),
+            ("output", self.output),
+            ("input_cached_tokens", self.cache_read),
+            ("input_cache_creation", self.cache_write),
+            ("input_cache_creation_1h", self.cache_write_1h),
+            ("output_reasoning_tokens", self.reasoning),
+            ("total", self.total),
+        )
+        said = {usage_type: count for usage_type, count in named if count}
+        return counts_of({**said, **self.other} if self.other else said)
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
@@ -49,7 +49,7 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
     for usage_type, count in usage.items():
         if type(count) is int:
             if count > 0:
-                counts[usage_type if type(usage_type) is str else str(usage_type)] = count
+                counts[str(usage_type)] = count
         elif isinstance(count, float) and count >= 1 and count.is_integer():
             counts[str(usage_type)] = int(count)
     return counts
