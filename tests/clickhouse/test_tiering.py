@@ -19,8 +19,6 @@ from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
 from tests.fixtures.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.fixtures.store import running_store
 
-pytest_plugins = ["tests.fixtures.s3"]
-
 BUCKET, PREFIX = "cold-rows", "tracemill/rows"
 MOVED_WITHIN_S = 60.0
 ANSWER = (
