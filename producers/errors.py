@@ -89,6 +89,12 @@ class BodyError(RequestError):
     """The body is not what the route takes; the message names what is wrong."""
 
 
+class BodyTimeoutError(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
 class TooLargeError(RequestError):
     """A body or an event above its limit."""
 

@@ -34,7 +34,7 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
     """Every topic of the system, as the settings lay it out."""
     topics = kafka.topics
     size = {"max.message.bytes": str(kafka.record_max_bytes)}
-    # Records arrive compressed with lz4 and stay as they are.
+    # Records stay as their producers compressed them.
     flowing = size | {
         "cleanup.policy": "delete",
         "retention.ms": str(kafka.topic_retention_h * 3600 * 1000),

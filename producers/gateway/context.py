@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from producers import metrics
-from producers.errors import OverloadedError, RequestError, UnauthorizedError, UndeliveredError
+from producers.errors import (
+    BodyTimeoutError,
+    OverloadedError,
+    RequestError,
+    UnauthorizedError,
+    UndeliveredError,
+)
 from producers.gateway.auth import Authenticator, Principal
 from producers.gateway.http import (
     JSON_TYPE,
@@ -26,6 +33,7 @@ from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
+COMPLAINT_INTERVAL_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +73,7 @@ class Endpoint(ABC):
 
     def __init__(self, context: GatewayContext) -> None:
         self.context = context
+        self._next_complaint_s = 0.0
 
     @property
     @abstractmethod
@@ -96,13 +105,14 @@ class Endpoint(ABC):
         try:
             principal = context.authenticator.authenticate(headers.get(b"authorization"))
             with context.in_flight.lease() as lease:
-                body = await read_body(
-                    headers,
-                    receive,
-                    lease,
-                    wire_max_bytes=self.body_max_bytes,
-                    decompressed_max_bytes=context.settings.decompressed_max_bytes,
-                )
+                async with asyncio.timeout(context.settings.body_timeout_s):
+                    body = await read_body(
+                        headers,
+                        receive,
+                        lease,
+                        wire_max_bytes=self.body_max_bytes,
+                        decompressed_max_bytes=context.settings.decompressed_max_bytes,
+                    )
                 metrics.BODY_BYTES.labels(self.name).inc(len(body))
                 received_us = time.time_ns() // 1000
                 answered = await self.serve(Call(principal, headers, body, received_us))
@@ -112,6 +122,13 @@ class Endpoint(ABC):
             return await self._ask_to_wait(send, error)
         except ClientGoneError:
             return UNSENT
+        except TimeoutError:
+            return await self._refuse(send, BodyTimeoutError("the body took too long to arrive"))
+        except Exception:
+            log.exception("request failed", route=self.name)
+            apology = {"message": "Internal Server Error", "error": "InternalServerError"}
+            await answer_json(send, 500, apology)
+            return 500
         await answer(send, answered.status, answered.body, content_type=answered.content_type)
         return answered.status
 
@@ -122,7 +139,10 @@ class Endpoint(ABC):
         return error.status
 
     async def _ask_to_wait(self, send: Send, error: Exception) -> int:
-        log.warning("request put off", route=self.name, reason=str(error))
+        now_s = time.monotonic()
+        if now_s >= self._next_complaint_s:  # an overload must not flood the log as well
+            self._next_complaint_s = now_s + COMPLAINT_INTERVAL_S
+            log.warning("requests are put off", route=self.name, reason=str(error))
         retry_after = str(self.context.settings.retry_after_s).encode()
         body = {"message": f"Service Unavailable: {error}", "error": "ServiceUnavailable"}
         await answer_json(send, 503, body, headers=((b"retry-after", retry_after),))

@@ -1,0 +1,122 @@
+"""Bodies as they come in: bounded in bytes and in time, before they are understood."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.errors import BodyError, OverloadedError, TooLargeError
+from producers.gateway.app import Gateway
+from producers.gateway.http import InFlight, gunzip
+from producers.settings import GatewaySettings
+from tests.producers.gateway.conftest import Log
+
+URL = "/v1/traces"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+@given(st.lists(st.binary(max_size=200), max_size=4), st.integers(0, 300))
+def test_gunzip_gives_all_members_or_says_too_large(parts: list[bytes], limit: int) -> None:
+    body = b"".join(gzip.compress(part) for part in parts) or gzip.compress(b"")
+    whole = b"".join(parts)
+
+    if len(whole) <= limit:
+        assert gunzip(body, limit) == whole
+    else:
+        with pytest.raises(TooLargeError):
+            gunzip(body, limit)
+
+
+@given(st.binary(max_size=300))
+def test_gunzip_of_anything_is_its_bytes_or_one_of_our_errors(body: bytes) -> None:
+    with suppress(BodyError, TooLargeError):
+        assert gunzip(body, 1000) == zlib.decompress(body, 31)
+
+
+def test_what_is_in_flight_is_given_back() -> None:
+    in_flight = InFlight(100)
+    with in_flight.lease() as first:
+        first.take(90)
+        with in_flight.lease() as second:
+            second.take(5)
+            with pytest.raises(OverloadedError, match="in_flight_max_bytes"):
+                second.take(6)
+        with in_flight.lease() as third:
+            third.take(10)
+    with in_flight.lease() as alone:
+        alone.take(1000)  # a single request may take what its own limits allow
+
+
+class TestMemory:
+    @pytest.fixture
+    def gateway_settings(self) -> GatewaySettings:
+        return GatewaySettings(in_flight_max_bytes=2_000)
+
+    async def test_more_bodies_than_memory_for_them_are_a_503(
+        self, client: httpx.AsyncClient, log: Log
+    ) -> None:
+        taken, enough = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"\x00" * 1_900
+            taken.set()
+            await enough.wait()
+
+        first = asyncio.create_task(client.post(URL, content=slow(), headers=PROTOBUF))
+        await taken.wait()
+        second = await client.post(URL, content=b"\x00" * 200, headers=PROTOBUF)
+        enough.set()
+
+        assert second.status_code == 503
+        assert second.headers["retry-after"] == "1"
+        assert "in_flight_max_bytes" in second.json()["message"]
+        assert (await first).status_code == 400
+        assert (await client.post(URL, content=b"", headers=PROTOBUF)).status_code == 200
+        assert await log.events() == []
+
+
+class TestTime:
+    @pytest.fixture
+    def gateway_settings(self) -> GatewaySettings:
+        return GatewaySettings(body_timeout_s=0.1)
+
+    async def test_a_body_that_never_ends_is_a_408(self, client: httpx.AsyncClient) -> None:
+        async def endless() -> AsyncIterator[bytes]:
+            yield b"\x00"
+            await asyncio.Event().wait()
+
+        response = await client.post(URL, content=endless(), headers=PROTOBUF)
+
+        assert response.status_code == 408
+        assert "took too long" in response.json()["message"]
+
+
+async def test_a_client_that_hangs_up_is_not_answered(gateway: Gateway) -> None:
+    messages = iter(
+        [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return next(messages)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/traces",
+        "headers": [(b"authorization", b"Basic cGstdG0tZGV2OnNrLXRtLWRldg==")],
+    }
+    await gateway(scope, receive, send)
+
+    assert sent == []
