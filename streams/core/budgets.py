@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 
 from streams.core.alerts import Crossing, alert_id
 from streams.core.budget_rules import BudgetRule, Scope, matches
@@ -56,6 +55,27 @@ class Baseline:
 
 
 @dataclass(slots=True)
+class _Scopes:
+    """The budgets of a project by scope, and which parts of a scope any of them names."""
+
+    rules: dict[Scope, list[BudgetRule]] = field(default_factory=dict)
+    shapes: set[tuple[bool, ...]] = field(default_factory=set)
+
+    def put(self, rule: BudgetRule) -> None:
+        self.rules.setdefault(rule.scope_key, []).append(rule)
+        self._shape()
+
+    def remove(self, rule: BudgetRule) -> None:
+        self.rules[rule.scope_key].remove(rule)
+        if not self.rules[rule.scope_key]:
+            del self.rules[rule.scope_key]
+        self._shape()
+
+    def _shape(self) -> None:
+        self.shapes = {tuple(part is not None for part in scope) for scope in self.rules}
+
+
+@dataclass(slots=True)
 class Budgets:
     """All budgets of a partition's projects.
 
@@ -67,7 +87,7 @@ class Budgets:
     alerted: set[str]
     periods_max: int
     _rules: dict[str, BudgetRule] = field(default_factory=dict)
-    _by_scope: dict[str, dict[Scope, list[BudgetRule]]] = field(default_factory=dict)
+    _by_scope: dict[str, _Scopes] = field(default_factory=dict)
     _periods: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
     _unsettled: dict[PeriodKey, None] = field(default_factory=dict)
     dropped: int = 0
@@ -87,8 +107,7 @@ class Budgets:
             return
         self.remove(rule.id)
         self._rules[rule.id] = rule
-        scopes = self._by_scope.setdefault(rule.project_id, {})
-        scopes.setdefault(rule.scope_key, []).append(rule)
+        self._by_scope.setdefault(rule.project_id, _Scopes()).put(rule)
         start_us, _ = self.want(rule.id, now_us // _SECOND_US)
         if rule.created_us < start_us:
             self.want(rule.id, start_us // _SECOND_US - 1)
@@ -99,10 +118,8 @@ class Budgets:
         if rule is None:
             return
         scopes = self._by_scope[rule.project_id]
-        scopes[rule.scope_key].remove(rule)
-        if not scopes[rule.scope_key]:
-            del scopes[rule.scope_key]
-        if not scopes:
+        scopes.remove(rule)
+        if not scopes.rules:
             del self._by_scope[rule.project_id]
         for key in [key for key in self._periods if key[0] == budget_id]:
             del self._periods[key]
@@ -130,8 +147,13 @@ class Budgets:
             return []
         crossings: list[Crossing] = []
         user_id, model, environment = key
-        for scope in product((None, user_id), (None, model), (None, environment)):
-            for rule in scopes.get(scope, ()):
+        for by_user, by_model, by_environment in scopes.shapes:
+            scope = (
+                user_id if by_user else None,
+                model if by_model else None,
+                environment if by_environment else None,
+            )
+            for rule in scopes.rules.get(scope, ()):
                 try:
                     start_us, end_us = rule.period_of(bucket_s)
                 except ValueError:

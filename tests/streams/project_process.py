@@ -5,33 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import faust
-
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.app import create_app
 from streams.notifier_settings import NotifierSettings
 from streams.notifier_stage import register_notifier
 from streams.project_settings import ProjectSettings
 from streams.project_stage import register_project_stage
-
-
-def new_app(kafka: KafkaSettings) -> faust.App:
-    return faust.App(
-        f"{kafka.topic_prefix}-projects",
-        broker=f"aiokafka://{kafka.broker}",
-        store="memory://",
-        web_enabled=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        stream_wait_empty=False,
-        agent_supervisor="mode.CrashingSupervisor",
-        broker_commit_interval=0.2,
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=1.0,
-        consumer_auto_offset_reset="earliest",
-    )
 
 
 async def main() -> None:
@@ -40,7 +22,7 @@ async def main() -> None:
     kafka, store = KafkaSettings(), Store(StoreSettings())
     control = ControlLog(kafka)
     await control.start()
-    app = new_app(kafka)
+    app = create_app(kafka)
     stage = register_project_stage(app, kafka, store, control, ProjectSettings())
     notifier = register_notifier(app, kafka, control, NotifierSettings(), WebhookSettings())
     await stage.start()

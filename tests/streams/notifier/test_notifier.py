@@ -33,6 +33,7 @@ async def test_a_crossing_reaches_its_receiver_once_however_often_it_is_replayed
             return receiver.requests
 
         [(headers, body)] = await until(came)
+        await until(lambda: pipeline.values_of(pipeline.kafka.topics.deliveries))
         pipeline.kill_workers()
         await pipeline.send(spend(0, 850_000), spend(1, 50_000))
         pipeline.start_worker(**FAST)
