@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 from producers.settings import InitSettings
 
 
@@ -25,8 +29,16 @@ def greeting(host: str, port: int) -> str:
   Any Langfuse SDK with these settings works, and any OpenTelemetry SDK that exports to
   {url}/v1/traces with basic authentication. Or try:
 
-    tracemill demo --url {url}
+    {_command()} demo --url {url}
     curl -u {init.public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
 
   API: {url}/docs   Ctrl-C stops everything; the data stays.
 """
+
+
+def _command() -> str:
+    """How the reader starts us: by name if it is on the path, else by the path from here."""
+    if shutil.which("tracemill"):
+        return "tracemill"
+    program = Path(sys.argv[0]).absolute()
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)

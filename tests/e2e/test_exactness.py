@@ -20,7 +20,7 @@ from tests.e2e.webhook_receiver import receiver
 from tests.fixtures.installation import Server
 
 OBSERVATIONS = int(os.environ.get("TRACEMILL_TEST_EXACT_OBSERVATIONS", "100000"))
-KILL_EVERY_S = 3.0
+KILL_EVERY_S = 5.0
 KILLED_ROLES = ("broker", "store", "edge", "streams", "sink")
 BATCH = 250
 SENDERS = 4
@@ -36,11 +36,11 @@ class Killer(Thread):
     def __init__(self, installation: Server, random: Random) -> None:
         super().__init__(daemon=True)
         self._installation, self._random = installation, random
-        self._stop = Event()
+        self._ended = Event()
         self.killed: list[str] = []
 
     def run(self) -> None:
-        while not self._stop.wait(self._random.uniform(0.3, 2 * KILL_EVERY_S)):
+        while not self._ended.wait(self._random.uniform(1, 2 * KILL_EVERY_S - 1)):
             pids = self._installation.pids()
             roles = [role for role in KILLED_ROLES if role in pids]
             if roles:
@@ -49,7 +49,7 @@ class Killer(Thread):
                 self.killed.append(role)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 
