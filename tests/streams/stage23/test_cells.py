@@ -1,0 +1,166 @@
+"""Windows and spend as folds of deltas, and which of them are in memory."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clickhouse.rows import SpendRow, WindowRow
+from streams.core.budgets import Budgets
+from streams.core.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.project_fold import START, Missing, ProjectFold, with_rows_beyond
+from streams.core.residency import Groups
+from streams.core.sketch import bins_of
+from streams.core.spend import spend_cell, spend_row
+from streams.core.windows import WindowCell, window_cell, window_row
+
+NOW_S = 1_795_262_400
+
+window_deltas = st.builds(
+    WindowDelta,
+    window_s=st.sampled_from([NOW_S, NOW_S - 60]),
+    environment=st.just("prod"),
+    model=st.sampled_from(["m1", "m2"]),
+    name=st.just("chat"),
+    observations=st.integers(-3, 9),
+    errors=st.integers(0, 3),
+    cost_pico=st.integers(-(10**15), 10**15),
+    usage=st.dictionaries(st.sampled_from(["input", "output"]), st.integers(-99, 99)),
+    latency_bins=st.dictionaries(st.integers(-1, 9), st.integers(1, 9)),
+)
+
+
+def fold_of(marker=START):
+    return ProjectFold(marker, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
+
+
+def rows_of(fold):
+    rows = [msgspec.json.decode(line, type=WindowRow) for line in fold.flush().windows]
+    return {(row.window_s, row.model): row for row in rows}
+
+
+def facts(row):
+    return (
+        row.observation_count,
+        row.error_count,
+        row.total_cost_pico,
+        row.usage,
+        bins_of(bytes.fromhex(row.latency_state_hex)),
+    )
+
+
+@given(st.lists(window_deltas, max_size=20), st.data())
+def test_folding_in_parts_is_folding_at_once(changes, data):
+    once, parts = fold_of(), fold_of()
+    once.apply(0, [Delta("p1", 0, 0, changes, [])], NOW_S)
+    cut = data.draw(st.integers(0, len(changes)))
+    flushed = {}
+    for offset, part in enumerate((changes[:cut], changes[cut:])):
+        parts.apply(offset, [Delta("p1", 0, offset, part, [])], NOW_S)
+        flushed |= rows_of(parts)
+    assert {key: facts(row) for key, row in flushed.items()} == {
+        key: facts(row) for key, row in rows_of(once).items()
+    }
+
+
+@given(st.lists(window_deltas, max_size=10))
+def test_what_is_taken_back_leaves_nothing_but_an_absolute_row_of_nothing(changes):
+    fold = fold_of()
+    taken_back = [
+        WindowDelta(
+            c.window_s,
+            c.environment,
+            c.model,
+            c.name,
+            -c.observations,
+            -c.errors,
+            -c.cost_pico,
+            {kind: -units for kind, units in c.usage.items()},
+            {key: -count for key, count in c.latency_bins.items()},
+        )
+        for c in changes
+    ]
+    fold.apply(0, [Delta("p1", 0, 0, changes, [])], NOW_S)
+    fold.apply(1, [Delta("p1", 0, 1, taken_back, [])], NOW_S)
+    rows = rows_of(fold)
+    assert set(rows) == {(c.window_s, c.model) for c in changes}
+    assert all(facts(row) == (0, 0, 0, {}, {}) for row in rows.values())
+
+
+@given(st.lists(window_deltas, min_size=1, max_size=10))
+def test_a_cell_read_back_is_the_cell_that_was_written(changes):
+    cell = WindowCell()
+    for change in changes:
+        cell.apply(change, 7)
+    key = ("prod", "m1", "chat")
+    row = window_row("p1", NOW_S, key, cell)
+    again = window_cell(msgspec.json.decode(msgspec.json.encode(row), type=WindowRow))
+    assert facts(window_row("p1", NOW_S, key, again)) == facts(row)
+    assert not again.apply(changes[0], 7)
+    assert again.apply(changes[0], 8)
+
+
+def test_a_spend_cell_read_back_is_the_cell_that_was_written():
+    row = SpendRow(
+        project_id="p1",
+        bucket_s=NOW_S,
+        user_id="u",
+        model="m",
+        environment="e",
+        row_version=5,
+        total_cost_pico=-12,
+    )
+    assert spend_row("p1", NOW_S, ("u", "m", "e"), spend_cell(row)) == row
+
+
+def spend(bucket_s, pico=1, user="u1"):
+    return SpendDelta(bucket_s, user, "m1", "prod", pico, "t")
+
+
+def test_several_deltas_of_a_record_may_change_one_cell():
+    fold = fold_of()
+    deltas = [Delta("p1", 0, n, [], [spend(NOW_S, 10)]) for n in range(3)]
+    fold.apply(4, deltas, NOW_S)
+    [row] = [msgspec.json.decode(line, type=SpendRow) for line in fold.flush().spend]
+    assert (row.total_cost_pico, row.row_version) == (30, 5)
+
+
+def test_what_is_later_than_everything_before_begins_empty_and_the_rest_is_read_back():
+    fold = fold_of(msgspec.structs.replace(START, spend_horizon_s=NOW_S, windows_horizon_s=NOW_S))
+    late, new = Delta("p1", 0, 0, [], [spend(NOW_S)]), Delta("p1", 0, 1, [], [spend(NOW_S + 900)])
+    assert fold.missing([late, new]) == Missing(set(), {("p1", NOW_S)})
+    fold.adopt(Missing(set(), {("p1", NOW_S)}), [], [])
+    assert not fold.missing([late, new])
+
+
+def test_without_a_horizon_everything_is_read_back():
+    fold = fold_of(msgspec.structs.replace(START, spend_horizon_s=None))
+    assert fold.missing([Delta("p1", 0, 0, [], [spend(NOW_S + 10**6)])])
+
+
+def test_rows_beyond_the_marker_raise_the_horizon():
+    marker = with_rows_beyond(START, [60, 120], [900])
+    assert (marker.windows_horizon_s, marker.spend_horizon_s) == (120, 900)
+    assert with_rows_beyond(START, [], []) == START
+
+
+def test_late_changes_are_counted_and_applied():
+    fold = fold_of()
+    old = WindowDelta(NOW_S - 90_000, "prod", "m1", "chat", 1, 0, 5, {}, {})
+    applied = fold.apply(0, [Delta("p1", 0, 0, [old], [])], NOW_S)
+    assert applied.late == 1
+    assert rows_of(fold)[NOW_S - 90_000, "m1"].total_cost_pico == 5
+
+
+def test_groups_leave_only_when_the_store_has_them():
+    groups = Groups(WindowCell, -1)
+    for start_s in (0, 60, 120):
+        groups.cell(("p1", start_s), ("e", "m", "n"), now_s=start_s)
+    assert groups.evict(10**9, cells_max=0, idle_before_s=0) == 0, "dirty"
+    list(groups.take_dirty())
+    assert groups.evict(10**9, cells_max=0, idle_before_s=0) == 0, "being written"
+    groups.written(7)
+    assert groups.evict(6, cells_max=0, idle_before_s=0) == 0, "written, not stored"
+    assert groups.evict(7, cells_max=2, idle_before_s=0) == 1, "too many"
+    assert groups.evict(7, cells_max=9, idle_before_s=61) == 1, "idle"
+    assert groups.missing([("p1", 0), ("p1", 60), ("p1", 120)]) == {("p1", 0), ("p1", 60)}
+    assert groups.cell_count == 1
