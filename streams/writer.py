@@ -19,11 +19,10 @@ import msgspec
 
 from producers.topics import Topics
 from streams import metrics
-from streams.core.deltas import Delta
+from streams.core.deltas import Delta, partition_of_project
 from streams.core.effects import Effects
 from streams.ports import Ends, Headers, Output
 from streams.source import SourceMessage
-from tracemill.partitioning import partition_of
 
 SOURCE_OFFSET: Final = "source_offset"
 POSITIONS_MAX: Final = 1_000
@@ -69,7 +68,7 @@ class ChunkWriter:
         """Send a folded chunk's deltas and queue the rest; waits while too many are in flight."""
         by_partition: dict[int, list[Delta]] = {}
         for delta in effects.deltas:
-            to = partition_of(delta.project_id, "", self._project_partitions)
+            to = partition_of_project(delta.project_id, self._project_partitions)
             by_partition.setdefault(to, []).append(delta)
         sent: list[asyncio.Future[int]] = []
         for to, deltas in by_partition.items():
@@ -171,15 +170,24 @@ def _offset_header(offset: int) -> list[tuple[str, bytes]]:
 
 
 def records_of(rows: Sequence[msgspec.Struct], record_bytes: int) -> Iterator[bytes]:
-    """Rows as NDJSON, cut where a record reaches ``record_bytes``, but never between a row and the deletion that goes with it."""
+    """Rows as NDJSON, cut where a record reaches ``record_bytes``, but never between two that belong together."""
     if not rows:
         return
     buffer = bytearray()
+    previous = rows[0]
     for row in rows:
-        if len(buffer) >= record_bytes and not getattr(row, "is_deleted", 0):
+        if len(buffer) >= record_bytes and not _belong_together(previous, row):
             yield bytes(buffer)
             buffer.clear()
         if buffer:
             buffer += b"\n"
         _encoder.encode_into(row, buffer, -1)
+        previous = row
     yield bytes(buffer)
+
+
+def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
+    """A row and the deletion that follows it; the deltas of one source record."""
+    if isinstance(row, Delta) and isinstance(following, Delta):
+        return row.offset == following.offset
+    return bool(getattr(following, "is_deleted", 0))

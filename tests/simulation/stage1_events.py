@@ -15,15 +15,15 @@ USERS = ("ann", "bob")
 ENVIRONMENTS = ("production", "staging")
 
 
-def random_events(chance: Random, count: int) -> list[Event]:
-    """``count`` distinct events; most ids occur in several of them."""
+def random_events(chance: Random, count: int, traces: int = 5) -> list[Event]:
+    """``count`` events about that many traces in each project; most ids occur in several of them."""
     in_parts = chance.choice((0.0, 0.3, 0.8))
-    return [_random_event(chance, in_parts) for _ in range(count)]
+    return [_random_event(chance, in_parts, traces) for _ in range(count)]
 
 
-def _random_event(chance: Random, in_parts: float) -> Event:
+def _random_event(chance: Random, in_parts: float, traces: int) -> Event:
     project_id = chance.choice(PROJECTS)
-    trace_id = f"t{chance.randrange(5)}"
+    trace_id = f"t{chance.randrange(traces)}"
     ts_us = MIDNIGHT_US + chance.randrange(12) * 1_000
     draw = chance.random()
     if draw < 0.12:
@@ -37,7 +37,7 @@ def _random_event(chance: Random, in_parts: float) -> Event:
     if draw < 0.2:
         return Score(
             project_id=project_id,
-            id=f"s{chance.randrange(3)}",
+            id=f"s{chance.randrange(traces)}",
             ts_us=ts_us - chance.randrange(2) * MINUTE_US,
             name="taste",
             data_type="NUMERIC",

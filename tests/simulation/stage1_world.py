@@ -237,28 +237,30 @@ class World:
     def _ack(self, offset: int) -> None:
         self.acknowledged = max(self.acknowledged, offset + 1)
 
-    # What stage 2 makes of the deltas.
+    def deltas(self) -> list[list[Delta]]:
+        """What is in the deltas topic, record by record, partition after partition."""
+        return [
+            [msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")]
+            for partition in range(PROJECT_PARTITIONS)
+            for record in self.logs[TOPICS.deltas, partition]
+        ]
 
-    def applied(self) -> tuple[dict, dict]:
-        """Windows and spend after each partition's deltas were applied once, in order."""
-        windows: dict[tuple, list] = {}
-        spend: dict[tuple, int] = defaultdict(int)
-        for partition in range(PROJECT_PARTITIONS):
-            done: dict[int, int] = {}
-            for record in self.logs[TOPICS.deltas, partition]:
-                deltas = [
-                    msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")
-                ]
-                # All projects of a source record come in one record.
-                for delta in deltas:
-                    if delta.offset > done.get(delta.partition, -1):
-                        _apply(delta, windows, spend)
-                for delta in deltas:
-                    done[delta.partition] = max(done.get(delta.partition, -1), delta.offset)
-        return (
-            {key: _without_zeros(cell) for key, cell in windows.items() if cell[0]},
-            {key: pico for key, pico in spend.items() if pico},
-        )
+
+def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
+    """Windows and spend after each delta was applied once: what a later record repeats of an offset, for the same project, is dropped."""
+    windows: dict[tuple, list] = {}
+    spend: dict[tuple, int] = defaultdict(int)
+    done: dict[tuple[str, int], int] = {}
+    for deltas in records:
+        for delta in deltas:
+            source = (delta.project_id, delta.partition)
+            if delta.offset > done.get(source, -1):
+                done[source] = delta.offset
+                _apply(delta, windows, spend)
+    return (
+        {key: _without_zeros(cell) for key, cell in windows.items() if cell[0]},
+        {key: pico for key, pico in spend.items() if pico},
+    )
 
 
 def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) -> None:

@@ -15,7 +15,7 @@ from streams.core.scores import version_of
 from streams.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import MIDNIGHT_US, random_events
-from tests.simulation.stage1_world import TOPICS, World
+from tests.simulation.stage1_world import TOPICS, World, applied
 from tracemill.contract import Event, Score, encode_event
 
 SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:200").split(":")))
@@ -52,7 +52,7 @@ async def survive(seed: int) -> None:
     check_observations(world, events)
     check_traces(world, events)
     check_scores(world, events)
-    windows, spend = world.applied()
+    windows, spend = applied(world.deltas())
     assert windows == oracle.windows_of(events)
     assert spend == oracle.spend_of(events)
 

@@ -1,0 +1,235 @@
+"""Stage 1 on the real broker and the real store: everything sent twice and shuffled, the worker killed at random moments."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from clickhouse.rows import ObservationRow, TraceRow
+from clickhouse.sink.service import run_sink
+from clickhouse.sink.settings import SinkSettings
+from clickhouse.store import Store
+from deploy.embedded.launch import bound_to_this_process
+from deploy.embedded.ports import free_ports
+from producers.control.log import ControlLog
+from producers.control.records import Price
+from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
+from streams.core.deltas import Delta
+from streams.core.pipeline import Needs
+from streams.readback import StoreHistory
+from streams.settings import StreamsSettings
+from streams.sink_progress import SinkProgress
+from tests.simulation import stage1_oracle as oracle
+from tests.simulation.stage1_events import random_events
+from tests.simulation.stage1_world import applied
+from tracemill.contract import Event, encode_event
+from tracemill.partitioning import partition_key, partition_of
+
+ROOT = Path(__file__).parents[2]
+EVENTS = 1_500
+KILLS = 3
+READY_WITHIN_S = 60.0
+STORED_WITHIN_S = 120.0
+
+
+@pytest.fixture
+def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
+    return KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+
+
+async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
+    kafka: KafkaSettings, clickhouse_store: Store
+) -> None:
+    chance = Random(2026)
+    await ensure_topics(kafka)
+    await set_prices(kafka)
+    events = random_events(chance, EVENTS, traces=200)
+    async with sinking(kafka, clickhouse_store):
+        producing = asyncio.create_task(produce_twice(kafka, events, chance))
+        for _ in range(KILLS):
+            worker, port = start_worker(kafka, clickhouse_store)
+            await until_ready(worker, port)
+            await asyncio.sleep(chance.uniform(0.0, 2.0))
+            worker.kill()
+            worker.wait()
+        await producing
+        worker, _ = start_worker(kafka, clickhouse_store)
+        try:
+            await until_stored(kafka, clickhouse_store, events)
+        finally:
+            worker.terminate()
+            assert worker.wait(20) == 0
+    windows, spend = applied(await deltas_of(kafka))
+    assert windows == oracle.windows_of(events)
+    assert spend == oracle.spend_of(events)
+
+
+async def set_prices(kafka: KafkaSettings) -> None:
+    control = ControlLog(kafka)
+    await control.start()
+    for model, rate in oracle.RATES.items():
+        prices = {"input": rate, "output": rate}
+        await control.put(Price(id=model, match=model, prices=prices))
+    await control.stop()
+
+
+@asynccontextmanager
+async def sinking(kafka: KafkaSettings, store: Store) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    sink = asyncio.create_task(run_sink(kafka, store, SinkSettings(), stop))
+    yield
+    stop.set()
+    await sink
+
+
+async def produce_twice(kafka: KafkaSettings, events: list[Event], chance: Random) -> None:
+    """In records of 1 to 20 events, over about as long as workers are killed."""
+    twice = [*events, *events]
+    chance.shuffle(twice)
+    by_partition: dict[int, list[bytes]] = {}
+    for event in twice:
+        partition = partition_of(event.project_id, partition_key(event), kafka.event_partitions)
+        by_partition.setdefault(partition, []).append(encode_event(event))
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.broker, enable_idempotence=True)
+    await producer.start()
+    while by_partition:
+        partition = chance.choice(list(by_partition))
+        lines = by_partition[partition]
+        size = chance.randint(1, 20)
+        await producer.send_and_wait(
+            kafka.topics.events, b"\n".join(lines[:size]), partition=partition
+        )
+        del lines[:size]
+        if not lines:
+            del by_partition[partition]
+        await asyncio.sleep(0.03)
+    await producer.stop()
+
+
+def start_worker(kafka: KafkaSettings, store: Store) -> tuple[subprocess.Popen[bytes], int]:
+    (port,) = free_ports(1)
+    worker = subprocess.Popen(
+        bound_to_this_process([sys.executable, "-m", "deploy", "streams"]),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'producers' / 'sdk'}",
+            "TRACEMILL_BROKER": kafka.broker,
+            "TRACEMILL_TOPIC_PREFIX": kafka.topic_prefix,
+            "TRACEMILL_CLICKHOUSE_URL": store.settings.clickhouse_url,
+            "TRACEMILL_CLICKHOUSE_DATABASE": store.database,
+            "TRACEMILL_METRICS_PORT": str(port),
+            # Small enough that most traces leave memory and are read back.
+            "TRACEMILL_STREAMS_RESIDENT_OBSERVATIONS_MAX": "200",
+            "TRACEMILL_STREAMS_CHUNK_RECORDS_MAX": "8",
+        },
+    )
+    return worker, port
+
+
+async def until_ready(worker: subprocess.Popen[bytes], port: int) -> None:
+    async with httpx.AsyncClient() as client:
+        deadline = asyncio.get_running_loop().time() + READY_WITHIN_S
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                    return
+            assert worker.poll() is None, f"the worker ended with {worker.returncode}"
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
+
+
+async def until_stored(kafka: KafkaSettings, store: Store, events: list[Event]) -> None:
+    """Wait until the store says what the events say."""
+    settings = StreamsSettings()
+    history = StoreHistory(kafka, store, settings, SinkProgress(kafka, settings.sink_poll_s))
+    observations, traces = oracle.observations_of(events), oracle.traces_of(events)
+    needs = Needs(set(traces), set(observation_parts(observations)))
+    deadline = asyncio.get_running_loop().time() + STORED_WITHIN_S
+    while True:
+        stored_observations: dict[Any, ObservationRow] = {}
+        stored_traces: dict[Any, TraceRow] = {}
+        for each in await history.read_back(needs):
+            if each.row is not None:
+                stored_traces[each.key] = each.row
+            for row in each.observations:
+                stored_observations[(*each.key, row.id)] = row
+        wrong = [
+            *differences(observations, stored_observations, oracle.said_by_observation),
+            *differences(traces, stored_traces, said_by_trace),
+        ]
+        if not wrong:
+            break
+        assert asyncio.get_running_loop().time() < deadline, wrong[:3]
+        await asyncio.sleep(0.5)
+    assert len(stored_observations) == await count(store, "observations")
+    assert len(stored_traces) == await count(store, "traces")
+
+
+def observation_parts(observations: dict[Any, Any]) -> list[Any]:
+    return [((project_id, trace_id), id_) for project_id, trace_id, id_ in observations]
+
+
+def said_by_trace(row: TraceRow) -> dict[str, Any]:
+    """What is read back of a trace: not its totals, which follow from the observations."""
+    said = oracle.said_by_trace(row)
+    for total in (
+        "end_us",
+        "root_observation_id",
+        "error_count",
+        "unpriced_count",
+        "usage",
+        "total_cost_pico",
+    ):
+        del said[total]
+    return said
+
+
+def differences(
+    expected: dict[Any, dict[str, Any]], stored: dict[Any, Any], said_by: Callable[[Any], Any]
+) -> list[Any]:
+    wrong: list[Any] = [key for key in expected if key not in stored]
+    for key, row in stored.items():
+        said = said_by(row)
+        if said != oracle.expected(expected[key], said):
+            wrong.append((key, said, oracle.expected(expected[key], said)))
+    return wrong
+
+
+async def count(store: Store, table: str) -> int:
+    (row,) = await store.query(f"SELECT count() AS rows FROM {table} FINAL")
+    return int(row["rows"])
+
+
+async def deltas_of(kafka: KafkaSettings) -> list[list[Delta]]:
+    """The deltas topic, record by record, partition after partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.broker, auto_offset_reset="earliest")
+    await consumer.start()
+    partitions = [
+        TopicPartition(kafka.topics.deltas, number) for number in range(kafka.project_partitions)
+    ]
+    consumer.assign(partitions)
+    records: list[list[Delta]] = []
+    for partition, end in (await consumer.end_offsets(partitions)).items():
+        while await consumer.position(partition) < end:
+            polled = await consumer.getmany(partition, timeout_ms=500)
+            records += [
+                [msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")]
+                for record in polled.get(partition, ())
+            ]
+    await consumer.stop()
+    return records
