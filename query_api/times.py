@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -14,6 +15,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
 _LOST_PLUS: Final = re.compile(r" (\d\d:?\d\d)$")
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def iso(at_us: int) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from query_api.errors import NotFoundError, TooCostlyError
 from query_api.queries.observations import ListObservationIds, ReadObservations
+from query_api.queries.scores import ListScoreIds
 from query_api.queries.traces import ReadTraces
 from query_api.reader import Reader
 from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_TEXTS, StoredObservation, StoredTrace
@@ -119,6 +120,15 @@ async def observation_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> d
         )
         found.update((row.trace_id, row.ids) for row in far)
     return found
+
+
+async def score_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> dict[str, list[str]]:
+    """Ids of the scores of some traces of one project, at most ``TRACE_IDS_MAX`` each."""
+    if not traces:
+        return {}
+    ids = tuple(trace.id for trace in traces)
+    rows = await reader.rows(ListScoreIds(traces[0].project_id, ids, TRACE_IDS_MAX), IdsOfTrace)
+    return {row.trace_id: row.ids for row in rows}
 
 
 async def speak_for_roots(reader: Reader, traces: Iterable[StoredTrace]) -> None:

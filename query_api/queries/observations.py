@@ -43,19 +43,22 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FindObservations(Question):
-    """``start_us, trace_id, id`` of one page, newest first; by offset, or below a position."""
+    """``start_us, trace_id, id`` of one page, newest first; by offset, or below a position. ``since_us`` bounds the starts."""
 
     name: ClassVar[str] = "find_observations"
     conditions: tuple[Condition, ...] = ()
     limit: int = 50
     offset: int = 0
     below: Position | None = None
+    since_us: int | None = None
 
     def write(self, binder: Binder) -> str:
         below = ""
+        if self.since_us is not None:
+            below = f"\n  AND start_time >= {binder.instant(self.since_us)}"
         if self.below is not None:
             start = binder.instant(self.below.start_us)
-            below = (
+            below += (
                 f"\n  AND start_time <= {start}\n  AND (start_time, trace_id, id) < "
                 f"({start}, {binder.text(self.below.trace_id)}, {binder.text(self.below.id)})"
             )
@@ -120,12 +123,13 @@ class ListObservationIds(Question):
         between = ""
         if self.from_us is not None and self.to_us is not None:
             bounds = f"{binder.instant(self.from_us)} AND {binder.instant(self.to_us)}"
-            between = f"\n  AND start_time BETWEEN {bounds}"
+            between = f"\n    AND start_time BETWEEN {bounds}"
         return (
             "SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort("
             "groupArray((start_time, id))), 1, "
             f"{binder.bind(self.ids_per_trace_max, 'UInt32')})) AS ids\n"
-            f"FROM observations_slim FINAL\nWHERE {OF_PROJECT}"
-            f"\n  AND trace_id IN {binder.texts(self.trace_ids)}{between}\n"
-            "GROUP BY trace_id"
+            "FROM (\n  SELECT trace_id, id, start_time, is_deleted\n  FROM observations_slim\n"
+            f"  WHERE {OF_PROJECT}\n    AND trace_id IN {binder.texts(self.trace_ids)}{between}\n"
+            "  ORDER BY row_version DESC, is_deleted\n  LIMIT 1 BY trace_id, id\n)\n"
+            "WHERE is_deleted = 0\nGROUP BY trace_id"
         )

@@ -29,7 +29,7 @@ class CountTraces(Question):
 
 @dataclass(frozen=True, slots=True)
 class FindTraces(Question):
-    """``id, start_us`` of one page, in order. ``order`` is an expression from ``columns.TRACE_ORDER``."""
+    """``id`` of one page, in order. ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` bounds the starts."""
 
     name: ClassVar[str] = "find_traces"
     conditions: tuple[Condition, ...] = ()
@@ -37,12 +37,16 @@ class FindTraces(Question):
     descending: bool = True
     limit: int = 50
     offset: int = 0
+    since_us: int | None = None
 
     def write(self, binder: Binder) -> str:
+        since = ""
+        if self.since_us is not None:
+            since = f"\n  AND start_time >= {binder.instant(self.since_us)}"
         direction = "DESC" if self.descending else "ASC"
         return (
-            "SELECT id, toUnixTimestamp64Micro(start_time) AS start_us\n"
-            f"FROM traces FINAL\nWHERE {OF_PROJECT}{conditions_sql(self.conditions, binder)}\n"
+            f"SELECT id\nFROM traces FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}{since}\n"
             f"ORDER BY {self.order} {direction}, id {direction}\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
         )
@@ -50,23 +54,17 @@ class FindTraces(Question):
 
 @dataclass(frozen=True, slots=True)
 class ReadTraces(Question):
-    """Whole rows of traces by id; ``from_us`` and ``to_us`` bound their starts where these are known."""
+    """Whole rows of traces by id. Without ``FINAL``: the newest version of a few keys needs no merge of the parts they lie in."""
 
     name: ClassVar[str] = "read_traces"
     ids: tuple[str, ...] = ()
-    from_us: int | None = None
-    to_us: int | None = None
     texts: bool = True
 
     def write(self, binder: Binder) -> str:
         columns = (*TRACE_CORE, *TRACE_TEXTS) if self.texts else TRACE_CORE
-        between = ""
-        if self.from_us is not None and self.to_us is not None:
-            between = (
-                f"\n  AND start_time BETWEEN {binder.instant(self.from_us)}"
-                f" AND {binder.instant(self.to_us)}"
-            )
         return (
-            f"SELECT {', '.join(columns)}\nFROM traces FINAL\nWHERE {OF_PROJECT}"
-            f"\n  AND id IN {binder.texts(self.ids)}{between}"
+            "SELECT * FROM (\n"
+            f"  SELECT {', '.join(columns)}\n"
+            f"  FROM traces\n  WHERE {OF_PROJECT}\n    AND id IN {binder.texts(self.ids)}\n"
+            "  ORDER BY row_version DESC, is_deleted\n  LIMIT 1 BY id\n)\nWHERE is_deleted = 0"
         )

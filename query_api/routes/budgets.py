@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final, Literal
 
@@ -28,7 +27,7 @@ from query_api.native_parameters import native_router
 from query_api.queries.alerts import CrossedThresholds
 from query_api.queries.spend import SumSpend
 from query_api.room import ProjectId, Room
-from query_api.times import SECOND_US, iso
+from query_api.times import SECOND_US, iso, now_us
 
 LIMIT_MAX_PICO: Final = 2**63 - 1
 THRESHOLD_MAX: Final = 100
@@ -175,7 +174,7 @@ def budgets_router(room: Room) -> APIRouter:
             time_zone=body.time_zone,
             limit_pico=body.limit_usd,
             thresholds=tuple(body.thresholds),
-            created_us=time.time_ns() // 1000,
+            created_us=now_us(),
         )
         await control.put(budget)
         return answer(_shown(budget), status=201)
@@ -214,8 +213,7 @@ def budgets_router(room: Room) -> APIRouter:
     async def get_status(project_id: ProjectId, budget_id: BudgetId) -> Response:
         """Of the period that is running now, in the budget's time zone."""
         budget = budget_of(project_id, budget_id)
-        now_us = time.time_ns() // 1000
-        start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us)
+        start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us())
         spend = SumSpend(
             project_id,
             start_us // SECOND_US,

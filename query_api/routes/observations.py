@@ -22,6 +22,7 @@ from query_api.examples import (
     OBSERVATION_LIST_EXAMPLE,
     OBSERVATION_V2_LIST_EXAMPLE,
 )
+from query_api.newest import find_newest
 from query_api.parameters import (
     ConditionList,
     FilterText,
@@ -49,7 +50,7 @@ from query_api.stored import (
     OBSERVATION_WHOLE,
     StoredObservation,
 )
-from query_api.times import Instant, iso
+from query_api.times import Instant, iso, now_us
 from query_api.trace_reading import Total, read_traces
 
 _DEFAULT_GROUPS: Final = frozenset({"core", "basic"})
@@ -188,9 +189,12 @@ def observations_router(room: Room) -> APIRouter:
         conditions = parameters.conditions()
         total, keys = await asyncio.gather(
             reader.row(CountObservations(project_id, conditions), Total),
-            reader.rows(
+            find_newest(
+                reader,
                 FindObservations(project_id, conditions, parameters.limit, parameters.offset),
                 ObservationKey,
+                from_us=parameters.from_start_time,
+                newest_us=parameters.to_start_time or now_us(),
             ),
         )
         rows = await read_keys(project_id, keys, OBSERVATION_WHOLE)
@@ -233,13 +237,20 @@ def observations_router(room: Room) -> APIRouter:
             raise BadRequestError(message, field="parseIoAsJson", allowed=("false",))
         groups = chosen_groups(parameters.fields, GROUPS, _DEFAULT_GROUPS) | {"core"}
         parentless = request.query_params.get("parentObservationId") == ""
+        position = parameters.position()
         question = FindObservations(
             project_id,
             parameters.conditions(parentless=parentless),
             parameters.limit + 1,
-            below=parameters.position(),
+            below=position,
         )
-        keys = await reader.rows(question, ObservationKey)
+        keys = await find_newest(
+            reader,
+            question,
+            ObservationKey,
+            from_us=parameters.from_start_time,
+            newest_us=position.start_us if position else parameters.to_start_time or now_us(),
+        )
         page = keys[: parameters.limit]
         rows = await read_keys(project_id, page, _columns_of(groups))
         traces = {}

@@ -15,6 +15,7 @@ from query_api.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.conditions import Condition
 from query_api.errors import BadRequestError
 from query_api.examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
+from query_api.newest import find_newest
 from query_api.parameters import (
     ConditionList,
     FilterText,
@@ -24,8 +25,9 @@ from query_api.parameters import (
     Texts,
     chosen_groups,
 )
-from query_api.queries.scores import FindScores, ListScoreIds
+from query_api.queries.scores import FindScores
 from query_api.queries.traces import CountTraces, FindTraces
+from query_api.reader import Reader
 from query_api.room import ProjectId, Room
 from query_api.shapes.observation_v1 import observation_v1
 from query_api.shapes.pages import page_meta
@@ -33,20 +35,20 @@ from query_api.shapes.score import score_out
 from query_api.shapes.trace import (
     GROUPS,
     TraceInDetail,
+    TraceInList,
     TraceList,
     trace_in_detail,
     trace_in_list,
 )
-from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, StoredScore
-from query_api.times import Instant
+from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, StoredScore, StoredTrace
+from query_api.times import Instant, now_us
 from query_api.trace_reading import (
-    TRACE_IDS_MAX,
     IdOfTrace,
-    IdsOfTrace,
     Total,
     observation_ids_of,
     read_trace,
     read_traces,
+    score_ids_of,
     speak_for_roots,
     whole_observations_of,
 )
@@ -107,6 +109,17 @@ def traces_router(room: Room) -> APIRouter:
     router = APIRouter(tags=["traces"])
     reader, settings = room.reader, room.settings
 
+    async def find(question: FindTraces, parameters: TraceListParameters) -> list[IdOfTrace]:
+        if not question.descending or question.order != TRACE_ORDER["timestamp"]:
+            return await reader.rows(question, IdOfTrace)
+        return await find_newest(
+            reader,
+            question,
+            IdOfTrace,
+            from_us=parameters.from_timestamp,
+            newest_us=parameters.to_timestamp or now_us(),
+        )
+
     @router.get(
         "/api/public/traces",
         summary="List traces",
@@ -120,34 +133,18 @@ def traces_router(room: Room) -> APIRouter:
         """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1."""
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
+        question = FindTraces(
+            project_id, conditions, order, descending, parameters.limit, parameters.offset
+        )
         total, found = await asyncio.gather(
             reader.row(CountTraces(project_id, conditions), Total),
-            reader.rows(
-                FindTraces(
-                    project_id, conditions, order, descending, parameters.limit, parameters.offset
-                ),
-                IdOfTrace,
-            ),
+            find(question, parameters),
         )
         by_id = await read_traces(
             reader, project_id, (key.id for key in found), texts="io" in groups
         )
         traces = [by_id[key.id] for key in found if key.id in by_id]
-        observation_ids: dict[str, list[str]] = {}
-        score_ids: dict[str, list[str]] = {}
-        if traces and "observations" in groups:
-            observation_ids = await observation_ids_of(reader, traces)
-        if traces and "scores" in groups:
-            question = ListScoreIds(project_id, tuple(by_id), TRACE_IDS_MAX)
-            score_ids = {row.trace_id: row.ids for row in await reader.rows(question, IdsOfTrace)}
-        if "io" in groups:
-            await speak_for_roots(reader, traces)
-        data = [
-            trace_in_list(
-                trace, groups, observation_ids.get(trace.id, []), score_ids.get(trace.id, [])
-            )
-            for trace in traces
-        ]
+        data = await _in_list(reader, traces, groups)
         meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
         return answer(TraceList(data, meta))
 
@@ -193,3 +190,21 @@ def traces_router(room: Room) -> APIRouter:
         return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
 
     return router
+
+
+async def _in_list(
+    reader: Reader, traces: list[StoredTrace], groups: frozenset[str]
+) -> list[TraceInList]:
+    """Traces of one project with what a list tells of each."""
+    observation_ids: dict[str, list[str]] = {}
+    score_ids: dict[str, list[str]] = {}
+    if "observations" in groups:
+        observation_ids = await observation_ids_of(reader, traces)
+    if "scores" in groups:
+        score_ids = await score_ids_of(reader, traces)
+    if "io" in groups:
+        await speak_for_roots(reader, traces)
+    return [
+        trace_in_list(trace, groups, observation_ids.get(trace.id, []), score_ids.get(trace.id, []))
+        for trace in traces
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import time
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -25,7 +24,7 @@ from query_api.native_examples import (
 )
 from query_api.native_parameters import native_router
 from query_api.room import ProjectId, Room
-from query_api.times import iso
+from query_api.times import iso, now_us
 
 SECRET_BYTES: Final = 32
 EventName = Literal["budget.threshold_crossed"]
@@ -98,7 +97,7 @@ def webhooks_router(room: Room) -> APIRouter:
             url=body.url,
             events=tuple(body.events),
             secret=f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}",
-            created_us=time.time_ns() // 1000,
+            created_us=now_us(),
         )
         await control.put(webhook)
         shown = msgspec.structs.asdict(_shown(webhook))

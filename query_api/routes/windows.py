@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
@@ -20,7 +19,7 @@ from query_api.native_examples import WINDOWS_EXAMPLE
 from query_api.native_parameters import Name, Names, NativeParameters, native_router
 from query_api.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows, Step
 from query_api.room import ProjectId, Room
-from query_api.times import SECOND_US, Instant, iso
+from query_api.times import SECOND_US, Instant, iso, now_us
 
 STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 DEFAULT_STEPS: Final = 60
@@ -71,14 +70,14 @@ class WindowParameters(NativeParameters):
             if wanted[dimension]
         )
 
-    def bounds_s(self, now_us: int, steps_max: int) -> tuple[int, int]:
+    def bounds_s(self, at_us: int, steps_max: int) -> tuple[int, int]:
         """Whole minutes that cover what was asked for.
 
         Raises:
             BadRequestError: nothing lies between, or more than ``steps_max`` steps do.
         """
         step_s = STEP_S[self.step]
-        to_us = now_us if self.to_us is None else self.to_us
+        to_us = at_us if self.to_us is None else self.to_us
         to_s = -(-to_us // (60 * SECOND_US)) * 60
         from_s = to_s - DEFAULT_STEPS * step_s
         if self.from_us is not None:
@@ -152,7 +151,7 @@ def windows_router(room: Room) -> APIRouter:
         project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]
     ) -> Response:
         """Steps without an observation are left out. The first and the last step hold what lies between `from` and `to`, counted in whole minutes. Percentiles are merged from sketches: those of the union, within 1 %."""
-        from_s, to_s = parameters.bounds_s(time.time_ns() // 1000, settings.window_steps_max)
+        from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
         dimensions = parameters.dimensions()
         limit = settings.window_rows_max
         question = ReadWindows(

@@ -62,7 +62,7 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
     (
         FindTraces("acme", (of_trace("timestamp", "ge", 5),), TRACE_ORDER["name"], False, 10, 20),
         """
-        SELECT id, toUnixTimestamp64Micro(start_time) AS start_us
+        SELECT id
         FROM traces FINAL
         WHERE project_id = {project_id:String}
           AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
@@ -72,15 +72,19 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": 5, "p2": 10, "p3": 20},
     ),
     (
-        ReadTraces("acme", ("t1",), 1, 2, texts=False),
+        ReadTraces("acme", ("t1",), texts=False),
         """
-        SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, is_deleted, toUnixTimestamp64Micro(end_time) AS end_us, name, user_id, session_id, environment, release, version, external_id, public, tags, root_observation_id, level, observation_count, error_count, unpriced_count, usage, toInt64(total_cost * 1000000000000) AS total_cost_pico, toUnixTimestamp64Milli(inserted_at) AS inserted_ms
-        FROM traces FINAL
-        WHERE project_id = {project_id:String}
-          AND id IN {p1:Array(String)}
-          AND start_time BETWEEN fromUnixTimestamp64Micro({p2:Int64}, 'UTC') AND fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+        SELECT * FROM (
+          SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, is_deleted, toUnixTimestamp64Micro(end_time) AS end_us, name, user_id, session_id, environment, release, version, external_id, public, tags, root_observation_id, level, observation_count, error_count, unpriced_count, usage, toInt64(total_cost * 1000000000000) AS total_cost_pico, toUnixTimestamp64Milli(inserted_at) AS inserted_ms
+          FROM traces
+          WHERE project_id = {project_id:String}
+            AND id IN {p1:Array(String)}
+          ORDER BY row_version DESC, is_deleted
+          LIMIT 1 BY id
+        )
+        WHERE is_deleted = 0
         """,
-        {"project_id": "acme", "p1": ["t1"], "p2": 1, "p3": 2},
+        {"project_id": "acme", "p1": ["t1"]},
     ),
     (
         CountObservations("acme", (condition("traceName", "eq", "t"), condition("traceTags", "has_any", ("a",)), condition("level", "ne", "DEBUG"))),
@@ -94,18 +98,19 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": "DEBUG", "p2": "t", "p3": ["a"]},
     ),
     (
-        FindObservations("acme", (condition("input", "contains", "x"),), 11, below=Position(7, "t", "o")),
+        FindObservations("acme", (condition("input", "contains", "x"),), 11, below=Position(7, "t", "o"), since_us=3),
         """
         SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id
         FROM observations FINAL
         WHERE project_id = {project_id:String}
           AND positionUTF8(input, {p4:String}) > 0
+          AND start_time >= fromUnixTimestamp64Micro({p7:Int64}, 'UTC')
           AND start_time <= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
           AND (start_time, trace_id, id) < (fromUnixTimestamp64Micro({p1:Int64}, 'UTC'), {p2:String}, {p3:String})
         ORDER BY start_time DESC, trace_id DESC, id DESC
         LIMIT {p5:UInt32} OFFSET {p6:UInt64}
         """,
-        {"project_id": "acme", "p1": 7, "p2": "t", "p3": "o", "p4": "x", "p5": 11, "p6": 0},
+        {"project_id": "acme", "p1": 7, "p2": "t", "p3": "o", "p4": "x", "p5": 11, "p6": 0, "p7": 3},
     ),
     (
         ReadObservations("acme", ("t1",), ("o1",), 1, 2, ("trace_id", "id", "is_deleted", "row_version", "input"), 3),
@@ -130,9 +135,15 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         ListObservationIds("acme", ("t1",), ids_per_trace_max=5),
         """
         SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort(groupArray((start_time, id))), 1, {p1:UInt32})) AS ids
-        FROM observations_slim FINAL
-        WHERE project_id = {project_id:String}
-          AND trace_id IN {p2:Array(String)}
+        FROM (
+          SELECT trace_id, id, start_time, is_deleted
+          FROM observations_slim
+          WHERE project_id = {project_id:String}
+            AND trace_id IN {p2:Array(String)}
+          ORDER BY row_version DESC, is_deleted
+          LIMIT 1 BY trace_id, id
+        )
+        WHERE is_deleted = 0
         GROUP BY trace_id
         """,
         {"project_id": "acme", "p1": 5, "p2": ["t1"]},
