@@ -97,7 +97,7 @@ async def crossings_under_load(
             assert answer.status_code == HTTPStatus.CREATED, answer.text
             budgets.append((user, answer.json()["id"]))
         traffic = asyncio.create_task(
-            steady(server, numbers, spans_per_s=SPANS_PER_S, seconds=seconds)
+            steady(server, numbers, spans_per_s=SPANS_PER_S, seconds=seconds, environment="traffic")
         )
         connection = Connection(server.url, server.public_key, server.secret_key)
         async with connection.open() as post:

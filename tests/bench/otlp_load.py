@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -112,6 +112,10 @@ def _put(attributes: object, values: dict[str, object]) -> None:
         attributes.add(key=key).value.string_value = str(value)  # type: ignore[attr-defined]
 
 
+Post = Callable[[bytes], Awaitable[int]]
+"""Posts a body; the status of the answer."""
+
+
 @dataclass(slots=True)
 class Answers:
     """What the server answered."""
@@ -135,7 +139,7 @@ class Connection:
         ).encode()
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Callable[[bytes], asyncio.Future[int]]]:
+    async def open(self) -> AsyncIterator[Post]:
         reader, writer = await asyncio.open_connection(self._host, self._port)
 
         async def post(body: bytes) -> int:
@@ -150,14 +154,12 @@ class Connection:
             return status
 
         try:
-            yield post  # type: ignore[misc]
+            yield post
         finally:
             writer.close()
 
 
-async def post_until_accepted(
-    post: Callable[[bytes], asyncio.Future[int]], body: bytes, spans: int, answers: Answers
-) -> float:
+async def post_until_accepted(post: Post, body: bytes, spans: int, answers: Answers) -> float:
     """Post ``body``, again while the server says it is busy; the monotonic time of the acknowledgement."""
     while True:
         begun_s = time.perf_counter()

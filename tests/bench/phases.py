@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,6 +14,7 @@ from tests.bench.otlp_load import (
     SPANS_PER_TRACE,
     Answers,
     Connection,
+    Post,
     Template,
     post_until_accepted,
     trace_id,
@@ -52,23 +53,36 @@ class RequestNumbers:
 
 
 async def steady(
-    server: Server, numbers: RequestNumbers, *, spans_per_s: int, seconds: float, spans: int = 50
+    server: Server,
+    numbers: RequestNumbers,
+    *,
+    spans_per_s: int,
+    seconds: float,
+    environment: str = "steady",
+    spans: int = 50,
 ) -> Measured:
     """An open loop: exports of ``spans`` spans at a fixed rate, whether or not the last was answered."""
-    environment = f"steady-{spans_per_s}"
     template = Template(spans, environment=environment)
     measured = Measured(f"{spans_per_s:,} spans/s for {seconds:g} s", Answers())
     gap_s = spans / spans_per_s
     connections = Connection(server.url, server.public_key, server.secret_key)
-    idle: asyncio.Queue[object] = asyncio.Queue()
+    idle: asyncio.Queue[Post] = asyncio.Queue()
     tasks: set[asyncio.Task[None]] = set()
     samples: set[asyncio.Task[None]] = set()
-    async with accounting(server, measured), server.client() as client:
+    async with (
+        accounting(server, measured),
+        server.client() as client,
+        AsyncExitStack() as opened,
+    ):
         begun_s = time.perf_counter()
         due_s, sample_due_s = begun_s, begun_s
 
         async def send(number: int, sampled: bool) -> None:
-            post = idle.get_nowait() if not idle.empty() else await _opened(connections)
+            post = (
+                idle.get_nowait()
+                if not idle.empty()
+                else await opened.enter_async_context(connections.open())
+            )
             body = template.body(number, time.time_ns())
             acknowledged_s = await post_until_accepted(post, body, spans, measured.answers)
             idle.put_nowait(post)
@@ -128,11 +142,6 @@ async def flood(
         await asyncio.gather(*samples)
         await _count_visible(client, "flood", measured, begun_s)
     return measured
-
-
-async def _opened(connection: Connection) -> object:
-    # The connection lives as long as the process; the queue of idle ones bounds how many are opened.
-    return await connection.open().__aenter__()
 
 
 async def _until_visible(
