@@ -4,7 +4,8 @@
 -- Integers arrive (EPHEMERAL) and typed columns stay: no number is formatted as text on the way, and none is ever a float.
 -- Made for many rows a second; each of these was measured. LZ4 while a day is open, ZSTD(3) once it is over: every merge pays for its codec
 -- (-12 us a row). Plain strings: a dictionary per column costs more at insert and merge than sorted neighbours compress (-9 us a row).
--- Compact parts up to 256 MiB: four files an insert, not a hundred. merge_selector_base 10: half the rewriting of the default 5.
+-- Compact parts up to 256 MiB: four files an insert, not a hundred. merge_selector_base 10: half the rewriting of the default 5, and none
+-- of parts above 4 GiB: rows come in order of time, so that parts are apart in time already.
 CREATE TABLE IF NOT EXISTS $database.observations
 (
     project_id String,
@@ -67,5 +68,6 @@ SETTINGS
     storage_policy = '$storage_policy',
     min_bytes_for_wide_part = 268435456,
     merge_selector_base = 10,
+    max_bytes_to_merge_at_max_space_in_pool = 4294967296,
     ttl_only_drop_parts = 1,
     materialize_ttl_recalculate_only = 1;

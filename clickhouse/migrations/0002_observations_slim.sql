@@ -1,4 +1,5 @@
--- Why: lists and charts read many rows and need no prompts. The same rows with texts cut to 200 characters, filled by a view at insert,
+-- Why: lists and charts read many rows and need no prompts. The same rows with texts cut to 200 characters (and no metadata: half an object
+-- says nothing), filled by a view at insert,
 -- so both tables hold the same versions and no second writer exists. The view copies rows; it never sums.
 CREATE TABLE IF NOT EXISTS $database.observations_slim
 (
@@ -26,7 +27,6 @@ CREATE TABLE IF NOT EXISTS $database.observations_slim
     usage_estimated UInt8,
     input String,
     output String,
-    metadata String,
     prompt_name String,
     prompt_version Int32,
     service_name String,
@@ -49,6 +49,7 @@ SETTINGS
     storage_policy = '$storage_policy',
     min_bytes_for_wide_part = 268435456,
     merge_selector_base = 10,
+    max_bytes_to_merge_at_max_space_in_pool = 4294967296,
     ttl_only_drop_parts = 1,
     materialize_ttl_recalculate_only = 1;
 
@@ -57,6 +58,6 @@ SELECT
     project_id, trace_id, id, start_time, row_version, is_deleted, end_time, completion_start_time, type, name, parent_id,
     environment, level, substringUTF8(status_message, 1, 200) AS status_message, version, model, usage, cost, total_cost,
     cost_source, price_id, usage_estimated, substringUTF8(input, 1, 200) AS input, substringUTF8(output, 1, 200) AS output,
-    substringUTF8(metadata, 1, 200) AS metadata, prompt_name, prompt_version, service_name, app_root, user_id, session_id,
+    prompt_name, prompt_version, service_name, app_root, user_id, session_id,
     event_time, inserted_at
 FROM $database.observations;

@@ -46,5 +46,6 @@ SETTINGS
     storage_policy = '$storage_policy',
     min_bytes_for_wide_part = 268435456,
     merge_selector_base = 10,
+    max_bytes_to_merge_at_max_space_in_pool = 4294967296,
     ttl_only_drop_parts = 1,
     materialize_ttl_recalculate_only = 1;
