@@ -1,6 +1,6 @@
--- Why: lists and charts read many rows and need no prompts. The same rows with texts cut to 200 characters (and no metadata: half an object
--- says nothing), filled by a view at insert,
--- so both tables hold the same versions and no second writer exists. The view copies rows; it never sums.
+-- Why: lists and charts read many rows and need no prompts. The same rows with texts cut to 200 characters and without metadata (half an
+-- object says nothing), filled by a view at insert, so both tables hold the same versions and no second writer exists. The view copies
+-- rows; it never sums.
 CREATE TABLE IF NOT EXISTS $database.observations_slim
 (
     project_id String,
