@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
-from clickhouse.errors import StoreError
+from clickhouse.errors import MigrationError, StoreError
 from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
@@ -100,6 +100,8 @@ def store_probe(store: Store) -> Probe:
     async def probe() -> str | None:
         try:
             steps = await plan(store, TieringSettings())
+        except MigrationError as error:
+            return f"the schema is not what it should be: {error}"[:300]
         except StoreError as error:
             return f"the store does not answer: {error}"[:300]
         missing = [step.name for step in steps if step.number]

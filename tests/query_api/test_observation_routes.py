@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from query_api.times import iso, now_us
 from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, observation, opened, trace
 
 SECOND_US = 1_000_000
@@ -240,3 +241,25 @@ async def test_the_filter_grammar_narrows_observations_down(
 ) -> None:
     for path in ("/api/public/observations", "/api/public/v2/observations"):
         assert await ids(two_traces, path, filter=json.dumps([entry])) == expected
+
+
+async def test_the_newest_page_is_complete_however_old_its_rows_are(api: Api) -> None:
+    """Minutes, hours and days ago, and a little ahead of our clock."""
+    now = now_us()
+    ages_s = [-90, 1, 30, 599, 601, 7_000, 80_000, 90_000, 400_000, 40_000_000]
+    await api.insert(
+        *(trace(f"t{age}", now - age * SECOND_US) for age in ages_s),
+        *(observation(f"t{age}", f"t{age}", now - age * SECOND_US) for age in ages_s),
+    )
+    expected = [f"t{age}" for age in ages_s]
+    for limit in (1, 3, 5, 7, 10):
+        for path in ("/api/public/traces", "/api/public/observations"):
+            for page in (1, 2):
+                found = await ids(api, path, limit=limit, page=page)
+                assert found == expected[(page - 1) * limit : page * limit]
+        assert await ids(api, "/api/public/v2/observations", limit=limit) == expected[:limit]
+    hours_ago = iso(now - 8_000 * SECOND_US)
+    assert await ids(api, "/api/public/observations", fromStartTime=hours_ago) == expected[:6]
+    assert (
+        await ids(api, "/api/public/observations", toStartTime=hours_ago, limit=2) == expected[6:8]
+    )
