@@ -18,7 +18,7 @@ BUFFERED_RECORDS_MAX: Final = 64
 POLL_RECORDS_MAX: Final = 500
 FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_INTERVAL_S: Final = 1.0
-SESSION_TIMEOUT_S: Final = 10.0
+SESSION_TIMEOUT_S: Final = 6.0
 
 
 def streams_group(kafka: KafkaSettings) -> str:
@@ -26,9 +26,20 @@ def streams_group(kafka: KafkaSettings) -> str:
     return f"{kafka.topic_prefix}-streams"
 
 
-def create_app(kafka: KafkaSettings) -> faust.App:
-    """An application without agents; stages register theirs."""
-    return faust.App(
+class StatelessApp(faust.App):
+    """Faust without its data directory: it would make one wherever the process stands, for tables that we don't have."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
+def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
+    """An application without agents; stages register theirs.
+
+    A worker with an ``instance_id`` that starts again takes its partitions back at once; without one, or with another, the broker first waits until the session of
+    the one before is over.
+    """
+    return StatelessApp(
         streams_group(kafka),
         broker=[f"aiokafka://{address}" for address in kafka.broker.split(",")],
         store="memory://",
@@ -40,6 +51,7 @@ def create_app(kafka: KafkaSettings) -> faust.App:
         topic_disable_leader=True,
         agent_supervisor=CrashingSupervisor,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance_id or None,
         consumer_max_fetch_size=FETCH_BYTES_MAX,
         stream_wait_empty=False,
         stream_buffer_maxsize=BUFFERED_RECORDS_MAX,

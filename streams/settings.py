@@ -19,6 +19,8 @@ class StreamsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_STREAMS_", frozen=True)
 
+    instance_id: str = Field("", max_length=200)
+    """The name of this worker in its group, the same whenever it starts: never of two that run at a time. Empty: it has none."""
     chunk_records_max: int = Field(64, ge=1)
     """Source records folded in one go."""
     chunk_bytes_max: int = Field(512 * KIB, ge=1)

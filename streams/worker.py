@@ -83,7 +83,7 @@ class Streams:
             progress = SinkProgress(kafka, settings.sink_poll_s)
             await progress.start()
             stack.push_async_callback(progress.stop)
-            app = create_app(kafka)
+            app = create_app(kafka, settings.instance_id)
             stage = self._observations = ObservationsStage(
                 kafka,
                 settings,

@@ -1,0 +1,78 @@
+"""Folding events by hand, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.dead_letters import DeadLetterLimit
+from streams.core.effects import Effects
+from streams.core.pipeline import FoldLimits, ObservationsFold
+from streams.core.pricing import Priced
+from streams.core.reading import SourceRecord, read
+from streams.core.seen import SeenTraces
+from streams.core.valuation import NoTokens
+from tracemill.contract import Event, Observation, encode_event
+
+NOW_US = 1_795_046_400_000_000
+LIMITS = FoldLimits(
+    resident_observations_max=10_000,
+    resident_text_bytes_max=1_000_000,
+    resident_scores_max=1_000,
+    dead_letters=DeadLetterLimit(consecutive_max=5, ratio_max=0.5, sample_lines=10),
+)
+
+
+class PerUnit:
+    """Every unit of the model ``m`` costs 3 picodollars; no other model has a price."""
+
+    def cost_of(self, project_id, model, usage, at_us, parameters=""):
+        if model != "m":
+            return Priced({}, 0, "", known=False)
+        cost = {kind: 3 * count for kind, count in usage.items() if kind != "total"}
+        return Priced(cost, sum(cost.values()), "price-m", known=True)
+
+
+class Folding:
+    """A partition's fold, fed with events or lines; one source record a call."""
+
+    def __init__(self, limits: FoldLimits = LIMITS, tokens: object = None) -> None:
+        self.core = ObservationsFold(
+            "events", 0, limits, PerUnit(), tokens or NoTokens(), SeenTraces()
+        )
+        self.chunk = 0
+
+    def fold(self, *events: Event) -> Effects:
+        return self.fold_lines([encode_event(event) for event in events])
+
+    def fold_lines(self, lines: Sequence[bytes]) -> Effects:
+        self.chunk += 1
+        record = SourceRecord(self.chunk, NOW_US + self.chunk * 1000, b"\n".join(lines))
+        records = [read(record)]
+        self.core.needs(records)
+        return self.core.fold(records, self.chunk)
+
+
+def observation(id_: str = "o", ts: int = 0, **said: object) -> Observation:
+    said.setdefault("project_id", "p")
+    said.setdefault("trace_id", "t")
+    return Observation(id=id_, ts_us=NOW_US + ts, **said)
+
+
+def last_row(effects: Effects) -> ObservationRow:
+    return stored(effects.observations)[-1]
+
+
+def last_trace(effects: Effects) -> TraceRow:
+    return [row for row in effects.traces if not row.is_deleted][-1]
+
+
+def stored(rows: Iterable[ObservationRow]) -> list[ObservationRow]:
+    """Rows as the store gets them, without deletions: texts are texts."""
+    return [
+        msgspec.json.decode(msgspec.json.encode(row), type=type(row))
+        for row in rows
+        if not row.is_deleted
+    ]

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
+from producers.topics import Topics
+from streams.core.deltas import Delta
+from streams.core.effects import Effects
+from streams.ports import Ends
+from streams.source import Inbox, SourceMessage
+from streams.writer import SOURCE_OFFSET, ChunkWriter, records_of
+
+TOPICS = Topics("t")
+
+
+class Broker:
+    """Acknowledges a topic's records when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int, bytes, list]] = []
+        self._waiting: dict[str, list[asyncio.Future[int]]] = {}
+
+    async def send(self, topic, partition, value, headers=()):
+        future = asyncio.get_running_loop().create_future()
+        self.sent.append((topic, partition, value, list(headers)))
+        self._waiting.setdefault(topic, []).append(future)
+        return future
+
+    async def acknowledge(self, topic: str) -> None:
+        for offset, future in enumerate(self._waiting.pop(topic)):
+            future.set_result(offset)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def topics(self) -> list[str]:
+        return [topic.removeprefix("t.") for topic, *_ in self.sent]
+
+
+@pytest.fixture
+async def broker() -> Broker:
+    return Broker()
+
+
+def effects(offset: int = 9) -> Effects:
+    return Effects(
+        offset,
+        deltas=[Delta("p", 0, offset, [], [])],
+        observations=[
+            ObservationRow(project_id="p", trace_id="t", id="o", start_us=1, row_version=1)
+        ],
+        traces=[TraceRow(project_id="p", id="t", start_us=1, row_version=1)],
+        scores=[ScoreRow(project_id="p", id="s", event_us=1, row_version=1)],
+    )
+
+
+def writer_on(broker: Broker) -> ChunkWriter:
+    return ChunkWriter(broker, TOPICS, 3, 2, record_bytes=1000, in_flight_max=2, ends=Ends(40, 50))
+
+
+async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Broker):
+    writer = writer_on(broker)
+    running = asyncio.create_task(writer.run())
+    acknowledged: list[int] = []
+    messages = [
+        SourceMessage(offset, 0, b"", lambda o=offset: acknowledged.append(o)) for offset in (8, 9)
+    ]
+    await writer.begin(1, messages, effects())
+    await asyncio.sleep(0)
+    assert broker.topics() == ["deltas"]
+    await broker.acknowledge(TOPICS.deltas)
+    assert broker.topics() == ["deltas", "scores", "traces"]
+    await broker.acknowledge(TOPICS.scores)
+    assert broker.topics()[3:] == []
+    await broker.acknowledge(TOPICS.traces)
+    assert broker.topics()[3:] == ["observations"]
+    assert broker.sent[3][3] == [(SOURCE_OFFSET, b"9")]
+    assert acknowledged == []
+    await broker.acknowledge(TOPICS.observations)
+    assert acknowledged == [8, 9]
+    assert await writer.written(1) == Ends(1, 1)
+    running.cancel()
+
+
+async def test_a_chunk_without_rows_commits_with_an_empty_record(broker: Broker):
+    writer = writer_on(broker)
+    running = asyncio.create_task(writer.run())
+    await writer.begin(1, [SourceMessage(4, 0, b"", lambda: None)], Effects(4))
+    await asyncio.sleep(0)
+    assert broker.sent == [(TOPICS.observations, 3, b"", [(SOURCE_OFFSET, b"4")])]
+    await broker.acknowledge(TOPICS.observations)
+    assert await writer.written(1) == Ends(1, 50)
+    running.cancel()
+
+
+async def test_no_more_chunks_begin_than_may_be_in_flight(broker: Broker):
+    writer = writer_on(broker)
+    message = SourceMessage(1, 0, b"", lambda: None)
+    for number in (1, 2):
+        await writer.begin(number, [message], effects())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(writer.begin(3, [message], effects()), 0.05)
+
+
+def test_rows_are_cut_into_records_but_not_from_their_deletions():
+    def row(id_: str, is_deleted: int = 0) -> ObservationRow:
+        return ObservationRow(
+            project_id="p",
+            trace_id="t",
+            id=id_,
+            start_us=1,
+            row_version=1,
+            is_deleted=is_deleted,
+            input="x" * 60,
+        )
+
+    rows = [row("a"), row("a", 1), row("b"), row("c"), row("c", 1), row("c", 1)]
+    records = list(records_of(rows, 50))
+    read = [[msgspec.json.decode(line)["id"] for line in each.split(b"\n")] for each in records]
+    assert read == [["a", "a"], ["b"], ["c", "c", "c"]]
+
+
+def test_the_deltas_of_one_source_record_stay_together():
+    deltas = [
+        Delta(project, 0, offset, [], []) for offset, project in [(1, "p"), (1, "q"), (2, "p")]
+    ]
+    records = list(records_of(deltas, 1))
+    assert [len(each.split(b"\n")) for each in records] == [2, 1]
+
+
+async def test_an_inbox_holds_back_whoever_brings_too_much_until_something_is_taken():
+    inbox = Inbox(records_max=2, bytes_max=1000)
+    for offset in range(2):
+        await inbox.put(SourceMessage(offset, 0, b"x", lambda: None))
+    third = asyncio.create_task(inbox.put(SourceMessage(2, 0, b"x", lambda: None)))
+    await asyncio.sleep(0)
+    assert not third.done()
+    assert [each.offset for each in await inbox.take(1, 10)] == [0]
+    await third
+    assert [each.offset for each in await inbox.take(9, 10)] == [1, 2]
+
+
+async def test_an_inbox_gives_at_most_so_many_bytes_at_a_time():
+    inbox = Inbox(records_max=9, bytes_max=1000)
+    for offset, size in enumerate((50, 3, 3, 3)):
+        await inbox.put(SourceMessage(offset, 0, b"x" * size, lambda: None))
+    taken = [[each.offset for each in await inbox.take(9, 7)] for _ in range(3)]
+    assert taken == [[0], [1, 2], [3]]
+
+
+async def test_a_closed_inbox_lets_nobody_wait():
+    inbox = Inbox(records_max=1, bytes_max=1000)
+    await inbox.put(SourceMessage(0, 0, b"x", lambda: None))
+    waiting = asyncio.create_task(inbox.put(SourceMessage(1, 0, b"x", lambda: None)))
+    await asyncio.sleep(0)
+    await inbox.close()
+    await waiting
+    assert len(inbox) == 1

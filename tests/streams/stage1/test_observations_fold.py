@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.core.pipeline import FoldLimits
+from streams.core.reading import SourceRecord, read
+from streams.core.seen import trace_hash
+from tests.streams.stage1.stage1_folding import (
+    LIMITS,
+    NOW_US,
+    Folding,
+    last_row,
+    last_trace,
+    observation,
+)
+from tracemill.contract import Score, TraceAttributes, TraceUpdate, encode_event
+
+MINUTE_US = 60_000_000
+DAY_US = 86_400_000_000
+
+
+def part(id_: str = "o", ts: int = 0, **said: object):
+    return observation(id_, ts, partial=True, **said)
+
+
+def test_a_whole_observation_becomes_a_row_a_trace_and_a_delta():
+    effects = Folding().fold(
+        observation(
+            type="GENERATION",
+            name="chat",
+            start_us=NOW_US,
+            end_us=NOW_US + 5_000,
+            model="m",
+            usage={"input": 10, "output": 2},
+            input='say "hi"\n',
+        )
+    )
+    row = last_row(effects)
+    assert (row.name, row.input, row.usage) == (
+        "chat",
+        'say "hi"\n',
+        {"input": 10, "output": 2, "total": 12},
+    )
+    assert (row.cost_pico, row.total_cost_pico, row.cost_source, row.price_id) == (
+        {"input": 30, "output": 6},
+        36,
+        "computed",
+        "price-m",
+    )
+    trace = last_trace(effects)
+    assert (trace.observation_count, trace.total_cost_pico, trace.name) == (1, 36, "chat")
+    (delta,) = effects.deltas
+    assert (delta.project_id, delta.offset, delta.windows[0].observations) == ("p", 1, 1)
+    assert delta.spend[0].cost_pico == 36
+
+
+def test_the_same_event_again_changes_nothing():
+    folding = Folding()
+    event = observation(name="a", model="m", usage={"input": 1})
+    folding.fold(event)
+    again = folding.fold(event)
+    assert (again.observations, again.traces, again.deltas, again.unchanged) == ([], [], [], 1)
+
+
+def test_a_later_whole_event_replaces_and_takes_back_what_the_earlier_one_counted():
+    folding = Folding()
+    first = folding.fold(observation(name="a", start_us=NOW_US, model="m", usage={"input": 5}))
+    effects = folding.fold(
+        observation(ts=1, name="a", start_us=NOW_US, model="m", usage={"input": 7})
+    )
+    assert last_row(effects).row_version > last_row(first).row_version
+    assert last_trace(effects).total_cost_pico == 21
+    (window,) = effects.deltas[0].windows
+    assert (window.observations, window.cost_pico, window.usage["input"]) == (0, 6, 2)
+    assert effects.deltas[0].spend[0].cost_pico == 6
+
+
+def test_an_earlier_whole_event_that_comes_late_changes_nothing():
+    folding = Folding()
+    folding.fold(observation(ts=5, name="new"))
+    assert folding.fold(observation(ts=1, name="old")).observations == []
+
+
+def test_parts_merge_field_by_field_and_empty_values_say_nothing():
+    folding = Folding()
+    folding.fold(part(ts=2, name="late", output="done", start_us=NOW_US, metadata='{"a":{"b":1}}'))
+    effects = folding.fold(
+        part(ts=1, name="early", input="question", metadata='{"a":{"c":2},"d":3}'),
+        part(ts=3, name="", output="", metadata="{}", usage={}),
+    )
+    row = last_row(effects)
+    assert (row.name, row.input, row.output) == ("late", "question", "done")
+    assert row.metadata == '{"a":{"b":1,"c":2},"d":3}'
+
+
+def test_the_first_statement_of_start_and_environment_holds():
+    folding = Folding()
+    folding.fold(part(ts=2, start_us=NOW_US + 7, environment="late"))
+    row = last_row(folding.fold(part(ts=1, start_us=NOW_US + 3, environment="early")))
+    assert (row.start_us, row.environment) == (NOW_US + 3, "early")
+    row = last_row(folding.fold(part(ts=3, start_us=NOW_US, environment="later")))
+    assert (row.start_us, row.environment) == (NOW_US + 3, "early")
+
+
+def test_an_end_before_the_start_is_the_start_and_the_level_has_a_default():
+    row = last_row(Folding().fold(observation(start_us=NOW_US, end_us=NOW_US - 5)))
+    assert (row.end_us, row.level, row.type, row.environment) == (
+        NOW_US,
+        "DEFAULT",
+        "SPAN",
+        "default",
+    )
+
+
+def test_a_part_on_top_of_a_whole_event_keeps_its_texts():
+    folding = Folding()
+    effects = folding.fold(
+        observation(ts=1, name="whole", input="question", metadata='{"k":1}'),
+        part(ts=2, output="answer", metadata='{"l":2}'),
+    )
+    row = last_row(effects)
+    assert (row.name, row.input, row.output) == ("whole", "question", "answer")
+    assert row.metadata == '{"k":1,"l":2}'
+
+
+def test_a_cost_that_was_given_outranks_a_computed_one():
+    row = last_row(Folding().fold(observation(model="m", usage={"input": 5}, cost={"total": 99})))
+    assert (row.total_cost_pico, row.cost_source) == (99, "given")
+
+
+def test_a_model_without_a_price_is_kept_as_unpriced():
+    effects = Folding().fold(observation(model="?", usage={"input": 5}))
+    assert last_row(effects).cost_source == "unpriced"
+    assert (last_trace(effects).unpriced_count, effects.unpriced) == (1, 1)
+
+
+def test_missing_usage_is_estimated_from_the_texts_and_marked():
+    class TenAndTwo:
+        def usage_of(self, model, input_text, output_text):
+            assert (input_text, output_text) == ("question", "answer")
+            return {"input": 10, "output": 2}
+
+    event = observation(type="GENERATION", model="m", input="question", output="answer")
+    row = last_row(Folding(tokens=TenAndTwo()).fold(event))
+    assert (row.usage_estimated, row.total_cost_pico, row.provided_usage) == (1, 36, {})
+    assert row.usage == {"input": 10, "output": 2, "total": 12}
+
+
+def test_what_was_spent_goes_over_to_the_user_who_becomes_known_later():
+    folding = Folding()
+    folding.fold(observation(start_us=NOW_US, model="m", usage={"input": 5}))
+    effects = folding.fold(
+        TraceUpdate(
+            project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="ann")
+        )
+    )
+    moved = {cell.user_id: cell.cost_pico for cell in effects.deltas[0].spend}
+    assert moved == {"": -15, "ann": 15}
+    assert effects.deltas[0].windows == []
+
+
+def test_a_start_in_another_minute_deletes_the_old_row_and_moves_what_it_counted():
+    folding = Folding()
+    folding.fold(observation(start_us=NOW_US, name="a"))
+    effects = folding.fold(observation(ts=1, start_us=NOW_US + MINUTE_US, name="a"))
+    row, deleted = effects.observations
+    assert (deleted.is_deleted, deleted.start_us) == (1, NOW_US)
+    assert deleted.row_version == row.row_version
+    counted = {cell.window_s: cell.observations for cell in effects.deltas[0].windows}
+    assert counted == {NOW_US // 1_000_000: -1, NOW_US // 1_000_000 + 60: 1}
+
+
+def test_a_trace_that_begins_on_another_day_deletes_its_old_row():
+    folding = Folding()
+    folding.fold(observation("a", start_us=NOW_US))
+    row, deleted = folding.fold(observation("b", start_us=NOW_US - DAY_US)).traces
+    assert (row.start_us, deleted.is_deleted) == (NOW_US - DAY_US, 1)
+    assert deleted.start_us // DAY_US == NOW_US // DAY_US
+
+
+def test_the_root_speaks_for_its_trace_until_the_trace_is_named():
+    folding = Folding()
+    effects = folding.fold(
+        observation("child", name="search", parent_id="root", level="ERROR", environment="prod"),
+        observation("root", ts=1, name="agent", environment="prod"),
+    )
+    trace = last_trace(effects)
+    assert (trace.name, trace.root_observation_id, trace.environment) == ("agent", "root", "prod")
+    assert (trace.level, trace.error_count) == ("ERROR", 1)
+    update = TraceUpdate(
+        project_id="p",
+        trace_id="t",
+        ts_us=NOW_US,
+        environment="stated",
+        trace=TraceAttributes(name="chat", tags=("b", "a"), public=True, input="hello"),
+    )
+    trace = last_trace(folding.fold(update))
+    assert (trace.name, trace.environment, trace.tags) == ("chat", "stated", ("a", "b"))
+    assert (trace.public, trace.input) == (1, "hello")
+
+
+def test_a_score_passes_through_and_the_latest_stays():
+    def score(ts: int, value: float) -> Score:
+        return Score(
+            project_id="p", id="s", ts_us=NOW_US + ts, name="n", data_type="NUMERIC", value=value
+        )
+
+    folding = Folding()
+    (row,) = folding.fold(score(0, 1.0)).scores
+    assert folding.fold(score(0, 1.0), score(-5, 0.5)).scores == []
+    (newer,) = folding.fold(score(5, 2.0)).scores
+    assert (newer.value, newer.row_version > row.row_version) == (2.0, True)
+
+
+def test_a_score_of_another_day_deletes_the_old_row():
+    def score(ts: int) -> Score:
+        return Score(project_id="p", id="s", ts_us=NOW_US + ts, name="n", data_type="NUMERIC")
+
+    folding = Folding()
+    folding.fold(score(-5))
+    row, deleted = folding.fold(score(5)).scores
+    assert (row.event_us, deleted.event_us, deleted.is_deleted) == (NOW_US + 5, NOW_US - 5, 1)
+    assert deleted.row_version == row.row_version
+
+
+def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
+    limits = FoldLimits(4, 1_000_000, 10, LIMITS.dead_letters)
+    folding = Folding(limits)
+    folding.fold(*(observation(str(number), trace_id=f"t{number}") for number in range(5)))
+    residents = folding.core.residents
+    assert residents.observations <= 4
+    assert ("p", "t0") in residents.seen
+    assert ("p", "t0") not in residents.traces
+    assert residents.evicted_chunk == 1
+
+
+def test_texts_beyond_the_limit_leave_memory_too():
+    limits = FoldLimits(100, 50, 10, LIMITS.dead_letters)
+    folding = Folding(limits)
+    folding.fold(part("a", trace_id="t1", input="x" * 40), part("b", trace_id="t2", input="y" * 40))
+    assert folding.core.residents.text_bytes <= 50
+
+
+def test_the_hash_of_a_trace_is_the_stores():
+    assert trace_hash(("p", "t")) == 0xB543AC74DD871A0C  # SELECT halfMD5('p/t')
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_how_records_are_grouped_into_chunks_changes_no_version(size: int):
+    events = [
+        part("a", ts=1, name="x"),
+        observation("b", ts=1, name="y"),
+        part("a", ts=2, name="z"),
+        observation("b", ts=3, name="w"),
+        part("a", ts=4, output="done"),
+        TraceUpdate(project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="u")),
+    ]
+    alone, grouped = Folding(), Folding()
+    rows = {}
+    for event in events:
+        effects = alone.fold(event)
+        rows |= {row.id: row for row in effects.observations}
+        rows["trace"] = last_trace(effects)
+    records = [
+        read(SourceRecord(number, NOW_US + number * 1000, encode_event(event)))
+        for number, event in enumerate(events, start=1)
+    ]
+    chunked = {}
+    for chunk, first in enumerate(range(0, len(records), size), start=1):
+        group = records[first : first + size]
+        grouped.core.needs(group)
+        effects = grouped.core.fold(group, chunk)
+        chunked |= {row.id: row for row in effects.observations}
+        chunked["trace"] = last_trace(effects)
+    assert {key: row.row_version for key, row in chunked.items()} == {
+        key: row.row_version for key, row in rows.items()
+    }

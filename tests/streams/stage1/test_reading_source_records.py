@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
+from streams.core.lines import ObservationLine
+from streams.core.reading import SourceRecord, dead_letter, read
+from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, observation
+from tracemill.contract import Observation, encode_event
+
+GOOD = encode_event(observation())
+
+
+def refused(line: bytes) -> tuple[str, str]:
+    record = read(SourceRecord(7, NOW_US, b"\n".join([GOOD, line, GOOD])))
+    assert len(record.lines) == 2
+    (refusal,) = record.refusals
+    assert (refusal.line_number, refusal.payload) == (1, line)
+    return refusal.reason, refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "not_json"),
+        (b'{"kind":"observation"}', "not_an_event"),
+        (b'{"kind":"nothing"}', "not_an_event"),
+        (GOOD.replace(b'"id":"o"', b'"id":"o","input":5'), "not_an_event"),
+        (GOOD.replace(b'"id":"o"', b'"id":"o","usage":{"input":-1}'), "not_an_event"),
+        (GOOD.replace(b'"id":"o"', b'"id":"o","input":"\xff"'), "not_utf8"),
+        (GOOD.replace(b'"id":"o"', b'"id":"o","input":"\\ud800"'), "not_json"),
+        (GOOD.replace(b'"id":"o"', b'"id":""'), "no_identity"),
+        (GOOD.replace(b'"project_id":"p"', b'"project_id":""'), "no_identity"),
+        (encode_event(observation(ts=3 * 86_400_000_000)), "absurd_time"),
+        (encode_event(observation(start_us=1_795_046_400_000)), "absurd_time"),
+        (encode_event(observation(end_us=NOW_US * 1000)), "absurd_time"),
+    ],
+)
+def test_a_line_that_cannot_count_is_refused_with_a_reason_and_the_others_count(line, reason):
+    assert refused(line)[0] == reason
+
+
+def test_a_refusal_names_the_field():
+    assert "usage" in refused(GOOD.replace(b'"id":"o"', b'"id":"o","usage":{"input":-1}'))[1]
+    assert "input" in refused(GOOD.replace(b'"id":"o"', b'"id":"o","input":[]'))[1]
+
+
+def test_a_dead_letter_has_its_place_for_an_id_and_the_project_if_it_can_be_told():
+    line = GOOD.replace(b'"id":"o"', b'"id":5')
+    record = read(SourceRecord(7, NOW_US, line))
+    one, again = (dead_letter(record.refusals[0], record, "events", 3) for _ in range(2))
+    assert one == again
+    assert (one.project_id, one.source_partition, one.source_offset) == ("p", 3, 7)
+    assert one.payload.encode() == line
+    assert one.id != dead_letter(record.refusals[0], record, "events", 2).id
+
+
+def test_texts_pass_through_as_they_were_escaped_and_null_is_none():
+    line = GOOD.replace(
+        b'"id":"o"', b'"id":"o","input":"\\u00e9 \\"q\\" \\n","output":null,"metadata":"{}"'
+    )
+    effects = Folding().fold_lines([line])
+    assert b'"input":"\\u00e9 \\"q\\" \\n"' in msgspec.json.encode(effects.observations[0])
+    assert (last_row(effects).input, last_row(effects).output) == ('é "q" \n', "")
+
+
+def test_a_line_is_read_field_by_field_as_the_contract_says():
+    lines = {field.name: field for field in msgspec.structs.fields(ObservationLine)}
+    contract = {field.name: field for field in msgspec.structs.fields(Observation)}
+    assert list(lines) == list(contract)
+    for name, field in contract.items():
+        if name not in ("input", "output", "metadata"):
+            assert lines[name].default == field.default, name
+
+
+def test_every_field_of_an_event_reaches_its_row():
+    said = {
+        "type": "GENERATION",
+        "name": "n",
+        "parent_id": "parent",
+        "environment": "e",
+        "start_us": NOW_US + 1,
+        "end_us": NOW_US + 2,
+        "completion_start_us": NOW_US + 3,
+        "level": "WARNING",
+        "status_message": "s",
+        "version": "v",
+        "model": "m",
+        "model_parameters": '{"t":1}',
+        "input": "i",
+        "output": "o",
+        "metadata": '{"k":1}',
+        "prompt_name": "pn",
+        "prompt_version": 4,
+        "service_name": "sn",
+        "scope_name": "scn",
+        "scope_version": "scv",
+        "app_root": True,
+    }
+    event = observation(**said, usage={"input": 2}, cost={"input": 8})
+    assert msgspec.structs.asdict(event).keys() == said.keys() | {
+        "project_id", "trace_id", "id", "ts_us", "partial", "usage", "cost", "trace",
+    }  # fmt: skip
+    row = last_row(Folding().fold(event))
+    for field, value in said.items():
+        assert getattr(row, field) == value, field
+    assert (row.provided_usage, row.provided_cost_pico) == ({"input": 2}, {"input": 8})
+    assert row.event_us == NOW_US
+
+
+def test_a_topic_that_is_mostly_unreadable_stops_the_stage_and_says_so():
+    guard = DeadLetterGuard(DeadLetterLimit(100, 0.5, 10), "events/3")
+    guard.observe(readable=4, unreadable=2, offset=1)
+    guard.observe(readable=1, unreadable=2, offset=2)
+    with pytest.raises(TooManyDeadLettersError, match="6 of the last 11 lines in events/3"):
+        guard.observe(readable=0, unreadable=2, offset=3)
+
+
+def test_unreadable_lines_in_a_row_stop_the_stage():
+    folding = Folding()
+    with pytest.raises(TooManyDeadLettersError, match="6 unreadable lines in a row"):
+        folding.fold_lines([b"{"] * 6)
+
+
+def test_clients_with_a_wrong_clock_do_not_stop_the_stage():
+    folding = Folding()
+    late = [encode_event(observation(ts=9 * 86_400_000_000))] * 50
+    assert len(folding.fold_lines(late).dead_letters) == 50
