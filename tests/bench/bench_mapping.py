@@ -21,7 +21,8 @@ from producers.gateway.otlp.schema import (  # noqa: E402
 )
 from tracemill.contract import encode_event  # noqa: E402
 
-SPANS = 100
+SPANS = 104
+SPANS_OF_TRACE = 8
 ROUNDS = 400
 LIMITS = ExportLimits()
 Attributes = dict[str, str | int]
@@ -29,8 +30,8 @@ Attributes = dict[str, str | int]
 
 def langfuse_span(index: int) -> Attributes:
     return {
-        "user.id": f"user-{index % 97}",
-        "session.id": f"session-{index % 31}",
+        "user.id": f"user-{index // SPANS_OF_TRACE}",
+        "session.id": f"session-{index // SPANS_OF_TRACE}",
         "langfuse.trace.name": "rag",
         "langfuse.environment": "production",
         "langfuse.release": "v1.2.3",
@@ -69,7 +70,7 @@ def gen_ai_span(index: int) -> Attributes:
             [{"role": "assistant", "parts": [{"type": "text", "content": f"Answer {index}."}]}]
         ),
         "server.address": "api.example.com",
-        "user.id": f"user-{index % 97}",
+        "user.id": f"user-{index // SPANS_OF_TRACE}",
     }
 
 
@@ -98,9 +99,9 @@ def export_of(scope: str, attributes_of: Callable[[int], Attributes]) -> bytes:
     scope_spans = resource_spans.scope_spans.add(scope=scope_message.SerializeToString())
     for index in range(SPANS):
         scope_spans.spans.add(
-            trace_id=(index // 8 + 1).to_bytes(16, "big"),
+            trace_id=(index // SPANS_OF_TRACE + 1).to_bytes(16, "big"),
             span_id=(index + 1).to_bytes(8, "big"),
-            parent_span_id=(index // 8 + 1).to_bytes(8, "big"),
+            parent_span_id=(index // SPANS_OF_TRACE + 1).to_bytes(8, "big"),
             name=b"answer",
             start_ns=now_ns - 10**9,
             end_ns=now_ns,

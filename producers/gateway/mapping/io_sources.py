@@ -167,7 +167,7 @@ def with_system_instructions(
 def _joined(instructions: AttributeValue) -> str:
     """The text of instructions that may be a list of parts."""
     parts = json_of(instructions)
-    if not isinstance(parts, list):
+    if not isinstance(parts, list | tuple):
         return text_of(instructions) or ""
     contents = [part.get("content", part) if isinstance(part, dict) else part for part in parts]
     return "\n".join(text_of(content) or "" for content in contents)
@@ -231,7 +231,9 @@ INPUT_OUTPUT: Final[tuple[Source, ...]] = (
     Pair(("tool_arguments",), ("tool_response",)),
     Flattened("gen_ai.prompt", "gen_ai.completion"),
     Flattened("llm.input_messages", "llm.output_messages"),
-    Computed(_CONVERSATION_KEYS, _conversation),
+    Computed(("gen_ai.system_instructions",), _conversation),
+    Pair(("gen_ai.input.messages",), ("gen_ai.output.messages",)),
+    Pair(("gen_ai.tool.call.arguments",), ("gen_ai.tool.call.result",)),
 )
 
 

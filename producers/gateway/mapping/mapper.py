@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
-from producers.gateway.mapping.plan import Fields, Plan, plans_of
+from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
+from producers.gateway.mapping.tables import AGENT_OPERATIONS, OPERATION_KEY
 from producers.gateway.mapping.values import text_of
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
@@ -40,7 +41,6 @@ class Mapped(msgspec.Struct, frozen=True):
 _facts: dict[tuple[int, Sdk], tuple[Origin, OriginFacts]] = {}
 """By the identity of the origin, which the value keeps alive."""
 _NO_SDK: Final = Sdk()
-_join: Final = "".join
 
 
 def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK) -> Mapped:
@@ -49,8 +49,9 @@ def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO
     refusals: list[Refusal] = []
     oldest_us, latest_us = received_us - AGE_MAX_US, received_us + AHEAD_MAX_US
     for group in export.groups:
-        facts = _facts_of(group.origin, sdk)
-        for observation in _observations(group.spans, facts, project_id, received_us):
+        observation_of = _Mapper(_facts_of(group.origin, sdk), project_id, received_us).observation
+        for span in group.spans:
+            observation = observation_of(span)
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
             if oldest_us <= start_us and end_us <= latest_us:
                 observations.append(observation)
@@ -78,67 +79,101 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
     return known[1]
 
 
-def _observations(
-    spans: list[ExportedSpan], facts: OriginFacts, project_id: str, received_us: int
-) -> Iterator[Observation]:
-    plan_of = plans_of(facts.dialect).of
-    blank = Observation(project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults)
-    templates: dict[tuple[Plan, tuple[Any, ...]], Observation] = {}
-    for span in spans:
-        plan = plan_of(span)
-        description = plan.described_by(span.attributes)
+class _Mapper:
+    """Maps the spans of one origin. What many of them have in common is worked out once: templates of observations, and what is said of traces."""
+
+    def __init__(self, facts: OriginFacts, project_id: str, received_us: int) -> None:
+        self._facts = facts
+        self._received_us = received_us
+        self._plans = plans_of(facts.dialect)
+        self._blank = Observation(
+            project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults
+        )
+        # Keys hold the types of the values too: 1, 1.0 and True are equal, but do not say the same.
+        self._templates: dict[tuple[Any, ...], tuple[Observation, Fields]] = {}
+        self._traces: dict[tuple[Any, ...], TraceAttributes] = {}
+
+    def observation(self, span: ExportedSpan) -> Observation:
+        plan = self._plans.of(span)
+        template, fields = self._template(span, plan)
+        start_us = (span.start_ns or span.end_ns) // 1000 or self._received_us
+        end_us = span.end_ns // 1000
+        end_us = max(end_us, start_us)
+        observation = replace(
+            template,
+            trace_id=span.trace_id,
+            id=span.span_id,
+            ts_us=end_us,
+            parent_id=span.parent_id,
+            start_us=start_us,
+            end_us=end_us,
+            metadata=observation_metadata(span, plan.metadata, self._facts),
+        )
+        for field in plan.undecided:
+            if getattr(observation, field[0]) is None:
+                _read((field,), span, observation)
+        _read(fields, span, observation)
+        if observation.name is None:
+            observation.name = span.name or None
+        if plan.prompt and observation.type == "GENERATION":
+            _read(plan.prompt, span, observation)
+        for read in plan.input_output:
+            found = read(span)
+            if found is not None:
+                observation.input, observation.output = found
+                break
+        is_root = span.parent_id is None or observation.app_root
+        observation.trace = self._trace(span, plan.trace, is_root)
+        return observation
+
+    def _template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:
+        """An observation with the descriptive fields of the span, and the fields that remain to be read."""
+        described_by = plan.described.values_of(span.attributes)
+        key = (plan, described_by, tuple(map(type, described_by)))
         try:
-            _join(
-                description
-            )  # only strings: equal values of other types may mean different things
-            template = templates[plan, description]
-        except KeyError:
-            template = templates[plan, description] = _template(blank, span, plan)
-        except TypeError:
-            template = _template(blank, span, plan)
-        yield _observation(template, span, plan, facts, received_us)
+            found = self._templates.get(key)
+        except TypeError:  # a list or a map among the values
+            return self._new_template(span, plan)
+        if found is None:
+            found = self._templates[key] = self._new_template(span, plan)
+        return found
 
+    def _new_template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:
+        template = replace(self._blank)
+        _read(plan.described.fields, span, template)
+        if span.attributes.get(OPERATION_KEY) not in AGENT_OPERATIONS:
+            return template, plan.observation
+        template.model = None
+        return template, plan.observation_of_agent
 
-def _template(blank: Observation, span: ExportedSpan, plan: Plan) -> Observation:
-    template = msgspec.structs.replace(blank)
-    _read(plan.descriptive, span, template)
-    return template
+    def _trace(
+        self, span: ExportedSpan, said: Description | None, is_root: bool
+    ) -> TraceAttributes | None:
+        """What the span says about its trace."""
+        if said is None:
+            return self._said_by_origin(is_root)
+        said_by = said.values_of(span.attributes)
+        key = (said, said_by, tuple(map(type, said_by)), is_root)
+        try:
+            found = self._traces.get(key)
+        except TypeError:  # a list or a map among the values
+            return self._new_trace(span, said, is_root)
+        if found is None:
+            found = self._traces[key] = self._new_trace(span, said, is_root)
+        return found
 
+    def _new_trace(self, span: ExportedSpan, said: Description, is_root: bool) -> TraceAttributes:
+        trace = self._said_by_origin(is_root) or TraceAttributes()
+        _read(said.fields, span, trace)
+        return trace
 
-def _observation(
-    template: Observation, span: ExportedSpan, plan: Plan, facts: OriginFacts, received_us: int
-) -> Observation:
-    start_us = (span.start_ns or span.end_ns) // 1000 or received_us
-    end_us = max(span.end_ns // 1000, start_us)
-    observation = msgspec.structs.replace(
-        template,
-        trace_id=span.trace_id,
-        id=span.span_id,
-        ts_us=end_us,
-        parent_id=span.parent_id,
-        start_us=start_us,
-        end_us=end_us,
-        metadata=observation_metadata(span, plan.metadata, facts),
-    )
-    for field in plan.undecided:
-        if getattr(observation, field[0]) is None:
-            _read((field,), span, observation)
-    _read(plan.observation, span, observation)
-    if observation.name is None:
-        observation.name = span.name or None
-    if plan.prompt and observation.type == "GENERATION":
-        _read(plan.prompt, span, observation)
-    for read in plan.input_output:
-        found = read(span)
-        if found is not None:
-            observation.input, observation.output = found
-            break
-    is_root = span.parent_id is None or observation.app_root
-    trace_version = facts.service_version if is_root else None
-    if plan.trace or facts.release is not None or trace_version is not None:
-        observation.trace = TraceAttributes(release=facts.release, version=trace_version)
-        _read(plan.trace, span, observation.trace)
-    return observation
+    def _said_by_origin(self, is_root: bool) -> TraceAttributes | None:
+        """The release, and of roots the version of their service."""
+        facts = self._facts
+        version = facts.service_version if is_root else None
+        if facts.release is None and version is None:
+            return None
+        return TraceAttributes(release=facts.release, version=version)
 
 
 def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttributes) -> None:

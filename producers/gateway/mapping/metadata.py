@@ -72,20 +72,20 @@ class TraceMetadata:
             found = _own_metadata(span.attributes, plan)
             return encode_json(found).decode() if found else None
 
-        return Reader("", read)
+        return Reader("", read, (*whole, *(key for key, _ in entries)))
 
 
 def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
     """Everything that a span says about itself beyond the fields, and who made it; the span's own names win."""
     attributes = span.attributes
-    found = _own_metadata(attributes, plan)
+    found = _own_metadata(attributes, plan) if plan.whole or plan.entries else {}
     for key in plan.experiment:
         found.setdefault(key, attributes[key])
-    if plan.others and "attributes" not in found:
-        found["attributes"] = {key: attributes[key] for key in plan.others}
+    if plan.others:
+        found.setdefault("attributes", {key: attributes[key] for key in plan.others})
     if not found:
         return facts.metadata_text
-    if not found.keys().isdisjoint(facts.metadata):
+    if "scope" in found or "resourceAttributes" in found:
         return encode_json(facts.metadata | found).decode()
     # Both are objects and share no name: joined as texts, the constant part is not encoded again.
     return f"{encode_json(found).decode()[:-1]},{facts.metadata_text[1:]}"

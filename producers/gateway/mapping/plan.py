@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from producers.gateway.mapping.io_sources import INPUT_OUTPUT, InputOutput
 from producers.gateway.mapping.metadata import MetadataPlan, observation_metadata_plan
@@ -15,11 +15,15 @@ from producers.gateway.mapping.origin import Dialect
 from producers.gateway.mapping.sources import Reader, Shape, Source
 from producers.gateway.mapping.tables import (
     DESCRIPTIVE_FIELDS,
+    FIELDS_OF_CALLS,
     OBSERVATION_FIELDS,
+    OPERATION_KEY,
     PROMPT_FIELDS,
     TRACE_FIELDS,
 )
 from producers.gateway.otlp import AttributeValue, ExportedSpan
+
+_Key = TypeVar("_Key")
 
 PLANS_MAX: Final = 1_024
 """Plans kept of one dialect: senders choose their attributes, so new shapes may never end."""
@@ -30,18 +34,27 @@ Fields: TypeAlias = tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Description:
+    """Fields that some attributes alone decide: where their values are the same, so are the fields."""
+
+    fields: Fields
+    values_of: Callable[[dict[str, AttributeValue]], tuple[Any, ...]]
+    """The values of those attributes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The readers of a shape; a field without a reader is not in it."""
 
-    described_by: Callable[[dict[str, AttributeValue]], tuple[Any, ...]]
-    """The values of the attributes that decide the descriptive fields."""
-    descriptive: Fields
-    """What spans described alike share."""
+    described: Description
+    """What operations of one kind have in common."""
     undecided: Fields
-    """Descriptive fields that need more than attributes if those have no answer."""
+    """Fields of that sort which need more than attributes where those have no answer."""
     observation: Fields
+    observation_of_agent: Fields
+    """The same without what agents only sum up."""
     prompt: Fields
-    trace: Fields
+    trace: Description | None
     input_output: tuple[Callable[[ExportedSpan], InputOutput | None], ...]
     metadata: MetadataPlan
 
@@ -51,19 +64,27 @@ class Plans:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._plans: dict[tuple[bool, bool, tuple[str, ...]], Plan] = {}
+        self._of_plain: dict[tuple[str, ...], Plan] = {}
+        self._of_others: dict[tuple[bool, bool, tuple[str, ...]], Plan] = {}
 
     def of(self, span: ExportedSpan) -> Plan:
         keys = tuple(span.attributes)
-        has_events = bool(span.events)
-        has_status = span.status_code != 0 or span.status_message != ""
-        plan = self._plans.get((has_events, has_status, keys))
-        if plan is None:
-            if len(self._plans) >= PLANS_MAX:
-                self._plans.clear()
-            plan = _plan_of(Shape(self._dialect, keys, has_events, has_status))
-            self._plans[has_events, has_status, keys] = plan
-        return plan
+        if span.events or span.status_code or span.status_message:
+            shape = (bool(span.events), bool(span.status_code or span.status_message), keys)
+            return self._of_others.get(shape) or _keep(self._of_others, shape, self._plan(*shape))
+        return self._of_plain.get(keys) or _keep(
+            self._of_plain, keys, self._plan(False, False, keys)
+        )
+
+    def _plan(self, has_events: bool, has_status: bool, keys: tuple[str, ...]) -> Plan:
+        return _plan_of(Shape(self._dialect, keys, has_events, has_status))
+
+
+def _keep(plans: dict[_Key, Plan], key: _Key, plan: Plan) -> Plan:
+    if len(plans) >= PLANS_MAX:
+        plans.clear()
+    plans[key] = plan
+    return plan
 
 
 plans_of: Final = cache(Plans)
@@ -83,25 +104,40 @@ def _plan_of(shape: Shape) -> Plan:
             descriptive.append((field, shared))
         if len(shared) < len(readers):
             undecided.append((field, readers[len(shared) :]))
-    keys = {key for _, readers in descriptive for reader in readers for key in reader.needs or ()}
+    trace = _bound(TRACE_FIELDS, shape)
     return Plan(
-        described_by=_values_of(tuple(keys)),
-        descriptive=tuple(descriptive),
+        described=_description(tuple(descriptive), _agent_keys(shape)),
         undecided=tuple(undecided),
         observation=tuple(others),
+        observation_of_agent=tuple(field for field in others if field[0] not in FIELDS_OF_CALLS),
         prompt=_bound(PROMPT_FIELDS, shape),
-        trace=_bound(TRACE_FIELDS, shape),
+        trace=_trace_description(shape.dialect, tuple(_keys_of(trace))) if trace else None,
         input_output=tuple(r.read for r in _readers(INPUT_OUTPUT, shape) if r.read is not None),
         metadata=observation_metadata_plan(shape),
     )
 
 
-def _values_of(
-    keys: tuple[str, ...],
-) -> Callable[[dict[str, AttributeValue]], tuple[Any, ...]]:
+def _agent_keys(shape: Shape) -> tuple[str, ...]:
+    return (OPERATION_KEY,) if OPERATION_KEY in shape.keys else ()
+
+
+@lru_cache(maxsize=PLANS_MAX)
+def _trace_description(dialect: Dialect, keys: tuple[str, ...]) -> Description:
+    """Shared by the shapes that say the same of their trace: the spans of a trace do, as a rule."""
+    return _description(_bound(TRACE_FIELDS, Shape(dialect, keys)))
+
+
+def _description(fields: Fields, more_keys: tuple[str, ...] = ()) -> Description:
+    keys = tuple(dict.fromkeys((*_keys_of(fields), *more_keys)))
     if not keys:
-        return lambda _attributes: ()
-    return itemgetter(keys[0], *keys)  # one more, since a getter of one would make no tuple
+        return Description(fields, lambda _attributes: ())
+    return Description(fields, itemgetter(keys[0], *keys))  # of one key it would make no tuple
+
+
+def _keys_of(fields: Fields) -> Iterator[str]:
+    for _, readers in fields:
+        for reader in readers:
+            yield from reader.needs or ()
 
 
 def _bound(table: dict[str, tuple[Source, ...]], shape: Shape) -> Fields:

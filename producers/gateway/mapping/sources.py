@@ -134,7 +134,7 @@ def below(prefixes: tuple[str, ...], shape: Shape, but: frozenset[str]) -> Pairs
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
-    """All attributes below prefixes, given to ``read`` with the span, in the order of the prefixes."""
+    """All attributes below prefixes, given to ``read`` with the span, in the order of the prefixes; it may look at no others."""
 
     prefixes: tuple[str, ...]
     read: Callable[[ExportedSpan, Pairs], Any]
@@ -143,7 +143,9 @@ class Prefixed:
 
     def bind(self, shape: Shape) -> Reader | None:
         pairs = below(self.prefixes, shape, self.but)
-        return Reader("", lambda span: self.read(span, pairs)) if pairs else None
+        if not pairs:
+            return None
+        return Reader("", lambda span: self.read(span, pairs), tuple(key for key, _ in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +197,3 @@ class When:
 
 def in_scope(name: str, source: Source) -> When:
     return When(lambda dialect: dialect.scope == name, source)
-
-
-@dataclass(frozen=True, slots=True)
-class Unless:
-    """Another source, unless an attribute has one of the values."""
-
-    key: str
-    values: frozenset[str]
-    source: Source
-
-    def bind(self, shape: Shape) -> Reader | None:
-        reader = self.source.bind(shape)
-        if reader is None or self.key not in shape.keys:
-            return reader
-        key = reader.key
-        read: Callable[[Any], Any] = reader.read or text_of
-
-        def read_unless(span: ExportedSpan) -> Any:
-            value = span.attributes[self.key]
-            if isinstance(value, str) and value in self.values:
-                return None
-            return read(span.attributes[key] if key else span)
-
-        needs = reader.needs
-        return Reader("", read_unless, None if needs is None else (self.key, *needs))

@@ -37,7 +37,7 @@ from producers.gateway.mapping.sources import (
     in_scope,
 )
 from producers.gateway.mapping.types import TYPE_RULES
-from producers.gateway.mapping.usage_sources import COST, USAGE, not_of_agents
+from producers.gateway.mapping.usage_sources import COST, USAGE
 from producers.gateway.mapping.values import (
     is_true,
     object_text_of,
@@ -90,8 +90,8 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Status(message_of_status),
     ),
     "model": (
-        *(not_of_agents(Attribute(key)) for key in _MODEL_KEYS),
-        not_of_agents(Computed(("genkit:metadata:subtype",), genkit_model)),
+        *(Attribute(key) for key in _MODEL_KEYS),
+        Computed(("genkit:metadata:subtype",), genkit_model),
     ),
     "model_parameters": (
         in_scope("ai", Computed((), vercel_parameters)),
@@ -119,9 +119,14 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
 }
 
 DESCRIPTIVE_FIELDS: Final = frozenset(
-    {"type", "name", "environment", "version", "level", "model", "model_parameters", "app_root"}
+    {"type", "name", "environment", "version", "level", "model", "model_parameters"}
 )
 """Fields that the spans of one operation have in common, as far as attributes decide them."""
+
+OPERATION_KEY: Final = "gen_ai.operation.name"
+AGENT_OPERATIONS: Final = ("invoke_agent", "agent_step")
+FIELDS_OF_CALLS: Final = frozenset({"model", "usage", "cost"})
+"""Not read of agents' operations: they sum up the calls below them, and would be counted twice."""
 
 PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "prompt_name": (

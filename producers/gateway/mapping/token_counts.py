@@ -73,15 +73,20 @@ class TokenCounts:
     def read(self, attributes: Mapping[str, Any]) -> dict[str, int]:
         found: dict[str, int] = {}
         for bucket, keys in self._sums:
-            count = _first_count(attributes, keys)
-            if count is not None:
-                found[bucket] = count
+            for key in keys:
+                value = attributes[key]
+                count = value if type(value) is int and 0 <= value <= COUNT_MAX else count_of(value)
+                if count is not None:
+                    found[bucket] = count
+                    break
         for (side, bucket), keys in self._parts:
-            count = _first_count(attributes, keys)
-            if count is not None:
-                found[bucket] = count
-                if side in found:
-                    found[side] = max(found[side] - count, 0)
+            for key in keys:
+                count = count_of(attributes[key])
+                if count is not None:
+                    found[bucket] = count
+                    if side in found:
+                        found[side] = max(found[side] - count, 0)
+                    break
         for bucket, key in self._others:
             count = count_of(attributes[key])
             if count is not None:
@@ -109,13 +114,3 @@ def _present(
 
 def _is_breakdown(name: str) -> bool:
     return name.startswith("details.") and name.endswith("_tokens")
-
-
-def _first_count(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
-    for key in keys:
-        value = attributes[key]
-        if type(value) is int and 0 <= value <= COUNT_MAX:
-            return value
-        if (count := count_of(value)) is not None:
-            return count
-    return None

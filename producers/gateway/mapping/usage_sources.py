@@ -11,7 +11,6 @@ from producers.gateway.mapping.sources import (
     Reader,
     Shape,
     Source,
-    Unless,
     below,
     in_scope,
 )
@@ -26,13 +25,6 @@ from producers.gateway.usage import (
     normalise_usage_details,
     usage_details_of_json,
 )
-
-AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "agent_step"})
-"""Operations whose model, usage and cost sum up those of the calls below them: reading them too would count twice."""
-
-
-def not_of_agents(source: Source) -> Unless:
-    return Unless("gen_ai.operation.name", AGENT_OPERATIONS, source)
 
 
 def _usage_details(value: AttributeValue) -> dict[str, int] | None:
@@ -172,22 +164,16 @@ def _total_cost(value: AttributeValue) -> dict[str, int] | None:
     return None if pico is None else {"total": pico}
 
 
-USAGE: Final[tuple[Source, ...]] = tuple(
-    not_of_agents(source)
-    for source in (
-        Attribute("langfuse.observation.usage_details", _usage_details),
-        in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
-        in_scope("ai", Computed((), _vercel)),
-        in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
-        Counts(("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"})),
-        Attribute("mlflow.chat.tokenUsage", _usage_details),
-    )
+USAGE: Final[tuple[Source, ...]] = (
+    Attribute("langfuse.observation.usage_details", _usage_details),
+    in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
+    in_scope("ai", Computed((), _vercel)),
+    in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
+    Counts(("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"})),
+    Attribute("mlflow.chat.tokenUsage", _usage_details),
 )
-COST: Final[tuple[Source, ...]] = tuple(
-    not_of_agents(source)
-    for source in (
-        Attribute("langfuse.observation.cost_details", _cost_details),
-        Attribute("gen_ai.usage.cost", _total_cost),
-        Attribute("llm.cost.total", _total_cost),
-    )
+COST: Final[tuple[Source, ...]] = (
+    Attribute("langfuse.observation.cost_details", _cost_details),
+    Attribute("gen_ai.usage.cost", _total_cost),
+    Attribute("llm.cost.total", _total_cost),
 )

@@ -110,7 +110,7 @@ def tags_of(value: AttributeValue) -> tuple[str, ...] | None:
         text = value.strip()
         found = json_of(text) if text.startswith("[") else None
         value = found if isinstance(found, list) else text.split(",")
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         return None
     return _distinct((text_of(tag) or "").strip() for tag in value)
 

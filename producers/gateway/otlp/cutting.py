@@ -18,12 +18,14 @@ TOO_DEEP: Final = "[nested too deep]"
 class Cutter:
     """Applies ``limits`` to one export; ``reached`` counts the cuts by the name of the limit."""
 
-    __slots__ = ("limits", "reached", "spans_left")
+    __slots__ = ("limits", "reached", "spans_left", "uncut_bytes")
 
     def __init__(self, limits: ExportLimits) -> None:
         self.limits = limits
         self.reached: Counter[str] = Counter()
         self.spans_left = limits.spans_max
+        self.uncut_bytes = max(limits.value_chars_max, 128)
+        """An attribute of at most so many bytes holds nothing that is too long."""
 
     def take_spans(self, count: int) -> None:
         """Count spans in.

@@ -7,8 +7,15 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-AttributeValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
-"""Arrays are lists, key-value lists dicts, bytes base64 text; a double that JSON cannot hold is its name (``"NaN"``)."""
+AttributeValue: TypeAlias = (
+    str | int | float | bool | tuple[str, ...] | list[Any] | dict[str, Any] | None
+)
+"""Arrays are lists, of texts only tuples, key-value lists dicts, bytes base64 text; a double that JSON cannot hold is its name (``"NaN"``)."""
+
+
+def array_of(values: list[AttributeValue]) -> AttributeValue:
+    """An array's form: texts do not change and can be compared by hash, so many spans may share them."""
+    return tuple(values) if values and all(type(v) is str for v in values) else values  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

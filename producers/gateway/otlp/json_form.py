@@ -20,6 +20,7 @@ from producers.gateway.otlp.export import (
     Origin,
     SpanEvent,
     SpanGroup,
+    array_of,
 )
 from producers.gateway.otlp.protobuf_form import finite
 
@@ -188,7 +189,7 @@ def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValu
     if not isinstance(values, list):
         values = []
     if kind == "arrayValue":
-        return [_value(value, cutter, depth + 1) for value in values]
+        return array_of([_value(value, cutter, depth + 1) for value in values])
     return {
         key: _value(item.get("value"), cutter, depth + 1)
         for item in values

@@ -19,6 +19,7 @@ from producers.gateway.otlp.export import (
     Origin,
     SpanEvent,
     SpanGroup,
+    array_of,
 )
 from producers.gateway.otlp.schema import (
     EventMessage,
@@ -32,6 +33,8 @@ from producers.gateway.otlp.schema import (
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
 _STRING_TAG: Final = 0x0A
+_SLICED_TEXT_BYTES_MAX: Final = 16_300
+"""Lengths of up to two bytes, with room for the string's own tag and length."""
 _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
 
@@ -144,28 +147,49 @@ def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValu
 def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
     """Key and value of one attribute.
 
-    Nearly all are strings below 16 KiB, laid out as tag, length, key, tag, length, tag, length, text: those are sliced out here;
-    whatever looks different, by the parser. The last length must reach the end exactly, so nothing else can be mistaken for it.
+    Nearly all are strings below 16 KiB, laid out as tag, length, key, tag, length, tag, length, text. What stands before the text follows from the
+    lengths of entry and key: where it does stand there, the text is sliced out; whatever looks different goes through the parser.
     """
     size = len(entry)
     try:
-        value = entry[1] + 2
-        if value < 130 and entry[0] == _KEY_TAG and entry[value] == _VALUE_TAG:
-            if entry[value + 1] < 128:
-                if entry[value + 2] == _STRING_TAG and entry[value + 3] == size - value - 4:
-                    return _kept(entry, (entry[2:value].decode(), entry[value + 4 :].decode()))
-            elif (
-                entry[value + 3] == _STRING_TAG
-                and entry[value + 4] >= 128
-                and entry[value + 4] + (entry[value + 5] << 7) - 128 == size - value - 6
-                and size <= cutter.limits.value_chars_max
-            ):
-                return entry[2:value].decode(), entry[value + 6 :].decode()
+        header_at = entry[1] + 2
+        header = _HEADERS[size - header_at]
+        text_at = header_at + len(header)
+        if (
+            entry[header_at:text_at] == header
+            and header_at < 130
+            and entry[0] == _KEY_TAG
+            and size <= cutter.uncut_bytes
+        ):
+            pair = entry[2:header_at].decode(), entry[text_at:].decode()
+            return pair if size > CACHED_ENTRY_BYTES_MAX else _kept(entry, pair)
     except (IndexError, UnicodeDecodeError):
         pass
     message = KeyValueMessage.FromString(entry)
     key = message.key.decode("utf-8", "replace")
     return _kept(entry, (key, _value(message.value, cutter, 0)))
+
+
+def _header(text_bytes: int) -> bytes:
+    """What stands between an attribute's key and its text: tag and length of the value, then of the string in it."""
+    string = bytes((_STRING_TAG, *_length(text_bytes)))
+    return bytes((_VALUE_TAG, *_length(len(string) + text_bytes))) + string
+
+
+def _length(count: int) -> tuple[int, ...]:
+    return (count,) if count < 128 else (count & 127 | 128, count >> 7)
+
+
+def _headers() -> list[bytes]:
+    """The header by its own length plus the text's; where there is none of that length, something that is no header."""
+    headers = [b"\xff"] * (_SLICED_TEXT_BYTES_MAX + 8)
+    for text_bytes in range(_SLICED_TEXT_BYTES_MAX + 1):
+        header = _header(text_bytes)
+        headers[len(header) + text_bytes] = header
+    return headers
+
+
+_HEADERS: Final = _headers()
 
 
 def _kept(entry: bytes, pair: tuple[str, AttributeValue]) -> tuple[str, AttributeValue]:
@@ -196,7 +220,7 @@ def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValu
     if depth >= cutter.limits.depth_max:
         return cutter.too_deep()
     if kind == "array_value":
-        return [_value(value, cutter, depth + 1) for value in values]
+        return array_of([_value(value, cutter, depth + 1) for value in values])
     return {
         item.key.decode("utf-8", "replace"): _value(item.value, cutter, depth + 1)
         for item in values

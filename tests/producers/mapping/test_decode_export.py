@@ -72,7 +72,7 @@ def test_texts_of_every_length_are_sliced_out_whole(length: int) -> None:
 def test_numbers_that_json_cannot_hold_become_their_names() -> None:
     values = [float("nan"), float("inf"), float("-inf")]
     body = protobuf_body({"spans": [{"attributes": {"values": values}}]})
-    assert decoded(body, PROTOBUF).attributes == {"values": ["NaN", "Infinity", "-Infinity"]}
+    assert decoded(body, PROTOBUF).attributes == {"values": ("NaN", "Infinity", "-Infinity")}
 
 
 def test_wrong_utf8_does_not_cost_the_export() -> None:
@@ -240,7 +240,7 @@ def test_what_is_above_a_limit_is_cut_and_counted(encode: Any, content_type: str
     found = export.groups[0].spans[0]
     assert found.attributes == {
         "text": "x" * 200 + CUT_MARK,
-        "nested": [[[[TOO_DEEP]]]],
+        "nested": [[[(TOO_DEEP,)]]],
         "third": 1,
     }
     assert [event.name for event in found.events] == ["e0", "e1"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.gateway.mapping.token_counts import token_counts
@@ -104,7 +104,8 @@ def test_counted_attributes_that_include_their_parts_are_counted_once(
     }
 
 
-@given(st.dictionaries(shape_keys | st.text(max_size=10), anything))
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(shape_keys | st.text(max_size=10), anything, max_size=8))
 def test_no_usage_object_makes_it_raise_or_count_below_zero(obj: dict[str, Any]) -> None:
     usage, costs, _ = normalise_usage(obj)
     for found in (usage, normalise_usage_details(obj)):
