@@ -131,24 +131,32 @@ async def score_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> dict[st
     return {row.trace_id: row.ids for row in rows}
 
 
-async def speak_for_roots(reader: Reader, traces: Iterable[StoredTrace]) -> None:
-    """Give traces that say nothing themselves the input and output of their root observation."""
+async def speak_for_roots(
+    reader: Reader,
+    traces: Iterable[StoredTrace],
+    observations: Iterable[StoredObservation] = (),
+) -> None:
+    """Give traces that say nothing themselves the input and output of their root observation.
+
+    ``observations`` are those that were read already, with their texts.
+    """
     silent = [
         trace
         for trace in traces
         if trace.root_observation_id and not (trace.input and trace.output)
     ]
-    if not silent:
-        return
-    question = ReadObservations(
-        silent[0].project_id,
-        trace_ids=tuple(trace.id for trace in silent),
-        ids=tuple(trace.root_observation_id for trace in silent),
-        columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS),
-        limit=len(silent) * 2,
-    )
-    rows = await reader.rows(question, StoredObservation)
-    roots = {(row.trace_id, row.id): row for row in rows}
+    roots = {(row.trace_id, row.id): row for row in observations}
+    unread = [trace for trace in silent if (trace.id, trace.root_observation_id) not in roots]
+    if unread:
+        question = ReadObservations(
+            unread[0].project_id,
+            trace_ids=tuple(trace.id for trace in unread),
+            ids=tuple(trace.root_observation_id for trace in unread),
+            columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS),
+            limit=len(unread) * 2,
+        )
+        rows = await reader.rows(question, StoredObservation)
+        roots.update(((row.trace_id, row.id), row) for row in rows)
     for trace in silent:
         root = roots.get((trace.id, trace.root_observation_id))
         if root is not None:

@@ -40,7 +40,13 @@ from query_api.shapes.trace import (
     trace_in_detail,
     trace_in_list,
 )
-from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, StoredScore, StoredTrace
+from query_api.stored import (
+    OBSERVATION_NUMBERS,
+    OBSERVATION_WHOLE,
+    StoredObservation,
+    StoredScore,
+    StoredTrace,
+)
 from query_api.times import Instant, now_us
 from query_api.trace_reading import (
     IdOfTrace,
@@ -162,19 +168,12 @@ def traces_router(room: Room) -> APIRouter:
     ) -> Response:
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
         trace = await read_trace(reader, project_id, traceId)
-        observations, scores = [], []
-        if "observations" in groups:
-            columns = OBSERVATION_WHOLE if "io" in groups else OBSERVATION_NUMBERS
-            observations = await whole_observations_of(
-                reader, trace, columns, settings.trace_observations_max
-            )
-        if "scores" in groups:
-            of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
-            scores = await reader.rows(
-                FindScores(project_id, (of_trace,), SCORES_OF_TRACE_MAX), StoredScore
-            )
+        observations, scores = await asyncio.gather(
+            _observations(reader, trace, groups, settings.trace_observations_max),
+            _scores(reader, trace, groups),
+        )
         if "io" in groups:
-            await speak_for_roots(reader, [trace])
+            await speak_for_roots(reader, [trace], observations)
         return answer(
             trace_in_detail(
                 trace,
@@ -196,15 +195,29 @@ async def _in_list(
     reader: Reader, traces: list[StoredTrace], groups: frozenset[str]
 ) -> list[TraceInList]:
     """Traces of one project with what a list tells of each."""
-    observation_ids: dict[str, list[str]] = {}
-    score_ids: dict[str, list[str]] = {}
-    if "observations" in groups:
-        observation_ids = await observation_ids_of(reader, traces)
-    if "scores" in groups:
-        score_ids = await score_ids_of(reader, traces)
-    if "io" in groups:
-        await speak_for_roots(reader, traces)
+    observation_ids, score_ids, _ = await asyncio.gather(
+        observation_ids_of(reader, traces if "observations" in groups else ()),
+        score_ids_of(reader, traces if "scores" in groups else ()),
+        speak_for_roots(reader, traces if "io" in groups else ()),
+    )
     return [
         trace_in_list(trace, groups, observation_ids.get(trace.id, []), score_ids.get(trace.id, []))
         for trace in traces
     ]
+
+
+async def _observations(
+    reader: Reader, trace: StoredTrace, groups: frozenset[str], limit: int
+) -> list[StoredObservation]:
+    if "observations" not in groups:
+        return []
+    columns = OBSERVATION_WHOLE if "io" in groups else OBSERVATION_NUMBERS
+    return await whole_observations_of(reader, trace, columns, limit)
+
+
+async def _scores(reader: Reader, trace: StoredTrace, groups: frozenset[str]) -> list[StoredScore]:
+    if "scores" not in groups:
+        return []
+    of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
+    question = FindScores(trace.project_id, (of_trace,), SCORES_OF_TRACE_MAX)
+    return await reader.rows(question, StoredScore)
