@@ -97,8 +97,7 @@ class _Mapper:
         plan = self._plans.of(span)
         template, fields = self._template(span, plan)
         start_us = (span.start_ns or span.end_ns) // 1000 or self._received_us
-        end_us = span.end_ns // 1000
-        end_us = max(end_us, start_us)
+        end_us = max(span.end_ns // 1000, start_us)
         observation = replace(
             template,
             trace_id=span.trace_id,

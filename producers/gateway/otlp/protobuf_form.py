@@ -76,12 +76,16 @@ def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
 def _spans(messages: Any, path: str, cutter: Cutter) -> list[ExportedSpan]:
     spans: list[ExportedSpan] = []
     for message in messages:
-        trace_id, span_id = message.trace_id, message.span_id
-        if len(trace_id) != 16 or len(span_id) != 8:
-            raise BodyError(_id_fault(trace_id, span_id, f"{path}.spans[{len(spans)}]"))
-        if trace_id == _NO_TRACE_ID or span_id == _NO_SPAN_ID:
-            raise BodyError(_id_fault(trace_id, span_id, f"{path}.spans[{len(spans)}]"))
-        parent_id = message.parent_span_id
+        trace_id, span_id, parent_id = message.trace_id, message.span_id, message.parent_span_id
+        if (
+            len(trace_id) != 16
+            or len(span_id) != 8
+            or len(parent_id) not in (0, 8)
+            or trace_id == _NO_TRACE_ID
+            or span_id == _NO_SPAN_ID
+        ):
+            fault = _id_fault(trace_id, span_id, parent_id)
+            raise BodyError(f"{path}.spans[{len(spans)}].{fault}")
         span = ExportedSpan(
             trace_id.hex(),
             span_id.hex(),
@@ -100,12 +104,14 @@ def _spans(messages: Any, path: str, cutter: Cutter) -> list[ExportedSpan]:
     return spans
 
 
-def _id_fault(trace_id: bytes, span_id: bytes, path: str) -> str:
+def _id_fault(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
     if len(trace_id) != 16:
-        return f"{path}.traceId has {len(trace_id)} bytes, not 16"
+        return f"traceId has {len(trace_id)} bytes, not 16"
     if len(span_id) != 8:
-        return f"{path}.spanId has {len(span_id)} bytes, not 8"
-    return f"{path}.{'traceId' if trace_id == _NO_TRACE_ID else 'spanId'} is all zeros"
+        return f"spanId has {len(span_id)} bytes, not 8"
+    if len(parent_id) not in (0, 8):
+        return f"parentSpanId has {len(parent_id)} bytes, not 8"
+    return f"{'traceId' if trace_id == _NO_TRACE_ID else 'spanId'} is all zeros"
 
 
 def _events(raw: Sequence[bytes], cutter: Cutter) -> list[SpanEvent]:

@@ -193,6 +193,7 @@ def test_malformed_protobuf_is_refused() -> None:
         ("trace_id", bytes(16), "traceId is all zeros"),
         ("span_id", b"1234567", "spanId has 7 bytes, not 8"),
         ("span_id", bytes(8), "spanId is all zeros"),
+        ("parent_span_id", b"123", "parentSpanId has 3 bytes, not 8"),
     ],
 )
 def test_protobuf_ids_have_their_length(field: str, value: bytes, message: str) -> None:
