@@ -25,7 +25,9 @@ from producers.topics_admin import ensure_topics
 
 @pytest.fixture
 async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+    settings = KafkaSettings(
+        broker=kafka_broker, topic_prefix=topic_prefix, event_partitions=1, project_partitions=1
+    )
     await ensure_topics(settings)
     return settings
 

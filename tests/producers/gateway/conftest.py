@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import msgspec
@@ -19,9 +21,15 @@ from tracemill.contract import Event, decode_event
 KEYS = ("pk-tm-dev", "sk-tm-dev")
 
 
+@pytest.fixture(scope="session")
+def gateway_prefix() -> str:
+    """One set of topics for all of these tests: hundreds of sets are too much for a small broker."""
+    return f"test-gateway-{uuid.uuid4().hex[:12]}"
+
+
 @pytest.fixture
-async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+async def kafka(kafka_broker: str, gateway_prefix: str) -> KafkaSettings:
+    settings = KafkaSettings(broker=kafka_broker, topic_prefix=gateway_prefix)
     await ensure_topics(settings)
     return settings
 
@@ -59,27 +67,45 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Log:
-    """What lies in the topics now."""
+    """What was written to the topics since ``begin``."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
+        self._begin: dict[TopicPartition, int] = {}
 
-    async def records(self, topic: str, partition_count: int) -> list[list[bytes]]:
-        """Values of every partition, from its beginning to its present end."""
+    async def begin(self) -> None:
+        """Leave out what is there already."""
+        topics = self._kafka.topics
+        partitions = [
+            TopicPartition(topics.events, number) for number in range(self._kafka.event_partitions)
+        ]
+        async with self._consumer(
+            [*partitions, TopicPartition(topics.dead_letters, 0)]
+        ) as consumer:
+            self._begin = await consumer.end_offsets(consumer.assignment())
+
+    @asynccontextmanager
+    async def _consumer(self, partitions: list[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka.broker, enable_auto_commit=False)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for number in range(partition_count)]
             consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def records(self, topic: str, partition_count: int) -> list[list[bytes]]:
+        """Values of every partition, up to its present end."""
+        partitions = [TopicPartition(topic, number) for number in range(partition_count)]
+        async with self._consumer(partitions) as consumer:
+            for key in partitions:
+                consumer.seek(key, self._begin.get(key, 0))
             ends = await consumer.end_offsets(partitions)
             values: dict[TopicPartition, list[bytes]] = {key: [] for key in partitions}
             while any([await consumer.position(key) < ends[key] for key in partitions]):
                 for key, messages in (await consumer.getmany(timeout_ms=100)).items():
                     values[key] += [message.value for message in messages]
             return [values[key] for key in partitions]
-        finally:
-            await consumer.stop()
 
     async def events(self) -> list[Event]:
         return [
@@ -101,5 +127,7 @@ class Log:
 
 
 @pytest.fixture
-def log(kafka: KafkaSettings) -> Log:
-    return Log(kafka)
+async def log(kafka: KafkaSettings) -> Log:
+    fresh = Log(kafka)
+    await fresh.begin()
+    return fresh
