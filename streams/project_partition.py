@@ -188,8 +188,8 @@ class ProjectPartition:
         self._sought_at_s = time.monotonic()
 
     async def _read_back(self, fold: ProjectFold, deltas: list[Delta]) -> None:
-        missing = fold.missing(deltas)
-        if missing:
+        # Again until nothing is missing: while the store answers, other groups may leave memory.
+        while missing := fold.missing(deltas):
             fold.adopt(missing, *await self.around.reader.read_back(missing))
 
     def _apply(self, fold: ProjectFold, event: EventT[bytes], deltas: list[Delta]) -> None:
@@ -266,6 +266,7 @@ class ProjectPartition:
             except KafkaError as error:
                 log.warning("sink_progress_unknown", reason=repr(error))
                 continue
+            metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
             idle_before_s = int(time.time()) - settings.resident_idle_s
             for kind, topic, groups, cells_max in kinds:
                 if groups.cell_count > cells_max:

@@ -90,8 +90,7 @@ class Budgets:
     _by_scope: dict[str, _Scopes] = field(default_factory=dict)
     _periods: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
     _unsettled: dict[PeriodKey, None] = field(default_factory=dict)
-    dropped: int = 0
-    """How many periods left because there were too many."""
+    _dropped: int = 0
 
     @property
     def unsettled(self) -> list[PeriodKey]:
@@ -192,6 +191,11 @@ class Budgets:
             crossings += self._crossings(period, spent_pico, trace_id)
         return crossings
 
+    def take_dropped(self) -> int:
+        """How many periods left since the last call because there were too many."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
     def spent_pico(self, key: PeriodKey) -> int | None:
         """The spend of a live period."""
         period = self._periods.get(key)
@@ -218,7 +222,7 @@ class Budgets:
         for key in self._periods:
             if key not in self._unsettled:
                 del self._periods[key]
-                self.dropped += 1
+                self._dropped += 1
                 return
 
     def _begin(self, key: PeriodKey, spend: Groups[SpendKey, SpendCell]) -> Baseline:

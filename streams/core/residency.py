@@ -58,8 +58,12 @@ class Groups(Generic[KeyT, CellT]):
         return max(self._horizon_s.values(), default=self._start_horizon_s)
 
     def missing(self, keys: Iterable[GroupKey]) -> set[GroupKey]:
-        """Those of ``keys`` that must be read back before a change of them can be applied."""
-        return {key for key in keys if key not in self._by_use and self._may_be_stored(key)}
+        """Those of ``keys`` that must be read back before a change of them can be applied; the new ones among them begin now."""
+        absent = {key for key in keys if key not in self._by_use}
+        missing = {key for key in absent if self._may_be_stored(key)}
+        for key in absent - missing:
+            self._insert(key, Group({}))
+        return missing
 
     def adopt(self, key: GroupKey, cells: dict[KeyT, CellT]) -> None:
         """Make a group resident with what the store has of it; one that is resident already stays as it is."""
@@ -71,6 +75,7 @@ class Groups(Generic[KeyT, CellT]):
         if key in self._by_use:
             self._by_use.move_to_end(key)
         else:
+            assert not self._may_be_stored(key), f"{key} was not read back"
             self._insert(key, Group({}))
         project_id, start_s = key
         group = self._by_project[project_id][start_s]

@@ -126,10 +126,11 @@ class Worker:
         if self.next_offset >= len(self.world.log):
             return False
         deltas = deltas_of(self.world.log[self.next_offset])
-        missing = self.fold.missing(deltas)
-        if missing:
+        while missing := self.fold.missing(deltas):
             self.world.effect()
             self.read_back(missing)
+            if self.world.rng.random() < 0.5:
+                self.evict()
         applied = self.fold.apply(self.next_offset, deltas, NOW_S)
         self.next_offset += 1
         self.alert(applied.crossings)

@@ -52,15 +52,24 @@ class Pipeline:
                 "TRACEMILL_WEBHOOKS_ALLOW_PRIVATE": "true",
             }
             | settings,
+            stdout=subprocess.PIPE,
         )
         self.workers.append(worker)
         return worker
+
+    async def ready(self, worker: subprocess.Popen[bytes]) -> None:
+        """Return once a worker takes part."""
+        assert worker.stdout is not None
+        while await asyncio.to_thread(worker.stdout.readline) != b"ready\n":
+            assert worker.poll() is None, f"the worker ended with {worker.returncode}"
 
     def kill_workers(self) -> None:
         for worker in self.workers:
             if worker.poll() is None:
                 worker.kill()
             worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
         self.workers.clear()
 
     async def send(self, *deltas: Delta) -> None:

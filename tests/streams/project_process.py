@@ -7,6 +7,7 @@ import signal
 
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
+from deploy.logs import configure_logs
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.app import create_app
@@ -17,6 +18,7 @@ from streams.project_stage import register_project_stage
 
 
 async def main() -> None:
+    configure_logs("streams")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     kafka, store = KafkaSettings(), Store(StoreSettings())
