@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 import structlog
 import uvloop
@@ -18,6 +20,8 @@ from producers.errors import ProducersError
 
 log = structlog.get_logger(__name__)
 
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+
 Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
 """Runs until the event is set."""
 
@@ -26,6 +30,7 @@ def run_process(name: str, main: Main) -> int:
     """Run ``main`` until SIGINT or SIGTERM; the exit code."""
     settings = ProcessSettings()
     configure_logs(name, level=settings.log_level)
+    _calm_the_collector()
     code = 0
     try:
         uvloop.run(_until_signalled(main, settings))
@@ -34,6 +39,12 @@ def run_process(name: str, main: Main) -> int:
             print(f"tracemill {name}: {error}", file=sys.stderr)
         code = 1
     return code
+
+
+def _calm_the_collector() -> None:
+    """Look for cycles seldom: batches of events make many objects that reference counts free by themselves."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
