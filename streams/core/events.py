@@ -49,7 +49,9 @@ class EventFold:
         trace = self._residents.traces.get(key)
         if trace is None:
             trace = self._residents.begin(key)
-        book = self._book(line.project_id)
+        book = self.books.get(key[0])
+        if book is None:
+            book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
         news = attributes is not None and self._hear(trace, book, attributes, line.ts_us)
         known = trace.observations.get(line.id)
@@ -71,16 +73,11 @@ class EventFold:
         if trace is None:
             trace = self._residents.begin(key)
         news = trace.said.hear_itself(line.environment, line.ts_us)
-        news |= self._hear(trace, self._book(line.project_id), line.trace, line.ts_us)
+        book = self.books.setdefault(line.project_id, DeltaBook())
+        news |= self._hear(trace, book, line.trace, line.ts_us)
         if news:
             self.changed[key] = trace
         return news
-
-    def _book(self, project_id: str) -> DeltaBook:
-        book = self.books.get(project_id)
-        if book is None:
-            book = self.books[project_id] = DeltaBook()
-        return book
 
     def _hear(self, trace: Trace, book: DeltaBook, attributes: TraceAttributes, ts_us: int) -> bool:
         """What was spent so far goes over to the user who turns out to have spent it."""

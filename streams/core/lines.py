@@ -6,7 +6,7 @@ unescaped and escaped again. A ``Raw`` is a view of the record that it came in: 
 
 from __future__ import annotations
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Raw
@@ -82,16 +82,11 @@ def _null(raw: Raw, field: str) -> Raw:
     raise msgspec.ValidationError(f"Expected `str | null` - at `$.{field}`")
 
 
-def passed_on(raw: Raw) -> str:
-    """A settled text for a field of a row. At run time it is the ``Raw`` itself, which the encoder writes as it is."""
-    return "" if raw is NO_TEXT else cast("str", raw)
-
-
 def text_of(raw: Raw) -> str:
     """A settled text to keep."""
     return "" if raw is NO_TEXT else _texts.decode(raw)
 
 
 def kept(text: str) -> str:
-    """A text of a row, which may be one that ``passed_on`` gave."""
+    """A text of a row, which may still be the JSON that it came in."""
     return _texts.decode(text) if isinstance(text, Raw) else text

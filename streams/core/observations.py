@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import ObservationRow
-from streams.core.lines import NO_TEXT, ObservationLine, passed_on
+from streams.core.lines import NO_TEXT, ObservationLine
 from streams.core.merge import Merged
 
 LEVELS: Final = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -112,12 +112,13 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.provided_usage = line.usage
     if line.cost:
         row.provided_cost_pico = line.cost
+    # Texts pass as the JSON they came in: the encoder writes it as it is.
     if line.input is not NO_TEXT:
-        row.input = passed_on(line.input)
+        row.input = line.input  # type: ignore[assignment]
     if line.output is not NO_TEXT:
-        row.output = passed_on(line.output)
+        row.output = line.output  # type: ignore[assignment]
     if line.metadata is not NO_TEXT:
-        row.metadata = passed_on(line.metadata)
+        row.metadata = line.metadata  # type: ignore[assignment]
     if line.prompt_name:
         row.prompt_name = line.prompt_name
     if line.prompt_version:

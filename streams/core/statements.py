@@ -5,18 +5,13 @@ The latest statement about a field wins, tags unite, metadata merges key by key,
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from msgspec.structs import astuple
 
 from clickhouse.rows import TraceRow
 from streams.core import metadata
 from tracemill.contract import TraceAttributes
-
-_FIELDS: Final = TraceAttributes.__struct_fields__
-_LATEST: Final = frozenset(_FIELDS) - {"tags", "metadata", "start_us"}
-"""Fields of which the latest statement holds."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -45,19 +40,28 @@ class TraceStatements(msgspec.Struct):
     user_id: str = ""
     """Of ``latest``: asked for with every observation."""
 
-    def hear(self, attributes: TraceAttributes, ts_us: int) -> bool:
+    def hear(self, attributes: TraceAttributes, ts_us: int) -> bool:  # noqa: C901  # a line per field: a loop over them costs twice as much
         """Take in what an event says; true if that changed anything."""
         changed = False
-        latest = self.latest
-        for field, value in zip(_FIELDS, astuple(attributes), strict=True):
-            if value is None or value == "" or field not in _LATEST:
-                continue
-            held = latest.get(field)
-            if held is None or ts_us > held[0] or (ts_us == held[0] and value > held[1]):
-                latest[field] = (ts_us, value)
-                changed = True
-        if changed:
-            self.user_id = latest["user_id"][1] if "user_id" in latest else ""
+        if attributes.user_id:
+            changed |= self._keep("user_id", attributes.user_id, ts_us)
+            self.user_id = self.latest["user_id"][1]
+        if attributes.session_id:
+            changed |= self._keep("session_id", attributes.session_id, ts_us)
+        if attributes.name:
+            changed |= self._keep("name", attributes.name, ts_us)
+        if attributes.release:
+            changed |= self._keep("release", attributes.release, ts_us)
+        if attributes.version:
+            changed |= self._keep("version", attributes.version, ts_us)
+        if attributes.public is not None:
+            changed |= self._keep("public", attributes.public, ts_us)
+        if attributes.external_id:
+            changed |= self._keep("external_id", attributes.external_id, ts_us)
+        if attributes.input:
+            changed |= self._keep("input", attributes.input, ts_us)
+        if attributes.output:
+            changed |= self._keep("output", attributes.output, ts_us)
         if attributes.tags and not self.tags.issuperset(attributes.tags):
             self.tags = self.tags.union(attributes.tags)
             changed = True
@@ -68,6 +72,13 @@ class TraceStatements(msgspec.Struct):
             self.start_us = start_us
             changed = True
         return changed
+
+    def _keep(self, field: str, value: str | bool, ts_us: int) -> bool:
+        held = self.latest.get(field)
+        if held is None or ts_us > held[0] or (ts_us == held[0] and value > held[1]):
+            self.latest[field] = (ts_us, value)
+            return True
+        return False
 
     def hear_itself(self, environment: str | None, ts_us: int) -> bool:
         """An event about nothing but the trace was said at ``ts_us``; true if that changed anything."""
