@@ -26,10 +26,6 @@ SERVER_SETTINGS: dict[str, int] = {
     "background_schedule_pool_size": 4,
     "max_thread_pool_size": 256,
     "max_thread_pool_free_size": 16,
-    "max_io_thread_pool_size": 16,
-    "max_active_parts_loading_thread_pool_size": 4,
-    "max_outdated_parts_loading_thread_pool_size": 2,
-    "max_parts_cleaning_thread_pool_size": 2,
 }
 
 

@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from clickhouse.embedded.engine import Progress
-from clickhouse.embedded.request import BadRequest, Compressor, Decompressor
+from clickhouse.embedded.request import BadRequest, Compressor, decompressor
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+DISCARDED_BYTES_MAX = 256 * 2**20
 
 
 class ClientGone(Exception):
@@ -28,9 +31,9 @@ async def until_gone(receive: Receive) -> None:
 class Body:
     """A request's body, decompressed as it comes."""
 
-    def __init__(self, receive: Receive, decompressor: Decompressor) -> None:
+    def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._decompressor = decompressor
+        self.decompressor = decompressor("")
         self.is_finished = False
 
     async def next_piece(self) -> bytes:
@@ -45,7 +48,7 @@ class Body:
         if not piece:
             return b""
         try:
-            return self._decompressor.decompress(piece)
+            return self.decompressor.decompress(piece)
         except (zlib.error, RuntimeError, EOFError) as error:
             raise BadRequest(400, 271, f"Cannot decompress the body: {error}") from error
 
@@ -59,6 +62,16 @@ class Body:
             if size > bytes_max:
                 raise BadRequest(413, 62, "The statement is too long (setting query_bytes_max)")
         return b"".join(pieces)
+
+    async def discard(self) -> None:
+        """Read to the end and keep nothing; gives up on a body without end."""
+        size = 0
+        while not self.is_finished and size < DISCARDED_BYTES_MAX:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self.is_finished = not message.get("more_body", False)
+            size += len(message.get("body", b""))
 
 
 class Exchange:

@@ -60,6 +60,7 @@ _STATUS_OF_CODE = {
     159: 408,
     516: 403,
 }
+_OVERLOADED = "Too many simultaneous requests. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 _STREAMABLE = frozenset({"SELECT", "WITH"})
 _WITH_RESULT = frozenset(
     {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK", "KILL"}
@@ -109,17 +110,16 @@ class StoreFront:
             await send_plain(send, 404, b"There is no such page here.\n", {})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(send, str(uuid.uuid4()))
-        kind = "query"
+        exchange, body = Exchange(send, str(uuid.uuid4())), Body(receive)
+        kind, outcome = "query", "error"
         started = time.perf_counter()
-        outcome = "error"
         try:
             call = parse_call(
                 scope["method"], scope["query_string"], scope["headers"], exchange.query_id
             )
             exchange.query_id = call.query_id
             self._check(call)
-            body = Body(receive, decompressor(call.content_encoding))
+            body.decompressor = decompressor(call.content_encoding)
             call, insert = await self._statement(call, body)
             kind = "insert" if insert else "query"
             slots = self._inserts if insert else self._queries
@@ -131,17 +131,13 @@ class StoreFront:
                         await self._query(call, receive, exchange)
             outcome = "ok"
         except BadRequest as error:
-            await exchange.fail(
-                error.status, error.code, f"Code: {error.code}. DB::Exception: {error}"
-            )
+            await _refuse(exchange, body, error)
         except Overloaded:
             outcome = "overloaded"
             self.metrics.limits_reached.labels(f"{kind}_slots").inc()
-            await exchange.fail(
-                503, 202, "Code: 202. DB::Exception: Too many simultaneous requests. (TOO_MANY_SIMULTANEOUS_QUERIES)"
-            )  # fmt: skip
+            await _refuse(exchange, body, BadRequest(503, 202, _OVERLOADED))
         except EngineError as error:
-            await exchange.fail(_STATUS_OF_CODE.get(error.code, 500), error.code, str(error))
+            await _refuse(exchange, body, error)
         except ClientGone:
             outcome = "client_gone"
         finally:
@@ -184,7 +180,7 @@ class StoreFront:
         insert = Insert(self._engine, parts.head, parts.format)
         began = time.perf_counter()
         try:
-            await self._in_thread(insert.start, call.session)
+            await self._to_the_end(insert.start, call.session)
             gathered, size = [parts.data], len(parts.data)
             while True:
                 piece = await body.next_piece()
@@ -193,11 +189,11 @@ class StoreFront:
                 is_last = body.is_finished
                 if size >= self._settings.insert_chunk_bytes or (is_last and size):
                     self.metrics.bytes_received.inc(size)
-                    await self._in_thread(insert.append, b"".join(gathered))
+                    await self._to_the_end(insert.append, b"".join(gathered))
                     gathered, size = [], 0
                 if is_last:
                     break
-            await self._in_thread(insert.finish)
+            await self._to_the_end(insert.finish)
         except BaseException:
             await asyncio.shield(self._in_thread(insert.abandon))
             raise
@@ -274,8 +270,28 @@ class StoreFront:
         with suppress(EngineError):
             work.result()
 
+    async def _to_the_end(self, call: Callable[..., T], *args: object) -> T:
+        """As ``_in_thread``, but a cancellation waits until the thread is back: a connection serves one thread at a time."""
+        work = asyncio.ensure_future(self._in_thread(call, *args))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})
+            raise
+
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+async def _refuse(exchange: Exchange, body: Body, error: BadRequest | EngineError) -> None:
+    """Read what is still on its way first: a client that is writing would see a broken connection instead of the answer."""
+    with suppress(ClientGone):
+        await body.discard()
+        if isinstance(error, BadRequest):
+            message = f"Code: {error.code}. DB::Exception: {error}"
+            await exchange.fail(error.status, error.code, message)
+        else:
+            await exchange.fail(_STATUS_OF_CODE.get(error.code, 500), error.code, str(error))
 
 
 def _with_form(call: Call, fields: dict[str, str]) -> Call:

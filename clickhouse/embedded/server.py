@@ -41,7 +41,12 @@ def run_store(
     data_dir.mkdir(parents=True, exist_ok=True)
     with _only_one(data_dir), _listening(host, port) as listener:
         config_file = write_config(data_dir, tiering or TieringSettings())
-        engine = Engine(data_dir, config_file, _defaults(embedded), idle_max=embedded.queries_max)
+        try:
+            engine = Engine(
+                data_dir, config_file, _defaults(embedded), idle_max=embedded.queries_max
+            )
+        except RuntimeError as error:
+            raise StoreError(f"the engine does not start: {str(error).splitlines()[0]}") from None
         front = StoreFront(engine, embedded, Credentials(store.clickhouse_user, password))
         server = uvicorn.Server(
             uvicorn.Config(

@@ -350,3 +350,29 @@ async def _post_at_once(url: str, count: int) -> list[int]:
             assert answer.headers["Retry-After"] == "1"
             assert answer.headers["X-ClickHouse-Exception-Code"] == "202"
     return [answer.status_code for answer in answers]
+
+
+async def test_an_endless_result_whose_client_left_is_killed(clickhouse_url: str) -> None:
+    async with httpx.AsyncClient() as client:
+        sql = b"SELECT number FROM system.numbers WHERE number < 88888888888"
+        async with client.stream("POST", clickhouse_url, content=sql) as answer:
+            async for _ in answer.aiter_raw():
+                break
+        deadline = time.monotonic() + 10
+        running = (
+            b"SELECT count() FROM system.processes"
+            b" WHERE query LIKE '%88888888888%' AND query NOT LIKE '%processes%'"
+        )
+        while (await client.post(clickhouse_url, content=running)).text != "0\n":
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+
+def test_a_large_insert_that_is_refused_gets_its_answer(http: httpx.Client) -> None:
+    lines = b'{"a":1}\n' * 3_000_000
+    for query, code in (
+        ("INSERT INTO nowhere FORMAT JSONEachRow", "60"),
+        ("SELECT 1", "62"),
+    ):
+        refused = http.post("/", params={"query": query}, content=lines)
+        assert refused.headers["X-ClickHouse-Exception-Code"] == code
