@@ -1,0 +1,137 @@
+"""What stage 1 asks the real store: the traces it has, and what was written of them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from clickhouse.rows import ROW_OF_TABLE, ObservationRow, TraceRow
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from streams.core.lines import LINES
+from streams.core.merge import merged_of, merged_part, write_statements
+from streams.core.observations import known_of
+from streams.core.pipeline import Needs
+from streams.core.seen import SeenTraces
+from streams.core.statements import TraceStatements, statements_of
+from streams.readback import StoreHistory
+from streams.settings import StreamsSettings
+from streams.sink_progress import SinkProgress
+from tracemill.contract import Observation, TraceAttributes, encode_event
+from tracemill.partitioning import partition_of
+
+START_US = 1_795_046_400_123_456
+SETTINGS = StreamsSettings()
+KAFKA = KafkaSettings()
+
+
+@pytest.fixture
+async def history(clickhouse_store: Store) -> StoreHistory:
+    return StoreHistory(
+        KAFKA, clickhouse_store, SETTINGS, SinkProgress(KAFKA, SETTINGS.sink_poll_s)
+    )
+
+
+async def insert(store: Store, table: str, *rows: msgspec.Struct) -> None:
+    columns = ROW_OF_TABLE[table].__struct_fields__
+    await store.insert_lines(table, columns, b"\n".join(map(msgspec.json.encode, rows)))
+
+
+def trace(trace_id: str, **said: object) -> TraceRow:
+    said.setdefault("row_version", 1)
+    return TraceRow(project_id="pä", id=trace_id, start_us=START_US, **said)
+
+
+def observation(**said: object) -> ObservationRow:
+    said = {"trace_id": "t1", "id": "o1", "start_us": START_US, "row_version": 1} | said
+    return ObservationRow(project_id="pä", **said)
+
+
+async def test_the_store_and_the_worker_hash_traces_alike(
+    clickhouse_store: Store, history: StoreHistory
+) -> None:
+    ids = [f"trace-{number}" for number in range(40)]
+    await insert(clickhouse_store, "traces", *map(trace, ids))
+    partitions = range(KAFKA.event_partitions)
+    seen = [SeenTraces(await history.seen(partition)) for partition in partitions]
+    for trace_id in ids:
+        home = partition_of("pä", trace_id, KAFKA.event_partitions)
+        assert [("pä", trace_id) in each for each in seen] == [each == home for each in partitions]
+    assert sum(map(len, seen)) == len(ids)
+
+
+async def test_of_a_whole_observation_the_numbers_come_back_and_texts_where_they_are_needed(
+    clickhouse_store: Store, history: StoreHistory
+) -> None:
+    row = observation(
+        end_us=START_US + 7,
+        name="n",
+        model="m",
+        level="ERROR",
+        parent_id="x",
+        usage={"input": 3, "total": 3},
+        provided_usage={"input": 3},
+        provided_cost_pico={"input": 2**62},
+        total_cost_pico=2**62 + 1,
+        cost_source="given",
+        input="question",
+        event_us=START_US + 1,
+    )
+    await insert(clickhouse_store, "observations", row)
+    key = ("pä", "t1")
+    (slim,) = await history.read_back(Needs({key}, set()))
+    assert slim.observations[0].input == ""
+    assert known_of(slim.observations[0], None) == known_of(row, None)
+    (full,) = await history.read_back(Needs({key}, {(key, "o1")}))
+    assert full.observations[0].input == "question"
+    assert full.observations[0].provided_cost_pico == row.provided_cost_pico
+
+
+async def test_statements_come_back_as_they_were_written(
+    clickhouse_store: Store, history: StoreHistory
+) -> None:
+    event = Observation(
+        project_id="pä",
+        trace_id="t1",
+        id="o1",
+        ts_us=START_US,
+        partial=True,
+        input='say "é"',
+        metadata='{"a":{"b":[1,null]}}',
+        usage={"input": 3},
+        end_us=START_US - 5,
+        app_root=True,
+    )
+    merged = merged_part(None, LINES.decode(encode_event(event)), START_US)
+    row = observation()
+    write_statements(merged, row)
+    said = TraceStatements()
+    said.hear(TraceAttributes(user_id="ann", public=True, tags=("b", "a"), input="hi"), START_US)
+    trace_row = trace("t1")
+    said.write(trace_row)
+    await insert(clickhouse_store, "observations", row)
+    await insert(clickhouse_store, "traces", trace_row)
+    (read,) = await history.read_back(Needs({("pä", "t1")}, set()))
+    assert merged_of(read.observations[0]) == merged
+    assert read.row is not None
+    assert statements_of(read.row) == said
+
+
+async def test_the_latest_version_counts_also_under_another_key_and_deleted_rows_do_not(
+    clickhouse_store: Store, history: StoreHistory
+) -> None:
+    moved_us = START_US + 3_600_000_000
+    await insert(
+        clickhouse_store,
+        "observations",
+        observation(name="old"),
+        observation(start_us=moved_us, row_version=2, name="new"),
+        observation(row_version=2, is_deleted=1),
+        observation(id="o2", row_version=1, name="first"),
+        observation(id="o2", row_version=3, name="second"),
+    )
+    (read,) = await history.read_back(Needs({("pä", "t1"), ("pä", "absent")}, set()))
+    assert {row.id: (row.name, row.row_version) for row in read.observations} == {
+        "o1": ("new", 2),
+        "o2": ("second", 3),
+    }
