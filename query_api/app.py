@@ -13,7 +13,7 @@ from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.gateway.auth import Authenticator
 from query_api.answers import Documented
-from query_api.middleware import CountRequests, UnbracketLists
+from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi import install_openapi
 from query_api.reader import Reader
 from query_api.readiness import Readiness, ReadinessCheck
@@ -72,6 +72,7 @@ def create_query_api(
         app.include_router(router(room))
     install_refusals(app)
     install_openapi(app, documented)
+    app.add_middleware(LimitBodies, max_bytes=settings.body_max_bytes)
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)
     app.add_middleware(

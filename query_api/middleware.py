@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_api import metrics
@@ -34,8 +35,38 @@ class CountRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
-                metrics.REQUESTS.labels(route, message["status"]).inc()
+                metrics.REQUESTS.labels(_route_of(scope), message["status"]).inc()
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            # Answered further out, where nothing is known of routes.
+            metrics.REQUESTS.labels(_route_of(scope), 500).inc()
+            raise
+
+
+class LimitBodies:
+    """Refuses bodies above a limit, noticed before more than that is held."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken_bytes = 0
+
+        async def limited() -> Message:
+            nonlocal taken_bytes
+            message = await receive()
+            taken_bytes += len(message.get("body", b""))
+            if taken_bytes > self._max_bytes:
+                metrics.LIMITS_REACHED.labels("body_bytes").inc()
+                raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _route_of(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "none")

@@ -18,7 +18,7 @@ from query_api.times import iso
 
 NAME_MAX: Final = 2000
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
-Names = Annotated[list[Annotated[str, Field(max_length=NAME_MAX)]], Field(max_length=100)]
+Names = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
 
 Item = TypeVar("Item")
 

@@ -47,6 +47,7 @@ _NATIVE_REASONS: Final = {
     "403": "A public key alone may not do this.",
     "404": "Not in this project.",
     "409": "The state of the project forbids it.",
+    "413": "The body is too large.",
     "422": "A parameter or field is wrong, or the query is too costly.",
     "503": "A dependency does not answer; `Retry-After` says when to ask again.",
 }

@@ -14,11 +14,12 @@ from query_api.filters import parse_filter
 
 PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
-Texts = Annotated[list[Text], Field(max_length=100)]
+Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
+"""Together shorter than the URL that an HTTP server takes."""
 FilterText = Annotated[
     str,
     Field(
-        max_length=64_000,
+        max_length=32_000,
         description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column.",
         examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
     ),

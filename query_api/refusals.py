@@ -156,7 +156,7 @@ def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed"}
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     if not _speaks_langfuse(request):
         code = codes.get(error.status_code, "invalid_request")
         return native_refusal(error.status_code, code, str(error.detail))

@@ -40,6 +40,7 @@ class QuerySettings(BaseSettings):
     """One probe of one dependency."""
     readiness_lag_max: int = Field(default=2_000, ge=0)
     """Records a group may be behind and still count as keeping up."""
+    body_max_bytes: int = Field(default=65_536, ge=1_024)
     budgets_per_project_max: int = Field(default=1_000, ge=1)
     webhooks_per_project_max: int = Field(default=20, ge=1)
     webhooks_allow_private: bool = Field(

@@ -5,6 +5,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY, generate_latest
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreUnavailable
 from query_api.columns import OBSERVATION_COLUMNS
@@ -19,6 +20,10 @@ LANGFUSE_LISTS = (
     "/api/public/v2/observations",
     "/api/public/scores",
     "/api/public/v2/scores",
+)
+COUNTED = (
+    "tracemill_query_requests_total",
+    {"route": "/api/public/traces/{traceId:path}", "status": "404"},
 )
 NATIVE_LISTS = ("/v1/windows", "/v1/alerts", "/v1/dead-letters")
 
@@ -88,6 +93,34 @@ async def test_unknown_paths_and_methods_have_their_surface_s_shape(api: Api) ->
     assert (native.status_code, native.json()["error"]["code"]) == (405, "method_not_allowed")
     langfuse = await api.client.put("/api/public/traces")
     assert (langfuse.status_code, langfuse.json()["error"]) == (405, "MethodNotAllowedError")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"name":"' + b"x" * 70_000, 413, "too_large"),
+        (b"[" * 60_000, 400, "invalid_request"),
+        (b"\xff\xfe", 400, "invalid_json"),
+        (b"nonsense", 400, "invalid_json"),
+        (b"", 422, "invalid_request"),
+        (b"null", 422, "invalid_request"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    api: Api, body: bytes, status: int, code: str
+) -> None:
+    for path in ("/v1/budgets", "/v1/webhooks"):
+        refused = await api.client.post(
+            path, content=body, headers={"content-type": "application/json"}
+        )
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+
+
+async def test_requests_are_counted_by_route_and_never_by_id(api: Api) -> None:
+    before = REGISTRY.get_sample_value(*COUNTED) or 0
+    await api.client.get("/api/public/traces/some-secret-id")
+    assert REGISTRY.get_sample_value(*COUNTED) == before + 1
+    assert "some-secret-id" not in generate_latest().decode()
 
 
 class BrokenStore:
