@@ -13,6 +13,7 @@ Name = Annotated[str, msgspec.Meta(max_length=1000)]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
 Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+PromptVersion = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Absent = msgspec.Raw(b"")
 
 
@@ -83,7 +84,7 @@ class ObservationBody(_Body, kw_only=True):
     usage_details: msgspec.Raw = Absent
     cost_details: msgspec.Raw = Absent
     prompt_name: str | None = None
-    prompt_version: int | None = None
+    prompt_version: PromptVersion | None = None
 
 
 class ScoreBody(_Body, kw_only=True):

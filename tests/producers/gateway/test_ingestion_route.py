@@ -220,6 +220,10 @@ INVALID_EVENTS = {
         event("generation-create", {"id": "o", "promptName": "p"}),
         "give both or neither",
     ),
+    "prompt version beyond the store's": (
+        event("generation-create", {"id": "o", "promptName": "p", "promptVersion": 2**31}),
+        "$.promptVersion",
+    ),
     "score of nothing": (event("score-create", {"name": "s", "value": 1}), "give exactly one"),
     "score of two things": (
         event("score-create", {"name": "s", "value": 1, "traceId": "t", "sessionId": "s"}),
