@@ -78,12 +78,27 @@ async def ensure_topics(kafka: KafkaSettings) -> list[str]:
     admin = await started(lambda: _admin(kafka), kafka)
     try:
         async with asyncio.timeout(kafka.broker_wait_s):
-            return await _ensure(admin, shapes, kafka)
+            created = await _ensure(admin, shapes, kafka)
+            await _groups_are_possible(admin, kafka)
+            return created
     except (KafkaError, TimeoutError) as error:
         message = f"the broker at {kafka.broker} did not settle its topics: {error!r}"
         raise BrokerUnavailableError(message) from error
     finally:
         await admin.close()
+
+
+async def _groups_are_possible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+    """A new broker makes its topic of offsets when it is first asked for a coordinator: ask now, not while consumers start."""
+    while True:
+        try:
+            await admin.find_coordinator(f"{kafka.topic_prefix}-sink")
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(CREATE_RETRY_S)
+        else:
+            return
 
 
 async def _ensure(
