@@ -68,11 +68,11 @@ class Readiness:
 
 
 def readiness_checks(
-    kafka: KafkaSettings, store: Store, settings: QuerySettings | None = None
+    kafka: KafkaSettings, store: Store, tiering: TieringSettings, settings: QuerySettings
 ) -> tuple[ReadinessCheck, ...]:
     """The way of an event, checked: broker, streams, sink, store."""
     topics = kafka.topics
-    lag_max = (settings or QuerySettings()).readiness_lag_max
+    lag_max = settings.readiness_lag_max
     streams = GroupProbe(
         kafka, f"{topics.prefix}-streams", (topics.events, topics.deltas), lag_max=lag_max
     )
@@ -88,18 +88,18 @@ def readiness_checks(
     sink = GroupProbe(kafka, f"{topics.prefix}-sink", written, lag_max=lag_max)
     return (
         ReadinessCheck("broker", broker_probe(kafka)),
-        ReadinessCheck("store", store_probe(store)),
+        ReadinessCheck("store", store_probe(store, tiering)),
         ReadinessCheck("streams", streams),
         ReadinessCheck("sink", sink),
     )
 
 
-def store_probe(store: Store) -> Probe:
+def store_probe(store: Store, tiering: TieringSettings) -> Probe:
     """The store answers, and its schema is the one this version reads."""
 
     async def probe() -> str | None:
         try:
-            steps = await plan(store, TieringSettings())
+            steps = await plan(store, tiering)
         except MigrationError as error:
             return f"the schema is not what it should be: {error}"[:300]
         except StoreError as error:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 
-from clickhouse.settings import StoreSettings
+from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.probes import Probe, probe_routes
 from deploy.processes.checks import control_is_current, store_answers
@@ -90,7 +90,11 @@ async def _serve(
             stack.push_async_callback(store.close)
             settings = QuerySettings()
             query_app = create_query_api(
-                store, control, Authenticator(control), settings, readiness_checks(kafka, store)
+                store,
+                control,
+                Authenticator(control),
+                settings,
+                readiness_checks(kafka, store, TieringSettings(), settings),
             )
             probes["store"] = store_answers(store)
         application = one_port(Starlette(routes=probe_routes(probes)), gateway_app, query_app)

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from clickhouse.settings import StoreSettings
+from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from query_api.readiness import (
@@ -22,6 +22,7 @@ from query_api.settings import QuerySettings
 from tests.query_api.harness import Api
 
 WITHIN_S = 20.0
+TIERING = TieringSettings(hot_days=7)
 
 
 async def test_ready_says_which_dependency_is_missing(api: Api) -> None:
@@ -68,14 +69,14 @@ async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_fore
 async def test_a_store_without_its_tables_is_not_ready(
     clickhouse_url: str, clickhouse_store: Store
 ) -> None:
-    assert await store_probe(clickhouse_store)() is None
+    assert await store_probe(clickhouse_store, TIERING)() is None
     empty = Store(
         StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database="never_migrated")
     )
-    assert "not migrated" in (await store_probe(empty)() or "")
+    assert "not migrated" in (await store_probe(empty, TIERING)() or "")
     await empty.close()
     absent = Store(StoreSettings(clickhouse_url="http://127.0.0.1:1"))
-    assert "does not answer" in (await store_probe(absent)() or "")
+    assert "does not answer" in (await store_probe(absent, TIERING)() or "")
     await absent.close()
 
 
@@ -134,7 +135,9 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
 
 @pytest.mark.parametrize("broker", ["127.0.0.1:1"])
 async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_store: Store) -> None:
-    checks = readiness_checks(KafkaSettings(broker=broker), clickhouse_store)
+    checks = readiness_checks(
+        KafkaSettings(broker=broker), clickhouse_store, TIERING, QuerySettings()
+    )
     readiness = Readiness(checks, QuerySettings())
     found = await readiness.look()
     assert {name for name, state in found.items() if state != "ok"} == {"broker", "streams", "sink"}
