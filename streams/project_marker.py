@@ -13,7 +13,7 @@ from aiokafka.structs import ConsumerRecord
 from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka import started, stopped
 from producers.settings import KafkaSettings
-from streams.core.project_fold import START, Marker, with_rows_beyond
+from streams.core.project_fold import Marker, with_rows_beyond
 
 Headers = list[tuple[str, bytes]]
 
@@ -22,6 +22,7 @@ APPLIED: Final = "applied"
 HORIZONS: Final = "horizons"
 UNSETTLED: Final = "unsettled"
 SPEND_TO: Final = "spend_to"
+VERSION_BASE: Final = "version_base"
 
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
@@ -40,6 +41,7 @@ def headers_of(marker: Marker, spend_to: int) -> Headers:
         (HORIZONS, msgspec.json.encode(horizons)),
         (UNSETTLED, msgspec.json.encode(marker.unsettled)),
         (SPEND_TO, str(spend_to).encode()),
+        (VERSION_BASE, str(marker.version_base).encode()),
     ]
 
 
@@ -56,6 +58,7 @@ def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
     marker = Marker(
         input_offset=int(headers[INPUT_OFFSET]),
         applied=msgspec.json.decode(headers[APPLIED], type=dict[int, tuple[int, list[str]]]),
+        version_base=int(headers[VERSION_BASE]),
         windows_horizon_s=horizons[0],
         spend_horizon_s=horizons[1],
         unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),
@@ -68,11 +71,13 @@ class Progress:
     """What the output of a partition says.
 
     Attributes:
-        marker: the last one, knowing of rows written after it; ``START`` if nothing was ever written, ``None`` if something was, but no marker is left of it.
+        marker: the last one, knowing of rows written after it; ``None`` if there is none.
+        is_new: nothing was ever written.
         ends: where the partitions of windows and spend end.
     """
 
     marker: Marker | None
+    is_new: bool
     ends: dict[TopicPartition, int]
 
 
@@ -94,8 +99,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
         ends = await consumer.end_offsets([windows, spend])
         found = await _last_marker(consumer, windows, ends[windows])
         if found is None:
-            written = ends[windows] or ends[spend]
-            return Progress(None if written else START, ends)
+            return Progress(None, not (ends[windows] or ends[spend]), ends)
         marker, windows_to, spend_to = found
         windows_s = [
             row.window_s
@@ -107,7 +111,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
             async for record in _between(consumer, spend, spend_to, ends[spend])
             for row in _spend.decode_lines(record.value)
         ]
-        return Progress(with_rows_beyond(marker, windows_s, spend_s), ends)
+        return Progress(with_rows_beyond(marker, windows_s, spend_s), False, ends)
     finally:
         await stopped(consumer, STOP_TIMEOUT_S)
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from producers.topics import Topics
 from streams import project_metrics as metrics
 from streams.core.alerts import Crossing, alert_row
-from streams.core.project_fold import Flush
+from streams.core.project_fold import Flush, Marker
 from streams.project_marker import headers_of
 
 
@@ -64,13 +64,18 @@ class ProjectOutput:
             await self._send_spend(_records(flush.spend, self.record_bytes))
             *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
             await self._send(self.topics.windows, first)
-            marked = await self.producer.send_and_wait(
-                self.topics.windows,
-                last,
-                partition=self.partition,
-                headers=headers_of(flush.marker, self._spend_to),
-            )
-        return Written(self._spend_to, marked.offset + 1)
+            windows_to = await self.write_marker(flush.marker, last)
+        return Written(self._spend_to, windows_to)
+
+    async def write_marker(self, marker: Marker, windows: bytes = b"") -> int:
+        """Write a marker with the last rows it speaks of; where windows end then. Errors as ``write``."""
+        marked = await self.producer.send_and_wait(
+            self.topics.windows,
+            windows,
+            partition=self.partition,
+            headers=headers_of(marker, self._spend_to),
+        )
+        return int(marked.offset) + 1
 
     async def alerts_kept(self) -> None:
         """Return once the alerts sent so far are acknowledged."""

@@ -19,7 +19,7 @@ from streams import project_metrics as metrics
 from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
 from streams.core.deltas import Delta
-from streams.core.project_fold import Marker, ProjectFold, deltas_of
+from streams.core.project_fold import Marker, ProjectFold, deltas_of, first_marker
 from streams.project_marker import read_progress
 from streams.project_output import ProjectOutput
 from streams.project_reader import ProjectReader
@@ -28,7 +28,7 @@ from streams.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
 
-UNKNOWN = Marker(input_offset=-1, applied={}, windows_horizon_s=None, spend_horizon_s=None)
+VERSIONS_PER_MS_BITS = 20
 BASELINE_RETRY_S = 0.05
 SEEK_AGAIN_S = 2.0
 
@@ -121,28 +121,40 @@ class ProjectPartition:
             self._fold.budgets.remove(budget_id)
 
     async def _restore(self) -> ProjectFold:
-        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. Take the budgets."""
+        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. In a new log: write its first marker.
+        5. Take the budgets.
+        """
         began = time.monotonic()
         kafka, settings = self.around.kafka, self.around.settings
         await self.around.alerts_known()
         progress = await read_progress(kafka, self.partition)
         await self.around.sink.stored(progress.ends)
         self.output.begin(progress.ends[TopicPartition(kafka.topics.spend, self.partition)])
-        marker = progress.marker or UNKNOWN
-        if progress.marker is None:
-            log.warning("progress_unknown", partition=self.partition)
+        marker = progress.marker or await self._first_marker(is_new=progress.is_new)
         budgets = Budgets(self.around.alerted, settings.budget_periods_max)
         fold = ProjectFold(marker, budgets, lateness_s=settings.lateness_h * 3600)
         for budget in self.around.budgets(self.partition):
             budgets.put(_rule(budget), _now_us())
         budgets.resume(marker.unsettled)
-        self._expected = None if progress.marker is None else marker.input_offset + 1
-        self._kept_to = marker.input_offset + 1
+        if progress.marker or progress.is_new:
+            self._expected = self._kept_to = marker.input_offset + 1
         self._fold = fold
         self._to_settle.set()
         metrics.RESTORE_S.observe(time.monotonic() - began)
         log.info("restored", partition=self.partition, next_offset=self._expected)
         return fold
+
+    async def _first_marker(self, *, is_new: bool) -> Marker:
+        """Versions above those of any log before this one. Where a marker was and is gone, the group's offset says where to go on."""
+        latest = await self.around.reader.latest()
+        marker = first_marker(
+            _now_us() // 1_000 << VERSIONS_PER_MS_BITS, latest.windows_s, latest.spend_s
+        )
+        if is_new:
+            await self.output.write_marker(marker)
+        else:
+            log.warning("progress_unknown", partition=self.partition)
+        return marker
 
     async def _apply_all(self, fold: ProjectFold) -> None:
         """For each batch of records: 1. read back what is missing; 2. apply; 3. send alerts."""

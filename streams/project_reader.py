@@ -44,6 +44,9 @@ WHERE project_id = {project:String}
     AND bucket_start >= {start:DateTime('UTC')} AND bucket_start < {end:DateTime('UTC')}
     AND bucket_start NOT IN {resident:Array(DateTime('UTC'))}
 """
+LATEST_SQL: Final = """
+SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
+"""
 SCOPE_COLUMNS: Final = ("user_id", "model", "environment")
 SPENT_CONCURRENCY: Final = 4
 
@@ -55,7 +58,15 @@ class _Spent(msgspec.Struct):
     spent_pico: int
 
 
+class Latest(msgspec.Struct, frozen=True):
+    """The latest starts in the store; 0 where there are none."""
+
+    windows_s: int
+    spend_s: int
+
+
 _spent = msgspec.json.Decoder(_Spent, strict=False)
+_latest = msgspec.json.Decoder(Latest, strict=False)
 
 
 class ProjectReader:
@@ -89,6 +100,10 @@ class ProjectReader:
                 if (row.project_id, row.bucket_s) in missing.spend
             ],
         )
+
+    async def latest(self) -> Latest:
+        """The latest starts of any project. Errors as ``read_back``."""
+        return _latest.decode(await self._answered(lambda: self._store.query_bytes(LATEST_SQL)))
 
     async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int]:
         """What the store has of each baseline, in their order. Errors as ``read_back``."""

@@ -31,6 +31,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """The last record of ``deltas`` in them."""
     applied: dict[int, tuple[int, list[str]]]
     """By source partition: the last source offset in them, and the projects whose delta of it is."""
+    version_base: int
+    """Versions of rows count from here: above those of every log there was before, so that a new log goes on with an old store."""
     windows_horizon_s: int | None
     """The latest window there ever was; ``None``: not known."""
     spend_horizon_s: int | None
@@ -54,8 +56,17 @@ def _latest(horizon_s: int | None, starts_s: Iterable[int]) -> int | None:
     return None if horizon_s is None else max([horizon_s, *starts_s])
 
 
-START = Marker(input_offset=-1, applied={}, windows_horizon_s=-1, spend_horizon_s=-1)
-"""Before the first record of a log that nothing was written from."""
+def first_marker(
+    version_base: int, windows_horizon_s: int | None, spend_horizon_s: int | None
+) -> Marker:
+    """Before the first record of a log that nothing was written from; the store may hold rows of an earlier log."""
+    return Marker(
+        input_offset=-1,
+        applied={},
+        version_base=version_base,
+        windows_horizon_s=windows_horizon_s,
+        spend_horizon_s=spend_horizon_s,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,7 @@ class ProjectFold:
         self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, marker.spend_horizon_s)
         self.budgets = budgets
         self.input_offset = marker.input_offset
+        self._version_base = marker.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
         self._lateness_s = lateness_s
 
@@ -140,7 +152,7 @@ class ProjectFold:
         outcome = Applied()
         for delta in deltas:
             if self._is_new(delta):
-                self._apply(delta, offset + 1, now_s, outcome)
+                self._apply(delta, self._version_base + offset + 1, now_s, outcome)
             else:
                 outcome.repeats += 1
         self.input_offset = offset
@@ -167,6 +179,7 @@ class ProjectFold:
         return Marker(
             input_offset=self.input_offset,
             applied={p: (offset, sorted(done)) for p, (offset, done) in self._applied.items()},
+            version_base=self._version_base,
             windows_horizon_s=self.windows.horizon_s,
             spend_horizon_s=self.spend.horizon_s,
             unsettled=self.budgets.unsettled,

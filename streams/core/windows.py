@@ -1,7 +1,7 @@
 """Windows: what happened in one minute of event time, per project, environment, model and observation name.
 
-A cell is absolute. Its ``row_version`` is the offset of the last record of ``deltas`` applied to it, plus one; a cell read back takes no record
-that it already contains.
+A cell is absolute. Its ``row_version`` rises with the offset of the last record of ``deltas`` applied to it; a cell read back takes no record that it
+already contains.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from streams.core.budget_rules import BudgetRule, matches
 from streams.core.budgets import Baseline, Budgets
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import (
-    START,
     Marker,
     Missing,
     ProjectFold,
     deltas_of,
+    first_marker,
     with_rows_beyond,
 )
 from streams.core.sketch import bins_of
@@ -54,6 +54,15 @@ class World:
     windows_sunk_to: int = 0
     spend_sunk_to: int = 0
     crashes: int = 0
+    logs: int = 0
+
+    def lose_the_log(self) -> None:
+        """A new broker for the old store."""
+        self.sink_all()
+        self.log.clear()
+        self.windows_topic.clear()
+        self.spend_topic.clear()
+        self.windows_sunk_to = self.spend_sunk_to = 0
 
     def effect(self) -> None:
         """A moment at which the worker may die."""
@@ -91,9 +100,18 @@ class World:
     def sink_all(self) -> None:
         self.sink(len(self.windows_topic), len(self.spend_topic))
 
-    def last_marker(self) -> Marker:
-        """The last marker there is, and what was written after it."""
-        marker, spend_to, windows_to = START, 0, 0
+    def start_marker(self) -> Marker:
+        """The last marker there is, and what was written after it; a new log's first one is written."""
+        if not any(found for _, found in self.windows_topic):
+            self.logs += 1
+            marker = first_marker(
+                self.logs << 20,
+                max((row.window_s for row in self.stored_windows.values()), default=0),
+                max((row.bucket_s for row in self.stored_spend.values()), default=0),
+            )
+            self.effect()
+            self.windows_topic.append(([], (marker, len(self.spend_topic))))
+            self.effect()
         for offset, (_, found) in enumerate(self.windows_topic):
             if found is not None:
                 (marker, spend_to), windows_to = found, offset + 1
@@ -112,7 +130,7 @@ class Worker:
     def __init__(self, world: World, budgets: list[BudgetRule]) -> None:
         self.world = world
         world.sink_all()  # a restart waits until the store has what was written
-        marker = world.last_marker()
+        marker = world.start_marker()
         alerted = {crossing.id for crossing in world.alerts}
         book = Budgets(alerted=alerted, periods_max=world.rng.choice([3, 1000]))
         self.fold = ProjectFold(marker, book, lateness_s=86_400)

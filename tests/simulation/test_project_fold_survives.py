@@ -15,7 +15,19 @@ from tests.simulation.project_world import (
     stored_totals,
 )
 
-SEEDS = [*range(120), *(secrets.randbits(48) for _ in range(80))]
+SEEDS = [*range(60), *(secrets.randbits(48) for _ in range(40))]
+
+
+ACTIONS = [
+    Worker.read_one,
+    Worker.read_one,
+    Worker.read_one,
+    Worker.flush,
+    Worker.ask,
+    Worker.answer,
+    Worker.evict,
+    lambda worker: worker.world.sink_some(),
+]
 
 
 def live_through(seed: int, *, corrections: bool):
@@ -25,26 +37,22 @@ def live_through(seed: int, *, corrections: bool):
     source = Source(rng, corrections)
     source.write(world, rng.randint(1, 40))
     budgets = random_budgets(rng)
-    actions = [
-        Worker.read_one,
-        Worker.read_one,
-        Worker.read_one,
-        Worker.flush,
-        Worker.ask,
-        Worker.answer,
-        Worker.evict,
-        lambda worker: worker.world.sink_some(),
-    ]
+    work_off(world, budgets)
+    return world, source, budgets
+
+
+def work_off(world: World, budgets):
+    rng, crash_rate = world.rng, world.crash_rate
     for _ in range(rng.randint(0, 60)):
         try:
             worker = Worker(world, budgets)
             for _ in range(rng.randint(1, 60)):
-                rng.choice(actions)(worker)
+                rng.choice(ACTIONS)(worker)
         except Crash:
             continue
     world.crash_rate = 0.0
     Worker(world, budgets).finish()
-    return world, source, budgets
+    world.crash_rate = crash_rate
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -89,3 +97,18 @@ def test_corrections_leave_exact_totals_and_miss_no_threshold(seed):
         assert (
             crossing.spent_pico >= dict(map(reversed, crossing.budget.steps()))[crossing.threshold]
         )
+
+
+@pytest.mark.parametrize("seed", SEEDS[::5])
+def test_a_new_log_goes_on_with_what_the_store_has(seed):
+    world, first, budgets = live_through(seed, corrections=False)
+    world.lose_the_log()
+    second = Source(world.rng, corrections=False)
+    second.write(world, world.rng.randint(1, 20))
+    work_off(world, budgets)
+
+    both = Source(world.rng, corrections=False)
+    both.records = {source: first.records[source] + second.records[source] for source in (0, 1)}
+    assert stored_totals(world) == both.totals()
+    alerted = [crossing.id for crossing in world.alerts]
+    assert len(alerted) == len(set(alerted))

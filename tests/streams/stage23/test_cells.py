@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.budgets import Budgets
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.project_fold import START, Missing, ProjectFold, with_rows_beyond
+from streams.core.project_fold import Missing, ProjectFold, first_marker, with_rows_beyond
 from streams.core.residency import Groups
 from streams.core.sketch import bins_of
 from streams.core.spend import spend_cell, spend_row
 from streams.core.windows import WindowCell, window_cell, window_row
 
 NOW_S = 1_795_262_400
+START = first_marker(0, 0, 0)
 
 window_deltas = st.builds(
     WindowDelta,

@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.sink.service import run_sink
+from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
+from producers.topics_admin import ensure_topics
 from streams.app import streams_group
 from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
 from tests.fixtures.store import running_store
@@ -131,6 +135,26 @@ async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
     pipeline.start_worker()
     await pipeline.send(delta(20, 5))
     await until(spent(pipeline, {"p1": 105}))
+
+
+async def test_a_new_log_goes_on_with_what_an_old_store_has(pipeline, until):
+    pipeline.start_worker()
+    for offset in range(30):
+        await pipeline.send(delta(offset, 5))
+    await until(spent(pipeline, {"p1": 150}))
+    pipeline.kill_workers()
+
+    prefix = f"{pipeline.kafka.topic_prefix}-new"
+    new = replace(pipeline, kafka=pipeline.kafka.model_copy(update={"topic_prefix": prefix}))
+    await ensure_topics(new.kafka)
+    stop = asyncio.Event()
+    sink = asyncio.create_task(run_sink(new.kafka, new.store, SinkSettings(), stop))
+    new.start_worker()
+    await new.send(delta(0, 5), delta(1, 6))
+    await until(spent(new, {"p1": 161}))
+    new.kill_workers()
+    stop.set()
+    await sink
 
 
 async def test_progress_is_written_again_while_nothing_happens(pipeline, until):
