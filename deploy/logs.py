@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
+
+RECONNECTING_LOGGERS: Final = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster")
+"""They say a line for every attempt while a broker is away; the rooms say once what that means."""
 
 
 def configure_logs(process: str, *, level: str = "INFO") -> None:
@@ -42,3 +46,5 @@ def configure_logs(process: str, *, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    for chatty in RECONNECTING_LOGGERS:
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)

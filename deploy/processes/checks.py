@@ -7,6 +7,7 @@ from clickhouse.store import Store
 from deploy.probes import Probe
 from producers.control.log import ControlLog
 from producers.errors import ControlUnavailableError
+from producers.gateway.publisher import EventPublisher
 
 
 def store_answers(store: Store) -> Probe:
@@ -18,6 +19,15 @@ def store_answers(store: Store) -> Probe:
         except StoreError as error:
             return f"the store does not answer: {error}"
         return None
+
+    return probe
+
+
+def broker_answers(publisher: EventPublisher) -> Probe:
+    """The broker takes events."""
+
+    async def probe() -> str | None:
+        return None if await publisher.broker_answers() else "the broker does not answer"
 
     return probe
 

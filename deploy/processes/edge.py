@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.probes import Probe, probe_routes
-from deploy.processes.checks import control_is_current, store_answers
+from deploy.processes.checks import broker_answers, control_is_current, store_answers
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
@@ -85,6 +85,7 @@ async def _serve(
         if ingestion:
             gateway_app = create_gateway(kafka, GatewaySettings(), control)
             await stack.enter_async_context(gateway_app.running())
+            probes["broker"] = broker_answers(gateway_app.publisher)
         if queries:
             store = Store(StoreSettings())
             stack.push_async_callback(store.close)

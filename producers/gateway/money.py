@@ -6,8 +6,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 PICO_PER_USD: Final = 10**12
-PICO_MAX: Final = 2**63 - 1
-"""What a 64-bit integer holds: about nine million dollars for one observation."""
+PICO_MAX: Final = 100_000 * PICO_PER_USD
+"""A hundred thousand dollars for one amount: nobody's call costs more, and sums of honest traces stay within 64-bit integers."""
 
 _TEXT_LENGTH_MAX: Final = 64
 _exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)

@@ -25,7 +25,7 @@ from producers.gateway.money import PICO_MAX, PICO_PER_USD, pico_of_usd
         ("0.0000000000015", 2),
         ("0.00000000000050000000000000000001", 1),
         ("1e-7", 100_000),
-        (Decimal("9223372.036854775807"), PICO_MAX),
+        (Decimal("100000.000000000000"), PICO_MAX),
         ("-0", 0),
         (" 2 ", 2 * 10**12),
     ],
