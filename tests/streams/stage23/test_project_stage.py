@@ -14,6 +14,9 @@ SELECT toUnixTimestamp(window_start) AS at, model, observation_count AS n, toInt
     usage, finalizeAggregation(latency_state) AS percentiles
 FROM windows FINAL WHERE project_id = 'p1' ORDER BY at, model
 """
+COUNTED = """
+SELECT sum(observation_count) AS n, toInt64(sum(total_cost) * 1000000000000) AS pico FROM windows FINAL
+"""
 SPENT = "SELECT toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL WHERE project_id = 'p1'"
 
 
