@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import faust
@@ -147,12 +147,3 @@ def follow_assignment(
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: object, partitions: set[TP], **_: object) -> None:  # noqa: ARG001
         await revoke(sorted(tp.partition for tp in partitions if tp.topic == topic_name))
-
-
-@contextlib.asynccontextmanager
-async def running_stage(stage: ObservationsStage) -> AsyncIterator[ObservationsStage]:
-    """The stage, stopped at the end."""
-    try:
-        yield stage
-    finally:
-        await stage.stop()

@@ -18,7 +18,7 @@ from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams import metrics
 from streams.core.pipeline import Needs
-from streams.core.residents import TraceHistory
+from streams.core.residents import PartKey, TraceHistory
 from streams.core.traces import TraceKey
 from streams.ports import Ends, Restored
 from streams.settings import StreamsSettings
@@ -38,25 +38,37 @@ GROUP BY hash
 ORDER BY max(row_version) DESC
 LIMIT {limit:UInt64}
 """
+# Without FINAL, which would read the texts of every row nearby: of several versions the latest is picked here. A deletion never stands alone, the row that
+# takes the place of the deleted one has the same version under another key, so deletions can be left out.
 TRACES_SQL: Final = """
 SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id, session_id, environment,
     release, version, external_id, public, tags, metadata, input, output, observation_count, merge_state
-FROM traces FINAL
-WHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
+FROM traces
+PREWHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
+WHERE is_deleted = 0
 ORDER BY row_version
 """
+_NUMBERS: Final = f"""
+    project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
+    toUnixTimestamp64Micro(end_time) AS end_us, name, parent_id, environment, level, model, usage,
+    toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source, app_root, merge_state,
+    toUnixTimestamp64Micro(event_time) AS event_us"""
+_TEXTS: Final = f"""
+    type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version, provided_usage,
+    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico, prompt_name, prompt_version,
+    service_name, scope_name, scope_version, status_message, model_parameters, input, output, metadata"""
 OBSERVATIONS_SQL: Final = f"""
-SELECT project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
-    toUnixTimestamp64Micro(end_time) AS end_us, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us,
-    type, name, parent_id, environment, level, version, model, provided_usage, usage,
-    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
-    toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source, price_id, usage_estimated, prompt_name, prompt_version,
-    service_name, scope_name, scope_version, app_root, merge_state, toUnixTimestamp64Micro(event_time) AS event_us,
-    merge_state != '' OR concat(trace_id, '/', id) IN {{texts:Array(String)}} AS with_texts,
-    if(with_texts, status_message, '') AS status_message, if(with_texts, model_parameters, '') AS model_parameters,
-    if(with_texts, input, '') AS input, if(with_texts, output, '') AS output, if(with_texts, metadata, '') AS metadata
-FROM observations FINAL
-WHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
+SELECT {_NUMBERS}
+FROM observations
+PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
+WHERE is_deleted = 0
+ORDER BY row_version
+"""  # noqa: S608  # no value of anybody's
+TEXTS_SQL: Final = f"""
+SELECT {_NUMBERS}, {_TEXTS}
+FROM observations
+PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}} AND id IN {{ids:Array(String)}}
+WHERE is_deleted = 0
 ORDER BY row_version
 """  # noqa: S608  # no value of anybody's
 
@@ -116,27 +128,41 @@ class StoreHistory:
             "projects": sorted({project_id for project_id, _ in keys}),
             "traces": sorted({trace_id for _, trace_id in keys}),
         }
-        texts = [f"{trace_id}/{part_id}" for (_, trace_id), part_id in sorted(needs.texts)]
-        of_traces, of_observations = await asyncio.gather(
+        traces, latest = await asyncio.gather(
             self._patiently(lambda: self._store.query_bytes(TRACES_SQL, wanted)),
-            self._patiently(
-                lambda: self._store.query_bytes(OBSERVATIONS_SQL, {**wanted, "texts": texts})
-            ),
+            self._latest(OBSERVATIONS_SQL, wanted),
         )
+        with_texts = [
+            part for part, row in latest.items() if row.merge_state or part in needs.texts
+        ]
+        if with_texts:
+            parts = {
+                "projects": sorted({key[0] for key, _ in with_texts}),
+                "traces": sorted({key[1] for key, _ in with_texts}),
+                "ids": sorted({part_id for _, part_id in with_texts}),
+            }
+            texts = await self._latest(TEXTS_SQL, parts)
+            latest |= {part: texts[part] for part in with_texts}
         histories = {key: TraceHistory(key, None, []) for key in keys}
-        # Ordered by version: of rows under several keys the last one counts.
-        for trace in _traces.decode_lines(of_traces):
+        for trace in _traces.decode_lines(traces):
             history = histories.get((trace.project_id, trace.id))
             if history is not None:
                 history.row = trace
-        latest: dict[tuple[TraceKey, str], ObservationRow] = {}
-        for row in _observations.decode_lines(of_observations):
-            latest[(row.project_id, row.trace_id), row.id] = row
         for (key, _), row in latest.items():
             history = histories.get(key)
             if history is not None:
                 history.observations.append(row)
         return [each for each in histories.values() if each.row is not None or each.observations]
+
+    async def _latest(
+        self, sql: str, parameters: dict[str, list[str]]
+    ) -> dict[PartKey, ObservationRow]:
+        """The latest version of each observation, under whatever key."""
+        rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
+        return {
+            ((row.project_id, row.trace_id), row.id): row
+            for row in _observations.decode_lines(rows)
+        }
 
     async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         retry_s = self._settings.store_retry_s

@@ -56,7 +56,6 @@ class StreamsSettings(BaseSettings):
     """How often the sink's progress is looked at while something waits for it."""
     revoke_timeout_s: float = Field(5.0, gt=0)
     """How long giving a partition away waits for what was already sent."""
-    stop_timeout_s: float = Field(10.0, gt=0)
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
     """Unreadable lines in a row; above it the stage stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)

@@ -1,7 +1,7 @@
 """Stage 1 on one screen: events of one partition fold into rows and deltas. No I/O, no clock, no chance.
 
 ``needs`` says what must be read back before a chunk can be folded, ``adopt`` takes it in, ``fold`` does the work. What comes out of a record depends on the records before
-it in the partition only, not on how they were grouped: a chunk that is folded again after a crash gives the same rows, versions and deltas.
+it in the partition (and on the prices of the moment), not on how they were grouped: a chunk that is folded again after a crash gives the same rows, versions and deltas.
 """
 
 from __future__ import annotations

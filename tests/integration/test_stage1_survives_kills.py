@@ -1,4 +1,4 @@
-"""Stage 1 on the real broker and the real store: everything sent twice and shuffled, the worker killed at random moments."""
+"""Stage 1 on the real broker and the real store: everything sent twice and shuffled, workers killed at random moments and sharing the work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ from tracemill.partitioning import partition_key, partition_of
 
 ROOT = Path(__file__).parents[2]
 EVENTS = 1_500
-KILLS = 3
 READY_WITHIN_S = 60.0
 STORED_WITHIN_S = 120.0
 
@@ -58,24 +57,37 @@ async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
     await ensure_topics(kafka)
     await set_prices(kafka)
     events = random_events(chance, EVENTS, traces=200)
+    twice = [*events, *events]
+    chance.shuffle(twice)
+    third_of_all = len(twice) // 3
     async with sinking(kafka, clickhouse_store):
-        producing = asyncio.create_task(produce_twice(kafka, events, chance))
-        for _ in range(KILLS):
-            worker, port = start_worker(kafka, clickhouse_store)
-            await until_ready(worker, port)
-            await asyncio.sleep(chance.uniform(0.0, 2.0))
-            worker.kill()
-            worker.wait()
-        await producing
-        worker, _ = start_worker(kafka, clickhouse_store)
+        first, port = start_worker(kafka, clickhouse_store)
+        await until_ready(first, port)
+        await asyncio.gather(produce(kafka, twice[:third_of_all], chance), die_soon(first, chance))
+        second, port = start_worker(kafka, clickhouse_store)
+        await until_ready(second, port)
+        third, port = start_worker(kafka, clickhouse_store)
+        await asyncio.gather(
+            produce(kafka, twice[third_of_all : 2 * third_of_all], chance),
+            until_ready(third, port),  # they share the partitions now
+        )
+        await asyncio.gather(
+            produce(kafka, twice[2 * third_of_all :], chance), die_soon(second, chance)
+        )
         try:
             await until_stored(kafka, clickhouse_store, events)
         finally:
-            worker.terminate()
-            assert worker.wait(20) == 0
+            third.terminate()
+            assert third.wait(20) == 0
     windows, spend = applied(await deltas_of(kafka))
     assert windows == oracle.windows_of(events)
     assert spend == oracle.spend_of(events)
+
+
+async def die_soon(worker: subprocess.Popen[bytes], chance: Random) -> None:
+    await asyncio.sleep(chance.uniform(0.0, 2.0))
+    worker.kill()
+    worker.wait()
 
 
 async def set_prices(kafka: KafkaSettings) -> None:
@@ -96,12 +108,10 @@ async def sinking(kafka: KafkaSettings, store: Store) -> AsyncIterator[None]:
     await sink
 
 
-async def produce_twice(kafka: KafkaSettings, events: list[Event], chance: Random) -> None:
-    """In records of 1 to 20 events, over about as long as workers are killed."""
-    twice = [*events, *events]
-    chance.shuffle(twice)
+async def produce(kafka: KafkaSettings, events: list[Event], chance: Random) -> None:
+    """In records of 1 to 20 events, over about as long as it takes a worker to die."""
     by_partition: dict[int, list[bytes]] = {}
-    for event in twice:
+    for event in events:
         partition = partition_of(event.project_id, partition_key(event), kafka.event_partitions)
         by_partition.setdefault(partition, []).append(encode_event(event))
     producer = AIOKafkaProducer(bootstrap_servers=kafka.broker, enable_idempotence=True)
@@ -116,7 +126,7 @@ async def produce_twice(kafka: KafkaSettings, events: list[Event], chance: Rando
         del lines[:size]
         if not lines:
             del by_partition[partition]
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.02)
     await producer.stop()
 
 
