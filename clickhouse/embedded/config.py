@@ -49,6 +49,12 @@ def write_config(data_dir: Path, tiering: TieringSettings) -> Path:
     return path
 
 
+def s3_endpoint(tiering: TieringSettings) -> str:
+    """The S3 server's address without a trailing slash; AWS's own when none is named."""
+    aws = f"https://s3.{tiering.aws_region}.amazonaws.com"
+    return tiering.aws_endpoint_url.rstrip("/") or aws
+
+
 def _storage(data_dir: Path, tiering: TieringSettings) -> str:
     cold = _s3_disk(data_dir, tiering) if tiering.cold_url else _local_disk(data_dir / "cold")
     policy = tiering.storage_policy
@@ -75,9 +81,7 @@ def _local_disk(path: Path) -> str:
 def _s3_disk(data_dir: Path, tiering: TieringSettings) -> str:
     bucket = urlsplit(tiering.cold_url)
     prefix = bucket.path.strip("/")
-    endpoint = (
-        tiering.aws_endpoint_url.rstrip("/") or f"https://s3.{tiering.aws_region}.amazonaws.com"
-    )
+    endpoint = s3_endpoint(tiering)
     url = "/".join(part for part in (endpoint, bucket.netloc, prefix) if part) + "/"
     metadata = data_dir / "cold-metadata"
     metadata.mkdir(parents=True, exist_ok=True)
@@ -86,6 +90,8 @@ def _s3_disk(data_dir: Path, tiering: TieringSettings) -> str:
         "endpoint": url,
         "region": tiering.aws_region,
         "metadata_path": f"{metadata}/",
+        "connect_timeout_ms": "2000",
+        "retry_attempts": "10",
     }
     if tiering.aws_access_key_id:
         options["access_key_id"] = tiering.aws_access_key_id

@@ -9,14 +9,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
-from clickhouse.embedded.config import write_config
+from clickhouse.embedded.config import s3_endpoint, write_config
 from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.front import Credentials, StoreFront
 from clickhouse.errors import StoreError
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings, TieringSettings
+
+COLD_ANSWERS_WITHIN_S = 5.0
 
 
 def run_store(
@@ -39,8 +42,11 @@ def run_store(
         raise StoreError(f"without a password the store is served on loopback only, not on {host}")
     data_dir = data_dir.absolute()
     data_dir.mkdir(parents=True, exist_ok=True)
+    tiering = tiering or TieringSettings()
     with _only_one(data_dir), _listening(host, port) as listener:
-        config_file = write_config(data_dir, tiering or TieringSettings())
+        if tiering.cold_url:
+            _require_answering(s3_endpoint(tiering))
+        config_file = write_config(data_dir, tiering)
         try:
             engine = Engine(
                 data_dir, config_file, _defaults(embedded), idle_max=embedded.queries_max
@@ -73,6 +79,18 @@ def run_store(
 def _defaults(embedded: EmbeddedStoreSettings) -> dict[str, str]:
     """What every session starts with; a request's own settings come on top."""
     return {"max_memory_usage": str(embedded.memory_max_bytes)}
+
+
+def _require_answering(endpoint: str) -> None:
+    """The engine loads cold parts when it starts, and would try for minutes before it says that it cannot."""
+    url = urlsplit(endpoint)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=COLD_ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise StoreError(
+            f"the cold volume's S3 server {endpoint} does not answer: {error}"
+        ) from None
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ from clickhouse.tiering import VolumeUse, storage_report
 from deploy.embedded.ports import free_ports
 from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
 from tests.fixtures.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
-from tests.fixtures.store import running_store
+from tests.fixtures.store import ROOT, running_store
 
 BUCKET, PREFIX = "cold-rows", "tracemill/rows"
 MOVED_WITHIN_S = 60.0
@@ -186,3 +189,22 @@ async def test_cold_rows_survive_a_restart(
         assert await store.query(ANSWER) == before
         assert await disks(store) == {"default": 140, "cold": 60}
         await store.close()
+
+
+def test_a_bucket_whose_server_is_away_is_named_at_once(tmp_path: Path) -> None:
+    port, nobody_there = free_ports(2)
+    endpoint = f"http://127.0.0.1:{nobody_there}"
+    environment = {"TRACEMILL_COLD_URL": "s3://bucket/rows", "AWS_ENDPOINT_URL": endpoint}
+    ended = subprocess.run(
+        [sys.executable, "-m", "clickhouse.embedded", str(tmp_path), str(port)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    line = f"tracemill store: the cold volume's S3 server {endpoint} does not answer: "
+    assert ended.stderr.startswith(line)
+    assert ended.stderr.count("\n") == 1
