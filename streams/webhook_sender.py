@@ -12,7 +12,8 @@ import httpx
 from standardwebhooks import Webhook as Signer
 
 from producers.control.records import Webhook
-from producers.control.webhook_guard import Address, WebhookTarget, checked_addresses, target_of
+from producers.control.resolver import Address, Resolver
+from producers.control.webhook_guard import WebhookTarget, checked_addresses, target_of
 from producers.errors import WebhookAddressError
 from streams.notifier_settings import NotifierSettings
 
@@ -42,6 +43,7 @@ class WebhookSender:
     def __init__(self, settings: NotifierSettings, *, allow_private: bool) -> None:
         self._settings = settings
         self._allow_private = allow_private
+        self._resolver = Resolver()
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
@@ -57,7 +59,9 @@ class WebhookSender:
         try:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
                 target = target_of(webhook.url)
-                addresses = await checked_addresses(target, allow_private=self._allow_private)
+                addresses = await checked_addresses(
+                    target, self._resolver, allow_private=self._allow_private
+                )
                 return await self._send(
                     target, addresses, signed_headers(webhook.secret, message_id, body), body
                 )

@@ -7,15 +7,13 @@ checked, and the connection goes to a checked address, not to the name again (wh
 from __future__ import annotations
 
 import asyncio
-import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
+from producers.control.resolver import Address, Resolver
 from producers.errors import WebhookAddressError
-
-Address = IPv4Address | IPv6Address
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 URL_LENGTH_MAX: Final = 2_000
@@ -100,12 +98,17 @@ def is_public(address: Address) -> bool:
 
 
 async def checked_addresses(
-    target: WebhookTarget, *, allow_private: bool, timeout_s: float = RESOLVE_TIMEOUT_S
+    target: WebhookTarget,
+    resolver: Resolver,
+    *,
+    allow_private: bool,
+    timeout_s: float = RESOLVE_TIMEOUT_S,
 ) -> list[Address]:
     """The addresses that a request to ``target`` may go to, IPv4 first.
 
     Args:
         target: where to.
+        resolver: looks the name up.
         allow_private: take any address, for receivers in one's own network.
         timeout_s: how long the name may take to resolve.
 
@@ -114,14 +117,11 @@ async def checked_addresses(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                target.host, target.port, type=socket.SOCK_STREAM
-            )
+            addresses = await resolver.addresses(target.host)
     except TimeoutError as error:
         raise WebhookAddressError(f"{target.host} did not resolve within {timeout_s} s") from error
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise WebhookAddressError(f"{target.host} does not resolve") from error
-    addresses = list(dict.fromkeys(ip_address(str(info[4][0]).split("%")[0]) for info in found))
     if not allow_private and not all(map(is_public, addresses)):
         raise WebhookAddressError(
             f"{target.host} is not an address of the public internet"
@@ -138,4 +138,4 @@ async def check_webhook_url(url: str, *, allow_private: bool) -> None:
     Raises:
         WebhookAddressError: the message says why, fit for the client.
     """
-    await checked_addresses(target_of(url), allow_private=allow_private)
+    await checked_addresses(target_of(url), Resolver(), allow_private=allow_private)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
@@ -98,31 +99,65 @@ async def test_a_private_address_is_refused_at_every_attempt():
     assert "not an address of the public internet" in answer.detail
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked(sender, monkeypatch):
-    """A name that resolves once, to the receiver; a second question would lead nowhere."""
+@pytest.fixture
+def resolve(monkeypatch):
+    """Lets names mean what a test says; gives the list of what was asked."""
     asked = []
 
-    async def resolve(host, port, **_):
-        asked.append(host)
-        return [(2, 1, 6, "", ("127.0.0.1", port))]
+    def install(**addresses_of):
+        def getaddrinfo(host, port, **_):
+            asked.append(host)
+            found = addresses_of[host.split(".")[0]]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in found]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+        monkeypatch.setattr("producers.control.resolver.socket.getaddrinfo", getaddrinfo)
+        return asked
+
+    return install
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(sender, resolve):
+    asked = resolve(hooks=["127.0.0.1"])
     async with receiving() as receiver:
         url = f"http://hooks.example.com:{receiver.port}/hook"
         answer = await sender.attempt(webhook(url), "alert_1", BODY)
     assert answer.delivered
-    assert "hooks.example.com" in asked
-    assert set(asked) <= {"hooks.example.com", "127.0.0.1"}
+    assert asked == ["hooks.example.com"]
     assert receiver.requests[0][0]["host"] == f"hooks.example.com:{receiver.port}"
 
 
-async def test_the_next_address_is_tried_when_the_first_takes_no_connection(sender, monkeypatch):
-    async def resolve(host, port, **_):
-        if host == "hooks.example.com":
-            return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
-        return [(2, 1, 6, "", (host, port))]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+async def test_the_next_address_is_tried_when_the_first_takes_no_connection(sender, resolve):
+    resolve(hooks=["127.0.0.9", "127.0.0.1"])
     async with receiving() as receiver:
         url = f"http://hooks.example.com:{receiver.port}/hook"
         assert (await sender.attempt(webhook(url), "alert_1", BODY)).delivered
+
+
+async def test_a_name_with_one_inside_address_is_refused_altogether(resolve):
+    resolve(hooks=["93.184.215.14", "10.0.0.7"])
+    sender = WebhookSender(NotifierSettings(), allow_private=False)
+    answer = await sender.attempt(webhook("https://hooks.example.com/"), "alert_1", BODY)
+    await sender.close()
+    assert "hooks.example.com is not an address of the public internet" in answer.detail
+
+
+async def test_a_name_that_hangs_holds_one_thread_and_delays_no_other(sender, monkeypatch):
+    released = threading.Event()
+    asked = []
+
+    def getaddrinfo(host, port, **_):
+        asked.append(host)
+        if host == "hangs.example.com":
+            assert released.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("producers.control.resolver.socket.getaddrinfo", getaddrinfo)
+    async with receiving() as receiver:
+        urls = [f"http://hangs.example.com:{receiver.port}/"] * 100
+        hanging = [asyncio.create_task(sender.attempt(webhook(u), "a", BODY)) for u in urls]
+        other = f"http://other.example.com:{receiver.port}/"
+        assert (await sender.attempt(webhook(other), "alert_1", BODY)).delivered
+        answers = await asyncio.gather(*hanging)
+    released.set()
+    assert {answer.detail for answer in answers} == {"no answer within 1 s"}
+    assert asked.count("hangs.example.com") == 1
