@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -61,6 +62,8 @@ class Notifier:
         self._settings = settings
         self._alerts: dict[str, AlertRow] = {}
         self._deliveries: dict[str, Delivery] = {}
+        self._unfinished: set[str] = set()
+        """Alerts that were still to be delivered when this life began."""
         self._alert_log = LogTail(kafka, self._topics.alerts, self._on_alert)
         self._delivery_log = LogTail(kafka, self._topics.deliveries, self._on_delivery)
         self._queue = DeliveryQueue(
@@ -78,12 +81,12 @@ class Notifier:
             KafkaError: the broker refuses to keep the state of a delivery.
         """
         try:
-            for tail in (self._delivery_log, self._alert_log):
-                await tail.start()
-                await tail.caught_up()
-            self._ready = True
-            for alert in list(self._alerts.values()):
-                self._consider(alert)
+            await self._delivery_log.start()
+            await self._delivery_log.caught_up()
+            self._unfinished = self._unfinished_alerts()
+            await self._alert_log.start()
+            await self._alert_log.caught_up()
+            self._begin()
             log.info("notifier_ready", alerts=len(self._alerts), pending=len(self._queue))
             while True:
                 self._start_attempts()
@@ -101,16 +104,19 @@ class Notifier:
         if self._ready and isinstance(change, Webhook):
             for alert in list(self._alerts.values()):
                 if alert.project_id == change.project_id:
-                    self._consider(alert)
+                    self._consider(alert, [change])
 
     def _on_alert(self, record: ConsumerRecord) -> None:
         if record.value is None:
             return
         alert = msgspec.json.decode(record.value, type=AlertRow)
+        if self._too_old(alert) and alert.id not in self._unfinished:
+            return
         # What is said twice was said the first time: a body never changes under its webhook-id.
         alert = self._alerts.setdefault(alert.id, alert)
         if self._ready:
-            self._consider(alert)
+            webhooks = self._control.view.webhooks.values()
+            self._consider(alert, [w for w in webhooks if w.project_id == alert.project_id])
 
     def _on_delivery(self, record: ConsumerRecord) -> None:
         key = (record.key or b"").decode()
@@ -122,18 +128,32 @@ class Notifier:
         if known is None or known.updated_us <= delivery.updated_us:
             self._deliveries[key] = delivery
 
-    def _consider(self, alert: AlertRow) -> None:
-        """Queue what of this alert is still to be delivered."""
-        too_old = alert.created_us < _now_us() - self._settings.alert_age_max_h * HOUR_US
+    def _begin(self) -> None:
+        """Queue everything that the logs leave to be done; from now on each change is considered as it comes."""
+        self._ready = True
+        of_project: dict[str, list[Webhook]] = {}
         for webhook in self._control.view.webhooks.values():
-            if webhook.project_id != alert.project_id or not _wants(webhook, alert):
+            of_project.setdefault(webhook.project_id, []).append(webhook)
+        for alert in self._alerts.values():
+            self._consider(alert, of_project.get(alert.project_id, ()))
+
+    def _consider(self, alert: AlertRow, webhooks: Iterable[Webhook]) -> None:
+        """Queue what of this alert is still to be delivered to these webhooks of its project."""
+        for webhook in webhooks:
+            if not _wants(webhook, alert):
                 continue
             delivery = self._deliveries.get(delivery_id(alert.id, webhook.id))
-            if delivery is None and not too_old:
+            if delivery is None and not self._too_old(alert):
                 delivery = Delivery(alert_id=alert.id, webhook_id=webhook.id)
             if delivery is not None and delivery.status == "pending":
                 self._queue.put(delivery.id, webhook.id, delivery.next_attempt_us)
                 self._wake.set()
+
+    def _too_old(self, alert: AlertRow) -> bool:
+        return alert.created_us < _now_us() - self._settings.alert_age_max_h * HOUR_US
+
+    def _unfinished_alerts(self) -> set[str]:
+        return {each.alert_id for each in self._deliveries.values() if each.status == "pending"}
 
     def _start_attempts(self) -> None:
         for key, webhook_id in self._queue.start(_now_us()):
@@ -253,13 +273,12 @@ class Notifier:
         for key, delivery in list(self._deliveries.items()):
             if delivery.status != "pending" and delivery.updated_us < forget_us:
                 del self._deliveries[key]
-                await self._producer.send(
+                await self._producer.send_and_wait(
                     self._topics.deliveries, None, key=key.encode(), partition=0
                 )
-        too_old_us = _now_us() - self._settings.alert_age_max_h * HOUR_US
-        pending = {d.alert_id for d in self._deliveries.values() if d.status == "pending"}
+        unfinished = self._unfinished_alerts()
         for alert in list(self._alerts.values()):
-            if alert.created_us < too_old_us and alert.id not in pending:
+            if self._too_old(alert) and alert.id not in unfinished:
                 del self._alerts[alert.id]
 
 

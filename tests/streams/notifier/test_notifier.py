@@ -4,8 +4,10 @@ import json
 import socket
 import time
 
+import msgspec
 from standardwebhooks import Webhook as Verifier
 
+from streams.core.deliveries import Delivery
 from streams.core.deltas import Delta, SpendDelta
 from tests.streams.notifier.receivers import OK, receiving, status
 
@@ -162,3 +164,27 @@ async def test_retry_after_is_honoured(pipeline, until):
 
         await until(twice)
     assert arrived[1] - arrived[0] >= 2
+
+
+async def test_an_old_alert_is_begun_with_no_more_but_a_begun_one_is_finished(pipeline, until):
+    """A week later nobody wants to hear of it, unless its delivery is still on its way."""
+    old_us = time.time_ns() // 1_000 - 8 * 24 * 3_600_000_000
+    async with receiving() as receiver:
+        await pipeline.put_webhook(receiver.url, created_us=old_us - 1)
+        begun = Delivery(alert_id="alert_begun", webhook_id="w1", attempts=8, updated_us=old_us)
+        await pipeline.producer.send_and_wait(
+            pipeline.kafka.topics.deliveries,
+            msgspec.json.encode(begun),
+            key=begun.id.encode(),
+            partition=0,
+        )
+        await pipeline.put_alert("alert_old", created_us=old_us)
+        await pipeline.put_alert("alert_begun", created_us=old_us)
+        pipeline.start_worker(**FAST)
+        await pipeline.put_alert("alert_new")
+
+        async def both():
+            return len(receiver.ids) >= 2
+
+        await until(both)
+        assert sorted(receiver.ids) == ["alert_begun", "alert_new"]
