@@ -5,17 +5,11 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-PICO_PER_USD: Final = 10**12
+from producers.money import PICO_PER_USD, usd_text
+
 _DECIMALS: Final = 12
 
-
-def usd_text(pico: int) -> str:
-    """Picodollars as a decimal string of dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
-    whole, part = divmod(abs(pico), PICO_PER_USD)
-    sign = "-" if pico < 0 else ""
-    if not part:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{part:012d}".rstrip("0")
+__all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
 
 
 def usd_number(pico: int) -> float:
