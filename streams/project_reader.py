@@ -38,11 +38,11 @@ FROM spend FINAL
 WHERE project_id IN {projects:Array(String)} AND bucket_start IN {starts:Array(DateTime('UTC'))}
 """
 SPENT_SQL: Final = """
-SELECT toInt128(sum(total_cost) * 1000000000000) AS spent_pico
+SELECT [{sums}] AS spent_pico
 FROM spend FINAL
-WHERE project_id = {project:String}
-    AND bucket_start >= {start:DateTime('UTC')} AND bucket_start < {end:DateTime('UTC')}
-    AND bucket_start NOT IN {resident:Array(DateTime('UTC'))}
+WHERE project_id = {{project:String}}
+    AND bucket_start >= {{start:DateTime('UTC')}} AND bucket_start < {{end:DateTime('UTC')}}
+    AND bucket_start NOT IN {{resident:Array(DateTime('UTC'))}}
 """
 LATEST_SQL: Final = """
 SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
@@ -55,7 +55,7 @@ _spend = msgspec.json.Decoder(SpendRow, strict=False)
 
 
 class _Spent(msgspec.Struct):
-    spent_pico: int
+    spent_pico: list[int]
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -107,13 +107,24 @@ class ProjectReader:
 
     async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int]:
         """What the store has of each baseline, in their order. Errors as ``read_back``."""
+        alike: dict[tuple[str, int, int, tuple[int, ...]], list[Baseline]] = {}
+        for baseline in baselines:
+            project_id = baseline.budget.project_id
+            span = (project_id, baseline.start_s, baseline.end_s, baseline.resident)
+            alike.setdefault(span, []).append(baseline)
         slots = asyncio.Semaphore(SPENT_CONCURRENCY)
 
-        async def ask(baseline: Baseline) -> int:
+        async def ask(asked: list[Baseline]) -> list[int]:
             async with slots:
-                return await self._spent_pico(baseline)
+                return await self._spent_pico(asked)
 
-        return list(await asyncio.gather(*map(ask, baselines)))
+        answers = await asyncio.gather(*map(ask, alike.values()))
+        found = {
+            baseline.key: pico
+            for asked, answer in zip(alike.values(), answers, strict=True)
+            for baseline, pico in zip(asked, answer, strict=True)
+        }
+        return [found[baseline.key] for baseline in baselines]
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> bytes:
         if not groups:
@@ -124,18 +135,24 @@ class ProjectReader:
         }
         return await self._answered(lambda: self._store.query_bytes(sql, params))
 
-    async def _spent_pico(self, baseline: Baseline) -> int:
+    async def _spent_pico(self, alike: list[Baseline]) -> list[int]:
+        """Of baselines that differ in their scopes only: one query."""
+        first = alike[0]
         params: dict[str, Any] = {
-            "project": baseline.budget.project_id,
-            "start": _time(baseline.start_s),
-            "end": _time(baseline.end_s),
-            "resident": _times(baseline.resident),
+            "project": first.budget.project_id,
+            "start": _time(first.start_s),
+            "end": _time(first.end_s),
+            "resident": _times(first.resident),
         }
-        sql = SPENT_SQL
-        for column, value in zip(SCOPE_COLUMNS, baseline.budget.scope_key, strict=True):
-            if value is not None:
-                sql += f"    AND {column} = {{{column}:String}}\n"
-                params[column] = value
+        sums = []
+        for number, baseline in enumerate(alike):
+            condition = "1"
+            for column, value in zip(SCOPE_COLUMNS, baseline.budget.scope_key, strict=True):
+                if value is not None:
+                    condition += f" AND {column} = {{{column}_{number}:String}}"
+                    params[f"{column}_{number}"] = value
+            sums.append(f"toInt128(sumIf(total_cost, {condition}) * 1000000000000)")
+        sql = SPENT_SQL.format(sums=", ".join(sums))
         answer = await self._answered(lambda: self._store.query_bytes(sql, params))
         return _spent.decode(answer).spent_pico
 

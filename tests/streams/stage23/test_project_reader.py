@@ -1,0 +1,147 @@
+"""What stages 2 and 3 ask the store, asked of the real engine."""
+
+import msgspec
+import pytest
+
+from clickhouse.errors import StoreUnavailable
+from clickhouse.rows import SpendRow, WindowRow
+from streams.core.budget_rules import BudgetRule
+from streams.core.budgets import Baseline
+from streams.core.project_fold import Missing
+from streams.core.sketch import bins_of, state_hex
+from streams.project_reader import ProjectReader
+from streams.project_settings import ProjectSettings
+
+DAY_S = 1_795_219_200
+HUGE_PICO = 9_000_000_000_000_000_001
+
+
+async def insert(store, table, *rows):
+    lines = b"\n".join(map(msgspec.json.encode, rows))
+    await store.insert_lines(table, type(rows[0]).__struct_fields__, lines)
+
+
+def window(**fields):
+    return WindowRow(
+        **{
+            "project_id": "p1",
+            "window_s": DAY_S,
+            "environment": "prod",
+            "model": "m1",
+            "name": "chat",
+            "row_version": 7,
+            "observation_count": 3,
+            "error_count": 1,
+            "usage": {"input": 5},
+            "total_cost_pico": HUGE_PICO,
+            "latency_state_hex": state_hex({-1: 2, 5: 1, 700: 4}),
+        }
+        | fields
+    )
+
+
+def spend(**fields):
+    return SpendRow(
+        **{
+            "project_id": "p1",
+            "bucket_s": DAY_S,
+            "user_id": "u1",
+            "model": "m1",
+            "environment": "prod",
+            "row_version": 7,
+            "total_cost_pico": 5,
+        }
+        | fields
+    )
+
+
+def baseline(number, scope, *, resident=(), start_s=DAY_S, end_s=DAY_S + 86_400):
+    rule = BudgetRule(
+        id=f"b{number}",
+        project_id="p1",
+        name="n",
+        scope=scope,
+        period="day",
+        time_zone="UTC",
+        limit_pico=1,
+        thresholds=("1",),
+        created_us=0,
+    )
+    return Baseline((rule.id, start_s), rule, start_s, end_s, resident, 0)
+
+
+@pytest.fixture
+def reader(clickhouse_store):
+    return ProjectReader(clickhouse_store, ProjectSettings(store_retry_s=0.01))
+
+
+async def test_groups_come_back_as_they_were_written(clickhouse_store, reader):
+    strange = "o'Brien\\\t\n\"ü"
+    await insert(clickhouse_store, "windows", window(row_version=6, observation_count=1))
+    await insert(
+        clickhouse_store, "windows", window(), window(name=strange), window(project_id="p2")
+    )
+    await insert(clickhouse_store, "windows", window(window_s=DAY_S + 60))
+    await insert(clickhouse_store, "spend", spend(user_id=strange), spend(bucket_s=DAY_S + 900))
+    asked = Missing({("p1", DAY_S), ("p9", DAY_S + 60)}, {("p1", DAY_S)})
+    windows, spent = await reader.read_back(asked)
+    assert {row.name for row in windows} == {"chat", strange}
+    [row] = [row for row in windows if row.name == "chat"]
+    assert bins_of(bytes.fromhex(row.latency_state_hex)) == {-1: 2, 5: 1, 700: 4}
+    row.latency_state_hex = window().latency_state_hex
+    assert row == window()
+    assert spent == [spend(user_id=strange)]
+
+
+async def test_spend_is_summed_by_scope_without_what_is_in_memory(clickhouse_store, reader):
+    await insert(
+        clickhouse_store,
+        "spend",
+        spend(total_cost_pico=HUGE_PICO),
+        spend(total_cost_pico=HUGE_PICO, bucket_s=DAY_S + 900),
+        spend(total_cost_pico=7, user_id="u2"),
+        spend(total_cost_pico=11, user_id="u2", model="m2", bucket_s=DAY_S + 1_800),
+        spend(total_cost_pico=100, bucket_s=DAY_S - 900),
+        spend(total_cost_pico=100, bucket_s=DAY_S + 86_400),
+        spend(total_cost_pico=100, project_id="p2"),
+    )
+    await insert(clickhouse_store, "spend", spend(total_cost_pico=-3, row_version=8))
+    answers = await reader.spent_pico(
+        [
+            baseline(0, {}),
+            baseline(1, {"user_id": "u2"}),
+            baseline(2, {"user_id": "u2", "model": "m1", "environment": "prod"}),
+            baseline(3, {"user_id": "u1"}, resident=(DAY_S,)),
+            baseline(4, {"model": "m2"}, resident=(DAY_S, DAY_S + 900, DAY_S + 1_800)),
+            baseline(5, {"environment": "elsewhere"}),
+        ]
+    )
+    assert answers == [HUGE_PICO + 15, 18, 7, HUGE_PICO, 0, 0]
+
+
+async def test_a_month_of_resident_buckets_can_be_left_out(clickhouse_store, reader):
+    await insert(clickhouse_store, "spend", spend())
+    buckets = tuple(range(DAY_S, DAY_S + 31 * 86_400, 900))
+    assert await reader.spent_pico([baseline(0, {}, resident=buckets)]) == [0]
+
+
+async def test_the_latest_starts_are_known(clickhouse_store, reader):
+    latest = await reader.latest()
+    assert (latest.windows_s, latest.spend_s) == (0, 0)
+    await insert(clickhouse_store, "windows", window())
+    await insert(clickhouse_store, "spend", spend(bucket_s=DAY_S + 900))
+    latest = await reader.latest()
+    assert (latest.windows_s, latest.spend_s) == (DAY_S, DAY_S + 900)
+
+
+async def test_a_store_that_is_away_is_waited_for(clickhouse_store, reader, monkeypatch):
+    answer, failures = clickhouse_store.query_bytes, [StoreUnavailable("away")] * 3
+
+    async def query_bytes(*args):
+        if failures:
+            raise failures.pop()
+        return await answer(*args)
+
+    monkeypatch.setattr(clickhouse_store, "query_bytes", query_bytes)
+    assert await reader.spent_pico([baseline(0, {})]) == [0]
+    assert not failures
