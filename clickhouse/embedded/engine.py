@@ -92,6 +92,7 @@ class Engine:
         self._idle_max = idle_max
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
+        self._killing = threading.Lock()
         # One connection stays open whatever happens: the engine lives as long as any does.
         self._anchor = _connect(self._address)
 
@@ -128,9 +129,12 @@ class Engine:
 
     def kill(self, mark: str) -> None:
         """Cancel the running statement that starts with ``mark``, without waiting for its end."""
-        self._anchor.query(
-            "KILL QUERY WHERE startsWith(query, {mark:String}) ASYNC", "TSV", params={"mark": mark}
-        )
+        with self._killing:
+            self._anchor.query(
+                "KILL QUERY WHERE startsWith(query, {mark:String}) ASYNC",
+                "TSV",
+                params={"mark": mark},
+            )
 
     def _take_idle(self, session: Session) -> _Connection | None:
         wanted = {**self._defaults, **session.settings}

@@ -218,3 +218,35 @@ async def test_windows_merge_their_sketches(clickhouse_store: Store) -> None:
     )
     assert answer["n"] == 20_000
     assert answer["q"] == pytest.approx([5000, 9500, 9900], rel=0.011)
+
+
+async def test_a_day_that_is_over_is_compressed_well_and_today_quickly(
+    clickhouse_store: Store,
+) -> None:
+    await write(clickhouse_store, "observations", observation(id="new"))
+    await write(
+        clickhouse_store, "observations", observation(id="old", start_us=now_us() - 3 * DAY_US)
+    )
+    for table in ("observations", "observations_slim"):
+        parts = await clickhouse_store.query(
+            "SELECT default_compression_codec AS codec FROM system.parts WHERE active"
+            " AND database = {database:String} AND table = {table:String} ORDER BY partition",
+            {"database": clickhouse_store.database, "table": table},
+        )
+        assert [part["codec"] for part in parts] == ["ZSTD(3)", "LZ4"], table
+
+
+async def test_a_trace_asked_for_without_a_time_is_found_by_its_hash(
+    clickhouse_store: Store,
+) -> None:
+    start = now_us()
+    rows = [observation(trace_id=f"t{n}", id=f"o{n}", start_us=start) for n in range(30_000)]
+    await write(clickhouse_store, "observations", *rows)
+    plan = await clickhouse_store.query_bytes(
+        "EXPLAIN indexes = 1 SELECT id FROM observations"
+        " WHERE project_id = 'p' AND trace_id = {trace:String}",
+        {"trace": "t77"},
+        "TSVRaw",
+    )
+    assert b"cityHash64(trace_id)" in plan
+    assert b"Granules: 1/4" in plan
