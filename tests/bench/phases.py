@@ -21,9 +21,9 @@ from tests.bench.otlp_load import (
 )
 from tests.fixtures.installation import Server, Usage
 
-POLL_S = 0.01
+POLL_S = 0.025
 VISIBLE_TIMEOUT_S = 60.0
-SAMPLE_EVERY_S = 0.5
+SAMPLE_EVERY_S = 1.0
 
 
 @dataclass(slots=True)
