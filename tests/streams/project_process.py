@@ -25,6 +25,9 @@ async def main() -> None:
     control = ControlLog(kafka)
     await control.start()
     app = create_app(kafka)
+    app.conf.broker_session_timeout = (
+        6.0  # as short as the broker lets it be: who was killed is missed sooner
+    )
     stage = register_project_stage(app, kafka, store, control, ProjectSettings())
     notifier = register_notifier(app, kafka, control, NotifierSettings(), WebhookSettings())
     await stage.start()
