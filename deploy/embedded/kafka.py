@@ -153,7 +153,7 @@ class EmbeddedKafka:
                 "--standalone",
                 "--ignore-formatted",
                 "-t",
-                _random_cluster_id(),
+                random_cluster_id(),
                 "-c",
                 str(self._properties),
             ],
@@ -256,6 +256,12 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _random_cluster_id() -> str:
-    """A version-4 UUID in the 22 characters Kafka writes; it reserves the low-numbered ones."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def random_cluster_id() -> str:
+    """A version-4 UUID in the 22 characters Kafka writes; it reserves the low-numbered ones.
+
+    One that began with a dash would be taken for an option by Kafka's own command line.
+    """
+    while True:
+        written = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not written.startswith("-"):
+            return written

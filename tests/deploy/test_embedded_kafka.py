@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import uuid
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.kafka import broker_answers, run_broker
+from deploy.embedded.kafka import broker_answers, random_cluster_id, run_broker
 from deploy.supervisor import Process, Supervisor
 from tests.fixtures.engines import READY_WITHIN_S, new_broker, running
 
@@ -124,3 +125,11 @@ def test_a_broker_names_the_port_it_cannot_have(
     assert capsys.readouterr().err == (
         f"tracemill broker: port {port} is in use: the embedded broker needs it\n"
     )
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_a_dash = uuid.UUID(bytes=b"\xf8" + bytes(15), version=4)
+    without = uuid.UUID(bytes=b"\x08" + bytes(15), version=4)
+    drawn = iter([with_a_dash, without])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert random_cluster_id()[0] == "C"
