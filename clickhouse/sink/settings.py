@@ -11,15 +11,15 @@ class SinkSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
 
-    flush_interval_s: float = Field(default=0.2, ge=0.05, le=10)
+    flush_interval_s: float = Field(default=0.1, ge=0.05, le=10)
     """Age of the oldest buffered row at which a table is written while traffic is light."""
-    flush_interval_max_s: float = Field(default=1.0, ge=0.05, le=60)
+    flush_interval_max_s: float = Field(default=2.0, ge=0.05, le=60)
     """The same under load: bigger batches cost the store less per row."""
     busy_batch_bytes: int = Field(default=1_000_000, ge=1)
     """A batch at least this large says that traffic is heavy."""
-    batch_bytes_max: int = Field(default=16_000_000, ge=1_000)
+    batch_bytes_max: int = Field(default=32_000_000, ge=1_000)
     """A table with this much buffered is written at once."""
-    buffer_bytes_max: int = Field(default=64_000_000, ge=1_000)
+    buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)
     """Buffered and unwritten bytes at which fetching pauses."""
     fetch_partition_bytes_max: int = Field(default=4_000_000, ge=1_000)
     """What one fetch takes of one partition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def processes(
     """Engines first, side by side; then what must exist; then the pipeline."""
     ports = installation.ports
     common = {
+        **_parallelism(options),
         "TRACEMILL_DATA_DIR": str(options.data_dir),
         "TRACEMILL_BROKER": options.broker,
         "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
@@ -93,6 +95,14 @@ def processes(
             },
         ),
     ]
+
+
+def _parallelism(options: UpOptions) -> dict[str, str]:
+    """One worker on one machine: more partitions would only mean smaller batches. What the user set counts, and a given broker has its own."""
+    if options.broker != EMBEDDED:
+        return {}
+    wanted = {"TRACEMILL_EVENT_PARTITIONS": "2", "TRACEMILL_PROJECT_PARTITIONS": "1"}
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
 def _worker(role: str, metrics_port: int, common: dict[str, str]) -> Process:
