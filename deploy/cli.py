@@ -56,6 +56,7 @@ def up(
     The first project and its keys are taken from TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY
     and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
     """
+    from deploy.embedded.data_dir import Installation
     from deploy.embedded.roles import UpOptions
     from deploy.embedded.up import up as run
     from deploy.greeting import greeting
@@ -67,9 +68,13 @@ def up(
         broker=broker,
         clickhouse=clickhouse,
     )
-    raise SystemExit(
-        run(options, greet=lambda installation: greeting(host, installation.public_port))
-    )
+
+    def greet(installation: Installation) -> str:
+        embedded = f"127.0.0.1:{installation.ports.broker}"
+        address = embedded if broker == EMBEDDED else broker
+        return greeting(host, installation.public_port, address)
+
+    raise SystemExit(run(options, greet=greet))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 from producers.settings import InitSettings
 
 
-def greeting(host: str, port: int) -> str:
+def greeting(host: str, port: int, broker: str) -> str:
     """Text for the terminal. A secret that the user chose is not repeated."""
     init = InitSettings()
     url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
@@ -32,7 +32,7 @@ def greeting(host: str, port: int) -> str:
     {_command()} demo --url {url}
     curl -u {init.public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
 
-  API: {url}/docs   Ctrl-C stops everything; the data stays.
+  API: {url}/docs   Kafka: {broker}   Ctrl-C stops everything; the data stays.
 """
 
 
