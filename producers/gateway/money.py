@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
-PICO_PER_USD: Final = 10**12
+from producers.money import PICO_PER_USD
+
 PICO_MAX: Final = 100_000 * PICO_PER_USD
 """A hundred thousand dollars for one amount: nobody's call costs more, and sums of honest traces stay within 64-bit integers."""
 

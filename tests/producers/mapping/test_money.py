@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.money import PICO_MAX, PICO_PER_USD, pico_of_usd
+from producers.gateway.money import PICO_MAX, pico_of_usd
+from producers.money import PICO_PER_USD
 
 
 @pytest.mark.parametrize(
