@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.sink.settings import SinkSettings
+
+AVERAGED_OVER_S: Final = 1.0
+ROLLUP_TABLES: Final = frozenset({"windows", "spend"})
 
 
 @dataclass(slots=True)
@@ -46,20 +51,31 @@ class Batch:
 
 
 class Pace:
-    """How long a table may wait: short while traffic is light, longer once batches are large."""
+    """How long rows may wait: as settings say while traffic is light, in proportion longer when it is heavy.
+
+    It is the traffic of all tables that counts: a small table is no reason to keep a busy store from its work.
+    """
 
     def __init__(self, settings: SinkSettings) -> None:
         self._settings = settings
-        self._interval_s = settings.flush_interval_s
+        self._bytes_per_s = 0.0
+        self._fetched_at_s = 0.0
 
-    def wrote(self, size_bytes: int) -> None:
-        busy = size_bytes >= self._settings.busy_batch_bytes
-        self._interval_s = (
-            self._settings.flush_interval_max_s if busy else self._settings.flush_interval_s
-        )
+    def fetched(self, size_bytes: int, now_s: float) -> None:
+        """Take in that so much came: the mean over the last seconds, weighted exponentially."""
+        kept = math.exp((self._fetched_at_s - now_s) / AVERAGED_OVER_S)
+        self._bytes_per_s = self._bytes_per_s * kept + size_bytes / AVERAGED_OVER_S
+        self._fetched_at_s = now_s
 
-    def due_in_s(self, batch: Batch, now_s: float) -> float:
+    def due_in_s(self, table: str, batch: Batch, now_s: float) -> float:
         """Seconds until ``batch`` is to be written; zero or less: now."""
         if batch.size_bytes >= self._settings.batch_bytes_max:
             return 0.0
-        return batch.first_at_s + self._interval_s - now_s
+        return batch.first_at_s + self._interval_s(table) - now_s
+
+    def _interval_s(self, table: str) -> float:
+        settings = self._settings
+        is_rollup = table in ROLLUP_TABLES
+        light_s = settings.rollup_flush_interval_s if is_rollup else settings.flush_interval_s
+        load = self._bytes_per_s / settings.light_traffic_bytes_per_s
+        return min(light_s * max(load, 1.0), max(light_s, settings.flush_interval_max_s))

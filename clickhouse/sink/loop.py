@@ -60,7 +60,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
         self._filling = {table: Batch() for table in self.table_of.values()}
         self._writing: dict[str, asyncio.Task[None]] = {}
-        self._pace = {table: Pace(settings) for table in self.table_of.values()}
+        self._pace = Pace(settings)
         self._refused_consecutive = 0
         self._in_flight_bytes = 0
 
@@ -96,13 +96,16 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             timeout_ms=int(self._next_due_s() * 1000)
         )
         now_s = time.monotonic()
+        fetched_bytes = 0
         for partition, records in fetched.items():
-            self._filling[self.table_of[partition.topic]].add(records, partition, now_s)
+            batch = self._filling[self.table_of[partition.topic]]
+            fetched_bytes += batch.add(records, partition, now_s)
+        self._pace.fetched(fetched_bytes, now_s)
 
     def _next_due_s(self) -> float:
         now_s = time.monotonic()
         due = [
-            self._pace[table].due_in_s(batch, now_s)
+            self._pace.due_in_s(table, batch, now_s)
             for table, batch in self._filling.items()
             if batch.next_offsets and table not in self._writing
         ]
@@ -112,7 +115,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         now_s = time.monotonic()
         for table, batch in self._filling.items():
             idle = table not in self._writing
-            if idle and batch.next_offsets and self._pace[table].due_in_s(batch, now_s) <= 0:
+            if idle and batch.next_offsets and self._pace.due_in_s(table, batch, now_s) <= 0:
                 self._start_write(table)
 
     def _start_write(self, table: str) -> None:
@@ -130,7 +133,6 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 metrics.BATCHES.labels(table).inc()
                 metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
             await self._commit(batch)
-            self._pace[table].wrote(batch.size_bytes)
             metrics.LAG_S.labels(table).set(
                 max(0.0, time.time() - batch.oldest_timestamp_ms / 1000)
             )

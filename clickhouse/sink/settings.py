@@ -13,10 +13,12 @@ class SinkSettings(BaseSettings):
 
     flush_interval_s: float = Field(default=0.1, ge=0.05, le=10)
     """Age of the oldest buffered row at which a table is written while traffic is light."""
+    rollup_flush_interval_s: float = Field(default=0.5, ge=0.05, le=10)
+    """The same for windows and spend, which say little more if they are written more often."""
     flush_interval_max_s: float = Field(default=2.0, ge=0.05, le=60)
-    """The same under load: bigger batches cost the store less per row."""
-    busy_batch_bytes: int = Field(default=1_000_000, ge=1)
-    """A batch at least this large says that traffic is heavy."""
+    """The age at most: it grows with the traffic, as bigger batches cost the store less per row."""
+    light_traffic_bytes_per_s: int = Field(default=2_000_000, ge=1)
+    """Up to so much traffic is light; twice as much doubles the intervals."""
     batch_bytes_max: int = Field(default=32_000_000, ge=1_000)
     """A table with this much buffered is written at once."""
     buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)
