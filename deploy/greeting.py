@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import sys
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from producers.settings import InitSettings
 
+ANSWER_WITHIN_S = 5.0
+HIDDEN = "…"
+
 
 def greeting(host: str, port: int, broker: str) -> str:
-    """Text for the terminal. A secret that the user chose is not repeated."""
+    """Text for the terminal, with keys that work. A secret that the user chose is not repeated."""
     init = InitSettings()
-    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
-    secret = init.secret_key.get_secret_value()
-    shown = (
-        secret
-        if secret == InitSettings.model_fields["secret_key"].default.get_secret_value()
-        else "…"
-    )
+    public_key, secret = init.public_key, init.secret_key.get_secret_value()
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+    shown, remark = HIDDEN, ""
+    if not _works(reachable, port, public_key, secret):
+        public_key = _first_public_key(broker, init) or public_key
+        remark = "\n  The secret is the one chosen when this installation was first started.\n"
+    elif secret == InitSettings.model_fields["secret_key"].default.get_secret_value():
+        shown = secret
+    url = f"http://{reachable}:{port}"
     return f"""
   tracemill listens on {url}
 
     export LANGFUSE_HOST={url}
-    export LANGFUSE_PUBLIC_KEY={init.public_key}
+    export LANGFUSE_PUBLIC_KEY={public_key}
     export LANGFUSE_SECRET_KEY={shown}
-
+{remark}
   Any Langfuse SDK with these settings works, and any OpenTelemetry SDK that exports to
   {url}/v1/traces with basic authentication. Or try:
 
     {_command()} demo --url {url}
-    curl -u {init.public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
+    curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
 
   API: {url}/docs   Kafka: {broker}   Ctrl-C stops everything; the data stays.
 """
+
+
+def _works(host: str, port: int, public_key: str, secret: str) -> bool:
+    """Whether the server takes this pair of keys."""
+    credential = base64.b64encode(f"{public_key}:{secret}".encode()).decode()
+    connection = HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request(
+            "GET", "/api/public/projects", headers={"Authorization": f"Basic {credential}"}
+        )
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _first_public_key(broker: str, init: InitSettings) -> str | None:
+    # Imported only where the settings' own keys do not work: the broker's client would delay every start.
+    from deploy.first_key import first_public_key  # noqa: PLC0415
+
+    return first_public_key(broker, init)
 
 
 def _command() -> str:

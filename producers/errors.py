@@ -6,6 +6,7 @@ ProducersError
 ├── ControlError
 │   ├── ControlConflictError    somebody else holds that id or that unique key
 │   ├── ControlLimitError       too large a record, or too many of them
+│   ├── InitError               the first project and key are not as the settings say
 │   └── ControlUnavailableError the log could not be written or read back in time
 ├── OverloadedError             a limit on what may be pending was reached: try again later
 ├── UndeliveredError            the broker did not acknowledge in time: try again later
@@ -45,6 +46,10 @@ class ControlConflictError(ControlError):
 
 class ControlLimitError(ControlError):
     """A named limit of the control plane was reached."""
+
+
+class InitError(ControlError):
+    """The settings of the first project and key ask for what cannot be; the message says what to set."""
 
 
 class ControlUnavailableError(ControlError):

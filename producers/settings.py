@@ -89,10 +89,10 @@ class WebhookSettings(BaseSettings):
 
 
 class InitSettings(BaseSettings):
-    """The first project and its key, created when the control plane has neither."""
+    """The first project and its key, created when the control plane has neither; later only what is set explicitly counts."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_INIT_", frozen=True)
 
-    project_id: str = "default"
-    public_key: str = "pk-tm-dev"
-    secret_key: SecretStr = SecretStr("sk-tm-dev")
+    project_id: str = Field("default", min_length=1)
+    public_key: str = Field("pk-tm-dev", min_length=1)
+    secret_key: SecretStr = Field(SecretStr("sk-tm-dev"), min_length=1)

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from pydantic import SecretStr
 
-from producers.control.bootstrap import bootstrap
-from producers.control.keys import new_api_key, secret_matches
+from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import Budget, Change, Project, Tombstone, Webhook
 from producers.errors import (
@@ -19,7 +17,7 @@ from producers.errors import (
     ControlLimitError,
     TopicError,
 )
-from producers.settings import InitSettings, KafkaSettings
+from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 
 
@@ -202,35 +200,6 @@ async def test_records_of_newer_versions_are_skipped_and_the_rest_is_read(
     await control.caught_up()
 
     assert control.view.records() == [Project(id="p", name="P", created_us=1)]
-
-
-async def test_bootstrap_makes_one_project_and_one_key_however_often_it_runs(
-    control: ControlLog, other: ControlLog
-) -> None:
-    init = InitSettings()
-    await asyncio.gather(bootstrap(control, init), bootstrap(other, init))
-    await bootstrap(control, init)
-
-    await other.caught_up()
-    assert list(other.view.projects) == ["default"]
-    (key,) = other.view.api_keys.values()
-    assert key.project_id == "default"
-    assert key.public_key == "pk-tm-dev"
-    assert secret_matches(key, b"sk-tm-dev")
-    assert not secret_matches(key, b"sk-tm-def")
-    assert "sk-tm-dev" not in key.model_dump_json()
-
-
-async def test_bootstrap_replaces_the_secret_of_its_key_and_leaves_foreign_keys_alone(
-    control: ControlLog,
-) -> None:
-    await bootstrap(control, InitSettings())
-    await bootstrap(control, InitSettings(secret_key=SecretStr("sk-new")))
-    (key,) = control.view.api_keys.values()
-    assert secret_matches(key, b"sk-new")
-
-    with pytest.raises(ControlConflictError, match="belongs to project default"):
-        await bootstrap(control, InitSettings(project_id="other"))
 
 
 async def test_starting_without_the_topic_says_what_to_do(

@@ -1,0 +1,49 @@
+"""`tracemill up` twice on the same data: the second start finds the keys of the first."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.fixtures.installation import Server, running_server
+
+WITHIN_S = 20.0
+
+
+def test_a_second_start_without_settings_keeps_the_keys_and_greets_with_those_that_work(
+    tmp_path: Path,
+) -> None:
+    chosen = {"TRACEMILL_INIT_PUBLIC_KEY": "pk-mine", "TRACEMILL_INIT_SECRET_KEY": "sk-mine"}
+    with running_server(tmp_path / "data", **chosen) as server:
+        assert status(server, "pk-mine", "sk-mine") == 200
+        first = greeting(tmp_path, count=1)
+    with running_server(tmp_path / "data") as server:
+        assert status(server, "pk-mine", "sk-mine") == 200
+        assert status(server, "pk-tm-dev", "sk-tm-dev") == 401
+        assert status(server, "pk-mine", "sk-tm-dev") == 401
+        second = greeting(tmp_path, count=2)
+    for text in (first, second):
+        assert re.findall(r"LANGFUSE_PUBLIC_KEY=(.*)", text)[-1] == "pk-mine"
+        assert "sk-tm-dev" not in text
+        assert "sk-mine" not in text
+    assert "the one chosen when this installation was first started" not in first
+    assert "the one chosen when this installation was first started" in second
+
+
+def status(server: Server, public_key: str, secret_key: str) -> int:
+    url = f"{server.url}/api/public/projects"
+    return httpx.get(url, auth=(public_key, secret_key)).status_code
+
+
+def greeting(tmp_path: Path, *, count: int) -> str:
+    """All that was printed, once ``count`` greetings were."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        text = (tmp_path / "data.up.log").read_text()
+        if text.count("Ctrl-C stops everything") == count:
+            return text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
