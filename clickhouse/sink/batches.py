@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.sink.refusals import Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
 AVERAGED_OVER_S: Final = 1.0
 ROLLUP_TABLES: Final = frozenset({"windows", "spend"})
+
+
+class Source(NamedTuple):
+    """The record that a row came in."""
+
+    partition: TopicPartition
+    offset: int
+    timestamp_ms: int
 
 
 @dataclass(slots=True)
@@ -21,6 +30,8 @@ class Batch:
     """Rows of one table, and the offsets that they discharge."""
 
     values: list[bytes] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    """Of each value."""
     size_bytes: int = 0
     first_at_s: float = 0.0
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
@@ -38,6 +49,7 @@ class Batch:
             self.next_offsets[partition] = record.offset + 1
             if record.value:
                 self.values.append(record.value)
+                self.sources.append(Source(partition, record.offset, record.timestamp))
                 added += len(record.value)
         self.size_bytes += added
         return added
@@ -48,6 +60,16 @@ class Batch:
 
     def body(self) -> bytes:
         return b"\n".join(self.values)
+
+    def with_sources(self, refused: Iterable[Refused]) -> Iterator[tuple[Refused, Source]]:
+        """Each of ``refused`` (rows of ``body``, in their order) with the record that it came in."""
+        records = zip(self.values, self.sources, strict=True)
+        source, end = None, 0
+        for row in refused:
+            while source is None or row.number >= end:
+                value, source = next(records)
+                end += len(lines_of(value))
+            yield row, source
 
 
 class Pace:

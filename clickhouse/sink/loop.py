@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Final
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.errors import QueryRejected, StoreUnavailable
-from clickhouse.rows import ROW_OF_TABLE, DeadLetterRow
+from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch, Pace
-from clickhouse.sink.refusals import blames_a_row, insert_or_isolate
+from clickhouse.sink.letters import dead_letter
+from clickhouse.sink.refusals import Refused, blames_a_row, insert_or_isolate
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
-from producers.topics import Topics
+from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +39,15 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         store: Store,
-        topics: Topics,
+        kafka: KafkaSettings,
         settings: SinkSettings,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._store = store
-        self._topics = topics
+        self._kafka = kafka
         self._settings = settings
+        topics = kafka.topics
         self.table_of = {
             topics.observations: "observations",
             topics.traces: "traces",
@@ -128,7 +128,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             if batch.size_bytes:
                 refused = await self._insert(table, batch.body())
-                await self._send_dead_letters(table, refused)
+                await self._send_dead_letters(table, batch, refused)
                 metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
                 metrics.BATCHES.labels(table).inc()
                 metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
@@ -139,7 +139,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             self._in_flight_bytes -= batch.size_bytes
 
-    async def _insert(self, table: str, body: bytes) -> list[tuple[bytes, str]]:
+    async def _insert(self, table: str, body: bytes) -> list[Refused]:
         backoff_s = self._settings.retry_backoff_s
 
         async def insert(part: bytes) -> None:
@@ -159,19 +159,18 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
 
-    async def _send_dead_letters(self, table: str, refused: list[tuple[bytes, str]]) -> None:
+    async def _send_dead_letters(self, table: str, batch: Batch, refused: list[Refused]) -> None:
         if not refused:
             self._refused_consecutive = 0
             return
         self._refused_consecutive += len(refused)
         metrics.REFUSED_ROWS.labels(table).inc(len(refused))
         if self._refused_consecutive > self._settings.refused_rows_consecutive_max:
-            message = f"the store refused {self._refused_consecutive} rows of {table} in a row: {refused[-1][1]}"
+            message = f"the store refused {self._refused_consecutive} rows of {table} in a row: {refused[-1].reason}"
             raise TooManyRefusals(message)
-        for line, reason in refused:
-            await self._producer.send_and_wait(
-                self._topics.dead_letters, _dead_letter(table, line, reason), partition=0
-            )
+        for row, source in batch.with_sources(refused):
+            letter = dead_letter(table, row, source, self._kafka.record_max_bytes)
+            await self._producer.send_and_wait(self._kafka.topics.dead_letters, letter, partition=0)
 
     async def _commit(self, batch: Batch) -> None:
         mine = self._consumer.assignment()
@@ -212,22 +211,3 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _buffered_bytes(self) -> int:
         return self._in_flight_bytes + sum(batch.size_bytes for batch in self._filling.values())
-
-
-def _dead_letter(table: str, line: bytes, reason: str) -> bytes:
-    try:
-        fields = msgspec.json.decode(line)
-        project_id = str(fields.get("project_id", "")) if isinstance(fields, dict) else ""
-    except msgspec.DecodeError:
-        project_id = ""
-    row = DeadLetterRow(
-        project_id=project_id,
-        id=sha256(table.encode() + b"/" + line).hexdigest()[:32],
-        created_us=time.time_ns() // 1000,
-        stage="sink",
-        reason="refused_by_store",
-        detail=reason[:2000],
-        source_topic=table,
-        payload=line.decode("utf-8", "replace"),
-    )
-    return msgspec.json.encode(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from clickhouse.errors import QueryRejected
@@ -15,12 +16,28 @@ ROW_ERROR_CODES: Final = frozenset(
 Insert = Callable[[bytes], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that did not get in."""
+
+    number: int
+    """Which line of the batch it is, from 0; empty lines don't count."""
+    line: bytes
+    reason: str
+    """The store's words."""
+
+
 def blames_a_row(error: QueryRejected) -> bool:
     return error.code in ROW_ERROR_CODES
 
 
-async def insert_or_isolate(insert: Insert, body: bytes) -> list[tuple[bytes, str]]:
-    """Insert ``body`` (NDJSON); the lines that the store refuses, each with the store's words.
+def lines_of(body: bytes) -> list[bytes]:
+    """The rows of NDJSON: its lines that are not empty."""
+    return [line for line in body.split(b"\n") if line.strip()]
+
+
+async def insert_or_isolate(insert: Insert, body: bytes, first: int = 0) -> list[Refused]:
+    """Insert ``body`` (NDJSON, its first line has the number ``first``); the lines that the store refuses, in their order.
 
     Halves are inserted on their own: a row that is inserted twice replaces itself.
 
@@ -33,12 +50,12 @@ async def insert_or_isolate(insert: Insert, body: bytes) -> list[tuple[bytes, st
     except QueryRejected as error:
         if not blames_a_row(error):
             raise
-        lines = [line for line in body.split(b"\n") if line.strip()]
+        lines = lines_of(body)
         if len(lines) <= 1:
-            return [(line, str(error)) for line in lines]
+            return [Refused(first, line, str(error)) for line in lines]
         middle = len(lines) // 2
         return [
-            *await insert_or_isolate(insert, b"\n".join(lines[:middle])),
-            *await insert_or_isolate(insert, b"\n".join(lines[middle:])),
+            *await insert_or_isolate(insert, b"\n".join(lines[:middle]), first),
+            *await insert_or_isolate(insert, b"\n".join(lines[middle:]), first + middle),
         ]
     return []

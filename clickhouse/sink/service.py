@@ -37,7 +37,7 @@ async def run_sink(
         stack.push_async_callback(producer.stop)
         consumer = await started(lambda: _new_consumer(kafka, topics, settings), kafka)
         stack.push_async_callback(consumer.stop)
-        await Sink(consumer, producer, store, topics, settings).run(stop)
+        await Sink(consumer, producer, store, kafka, settings).run(stop)
 
 
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:

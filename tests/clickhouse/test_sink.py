@@ -2,85 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from clickhouse.migrate import migrate
-from clickhouse.rows import ObservationRow, SpendRow
+from clickhouse.rows import SpendRow
 from clickhouse.settings import StoreSettings, TieringSettings
-from clickhouse.sink.loop import TooManyRefusals
-from clickhouse.sink.service import run_sink
-from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
-from producers.kafka import new_producer
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
+from tests.clickhouse.sink_for_tests import count, eventually, observation, sinking
 from tests.fixtures.store import running_store
-
-DEADLINE_S = 30.0
-START_US = 1_767_225_600_000_000
-
-
-@pytest.fixture
-async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
-    await ensure_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = new_producer(kafka, batch_bytes=1_000_000)
-    await producer.start()
-    yield producer
-    await producer.stop()
-
-
-@asynccontextmanager
-async def sinking(
-    kafka: KafkaSettings, store: Store, settings: SinkSettings | None = None
-) -> AsyncIterator[asyncio.Task[None]]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(run_sink(kafka, store, settings or SinkSettings(), stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        if not task.done():
-            await task
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not await holds():
-        assert time.monotonic() < deadline_s, "not in time"
-        await asyncio.sleep(0.05)
-
-
-def observation(number: int, **fields: object) -> bytes:
-    row = {
-        "project_id": "p",
-        "trace_id": f"trace-{number // 5}",
-        "id": f"span-{number}",
-        "start_us": START_US + number,
-        "row_version": 1,
-        "total_cost_pico": 7,
-    }
-    return msgspec.json.encode(msgspec.convert(row | fields, ObservationRow))
-
-
-async def count(store: Store, table: str = "observations") -> int:
-    rows = await store.query(f"SELECT count() AS n FROM {table} FINAL")
-    return int(rows[0]["n"])
 
 
 async def test_rows_of_every_partition_land_in_their_table(
@@ -141,43 +76,6 @@ async def test_a_second_sink_goes_on_where_the_first_stopped(
 
         async with sinking(kafka, clickhouse_store):
             await eventually(stored)
-
-
-async def test_a_row_that_the_store_refuses_becomes_a_dead_letter_and_the_rest_lands(
-    kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
-) -> None:
-    bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"not a number","row_version":1}'
-    lines = [*(observation(number) for number in range(20)), bad, observation(20)]
-    await producer.send_and_wait(kafka.topics.observations, b"\n".join(lines), partition=0)
-    async with sinking(kafka, clickhouse_store):
-
-        async def isolated() -> bool:
-            return (
-                await count(clickhouse_store) == 21
-                and await count(clickhouse_store, "dead_letters") == 1
-            )
-
-        await eventually(isolated)
-    (letter,) = await clickhouse_store.query("SELECT * FROM dead_letters FINAL")
-    assert (letter["project_id"], letter["stage"], letter["reason"]) == (
-        "p",
-        "sink",
-        "refused_by_store",
-    )
-    assert letter["payload"] == bad.decode()
-    assert "start_us" in letter["detail"]
-
-
-async def test_row_after_row_refused_stops_the_sink(
-    kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
-) -> None:
-    bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"no","row_version":1}'
-    await producer.send_and_wait(kafka.topics.observations, b"\n".join([bad] * 20), partition=0)
-    settings = SinkSettings(refused_rows_consecutive_max=10)
-    with pytest.raises(TooManyRefusals, match="20 rows of observations"):
-        await asyncio.wait_for(
-            run_sink(kafka, clickhouse_store, settings, asyncio.Event()), DEADLINE_S
-        )
 
 
 async def test_while_the_store_is_away_nothing_is_lost(
