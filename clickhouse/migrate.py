@@ -106,6 +106,14 @@ async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
     return steps + await _hot_days_steps(store, tiering)
 
 
+async def pending(store: Store) -> list[int]:
+    """Numbers of the migrations that are not applied yet. Errors as ``plan``."""
+    applied = await _applied(store)
+    known = migrations()
+    _check_history(known, applied)
+    return [migration.number for migration in known if migration.number not in applied]
+
+
 def _statements(text: str) -> list[str]:
     without_comments = "\n".join(
         line for line in text.splitlines() if not line.lstrip().startswith("--")

@@ -3,6 +3,7 @@
 DeployError                 one line for the person at the terminal; the command exits with `exit_code`
 ├── DownloadError           an engine's files could not be fetched, or are not the pinned ones
 ├── EngineError             an embedded engine does not start or does not become ready
+├── NotPreparedError        what `tracemill migrate` makes is not there
 ├── PortInUseError          somebody else listens there
 └── AlreadyRunningError     another instance holds the data directory
 """
@@ -20,6 +21,10 @@ class DownloadError(DeployError):
 
 class EngineError(DeployError):
     """An embedded engine does not start or does not become ready."""
+
+
+class NotPreparedError(DeployError):
+    """What `tracemill migrate` makes is not there, or the engines do not answer."""
 
 
 class PortInUseError(DeployError):

@@ -28,4 +28,6 @@ class ProcessSettings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535)
     """Loopback port of ``/metrics``, ``/healthz`` and ``/readyz`` of workers; 0: none."""
     metrics_host: str = "127.0.0.1"
+    prepared_within_s: float = Field(60.0, gt=0)
+    """How long a starting role waits for its engines and for `tracemill migrate`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

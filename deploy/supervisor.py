@@ -1,4 +1,4 @@
-"""Starts processes in the order of their dependencies, keeps them alive, stops them in reverse.
+"""Starts processes side by side, keeps them alive, stops each before those that it needs.
 
 Each process runs in a process group of its own (Ctrl-C reaches only the supervisor, which decides the
 order) and is bound to the supervisor's life by the kernel. One that dies is started again after a
@@ -32,14 +32,15 @@ class Process:
     """One process to keep.
 
     `is_ready` is asked until it says yes; without it the process is ready when it has ended with 0
-    (a task that runs once). `after` names the processes that must be ready before the first start.
+    (a task that runs once). `needs` names the processes it works with: it is started beside them, waits
+    for them by itself, and is stopped before them.
     `environment` is added to the supervisor's own.
     """
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[], Awaitable[bool]] | None = None
-    after: Sequence[str] = ()
+    needs: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 120.0
     stop_within_s: float = 10.0
@@ -75,7 +76,7 @@ class Supervisor:
 
         Raises EngineError, after stopping what runs, when one does not come up the first time.
         """
-        tasks = {asyncio.create_task(self._keep(kept)) for kept in self._kept.values()}
+        tasks = {asyncio.create_task(kept.keep_alive()) for kept in self._kept.values()}
         tasks.add(asyncio.create_task(self._announce(on_ready)))
         stopping = asyncio.create_task(self._stop_requested.wait())
         pending = set(tasks)
@@ -93,11 +94,6 @@ class Supervisor:
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
             await self._stop_all()
 
-    async def _keep(self, kept: _Kept) -> None:
-        for name in kept.process.after:
-            await self._kept[name].ready.wait()
-        await kept.keep_alive()
-
     async def _announce(self, on_ready: Callable[[], None]) -> None:
         for kept in self._kept.values():
             await kept.ready.wait()
@@ -107,7 +103,7 @@ class Supervisor:
         """In reverse order: a process stops when all that depend on it have stopped."""
         remaining = dict(self._kept)
         while remaining:
-            needed = {name for kept in remaining.values() for name in kept.process.after}
+            needed = {name for kept in remaining.values() for name in kept.process.needs}
             last = [remaining.pop(name) for name in list(remaining) if name not in needed]
             await asyncio.gather(*(kept.stop() for kept in last))
 

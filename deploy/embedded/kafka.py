@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
-
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
 
 from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
@@ -38,7 +32,6 @@ JAVA_FLAGS = (
 )
 _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
-PROBE_TIMEOUT_S = 2.0
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -229,33 +222,6 @@ def run_broker(data_dir: Path, port: int) -> NoReturn:
         sys.exit(error.exit_code)
     command = broker.command()
     os.execv(command[0], command)  # noqa: S606  (our own command line)
-
-
-async def broker_answers(address: str) -> bool:
-    """Whether a Kafka cluster with at least one registered broker answers at `HOST:PORT`."""
-    client = AIOKafkaClient(
-        bootstrap_servers=address, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000)
-    )
-    with _quiet("aiokafka"):
-        try:
-            await client.bootstrap()
-            return bool(client.cluster.brokers())
-        except (KafkaError, OSError):
-            return False
-        finally:
-            await client.close()
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """A probe that fails is an answer, not an error to log."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def random_cluster_id() -> str:

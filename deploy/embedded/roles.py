@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.broker_probe import broker_answers
 from deploy.embedded.data_dir import Installation
-from deploy.embedded.kafka import EmbeddedKafka, broker_answers
+from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers
 from deploy.supervisor import Process
@@ -50,7 +51,7 @@ def embedded_broker(options: UpOptions, installation: Installation) -> EmbeddedK
 def processes(
     options: UpOptions, installation: Installation, broker: EmbeddedKafka | None
 ) -> Sequence[Process]:
-    """Engines first, side by side; then what must exist; then the pipeline."""
+    """All side by side: what imports and what compiles need not wait for each other."""
     ports = installation.ports
     common = {
         **_parallelism(options),
@@ -72,22 +73,17 @@ def processes(
                 environment={**common, "TRACEMILL_STORE_PORT": str(ports.store)},
             )
         )
-    migrate = Process(
-        "migrate",
-        role_command("migrate"),
-        after=[each.name for each in engines],
-        environment=common,
-    )
+    needs = [each.name for each in engines]
     return [
         *engines,
-        migrate,
-        _worker("sink", ports.sink_metrics, common),
-        _worker("streams", ports.streams_metrics, common),
+        Process("migrate", role_command("migrate"), needs=needs, environment=common),
+        _worker("sink", ports.sink_metrics, common, needs),
+        _worker("streams", ports.streams_metrics, common, needs),
         Process(
             "edge",
             role_command("edge"),
             is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
-            after=[migrate.name],
+            needs=needs,
             environment={
                 **common,
                 "TRACEMILL_HOST": options.host,
@@ -105,12 +101,12 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
-def _worker(role: str, metrics_port: int, common: dict[str, str]) -> Process:
+def _worker(role: str, metrics_port: int, common: dict[str, str], needs: Sequence[str]) -> Process:
     return Process(
         role,
         role_command(role),
         is_ready=_http(metrics_port, "/readyz"),
-        after=["migrate"],
+        needs=needs,
         environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
     )
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deploy.broker_probe import broker_answers
 from deploy.embedded.data_dir import Installation, held, open_installation
-from deploy.embedded.kafka import broker_answers
 from deploy.embedded.ports import require_free
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
 from deploy.errors import DeployError, EngineError

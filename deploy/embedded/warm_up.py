@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
+from deploy.broker_probe import broker_answers
 from deploy.embedded.jars import ensure_jars, kafka_cache_dir
-from deploy.embedded.kafka import EmbeddedKafka, broker_answers, startup_cache
+from deploy.embedded.kafka import EmbeddedKafka, startup_cache
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from deploy.errors import DeployError, EngineError

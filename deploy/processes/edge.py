@@ -13,6 +13,7 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.probes import Probe, probe_routes
 from deploy.processes.checks import broker_answers, control_is_current, store_answers
+from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
@@ -77,6 +78,10 @@ async def _serve(
 ) -> None:
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
+        store = Store(StoreSettings())
+        stack.push_async_callback(store.close)
+        if not await until_prepared(process, kafka, store if queries else None, stop):
+            return
         control = ControlLog(kafka)
         await control.start()
         stack.push_async_callback(control.stop)
@@ -87,8 +92,6 @@ async def _serve(
             await stack.enter_async_context(gateway_app.running())
             probes["broker"] = broker_answers(gateway_app.publisher)
         if queries:
-            store = Store(StoreSettings())
-            stack.push_async_callback(store.close)
             settings = QuerySettings()
             query_app = create_query_api(
                 store,

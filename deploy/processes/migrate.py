@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from clickhouse import migrate as schema
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.process import run_process
+from deploy.processes.prepared import until_engines_answer
 from deploy.settings import ProcessSettings
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
@@ -20,30 +22,27 @@ def run(*, plan: bool) -> int:
     return run_process("migrate", _plan if plan else _migrate)
 
 
-async def _migrate(_: ProcessSettings, __: asyncio.Event) -> None:
+async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:
     """In order: topics, tables (side by side), then the records that need the control log's topic."""
     kafka = KafkaSettings()
-    async with asyncio.TaskGroup() as group:
-        topics = group.create_task(ensure_topics(kafka))
-        tables = group.create_task(_tables())
-    for name in topics.result():
-        print(f"created topic {name}")
-    for step in tables.result():
-        print(f"applied {step.number:04d} {step.name}" if step.number else f"adjusted {step.name}")
-    control = ControlLog(kafka)
-    await control.start()
-    try:
+    async with AsyncExitStack() as stack:
+        store = Store(StoreSettings())
+        stack.push_async_callback(store.close)
+        if not await until_engines_answer(process, kafka, store, stop):
+            return
+        async with asyncio.TaskGroup() as group:
+            topics = group.create_task(ensure_topics(kafka))
+            tables = group.create_task(schema.migrate(store, TieringSettings()))
+        for name in topics.result():
+            print(f"created topic {name}")
+        for step in tables.result():
+            print(
+                f"applied {step.number:04d} {step.name}" if step.number else f"adjusted {step.name}"
+            )
+        control = ControlLog(kafka)
+        await control.start()
+        stack.push_async_callback(control.stop)
         await bootstrap(control, InitSettings())
-    finally:
-        await control.stop()
-
-
-async def _tables() -> list[schema.Step]:
-    store = Store(StoreSettings())
-    try:
-        return await schema.migrate(store, TieringSettings())
-    finally:
-        await store.close()
 
 
 async def _plan(_: ProcessSettings, __: asyncio.Event) -> None:

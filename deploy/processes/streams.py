@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.probes import Probe, serve_probes
+from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
@@ -19,10 +21,14 @@ from streams.worker import Streams
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     """Run until ``stop``."""
     kafka = KafkaSettings()
-    store = Store(StoreSettings())
-    control = ControlLog(kafka)
-    await control.start()
-    try:
+    async with AsyncExitStack() as stack:
+        store = Store(StoreSettings())
+        stack.push_async_callback(store.close)
+        if not await until_prepared(process, kafka, store, stop):
+            return
+        control = ControlLog(kafka)
+        await control.start()
+        stack.push_async_callback(control.stop)
         streams = Streams(
             kafka,
             store,
@@ -35,9 +41,6 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
         probes = {"stages": _takes_events(streams)}
         async with serve_probes(process.metrics_host, process.metrics_port, probes):
             await streams.run(stop)
-    finally:
-        await control.stop()
-        await store.close()
 
 
 def _takes_events(streams: Streams) -> Probe:

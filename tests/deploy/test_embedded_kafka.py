@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.kafka import broker_answers, random_cluster_id, run_broker
+from deploy.broker_probe import broker_answers
+from deploy.embedded.kafka import random_cluster_id, run_broker
 from deploy.supervisor import Process, Supervisor
 from tests.fixtures.engines import READY_WITHIN_S, new_broker, running
 

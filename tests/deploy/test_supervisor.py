@@ -47,12 +47,12 @@ class Stage:
     def entries(self) -> list[str]:
         return self.diary.read_text().splitlines() if self.diary.exists() else []
 
-    def role(self, name: str, *, after: tuple[str, ...] = ()) -> Process:
+    def role(self, name: str, *, needs: tuple[str, ...] = ()) -> Process:
         async def is_ready() -> bool:
             return f"{name} up" in self.entries()
 
         command = [sys.executable, "-c", ROLE, str(self.diary), name]
-        return Process(name, command, is_ready=is_ready, after=after)
+        return Process(name, command, is_ready=is_ready, needs=needs)
 
     @asynccontextmanager
     async def running(self, *processes: Process) -> AsyncIterator[Supervisor]:
@@ -91,18 +91,18 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_processes_start_after_those_they_need_and_stop_before_them(stage: Stage) -> None:
+async def test_processes_start_side_by_side_and_stop_before_those_they_need(stage: Stage) -> None:
     async with stage.running(
-        stage.role("edge", after=("task",)),
-        Process("task", ["/bin/sh", "-c", f"echo task done >> {stage.diary}"], after=("broker",)),
+        stage.role("edge", needs=("broker",)),
+        Process("task", ["/bin/sh", "-c", f"echo task done >> {stage.diary}"], needs=("broker",)),
         stage.role("broker"),
     ):
-        assert stage.entries() == ["broker up", "task done", "edge up"]
+        assert sorted(stage.entries()) == ["broker up", "edge up", "task done"]
     assert stage.entries()[3:] == ["edge down", "broker down"]
 
 
 async def test_a_killed_process_comes_back_and_its_neighbours_stay(stage: Stage) -> None:
-    async with stage.running(stage.role("broker"), stage.role("sink", after=("broker",))) as kept:
+    async with stage.running(stage.role("broker"), stage.role("sink", needs=("broker",))) as kept:
         before = kept.pids
         os.kill(before["broker"], signal.SIGKILL)
         await until(lambda: stage.entries().count("broker up") == 2)

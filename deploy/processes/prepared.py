@@ -1,0 +1,103 @@
+"""Waiting for what a role needs: roles may be started in any order, and beside their engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from clickhouse import migrate as schema
+from clickhouse.errors import StoreUnavailable
+from clickhouse.store import Store
+from deploy.broker_probe import topics_of
+from deploy.errors import NotPreparedError
+from deploy.settings import ProcessSettings
+from producers.settings import KafkaSettings
+from producers.topics_admin import topic_shapes
+
+LOOK_EVERY_S: Final = 0.1
+SAID_AFTER_S: Final = 5.0
+GROUPS_TOPIC: Final = "__consumer_offsets"
+"""Kafka's own: without it there are no consumer groups."""
+
+log = structlog.get_logger(__name__)
+
+Lack = str | None
+"""What is missing, in words; None when nothing is."""
+
+
+async def until_prepared(
+    process: ProcessSettings, kafka: KafkaSettings, store: Store | None, stop: asyncio.Event
+) -> bool:
+    """Wait until ``tracemill migrate`` has made the topics and, for a role that uses ``store``, the tables; false if ``stop`` came first.
+
+    Raises:
+        NotPreparedError: not within ``prepared_within_s``.
+        MigrationError: the tables are of another version.
+    """
+    has_topics = await _until_nothing_lacks(process, lambda: _missing_topics(kafka), stop)
+    if not has_topics or store is None:
+        return has_topics
+    return await _until_nothing_lacks(process, lambda: _missing_tables(store), stop)
+
+
+async def until_engines_answer(
+    process: ProcessSettings, kafka: KafkaSettings, store: Store, stop: asyncio.Event
+) -> bool:
+    """Wait until the broker and the store take requests; false if ``stop`` came first.
+
+    Raises:
+        NotPreparedError: not within ``prepared_within_s``.
+    """
+    return await _until_nothing_lacks(
+        process, lambda: _silent_broker(kafka), stop
+    ) and await _until_nothing_lacks(process, lambda: _silent_store(store), stop)
+
+
+async def _until_nothing_lacks(
+    process: ProcessSettings, look: Callable[[], Awaitable[Lack]], stop: asyncio.Event
+) -> bool:
+    now_s = asyncio.get_running_loop().time
+    begun_s, said = now_s(), False
+    while (lack := await look()) is not None:
+        if stop.is_set():
+            return False
+        if now_s() - begun_s > process.prepared_within_s:
+            raise NotPreparedError(lack)
+        if not said and now_s() - begun_s > SAID_AFTER_S:
+            said = True
+            log.info("waiting", lack=lack)
+        await asyncio.sleep(LOOK_EVERY_S)
+    return True
+
+
+async def _silent_broker(kafka: KafkaSettings) -> Lack:
+    answers = await topics_of(kafka.broker) is not None
+    return None if answers else f"no Kafka broker answers at {kafka.broker}"
+
+
+async def _missing_topics(kafka: KafkaSettings) -> Lack:
+    existing = await topics_of(kafka.broker)
+    if existing is None:
+        return f"no Kafka broker answers at {kafka.broker}"
+    wanted = {shape.name for shape in topic_shapes(kafka)}
+    missing = [*sorted(wanted - existing), *({GROUPS_TOPIC} - existing)]
+    return f"topic {missing[0]} does not exist: run `tracemill migrate`" if missing else None
+
+
+async def _missing_tables(store: Store) -> Lack:
+    try:
+        pending = await schema.pending(store)
+    except StoreUnavailable as error:
+        return f"the store does not answer: {error}"
+    return f"migration {pending[0]:04} is not applied: run `tracemill migrate`" if pending else None
+
+
+async def _silent_store(store: Store) -> Lack:
+    try:
+        await store.ping()
+    except StoreUnavailable as error:
+        return f"the store does not answer: {error}"
+    return None
