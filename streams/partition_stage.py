@@ -95,7 +95,7 @@ class PartitionStage:
         settings, partition = self._settings, self._partition
         restored = await self._history.restore(partition)
         await self._history.stored(partition, restored.begin)
-        seen = SeenTraces(await self._history.seen(partition))
+        seen = SeenTraces(await self._history.seen(partition), settings.seen_traces_max)
         fold = self._fold = ObservationsFold(
             self._topics.events,
             partition,
@@ -182,6 +182,8 @@ class PartitionStage:
         metrics.UNPRICED.inc(effects.unpriced)
         metrics.EVICTED.inc(fold.residents.evicted - self._evicted)
         self._evicted = fold.residents.evicted
+        for limit, times in fold.take_reached().items():
+            metrics.LIMIT_REACHED.labels(limit).inc(times)
         metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
         metrics.LAG_EVENTS.labels(str(self._partition)).set(len(self._inbox))
         await writer.begin(self._chunk, messages, effects)

@@ -60,7 +60,7 @@ class History(Protocol):
         """Return once the store has the partition's rows up to ``ends``."""
 
     async def seen(self, partition: int) -> array[int]:
-        """Hashes (``streams.core.seen.trace_hash``) of the traces of the partition that the store has."""
+        """Hashes (``streams.core.seen.trace_hash``) of the traces of the partition that the store has, ascending; at most ``seen_traces_max``."""
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         """What the store has of these traces; texts of whole observations only where they are needed."""

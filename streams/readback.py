@@ -31,11 +31,10 @@ AnswerT = TypeVar("AnswerT")
 
 _PICO: Final = 1_000_000_000_000
 SEEN_SQL: Final = """
-SELECT reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
+SELECT DISTINCT reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
 FROM traces
 WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt32}
-GROUP BY hash
-ORDER BY max(row_version) DESC
+ORDER BY hash
 LIMIT {limit:UInt64}
 """
 # Without FINAL, which would read the texts of every row nearby: of several versions the latest is picked here. A deletion never stands alone, the row that

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters import DeadLetterLimit
 from streams.core.pipeline import FoldLimits
+from streams.core.seen import TRACES_MAX
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -41,8 +42,8 @@ class StreamsSettings(BaseSettings):
     resident_text_bytes_max: int = Field(64 * MIB, ge=1)
     """Texts in memory, of traces and of observations that are told in parts."""
     resident_scores_max: int = Field(50_000, ge=1)
-    seen_traces_max: int = Field(20_000_000, ge=1)
-    """Traces of the store that are known by their hash, the latest first. One that is forgotten counts as new."""
+    seen_traces_max: int = Field(TRACES_MAX, ge=1)
+    """Traces of the store that are known by their hash, eight bytes each. Above it every trace that is not in memory is read back, in case the store has it."""
     restore_rows_max: int = Field(60_000, ge=1)
     """Rows read again when a partition is taken over."""
     restore_bytes_max: int = Field(128 * MIB, ge=1)

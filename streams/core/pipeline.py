@@ -6,6 +6,7 @@ it in the partition (and on the prices of the moment), not on how they were grou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,12 +67,21 @@ class ObservationsFold:
         self._events = EventFold(self.residents, prices, tokens)
         self._scores = LatestScores(limits.resident_scores_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
+        self._reached: Counter[str] = Counter()
         self._touched: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
 
     def price_by(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
         self._events.prices = prices
+
+    def take_reached(self) -> dict[str, int]:
+        """How often each limit was reached since the last call, by the name of its setting."""
+        reached, seen = dict(self._reached), self.residents.seen
+        self._reached.clear()
+        if seen.refused:
+            reached["seen_traces_max"], seen.refused = seen.refused, 0
+        return reached
 
     def needs(self, records: Iterable[ReadRecord]) -> Needs:
         """What has to be adopted before these records are folded."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from hashlib import md5
+from typing import Final
 
 from streams.core.traces import TraceKey
 
-MERGE_AT: int = 100_000
-"""Hashes added one by one before they are sorted in."""
+TRACES_MAX: Final = 20_000_000
+"""Eight bytes each."""
+_SHELF_BITS: Final = 12
+_SHIFT: Final = 64 - _SHELF_BITS
 
 
 def trace_hash(key: TraceKey) -> int:
@@ -19,24 +22,51 @@ def trace_hash(key: TraceKey) -> int:
 
 
 class SeenTraces:
-    """A hit may be false (another trace with the same hash); a miss never is."""
+    """A hit may be false (another trace with the same hash, or no room for more); a miss never is.
 
-    def __init__(self, hashes: array[int] | None = None) -> None:
-        self._sorted: array[int] = array("Q", sorted(hashes or ()))
-        self._recent: set[int] = set()
+    The hashes lie sorted on shelves by their first bits: adding one moves the few thousand above it, never all of them.
+
+    Args:
+        hashes: ascending.
+        traces_max: how many are known. Above it every trace may have been seen: it is read back, which is slow and right; none is taken for new that is not.
+    """
+
+    def __init__(self, hashes: array[int] | None = None, traces_max: int = TRACES_MAX) -> None:
+        known = array("Q") if hashes is None else hashes
+        ends = [bisect_left(known, shelf << _SHIFT) for shelf in range(1, 1 << _SHELF_BITS)]
+        self._shelves = [
+            known[begin:end] for begin, end in zip([0, *ends], [*ends, len(known)], strict=True)
+        ]
+        self._count = len(known)
+        self._traces_max = traces_max
+        self._is_full = self._count >= traces_max
+        self.refused = 0
+        """How many traces found no room so far."""
 
     def __len__(self) -> int:
-        return len(self._sorted) + len(self._recent)
+        return self._count
 
     def __contains__(self, key: TraceKey) -> bool:
-        wanted = trace_hash(key)
-        if wanted in self._recent:
+        if self._is_full:
             return True
-        at = bisect_left(self._sorted, wanted)
-        return at < len(self._sorted) and self._sorted[at] == wanted
+        wanted = trace_hash(key)
+        shelf = self._shelves[wanted >> _SHIFT]
+        at = bisect_left(shelf, wanted)
+        return at < len(shelf) and shelf[at] == wanted
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every trace counts as seen."""
+        return self._is_full
 
     def add(self, key: TraceKey) -> None:
-        self._recent.add(trace_hash(key))
-        if len(self._recent) >= MERGE_AT:
-            self._sorted = array("Q", sorted({*self._sorted, *self._recent}))
-            self._recent.clear()
+        if self._is_full:
+            self.refused += 1
+            return
+        new = trace_hash(key)
+        shelf = self._shelves[new >> _SHIFT]
+        at = bisect_left(shelf, new)
+        if at == len(shelf) or shelf[at] != new:
+            shelf.insert(at, new)
+            self._count += 1
+            self._is_full = self._count >= self._traces_max

@@ -69,6 +69,7 @@ class World:
         self.source: list[tuple[int, bytes]] = []
         self.acknowledged = 0
         self.lives = 0
+        self.seen_traces_max = 0
         self._sink_rate = chance.choice((0.02, 0.1, 0.3))
         self._pending: dict[Place, deque[tuple[Record, asyncio.Future[int]]]] = defaultdict(deque)
         self._sunk_more = asyncio.Condition()
@@ -158,9 +159,8 @@ class World:
 
     async def seen(self, partition: int) -> array:
         await self._yield()
-        return array(
-            "Q", (trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces))
-        )
+        hashes = {trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces)}
+        return array("Q", sorted(hashes)[: self.seen_traces_max])
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         await self._yield()
@@ -188,6 +188,7 @@ class World:
     async def live(self, settings: StreamsSettings, steps: int | None, *, gracefully: bool) -> None:
         """One worker's life: it dies after ``steps`` steps of the world, or ends when everything is written."""
         self.lives += 1
+        self.seen_traces_max = settings.seen_traces_max
         stage = PartitionStage(
             PARTITION,
             TOPICS,

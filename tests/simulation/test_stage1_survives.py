@@ -44,6 +44,7 @@ async def survive(seed: int) -> None:
         output_record_bytes=chance.choice((1024, 10_000)),
         resident_observations_max=chance.choice((1, 4, 10, 1000)),
         resident_text_bytes_max=chance.choice((10, 200, 100_000)),
+        seen_traces_max=chance.choice((1, 4, 1000)),
     )
     for _ in range(chance.randrange(6)):
         await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
