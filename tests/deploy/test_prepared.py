@@ -1,0 +1,68 @@
+"""A role that is started before its engines, or before `tracemill migrate`, waits and says for what."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clickhouse.migrate import migrate
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+from deploy.embedded.ports import free_ports
+from deploy.errors import NotPreparedError
+from deploy.processes.prepared import until_prepared
+from deploy.settings import ProcessSettings
+from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
+
+HASTY = ProcessSettings(prepared_within_s=0.2)
+PATIENT = ProcessSettings(prepared_within_s=60)
+
+
+@pytest.fixture
+def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
+    return KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+
+
+@pytest.fixture
+async def bare_store(clickhouse_url: str) -> AsyncIterator[Store]:
+    """A database that nobody has migrated."""
+    database = f"bare_{uuid.uuid4().hex[:12]}"
+    store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
+    yield store
+    await store.command(f"DROP DATABASE IF EXISTS {database} SYNC", use_database=False)
+    await store.close()
+
+
+async def test_without_a_broker_its_address_is_named() -> None:
+    (port,) = free_ports(1)
+    nowhere = KafkaSettings(broker=f"127.0.0.1:{port}")
+    with pytest.raises(NotPreparedError, match=f"no Kafka broker answers at 127.0.0.1:{port}"):
+        await until_prepared(HASTY, nowhere, None, asyncio.Event())
+
+
+async def test_without_topics_one_is_named_and_what_makes_it(kafka: KafkaSettings) -> None:
+    missing = rf"topic {kafka.topic_prefix}\.\S+ does not exist: run `tracemill migrate`"
+    with pytest.raises(NotPreparedError, match=missing):
+        await until_prepared(HASTY, kafka, None, asyncio.Event())
+
+
+async def test_a_stop_ends_the_waiting(kafka: KafkaSettings) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    assert not await until_prepared(PATIENT, kafka, None, stop)
+
+
+async def test_waiting_ends_when_topics_and_tables_are_there(
+    kafka: KafkaSettings, bare_store: Store
+) -> None:
+    waiting = asyncio.create_task(until_prepared(PATIENT, kafka, bare_store, asyncio.Event()))
+    await ensure_topics(kafka)
+    with pytest.raises(NotPreparedError, match="migration 0001 is not applied: run `tracemill"):
+        await until_prepared(HASTY, kafka, bare_store, asyncio.Event())
+    assert not waiting.done()
+    await migrate(bare_store, TieringSettings())
+    assert await waiting
