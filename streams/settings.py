@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters import DeadLetterLimit
-from streams.core.pipeline import FoldLimits
+from streams.core.pipeline import TRACE_OBSERVATIONS_MAX, FoldLimits
 from streams.core.seen import TRACES_MAX
 
 KIB: Final = 1024
@@ -41,6 +41,8 @@ class StreamsSettings(BaseSettings):
     """Observations (numbers only) and traces in memory; what leaves is read back from the store when it is needed."""
     resident_text_bytes_max: int = Field(64 * MIB, ge=1)
     """Texts in memory, of traces and of observations that are told in parts."""
+    trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
+    """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
     resident_scores_max: int = Field(50_000, ge=1)
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Traces of the store that are known by their hash, eight bytes each. Above it every trace that is not in memory is read back, in case the store has it."""
@@ -73,4 +75,5 @@ class StreamsSettings(BaseSettings):
                 self.dead_letters_ratio_max,
                 self.dead_letters_sample_lines,
             ),
+            trace_observations_max=self.trace_observations_max,
         )

@@ -20,9 +20,13 @@ class EventFold:
 
     Args:
         residents: the traces; whatever an event needs is there (``streams.core.pipeline`` sees to it).
+        trace_observations_max: a trace that has so many takes no other: events about others are ``refused``. Which those are depends on what came before in
+            the partition alone, so a replay refuses the same.
     """
 
-    def __init__(self, residents: Residents, prices: PriceBook, tokens: Tokens) -> None:
+    def __init__(
+        self, residents: Residents, prices: PriceBook, tokens: Tokens, trace_observations_max: int
+    ) -> None:
         self.prices = prices
         self.parts: set[PartKey] = set()
         """Observations of the chunk that are told in parts, whatever else is said of them."""
@@ -30,7 +34,10 @@ class EventFold:
         self.books: dict[str, DeltaBook] = {}
         self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
         """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
+        self.refused: list[ObservationLine] = []
+        """Of the record: events that found their trace full."""
         self._residents = residents
+        self._trace_observations_max = trace_observations_max
         self._tokens = tokens
         self._effects = Effects(-1)
         self._floor = 0
@@ -43,18 +50,22 @@ class EventFold:
         self._floor = version_floor
         self.books.clear()
         self.changed.clear()
+        self.refused.clear()
 
     def observation(self, line: ObservationLine) -> bool:
         key = (line.project_id, line.trace_id)
         trace = self._residents.traces.get(key)
         if trace is None:
             trace = self._residents.begin(key)
+        known = trace.observations.get(line.id)
+        if known is None and len(trace.observations) >= self._trace_observations_max:
+            self.refused.append(line)
+            return False
         book = self.books.get(key[0])
         if book is None:
             book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
         news = attributes is not None and self._hear(trace, book, attributes, line.ts_us)
-        known = trace.observations.get(line.id)
         if (
             line.partial
             or (known is not None and known.merged is not None)

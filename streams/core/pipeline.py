@@ -16,7 +16,7 @@ from streams.core.effects import Effects
 from streams.core.events import EventFold
 from streams.core.lines import ObservationLine
 from streams.core.pricing import PriceBook
-from streams.core.reading import UNREADABLE, ReadRecord, dead_letter
+from streams.core.reading import UNREADABLE, ReadRecord, dead_letter, full_traces
 from streams.core.residents import PartKey, Residents, TraceHistory
 from streams.core.scores import LatestScores
 from streams.core.seen import SeenTraces
@@ -28,12 +28,17 @@ VERSION_SHIFT = 20
 """A row version is the receiving time in milliseconds, shifted by this, or one more than the version before if that is higher."""
 
 
+TRACE_OBSERVATIONS_MAX = 20_000
+"""Well below what memory holds: a larger trace would leave it, and be read back, with every chunk, and take all others along."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoldLimits:
     resident_observations_max: int
     resident_text_bytes_max: int
     resident_scores_max: int
     dead_letters: DeadLetterLimit
+    trace_observations_max: int = TRACE_OBSERVATIONS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class ObservationsFold:
         )
         self._topic = topic
         self._partition = partition
-        self._events = EventFold(self.residents, prices, tokens)
+        self._events = EventFold(self.residents, prices, tokens, limits.trace_observations_max)
         self._scores = LatestScores(limits.resident_scores_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._reached: Counter[str] = Counter()
@@ -155,7 +160,12 @@ class ObservationsFold:
                 effects.deltas.append(delta)
         unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
         self._guard.observe(len(record.lines), unreadable, record.offset)
-        for refusal in record.refusals:
+        refusals = record.refusals
+        if events.refused:
+            refusals = [*refusals, *full_traces(record, events.refused)]
+            self._reached["trace_observations_max"] += len(events.refused)
+            effects.unchanged -= len(events.refused)
+        for refusal in refusals:
             effects.dead_letters.append(dead_letter(refusal, record, self._topic, self._partition))
 
     def _settle(self, trace: Trace, version_floor: int) -> None:

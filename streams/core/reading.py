@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -23,6 +24,9 @@ UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
 """Reasons that mean somebody writes something else into the topic; the others are mistakes of single clients."""
 
 
+FULL_TRACE: Final = "trace_full"
+
+
 class SourceRecord(msgspec.Struct, frozen=True, gc=False):
     """A record of the events topic; ``append_us`` is the broker's time of receiving it."""
 
@@ -33,6 +37,7 @@ class SourceRecord(msgspec.Struct, frozen=True, gc=False):
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
     line_number: int
+    """Among all lines of the record; of a full trace, among its events."""
     reason: str
     detail: str
     payload: bytes
@@ -43,6 +48,15 @@ class ReadRecord(msgspec.Struct, frozen=True):
     append_us: int
     lines: list[Line]
     refusals: list[Refusal]
+
+
+def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Refusal]:
+    """Refusals of those lines of a record whose traces hold no more observations."""
+    full = {id(line) for line in lines}
+    for number, line in enumerate(record.lines):
+        if id(line) in full and isinstance(line, ObservationLine):
+            detail = f"trace {line.trace_id} has as many observations as a trace may have"
+            yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
 class _Owner(msgspec.Struct):
@@ -141,7 +155,8 @@ def _absurd(field: str, at_us: int) -> Fault:
 
 def dead_letter(refusal: Refusal, record: ReadRecord, topic: str, partition: int) -> DeadLetterRow:
     """The row of a refused line; its id is the place where the line stands, so a replay does not double it."""
-    place = f"{topic}/{partition}/{record.offset}/{refusal.line_number}"
+    line = f"{refusal.reason}/{refusal.line_number}"
+    place = f"{topic}/{partition}/{record.offset}/{line}"
     return DeadLetterRow(
         project_id=_owner_of(refusal.payload),
         id=sha256(place.encode()).hexdigest()[:32],

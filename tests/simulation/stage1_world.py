@@ -14,7 +14,7 @@ from random import Random
 
 import msgspec
 
-from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
+from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.topics import Topics
 from streams.core.deltas import Delta
 from streams.core.pipeline import Needs
@@ -237,6 +237,13 @@ class World:
 
     def _ack(self, offset: int) -> None:
         self.acknowledged = max(self.acknowledged, offset + 1)
+
+    def dead_letters(self) -> list[DeadLetterRow]:
+        return [
+            msgspec.json.decode(line, type=DeadLetterRow)
+            for record in self.logs[TOPICS.dead_letters, 0]
+            for line in record.value.split(b"\n")
+        ]
 
     def deltas(self) -> list[list[Delta]]:
         """What is in the deltas topic, record by record, partition after partition."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter, defaultdict
 from random import Random
 
 import pytest
@@ -16,7 +17,7 @@ from streams.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import MIDNIGHT_US, random_events
 from tests.simulation.stage1_world import TOPICS, World, applied
-from tracemill.contract import Event, Score, encode_event
+from tracemill.contract import Event, Observation, Score, decode_event, encode_event
 
 SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:200").split(":")))
 DEADLINE_S = 20
@@ -45,11 +46,13 @@ async def survive(seed: int) -> None:
         resident_observations_max=chance.choice((1, 4, 10, 1000)),
         resident_text_bytes_max=chance.choice((10, 200, 100_000)),
         seen_traces_max=chance.choice((1, 4, 1000)),
+        trace_observations_max=chance.choice((1, 2, 3, 1000)),
     )
     for _ in range(chance.randrange(6)):
         await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
     await world.live(settings, None, gracefully=True)
     await world.sink_all()
+    events = check_refusals(world, settings.trace_observations_max)
     check_observations(world, events)
     check_traces(world, events)
     check_scores(world, events)
@@ -71,6 +74,25 @@ def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
         records.append((append_us, b"\n".join(lines[:size])))
         lines = lines[size:]
     return records
+
+
+def check_refusals(world: World, trace_observations_max: int) -> list[Event]:
+    """What finds its trace full is a dead letter, once, however often it was folded; the other events, which are returned, count."""
+    counted: list[Event] = []
+    refused: Counter[bytes] = Counter()
+    ids: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for _, value in world.source:
+        for event in map(decode_event, value.split(b"\n")):
+            if isinstance(event, Observation):
+                held = ids[event.project_id, event.trace_id]
+                if event.id not in held and len(held) >= trace_observations_max:
+                    refused[encode_event(event)] += 1
+                    continue
+                held.add(event.id)
+            counted.append(event)
+    rows = {row.id: row for row in world.dead_letters()}
+    assert Counter(encode_event(decode_event(row.payload)) for row in rows.values()) == refused
+    return counted
 
 
 def check_observations(world: World, events: list[Event]) -> None:

@@ -13,7 +13,7 @@ from tests.streams.stage1.stage1_folding import (
     last_trace,
     observation,
 )
-from tracemill.contract import Score, TraceAttributes, TraceUpdate, encode_event
+from tracemill.contract import Score, TraceAttributes, TraceUpdate, decode_event, encode_event
 
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
@@ -275,3 +275,20 @@ def test_how_records_are_grouped_into_chunks_changes_no_version(size: int):
     assert {key: row.row_version for key, row in chunked.items()} == {
         key: row.row_version for key, row in rows.items()
     }
+
+
+def test_a_full_trace_refuses_other_observations_and_still_takes_corrections():
+    limits = FoldLimits(100, 1_000, 10, LIMITS.dead_letters, trace_observations_max=2)
+    folding = Folding(limits)
+    refused = observation("c", input="question", trace=TraceAttributes(user_id="ann"))
+    effects = folding.fold(observation("a"), observation("b"), refused, refused)
+    assert [row.id for row in effects.observations] == ["a", "b"]
+    assert (last_trace(effects).observation_count, last_trace(effects).user_id) == (2, "")
+    letters = effects.dead_letters
+    assert [row.reason for row in letters] == ["trace_full"] * 2
+    assert len({row.id for row in letters}) == 2
+    assert decode_event(letters[0].payload) == refused
+    assert effects.unchanged == 0
+    assert folding.core.take_reached() == {"trace_observations_max": 2}
+    effects = folding.fold(observation("b", ts=1, name="corrected"), observation(trace_id="other"))
+    assert [row.id for row in effects.observations] == ["b", "o"]
