@@ -13,6 +13,7 @@ from clickhouse.migrate import Migration, migrate, migrations, plan
 from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from tests.clickhouse.rows_for_tests import observation, write
 
 TIERING = TieringSettings(hot_days=7)
 
@@ -61,6 +62,24 @@ async def test_a_crash_between_statements_and_history_is_repeated(empty_store: S
     steps = await migrate(empty_store, TIERING)
     assert [step.number for step in steps] == [2]
     assert await plan(empty_store, TIERING) == []
+
+
+async def test_status_messages_cut_by_an_older_version_are_whole_afterwards(
+    empty_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrate_module, "migrations", lambda: migrations()[:9])
+        await migrate(empty_store, TIERING)
+    long, longest = "ü" * 201, "ß" * 5000
+    await write(empty_store, "observations", observation(id="o1", status_message=long))
+    slim = "SELECT id, status_message FROM observations_slim FINAL ORDER BY id"
+    assert await empty_store.query(slim) == [{"id": "o1", "status_message": "ü" * 200}]
+    assert await migrate(empty_store, TIERING)
+    await write(empty_store, "observations", observation(id="o2", status_message=longest))
+    assert await empty_store.query(slim) == [
+        {"id": "o1", "status_message": long},
+        {"id": "o2", "status_message": longest},
+    ]
 
 
 async def test_an_edited_migration_is_refused(

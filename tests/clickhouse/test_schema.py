@@ -98,11 +98,14 @@ async def test_a_tombstone_removes_the_row_under_its_old_key(clickhouse_store: S
 
 
 async def test_the_slim_copy_cuts_texts_and_keeps_numbers(clickhouse_store: Store) -> None:
-    row = observation(input="ü" * 1000, output="o" * 300, total_cost_pico=12)
+    row = observation(
+        input="ü" * 1000, output="o" * 300, status_message="s" * 1000, total_cost_pico=12
+    )
     await write(clickhouse_store, "observations", row)
     (slim,) = await clickhouse_store.query("SELECT * FROM observations_slim FINAL")
     assert slim["input"] == "ü" * 200
     assert slim["output"] == "o" * 200
+    assert slim["status_message"] == "s" * 1000
     assert slim["total_cost"] == Decimal("12e-12")
 
 
