@@ -44,6 +44,7 @@ class StreamsSettings(BaseSettings):
     trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
     """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
     resident_scores_max: int = Field(50_000, ge=1)
+    """Scores whose version is remembered, so that a duplicate is not written again."""
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Traces of the store that are known by their hash, eight bytes each. Above it every trace that is not in memory is read back, in case the store has it."""
     restore_rows_max: int = Field(60_000, ge=1)

@@ -70,9 +70,9 @@ class ObservationsFold:
         self._topic = topic
         self._partition = partition
         self._events = EventFold(self.residents, prices, tokens, limits.trace_observations_max)
-        self._scores = LatestScores(limits.resident_scores_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._reached: Counter[str] = Counter()
+        self._scores = LatestScores(limits.resident_scores_max, self._reached)
         self._touched: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
 
@@ -147,9 +147,10 @@ class ObservationsFold:
             elif isinstance(line, TraceUpdate):
                 news = events.trace_update(line)
             else:
-                rows = self._scores.rows_of(line)
-                effects.scores.extend(rows)
-                news = bool(rows)
+                row = self._scores.row_of_news(line)
+                news = row is not None
+                if row is not None:
+                    effects.scores.append(row)
             effects.unchanged += not news
         effects.events += len(record.lines)
         for trace in events.changed.values():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from zlib import crc32
 
 from clickhouse.rows import ScoreRow
-from streams.core.traces import DAY_US
 from tracemill.contract import DEFAULT_ENVIRONMENT, Score, encode_event
 
 _TIE_BITS = 12
@@ -42,32 +42,28 @@ def row_of(score: Score) -> ScoreRow:
 
 
 class LatestScores:
-    """When and in which version the scores of one partition were last written; the oldest entry makes room."""
+    """In which version the scores of one partition were last written: what is forgotten, is written again, and the store keeps the highest version of an id.
 
-    def __init__(self, scores_max: int) -> None:
+    Args:
+        scores_max: how many are remembered; the oldest makes room.
+        reached: counts how often one had to.
+    """
+
+    def __init__(self, scores_max: int, reached: Counter[str]) -> None:
         self._scores_max = scores_max
-        self._latest: dict[tuple[str, str], tuple[int, int]] = {}
+        self._reached = reached
+        self._latest: dict[tuple[str, str], int] = {}
 
-    def rows_of(self, score: Score) -> list[ScoreRow]:
-        """What to write: nothing for a duplicate; after the row the deletion of an older one where its key differs."""
+    def row_of_news(self, score: Score) -> ScoreRow | None:
+        """What to write: nothing for a score that is known, or outranked."""
         row = row_of(score)
         key = (row.project_id, row.id)
-        version, event_us = self._latest.get(key, (-1, row.event_us))
-        if row.row_version <= version:
-            return []
-        if len(self._latest) >= self._scores_max and key not in self._latest:
-            del self._latest[next(iter(self._latest))]
-        self._latest[key] = (row.row_version, row.event_us)
-        if event_us // DAY_US == row.event_us // DAY_US:
-            return [row]
-        return [row, _tombstone(row, event_us)]
-
-
-def _tombstone(row: ScoreRow, old_event_us: int) -> ScoreRow:
-    return ScoreRow(
-        project_id=row.project_id,
-        id=row.id,
-        event_us=old_event_us,
-        row_version=row.row_version,
-        is_deleted=1,
-    )
+        known = self._latest.get(key)
+        if known is None:
+            if len(self._latest) >= self._scores_max:
+                del self._latest[next(iter(self._latest))]
+                self._reached["resident_scores_max"] += 1
+        elif row.row_version <= known:
+            return None
+        self._latest[key] = row.row_version
+        return row

@@ -297,5 +297,5 @@ _TABLES = {
         lambda row: (row.project_id, row.start_us // MINUTE_US, row.trace_id, row.id),
     ),
     TOPICS.traces: (TraceRow, lambda row: (row.project_id, row.start_us // DAY_US, row.id)),
-    TOPICS.scores: (ScoreRow, lambda row: (row.project_id, row.event_us // DAY_US, row.id)),
+    TOPICS.scores: (ScoreRow, lambda row: (row.project_id, row.id)),
 }

@@ -45,6 +45,7 @@ async def survive(seed: int) -> None:
         output_record_bytes=chance.choice((1024, 10_000)),
         resident_observations_max=chance.choice((1, 4, 10, 1000)),
         resident_text_bytes_max=chance.choice((10, 200, 100_000)),
+        resident_scores_max=chance.choice((1, 3, 1000)),
         seen_traces_max=chance.choice((1, 4, 1000)),
         trace_observations_max=chance.choice((1, 2, 3, 1000)),
     )
@@ -122,7 +123,7 @@ def check_scores(world: World, events: list[Event]) -> None:
             key = (event.project_id, event.id)
             if key not in latest or version_of(event) > version_of(latest[key]):
                 latest[key] = event
-    stored: dict[tuple[str, str], object] = {}
-    for row in sorted(world.rows(TOPICS.scores), key=lambda row: row.row_version):
-        stored[row.project_id, row.id] = (row.event_us, row.value)
+    rows = world.rows(TOPICS.scores)
+    stored = {(row.project_id, row.id): (row.event_us, row.value) for row in rows}
+    assert len(stored) == len(rows), "a score under two keys"
     assert stored == {key: (score.ts_us, score.value) for key, score in latest.items()}

@@ -212,15 +212,14 @@ def test_a_score_passes_through_and_the_latest_stays():
     assert (newer.value, newer.row_version > row.row_version) == (2.0, True)
 
 
-def test_a_score_of_another_day_deletes_the_old_row():
-    def score(ts: int) -> Score:
-        return Score(project_id="p", id="s", ts_us=NOW_US + ts, name="n", data_type="NUMERIC")
+def test_a_score_that_was_forgotten_is_written_again_in_the_same_version():
+    def score(id_: str) -> Score:
+        return Score(project_id="p", id=id_, ts_us=NOW_US, name="n", data_type="NUMERIC")
 
-    folding = Folding()
-    folding.fold(score(-5))
-    row, deleted = folding.fold(score(5)).scores
-    assert (row.event_us, deleted.event_us, deleted.is_deleted) == (NOW_US + 5, NOW_US - 5, 1)
-    assert deleted.row_version == row.row_version
+    folding = Folding(FoldLimits(100, 1_000, 1, LIMITS.dead_letters))
+    first, _, again = folding.fold(score("a"), score("b"), score("a")).scores
+    assert first == again
+    assert folding.core.take_reached() == {"resident_scores_max": 2}
 
 
 def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
