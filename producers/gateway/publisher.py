@@ -49,13 +49,15 @@ class _Chunk:
 class _Lane:
     """What waits for one partition."""
 
-    __slots__ = ("chunks", "filled", "partition", "topic")
+    __slots__ = ("chunks", "filled", "partition", "sending_since_s", "topic")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
         self.chunks: deque[_Chunk] = deque()
         self.filled = asyncio.Event()
+        self.sending_since_s: float | None = None
+        """When the record that is on its way was handed over, by the event loop's clock."""
 
 
 class EventBatch:
@@ -145,12 +147,14 @@ class EventPublisher:
         """Return once the broker has acknowledged every event and every dead letter.
 
         Raises:
-            OverloadedError: ``pending_max_bytes`` would be exceeded; nothing was published.
+            OverloadedError: ``pending_max_bytes`` would be exceeded, or a record before this one waits for the broker for longer than ``delivery_timeout_s``;
+                nothing was published.
             UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some of it may have been.
         """
         lines_by_lane = dict(batch.lines_by_lane)
         if dead_letters:
             lines_by_lane[self._dead_letter_lane] = [*map(encode_dead_letter, dead_letters)]
+        self._refuse_behind_stalled(lines_by_lane)
         chunks = self._enqueue(lines_by_lane)
         if not chunks:
             return
@@ -166,6 +170,15 @@ class EventPublisher:
             raise UndeliveredError(message) from next(filter(None, failures), None)
         for letter in dead_letters:
             metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
+
+    def _refuse_behind_stalled(self, lanes: Iterable[_Lane]) -> None:
+        """Where the broker keeps a record waiting, the next ones would wait in vain: their clients learn it at once."""
+        latest_s = asyncio.get_running_loop().time() - self._gateway.delivery_timeout_s
+        for lane in lanes:
+            if lane.sending_since_s is not None and lane.sending_since_s < latest_s:
+                limit = "delivery_timeout_s"
+                metrics.LIMIT_REACHED.labels(limit=limit).inc()
+                raise OverloadedError(limit)
 
     def _enqueue(self, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
         size = sum(len(line) + 1 for lines in lines_by_lane.values() for line in lines)
@@ -214,8 +227,9 @@ class EventPublisher:
                 await asyncio.sleep(pause_s)
             chunks = self._take(lane)
             if chunks:
-                sent_at = loop.time()
+                sent_at = lane.sending_since_s = loop.time()
                 await self._send(lane, chunks)
+                lane.sending_since_s = None
 
     def _take(self, lane: _Lane) -> list[_Chunk]:
         """The next chunks that fit one record."""

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from deploy.embedded.kafka import EmbeddedKafka, broker_answers
+from deploy.broker_probe import broker_answers
+from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.launch import bound_to_this_process
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
@@ -205,7 +206,7 @@ async def test_what_nobody_waits_for_any_more_is_taken_back(
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(outcome, UndeliveredError) for outcome in outcomes)
         later = asyncio.create_task(publish(publisher, observation(6, trace_id="t")))
-        with pytest.raises(UndeliveredError):
+        with pytest.raises(OverloadedError):
             await later
     await published_within(10, publisher, observation(7, trace_id="t"))
     await publisher.stop()
@@ -260,6 +261,40 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
     assert len(events) >= 2
 
 
+async def test_a_silent_broker_is_told_before_exporters_give_up(
+    own_kafka: KafkaSettings, own_broker: OwnBroker
+) -> None:
+    publisher = EventPublisher(own_kafka, GatewaySettings(stop_timeout_s=0.5))
+    await publisher.start()
+    await published_within(10, publisher, observation(1))
+    with own_broker.frozen(), pytest.raises(UndeliveredError):
+        async with asyncio.timeout(4):
+            await publish(publisher, observation(2))
+    await publisher.stop()
+
+
+async def test_while_the_broker_keeps_a_record_waiting_the_next_ones_are_told_at_once(
+    own_kafka: KafkaSettings, own_broker: OwnBroker
+) -> None:
+    publisher = EventPublisher(own_kafka, IMPATIENT)
+    await publisher.start()
+    await published_within(10, publisher, observation(1, trace_id="t"))
+    own_broker.kill()
+    with pytest.raises(UndeliveredError):
+        await publish(publisher, observation(2, trace_id="t"))
+    for number in range(3, 6):
+        with pytest.raises(OverloadedError, match="delivery_timeout_s"):
+            async with asyncio.timeout(0.1):
+                await publish(publisher, observation(number, trace_id="t"))
+    await own_broker.revive()
+    await published_within(20, publisher, observation(6, trace_id="t"))
+    await publisher.stop()
+
+    ids = {event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)}
+    assert ids >= {"o1", "o6"}
+    assert ids.isdisjoint({"o3", "o4", "o5"})
+
+
 async def test_stopping_delivers_what_is_pending(kafka: KafkaSettings, log: Log) -> None:
     publisher = EventPublisher(kafka, GatewaySettings())
     await publisher.start()
@@ -300,7 +335,8 @@ async def published_within(timeout_s: float, publisher: EventPublisher, event: O
         while True:
             try:
                 await publish(publisher, event)
-            except UndeliveredError:
+            except (OverloadedError, UndeliveredError):
+                await asyncio.sleep(0.01)
                 continue
             return
 
@@ -309,5 +345,8 @@ async def accepted_within(
     timeout_s: float, client: httpx.AsyncClient, url: str, body: dict[str, object]
 ) -> None:
     async with asyncio.timeout(timeout_s):
-        while (await client.post(url, json=body)).status_code != 207:
-            continue
+        while True:
+            response = await client.post(url, json=body)
+            if response.status_code == 207:
+                return
+            await asyncio.sleep(0.01)
