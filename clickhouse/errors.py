@@ -4,6 +4,7 @@ StoreError
 ├── StoreUnavailable      not reached, not ready, overloaded or stopped mid-way: the same call may succeed later
 ├── QueryRejected         the store understood and refused: the same call will fail again (``code``, ``message``)
 │   └── QueryLimitReached a limit on time, rows, bytes or memory was hit (``code``, ``message``)
+├── TooManyRefusals       the store refuses row after row: the code or the schema is wrong, not the data
 └── MigrationError        the schema is not what the migrations say
     ├── MigrationEdited   a migration that was applied has other contents now
     └── PolicyMissing     the server lacks the storage policy
@@ -31,6 +32,10 @@ class QueryRejected(StoreError):
 
 class QueryLimitReached(QueryRejected):
     """A limit on time, rows, bytes or memory stopped the query; ask for less."""
+
+
+class TooManyRefusals(StoreError):
+    """The store refuses row after row: the code or the schema is wrong, not the data."""
 
 
 class MigrationError(StoreError):

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from deploy.settings import default_data_dir
+from deploy.settings import ProcessSettings, default_data_dir
 
 app = typer.Typer(
     name="tracemill",
     help="""Event-streaming analytics for LLM applications: cost, latency and budget alerts while it happens.
 
     Start with `tracemill up`, then `tracemill demo`. In production each role is a process of its own:
-    gateway, streams, sink, query; `migrate` comes first. They are configured by environment variables that start with TRACEMILL_.""",
+    gateway, streams, sink, query; `migrate` comes first. They are configured by environment variables: `tracemill settings` lists them.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,13 +30,22 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Public port; by default the one of the last run, at first 7700.", min=1, max=65535
+            help="Public port; by default the one of the last run, at first 7700.",
+            min=1,
+            max=65535,
+            envvar="TRACEMILL_PORT",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar="TRACEMILL_HOST")
+    ] = "127.0.0.1",
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where all data is kept.", show_default=str(default_data_dir())),
+        typer.Option(
+            help="Where all data is kept.",
+            show_default=str(default_data_dir()),
+            envvar="TRACEMILL_DATA_DIR",
+        ),
     ] = None,
     broker: Annotated[
         str,
@@ -80,8 +89,19 @@ def up(
 @app.command()
 def demo(
     url: Annotated[str, typer.Option(help="Address of tracemill.")] = "http://127.0.0.1:7700",
-    public_key: Annotated[str, typer.Option(envvar="TRACEMILL_INIT_PUBLIC_KEY")] = "pk-tm-dev",
-    secret_key: Annotated[str, typer.Option(envvar="TRACEMILL_INIT_SECRET_KEY")] = "sk-tm-dev",
+    public_key: Annotated[
+        str,
+        typer.Option(
+            help="Of the project that the traces go to.", envvar="TRACEMILL_INIT_PUBLIC_KEY"
+        ),
+    ] = "pk-tm-dev",
+    secret_key: Annotated[
+        str,
+        typer.Option(
+            help="The public key's secret; in the environment it is not seen by others.",
+            envvar="TRACEMILL_INIT_SECRET_KEY",
+        ),
+    ] = "sk-tm-dev",
     traces: Annotated[
         int, typer.Option(help="How many traces to send.", min=1, max=1_000_000)
     ] = 500,
@@ -110,7 +130,10 @@ def demo(
 
 @app.command()
 def gateway() -> None:
-    """Ingestion: OTLP and the Langfuse ingestion API in, Kafka out. Needs TRACEMILL_BROKER."""
+    """Ingestion: OTLP and the Langfuse ingestion API in, Kafka out. Needs TRACEMILL_BROKER.
+
+    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700), with /metrics, /healthz and /readyz beside the API.
+    """
     from deploy.process import run_process
     from deploy.processes import edge
 
@@ -119,7 +142,10 @@ def gateway() -> None:
 
 @app.command()
 def query() -> None:
-    """The query API. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    """The query API. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+
+    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700), with /metrics, /healthz and /readyz beside the API.
+    """
     from deploy.process import run_process
     from deploy.processes import edge
 
@@ -128,7 +154,7 @@ def query() -> None:
 
 @app.command()
 def edge() -> None:
-    """Ingestion and queries on one port: gateway and query in one process."""
+    """Ingestion and queries on one port: gateway and query in one process. Listens and needs as they do."""
     from deploy.process import run_process
     from deploy.processes import edge as role
 
@@ -137,7 +163,10 @@ def edge() -> None:
 
 @app.command()
 def streams() -> None:
-    """The stream processors: prices, totals, windows, budgets, webhooks. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    """The stream processors: prices, totals, windows, budgets, webhooks. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+
+    TRACEMILL_METRICS_PORT, where set, serves /metrics, /healthz and /readyz on TRACEMILL_METRICS_HOST (127.0.0.1).
+    """
     from deploy.process import run_process
     from deploy.processes import streams as role
 
@@ -146,7 +175,10 @@ def streams() -> None:
 
 @app.command()
 def sink() -> None:
-    """Rows from Kafka into ClickHouse. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL."""
+    """Rows from Kafka into ClickHouse. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+
+    TRACEMILL_METRICS_PORT, where set, serves /metrics, /healthz and /readyz on TRACEMILL_METRICS_HOST (127.0.0.1).
+    """
     from deploy.process import run_process
     from deploy.processes import sink as role
 
@@ -159,7 +191,13 @@ def migrate(
         bool, typer.Option("--plan", help="Show what would be done, and do nothing.")
     ] = False,
 ) -> None:
-    """Create what the roles need: topics, tables, the first project and its key. Safe to repeat."""
+    """Create what the roles need: topics, tables, the first project and its key. Safe to repeat.
+
+    Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL. What it makes follows TRACEMILL_EVENT_PARTITIONS, TRACEMILL_PROJECT_PARTITIONS,
+    TRACEMILL_REPLICATION_FACTOR, TRACEMILL_TOPIC_PREFIX and TRACEMILL_TOPIC_RETENTION_H (topics); TRACEMILL_CLICKHOUSE_DATABASE,
+    TRACEMILL_STORAGE_POLICY and TRACEMILL_HOT_DAYS (tables); TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY and
+    TRACEMILL_INIT_SECRET_KEY (the first project).
+    """
     from deploy.processes.migrate import run
 
     raise SystemExit(run(plan=plan))
@@ -168,12 +206,16 @@ def migrate(
 @app.command()
 def broker(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 9092,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the log is kept.")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the log is kept.", show_default="kafka in TRACEMILL_DATA_DIR"),
+    ] = None,
 ) -> None:
     """The embedded Apache Kafka alone, one node on loopback."""
     from deploy.embedded.kafka import run_broker
 
-    raise SystemExit(run_broker((data_dir or default_data_dir() / "kafka").resolve(), port))
+    log_dir = data_dir or ProcessSettings().data_dir / "kafka"
+    raise SystemExit(run_broker(log_dir.expanduser().resolve(), port))
 
 
 @app.command()
@@ -182,14 +224,39 @@ def store(
         int,
         typer.Option(help="Port to listen on.", min=1, max=65535, envvar="TRACEMILL_STORE_PORT"),
     ] = 8123,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the tables are kept.")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the tables are kept.", show_default="store in TRACEMILL_DATA_DIR"),
+    ] = None,
 ) -> None:
-    """The embedded ClickHouse engine behind its HTTP interface, on loopback."""
+    """The embedded ClickHouse engine behind its HTTP interface, on loopback.
+
+    Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.
+    """
     from deploy.processes.store import run
 
     raise SystemExit(run(data_dir, port))
 
 
+@app.command()
+def settings() -> None:
+    """List every environment variable: what it is for, what it takes, its default. The output is a file of variables that changes nothing."""
+    from deploy.variables import as_text
+
+    print(as_text(), end="")
+
+
 def main() -> None:
     """Entry point of the `tracemill` command."""
-    app()
+    try:
+        app()
+    except Exception as error:
+        from deploy.failures import lines_for
+
+        lines = lines_for(error)
+        if not lines:
+            raise
+        for line in lines:
+            print(f"tracemill: {line}", file=sys.stderr)
+        raise SystemExit(1) from None

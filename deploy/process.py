@@ -6,17 +6,14 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 import uvloop
 
-from clickhouse.errors import StoreError
-from deploy.errors import DeployError
 from deploy.logs import configure_logs
 from deploy.settings import ProcessSettings
-from producers.errors import ProducersError
 
 log = structlog.get_logger(__name__)
 
@@ -27,32 +24,29 @@ Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
 
 
 def run_process(name: str, main: Main) -> int:
-    """Run ``main`` until SIGINT or SIGTERM; the exit code."""
-    settings = ProcessSettings()
-    configure_logs(name, level=settings.log_level)
-    _calm_the_collector()
-    code = 0
+    """Run ``main`` until SIGINT or SIGTERM; the exit code. A defect keeps its traceback."""
     try:
+        settings = ProcessSettings()
+        configure_logs(name, level=settings.log_level)
+        _calm_the_collector()
         uvloop.run(_until_signalled(main, settings))
-    except* (DeployError, StoreError, ProducersError) as errors:
-        for error in _leaves(errors):
-            print(f"tracemill {name}: {error}", file=sys.stderr)
-        code = 1
-    return code
+    except Exception as error:
+        # It knows the errors of all rooms: imported when there is one, not at each start.
+        from deploy.failures import lines_for  # noqa: PLC0415
+
+        lines = lines_for(error)
+        if not lines:
+            raise
+        for line in lines:
+            print(f"tracemill {name}: {line}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _calm_the_collector() -> None:
     """Look for cycles seldom: batches of events make many objects that reference counts free by themselves."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-
-
-def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 async def _until_signalled(main: Main, settings: ProcessSettings) -> None:

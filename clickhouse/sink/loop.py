@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.errors import QueryRejected, StoreUnavailable
+from clickhouse.errors import QueryRejected, StoreUnavailable, TooManyRefusals
 from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch, Pace
@@ -25,10 +25,6 @@ from producers.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.05
-
-
-class TooManyRefusals(Exception):
-    """The store refuses row after row: the code or the schema is wrong, not the data."""
 
 
 class Sink(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from clickhouse.sink.loop import TooManyRefusals
+from clickhouse.errors import TooManyRefusals
 from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store

@@ -1,0 +1,189 @@
+"""Every setting as an environment variable: its name, default, what is allowed and what it is for, read off the settings classes themselves."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsError
+
+# By name: a role imports the classes that it uses and no others.
+SETTINGS: Final = (
+    ("every process", "deploy.settings", ("ProcessSettings",)),
+    ("the broker", "producers.settings", ("KafkaSettings",)),
+    ("the store", "clickhouse.settings", ("StoreSettings", "TieringSettings")),
+    ("gateway", "producers.settings", ("GatewaySettings",)),
+    ("streams", "streams.settings", ("StreamsSettings",)),
+    ("streams", "streams.project_settings", ("ProjectSettings",)),
+    ("streams", "streams.notifier_settings", ("NotifierSettings",)),
+    ("streams and query", "producers.settings", ("WebhookSettings",)),
+    ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
+    ("query", "query_api.settings", ("QuerySettings",)),
+    ("migrate", "producers.settings", ("InitSettings",)),
+    ("embedded engines", "deploy.embedded.settings", ("EmbeddedSettings",)),
+    ("embedded engines", "clickhouse.settings", ("EmbeddedStoreSettings",)),
+)
+"""Who reads them, the module, the classes."""
+
+WIDTH: Final = 100
+_BOUNDS: Final = (
+    ("gt", "above {}"),
+    ("ge", "at least {}"),
+    ("lt", "below {}"),
+    ("le", "at most {}"),
+    ("max_length", "at most {} long"),
+    ("pattern", "matching {}"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A field of a settings class, as whoever sets it sees it."""
+
+    name: str
+    """Of the environment variable."""
+    field: str
+    default: str
+    allowed: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The variables of one settings class."""
+
+    read_by: str
+    settings: type[BaseSettings]
+    about: str
+    variables: tuple[Variable, ...]
+
+
+def groups() -> Iterator[Group]:
+    """All settings; a variable that two classes read is told with the first."""
+    told: set[str] = set()
+    for read_by, module, names in SETTINGS:
+        for name in names:
+            settings: type[BaseSettings] = getattr(import_module(module), name)
+            found = [each for each in variables(settings) if each.name not in told]
+            told.update(each.name for each in found)
+            yield Group(read_by, settings, inspect.getdoc(settings) or "", tuple(found))
+
+
+def variables(settings: type[BaseSettings]) -> list[Variable]:
+    """The variables of a class, in its order."""
+    about = _docstrings(settings)
+    return [
+        Variable(
+            name=_variable_name(settings, name, field),
+            field=name,
+            default=_written(field.get_default(call_default_factory=True, validated_data={})),
+            allowed=_allowed(field),
+            about=about.get(name, ""),
+        )
+        for name, field in settings.model_fields.items()
+    ]
+
+
+def as_text() -> str:
+    """All variables with their defaults, in the form of a file of environment variables."""
+    parts: list[str] = []
+    for group in groups():
+        parts.append(_comment(f"== {group.read_by} == {group.about}"))
+        for each in group.variables:
+            parts.append(_comment(f"{each.about} ({each.allowed})".strip()))
+            parts.append(f"{each.name}={each.default}\n")
+    return "\n".join(parts)
+
+
+def mistakes(error: ValidationError | SettingsError) -> list[str]:
+    """One line for each variable that cannot be used: its name, what it is and what is allowed. Empty: ``error`` is not about a variable."""
+    if isinstance(error, SettingsError):
+        named = re.search(r'field "(\w+)"', str(error))
+        field = named.group(1) if named else ""
+        return [
+            _mistake(each, os.environ[each.name])
+            for group in groups()
+            for each in group.variables
+            if each.field == field and each.name in os.environ
+        ]
+    for group in groups():
+        if group.settings.__name__ == error.title:
+            known = variables(group.settings)
+            places = {str(each["loc"][0]).lower() for each in error.errors() if each["loc"]}
+            return [
+                _mistake(each, os.environ.get(each.name, ""))
+                for each in known
+                if places & {each.field.lower(), each.name.lower()}
+            ]
+    return []
+
+
+def _mistake(variable: Variable, value: str) -> str:
+    shown = "" if "SECRET" in variable.name or "PASSWORD" in variable.name else f" {value!r}"
+    return f"{variable.name}{shown} cannot be used: it takes {variable.allowed} (default {variable.default or 'empty'})"
+
+
+def _variable_name(settings: type[BaseSettings], name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def _written(value: Any) -> str:
+    """A value as one would set it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value) if isinstance(value, str | Path) else json.dumps(value)
+
+
+def _allowed(field: FieldInfo) -> str:
+    bounds = [
+        text.format(getattr(constraint, bound))
+        for bound, text in _BOUNDS
+        for constraint in field.metadata
+        if getattr(constraint, bound, None) is not None
+    ]
+    return ", ".join([_kind(field.annotation), *bounds])
+
+
+def _kind(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, get_args(annotation)))}"
+    if get_origin(annotation) is tuple:
+        return "a JSON list"
+    names = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
+    return names.get(annotation, "text")
+
+
+def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
+    """The string below each field, as one line."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(definition, ast.ClassDef)
+    found: dict[str, str] = {}
+    for field, below in zip(definition.body, definition.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            found[field.target.id] = " ".join(str(below.value.value).replace("``", "").split())
+    return found
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="#   "
+    )

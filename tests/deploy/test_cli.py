@@ -1,0 +1,142 @@
+"""The command line: what the environment says counts, and a failure that its reader can mend is one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from clickhouse.errors import TooManyRefusals
+from deploy.cli import app
+from deploy.embedded import kafka
+from deploy.embedded.data_dir import held
+from deploy.embedded.ports import free_ports
+from deploy.failures import lines_for
+from producers.errors import TopicError
+from streams.core.dead_letters import TooManyDeadLettersError
+from streams.errors import RestoreError
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("role", ["gateway", "store"])
+def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role: str) -> None:
+    ended = run(role, TRACEMILL_PORT="abc")
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"tracemill( gateway)?: TRACEMILL_PORT 'abc' cannot be used: "
+        r"it takes a whole number, at least 1, at most 65535 \(default 7700\)\n",
+        ended.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TooManyRefusals("the store refused 20 rows"),
+        TooManyDeadLettersError("half of it is unreadable"),
+        RestoreError("a row does not decode"),
+        TopicError("no topic"),
+    ],
+)
+def test_what_stops_a_role_on_purpose_is_one_line(error: Exception) -> None:
+    assert lines_for(error) == [str(error)]
+    assert lines_for(ExceptionGroup("", [ExceptionGroup("", [error])])) == [str(error)]
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    assert lines_for(KeyError("x")) == []
+    assert lines_for(ExceptionGroup("", [TopicError("no topic"), KeyError("x")])) == []
+
+
+def test_up_takes_the_data_directory_from_the_environment(tmp_path: Path) -> None:
+    with held(tmp_path):
+        ended = run("up", TRACEMILL_DATA_DIR=str(tmp_path))
+    assert ended.stderr == f"tracemill: already running on {tmp_path} (process {os.getpid()})\n"
+
+
+def test_up_takes_address_and_port_from_the_environment(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run(
+            "up",
+            TRACEMILL_DATA_DIR=str(tmp_path),
+            TRACEMILL_HOST="127.0.0.2",
+            TRACEMILL_PORT=str(port),
+        )
+    assert ended.stderr == f"tracemill: port {port} is in use: the public API needs it\n"
+
+
+def test_what_is_said_on_the_command_line_outranks_the_environment(tmp_path: Path) -> None:
+    (free,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run("up", "--port", port, "--data-dir", str(tmp_path), TRACEMILL_PORT=str(free))
+    assert ended.stderr.startswith(f"tracemill: port {port} is in use")
+
+
+def test_the_broker_keeps_its_log_below_the_data_directory_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def run_broker(data_dir: Path, _port: int) -> int:
+        asked.append(data_dir)
+        return 0
+
+    monkeypatch.setattr(kafka, "run_broker", run_broker)
+    monkeypatch.setenv("TRACEMILL_DATA_DIR", str(tmp_path))
+    assert CliRunner().invoke(app, ["broker"]).exit_code == 0
+    assert CliRunner().invoke(app, ["broker", "--data-dir", str(tmp_path / "x")]).exit_code == 0
+    assert asked == [tmp_path / "kafka", tmp_path / "x"]
+
+
+def help_of(command: str) -> str:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
+
+
+@pytest.mark.parametrize(
+    ("command", "variables"),
+    [
+        ("gateway", ["TRACEMILL_BROKER", "TRACEMILL_HOST", "TRACEMILL_PORT"]),
+        ("query", ["TRACEMILL_CLICKHOUSE_URL", "TRACEMILL_HOST", "TRACEMILL_PORT"]),
+        ("streams", ["TRACEMILL_BROKER", "TRACEMILL_METRICS_PORT"]),
+        ("sink", ["TRACEMILL_BROKER", "TRACEMILL_METRICS_PORT"]),
+        ("migrate", ["TRACEMILL_BROKER", "TRACEMILL_HOT_DAYS", "TRACEMILL_INIT_SECRET_KEY"]),
+        ("store", ["TRACEMILL_COLD_URL", "AWS_ENDPOINT_URL", "TRACEMILL_DATA_DIR"]),
+        ("broker", ["TRACEMILL_DATA_DIR"]),
+        ("up", ["TRACEMILL_DATA_DIR", "TRACEMILL_HOST", "TRACEMILL_PORT"]),
+    ],
+)
+def test_the_help_of_a_command_names_the_variables_that_it_reads(
+    command: str, variables: list[str]
+) -> None:
+    shown = help_of(command)
+    assert [name for name in variables if name not in shown] == []
+
+
+def test_every_option_of_every_command_is_explained() -> None:
+    for name, command in _commands().items():
+        silent = [each.name for each in command.params if not getattr(each, "help", None)]
+        assert silent == [], name
+
+
+def _commands() -> dict[str, object]:
+    return get_command(app).commands

@@ -1,0 +1,120 @@
+"""Every setting is listed as an environment variable, and one that cannot be used is named in one line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsError
+from typer.testing import CliRunner
+
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.sink.settings import SinkSettings
+from deploy.cli import app
+from deploy.settings import ProcessSettings
+from deploy.variables import SETTINGS, groups, mistakes
+from producers.control.records import Project
+from producers.settings import InitSettings, KafkaSettings
+from streams.notifier_settings import NotifierSettings
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("producers", "streams", "clickhouse", "query_api", "deploy")
+
+
+def settings_classes() -> Iterator[tuple[str, str]]:
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and any(
+                    isinstance(base, ast.Name) and base.id == "BaseSettings" for base in node.bases
+                ):
+                    module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+                    yield module, node.name
+
+
+def test_every_settings_class_of_the_project_is_listed() -> None:
+    listed = {(module, name) for _, module, names in SETTINGS for name in names}
+    assert listed == set(settings_classes())
+
+
+def listed() -> dict[str, str]:
+    result = CliRunner().invoke(app, ["settings"])
+    assert result.exit_code == 0
+    lines = [line for line in result.output.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_command_lists_every_variable_once_with_its_default() -> None:
+    found = listed()
+    assert found["TRACEMILL_BROKER"] == "127.0.0.1:9092"
+    assert found["TRACEMILL_WEBHOOKS_ALLOW_PRIVATE"] == "false"
+    assert found["TRACEMILL_INIT_PUBLIC_KEY"] == "pk-tm-dev"
+    assert found["AWS_REGION"] == "us-east-1"
+    assert found["TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S"].startswith("[5, 30,")
+    assert len(found) == len({each.name for group in groups() for each in group.variables})
+
+
+def test_the_list_says_what_a_variable_is_for_and_takes() -> None:
+    output = " ".join(CliRunner().invoke(app, ["settings"]).output.replace("\n#", "").split())
+    assert "HOST:PORT, or several joined by commas. (text) TRACEMILL_BROKER=" in output
+    assert "(a whole number, at least 1, at most 65535) TRACEMILL_PORT=7700" in output
+
+
+def test_setting_all_variables_to_what_is_listed_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before: list[BaseSettings] = [group.settings() for group in groups()]
+    for name, value in listed().items():
+        monkeypatch.setenv(name, value)
+    assert [group.settings() for group in groups()] == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "said"),
+    [
+        (ProcessSettings, "TRACEMILL_PORT", "abc", "a whole number, at least 1, at most 65535"),
+        (ProcessSettings, "TRACEMILL_LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
+        (KafkaSettings, "TRACEMILL_EVENT_PARTITIONS", "0", "a whole number, at least 1"),
+        (TieringSettings, "TRACEMILL_COLD_URL", "http://x", "matching"),
+        (SinkSettings, "TRACEMILL_SINK_FLUSH_INTERVAL_S", "soon", "a number"),
+        (NotifierSettings, "TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S", "5,30", "a JSON list"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_by_the_variable_and_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: type[BaseSettings],
+    name: str,
+    value: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises((ValidationError, SettingsError)) as raised:
+        settings()
+    (line,) = mistakes(raised.value)
+    assert line.startswith(f"{name} {value!r} cannot be used: it takes ")
+    assert said in line
+
+
+def test_a_secret_that_cannot_be_used_is_not_repeated() -> None:
+    with pytest.raises(ValidationError) as raised:
+        StoreSettings(clickhouse_password=17)
+    (line,) = mistakes(raised.value)
+    assert line.startswith("TRACEMILL_CLICKHOUSE_PASSWORD cannot be used")
+
+
+def test_a_mistake_that_is_no_variables_is_left_alone() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Project.model_validate({})
+    assert mistakes(raised.value) == []
+
+
+def test_the_readme_names_only_variables_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"\b(?:TRACEMILL|AWS)_[A-Z_]*[A-Z]\b", text))
+    assert named <= listed().keys()
+    assert {f"TRACEMILL_INIT_{each.upper()}" for each in InitSettings.model_fields} <= named
+    assert "`tracemill settings`" in text
