@@ -38,7 +38,7 @@ REQUEST_SECONDS = Histogram(
     buckets=_LATENCY_BUCKETS_S,
 )
 BODY_BYTES = Counter(
-    "tracemill_gateway_body_bytes_total", "Body bytes as they came over the wire.", ["route"]
+    "tracemill_gateway_body_bytes_total", "Body bytes read, after decompression.", ["route"]
 )
 IN_FLIGHT_BYTES = Gauge(
     "tracemill_gateway_in_flight_bytes", "Decompressed bodies of requests being answered."

@@ -55,6 +55,8 @@ class GatewaySettings(BaseSettings):
     scores_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
     """Any body after gunzip."""
+    gzip_members_max: int = Field(64, ge=1, le=1_000)
+    """Gzip members that make up one body; one is what clients send."""
     body_timeout_s: float = Field(30.0, gt=0)
     """From a request's head to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -22,6 +22,7 @@ from producers.errors import (
 from producers.gateway.auth import Authenticator, Principal
 from producers.gateway.http import (
     JSON_TYPE,
+    BodyLimits,
     ClientGoneError,
     InFlight,
     answer,
@@ -69,16 +70,20 @@ class Endpoint(ABC):
     1. authenticate, 2. read the body within its limits, 3. let the route answer, which awaits the broker, 4. send the answer.
     """
 
-    name: str
+    name: ClassVar[str]
+    body_limit: ClassVar[str]
+    """The setting that says how many bytes a body may have as it comes over the wire."""
 
     def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
         self.context = context
+        self._body_limits = BodyLimits(
+            setting=self.body_limit,
+            wire_max_bytes=getattr(settings, self.body_limit),
+            decompressed_max_bytes=settings.decompressed_max_bytes,
+            gzip_members_max=settings.gzip_members_max,
+        )
         self._next_complaint_s = 0.0
-
-    @property
-    @abstractmethod
-    def body_max_bytes(self) -> int:
-        """The most bytes a body may have as it comes over the wire."""
 
     @abstractmethod
     async def serve(self, call: Call) -> Answer:
@@ -106,13 +111,7 @@ class Endpoint(ABC):
             principal = context.authenticator.authenticate(headers.get(b"authorization"))
             with context.in_flight.lease() as lease:
                 async with asyncio.timeout(context.settings.body_timeout_s):
-                    body = await read_body(
-                        headers,
-                        receive,
-                        lease,
-                        wire_max_bytes=self.body_max_bytes,
-                        decompressed_max_bytes=context.settings.decompressed_max_bytes,
-                    )
+                    body = await read_body(headers, receive, lease, self._body_limits)
                 metrics.BODY_BYTES.labels(self.name).inc(len(body))
                 received_us = time.time_ns() // 1000
                 answered = await self.serve(Call(principal, headers, body, received_us))
@@ -123,6 +122,7 @@ class Endpoint(ABC):
         except ClientGoneError:
             return UNSENT
         except TimeoutError:
+            metrics.LIMIT_REACHED.labels(limit="body_timeout_s").inc()
             return await self._refuse(send, BodyTimeoutError("the body took too long to arrive"))
         except Exception:
             log.exception("request failed", route=self.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -83,25 +84,31 @@ class Lease:
         self._in_flight.give_back(self._bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a body may be."""
+
+    setting: str
+    """Name of the setting that ``wire_max_bytes`` comes from."""
+    wire_max_bytes: int
+    decompressed_max_bytes: int
+    gzip_members_max: int
+
+
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """Header by lower-case name; of a repeated one the last."""
     return dict(scope["headers"])
 
 
 async def read_body(
-    headers: Mapping[bytes, bytes],
-    receive: Receive,
-    lease: Lease,
-    *,
-    wire_max_bytes: int,
-    decompressed_max_bytes: int,
+    headers: Mapping[bytes, bytes], receive: Receive, lease: Lease, limits: BodyLimits
 ) -> bytes:
     """The body, decompressed; with or without ``Content-Length``.
 
     Raises:
         TooLargeError: more than one of the limits; noticed before more than that is held.
         UnsupportedError: a content encoding other than gzip.
-        BodyError: it says gzip, but is not.
+        BodyError: it says gzip, but is not, or is too many of them.
         OverloadedError: too many bytes are in flight.
         ClientGoneError: the connection ended within the body.
     """
@@ -110,8 +117,8 @@ async def read_body(
         message = f"content encoding {encoding.decode(errors='replace')!r} is not supported; send gzip or none"
         raise UnsupportedError(message)
     declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared[:20]) > wire_max_bytes:
-        raise _too_large("body", wire_max_bytes)
+    if declared.isdigit() and int(declared[:20]) > limits.wire_max_bytes:
+        raise _too_large("body", limits.setting, limits.wire_max_bytes)
     parts = []
     size = 0
     more = True
@@ -122,27 +129,27 @@ async def read_body(
         part = message_of_server.get("body", b"")
         more = message_of_server.get("more_body", False)
         size += len(part)
-        if size > wire_max_bytes:
-            raise _too_large("body", wire_max_bytes)
+        if size > limits.wire_max_bytes:
+            raise _too_large("body", limits.setting, limits.wire_max_bytes)
         lease.take(len(part))
         parts.append(part)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     if encoding in GZIP_ENCODINGS:
-        body = gunzip(body, decompressed_max_bytes)
+        body = gunzip(body, limits.decompressed_max_bytes, limits.gzip_members_max)
         lease.take(len(body))
     return body
 
 
-def gunzip(body: bytes, max_bytes: int) -> bytes:
+def gunzip(body: bytes, max_bytes: int, members_max: int) -> bytes:
     """Decompress all gzip members, never holding more than ``max_bytes``.
 
     Raises:
         TooLargeError: it would be more.
-        BodyError: not gzip, or cut short.
+        BodyError: not gzip, cut short, or more than ``members_max`` members: whatever follows a member is copied, which many tiny ones make expensive.
     """
     parts = []
     room = max_bytes
-    while True:
+    for _ in range(members_max):
         member = zlib.decompressobj(GZIP_WINDOW)
         try:
             part = member.decompress(body, room + 1)
@@ -150,7 +157,7 @@ def gunzip(body: bytes, max_bytes: int) -> bytes:
             message = f"the body is not gzip: {error}"
             raise BodyError(message) from error
         if len(part) > room:
-            raise _too_large("decompressed body", max_bytes)
+            raise _too_large("decompressed body", "decompressed_max_bytes", max_bytes)
         if not member.eof:
             message = "the gzip body is cut short"
             raise BodyError(message)
@@ -159,6 +166,9 @@ def gunzip(body: bytes, max_bytes: int) -> bytes:
         body = member.unused_data.lstrip(b"\0")
         if not body:
             return parts[0] if len(parts) == 1 else b"".join(parts)
+    metrics.LIMIT_REACHED.labels(limit="gzip_members_max").inc()
+    message = f"the body has more than {members_max} gzip members"
+    raise BodyError(message)
 
 
 async def answer(
@@ -189,8 +199,7 @@ async def answer_json(
     await answer(send, status, _encode(body), headers=headers)
 
 
-def _too_large(what: str, max_bytes: int) -> TooLargeError:
-    limit = "body_max_bytes" if what == "body" else "decompressed_max_bytes"
+def _too_large(what: str, limit: str, max_bytes: int) -> TooLargeError:
     metrics.LIMIT_REACHED.labels(limit=limit).inc()
     message = f"the {what} is larger than {max_bytes} bytes"
     return TooLargeError(message)

@@ -38,10 +38,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Ingestion(Endpoint):
     name = "ingestion"
-
-    @property
-    def body_max_bytes(self) -> int:
-        return self.context.settings.ingestion_body_max_bytes
+    body_limit = "ingestion_body_max_bytes"
 
     def refusal(self, error: RequestError) -> Any:
         if isinstance(error, UnauthorizedError):

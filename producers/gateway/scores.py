@@ -25,10 +25,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Scores(Endpoint):
     name = "scores"
-
-    @property
-    def body_max_bytes(self) -> int:
-        return self.context.settings.scores_body_max_bytes
+    body_limit = "scores_body_max_bytes"
 
     def refusal(self, error: RequestError) -> Any:
         if isinstance(error, BodyError):

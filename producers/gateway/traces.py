@@ -33,9 +33,7 @@ _encode = msgspec.json.Encoder().encode
 class _Otlp(Endpoint):
     """What both signals share."""
 
-    @property
-    def body_max_bytes(self) -> int:
-        return self.context.settings.otlp_body_max_bytes
+    body_limit = "otlp_body_max_bytes"
 
     def refusal(self, error: RequestError) -> Any:
         if isinstance(error, BodyError):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from producers import metrics
 from producers.errors import TooLargeError
 from producers.gateway.otlp.export import ExportLimits
 
@@ -35,6 +36,7 @@ class Cutter:
         """
         self.spans_left -= count
         if self.spans_left < 0:
+            metrics.LIMIT_REACHED.labels(limit="spans_max").inc()
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
 
     def text(self, value: str) -> str:

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import REGISTRY
 
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
@@ -64,6 +65,12 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
         transport=transport, base_url="http://gateway", auth=KEYS
     ) as http_client:
         yield http_client
+
+
+def times_reached(limit: str) -> float:
+    """What ``/metrics`` says of a limit."""
+    name = "tracemill_producers_limit_reached_total"
+    return REGISTRY.get_sample_value(name, {"limit": limit}) or 0.0
 
 
 class Log:

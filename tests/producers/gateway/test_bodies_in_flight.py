@@ -17,10 +17,11 @@ from producers.errors import BodyError, OverloadedError, TooLargeError
 from producers.gateway.app import Gateway
 from producers.gateway.http import InFlight, gunzip
 from producers.settings import GatewaySettings
-from tests.producers.gateway.conftest import Log
+from tests.producers.gateway.conftest import Log, times_reached
 
 URL = "/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
+GZIPPED = {"Content-Encoding": "gzip"}
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4), st.integers(0, 300))
@@ -29,16 +30,30 @@ def test_gunzip_gives_all_members_or_says_too_large(parts: list[bytes], limit: i
     whole = b"".join(parts)
 
     if len(whole) <= limit:
-        assert gunzip(body, limit) == whole
+        assert gunzip(body, limit, 4) == whole
     else:
         with pytest.raises(TooLargeError):
-            gunzip(body, limit)
+            gunzip(body, limit, 4)
 
 
 @given(st.binary(max_size=300))
 def test_gunzip_of_anything_is_its_bytes_or_one_of_our_errors(body: bytes) -> None:
     with suppress(BodyError, TooLargeError):
-        assert gunzip(body, 1000) == zlib.decompress(body, 31)
+        assert gunzip(body, 1000, 4) == zlib.decompress(body, 31)
+
+
+async def test_a_body_of_countless_gzip_members_is_refused_before_it_costs_time(
+    client: httpx.AsyncClient,
+) -> None:
+    before = times_reached("gzip_members_max")
+    body = (
+        gzip.compress(b"") * 20_000
+    )  # what follows is copied for each: forty times as many are minutes
+    response = await client.post(URL, content=body, headers=PROTOBUF | GZIPPED)
+
+    assert response.status_code == 400
+    assert "more than 64 gzip members" in response.json()["message"]
+    assert times_reached("gzip_members_max") == before + 1
 
 
 def test_what_is_in_flight_is_given_back() -> None:
@@ -93,9 +108,11 @@ class TestTime:
             yield b"\x00"
             await asyncio.Event().wait()
 
+        before = times_reached("body_timeout_s")
         response = await client.post(URL, content=endless(), headers=PROTOBUF)
 
         assert response.status_code == 408
+        assert times_reached("body_timeout_s") == before + 1
         assert "took too long" in response.json()["message"]
 
 

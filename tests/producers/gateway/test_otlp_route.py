@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from producers.settings import GatewaySettings
-from tests.producers.gateway.conftest import Log
+from tests.producers.gateway.conftest import Log, times_reached
 from tracemill.contract import Observation
 
 URL = "/api/public/otel/v1/traces"
@@ -250,10 +250,12 @@ class TestLimits:
             for _ in range(30):
                 yield b"x" * 1000
 
+        before = times_reached("otlp_body_max_bytes")
         for content in (b"x" * 20_001, chunks()):
             response = await post(client, content)
             assert response.status_code == 413
             assert "larger than 20000 bytes" in response.json()["message"]
+        assert times_reached("otlp_body_max_bytes") == before + 2
 
     async def test_a_decompression_bomb_is_a_413(self, client: httpx.AsyncClient) -> None:
         response = await post(client, gzip.compress(bytes(10_000_000)), content_encoding="gzip")
@@ -262,10 +264,12 @@ class TestLimits:
         assert "decompressed body is larger than 60000" in response.json()["message"]
 
     async def test_too_many_spans_are_a_413(self, client: httpx.AsyncClient, log: Log) -> None:
+        before = times_reached("spans_max")
         response = await post(client, export(51).SerializeToString())
 
         assert response.status_code == 413
         assert "more than 50 spans" in response.json()["message"]
+        assert times_reached("spans_max") == before + 1
         assert await log.events() == []
 
     async def test_a_span_above_the_limit_is_refused_and_the_others_are_taken(
