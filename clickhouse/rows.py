@@ -93,7 +93,7 @@ class TraceRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class ScoreRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A score. Key: project, day of its time, id."""
+    """A score. Key: project, id."""
 
     project_id: str
     id: str
