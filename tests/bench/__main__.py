@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.bench.alerts import CrossingTimes, crossings_under_load
 from tests.bench.phases import Measured, RequestNumbers, flood, steady
+from tests.bench.stages.table import stages_table
 from tests.fixtures.installation import ROLES, Server, running_server
 
 IDLE_S = 10
@@ -26,8 +27,13 @@ def main() -> None:
     parser.add_argument("--steady-s", type=float, default=300, help="seconds at 1,000 spans/s")
     parser.add_argument("--flood-s", type=float, default=60, help="seconds as fast as it goes")
     parser.add_argument("--crossings", type=int, default=20, help="budgets crossed under load")
+    parser.add_argument(
+        "--stages", action=argparse.BooleanOptionalAction, default=True, help="each stage alone"
+    )
     options = parser.parse_args()
     console = Console(width=140)
+    if options.stages:
+        console.print(stages_table())
     root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
     try:
         with running_server(root / "data", TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:

@@ -1,0 +1,10 @@
+"""`python -m tests.bench.stages`: the table of the stages alone (`make bench` prints it, too)."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from tests.bench.stages.table import stages_table
+
+if __name__ == "__main__":
+    Console(width=140).print(stages_table())

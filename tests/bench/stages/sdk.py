@@ -1,0 +1,105 @@
+"""The SDK's tracer into Apache Kafka, its process held on one core: events made by hand and sent as they are (what the pipeline behind the tracer can do), and whole
+``with tracer.generation(…)`` blocks (what an application sees).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.bench.stages import Cost
+from tests.fixtures.engines import new_broker, running
+from tracemill import Tracer, Usage
+from tracemill.contract import Observation
+
+PARTITIONS = 4
+FLUSH_WITHIN_S = 60.0
+_WORDS = "".join(map(chr, range(97, 123)))
+
+
+def _texts(count: int) -> list[tuple[str, str]]:
+    """Questions and answers that no codec finds too easy: random words, about 250 and 550 characters."""
+    chance = random.Random(7)
+    words = ["".join(chance.choices(_WORDS, k=chance.randint(1, 9))) for _ in range(3_000)]
+    return [
+        (" ".join(chance.choices(words, k=42)), " ".join(chance.choices(words, k=92)))
+        for _ in range(count)
+    ]
+
+
+TEXTS = _texts(1_000)
+
+
+def _raw(tracer: Tracer, number: int) -> None:
+    question, answer = TEXTS[number % len(TEXTS)]
+    event = Observation(
+        project_id=tracer.project_id,
+        trace_id=f"{number >> 3:032x}",
+        id=f"{number:016x}",
+        ts_us=1_795_000_000_000_000 + number,
+        type="GENERATION",
+        name="answer",
+        start_us=1_795_000_000_000_000 + number,
+        end_us=1_795_000_000_900_000 + number,
+        model="gpt-4o",
+        usage={"input": 120, "output": 40},
+        input=question,
+        output=answer,
+    )
+    tracer.deliver(event, len(question) + len(answer))
+
+
+def _blocks(tracer: Tracer, number: int) -> None:
+    question, answer = TEXTS[number % len(TEXTS)]
+    with tracer.generation("answer", model="gpt-4o", input=question) as span:
+        span.update(output=answer, usage=Usage(input=120, output=40))
+
+
+def _us_per_event(tracer: Tracer, say: Callable[[Tracer, int], None], events: int) -> float:
+    """Say ``events`` times something, waiting when the buffer is half full, until all is acknowledged."""
+    before, begun_s = tracer.stats, time.process_time()
+    for first in range(0, events, 1_000):
+        for number in range(first, min(first + 1_000, events)):
+            say(tracer, number)
+        while tracer.stats.buffered_bytes > tracer.options.buffer_max_bytes // 2:
+            time.sleep(0.002)
+    assert tracer.flush(FLUSH_WITHIN_S), tracer.stats
+    assert tracer.stats.sent - before.sent == events, tracer.stats
+    return (time.process_time() - begun_s) / events * 1e6
+
+
+async def _create_topic(broker: str, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    finally:
+        await admin.close()
+
+
+def costs(events: int = 100_000) -> list[Cost]:
+    allowed = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
+        embedded = new_broker(Path(folder))
+        with running(embedded):
+            topic = f"bench-{os.getpid()}"
+            asyncio.run(_create_topic(embedded.address, topic))
+            os.sched_setaffinity(0, {max(allowed)})
+            try:
+                with Tracer("bench", embedded.address, topic=topic) as tracer:
+                    _us_per_event(tracer, _raw, 2_000)  # connected and warm
+                    raw_us = _us_per_event(tracer, _raw, events)
+                    blocks_us = _us_per_event(tracer, _blocks, events)
+            finally:
+                os.sched_setaffinity(0, allowed)
+    return [
+        Cost("SDK", "events as they are, until acknowledged", raw_us),
+        Cost("SDK", "`with` blocks, until acknowledged", blocks_us),
+    ]

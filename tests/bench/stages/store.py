@@ -1,0 +1,48 @@
+"""The store alone: rows as stage 1 writes them, inserted in large batches over HTTP, with everything the schema does to them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from clickhouse.migrate import migrate
+from clickhouse.rows import ROW_OF_TABLE
+from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.store import Store
+from deploy.embedded.ports import free_ports
+from tests.bench.stages import Cost
+from tests.bench.stages.stage1 import encoded_rows
+from tests.fixtures.installation import usage_of
+from tests.fixtures.store import running_store
+
+EVENTS_PER_BATCH = 25_000
+BATCHES = 4
+
+
+def costs() -> list[Cost]:
+    with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
+        (port,) = free_ports(1)
+        with running_store(Path(folder), port) as process:
+            return asyncio.run(_insert(f"http://127.0.0.1:{port}", process.pid))
+
+
+async def _insert(url: str, pid: int) -> list[Cost]:
+    observations, traces = encoded_rows(EVENTS_PER_BATCH)
+    store = Store(StoreSettings(clickhouse_url=url))
+    try:
+        await migrate(store, TieringSettings())
+        spent_s = {"observations": 0.0, "traces": 0.0}
+        for _ in range(BATCHES):
+            for table, rows in (("observations", observations), ("traces", traces)):
+                begun_s = usage_of(pid).cpu_s
+                await store.insert_lines(table, ROW_OF_TABLE[table].__struct_fields__, rows)
+                spent_s[table] += usage_of(pid).cpu_s - begun_s
+    finally:
+        await store.close()
+    events = EVENTS_PER_BATCH * BATCHES
+    size = len(observations) // EVENTS_PER_BATCH
+    return [
+        Cost("store", f"insert observations, {size} B", spent_s["observations"] / events * 1e6),
+        Cost("store", "insert their traces", spent_s["traces"] / events * 1e6),
+    ]
