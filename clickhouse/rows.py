@@ -187,6 +187,20 @@ class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     row_version: int = 1
 
 
+class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One record of the control-plane log. Key: offset and time; a record never changes, so there is no version."""
+
+    log_offset: int
+    log_key: str
+    """``kind/id/nonce``: what compaction replaces by."""
+    kind: str
+    id: str
+    is_tombstone: int = 0
+    record: str = ""
+    """The log value as JSON (``producers.control.state.Envelope``), without secrets; empty for a deletion, and where the sink could not read it."""
+    appended_us: int
+
+
 ROW_OF_TABLE: Final[dict[str, type[msgspec.Struct]]] = {
     "observations": ObservationRow,
     "traces": TraceRow,
@@ -195,4 +209,5 @@ ROW_OF_TABLE: Final[dict[str, type[msgspec.Struct]]] = {
     "spend": SpendRow,
     "alerts": AlertRow,
     "dead_letters": DeadLetterRow,
+    "control_log": ControlLogRow,
 }

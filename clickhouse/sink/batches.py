@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -15,6 +15,14 @@ from clickhouse.sink.settings import SinkSettings
 
 AVERAGED_OVER_S: Final = 1.0
 ROLLUP_TABLES: Final = frozenset({"windows", "spend"})
+
+RowsOf = Callable[[ConsumerRecord], bytes]
+"""The rows of a record as NDJSON; empty: none."""
+
+
+def carried_rows(record: ConsumerRecord) -> bytes:
+    """Of a row topic: the value as it is."""
+    return record.value or b""
 
 
 class Source(NamedTuple):
@@ -38,7 +46,11 @@ class Batch:
     oldest_timestamp_ms: int = 0
 
     def add(
-        self, records: Iterable[ConsumerRecord], partition: TopicPartition, now_s: float
+        self,
+        records: Iterable[ConsumerRecord],
+        partition: TopicPartition,
+        now_s: float,
+        rows_of: RowsOf = carried_rows,
     ) -> int:
         """Append ``records`` (all of ``partition``, in order); the bytes they add."""
         added = 0
@@ -47,10 +59,11 @@ class Batch:
                 self.first_at_s = now_s
                 self.oldest_timestamp_ms = record.timestamp
             self.next_offsets[partition] = record.offset + 1
-            if record.value:
-                self.values.append(record.value)
+            rows = rows_of(record)
+            if rows:
+                self.values.append(rows)
                 self.sources.append(Source(partition, record.offset, record.timestamp))
-                added += len(record.value)
+                added += len(rows)
         self.size_bytes += added
         return added
 

@@ -15,7 +15,8 @@ from aiokafka.structs import ConsumerRecord
 from clickhouse.errors import QueryRejected, StoreUnavailable, TooManyRefusals
 from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.sink import metrics
-from clickhouse.sink.batches import Batch, Pace
+from clickhouse.sink.batches import Batch, Pace, RowsOf, carried_rows
+from clickhouse.sink.control_log import control_row
 from clickhouse.sink.letters import dead_letter
 from clickhouse.sink.refusals import Refused, blames_a_row, insert_or_isolate
 from clickhouse.sink.settings import SinkSettings
@@ -52,7 +53,9 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             topics.spend: "spend",
             topics.alerts: "alerts",
             topics.dead_letters: "dead_letters",
+            topics.control: "control_log",
         }
+        self._rows_of: dict[str, RowsOf] = {topics.control: control_row}
         self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
         self._filling = {table: Batch() for table in self.table_of.values()}
         self._writing: dict[str, asyncio.Task[None]] = {}
@@ -95,7 +98,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         fetched_bytes = 0
         for partition, records in fetched.items():
             batch = self._filling[self.table_of[partition.topic]]
-            fetched_bytes += batch.add(records, partition, now_s)
+            rows_of = self._rows_of.get(partition.topic, carried_rows)
+            fetched_bytes += batch.add(records, partition, now_s, rows_of)
         self._pace.fetched(fetched_bytes, now_s)
 
     def _next_due_s(self) -> float:

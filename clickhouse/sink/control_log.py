@@ -1,0 +1,52 @@
+"""Records of the control-plane log as rows of the table ``control_log``: who changed what and when, without what signs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import ControlLogRow
+from producers.control.records import RECORD_OF_KIND
+from producers.control.state import Envelope
+
+REDACTED: Final = "redacted"
+REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"secret"})}
+"""By kind: what is needed in clear and therefore must not be kept. An API key's salted hash may be."""
+
+
+def control_row(record: ConsumerRecord) -> bytes:
+    """The row of one log record (its key is ``kind/id/nonce``), as a line.
+
+    Only fields that this version knows are kept: of the others nobody here can say whether they are secret. A record that it cannot read leaves its key and its time.
+    """
+    log_key = (record.key or b"").decode("utf-8", "replace")
+    kind, _, rest = log_key.partition("/")
+    return msgspec.json.encode(
+        ControlLogRow(
+            log_offset=record.offset,
+            log_key=log_key,
+            kind=kind,
+            id=rest.rpartition("/")[0] or rest,
+            is_tombstone=int(record.value is None),
+            record=_without_secrets(record.value or b""),
+            appended_us=record.timestamp * 1000,
+        )
+    )
+
+
+def _without_secrets(value: bytes) -> str:
+    try:
+        envelope = msgspec.json.decode(value, type=Envelope)
+        known = RECORD_OF_KIND[envelope.kind].model_fields
+    except (msgspec.DecodeError, KeyError):
+        return ""
+    redacted = REDACTED_FIELDS.get(envelope.kind, frozenset())
+    kept: dict[str, Any] = {
+        name: REDACTED if name in redacted else content
+        for name, content in envelope.record.items()
+        if name in known
+    }
+    return msgspec.json.encode(msgspec.structs.replace(envelope, record=kept)).decode()

@@ -1,0 +1,171 @@
+"""The control plane's log in the store: every change with its time, none twice, and no secret that signs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import ControlLogRow
+from clickhouse.sink.control_log import REDACTED_FIELDS, control_row
+from clickhouse.sink.service import sink_group
+from clickhouse.store import Store
+from producers.control.keys import new_api_key
+from producers.control.log import ControlLog
+from producers.control.records import RECORD_OF_KIND, Project, Webhook
+from producers.settings import KafkaSettings
+from tests.clickhouse.sink_for_tests import START_US, count, eventually, sinking
+
+WEBHOOK = Webhook(
+    id="w",
+    project_id="p",
+    url="https://example.com/hook",
+    events=("budget.threshold_crossed",),
+    secret="whsec_neverToBeStoredAnywhere",
+    created_us=START_US,
+)
+
+
+@pytest.fixture
+async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
+    control = ControlLog(kafka)
+    await control.start()
+    yield control
+    await control.stop()
+
+
+async def logged(store: Store, records: int) -> list[dict[str, Any]]:
+    async def all_there() -> bool:
+        return await count(store, "control_log") == records
+
+    await eventually(all_there)
+    return await store.query("SELECT * FROM control_log FINAL ORDER BY log_offset")
+
+
+async def test_every_change_is_kept_with_its_time_and_deletions_as_such(
+    kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog
+) -> None:
+    project = Project(id="p", name="before", created_us=START_US)
+    key = new_api_key(
+        key_id="k", project_id="p", public_key="pk", secret="sk-never-stored", created_us=START_US
+    )
+    await control.create(project)
+    await control.create(key)
+    await control.put(project.model_copy(update={"name": "after"}))
+    await control.delete("api_key", "k")
+    async with sinking(kafka, clickhouse_store):
+        rows = await logged(clickhouse_store, 4)
+    assert [(row["log_offset"], row["kind"], row["id"], row["is_tombstone"]) for row in rows] == [
+        (0, "project", "p", 0),
+        (1, "api_key", "k", 0),
+        (2, "project", "p", 0),
+        (3, "api_key", "k", 1),
+    ]
+    created, keyed, renamed, deleted = rows
+    assert created["log_key"] == renamed["log_key"] != keyed["log_key"] == deleted["log_key"]
+    assert msgspec.json.decode(renamed["record"])["record"]["name"] == "after"
+    assert msgspec.json.decode(keyed["record"])["record"] == key.model_dump(mode="json")
+    assert deleted["record"] == ""
+    assert [row["appended_time"] for row in rows] == sorted(row["appended_time"] for row in rows)
+    assert (deleted["inserted_at"] - created["appended_time"]).total_seconds() < 60
+
+
+async def test_what_signs_webhooks_is_not_in_the_store(
+    kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog
+) -> None:
+    await control.create(WEBHOOK)
+    async with sinking(kafka, clickhouse_store):
+        (row,) = await logged(clickhouse_store, 1)
+    assert WEBHOOK.secret not in str(row)
+    record = msgspec.json.decode(row["record"])["record"]
+    assert record == WEBHOOK.model_dump(mode="json") | {"secret": "redacted"}
+
+
+async def test_reading_the_log_again_changes_nothing(
+    kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog, producer: AIOKafkaProducer
+) -> None:
+    await control.create(Project(id="p", name="p", created_us=START_US))
+    await control.create(WEBHOOK)
+    async with sinking(kafka, clickhouse_store):
+        before = await logged(clickhouse_store, 2)
+    await rewind(kafka)
+    await control.delete("webhook", WEBHOOK.id)
+    async with sinking(kafka, clickhouse_store):
+        after = await logged(clickhouse_store, 3)
+    assert [row | {"inserted_at": None} for row in after[:2]] == [
+        row | {"inserted_at": None} for row in before
+    ]
+
+
+async def rewind(kafka: KafkaSettings) -> None:
+    """Let the sink's group begin the log anew."""
+    log = TopicPartition(kafka.topics.control, 0)
+    member = AIOKafkaConsumer(
+        bootstrap_servers=kafka.broker,
+        group_id=sink_group(kafka.topics),
+        enable_auto_commit=False,
+    )
+    await member.start()
+    try:
+        member.assign([log])
+        assert await member.committed(log) == 2
+        await member.commit({log: 0})
+    finally:
+        await member.stop()
+
+
+def row_of(key: bytes | None, value: bytes | None) -> ControlLogRow:
+    record: ConsumerRecord[Any, Any] = ConsumerRecord(
+        topic="control",
+        partition=0,
+        offset=7,
+        timestamp=1_767_225_600_123,
+        timestamp_type=0,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=(),
+    )
+    return msgspec.json.decode(control_row(record), type=ControlLogRow)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"kind":"sso","record":{"id":"x","client_secret":"hidden"}}',
+        b'{"kind":"webhook","record":"hidden"}',
+        b"hidden",
+        b"\xff",
+    ],
+)
+def test_of_a_record_that_cannot_be_read_only_key_and_time_are_kept(value: bytes) -> None:
+    row = row_of(b"sso/x/0f", value)
+    assert (row.kind, row.id, row.log_key, row.record) == ("sso", "x", "sso/x/0f", "")
+    assert (row.log_offset, row.appended_us, row.is_tombstone) == (7, 1_767_225_600_123_000, 0)
+
+
+def test_a_field_that_this_version_does_not_know_is_left_out() -> None:
+    value = b'{"kind":"project","record":{"id":"x","name":"n","created_us":1,"token":"hidden"}}'
+    assert "hidden" not in row_of(b"project/x/0f", value).record
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff", b"project"])
+def test_a_record_with_any_key_makes_a_row(key: bytes | None) -> None:
+    assert row_of(key, None).is_tombstone == 1
+
+
+def test_whatever_a_record_hides_is_redacted_or_a_hash() -> None:
+    hidden = {
+        (kind, name)
+        for kind, record in RECORD_OF_KIND.items()
+        for name, field in record.model_fields.items()
+        if not field.repr
+    }
+    redacted = {(kind, name) for kind, names in REDACTED_FIELDS.items() for name in names}
+    assert hidden - redacted == {("api_key", "secret_hash"), ("api_key", "salt")}
