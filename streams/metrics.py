@@ -23,13 +23,13 @@ UNPRICED = Counter("tracemill_observations_unpriced_total", "Observations withou
 DEAD_LETTERS = Counter(
     "tracemill_observations_dead_letters_total", "Lines refused, by reason.", ["reason"]
 )
-LAG_EVENTS = Gauge(
-    "tracemill_observations_lag_records", "Source records waiting in memory.", ["partition"]
+LAG_RECORDS = Gauge(
+    "tracemill_observations_lag_records",
+    "Source records in the log whose rows are not acknowledged yet.",
+    ["partition"],
 )
 LAG_S = Gauge(
-    "tracemill_observations_lag_seconds",
-    "From an event's arrival at the broker until its rows were acknowledged, latest chunk.",
-    ["partition"],
+    "tracemill_observations_lag_seconds", "Age of the oldest of these records.", ["partition"]
 )
 CHUNK_EVENTS = Histogram(
     "tracemill_observations_chunk_events", "Events folded in one go.", buckets=_SIZES

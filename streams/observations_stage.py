@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import faust
 import structlog
+from aiokafka import TopicPartition
 from faust.types import TP, EventT
 
 from producers.settings import KafkaSettings
+from streams import metrics
 from streams.core.pricing import PriceBook
 from streams.core.valuation import Tokens
+from streams.lag import Watched
 from streams.partition_stage import PartitionStage
 from streams.ports import History, Output
 from streams.settings import StreamsSettings
@@ -56,6 +59,12 @@ class ObservationsStage:
         self._prices = prices
         for stage, _ in self._partitions.values():
             stage.price_by(prices)
+
+    def watched(self) -> Iterator[Watched]:
+        """Our partitions, to be watched for their lag."""
+        for number, (stage, _) in self._partitions.items():
+            tp = TopicPartition(self._kafka.topics.events, number)
+            yield Watched(tp, stage.lag, metrics.LAG_RECORDS, metrics.LAG_S)
 
     async def take(self, event: EventT[bytes]) -> None:
         """A source record; waits while its partition has more than it can hold."""

@@ -19,6 +19,7 @@ from streams.core.seen import SeenTraces
 from streams.core.traces import TraceKey
 from streams.core.valuation import Tokens
 from streams.errors import OutOfStepError
+from streams.lag import Backlog, Lag
 from streams.ports import History, Output, Restored
 from streams.settings import StreamsSettings
 from streams.source import Inbox, SourceMessage
@@ -55,6 +56,8 @@ class PartitionStage:
         self._writer: ChunkWriter | None = None
         self._folding: asyncio.Task[None] | None = None
         self._last_put = -1
+        self._backlog = Backlog()
+        self._resume_after: int | None = None
         self._chunk = 0
         self._evicted = 0
 
@@ -70,9 +73,20 @@ class PartitionStage:
             place = f"{self._topics.events}/{self._partition}"
             raise OutOfStepError(f"after {self._last_put} of {place} came {message.offset}")
         self._last_put = message.offset
+        self._settle_backlog()
+        self._backlog.came(message.offset, message.append_us / 1e6)
         if self._inbox.is_full:
             metrics.LIMIT_REACHED.labels("inbox").inc()
         await self._inbox.put(message)
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        """How far behind the end of its log this partition is (``streams.lag.Backlog.lag``)."""
+        self._settle_backlog()
+        return self._backlog.lag(end, now_s)
+
+    def _settle_backlog(self) -> None:
+        if self._resume_after is not None and self._writer is not None:
+            self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
 
     def price_by(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
@@ -114,6 +128,7 @@ class PartitionStage:
             in_flight_max=settings.chunks_in_flight_max,
             ends=restored.ends,
         )
+        self._resume_after = restored.resume_after
         metrics.RESTORED.inc(len(fold.residents.traces))
         log.info(
             "partition_restored",
@@ -185,7 +200,6 @@ class PartitionStage:
         for limit, times in fold.take_reached().items():
             metrics.LIMIT_REACHED.labels(limit).inc(times)
         metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
-        metrics.LAG_EVENTS.labels(str(self._partition)).set(len(self._inbox))
         await writer.begin(self._chunk, messages, effects)
 
     async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:

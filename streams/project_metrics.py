@@ -14,8 +14,13 @@ REPEATS: Final = Counter(
 LATE: Final = Counter(
     "tracemill_projects_late_changes_total", "Changes of windows older than the lateness horizon."
 )
+LAG_RECORDS: Final = Gauge(
+    "tracemill_projects_lag_records",
+    "Records of deltas in the log that are not in an acknowledged flush yet.",
+    ["partition"],
+)
 LAG_S: Final = Gauge(
-    "tracemill_projects_lag_seconds", "Age of the last record applied.", ["partition"]
+    "tracemill_projects_lag_seconds", "Age of the oldest of these records.", ["partition"]
 )
 PENDING: Final = Gauge(
     "tracemill_projects_pending_records", "Records waiting to be applied.", ["partition"]

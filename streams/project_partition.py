@@ -20,6 +20,7 @@ from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
 from streams.core.deltas import Delta
 from streams.core.project_fold import Marker, ProjectFold, deltas_of, first_marker
+from streams.lag import Backlog, Lag
 from streams.project_marker import read_progress
 from streams.project_output import ProjectOutput
 from streams.project_reader import ProjectReader
@@ -67,6 +68,7 @@ class ProjectPartition:
     _kept_to: int = 0
     """Everything before this input offset is written."""
     _sought_at_s: float = 0.0
+    _backlog: Backlog = field(default_factory=Backlog)
     _unacked: deque[EventT[bytes]] = field(default_factory=deque)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flushed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +83,8 @@ class ProjectPartition:
         """Take the next record; waits while too many are pending."""
         if self._queue.full():
             metrics.LIMIT_REACHED.labels("pending_records_max").inc()
+        self._settle_backlog()
+        self._backlog.came(event.message.offset, event.message.timestamp)
         await self._queue.put(event)
 
     async def run(self) -> None:
@@ -97,6 +101,15 @@ class ProjectPartition:
                 tasks.create_task(self._evict_all(fold)),
             ]
             tasks.create_task(self._flush_all(fold))
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        """How far behind the end of its log this partition is (``streams.lag.Backlog.lag``)."""
+        self._settle_backlog()
+        return self._backlog.lag(end, now_s)
+
+    def _settle_backlog(self) -> None:
+        if self._expected is not None:
+            self._backlog.done(self._kept_to)
 
     def finish(self) -> None:
         """Apply nothing more, flush what was applied, and end ``run``."""
@@ -216,7 +229,6 @@ class ProjectPartition:
         metrics.DELTAS.inc(len(deltas))
         metrics.REPEATS.inc(applied.repeats)
         metrics.LATE.inc(applied.late)
-        metrics.LAG_S.labels(self.partition).set(max(0.0, now_s - event.message.timestamp))
 
     async def _room(self) -> None:
         """Wait while too much is applied but not flushed."""

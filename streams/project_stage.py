@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import faust
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT, StreamT
 
@@ -19,6 +19,7 @@ from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
 from streams.core.deltas import partition_of_project
+from streams.lag import Watched
 from streams.log_tail import LogTail
 from streams.project_output import ProjectOutput
 from streams.project_partition import ProjectPartition, Surroundings
@@ -92,6 +93,12 @@ class ProjectStage:
     def is_ready(self) -> bool:
         """Partitions were assigned, and all of them take records."""
         return bool(self._owned) and not self.restoring
+
+    def watched(self) -> Iterator[Watched]:
+        """Our partitions, to be watched for their lag."""
+        for number, (owned, _) in self._owned.items():
+            tp = TopicPartition(self._kafka.topics.deltas, number)
+            yield Watched(tp, owned.lag, metrics.LAG_RECORDS, metrics.LAG_S)
 
     async def take(self, event: EventT[bytes]) -> None:
         """Hand a record to its partition; one that is not ours any more is dropped, its owner reads it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from typing import Any
 
 import faust
@@ -20,6 +21,7 @@ from streams.core.pricing import PriceBook
 from streams.core.tokens import installed_tokens
 from streams.core.valuation import NoTokens
 from streams.errors import StreamsStoppedError
+from streams.lag import LagWatch
 from streams.notifier_settings import NotifierSettings
 from streams.notifier_stage import register_notifier
 from streams.observations_stage import ObservationsStage, register_observations_stage
@@ -103,6 +105,9 @@ class Streams:
             )
             await notifier.start()
             stack.push_async_callback(notifier.stop)
+            lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
+            await lag.start()
+            stack.push_async_callback(lag.stop)
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
             stack.push_async_callback(stage.stop)

@@ -62,6 +62,8 @@ class ChunkWriter:
         self._waiting: asyncio.Queue[FoldedChunk] = asyncio.Queue(in_flight_max)
         self._positions: dict[int, Ends] = {0: ends}
         self._begun = self._written = 0
+        self.committed_offset = -1
+        """The last source offset that took effect."""
         self._advanced = asyncio.Condition()
 
     async def begin(self, number: int, messages: Sequence[SourceMessage], effects: Effects) -> None:
@@ -121,6 +123,7 @@ class ChunkWriter:
             for chunk, offset in zip(chunks, offsets, strict=True):
                 self._positions[chunk.number] = Ends(offset + 1, traces_end)
                 self._written = chunk.number
+                self.committed_offset = chunk.effects.last_offset
             while len(self._positions) > POSITIONS_MAX:
                 del self._positions[next(iter(self._positions))]
             self._advanced.notify_all()
@@ -155,8 +158,6 @@ class ChunkWriter:
     def _measure(self, chunk: FoldedChunk) -> None:
         effects = chunk.effects
         metrics.WRITE_S.observe(time.monotonic() - chunk.folded_s)
-        arrived_s = chunk.messages[-1].append_us / 1e6
-        metrics.LAG_S.labels(str(self._partition)).set(max(0.0, time.time() - arrived_s))
         metrics.ROWS_OUT.labels("observations").inc(len(effects.observations))
         metrics.ROWS_OUT.labels("traces").inc(len(effects.traces))
         metrics.ROWS_OUT.labels("scores").inc(len(effects.scores))

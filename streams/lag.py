@@ -1,0 +1,142 @@
+"""How far behind the log's end a partition is: measured once a second, whether anything moves or not, so that a stall shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
+
+from producers.kafka import started, stopped
+from producers.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+MEASURE_S: Final = 1.0
+STOP_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Records that have not taken effect, and for how long the oldest of them has been there."""
+
+    records: int
+    seconds: float
+
+
+class Backlog:
+    """The records of one partition that came, until they are done."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, float]] = deque()
+        self._done_to: int | None = None
+        self._end = 0
+        self._behind_since_s: float | None = None
+
+    def came(self, offset: int, at_s: float) -> None:
+        """A record was received; the broker got it at ``at_s``. One that comes again is followed by those after it."""
+        while self._waiting and self._waiting[-1][0] >= offset:
+            self._waiting.pop()
+        self._waiting.append((offset, at_s))
+
+    def done(self, to: int) -> None:
+        """Everything before the offset ``to`` has taken effect."""
+        self._done_to = to
+        while self._waiting and self._waiting[0][0] < to:
+            self._waiting.popleft()
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        """Behind ``end``, the offset after the log's last record; ``None``: as it was known last.
+
+        The age of a record that was not received yet is counted from when its being there was noticed.
+        """
+        self._end = max(self._end, end or 0)
+        done_to = self._done_to
+        behind = len(self._waiting) if done_to is None else max(0, self._end - done_to)
+        records = max(behind, len(self._waiting))
+        if not records:
+            self._behind_since_s = None
+            return Lag(0, 0.0)
+        if self._behind_since_s is None:
+            self._behind_since_s = now_s
+        oldest_s = self._waiting[0][1] if self._waiting else self._behind_since_s
+        return Lag(records, max(0.0, now_s - oldest_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One partition, and the gauges (labelled by its number) that show its lag."""
+
+    partition: TopicPartition
+    lag: Callable[[int | None, float], Lag]
+    records: Gauge
+    seconds: Gauge
+
+
+Ends = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+
+
+class LagWatch:
+    """Shows the lags of what ``watched`` gives, from ``start`` until ``stop``."""
+
+    def __init__(self, kafka: KafkaSettings, watched: Callable[[], Iterable[Watched]]) -> None:
+        self._kafka = kafka
+        self._watched = watched
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        """
+        consumer: AIOKafkaConsumer = await started(
+            lambda: AIOKafkaConsumer(
+                bootstrap_servers=self._kafka.broker, enable_auto_commit=False
+            ),
+            self._kafka,
+        )
+        self._consumer = consumer
+        self._task = asyncio.create_task(watch(consumer.end_offsets, self._watched), name="lag")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._consumer is not None:
+            await stopped(self._consumer, STOP_TIMEOUT_S)
+
+
+async def watch(
+    ends: Ends, watched: Callable[[], Iterable[Watched]], every_s: float = MEASURE_S
+) -> None:
+    """Measure until cancelled; a partition that is watched no more is shown no more."""
+    shown: dict[TopicPartition, Watched] = {}
+    while True:
+        now = {each.partition: each for each in watched()}
+        known: Mapping[TopicPartition, int] = {}
+        try:
+            async with asyncio.timeout(every_s):
+                known = await ends(list(now)) if now else {}
+        except (KafkaError, TimeoutError) as error:
+            log.debug("log_ends_unknown", reason=repr(error))
+        for partition, gone in shown.items():
+            if partition not in now:
+                gone.records.remove(str(partition.partition))
+                gone.seconds.remove(str(partition.partition))
+        shown = now
+        for partition, each in now.items():
+            lag = each.lag(known.get(partition), time.time())
+            each.records.labels(str(partition.partition)).set(lag.records)
+            each.seconds.labels(str(partition.partition)).set(lag.seconds)
+        await asyncio.sleep(every_s)

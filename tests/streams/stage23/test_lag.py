@@ -1,0 +1,132 @@
+"""What is shown of a partition that moves, and of one that stalls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+from prometheus_client import CollectorRegistry, Gauge
+
+from streams.core.deltas import Delta
+from streams.core.valuation import NoTokens
+from streams.lag import Backlog, Lag, LagWatch, Watched, watch
+from streams.partition_stage import PartitionStage
+from streams.settings import StreamsSettings
+from streams.source import SourceMessage
+from tests.simulation.stage1_world import PARTITION, TOPICS, FlatPrices, World
+
+
+class Shown:
+    """Gauges of their own."""
+
+    def __init__(self, partition: TopicPartition, backlog: Backlog) -> None:
+        registry = CollectorRegistry()
+        records = Gauge("records", "", ["partition"], registry=registry)
+        seconds = Gauge("seconds", "", ["partition"], registry=registry)
+        self.watched = Watched(partition, backlog.lag, records, seconds)
+        self._registry = registry
+
+    def of(self, name: str) -> float | None:
+        labels = {"partition": str(self.watched.partition.partition)}
+        return self._registry.get_sample_value(name, labels)
+
+
+def test_a_lag_is_the_distance_to_the_logs_end_and_the_age_of_the_oldest_record_not_done():
+    backlog = Backlog()
+    backlog.done(10)
+    for offset in (10, 11, 12):
+        backlog.came(offset, 100.0 + offset)
+    assert backlog.lag(20, 130.0) == Lag(10, 20.0)
+    backlog.done(12)
+    assert backlog.lag(None, 130.0) == Lag(8, 18.0)
+    backlog.done(20)
+    assert backlog.lag(20, 131.0) == Lag(0, 0.0)
+
+
+def test_what_was_not_even_received_ages_from_when_it_was_noticed():
+    backlog = Backlog()
+    backlog.done(10)
+    assert backlog.lag(10, 50.0) == Lag(0, 0.0)
+    assert [backlog.lag(12, now_s) for now_s in (51.0, 54.0)] == [Lag(2, 0.0), Lag(2, 3.0)]
+
+
+def test_records_that_come_again_are_counted_once():
+    backlog = Backlog()
+    backlog.done(3)
+    for offset in (3, 9, 4, 5, 9):
+        backlog.came(offset, float(offset))
+    backlog.done(9)
+    assert backlog.lag(None, 10.0) == Lag(1, 1.0)
+
+
+async def test_the_lag_of_a_partition_whose_output_stalls_grows():
+    class Deaf(World):
+        async def send(self, topic, partition, value, headers=()):
+            return asyncio.get_running_loop().create_future()
+
+    world = Deaf(Random(1))
+    world.seen_traces_max = 1
+    stage = PartitionStage(
+        PARTITION, TOPICS, 2, StreamsSettings(), world, world, FlatPrices(), NoTokens()
+    )
+    running = asyncio.create_task(stage.run())
+    await stage.restored.wait()
+    for offset in range(3):
+        await stage.put(SourceMessage(offset, 5_000_000 + offset, b"", lambda: None))
+    assert [stage.lag(5, now_s) for now_s in (6.0, 66.0)] == [Lag(5, 1.0), Lag(5, 61.0)]
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_without_an_answer_the_shown_age_grows_and_what_leaves_is_hidden(until):
+    backlog = Backlog()
+    backlog.done(0)
+    backlog.came(0, 0.0)
+    shown = Shown(TopicPartition("t", 3), backlog)
+    watched = [shown.watched]
+
+    async def ends(partitions):
+        raise KafkaConnectionError
+
+    watching = asyncio.create_task(watch(ends, lambda: watched, every_s=0.01))
+
+    async def seconds():
+        return shown.of("seconds")
+
+    first = await until(seconds)
+
+    async def older():
+        return shown.of("seconds") > first
+
+    await until(older)
+    assert shown.of("records") == 1
+    watched.clear()
+
+    async def hidden():
+        return shown.of("records") is None
+
+    await until(hidden)
+    watching.cancel()
+
+
+async def test_the_logs_end_is_asked_of_the_broker(pipeline, until):
+    deltas = pipeline.kafka.topics.deltas
+    partitions = [TopicPartition(deltas, n) for n in range(pipeline.kafka.project_partitions)]
+    backlogs = [Backlog() for _ in partitions]
+    shown = [Shown(*each) for each in zip(partitions, backlogs, strict=True)]
+    for backlog in backlogs:
+        backlog.done(0)
+    watch = LagWatch(pipeline.kafka, lambda: [each.watched for each in shown])
+    await watch.start()
+    for offset in range(3):
+        await pipeline.send(Delta("p1", 0, offset, [], []))
+
+    async def three():
+        return sorted(each.of("records") or 0 for each in shown) == [0, 3]
+
+    await until(three)
+    await watch.stop()
