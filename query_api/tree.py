@@ -28,6 +28,7 @@ class Node:
     total_cost_pico: int = 0
     observation_count: int = 0
     error_count: int = 0
+    unpriced_count: int = 0
     self_us: int = 0
     critical: bool = False
 
@@ -133,10 +134,12 @@ def _total(node: Node) -> None:
         node.total_cost_pico = node.row.total_cost_pico
         node.observation_count = 1
         node.error_count = int(node.row.level == "ERROR")
+        node.unpriced_count = int(node.row.cost_source == "unpriced")
     for child in node.children:
         node.total_cost_pico += child.total_cost_pico
         node.observation_count += child.observation_count
         node.error_count += child.error_count
+        node.unpriced_count += child.unpriced_count
         for name, units in child.total_usage.items():
             node.total_usage[name] = node.total_usage.get(name, 0) + units
     node.self_us = node.end_us - node.start_us - _covered_us(node, node.children)

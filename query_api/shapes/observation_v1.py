@@ -9,6 +9,7 @@ from query_api.shapes.text import Shown, members, shown
 from query_api.shapes.usage import (
     LegacyUsage,
     cost_details,
+    has_cost,
     legacy_usage,
     summed,
     usage_details,
@@ -68,7 +69,7 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 def observation_v1(row: StoredObservation) -> ObservationV1:
     details = usage_details(row.usage)
     legacy = legacy_usage(details)
-    priced = bool(row.cost_pico or row.total_cost_pico)
+    priced = has_cost(row)
     stored_at = iso(row.inserted_ms * 1000)
     return ObservationV1(
         id=row.id,
@@ -96,7 +97,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         prompt_name=row.prompt_name or None,
         prompt_version=row.prompt_version or None,
         usage_details=details,
-        cost_details=cost_details(row.cost_pico, row.total_cost_pico),
+        cost_details=cost_details(row),
         usage=legacy,
         unit=legacy.unit,
         prompt_tokens=legacy.input,

@@ -11,7 +11,7 @@ import msgspec
 from query_api.money import usd_number
 from query_api.shapes.observation_v1 import seconds_between
 from query_api.shapes.text import Shown, members, shown
-from query_api.shapes.usage import cost_details, usage_details
+from query_api.shapes.usage import cost_details, has_cost, usage_details
 from query_api.stored import StoredObservation, StoredTrace
 from query_api.times import iso, iso_or_none
 
@@ -143,11 +143,10 @@ def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
 
 
 def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
-    priced = bool(row.cost_pico or row.total_cost_pico)
     return {
         "usage_details": usage_details(row.usage),
-        "cost_details": cost_details(row.cost_pico, row.total_cost_pico),
-        "total_cost": usd_number(row.total_cost_pico) if priced else None,
+        "cost_details": cost_details(row),
+        "total_cost": usd_number(row.total_cost_pico) if has_cost(row) else None,
         "usage_pricing_tier_name": None,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from query_api import metrics
 from query_api.money import usd_text
 from query_api.stored import StoredTrace
 from query_api.times import iso, iso_or_none
@@ -27,12 +28,18 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     latency_ms: float | None
     self_latency_ms: float
     """Without the time in which a child was running."""
+    cost_source: str
+    """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    usage_estimated: bool
+    """Its tokens, and so its computed cost, were estimated from its texts."""
     self_cost_usd: str
     total_cost_usd: str
     self_tokens: dict[str, int]
     total_tokens: dict[str, int]
     observation_count: int
     error_count: int
+    unpriced_count: int
+    """Observations whose cost is not known and so not in the total."""
     on_critical_path: bool
     orphan: bool
     """Its parent is not in the trace, or the parents run in a circle."""
@@ -57,7 +64,8 @@ class TreeOut(msgspec.Struct, kw_only=True):
     latency_ms: float
     total_cost_usd: str
     observation_count: int
-    """Of the whole trace."""
+    """Of the whole trace, like the next one."""
+    unpriced_count: int
     truncated: bool
     """The trace has more observations, or is deeper, than what is shown."""
     root: TreeNode
@@ -66,6 +74,8 @@ class TreeOut(msgspec.Struct, kw_only=True):
 
 def tree_out(trace: StoredTrace, tree: CallTree, *, truncated: bool, depth_max: int) -> TreeOut:
     root, hidden = _nested(trace, tree.root, depth_max)
+    if hidden:
+        metrics.LIMITS_REACHED.labels("tree_depth_max").inc()
     path = [
         PathSegment(
             observation_id=segment.node.row.id if segment.node.row else None,
@@ -82,6 +92,7 @@ def tree_out(trace: StoredTrace, tree: CallTree, *, truncated: bool, depth_max: 
         latency_ms=max(0, trace.end_us - trace.start_us) / MILLISECOND_US,
         total_cost_usd=usd_text(trace.total_cost_pico),
         observation_count=trace.observation_count,
+        unpriced_count=trace.unpriced_count,
         truncated=truncated or hidden,
         root=root,
         critical_path=path,
@@ -119,12 +130,15 @@ def _shown(trace: StoredTrace, node: Node) -> TreeNode:
         end_time=iso_or_none(ended_us),
         latency_ms=(node.end_us - node.start_us) / MILLISECOND_US if ended_us else None,
         self_latency_ms=node.self_us / MILLISECOND_US,
+        cost_source=row.cost_source if row else "none",
+        usage_estimated=bool(row and row.usage_estimated),
         self_cost_usd=usd_text(row.total_cost_pico if row else 0),
         total_cost_usd=usd_text(node.total_cost_pico),
         self_tokens=node.usage,
         total_tokens=node.total_usage,
         observation_count=node.observation_count,
         error_count=node.error_count,
+        unpriced_count=node.unpriced_count,
         on_critical_path=node.critical,
         orphan=node.orphan,
         hidden_children=0,

@@ -195,6 +195,26 @@ async def test_the_tree_of_a_stored_trace(api: Api) -> None:
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_the_tree_tells_where_costs_come_from_and_how_many_are_missing(api: Api) -> None:
+    await api.insert(
+        trace("t", observation_count=4, unpriced_count=2),
+        observation("t", "root"),
+        observation("t", "given", NOON_US + 1, parent_id="root", cost_source="given"),
+        observation("t", "guess", NOON_US + 2, parent_id="root", cost_source="unpriced", usage_estimated=1),
+        observation("t", "below", NOON_US + 3, parent_id="guess", cost_source="unpriced"),
+    )  # fmt: skip
+    shown = (await api.client.get("/v1/traces/t/tree")).json()
+    assert (shown["unpriced_count"], shown["root"]["unpriced_count"]) == (2, 2)
+    assert (shown["root"]["cost_source"], shown["root"]["usage_estimated"]) == ("none", False)
+    (root,) = shown["root"]["children"]
+    given, guess = root["children"]
+    told = [
+        (each["cost_source"], each["usage_estimated"], each["unpriced_count"])
+        for each in (root, given, guess)
+    ]
+    assert told == [("none", False, 2), ("given", False, 0), ("unpriced", True, 2)]
+
+
 @pytest.mark.parametrize("end", [0, 5])
 def test_what_never_ended_has_no_latency(end: int) -> None:
     open_row = StoredObservation(

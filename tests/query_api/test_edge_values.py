@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from query_api.money import pico_of, usd_number, usd_text
 from query_api.shapes.text import members, shown
 from query_api.shapes.usage import cost_details, legacy_usage, usage_details
+from query_api.stored import StoredObservation
 from query_api.times import instant_us, iso
 
 EARLIEST_US, LATEST_US = instant_us("1900-01-01T00:00:00Z"), instant_us("2299-12-31T00:00:00Z")
@@ -98,6 +99,13 @@ def test_older_fields_of_usage_are_sums_by_name() -> None:
 
 
 def test_the_total_of_a_cost_is_always_said() -> None:
-    assert cost_details({"input": 10**9}, 3 * 10**9) == {"input": 0.001, "total": 0.003}
-    assert cost_details({}, 10**12) == {"total": 1.0}
-    assert cost_details({}, 0) == {}
+    def told(cost_pico: dict[str, int], total_pico: int) -> dict[str, float]:
+        row = StoredObservation(
+            project_id="p", trace_id="t", id="o", start_us=0, row_version=1,
+            cost_pico=cost_pico, total_cost_pico=total_pico,
+        )  # fmt: skip
+        return cost_details(row)
+
+    assert told({"input": 10**9}, 3 * 10**9) == {"input": 0.001, "total": 0.003}
+    assert told({}, 10**12) == {"total": 1.0}
+    assert told({}, 0) == {}

@@ -93,6 +93,66 @@ async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
     assert (context["tags"], context["release"], context["traceName"]) == (["a"], "r", "answer")
 
 
+@pytest.mark.parametrize("cost_source", ["given", "computed"])
+async def test_a_cost_of_zero_is_a_cost_and_an_unknown_one_is_none(
+    api: Api, cost_source: str
+) -> None:
+    await api.insert(
+        observation("t", "free", cost_source=cost_source, cost_pico={"input": 0}),
+        observation("t", "nothing", cost_source=cost_source),
+        observation("t", "unknown", cost_source="unpriced"),
+    )
+
+    async def shown(identifier: str) -> tuple[object, object]:
+        found = (await api.client.get(f"/api/public/observations/{identifier}")).json()
+        assert found["calculatedInputCost"] == found["calculatedTotalCost"]
+        return found["calculatedTotalCost"], found["costDetails"]
+
+    assert await shown("free") == (0, {"input": 0, "total": 0})
+    assert await shown("nothing") == (0, {"total": 0})
+    assert await shown("unknown") == (None, {})
+    answer = await api.client.get("/api/public/v2/observations", params={"fields": "usage"})
+    costs = {each["id"]: (each["totalCost"], each["costDetails"]) for each in answer.json()["data"]}
+    assert costs == {
+        "free": (0, {"input": 0, "total": 0}),
+        "nothing": (0, {"total": 0}),
+        "unknown": (None, {}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("usage", "unit", "counts"),
+    [
+        ({"input_characters": 1000, "output_characters": 20}, "CHARACTERS", (1000, 20, 1020)),
+        ({"input_milliseconds": 7}, "MILLISECONDS", (7, 0, 7)),
+        ({"output_images": 2, "total": 2}, "IMAGES", (0, 2, 2)),
+        ({"input_cached_tokens": 3, "output": 1}, "TOKENS", (3, 1, 4)),
+        ({"input": 3, "input_characters": 9}, "TOKENS", (12, 0, 12)),
+        ({}, "TOKENS", (0, 0, 0)),
+    ],
+)
+async def test_usage_says_what_it_is_counted_in(
+    api: Api, usage: dict[str, int], unit: str, counts: tuple[int, int, int]
+) -> None:
+    await api.insert(observation("t", "o", usage=usage))
+    found = (await api.client.get("/api/public/observations/o")).json()
+    assert (found["unit"], found["usage"]["unit"]) == (unit, unit)
+    assert (found["promptTokens"], found["completionTokens"], found["totalTokens"]) == counts
+
+
+async def test_a_long_status_message_is_told_whole(api: Api) -> None:
+    message = "failed: " + "ü" * 3000
+    await api.insert(trace("t", observation_count=1), observation("t", "o", status_message=message))
+    second = (await api.client.get("/api/public/v2/observations")).json()["data"][0]
+    tree = (await api.client.get("/v1/traces/t/tree")).json()
+    without_io = (
+        await api.client.get("/api/public/traces/t", params={"fields": "observations"})
+    ).json()
+    assert second["statusMessage"] == message
+    assert tree["root"]["children"][0]["status_message"] == message
+    assert without_io["observations"][0]["statusMessage"] == message
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [
