@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Final
+from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,3 +64,21 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-21T12:00:00Z"]}),
 ]
 """A query parameter: ISO 8601 outside, microseconds inside."""
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """The IANA names; a machine's own ``localtime`` is none, and the store would not know it."""
+    return frozenset(available_timezones() - {"localtime"})
+
+
+def _known_zone(name: str) -> str:
+    if name not in _zone_names():
+        raise ValueError(
+            f"unknown time zone {name!r}; an IANA name such as Europe/Berlin is expected"
+        )
+    return name
+
+
+TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_known_zone)]
+"""An IANA name that both Python and the store know."""

@@ -29,7 +29,8 @@ _START_OF: Final[Mapping[Step, str]] = MappingProxyType(
 class ReadWindows(Question):
     """``start_s`` and the dimensions of ``group_by``, with count, errors, cost, tokens and latency quantiles (µs), by start.
 
-    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in steps of the calendar of ``time_zone``. Quantiles come from merging the
+    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in steps of the calendar of ``time_zone``. Windows that a correction emptied
+    are left out. Quantiles come from merging the
     sketches of the windows, so they are those of the union, within the sketch's 1 %. At most ``limit`` rows.
     """
 
@@ -58,6 +59,8 @@ class ReadWindows(Question):
             "  quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us\n"
             f"FROM windows FINAL\nWHERE {OF_PROJECT}{between}"
             f"{conditions_sql(self.conditions, binder)}\n"
-            f"GROUP BY start_s{groups}\nORDER BY start_s{groups}\n"
+            f"GROUP BY start_s{groups}\n"
+            "HAVING sum(observation_count) != 0 OR sum(total_cost) != 0\n"
+            f"ORDER BY start_s{groups}\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')}"
         )

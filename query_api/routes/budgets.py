@@ -12,8 +12,10 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
-from producers.control.periods import period_bounds, zone_of
+from producers.control.periods import period_bounds
 from producers.control.records import THRESHOLDS_MAX, Budget
+from producers.gateway.mapping import normalise_environment
+from query_api import metrics
 from query_api.answers import answer
 from query_api.errors import ConflictError, NotFoundError
 from query_api.money import pico_of, usd_text
@@ -27,7 +29,7 @@ from query_api.native_parameters import native_router
 from query_api.queries.alerts import CrossedThresholds
 from query_api.queries.spend import SumSpend
 from query_api.room import ProjectId, Room
-from query_api.times import SECOND_US, iso, now_us
+from query_api.times import SECOND_US, TimeZone, iso, now_us
 
 LIMIT_MAX_PICO: Final = 2**63 - 1
 THRESHOLD_MAX: Final = 100
@@ -65,7 +67,23 @@ class BudgetScope(BaseModel):
 
     user_id: str | None = Field(default=None, min_length=1, max_length=1000)
     model: str | None = Field(default=None, min_length=1, max_length=1000)
-    environment: str | None = Field(default=None, min_length=1, max_length=1000)
+    environment: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Taken in the normal form that events are stored with: lower case.",
+    )
+
+    @field_validator("environment")
+    @classmethod
+    def _normal(cls, environment: str | None) -> str | None:
+        if environment is None:
+            return None
+        normal = normalise_environment(environment)
+        if normal != environment.lower():
+            message = f"{environment[:64]!r} is no environment: events that say so are stored under {normal!r}"
+            raise ValueError(message)
+        return normal
 
 
 class BudgetBody(BaseModel):
@@ -76,7 +94,7 @@ class BudgetBody(BaseModel):
     name: str = Field(min_length=1, max_length=255)
     scope: BudgetScope = BudgetScope()
     period: Literal["day", "month"]
-    time_zone: str = Field(default="UTC", max_length=100)
+    time_zone: TimeZone = "UTC"
     limit_usd: Annotated[
         int,
         BeforeValidator(_limit_pico, json_schema_input_type=str | float),
@@ -90,12 +108,6 @@ class BudgetBody(BaseModel):
         max_length=THRESHOLDS_MAX,
         description="Shares of the limit at which to speak up.",
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, time_zone: str) -> str:
-        zone_of(time_zone)
-        return time_zone
 
     @field_validator("thresholds")
     @classmethod
@@ -164,6 +176,7 @@ def budgets_router(room: Room) -> APIRouter:
         """It counts what was spent in the running period before its creation, too."""
         budgets = [b for b in control.view.budgets.values() if b.project_id == project_id]
         if len(budgets) >= room.settings.budgets_per_project_max:
+            metrics.LIMITS_REACHED.labels("budgets_per_project_max").inc()
             raise ConflictError(f"a project has at most {len(budgets)} budgets")
         budget = Budget(
             id=f"bud_{secrets.token_hex(12)}",

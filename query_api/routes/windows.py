@@ -6,20 +6,20 @@ from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import Field, field_validator
+from pydantic import Field
 from starlette.responses import Response
 
-from producers.control.periods import period_bounds, zone_of
+from producers.control.periods import period_bounds
 from query_api import metrics
 from query_api.answers import answer
 from query_api.conditions import Condition
 from query_api.errors import BadRequestError, TooCostlyError
 from query_api.money import pico_of, usd_text
 from query_api.native_examples import WINDOWS_EXAMPLE
-from query_api.native_parameters import Name, Names, NativeParameters, native_router
+from query_api.native_parameters import Names, NativeParameters, native_router
 from query_api.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows, Step
 from query_api.room import ProjectId, Room
-from query_api.times import SECOND_US, Instant, iso, now_us
+from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
 
 STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 DEFAULT_STEPS: Final = 60
@@ -44,15 +44,9 @@ class WindowParameters(NativeParameters):
     model: Names = Field(default=[], description="Only these models.")
     environment: Names = Field(default=[], description="Only these environments.")
     name: Names = Field(default=[], description="Only observations of these names.")
-    time_zone: Name = Field(
+    time_zone: TimeZone = Field(
         default="UTC", description="Whose hours and days the steps are.", examples=["Europe/Berlin"]
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, time_zone: str) -> str:
-        zone_of(time_zone)
-        return time_zone
 
     def dimensions(self) -> tuple[Dimension, ...]:
         named = [part.strip() for text in self.group_by for part in text.split(",")]
@@ -86,6 +80,7 @@ class WindowParameters(NativeParameters):
         if from_s >= to_s:
             raise BadRequestError("from: must lie before `to`", field="from")
         if (to_s - from_s) // step_s > steps_max:
+            metrics.LIMITS_REACHED.labels("window_steps_max").inc()
             message = f"from: more than {steps_max} steps of {self.step} before `to`"
             raise BadRequestError(message, field="from")
         return from_s, to_s
@@ -166,7 +161,7 @@ def windows_router(room: Room) -> APIRouter:
         )
         rows = await room.reader.rows(question, _Row)
         if len(rows) > limit:
-            metrics.LIMITS_REACHED.labels("window_rows").inc()
+            metrics.LIMITS_REACHED.labels("window_rows_max").inc()
             message = f"more than {limit} rows; ask for fewer steps, groups or names"
             raise TooCostlyError(message)
         meta = WindowsMeta(

@@ -151,3 +151,21 @@ async def test_a_control_log_that_does_not_answer_is_worth_trying_again(api: Api
     refused = await api.client.post("/v1/budgets", json=ASKED)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert refused.json()["error"]["code"] == "unavailable"
+
+
+async def test_an_environment_is_taken_in_the_form_that_events_are_stored_with(api: Api) -> None:
+    budget = await created(api, scope={"environment": "Prod"})
+    assert budget["scope"] == {"environment": "prod"}
+    for name in ("langfuse-prod", "no spaces", "x" * 41):
+        refused = await api.client.post(
+            "/v1/budgets", json=ASKED | {"scope": {"environment": name}}
+        )
+        assert (refused.status_code, refused.json()["error"]["field"]) == (
+            422,
+            "scope.environment",
+        )
+
+
+async def test_a_budget_follows_a_time_zone_of_the_iana_list_only(api: Api) -> None:
+    refused = await api.client.post("/v1/budgets", json=ASKED | {"time_zone": "localtime"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "time_zone")

@@ -163,6 +163,7 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
           AND window_start < toDateTime({p3:UInt32}, 'UTC')
           AND name IN {p4:Array(String)}
         GROUP BY start_s, model
+        HAVING sum(observation_count) != 0 OR sum(total_cost) != 0
         ORDER BY start_s, model
         LIMIT {p5:UInt32}
         """,

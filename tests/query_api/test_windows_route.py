@@ -164,3 +164,26 @@ async def test_more_rows_than_an_answer_may_hold_are_refused(windows: Api) -> No
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "query_too_costly")
     for client in clients:
         await client.aclose()
+
+
+async def test_what_a_correction_emptied_is_left_out(api: Api) -> None:
+    await api.insert(
+        window(0, [1.0], total_cost_pico=5, name="emptied"),
+        window(1, [1.0], name="free"),
+        window(2, [], name="paid", total_cost_pico=3),
+    )
+    await api.insert(window(0, [], row_version=2, name="emptied"))
+    rows = await asked(api, group_by="name")
+    assert [(row["name"], row["count"], row["cost_usd"]) for row in rows] == [
+        ("free", 1, "0"),
+        ("paid", 0, "0.000000000003"),
+    ]
+
+
+@pytest.mark.parametrize("time_zone", ["localtime", "posix/Europe/Berlin", "Europe", "Mars/Phobos"])
+async def test_a_time_zone_that_the_store_may_not_know_is_refused(
+    windows: Api, time_zone: str
+) -> None:
+    refused = await windows.client.get("/v1/windows", params={"time_zone": time_zone})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "time_zone")
+    assert time_zone in refused.json()["error"]["message"]
