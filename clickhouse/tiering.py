@@ -57,9 +57,9 @@ class VolumeUse:
     overdue_rows: int
 
 
-async def storage_report(store: Store) -> list[VolumeUse]:
-    """Every table of the database that holds rows, by volume, hot before cold. Errors as ``Store.query``."""
-    rows = await store.query(_USE, {"database": store.database})
+async def storage_report(store: Store, bounds: str = "") -> list[VolumeUse]:
+    """Every table of the database that holds rows, by volume, hot before cold. ``bounds`` is the statement's ``SETTINGS``. Errors as ``Store.query``."""
+    rows = await store.query(f"{_USE}{bounds}", {"database": store.database})
     return [
         VolumeUse(
             table=row["table"],

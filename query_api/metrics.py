@@ -15,7 +15,7 @@ QUERY_SECONDS: Final = Histogram(
 QUERIES_RUNNING: Final = Gauge("tracemill_query_running", "Questions in the store right now.")
 LIMITS_REACHED: Final = Counter(
     "tracemill_query_limits_reached_total",
-    "Answers refused because a limit was reached, by the name of the limit.",
+    "Answers refused or shortened because a limit was reached, by the name of the setting.",
     ["limit"],
 )
 REQUESTS: Final = Counter(

@@ -61,7 +61,7 @@ class LimitBodies:
             message = await receive()
             taken_bytes += len(message.get("body", b""))
             if taken_bytes > self._max_bytes:
-                metrics.LIMITS_REACHED.labels("body_bytes").inc()
+                metrics.LIMITS_REACHED.labels("body_max_bytes").inc()
                 raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
             return message
 

@@ -14,7 +14,8 @@ DESCRIPTION: Final = """What LLM applications do, as answers: traces, observatio
 and tracemill's own questions (below `/v1`): call trees, windows, budgets, alerts, webhooks.
 
 The credential is a project's key pair, as HTTP Basic; it decides which project is asked. Costs are US dollars: JSON numbers below `/api/public`, exact
-decimal strings below `/v1`. Times are ISO 8601 in UTC. Every query is bounded; one that reaches a bound is answered with 422, never with a part of the answer.
+decimal strings below `/v1`. Times are ISO 8601 in UTC. Every query is bounded, and one that reaches a bound is answered with 422. Two answers may be
+shortened instead, and say so in `truncated`: call trees, and the ids that a list of traces names.
 """
 
 _NATIVE_REFUSAL: Final = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -19,8 +19,14 @@ from query_api.settings import QuerySettings
 from query_api.sql import Question
 
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 _FORMAT: Final = "JSONEachRow"
+_TIME_EXCEEDED: Final = frozenset({159, 160})
+_ROWS_EXCEEDED: Final = 158
+_BYTES_EXCEEDED: Final = 307
+_RESULT_EXCEEDED: Final = 396
+"""ClickHouse's numbers; all other limits are of memory."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +49,26 @@ class Reader:
             UnavailableError: the store does not answer, or too many questions wait.
         """
         text, params = question.sql()
+        body = await self.bounded(
+            question.name,
+            lambda bounds: self._store.query_bytes(f"{text}\n{bounds}", params, _FORMAT),
+        )
+        return self._decoder(row_type).decode_lines(body)
+
+    async def bounded(self, name: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
+        """What ``ask`` brings from the store; it is given the bounds that end its statement.
+
+        Raises:
+            TooCostlyError, UnavailableError: as ``rows``.
+        """
         started_s = time.perf_counter()
         outcome = "ok"
         try:
             async with self._turn():
-                body = await self._store.query_bytes(f"{text}\n{self._bounds}", params, _FORMAT)
+                return await ask(self._bounds)
         except QueryLimitReached as error:
             outcome = "limit"
-            metrics.LIMITS_REACHED.labels("query").inc()
+            metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()
             message = f"the query reads or takes too much; narrow it down ({_first_line(error)})"
             raise TooCostlyError(message) from error
         except StoreUnavailable as error:
@@ -60,12 +78,11 @@ class Reader:
             ) from error
         except StoreError as error:
             outcome = "refused"
-            log.error("query_refused", question=question.name, error=str(error))  # noqa: TRY400
+            log.error("query_refused", question=name, error=str(error))  # noqa: TRY400
             raise QueryApiError("the store refused the query") from error
         finally:
             elapsed_s = time.perf_counter() - started_s
-            metrics.QUERY_SECONDS.labels(question.name, outcome).observe(elapsed_s)
-        return self._decoder(row_type).decode_lines(body)
+            metrics.QUERY_SECONDS.labels(name, outcome).observe(elapsed_s)
 
     async def row(self, question: Question, row_type: type[Row]) -> Row | None:
         """The first row, if there is one."""
@@ -78,7 +95,7 @@ class Reader:
             async with asyncio.timeout(self._settings.queue_wait_max_s):
                 await self._turns.acquire()
         except TimeoutError as error:
-            metrics.LIMITS_REACHED.labels("concurrent_queries").inc()
+            metrics.LIMITS_REACHED.labels("concurrent_queries_max").inc()
             raise UnavailableError(
                 "too many queries at once", retry_after_s=self._settings.retry_after_s
             ) from error
@@ -110,6 +127,19 @@ def _bounds(settings: QuerySettings) -> str:
         "output_format_json_validate_utf8": 1,
     }
     return "SETTINGS " + ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _limit_reached(error: QueryLimitReached) -> str:
+    """The setting whose bound it was."""
+    if error.code in _TIME_EXCEEDED:
+        return "execution_time_max_s"
+    if error.code == _ROWS_EXCEEDED:
+        return "rows_to_read_max"
+    if error.code == _BYTES_EXCEEDED:
+        return "bytes_to_read_max"
+    if error.code == _RESULT_EXCEEDED:
+        return "result_bytes_max" if "max bytes" in error.message else "result_rows_max"
+    return "memory_max_bytes"
 
 
 def _first_line(error: QueryLimitReached) -> str:

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class QuerySettings(BaseSettings):
-    """Every query to the store carries these bounds; reaching one is answered with 422, never with part of an answer."""
+    """Reaching a limit is answered with 422; where part of an answer is useful it says that it is ``truncated``. Each is counted under its name."""
 
     model_config = SettingsConfigDict(
         env_prefix="TRACEMILL_QUERY_", frozen=True, populate_by_name=True
@@ -26,7 +26,11 @@ class QuerySettings(BaseSettings):
     queue_wait_max_s: float = Field(default=5.0, gt=0)
     """How long a query waits for its turn; after it: 503."""
     trace_observations_max: int = Field(default=10_000, ge=1)
-    """Observations of one trace in one answer."""
+    """Observations of one trace in one answer; a call tree of more is marked ``truncated``."""
+    trace_scores_max: int = Field(default=10_000, ge=1)
+    """Scores of one trace in one answer."""
+    trace_ids_max: int = Field(default=1_000, ge=1)
+    """Observation or score ids that a list of traces names of each; a trace with more is marked ``truncated``."""
     tree_depth_max: int = Field(default=200, ge=1, le=400)
     """Nesting of a call tree in JSON: parsers of clients recurse."""
     window_steps_max: int = Field(default=11_000, ge=1)

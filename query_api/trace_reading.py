@@ -11,16 +11,21 @@ from typing import Final
 
 import msgspec
 
+from query_api import metrics
 from query_api.errors import NotFoundError, TooCostlyError
 from query_api.queries.observations import ListObservationIds, ReadObservations
 from query_api.queries.scores import ListScoreIds
 from query_api.queries.traces import ReadTraces
 from query_api.reader import Reader
-from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_TEXTS, StoredObservation, StoredTrace
+from query_api.stored import (
+    OBSERVATION_METADATA,
+    OBSERVATION_NUMBERS,
+    OBSERVATION_TEXTS,
+    StoredObservation,
+    StoredTrace,
+)
 
 MARGIN_US: Final = 86_400 * 1_000_000
-TRACE_IDS_MAX: Final = 1_000
-"""Observation or score ids per trace in a list of traces."""
 
 
 class IdOfTrace(msgspec.Struct):
@@ -92,6 +97,7 @@ async def whole_observations_of(
     """
     rows = await observations_of(reader, trace, columns, limit)
     if len(rows) > limit:
+        metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
         raise TooCostlyError(
             f"the trace has more than {limit} observations; read them page by page from "
             "/api/public/v2/observations"
@@ -99,35 +105,39 @@ async def whole_observations_of(
     return rows
 
 
-async def observation_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> dict[str, list[str]]:
-    """Ids of the observations of some traces of one project, at most ``TRACE_IDS_MAX`` each."""
+async def observation_ids_of(
+    reader: Reader, traces: Sequence[StoredTrace], limit: int
+) -> dict[str, list[str]]:
+    """Ids of the observations of some traces of one project, at most ``limit + 1`` each: one more than asked for says that there are more."""
     if not traces:
         return {}
     project_id, ids = traces[0].project_id, tuple(trace.id for trace in traces)
     from_us, to_us = _around(traces)
     near = await reader.rows(
-        ListObservationIds(project_id, ids, from_us, to_us, TRACE_IDS_MAX), IdsOfTrace
+        ListObservationIds(project_id, ids, from_us, to_us, limit + 1), IdsOfTrace
     )
     found = {row.trace_id: row.ids for row in near}
     short = tuple(
         trace.id
         for trace in traces
-        if len(found.get(trace.id, ())) < min(trace.observation_count, TRACE_IDS_MAX)
+        if len(found.get(trace.id, ())) < min(trace.observation_count, limit + 1)
     )
     if short:
         far = await reader.rows(
-            ListObservationIds(project_id, short, ids_per_trace_max=TRACE_IDS_MAX), IdsOfTrace
+            ListObservationIds(project_id, short, ids_per_trace_max=limit + 1), IdsOfTrace
         )
         found.update((row.trace_id, row.ids) for row in far)
     return found
 
 
-async def score_ids_of(reader: Reader, traces: Sequence[StoredTrace]) -> dict[str, list[str]]:
-    """Ids of the scores of some traces of one project, at most ``TRACE_IDS_MAX`` each."""
+async def score_ids_of(
+    reader: Reader, traces: Sequence[StoredTrace], limit: int
+) -> dict[str, list[str]]:
+    """Ids of the scores of some traces of one project, at most ``limit + 1`` each, as above."""
     if not traces:
         return {}
     ids = tuple(trace.id for trace in traces)
-    rows = await reader.rows(ListScoreIds(traces[0].project_id, ids, TRACE_IDS_MAX), IdsOfTrace)
+    rows = await reader.rows(ListScoreIds(traces[0].project_id, ids, limit + 1), IdsOfTrace)
     return {row.trace_id: row.ids for row in rows}
 
 
@@ -136,14 +146,14 @@ async def speak_for_roots(
     traces: Iterable[StoredTrace],
     observations: Iterable[StoredObservation] = (),
 ) -> None:
-    """Give traces that say nothing themselves the input and output of their root observation.
+    """Give traces that say nothing themselves the input, output and metadata of their root observation.
 
     ``observations`` are those that were read already, with their texts.
     """
     silent = [
         trace
         for trace in traces
-        if trace.root_observation_id and not (trace.input and trace.output)
+        if trace.root_observation_id and not (trace.input and trace.output and trace.metadata)
     ]
     roots = {(row.trace_id, row.id): row for row in observations}
     unread = [trace for trace in silent if (trace.id, trace.root_observation_id) not in roots]
@@ -152,7 +162,7 @@ async def speak_for_roots(
             unread[0].project_id,
             trace_ids=tuple(trace.id for trace in unread),
             ids=tuple(trace.root_observation_id for trace in unread),
-            columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS),
+            columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
             limit=len(unread) * 2,
         )
         rows = await reader.rows(question, StoredObservation)
@@ -162,6 +172,7 @@ async def speak_for_roots(
         if root is not None:
             trace.input = trace.input or root.input
             trace.output = trace.output or root.output
+            trace.metadata = trace.metadata or root.metadata
 
 
 def _around(traces: Sequence[StoredTrace]) -> tuple[int, int]:

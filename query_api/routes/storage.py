@@ -8,10 +8,8 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from clickhouse.errors import StoreUnavailable
 from clickhouse.tiering import storage_report
 from query_api.answers import answer
-from query_api.errors import UnavailableError
 from query_api.native_examples import STORAGE_EXAMPLE
 from query_api.native_parameters import native_router
 from query_api.room import ProjectId, Room
@@ -55,12 +53,9 @@ def storage_router(room: Room) -> APIRouter:
     )
     async def get_storage(_project_id: ProjectId) -> Response:
         """Rows move from hot to cold by themselves, day by day; queries do not notice."""
-        try:
-            uses = await storage_report(room.store)
-        except StoreUnavailable as error:
-            raise UnavailableError(
-                "the store does not answer", retry_after_s=room.settings.retry_after_s
-            ) from error
+        uses = await room.reader.bounded(
+            "storage_report", lambda bounds: storage_report(room.store, bounds)
+        )
         data = [msgspec.convert(use, VolumeOfTable, from_attributes=True) for use in uses]
         volumes: dict[str, VolumeTotal] = {}
         for use in data:

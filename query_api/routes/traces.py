@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
+from query_api import metrics
 from query_api.answers import answer
 from query_api.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.conditions import Condition
-from query_api.errors import BadRequestError
+from query_api.errors import BadRequestError, TooCostlyError
 from query_api.examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
 from query_api.newest import find_newest
 from query_api.parameters import (
@@ -60,7 +61,6 @@ from query_api.trace_reading import (
 )
 
 _ALL: Final = frozenset(GROUPS)
-SCORES_OF_TRACE_MAX: Final = 10_000
 
 TraceId = Annotated[str, Path(max_length=800, examples=["0af7651916cd43dd8448eb211c80319c"])]
 
@@ -136,7 +136,7 @@ def traces_router(room: Room) -> APIRouter:
     async def list_traces(
         project_id: ProjectId, parameters: Annotated[TraceListParameters, Query()]
     ) -> Response:
-        """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1."""
+        """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1. A trace with very many observations or scores names the first of them, and says so in `truncated`."""
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
         question = FindTraces(
@@ -150,7 +150,7 @@ def traces_router(room: Room) -> APIRouter:
             reader, project_id, (key.id for key in found), texts="io" in groups
         )
         traces = [by_id[key.id] for key in found if key.id in by_id]
-        data = await _in_list(reader, traces, groups)
+        data = await _in_list(reader, traces, groups, settings.trace_ids_max)
         meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
         return answer(TraceList(data, meta))
 
@@ -170,7 +170,7 @@ def traces_router(room: Room) -> APIRouter:
         trace = await read_trace(reader, project_id, traceId)
         observations, scores = await asyncio.gather(
             _observations(reader, trace, groups, settings.trace_observations_max),
-            _scores(reader, trace, groups),
+            _scores(reader, trace, groups, settings.trace_scores_max),
         )
         if "io" in groups:
             await speak_for_roots(reader, [trace], observations)
@@ -192,18 +192,21 @@ def traces_router(room: Room) -> APIRouter:
 
 
 async def _in_list(
-    reader: Reader, traces: list[StoredTrace], groups: frozenset[str]
+    reader: Reader, traces: list[StoredTrace], groups: frozenset[str], ids_max: int
 ) -> list[TraceInList]:
     """Traces of one project with what a list tells of each."""
     observation_ids, score_ids, _ = await asyncio.gather(
-        observation_ids_of(reader, traces if "observations" in groups else ()),
-        score_ids_of(reader, traces if "scores" in groups else ()),
+        observation_ids_of(reader, traces if "observations" in groups else (), ids_max),
+        score_ids_of(reader, traces if "scores" in groups else (), ids_max),
         speak_for_roots(reader, traces if "io" in groups else ()),
     )
-    return [
-        trace_in_list(trace, groups, observation_ids.get(trace.id, []), score_ids.get(trace.id, []))
-        for trace in traces
-    ]
+    listed = []
+    for trace in traces:
+        ids = observation_ids.get(trace.id, []), score_ids.get(trace.id, [])
+        listed.append(trace_in_list(trace, groups, *ids, ids_max))
+    if any(each.truncated for each in listed):
+        metrics.LIMITS_REACHED.labels("trace_ids_max").inc()
+    return listed
 
 
 async def _observations(
@@ -215,9 +218,17 @@ async def _observations(
     return await whole_observations_of(reader, trace, columns, limit)
 
 
-async def _scores(reader: Reader, trace: StoredTrace, groups: frozenset[str]) -> list[StoredScore]:
+async def _scores(
+    reader: Reader, trace: StoredTrace, groups: frozenset[str], limit: int
+) -> list[StoredScore]:
     if "scores" not in groups:
         return []
     of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
-    question = FindScores(trace.project_id, (of_trace,), SCORES_OF_TRACE_MAX)
-    return await reader.rows(question, StoredScore)
+    rows = await reader.rows(FindScores(trace.project_id, (of_trace,), limit + 1), StoredScore)
+    if len(rows) > limit:
+        metrics.LIMITS_REACHED.labels("trace_scores_max").inc()
+        raise TooCostlyError(
+            f"the trace has more than {limit} scores; read them page by page from "
+            "/api/public/v2/scores"
+        )
+    return rows

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from query_api import metrics
 from query_api.answers import answer
 from query_api.native_examples import TREE_EXAMPLE
 from query_api.native_parameters import native_router
@@ -30,13 +31,17 @@ def tree_router(room: Room) -> APIRouter:
         project_id: ProjectId,
         trace_id: Annotated[str, Path(max_length=800)],
     ) -> Response:
-        """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones."""
+        """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones, or is deeper."""
         trace = await read_trace(room.reader, project_id, trace_id)
         limit = settings.trace_observations_max
         rows = await observations_of(room.reader, trace, OBSERVATION_NUMBERS, limit)
-        tree = call_tree(rows[:limit])
+        if len(rows) > limit:
+            metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
         shown = tree_out(
-            trace, tree, truncated=len(rows) > limit, depth_max=settings.tree_depth_max
+            trace,
+            call_tree(rows[:limit]),
+            truncated=len(rows) > limit,
+            depth_max=settings.tree_depth_max,
         )
         return answer(shown)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from producers.control.records import Webhook
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
+from query_api import metrics
 from query_api.answers import answer
 from query_api.errors import BadRequestError, ConflictError, NotFoundError
 from query_api.native_examples import (
@@ -90,6 +91,7 @@ def webhooks_router(room: Room) -> APIRouter:
             raise BadRequestError(f"url: {error}", field="url") from error
         webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
         if len(webhooks) >= room.settings.webhooks_per_project_max:
+            metrics.LIMITS_REACHED.labels("webhooks_per_project_max").inc()
             raise ConflictError(f"a project has at most {len(webhooks)} webhooks")
         webhook = Webhook(
             id=f"wh_{secrets.token_hex(12)}",

@@ -49,6 +49,8 @@ class TraceOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 class TraceInList(TraceOut, kw_only=True, gc=False):
     observations: list[str]
     scores: list[str]
+    truncated: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Which of the two lists name the first ids only; absent when both are whole."""
 
 
 class TraceInDetail(TraceOut, kw_only=True, gc=False):
@@ -62,9 +64,21 @@ class TraceList(msgspec.Struct):
 
 
 def trace_in_list(
-    row: StoredTrace, groups: frozenset[str], observations: list[str], scores: list[str]
+    row: StoredTrace,
+    groups: frozenset[str],
+    observations: list[str],
+    scores: list[str],
+    ids_max: int,
 ) -> TraceInList:
-    return TraceInList(**_common(row, groups), observations=observations, scores=scores)
+    """With at most ``ids_max`` ids of observations and of scores."""
+    named = {"observations": observations, "scores": scores}
+    truncated = [name for name, ids in named.items() if len(ids) > ids_max]
+    return TraceInList(
+        **_common(row, groups),
+        observations=observations[:ids_max],
+        scores=scores[:ids_max],
+        truncated=truncated or msgspec.UNSET,
+    )
 
 
 def trace_in_detail(

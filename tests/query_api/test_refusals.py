@@ -160,7 +160,7 @@ async def test_trouble_in_the_store_has_one_answer_everywhere(
         assert (refused.status_code, refused.json()["error"]) == (status, langfuse)
         assert ("retry-after" in refused.headers) == (status == 503)
         assert "stack" not in refused.text
-    for path in NATIVE_LISTS:
+    for path in (*NATIVE_LISTS, "/v1/storage"):
         refused = await api.client.get(path)
         assert (refused.status_code, refused.json()["error"]["code"]) == (status, native)
         assert ("retry-after" in refused.headers) == (status == 503)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from query_api.settings import QuerySettings
+from tests.query_api.counting import reached
 from tests.query_api.harness import (
     DAY_US,
     NOON_US,
@@ -254,6 +255,49 @@ async def test_more_observations_than_an_answer_may_hold_are_refused(api: Api) -
     assert len(tree["root"]["children"]) == 3
     for client in clients:
         await client.aclose()
+
+
+async def test_a_list_names_some_ids_of_a_large_trace_and_says_so(api: Api) -> None:
+    await api.insert(
+        trace("large", observation_count=4), *(observation("large", f"o{n}") for n in range(4)),
+        trace("small", NOON_US - 1, observation_count=3), *(observation("small", f"p{n}") for n in range(3)),
+        *(score(f"s{n}", trace_id="large") for n in range(4)), score("s9", trace_id="small"),
+    )  # fmt: skip
+    few, clients = make_api(api.store, QuerySettings(trace_ids_max=3))
+    before = reached("trace_ids_max")
+    large, small = (await few.client.get("/api/public/traces")).json()["data"]
+    assert (large["observations"], large["scores"]) == (["o0", "o1", "o2"], ["s0", "s1", "s2"])
+    assert large["truncated"] == ["observations", "scores"]
+    assert (small["observations"], small["scores"]) == (["p0", "p1", "p2"], ["s9"])
+    assert "truncated" not in small
+    assert reached("trace_ids_max") == before + 1
+    for client in clients:
+        await client.aclose()
+
+
+async def test_more_scores_than_an_answer_may_hold_are_refused(api: Api) -> None:
+    await api.insert(trace("t1"), *(score(f"s{n}", trace_id="t1") for n in range(3)))
+    for limit, status in ((3, 200), (2, 422)):
+        small, clients = make_api(api.store, QuerySettings(trace_scores_max=limit))
+        answer = await small.client.get("/api/public/traces/t1")
+        assert answer.status_code == status
+        for client in clients:
+            await client.aclose()
+    assert "/api/public/v2/scores" in answer.json()["message"]
+
+
+async def test_the_root_speaks_for_a_trace_without_metadata_of_its_own(api: Api) -> None:
+    said = {"input": "q", "output": "a", "metadata": '{"of":"root"}'}
+    await api.insert(
+        trace("t1", root_observation_id="o", observation_count=1, input="mine"),
+        trace("t2", NOON_US - 1, root_observation_id="o", observation_count=1, metadata='{"of":"me"}'),
+        observation("t1", "o", **said), observation("t2", "o", **said),
+    )  # fmt: skip
+    listed = (await api.client.get("/api/public/traces")).json()["data"]
+    single = [(await api.client.get(f"/api/public/traces/{name}")).json() for name in ("t1", "t2")]
+    for shown in (listed, single):
+        assert [each["metadata"] for each in shown] == [{"of": "root"}, {"of": "me"}]
+        assert [each["input"] for each in shown] == ["mine", "q"]
 
 
 async def test_the_url_that_sdks_print_leads_to_the_trace(api: Api) -> None:

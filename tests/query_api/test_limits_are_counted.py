@@ -1,0 +1,75 @@
+"""Every limit is counted under the name of its setting when it is reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clickhouse.errors import QueryLimitReached
+from query_api.settings import QuerySettings
+from tests.query_api.counting import reached
+from tests.query_api.harness import Api, make_api, observation, score, trace
+
+BUDGET = {"name": "b", "period": "day", "limit_usd": "1"}
+WEBHOOK = {"url": "https://93.184.216.34/hook", "events": ["budget.threshold_crossed"]}
+LIMITS: list[tuple[str, dict[str, Any], list[tuple[str, str, Any]]]] = [
+    ("trace_observations_max", {}, [("GET", "/api/public/traces/t", None)]),
+    ("trace_observations_max", {}, [("GET", "/v1/traces/t/tree", None)]),
+    ("trace_scores_max", {}, [("GET", "/api/public/traces/t?fields=scores", None)]),
+    ("trace_ids_max", {}, [("GET", "/api/public/traces", None)]),
+    ("tree_depth_max", {"trace_observations_max": 9}, [("GET", "/v1/traces/t/tree", None)]),
+    ("window_steps_max", {}, [("GET", "/v1/windows", None)]),
+    ("budgets_per_project_max", {}, [("POST", "/v1/budgets", BUDGET)] * 2),
+    ("webhooks_per_project_max", {}, [("POST", "/v1/webhooks", WEBHOOK)] * 2),
+    ("body_max_bytes", {}, [("POST", "/v1/budgets", BUDGET | {"name": "x" * 2000})]),
+    ("rows_to_read_max", {}, [("GET", "/api/public/observations", None)]),
+    ("result_rows_max", {}, [("GET", "/api/public/observations", None)]),
+    ("result_bytes_max", {}, [("GET", "/api/public/observations", None)]),
+]
+
+
+@pytest.mark.parametrize(
+    ("limit", "others", "requests"), LIMITS, ids=[f"{each[0]}-{each[2][0][1]}" for each in LIMITS]
+)
+async def test_a_limit_that_is_reached_is_counted_under_its_name(
+    api: Api, limit: str, others: dict[str, Any], requests: list[tuple[str, str, Any]]
+) -> None:
+    await api.insert(
+        trace("t", observation_count=3),
+        *(observation("t", f"o{n}", parent_id=f"o{n - 1}" if n else "") for n in range(3)),
+        *(score(f"s{n}", trace_id="t") for n in range(3)),
+    )
+    lowest = 1024 if limit == "body_max_bytes" else 1
+    small, clients = make_api(api.store, QuerySettings(**{limit: lowest}, **others))
+    before = reached(limit)
+    for method, path, body in requests:
+        await small.client.request(method, path, json=body)
+    assert reached(limit) > before
+    for client in clients:
+        await client.aclose()
+
+
+class LimitedStore:
+    """Refuses what it is asked with a number of ClickHouse's."""
+
+    database = "none"
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    async def query_bytes(self, *_: object, **__: object) -> bytes:
+        raise QueryLimitReached(self.code, "a limit was reached")
+
+
+@pytest.mark.parametrize(
+    ("code", "limit"),
+    [(159, "execution_time_max_s"), (307, "bytes_to_read_max"), (241, "memory_max_bytes")],
+)
+async def test_a_bound_of_the_store_is_counted_under_its_setting(code: int, limit: str) -> None:
+    api, clients = make_api(LimitedStore(code))  # type: ignore[arg-type]
+    before = reached(limit)
+    assert (await api.client.get("/v1/alerts")).status_code == 422
+    assert reached(limit) == before + 1
+    for client in clients:
+        await client.aclose()
