@@ -150,6 +150,7 @@ SCORE_LIST_EXAMPLE: Final = {
     "meta": _META,
 }
 HEALTH_EXAMPLE: Final = {"status": "OK", "version": "0.1.0"}
+UNHEALTHY_EXAMPLE: Final = {"status": "Database not available", "version": "0.1.0"}
 READY_EXAMPLE: Final = {
     "status": "OK",
     "checks": {"broker": "ok", "store": "ok", "streams": "ok", "sink": "ok"},

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
@@ -23,10 +24,14 @@ from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from query_api import metrics
 from query_api.settings import QuerySettings
+from query_api.times import SECOND_US
 
 Probe = Callable[[], Awaitable[str | None]]
 OK: Final = "ok"
+NOT_OK: Final = "not ready"
 _STABLE: Final = "Stable"
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Readiness:
                 self._found_at_s = time.monotonic()
                 for name, found in self._found.items():
                     metrics.READY.labels(name).set(found == OK)
+                    if found != OK:
+                        log.warning("not_ready", check=name, found=found)
             return self._found
 
     async def _ask(self, check: ReadinessCheck) -> str:
@@ -108,6 +115,20 @@ def store_probe(store: Store, tiering: TieringSettings) -> Probe:
         return f"not migrated: {', '.join(missing)}" if missing else None
 
     return probe
+
+
+async def newest_start_us(store: Store, bounds: str) -> int:
+    """About when the newest stored observation or trace began, of all projects; zero without any. ``bounds`` is the statement's ``SETTINGS``.
+
+    What the parts are known by says so: no row is read. Errors as ``Store.query``.
+    """
+    (row,) = await store.query(
+        "SELECT toUnixTimestamp(max(max_time)) AS newest_s FROM system.parts"
+        " WHERE active AND database = {database:String} AND table IN ('observations', 'traces')"
+        f" {bounds}",
+        {"database": store.database},
+    )
+    return int(row["newest_s"]) * SECOND_US
 
 
 def broker_probe(kafka: KafkaSettings) -> Probe:

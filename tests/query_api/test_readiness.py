@@ -3,6 +3,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,7 +20,8 @@ from query_api.readiness import (
     store_probe,
 )
 from query_api.settings import QuerySettings
-from tests.query_api.harness import Api
+from query_api.times import SECOND_US, now_us
+from tests.query_api.harness import Api, make_api, observation, trace
 
 WITHIN_S = 20.0
 TIERING = TieringSettings(hot_days=7)
@@ -32,17 +34,50 @@ async def test_ready_says_which_dependency_is_missing(api: Api) -> None:
         {"status": "OK", "checks": {"store": "ok"}, "missing": []},
     )
     api.missing["store"] = "not migrated"
-    answer = await api.anonymous.get("/api/public/ready")
+    answer = await api.client.get("/api/public/ready")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json() == {
         "status": "NOT_READY", "checks": {"store": "not migrated"}, "missing": ["store"],
     }  # fmt: skip
 
 
+async def test_strangers_are_told_names_and_never_addresses(api: Api) -> None:
+    api.missing["store"] = "the store at 10.1.2.3 does not answer"
+    for credential in (None, ("pk-acme", "wrong"), ("pk-nobody", "sk-acme")):
+        answer = await api.anonymous.get("/api/public/ready", auth=credential)
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "status": "NOT_READY", "checks": {"store": "not ready"}, "missing": ["store"],
+        }  # fmt: skip
+
+
 async def test_health_needs_nothing(api: Api) -> None:
     answer = await api.anonymous.get("/api/public/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "OK")
     assert answer.json()["version"].count(".") == 2
+
+
+async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> None:
+    async def asked(client: httpx.AsyncClient, **params: str) -> tuple[int, str]:
+        answer = await client.get("/api/public/health", params=params)
+        return answer.status_code, answer.json()["status"]
+
+    stale = (503, "No traces or observations within the last 3 minutes")
+    assert await asked(api.anonymous, failIfDatabaseUnavailable="true") == (200, "OK")
+    assert await asked(api.anonymous, failIfNoRecentEvents="true") == stale
+    await api.insert(trace("old", now_us() - 600 * SECOND_US))
+    assert await asked(api.anonymous, failIfNoRecentEvents="true") == stale
+    await api.insert(observation("t", "o", now_us() - 60 * SECOND_US))
+    assert await asked(api.anonymous, failIfNoRecentEvents="true") == (200, "OK")
+    absent = Store(StoreSettings(clickhouse_url="http://127.0.0.1:1"))
+    broken, clients = make_api(absent)
+    gone = (503, "Database not available")
+    assert await asked(broken.anonymous, failIfDatabaseUnavailable="true") == gone
+    assert await asked(broken.anonymous, failIfNoRecentEvents="true") == gone
+    assert await asked(broken.anonymous) == (200, "OK")
+    for client in clients:
+        await client.aclose()
+    await absent.close()
 
 
 async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_forever() -> None:
