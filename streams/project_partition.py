@@ -16,6 +16,7 @@ from faust.types import EventT
 from producers.control.records import Budget
 from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
+from streams.core.alerts import PastAlerts
 from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
 from streams.core.deltas import Delta
@@ -42,8 +43,8 @@ class Surroundings:
     settings: ProjectSettings
     reader: ProjectReader
     sink: SinkProgress
-    alerted: set[str]
-    """Ids of all alerts there ever were."""
+    alerted: PastAlerts
+    """Ids of the alerts there were."""
     alerts_known: Callable[[], Awaitable[None]]
     """Returns once ``alerted`` is complete."""
     budgets: Callable[[int], list[Budget]]
@@ -73,6 +74,7 @@ class ProjectPartition:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flushed: asyncio.Event = field(default_factory=asyncio.Event)
     _to_settle: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -180,7 +182,14 @@ class ProjectPartition:
                 (event, deltas_of(event.message.value or b"")) for event in await self._due(batch)
             ]
             await self._read_back(fold, [delta for _, deltas in records for delta in deltas])
+            waited = False
             for event, deltas in records:
+                if fold.budgets.is_full:
+                    await self._room_for_periods(fold)
+                    waited = True
+                if waited:
+                    # Meanwhile groups may have left memory.
+                    await self._read_back(fold, deltas)
                 self._apply(fold, event, deltas)
             await self._room()
 
@@ -223,7 +232,7 @@ class ProjectPartition:
         self.output.alert(applied.crossings)
         self._unacked.append(event)
         self._changed.set()
-        if fold.budgets.unsettled:
+        if not fold.budgets.is_settled:
             self._to_settle.set()
         metrics.RECORDS.inc()
         metrics.DELTAS.inc(len(deltas))
@@ -236,6 +245,14 @@ class ProjectPartition:
             metrics.LIMIT_REACHED.labels("unacknowledged_records_max").inc()
             self._flushed.clear()
             await self._flushed.wait()
+
+    async def _room_for_periods(self, fold: ProjectFold) -> None:
+        """Wait while as many budget periods as may be held are still to be evaluated."""
+        metrics.LIMIT_REACHED.labels("budget_periods_max").inc()
+        while fold.budgets.is_full:
+            self._settled.clear()
+            self._to_settle.set()
+            await self._settled.wait()
 
     async def _flush_all(self, fold: ProjectFold) -> None:
         """Flush soon after each change, and now and then without one, so that the marker stays."""
@@ -262,7 +279,7 @@ class ProjectPartition:
         while True:
             await self._to_settle.wait()
             self._to_settle.clear()
-            while fold.budgets.unsettled:
+            while not fold.budgets.is_settled:
                 baselines = fold.budgets.begin(fold.spend, self.around.settings.baselines_max)
                 stored = await self.around.reader.spent_pico(baselines)
                 for baseline, stored_pico in zip(baselines, stored, strict=True):
@@ -272,7 +289,9 @@ class ProjectPartition:
                     self.output.alert(crossings or ())
                     self._changed.set()
                 metrics.UNSETTLED.labels(self.partition).set(len(fold.budgets.unsettled))
-                await asyncio.sleep(BASELINE_RETRY_S if fold.budgets.unsettled else 0)
+                self._settled.set()
+                await asyncio.sleep(0 if fold.budgets.is_settled else BASELINE_RETRY_S)
+            self._settled.set()
 
     async def _evict_all(self, fold: ProjectFold) -> None:
         """Let go of cells that are idle or too many, once the store has them."""
@@ -291,6 +310,7 @@ class ProjectPartition:
                 log.warning("sink_progress_unknown", reason=repr(error))
                 continue
             metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
+            metrics.LIMIT_REACHED.labels("alerts_max").inc(self.around.alerted.take_forgotten())
             idle_before_s = int(time.time()) - settings.resident_idle_s
             for kind, topic, groups, cells_max in kinds:
                 if groups.cell_count > cells_max:

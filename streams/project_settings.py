@@ -32,11 +32,11 @@ class ProjectSettings(BaseSettings):
     lateness_h: int = Field(24, ge=1)
     """Windows changed later than this are counted as late; they are amended all the same."""
     budget_periods_max: int = Field(100_000, ge=1)
-    """Budget periods watched at a time, per partition."""
+    """Budget periods watched at a time, per partition; while as many are not evaluated yet, the partition waits (after what one record, or a change of budgets, adds)."""
     baselines_max: int = Field(64, ge=1)
     """Budget periods asked of the store in one go."""
     alerts_max: int = Field(2_000_000, ge=1)
-    """Ids of past alerts in memory; above it, it says so and goes on."""
+    """Ids of past alerts in memory; above it the oldest are forgotten. Late data can then say such an alert again, with the same id."""
     store_retry_s: float = Field(0.2, gt=0)
     store_retry_max_s: float = Field(5.0, gt=0)
     sink_poll_s: float = Field(0.1, gt=0)

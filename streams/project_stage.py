@@ -18,6 +18,7 @@ from producers.control.records import Budget, Change, Tombstone
 from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
+from streams.core.alerts import PastAlerts
 from streams.core.deltas import partition_of_project
 from streams.lag import Watched
 from streams.log_tail import LogTail
@@ -45,7 +46,7 @@ class ProjectStage:
         self._kafka = kafka
         self._control = control
         self._settings = settings
-        self._alerted: set[str] = set()
+        self._alerted = PastAlerts(settings.alerts_max)
         self._alerts = LogTail(kafka, kafka.topics.alerts, self._learn_alert)
         self._sink = SinkProgress(kafka, settings.sink_poll_s)
         self._around = Surroundings(
@@ -152,8 +153,6 @@ class ProjectStage:
     def _learn_alert(self, record: ConsumerRecord) -> None:
         if record.key is None or record.value is None:
             return
-        if len(self._alerted) >= self._settings.alerts_max:
-            metrics.LIMIT_REACHED.labels("alerts_max").inc()
         self._alerted.add(record.key.decode())
 
     def _budgets_of(self, partition: int) -> list[Budget]:

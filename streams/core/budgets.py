@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
-from streams.core.alerts import Crossing, alert_id
+from streams.core.alerts import AlertIds, Crossing, alert_id
 from streams.core.budget_rules import BudgetRule, Scope, matches
 from streams.core.residency import Groups
 from streams.core.spend import SpendCell, SpendKey
@@ -80,22 +81,36 @@ class Budgets:
     """All budgets of a partition's projects.
 
     Args:
-        alerted: ids of all alerts there ever were; grows with each crossing.
-        periods_max: how many periods are held; the least recently used one leaves and starts again when it is needed.
+        alerted: ids of the alerts there were; grows with each crossing.
+        periods_max: how many periods are held; the least recently used live one leaves and starts again when it is needed. One that is not live is owed an
+            evaluation and stays: whoever adds to a fold that ``is_full`` of them waits until some are settled.
     """
 
-    alerted: set[str]
+    alerted: AlertIds
     periods_max: int
     _rules: dict[str, BudgetRule] = field(default_factory=dict)
     _by_scope: dict[str, _Scopes] = field(default_factory=dict)
-    _periods: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
-    _unsettled: dict[PeriodKey, None] = field(default_factory=dict)
+    _live: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
+    _unsettled: dict[PeriodKey, PeriodSpend] = field(default_factory=dict)
     _dropped: int = 0
 
     @property
     def unsettled(self) -> list[PeriodKey]:
         """Periods whose baseline is not known yet."""
         return list(self._unsettled)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there are none of these."""
+        return not self._unsettled
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many of these as periods may be held."""
+        return len(self._unsettled) >= self.periods_max
+
+    def __len__(self) -> int:
+        return len(self._live) + len(self._unsettled)
 
     def put(self, rule: BudgetRule, now_us: int) -> None:
         """Take a new budget, or another version of one, and want its current period and the one before.
@@ -120,9 +135,9 @@ class Budgets:
         scopes.remove(rule)
         if not scopes.rules:
             del self._by_scope[rule.project_id]
-        for key in [key for key in self._periods if key[0] == budget_id]:
-            del self._periods[key]
-            self._unsettled.pop(key, None)
+        for periods in (self._live, self._unsettled):
+            for key in [key for key in periods if key[0] == budget_id]:
+                del periods[key]
 
     def want(self, budget_id: str, at_s: int) -> tuple[int, int]:
         """Make sure that the period holding ``at_s`` is watched; its bounds in microseconds."""
@@ -168,13 +183,14 @@ class Budgets:
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
         """Start up to ``limit`` unsettled periods from the cells in memory; what to ask the store for the rest."""
-        return [self._begin(key, spend) for key in list(self._unsettled)[:limit]]
+        first = list(islice(self._unsettled.items(), limit))
+        return [self._begin(key, period, spend) for key, period in first]
 
     def settle(
         self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
     ) -> list[Crossing] | None:
         """Take the store's answer; ``None`` if it no longer counts (the period stays unsettled)."""
-        period = self._periods.get(baseline.key)
+        period = self._unsettled.get(baseline.key)
         if period is None or period.budget is not baseline.budget:
             return []
         if arrivals.get(baseline.budget.project_id, 0) != baseline.arrivals:
@@ -182,7 +198,8 @@ class Budgets:
             return None
         period.spent_pico += stored_pico
         period.state = "live"
-        self._unsettled.pop(baseline.key, None)
+        self._live[baseline.key] = self._unsettled.pop(baseline.key)
+        self._shed()
         recent, period.recent = period.recent, deque()
         spent_pico = period.spent_pico - sum(cost_pico for cost_pico, _ in recent)
         crossings = self._crossings(period, spent_pico, "")
@@ -198,35 +215,35 @@ class Budgets:
 
     def spent_pico(self, key: PeriodKey) -> int | None:
         """The spend of a live period."""
-        period = self._periods.get(key)
-        return period.spent_pico if period and period.state == "live" else None
+        period = self._live.get(key)
+        return None if period is None else period.spent_pico
 
     def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend:
         key = (rule.id, start_us)
-        period = self._periods.get(key)
+        period = self._live.get(key)
         if period is not None:
-            self._periods.move_to_end(key)
+            self._live.move_to_end(key)
+            return period
+        period = self._unsettled.get(key)
+        if period is not None:
             return period
         steps = [
             (pico, threshold)
             for pico, threshold in reversed(rule.steps())
             if alert_id(rule, start_us, threshold) not in self.alerted
         ]
-        period = self._periods[key] = PeriodSpend(rule, start_us, end_us, steps)
-        self._unsettled[key] = None
-        if len(self._periods) > self.periods_max:
-            self._drop_one()
+        period = self._unsettled[key] = PeriodSpend(rule, start_us, end_us, steps)
+        self._shed()
         return period
 
-    def _drop_one(self) -> None:
-        for key in self._periods:
-            if key not in self._unsettled:
-                del self._periods[key]
-                self._dropped += 1
-                return
+    def _shed(self) -> None:
+        while self._live and len(self) > self.periods_max:
+            self._live.popitem(last=False)
+            self._dropped += 1
 
-    def _begin(self, key: PeriodKey, spend: Groups[SpendKey, SpendCell]) -> Baseline:
-        period = self._periods[key]
+    def _begin(
+        self, key: PeriodKey, period: PeriodSpend, spend: Groups[SpendKey, SpendCell]
+    ) -> Baseline:
         budget, scope = period.budget, period.budget.scope_key
         start_s, end_s = -(-period.start_us // _SECOND_US), -(-period.end_us // _SECOND_US)
         groups = {

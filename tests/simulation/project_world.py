@@ -132,7 +132,7 @@ class Worker:
         world.sink_all()  # a restart waits until the store has what was written
         marker = world.start_marker()
         alerted = {crossing.id for crossing in world.alerts}
-        book = Budgets(alerted=alerted, periods_max=world.rng.choice([3, 1000]))
+        book = Budgets(alerted=alerted, periods_max=world.rng.choice([1, 3, 1000]))
         self.fold = ProjectFold(marker, book, lateness_s=86_400)
         for budget in budgets:
             book.put(budget, NOW_US)
@@ -143,6 +143,11 @@ class Worker:
     def read_one(self) -> bool:
         if self.next_offset >= len(self.world.log):
             return False
+        budgets = self.fold.budgets
+        while budgets.is_full:
+            self.ask()
+            self.answer()
+        held = len(budgets)
         deltas = deltas_of(self.world.log[self.next_offset])
         while missing := self.fold.missing(deltas):
             self.world.effect()
@@ -151,6 +156,8 @@ class Worker:
                 self.evict()
         applied = self.fold.apply(self.next_offset, deltas, NOW_S)
         self.next_offset += 1
+        # Above its limit it holds what is not evaluated yet, and that is of this record.
+        assert len(budgets) <= max(budgets.periods_max, held, len(budgets.unsettled))
         self.alert(applied.crossings)
         return True
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.alerts import alert_id, alert_row
+from streams.core.alerts import PastAlerts, alert_id, alert_row
 from streams.core.budget_rules import BudgetRule, matches
 from streams.core.budgets import Budgets
 from streams.core.residency import Groups
@@ -233,6 +233,27 @@ def test_periods_beyond_the_limit_leave_and_come_back_right():
     assert [spend(400, days) for days in range(5)] == [[]] * 5
     assert budgets.take_dropped() > 0
     assert [spend(100, days) for days in range(5)] == [["0.5"]] * 5
+
+
+def test_what_is_not_evaluated_yet_fills_the_limit_and_leaves_as_it_is_settled():
+    cells = Groups(SpendCell, -1)
+    budgets = Budgets(alerted=set(), periods_max=3)
+    budgets.put(rule(), NOON_S * 1_000_000)
+    for days in range(5):
+        budgets.add("p1", NOON_S - 86_400 * days, ("u1", "m1", "prod"), 100, "t")
+    assert (len(budgets), budgets.is_full, budgets.is_settled) == (5, True, False)
+    for baseline in budgets.begin(cells, 9):
+        budgets.settle(baseline, 400, cells.arrivals)
+    assert (len(budgets), budgets.is_full, budgets.is_settled) == (3, False, True)
+    assert budgets.take_dropped() == 2
+
+
+def test_of_too_many_alerts_the_oldest_are_forgotten_and_counted():
+    alerted = PastAlerts(alerts_max=2)
+    for alert in ("a", "b", "b", "c"):
+        alerted.add(alert)
+    assert ("a" in alerted, "b" in alerted, "c" in alerted, len(alerted)) == (False, True, True, 2)
+    assert (alerted.take_forgotten(), alerted.take_forgotten()) == (1, 0)
 
 
 def test_an_alerts_identity_is_its_project_budget_period_and_threshold():

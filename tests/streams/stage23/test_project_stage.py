@@ -19,6 +19,9 @@ SELECT sum(observation_count) AS n, toInt64(sum(total_cost) * 1000000000000) AS 
 """
 SPENT = "SELECT toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL WHERE project_id = 'p1'"
 
+FEW_PERIODS = {"TRACEMILL_PROJECTS_BUDGET_PERIODS_MAX": "1"}
+"""So that records wait for budgets, too."""
+
 
 def delta(offset, cost_pico, *, project="p1", user="u1", model="m1", at_s=BUCKET_S, partition=0):
     window = WindowDelta(
@@ -106,7 +109,7 @@ async def test_kills_and_replays_change_no_total_and_no_alert(pipeline, until):
     users = [[rng.choice(["u1", "u2"]) for _ in range(200)] for _ in range(2)]
     late = [[rng.choice([0, 0, 0, 900, 7_200]) for _ in range(200)] for _ in range(2)]
     for round_number in range(4):
-        pipeline.start_worker()
+        pipeline.start_worker(**FEW_PERIODS)
         await pipeline.producer.partitions_for(pipeline.kafka.topics.deltas)
         begin = max(0, round_number * 50 - 20)
         for offset in range(begin, (round_number + 1) * 50):
@@ -126,7 +129,7 @@ async def test_kills_and_replays_change_no_total_and_no_alert(pipeline, until):
 
         await until(some_progress)
         pipeline.kill_workers()
-    pipeline.start_worker()
+    pipeline.start_worker(**FEW_PERIODS)
     total = sum(map(sum, costs))
 
     async def exact():
