@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the routes, with the schemas of the structs they answer with and of refusals."""
+"""The OpenAPI document: what FastAPI knows of the routes, with the schemas of the structs they answer with and of refusals, and the gateway's routes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from query_api.answers import Documented
+from query_api.openapi_ingestion import INGESTION_REFUSAL, ingestion_paths
 from query_api.refusals import LANGFUSE_PREFIX
 
-DESCRIPTION: Final = """What LLM applications do, as answers: traces, observations and scores as the Langfuse API gives them (below `/api/public`),
+DESCRIPTION: Final = """What LLM applications do, taken (`ingestion`) and given back as answers: traces, observations and scores as the Langfuse API gives them (below `/api/public`),
 and tracemill's own questions (below `/v1`): call trees, windows, budgets, alerts, webhooks.
 
 The credential is a project's key pair, as HTTP Basic; it decides which project is asked. Costs are US dollars: JSON numbers below `/api/public`, exact
@@ -84,10 +85,13 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     schemas.update(documented.schemas())
     schemas["Refusal"] = _NATIVE_REFUSAL
     schemas["LangfuseRefusal"] = _LANGFUSE_REFUSAL
+    schemas["IngestionRefusal"] = INGESTION_REFUSAL
     for path, operations in document["paths"].items():
         for operation in operations.values():
             documented.put_examples(operation)
             _complete(path, operation)
+    for path, operations in ingestion_paths().items():
+        document["paths"].setdefault(path, {}).update(operations)
     return document
 
 

@@ -20,7 +20,7 @@ FilterText = Annotated[
     str,
     Field(
         max_length=32_000,
-        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column.",
+        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column. The type `positionInTrace` is not known here.",
         examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
     ),
 ]

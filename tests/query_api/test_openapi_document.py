@@ -4,8 +4,19 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
+from producers.gateway.app import create_gateway
+from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
+from tests.query_api.harness import ControlInMemory
+
+INGESTION = {
+    "POST /v1/traces",
+    "POST /api/public/otel/v1/traces",
+    "POST /api/public/otel/v1/metrics",
+    "POST /api/public/ingestion",
+    "POST /api/public/scores",
+}
 
 
 def document() -> dict[str, Any]:
@@ -31,12 +42,27 @@ def test_every_answer_has_a_schema_and_an_example_that_meets_it(
 ) -> None:
     assert operation["summary"]
     good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
-    assert len(good) == 1
+    assert len(good) == (3 if name == "POST /api/public/scores" else 1)
     if name.startswith("DELETE"):
         return
-    content = good[0]["content"]["application/json"]
-    schema = content["schema"] | {"components": DOCUMENT["components"]}
-    jsonschema.validate(content["example"], schema)
+    for each in (*good, operation.get("requestBody")):
+        if each is not None and (each in good or "example" in each["content"]["application/json"]):
+            content = each["content"]["application/json"]
+            schema = content["schema"] | {"components": DOCUMENT["components"]}
+            jsonschema.validate(content["example"], schema)
+
+
+def test_both_halves_of_the_api_are_described() -> None:
+    """The gateway answers on the same port."""
+    gateway = create_gateway(KafkaSettings(), GatewaySettings(), ControlInMemory())  # type: ignore[arg-type]
+    taken = {
+        f"{method} {route.path}"
+        for route in gateway._app.routes
+        for method in route.methods - {"HEAD"}
+    }
+    assert taken == INGESTION
+    assert taken <= {name for name, _ in OPERATIONS}
+    assert "GET /api/public/scores" in {name for name, _ in OPERATIONS}
 
 
 @pytest.mark.parametrize(("name", "operation"), OPERATIONS)
@@ -47,6 +73,11 @@ def test_every_route_tells_its_refusals_and_its_credential(
         assert operation["security"] == []
         return
     assert operation["security"] == [{"projectKey": []}]
+    if name in INGESTION:
+        for status in ("400", "401", "403", "408", "413", "415", "503"):
+            content = operation["responses"][status]["content"]["application/json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/IngestionRefusal"}
+        return
     kind = "LangfuseRefusal" if "/api/public/" in name else "Refusal"
     for status in ("400", "401", "403", "404", "422", "503"):
         content = operation["responses"][status]["content"]["application/json"]

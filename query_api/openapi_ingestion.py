@@ -1,0 +1,235 @@
+"""The other half of the API in the OpenAPI document: what the gateway takes, on the same port.
+
+Written by hand: the gateway's routes are bare ASGI applications that nothing can ask what they take.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
+_TIMESTAMP: Final = "2026-11-21T12:00:01.842Z"
+_TAGS: Final = ["ingestion"]
+
+_ATTRIBUTES: Final = [
+    {"key": "gen_ai.request.model", "value": {"stringValue": "gpt-4o"}},
+    {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1000"}},
+    {"key": "gen_ai.usage.output_tokens", "value": {"intValue": "60"}},
+]
+_SPAN: Final[dict[str, Any]] = {
+    "traceId": _TRACE_ID,
+    "spanId": "00f067aa0ba902b7",
+    "name": "generate-answer",
+    "startTimeUnixNano": "1795262400412000000",
+    "endTimeUnixNano": "1795262401842000000",
+    "attributes": _ATTRIBUTES,
+}
+_EXPORT_EXAMPLE: Final = {"resourceSpans": [{"scopeSpans": [{"spans": [_SPAN]}]}]}
+_PARTIAL_EXAMPLE: Final = {
+    "partialSuccess": {"rejectedSpans": "1", "errorMessage": "00f067aa0ba902b7: no name"}
+}
+_BATCH_EXAMPLE: Final = {
+    "batch": [
+        {
+            "id": "6a1e3f0c-3f0e-4a55-9a86-7c1f3f6e2d10",
+            "type": "generation-create",
+            "timestamp": _TIMESTAMP,
+            "body": {
+                "id": "00f067aa0ba902b7",
+                "traceId": _TRACE_ID,
+                "name": "generate-answer",
+                "startTime": "2026-11-21T12:00:00.412Z",
+                "endTime": _TIMESTAMP,
+                "model": "gpt-4o",
+                "usageDetails": {"input": 1000, "output": 60},
+            },
+        }
+    ]
+}
+_TAKEN_EXAMPLE: Final = {
+    "successes": [{"id": "6a1e3f0c-3f0e-4a55-9a86-7c1f3f6e2d10", "status": 201}],
+    "errors": [],
+}
+_SCORE_EXAMPLE: Final = {"traceId": _TRACE_ID, "name": "helpful", "value": 1, "dataType": "BOOLEAN"}
+
+_TEXT: Final = {"type": "string"}
+_REFUSALS: Final = {
+    "400": "The body is not what it should be; the message names the field.",
+    "401": "No credential, or none of ours.",
+    "403": "A public key alone may send scores only.",
+    "408": "The body took too long to arrive.",
+    "413": "The body, or what it unpacks to, is too large.",
+    "415": "A content type or encoding that is not understood.",
+    "503": "The broker did not take it; `Retry-After` says when to send it again.",
+}
+
+
+def ingestion_paths() -> dict[str, dict[str, Any]]:
+    """Path items, to be merged with those of the same paths."""
+    export = {
+        "type": "object",
+        "description": "An OTLP `ExportTraceServiceRequest` in its JSON form.",
+        "properties": {"resourceSpans": {"type": "array", "items": {"type": "object"}}},
+    }
+    spans = {
+        "requestBody": _otlp_body(export, _EXPORT_EXAMPLE),
+        "responses": {"200": _otlp_answer("Taken, but for the spans it names.", _PARTIAL_EXAMPLE)},
+        "description": "gzip is understood. A span that cannot be stored is counted in `partialSuccess` and kept as a dead letter; the others are taken.",
+    }
+    metrics = {
+        "requestBody": _otlp_body({"type": "object"}, {"resourceMetrics": []}),
+        "responses": {"200": _otlp_answer("Dropped.", {})},
+        "description": "Accepted and not stored: exporters that also send metrics need not be told apart.",
+    }
+    return {
+        "/v1/traces": {"post": _operation("Send spans (OTLP)", "send_spans", spans)},
+        "/api/public/otel/v1/traces": {
+            "post": _operation("Send spans (OTLP)", "send_spans_langfuse", spans)
+        },
+        "/api/public/otel/v1/metrics": {
+            "post": _operation("Send metrics (OTLP)", "send_metrics", metrics)
+        },
+        "/api/public/ingestion": {
+            "post": _operation("Send events of the older SDKs", "send_events", _ingestion())
+        },
+        "/api/public/scores": {"post": _operation("Send scores", "send_scores", _scores())},
+    }
+
+
+def _operation(summary: str, name: str, described: dict[str, Any]) -> dict[str, Any]:
+    refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/IngestionRefusal"}}}
+    refusals = {
+        status: {"description": reason, "content": refusal} for status, reason in _REFUSALS.items()
+    }
+    return {
+        "summary": summary,
+        "operationId": name,
+        "tags": _TAGS,
+        "security": [{"projectKey": []}],
+        **described,
+        "responses": described["responses"] | refusals,
+    }
+
+
+def _otlp_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
+    content = {
+        "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
+        "application/json": {"schema": schema, "example": example},
+    }
+    return {"required": True, "content": content}
+
+
+def _otlp_answer(description: str, example: object) -> dict[str, Any]:
+    """In the encoding of the request."""
+    partial = {"rejectedSpans": _TEXT, "errorMessage": _TEXT}
+    schema = {
+        "type": "object",
+        "properties": {"partialSuccess": {"type": "object", "properties": partial}},
+    }
+    content = {
+        "application/json": {"schema": schema, "example": example},
+        "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
+    }
+    return {"description": description, "content": content}
+
+
+def _json(schema: dict[str, Any], example: object) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "example": example}}
+
+
+def _ingestion() -> dict[str, Any]:
+    event = {
+        "type": "object",
+        "required": ["id", "type", "timestamp", "body"],
+        "properties": {
+            "id": _TEXT | {"minLength": 1, "maxLength": 800},
+            "type": _TEXT | {"examples": ["trace-create", "span-update", "score-create"]},
+            "timestamp": _TEXT | {"format": "date-time"},
+            "body": {"type": "object"},
+        },
+    }
+    told = {
+        "type": "object",
+        "required": ["id", "status"],
+        "properties": {"id": _TEXT, "status": {"type": "integer"}, "message": _TEXT, "error": {}},
+    }
+    batch = {
+        "type": "object",
+        "required": ["batch"],
+        "properties": {"batch": {"type": "array", "items": event}, "metadata": {}},
+    }
+    outcome = {
+        "type": "object",
+        "required": ["successes", "errors"],
+        "properties": {
+            "successes": {"type": "array", "items": told},
+            "errors": {"type": "array", "items": told},
+        },
+    }
+    return {
+        "requestBody": {"required": True, "content": _json(batch, _BATCH_EXAMPLE)},
+        "responses": {
+            "207": {
+                "description": "What became of each event.",
+                "content": _json(outcome, _TAKEN_EXAMPLE),
+            }
+        },
+        "description": "An event that will never be valid becomes a dead letter; SDKs, which would send it again for ever, are told that it was taken.",
+    }
+
+
+def _scores() -> dict[str, Any]:
+    texts = ("id", "name", "traceId", "observationId", "sessionId", "datasetRunId", "comment")
+    kinds = ["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"]
+    score = {
+        "type": "object",
+        "required": ["value"],
+        "properties": dict.fromkeys(texts, _TEXT)
+        | {
+            "value": {"type": ["number", "string", "boolean"]},
+            "dataType": {"type": "string", "enum": kinds},
+            "environment": _TEXT,
+            "timestamp": _TEXT | {"format": "date-time"},
+            "metadata": {},
+        },
+    }
+    one_or_many = {"oneOf": [score, {"type": "array", "items": score}]}
+    faults = {"type": "array", "items": {"type": "object", "properties": {"message": _TEXT}}}
+    counts = {"accepted": {"type": "integer"}, "rejected": {"type": "integer"}, "errors": faults}
+    single = {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}
+    all_taken = {"type": "object", "required": ["message"], "properties": {"message": _TEXT}}
+    some_taken = {"type": "object", "required": list(counts), "properties": counts}
+    refused = {
+        "accepted": 1,
+        "rejected": 1,
+        "errors": [{"message": "[1]: value: NUMERIC takes a number"}],
+    }
+    return {
+        "requestBody": {"required": True, "content": _json(one_or_many, _SCORE_EXAMPLE)},
+        "responses": {
+            "200": {
+                "description": "One score was taken.",
+                "content": _json(single, {"id": "5f0c8a1e9d3b4c72"}),
+            },
+            "202": {
+                "description": "A list was taken.",
+                "content": _json(all_taken, {"message": "Accepted"}),
+            },
+            "207": {
+                "description": "A part of a list was taken.",
+                "content": _json(some_taken, refused),
+            },
+        },
+        "description": "The same id replaces.",
+    }
+
+
+INGESTION_REFUSAL: Final = {
+    "type": "object",
+    "required": ["message"],
+    "properties": {
+        "message": _TEXT,
+        "error": {"description": "A name, or the list of issues of a malformed score."},
+        "errors": {"type": "array", "items": _TEXT},
+    },
+}
