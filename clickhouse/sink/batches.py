@@ -42,6 +42,8 @@ class Batch:
     """Of each value."""
     size_bytes: int = 0
     first_at_s: float = 0.0
+    rows: int = 0
+    first_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_timestamp_ms: int = 0
 
@@ -58,11 +60,13 @@ class Batch:
             if not self.next_offsets:
                 self.first_at_s = now_s
                 self.oldest_timestamp_ms = record.timestamp
+            self.first_offsets.setdefault(partition, record.offset)
             self.next_offsets[partition] = record.offset + 1
             rows = rows_of(record)
             if rows:
                 self.values.append(rows)
                 self.sources.append(Source(partition, record.offset, record.timestamp))
+                self.rows += rows.count(b"\n") + (not rows.endswith(b"\n"))
                 added += len(rows)
         self.size_bytes += added
         return added
@@ -70,6 +74,11 @@ class Batch:
     def without(self, revoked: set[TopicPartition]) -> bool:
         """Whether the batch may stay when ``revoked`` partitions left: mixed values can't be told apart."""
         return revoked.isdisjoint(self.next_offsets)
+
+    def give_up(self, revoked: Iterable[TopicPartition]) -> None:
+        """Discharge nothing of ``revoked`` any more, although it is being written."""
+        for partition in revoked:
+            self.next_offsets.pop(partition, None)
 
     def body(self) -> bytes:
         return b"\n".join(self.values)
@@ -106,9 +115,10 @@ class Pace:
         """Seconds until ``batch`` is to be written; zero or less: now."""
         if batch.size_bytes >= self._settings.batch_bytes_max:
             return 0.0
-        return batch.first_at_s + self._interval_s(table) - now_s
+        return batch.first_at_s + self.interval_s(table) - now_s
 
-    def _interval_s(self, table: str) -> float:
+    def interval_s(self, table: str) -> float:
+        """How old rows of ``table`` may become before they are written."""
         settings = self._settings
         is_rollup = table in ROLLUP_TABLES
         light_s = settings.rollup_flush_interval_s if is_rollup else settings.flush_interval_s

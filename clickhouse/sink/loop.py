@@ -9,15 +9,17 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.errors import QueryRejected, StoreUnavailable, TooManyRefusals
 from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch, Pace, RowsOf, carried_rows
+from clickhouse.sink.commits import Commits
 from clickhouse.sink.control_log import control_row
+from clickhouse.sink.lag import Lag
 from clickhouse.sink.letters import dead_letter
+from clickhouse.sink.recurring import Recurring
 from clickhouse.sink.refusals import Refused, blames_a_row, insert_or_isolate
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
@@ -26,6 +28,7 @@ from producers.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.05
+LAG_INTERVAL_S: Final = 1.0
 
 
 class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -61,28 +64,52 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._pace = Pace(settings)
         self._refused_consecutive = 0
-        self._in_flight_bytes = 0
+        self._fetch_again_at_s = 0.0
+        self._in_flight: dict[str, Batch] = {}
+        self._commits = Commits(consumer)
+        self._committing = Recurring(self._commits.commit, settings.commit_interval_s)
+        lag = Lag(consumer, self._filling, self._undone, settings.fetch_wait_max_s)
+        self._reporting = Recurring(lag.report, LAG_INTERVAL_S)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``; then what is buffered is written and committed, within ``stop_timeout_s``.
+        """Until ``stop``; then what is buffered is written and committed, as far as ``stop_timeout_s`` allows.
 
         Raises:
             TooManyRefusals: ``refused_rows_consecutive_max`` rows were refused in a row.
         """
         self._consumer.subscribe(topics=sorted(self.table_of), listener=self)
-        while not stop.is_set():
-            self._pause_or_resume()
-            await self._fetch()
-            self._start_due_writes()
-            self._raise_failures()
-        async with asyncio.timeout(self._settings.stop_timeout_s):
-            await self._drain()
+        try:
+            while not stop.is_set():
+                self._pause_or_resume()
+                await self._fetch()
+                self._start_due_writes()
+                if self._commits.are_pending:
+                    self._committing.start_if_due()
+                self._reporting.start_if_due()
+                self._raise_failures()
+        finally:
+            self._committing.cancel()
+            self._reporting.cancel()
+        try:
+            async with asyncio.timeout(self._settings.stop_timeout_s):
+                await self._drain()
+        except TimeoutError:
+            metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
+            log.warning("stopped_with_rows_unwritten", will="be read again")
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Drop what is buffered for them: it was not committed, so its next owner reads it again."""
+        """Write what is on its way and commit it; drop what is buffered: its next owner reads it again."""
         gone = set(revoked)
         if self._writing:
-            await asyncio.wait(self._writing.values(), timeout=self._settings.stop_timeout_s)
+            _, late = await asyncio.wait(
+                self._writing.values(), timeout=self._settings.stop_timeout_s
+            )
+            if late:
+                metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
+        await self._commits.commit()
+        self._commits.forget(gone)
+        for batch in self._in_flight.values():
+            batch.give_up(gone)
         for table, batch in self._filling.items():
             if not batch.without(gone):
                 self._filling[table] = Batch()
@@ -91,15 +118,24 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("sink_assigned", partitions=len(list(assigned)))
 
     async def _fetch(self) -> None:
+        """Take what came; soon after the last fetch that brought something, only wait: what comes meanwhile comes with one fetch."""
+        pause_s = self._fetch_again_at_s - time.monotonic()
+        if pause_s > 0:
+            await asyncio.sleep(min(pause_s, self._next_due_s()))
+            return
         fetched: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
             timeout_ms=int(self._next_due_s() * 1000)
         )
         now_s = time.monotonic()
+        if fetched:
+            metrics.FETCHES.inc()
+            self._fetch_again_at_s = now_s + self._settings.fetch_interval_s
         fetched_bytes = 0
         for partition, records in fetched.items():
             batch = self._filling[self.table_of[partition.topic]]
-            rows_of = self._rows_of.get(partition.topic, carried_rows)
+            rows_of, rows = self._rows_of.get(partition.topic, carried_rows), batch.rows
             fetched_bytes += batch.add(records, partition, now_s, rows_of)
+            metrics.ROWS_READ.labels(self.table_of[partition.topic]).inc(batch.rows - rows)
         self._pace.fetched(fetched_bytes, now_s)
 
     def _next_due_s(self) -> float:
@@ -120,24 +156,26 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _start_write(self, table: str) -> None:
         batch, self._filling[table] = self._filling[table], Batch()
-        self._in_flight_bytes += batch.size_bytes
+        if batch.size_bytes >= self._settings.batch_bytes_max:
+            metrics.LIMIT_REACHED.labels("batch_bytes_max").inc()
+        elif self._pace.interval_s(table) >= self._settings.flush_interval_max_s:
+            metrics.LIMIT_REACHED.labels("flush_interval_max_s").inc()
+        self._in_flight[table] = batch
         self._writing[table] = asyncio.create_task(self._write(table, batch))
 
     async def _write(self, table: str, batch: Batch) -> None:
-        """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. commit."""
+        """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. the offsets may be committed."""
         try:
             if batch.size_bytes:
                 refused = await self._insert(table, batch.body())
                 await self._send_dead_letters(table, batch, refused)
+                metrics.ROWS_WRITTEN.labels(table).inc(batch.rows - len(refused))
                 metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
                 metrics.BATCHES.labels(table).inc()
                 metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
-            await self._commit(batch)
-            metrics.LAG_S.labels(table).set(
-                max(0.0, time.time() - batch.oldest_timestamp_ms / 1000)
-            )
+            self._commits.discharge(batch.next_offsets)
         finally:
-            self._in_flight_bytes -= batch.size_bytes
+            self._in_flight.pop(table, None)
 
     async def _insert(self, table: str, body: bytes) -> list[Refused]:
         backoff_s = self._settings.retry_backoff_s
@@ -166,28 +204,12 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._refused_consecutive += len(refused)
         metrics.REFUSED_ROWS.labels(table).inc(len(refused))
         if self._refused_consecutive > self._settings.refused_rows_consecutive_max:
+            metrics.LIMIT_REACHED.labels("refused_rows_consecutive_max").inc()
             message = f"the store refused {self._refused_consecutive} rows of {table} in a row: {refused[-1].reason}"
             raise TooManyRefusals(message)
         for row, source in batch.with_sources(refused):
             letter = dead_letter(table, row, source, self._kafka.record_max_bytes)
             await self._producer.send_and_wait(self._kafka.topics.dead_letters, letter, partition=0)
-
-    async def _commit(self, batch: Batch) -> None:
-        mine = self._consumer.assignment()
-        offsets = {tp: offset for tp, offset in batch.next_offsets.items() if tp in mine}
-        if not offsets:
-            return
-        try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalGenerationError):
-            log.info("commit_after_rebalance", partitions=len(offsets))
-        except KafkaError as error:
-            # The next commit covers this one; until then a crash would only insert the same rows again.
-            log.warning("commit_failed", error=str(error))
-        for tp, offset in offsets.items():
-            end = self._consumer.highwater(tp)
-            if end is not None:
-                metrics.LAG_RECORDS.labels(f"{tp.topic}/{tp.partition}").set(max(0, end - offset))
 
     def _pause_or_resume(self) -> None:
         """A full buffer stops fetching, not polling: a silent member would lose its partitions."""
@@ -204,10 +226,15 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         for table, batch in self._filling.items():
             if batch.next_offsets:
                 await self._write(table, batch)
+        await self._commits.commit()
 
     def _raise_failures(self) -> None:
         for table in [table for table, task in self._writing.items() if task.done()]:
             self._writing.pop(table).result()
 
     def _buffered_bytes(self) -> int:
-        return self._in_flight_bytes + sum(batch.size_bytes for batch in self._filling.values())
+        batches = [*self._in_flight.values(), *self._filling.values()]
+        return sum(batch.size_bytes for batch in batches)
+
+    def _undone(self, table: str) -> list[Batch]:
+        return [batch for batch in (self._in_flight.get(table), self._filling[table]) if batch]

@@ -6,6 +6,13 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+FETCHES: Final = Counter("tracemill_sink_fetches_total", "Fetches that brought rows")
+ROWS_READ: Final = Counter(
+    "tracemill_sink_rows_read_total", "Rows that came from the topic of a table", ["table"]
+)
+ROWS_WRITTEN: Final = Counter(
+    "tracemill_sink_rows_written_total", "Rows the store accepted", ["table"]
+)
 BYTES_WRITTEN: Final = Counter(
     "tracemill_sink_bytes_written_total", "Bytes of rows the store accepted", ["table"]
 )
@@ -23,8 +30,14 @@ RETRIES: Final = Counter(
 REFUSED_ROWS: Final = Counter(
     "tracemill_sink_refused_rows_total", "Rows the store refused, now dead letters", ["table"]
 )
-LAG_RECORDS: Final = Gauge("tracemill_sink_lag_records", "Records not yet written", ["topic"])
-LAG_S: Final = Gauge("tracemill_sink_lag_seconds", "Age of the last written batch", ["table"])
+LAG_RECORDS: Final = Gauge(
+    "tracemill_sink_lag_records",
+    "Records between what is stored and the end of the log, by topic/partition; NaN while the broker does not say",
+    ["topic"],
+)
+LAG_S: Final = Gauge(
+    "tracemill_sink_lag_seconds", "Age of the oldest row that was read and is not stored", ["table"]
+)
 LIMIT_REACHED: Final = Counter(
     "tracemill_sink_limit_reached_total", "How often a named limit was reached", ["limit"]
 )

@@ -46,6 +46,7 @@ def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) 
         group_id=sink_group(topics),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        fetch_max_wait_ms=int(settings.fetch_wait_max_s * 1000),
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
         fetch_max_bytes=settings.buffer_bytes_max // 2,
         session_timeout_ms=int(settings.session_timeout_s * 1000),

@@ -7,7 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SinkSettings(BaseSettings):
-    """How the sink batches. Each limit has a metric that counts how often it was reached."""
+    """How the sink batches. Reaching a limit on what is buffered, refused or waited for (``flush_interval_max_s``, ``batch_bytes_max``, ``buffer_bytes_max``,
+    ``refused_rows_consecutive_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
 
@@ -19,12 +21,18 @@ class SinkSettings(BaseSettings):
     """The age at most: it grows with the traffic, as bigger batches cost the store less per row."""
     light_traffic_bytes_per_s: int = Field(default=2_000_000, ge=1)
     """Up to so much traffic is light; twice as much doubles the intervals."""
+    commit_interval_s: float = Field(default=0.1, ge=0, le=10)
+    """Shortest time between two commits of what was written: a crash in between writes the same rows again."""
     batch_bytes_max: int = Field(default=32_000_000, ge=1_000)
     """A table with this much buffered is written at once."""
     buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)
     """Buffered and unwritten bytes at which fetching pauses."""
+    fetch_interval_s: float = Field(default=0.015, ge=0, le=1)
+    """Shortest time between two fetches that brought something: rows of an idle topic are taken at once, those of a busy one together."""
+    fetch_wait_max_s: float = Field(default=0.5, ge=0.01, le=10)
+    """How long the broker may hold a fetch while there are no rows: an idle sink asks this often. A row ends the wait."""
     fetch_partition_bytes_max: int = Field(default=4_000_000, ge=1_000)
-    """What one fetch takes of one partition."""
+    """What one fetch takes of one partition; more comes with the next."""
     session_timeout_s: float = Field(default=6.0, ge=1)
     """A sink that is silent for so long loses its partitions to another."""
     retry_backoff_s: float = Field(default=0.2, gt=0)
