@@ -16,6 +16,7 @@ ProducersError
 ├── ForbiddenError          403
 ├── BodyError               400
 ├── TooLargeError           413
+├── BatchTooLargeError      413
 └── UnsupportedError        415
 """
 
@@ -102,6 +103,12 @@ class BodyTimeoutError(RequestError):
 
 class TooLargeError(RequestError):
     """A body or an event above its limit."""
+
+    status = 413
+
+
+class BatchTooLargeError(RequestError):
+    """What a request says becomes more than may be published at once."""
 
     status = 413
 

@@ -67,6 +67,8 @@ class GatewaySettings(BaseSettings):
     """Spans of one export."""
     batch_events_max: int = Field(10_000, ge=1)
     """Events of one ingestion batch or one list of scores."""
+    batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
+    """What one request becomes as lines of JSON; above it: 413. A large resource is written out with each of its spans."""
     pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
     """Lines waiting for the broker's acknowledgement; above it: 503."""
     record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)

@@ -71,7 +71,9 @@ class Ingestion(Endpoint):
                 outcome.refuse(raw, error)
             else:
                 outcome.accept(event.id)
-        await self.context.publisher.publish(published, outcome.dead_letters)
+        for letter in outcome.dead_letters:
+            published.set_aside(letter)
+        await self.context.publisher.publish(published)
         for kind, count in kinds.items():
             metrics.EVENTS_IN.labels(kind).inc(count)
         return Answer(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))

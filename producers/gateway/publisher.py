@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from producers import metrics
 from producers.dead_letters import DeadLetter, encode_dead_letter
 from producers.errors import (
+    BatchTooLargeError,
     BrokerUnavailableError,
     OverloadedError,
     TooLargeError,
@@ -61,11 +62,16 @@ class _Lane:
 
 
 class EventBatch:
-    """Events of one request, encoded and sorted by partition: everything is encoded before anything is queued."""
+    """Events and dead letters of one request, encoded and sorted by partition: everything is encoded before anything is queued."""
 
-    def __init__(self, lanes: Sequence[_Lane], event_max_bytes: int) -> None:
+    def __init__(
+        self, lanes: Sequence[_Lane], dead_letter_lane: _Lane, gateway: GatewaySettings
+    ) -> None:
         self._lanes = lanes
-        self._event_max_bytes = event_max_bytes
+        self._dead_letter_lane = dead_letter_lane
+        self._event_max_bytes = gateway.event_max_bytes
+        self._max_bytes = self._room = gateway.batch_max_bytes
+        self.dead_letter_reasons: Counter[str] = Counter()
         self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
         self.lines_by_lane: dict[_Lane, list[bytes]] = {}
 
@@ -74,8 +80,10 @@ class EventBatch:
 
         Raises:
             TooLargeError: its line is longer than ``event_max_bytes``; it was not taken.
+            BatchTooLargeError: the whole batch is more than ``batch_max_bytes``.
         """
         line = encode_event(event)
+        self._take_room(line)
         if len(line) > self._event_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
             message = f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
@@ -86,6 +94,24 @@ class EventBatch:
             lane = self._lanes[partition_of(*trace, len(self._lanes))]
             lines = self._lines_of_trace[trace] = self.lines_by_lane.setdefault(lane, [])
         lines.append(line)
+
+    def set_aside(self, letter: DeadLetter) -> None:
+        """Take a dead letter.
+
+        Raises:
+            BatchTooLargeError: as for ``add``.
+        """
+        line = encode_dead_letter(letter)
+        self._take_room(line)
+        self.lines_by_lane.setdefault(self._dead_letter_lane, []).append(line)
+        self.dead_letter_reasons[letter.reason] += 1
+
+    def _take_room(self, line: bytes) -> None:
+        self._room -= len(line)
+        if self._room < 0:
+            metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
+            message = f"the request becomes more than {self._max_bytes} bytes of events"
+            raise BatchTooLargeError(message)
 
 
 class EventPublisher:
@@ -141,9 +167,9 @@ class EventPublisher:
 
     def batch(self) -> EventBatch:
         """An empty batch for one request."""
-        return EventBatch(self._event_lanes, self._gateway.event_max_bytes)
+        return EventBatch(self._event_lanes, self._dead_letter_lane, self._gateway)
 
-    async def publish(self, batch: EventBatch, dead_letters: Sequence[DeadLetter] = ()) -> None:
+    async def publish(self, batch: EventBatch) -> None:
         """Return once the broker has acknowledged every event and every dead letter.
 
         Raises:
@@ -151,11 +177,8 @@ class EventPublisher:
                 nothing was published.
             UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some of it may have been.
         """
-        lines_by_lane = dict(batch.lines_by_lane)
-        if dead_letters:
-            lines_by_lane[self._dead_letter_lane] = [*map(encode_dead_letter, dead_letters)]
-        self._refuse_behind_stalled(lines_by_lane)
-        chunks = self._enqueue(lines_by_lane)
+        self._refuse_behind_stalled(batch.lines_by_lane)
+        chunks = self._enqueue(batch.lines_by_lane)
         if not chunks:
             return
         _, late = await asyncio.wait(
@@ -168,8 +191,8 @@ class EventPublisher:
         if late or any(failures):
             message = "the broker did not acknowledge in time; please send it again"
             raise UndeliveredError(message) from next(filter(None, failures), None)
-        for letter in dead_letters:
-            metrics.DEAD_LETTERS.labels(reason=letter.reason).inc()
+        for reason, count in batch.dead_letter_reasons.items():
+            metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
 
     def _refuse_behind_stalled(self, lanes: Iterable[_Lane]) -> None:
         """Where the broker keeps a record waiting, the next ones would wait in vain: their clients learn it at once."""

@@ -6,6 +6,7 @@ each of them goes to the dead letters.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -17,8 +18,8 @@ from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeEr
 from producers.gateway.context import Answer, Call, Endpoint, GatewayContext
 from producers.gateway.http import JSON_TYPE
 from producers.gateway.json_text import sound_json
-from producers.gateway.mapping import Refusal, Sdk, map_export
-from producers.gateway.otlp import ExportLimits, decode_export
+from producers.gateway.mapping import Refusal, Sdk, map_in_slices
+from producers.gateway.otlp import Export, ExportLimits, decode_export
 from producers.gateway.publisher import EventBatch
 from tracemill.contract import Observation, encode_event
 
@@ -56,15 +57,23 @@ class Traces(_Otlp):
         export = decode_export(body, content_type, self._limits)
         for limit, count in export.limits_reached.items():
             metrics.LIMIT_REACHED.labels(limit).inc(count)
-        mapped = map_export(
-            export, call.principal.project_id, call.received_us, _sdk_of(call.headers)
-        )
-        batch = self.context.publisher.batch()
-        refusals = [*mapped.refusals, *_add(batch, mapped.observations)]
-        letters = [_letter(refusal, call) for refusal in refusals]
-        await self.context.publisher.publish(batch, letters)
+        batch, refusals = await self._batch_of(export, call)
+        await self.context.publisher.publish(batch)
         metrics.EVENTS_IN.labels("observation").inc(export.span_count - len(refusals))
         return _success(content_type, refusals)
+
+    async def _batch_of(self, export: Export, call: Call) -> tuple[EventBatch, list[str]]:
+        """The events of an export, and why some of its spans are not among them. Other requests have their turn in between."""
+        batch = self.context.publisher.batch()
+        refusals: list[str] = []
+        project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
+        for number, mapped in enumerate(map_in_slices(export, project_id, call.received_us, sdk)):
+            if number:
+                await asyncio.sleep(0)
+            for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
+                batch.set_aside(_letter(refusal, call))
+                refusals.append(f"{refusal.observation.id}: {refusal.detail}")
+        return batch, refusals
 
 
 class Metrics(_Otlp):
@@ -124,10 +133,9 @@ def _letter(refusal: Refusal, call: Call) -> DeadLetter:
     )
 
 
-def _success(content_type: str, refusals: list[Refusal]) -> Answer:
+def _success(content_type: str, refusals: list[str]) -> Answer:
     """An ``ExportTraceServiceResponse`` in the encoding of the request."""
-    told = [f"{refusal.observation.id}: {refusal.detail}" for refusal in refusals]
-    message = "; ".join(told[:FAULTS_TOLD_MAX])
+    message = "; ".join(refusals[:FAULTS_TOLD_MAX])
     if "application/json" in content_type:
         if not refusals:
             return Answer(200, b"{}", JSON_TYPE)

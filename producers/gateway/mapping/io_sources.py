@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from producers.gateway.mapping.event_messages import messages_of_events
 from producers.gateway.mapping.sources import Computed, Reader, Shape, Source, in_scope
-from producers.gateway.mapping.unflatten import Flattened, is_at_or_below
+from producers.gateway.mapping.unflatten import Flattened
 from producers.gateway.mapping.values import json_of, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
@@ -244,20 +244,22 @@ def _keys_of(source: Source) -> _Keys:
     return source.keys if isinstance(source, Computed) else ()
 
 
-_IO_KEYS: Final = frozenset(key for source in INPUT_OUTPUT for key in _keys_of(source)) | {
-    "langfuse.trace.input",
-    "langfuse.trace.output",
-    "lk.user_input",
-    "gen_ai.system_instructions",
-}
-_IO_PREFIXES: Final = tuple(
+_PREFIXES: Final = tuple(
     prefix
     for source in INPUT_OUTPUT
     if isinstance(source, Flattened)
     for prefix in (source.input_prefix, source.output_prefix)
 )
+_IO_KEYS: Final = frozenset(key for source in INPUT_OUTPUT for key in _keys_of(source)) | {
+    "langfuse.trace.input",
+    "langfuse.trace.output",
+    "lk.user_input",
+    "gen_ai.system_instructions",
+    *_PREFIXES,
+}
+_BELOW: Final = tuple(f"{prefix}." for prefix in _PREFIXES)
 
 
 def is_io_key(key: str) -> bool:
     """Whether some convention keeps inputs or outputs in this attribute."""
-    return key in _IO_KEYS or any(is_at_or_below(prefix, key) for prefix in _IO_PREFIXES)
+    return key in _IO_KEYS or key.startswith(_BELOW)

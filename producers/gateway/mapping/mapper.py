@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
+from producers import metrics
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
@@ -16,6 +18,12 @@ from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
 
 ORIGINS_MAX: Final = 1_024
+ORIGIN_MAX_CHARS: Final = 32 * 1024
+"""Facts of an origin that says more about itself are used and not kept."""
+SLICE_ATTRIBUTES_MAX: Final = 4_096
+"""Attributes of a slice: a few milliseconds of spans that look alike, a tenth of a second of the worst."""
+_ATTRIBUTES_OF_SPAN: Final = 8
+"""What a span without attributes counts for."""
 AGE_MAX_US: Final = 3_653 * 86_400_000_000
 """The oldest start: ten years before the span was received."""
 AHEAD_MAX_US: Final = 86_400_000_000
@@ -45,19 +53,37 @@ _NO_SDK: Final = Sdk()
 
 def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK) -> Mapped:
     """Every span as a whole observation, in the order of the export; those whose times cannot be true are refused one by one."""
+    slices = [*map_in_slices(export, project_id, received_us, sdk)]
+    return Mapped(
+        [observation for mapped in slices for observation in mapped.observations],
+        [refusal for mapped in slices for refusal in mapped.refusals],
+    )
+
+
+def map_in_slices(
+    export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK
+) -> Iterator[Mapped]:
+    """As ``map_export``, slice by slice, so that a large export need not be mapped at one go. A slice is done with when the next is asked for."""
     observations: list[Observation] = []
     refusals: list[Refusal] = []
     oldest_us, latest_us = received_us - AGE_MAX_US, received_us + AHEAD_MAX_US
+    room = SLICE_ATTRIBUTES_MAX
     for group in export.groups:
+        if not group.spans:
+            continue
         observation_of = _Mapper(_facts_of(group.origin, sdk), project_id, received_us).observation
         for span in group.spans:
+            if room <= 0:
+                yield Mapped(observations, refusals)
+                observations, refusals, room = [], [], SLICE_ATTRIBUTES_MAX
+            room -= len(span.attributes) + _ATTRIBUTES_OF_SPAN
             observation = observation_of(span)
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
             if oldest_us <= start_us and end_us <= latest_us:
                 observations.append(observation)
             else:
                 refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))
-    return Mapped(observations, refusals)
+    yield Mapped(observations, refusals)
 
 
 def _refusal(
@@ -73,9 +99,13 @@ def _refusal(
 def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
     known = _facts.get((id(origin), sdk))
     if known is None:
+        facts = facts_of(origin, sdk)
+        if len(facts.metadata_text) > ORIGIN_MAX_CHARS:
+            return facts
         if len(_facts) >= ORIGINS_MAX:
+            metrics.LIMIT_REACHED.labels(limit="origins_max").inc()
             _facts.clear()
-        known = _facts[id(origin), sdk] = (origin, facts_of(origin, sdk))
+        known = _facts[id(origin), sdk] = (origin, facts)
     return known[1]
 
 

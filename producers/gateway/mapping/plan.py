@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
+from producers import metrics
 from producers.gateway.mapping.io_sources import INPUT_OUTPUT, InputOutput
 from producers.gateway.mapping.metadata import MetadataPlan, observation_metadata_plan
 from producers.gateway.mapping.origin import Dialect
@@ -23,10 +24,15 @@ from producers.gateway.mapping.tables import (
 )
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
-_Key = TypeVar("_Key")
-
-PLANS_MAX: Final = 1_024
-"""Plans kept of one dialect: senders choose their attributes, so new shapes may never end."""
+PLAN_MAX_BYTES: Final = 256 * 1024
+"""A plan above it, roughly, is used and not kept."""
+PLANS_MAX_BYTES: Final = 32 * 1024 * 1024
+"""What all plans take that are kept, roughly: senders choose their attributes, so new shapes may never end."""
+DESCRIPTIONS_MAX: Final = 1_024
+DESCRIPTION_MAX_BYTES: Final = 32 * 1024
+"""The same for what shapes say of their traces."""
+_BYTES_OF_PLAN: Final = 2_048
+_BYTES_OF_KEY: Final = 300
 
 Field: TypeAlias = tuple[str, tuple[Reader, ...]]
 """A field's name and the readers that may have its value, in order."""
@@ -59,32 +65,62 @@ class Plan:
     metadata: MetadataPlan
 
 
+class _Shelf:
+    """What all plans take together; above ``PLANS_MAX_BYTES`` all are dropped, to be made again when asked for."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._stores: list[dict[Any, Plan]] = []
+
+    def new_store(self) -> dict[Any, Plan]:
+        store: dict[Any, Plan] = {}
+        self._stores.append(store)
+        return store
+
+    def keep(self, store: dict[Any, Plan], shape: Any, plan: Plan, keys: tuple[str, ...]) -> Plan:
+        size = _bytes_of(keys)
+        if size > PLAN_MAX_BYTES:
+            metrics.LIMIT_REACHED.labels(limit="plan_max_bytes").inc()
+            return plan
+        if self._bytes + size > PLANS_MAX_BYTES:
+            metrics.LIMIT_REACHED.labels(limit="plans_max_bytes").inc()
+            for each in self._stores:
+                each.clear()
+            self._bytes = 0
+        self._bytes += size
+        store[shape] = plan
+        return plan
+
+
+def _bytes_of(keys: tuple[str, ...]) -> int:
+    """Roughly what a plan for these keys takes in memory."""
+    return _BYTES_OF_PLAN + _BYTES_OF_KEY * len(keys) + sum(map(len, keys))
+
+
+_shelf: Final = _Shelf()
+
+
 class Plans:
     """Plans of one dialect, made when first asked for."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._of_plain: dict[tuple[str, ...], Plan] = {}
-        self._of_others: dict[tuple[bool, bool, tuple[str, ...]], Plan] = {}
+        self._of_plain = _shelf.new_store()
+        self._of_others = _shelf.new_store()
 
     def of(self, span: ExportedSpan) -> Plan:
         keys = tuple(span.attributes)
         if span.events or span.status_code or span.status_message:
             shape = (bool(span.events), bool(span.status_code or span.status_message), keys)
-            return self._of_others.get(shape) or _keep(self._of_others, shape, self._plan(*shape))
-        return self._of_plain.get(keys) or _keep(
-            self._of_plain, keys, self._plan(False, False, keys)
+            return self._of_others.get(shape) or _shelf.keep(
+                self._of_others, shape, self._plan(*shape), keys
+            )
+        return self._of_plain.get(keys) or _shelf.keep(
+            self._of_plain, keys, self._plan(False, False, keys), keys
         )
 
     def _plan(self, has_events: bool, has_status: bool, keys: tuple[str, ...]) -> Plan:
         return _plan_of(Shape(self._dialect, keys, has_events, has_status))
-
-
-def _keep(plans: dict[_Key, Plan], key: _Key, plan: Plan) -> Plan:
-    if len(plans) >= PLANS_MAX:
-        plans.clear()
-    plans[key] = plan
-    return plan
 
 
 plans_of: Final = cache(Plans)
@@ -121,9 +157,15 @@ def _agent_keys(shape: Shape) -> tuple[str, ...]:
     return (OPERATION_KEY,) if OPERATION_KEY in shape.keys else ()
 
 
-@lru_cache(maxsize=PLANS_MAX)
 def _trace_description(dialect: Dialect, keys: tuple[str, ...]) -> Description:
     """Shared by the shapes that say the same of their trace: the spans of a trace do, as a rule."""
+    if _bytes_of(keys) > DESCRIPTION_MAX_BYTES:
+        return _shared_description.__wrapped__(dialect, keys)
+    return _shared_description(dialect, keys)
+
+
+@lru_cache(maxsize=DESCRIPTIONS_MAX)
+def _shared_description(dialect: Dialect, keys: tuple[str, ...]) -> Description:
     return _description(_bound(TRACE_FIELDS, Shape(dialect, keys)))
 
 

@@ -78,26 +78,26 @@ def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
     """
     if prefix in keys:
         return ((prefix, ()),)
+    below = f"{prefix}."
     lengths: dict[_Path, int] = {}
+    slots = 0
     paths = []
     for key in keys:
-        if not key.startswith(f"{prefix}."):
+        if not key.startswith(below):
             continue
-        parts = key[len(prefix) + 1 :].split(".", PATH_LENGTH_MAX)
+        parts = key[len(below) :].split(".", PATH_LENGTH_MAX)
         path = tuple(int(part) if _is_index(part) else part for part in parts)
         wanted = {
             path[:place]: max(part + 1, lengths.get(path[:place], 0))
             for place, part in enumerate(path)
             if isinstance(part, int)
         }
-        if sum((lengths | wanted).values()) <= ARRAY_SLOTS_MAX:
-            lengths |= wanted
+        more_slots = sum(length - lengths.get(place, 0) for place, length in wanted.items())
+        if slots + more_slots <= ARRAY_SLOTS_MAX:
+            slots += more_slots
+            lengths.update(wanted)
             paths.append((key, path))
     return tuple(paths)
-
-
-def is_at_or_below(prefix: str, key: str) -> bool:
-    return key == prefix or key.startswith(f"{prefix}.")
 
 
 def _is_index(part: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from producers import metrics
 from producers.errors import BodyError
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
@@ -40,6 +41,7 @@ _NO_SPAN_ID: Final = bytes(8)
 
 CACHED_ENTRY_BYTES_MAX: Final = 80
 CACHED_ENTRIES_MAX: Final = 8_192
+CACHED_ORIGIN_BYTES_MAX: Final = 16 * 1024
 CACHED_ORIGINS_MAX: Final = 1_024
 
 _entries: dict[bytes, tuple[str, AttributeValue]] = {}
@@ -60,7 +62,7 @@ def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
     cutter = Cutter(limits)
     groups = []
     for resource_index, resource_spans in enumerate(message.resource_spans):
-        resource = resource_spans.resource
+        resource = _Resource(resource_spans.resource, cutter)
         for scope_index, scope_spans in enumerate(resource_spans.scope_spans):
             path = f"resourceSpans[{resource_index}].scopeSpans[{scope_index}]"
             cutter.take_spans(len(scope_spans.spans))
@@ -123,20 +125,46 @@ def _events(raw: Sequence[bytes], cutter: Cutter) -> list[SpanEvent]:
     return events
 
 
-def _origin(resource: bytes, scope: bytes, cutter: Cutter) -> Origin:
-    origin = _origins.get((resource, scope))
+class _Resource:
+    """A resource whose attributes are decoded when first asked for, and once, however many scopes it has."""
+
+    __slots__ = ("_attributes", "_cutter", "encoded")
+
+    def __init__(self, encoded: bytes, cutter: Cutter) -> None:
+        self.encoded = encoded
+        self._cutter = cutter
+        self._attributes: dict[str, AttributeValue] | None = None
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        if self._attributes is None:
+            message = ResourceMessage.FromString(self.encoded)
+            self._attributes = _attributes(message.attributes, self._cutter)
+        return self._attributes
+
+
+def _origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
+    if len(resource.encoded) + len(scope) > CACHED_ORIGIN_BYTES_MAX:
+        return _new_origin(resource, scope, cutter)
+    key = (resource.encoded, scope)
+    origin = _origins.get(key)
     if origin is None:
-        parsed = ScopeMessage.FromString(scope)
-        origin = Origin(
-            _attributes(ResourceMessage.FromString(resource).attributes, cutter),
-            parsed.name.decode("utf-8", "replace"),
-            parsed.version.decode("utf-8", "replace"),
-            _attributes(parsed.attributes, cutter),
-        )
+        origin = _new_origin(resource, scope, cutter)
         if len(_origins) >= CACHED_ORIGINS_MAX:
+            metrics.LIMIT_REACHED.labels(limit="cached_origins_max").inc()
             _origins.clear()
-        _origins[resource, scope] = origin
+        _origins[key] = origin
     return origin
+
+
+def _new_origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
+    parsed = ScopeMessage.FromString(scope)
+    return Origin(
+        resource.attributes,
+        parsed.name.decode("utf-8", "replace"),
+        parsed.version.decode("utf-8", "replace"),
+        _attributes(parsed.attributes, cutter),
+    )
 
 
 def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValue]:
@@ -202,6 +230,7 @@ def _kept(entry: bytes, pair: tuple[str, AttributeValue]) -> tuple[str, Attribut
     """The pair, remembered if it is short and cannot be changed."""
     if len(entry) <= CACHED_ENTRY_BYTES_MAX and not isinstance(pair[1], list | dict):
         if len(_entries) >= CACHED_ENTRIES_MAX:
+            metrics.LIMIT_REACHED.labels(limit="cached_entries_max").inc()
             _entries.clear()
         _entries[entry] = pair
     return pair

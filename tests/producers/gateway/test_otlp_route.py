@@ -241,6 +241,7 @@ class TestLimits:
             decompressed_max_bytes=60_000,
             event_max_bytes=10_000,
             spans_max=50,
+            batch_max_bytes=100_000,
         )
 
     async def test_a_body_above_the_limit_is_a_413_with_and_without_its_length(
@@ -271,6 +272,24 @@ class TestLimits:
         assert "more than 50 spans" in response.json()["message"]
         assert times_reached("spans_max") == before + 1
         assert await log.events() == []
+
+    @pytest.mark.parametrize("start_ns", [None, 1])
+    async def test_a_resource_that_would_be_written_out_too_often_is_a_413(
+        self, client: httpx.AsyncClient, log: Log, start_ns: int | None
+    ) -> None:
+        """Whether the spans are taken or refused one by one: dead letters take room as well."""
+        request = export(40, start_ns=start_ns)
+        attribute = request.resource_spans[0].resource.attributes.add(key="k")
+        attribute.value.string_value = "x" * 5_000
+        before = times_reached("batch_max_bytes")
+
+        response = await post(client, request.SerializeToString())
+
+        assert response.status_code == 413
+        assert "more than 100000 bytes of events" in response.json()["message"]
+        assert times_reached("batch_max_bytes") == before + 1
+        assert await log.events() == []
+        assert await log.dead_letters() == []
 
     async def test_a_span_above_the_limit_is_refused_and_the_others_are_taken(
         self, client: httpx.AsyncClient, log: Log

@@ -107,7 +107,9 @@ async def test_dead_letters_are_acknowledged_with_their_batch(
 ) -> None:
     letter = dead_letter("p", reason="invalid_event", detail="d", payload=b"\xff{", created_us=7)
 
-    await publisher.publish(publisher.batch(), [letter])
+    batch = publisher.batch()
+    batch.set_aside(letter)
+    await publisher.publish(batch)
 
     (kept,) = await log.dead_letters()
     assert kept["reason"] == "invalid_event"

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from producers.gateway.mapping import Mapped, Sdk, map_export
-from producers.gateway.mapping.plan import PLANS_MAX
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.producers.mapping.compact import (
     END_NS,
@@ -232,14 +231,6 @@ def test_contradicting_paths_of_flattened_messages_do_no_harm() -> None:
     assert json.loads(one(attributes).input or "") == ["text"]
     turned = dict(reversed(attributes.items()))
     assert json.loads(one(turned).input or "") == [{"message": {"role": "user"}}]
-
-
-def test_endless_new_shapes_and_origins_are_mapped_all_the_same() -> None:
-    spans = [
-        {"attributes": {f"key {n}": n}, "span_id": f"{n + 1:016x}"} for n in range(PLANS_MAX + 10)
-    ]
-    found = mapped({"spans": spans}).observations
-    assert all(metadata_of(o)["attributes"] == {f"key {n}": n} for n, o in enumerate(found))
 
 
 def test_metadata_nested_to_the_limit_of_the_decoder_is_cut_not_refused() -> None:
