@@ -19,7 +19,7 @@ from producers.settings import KafkaSettings, WebhookSettings
 from streams.app import create_app
 from streams.core.pricing import PriceBook
 from streams.core.tokens import installed_tokens
-from streams.core.valuation import NoTokens
+from streams.core.valuation import NoTokens, Tokens
 from streams.errors import StreamsStoppedError
 from streams.lag import LagWatch
 from streams.notifier_settings import NotifierSettings
@@ -92,7 +92,7 @@ class Streams:
                 KafkaOutput(producer),
                 StoreHistory(kafka, self._store, settings, progress),
                 self._prices(),
-                installed_tokens() or NoTokens(),
+                tokens_of_this_worker(),
             )
             register_observations_stage(app, stage, kafka.topics.events)
             projects = self._projects = register_project_stage(
@@ -126,6 +126,18 @@ class Streams:
         self._repricing = False
         if self._observations is not None:
             self._observations.price_by(self._prices())
+
+
+def tokens_of_this_worker() -> Tokens:
+    """What counts tokens where nobody did, if it is installed; said once if it is not."""
+    tokens = installed_tokens()
+    if tokens is None:
+        log.warning(
+            "usage_not_estimated",
+            reason="the package bpe-openai is not installed: missing usage stays missing",
+        )
+        return NoTokens()
+    return tokens
 
 
 @asynccontextmanager

@@ -147,7 +147,10 @@ def rootness_of(parent_id: str, app_root: bool) -> int:
 
 
 def known_of(row: ObservationRow, merged: Merged | None) -> Known:
-    """What stays of a row."""
+    """What stays of a row; counts of zero add nothing, so they don't."""
+    usage = row.usage
+    if 0 in usage.values():
+        usage = {usage_type: count for usage_type, count in usage.items() if count}
     return Known(
         row.id,
         row.event_us,
@@ -159,7 +162,7 @@ def known_of(row: ObservationRow, merged: Merged | None) -> Known:
         row.model,
         SEVERITY[row.level],
         rootness_of(row.parent_id, bool(row.app_root)),
-        row.usage,
+        usage,
         row.total_cost_pico,
         row.cost_source,
         merged,

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 TEXT_MAX_CHARS: Final = 32_000
-"""Of a longer text so much is counted, and the rest taken to be like it."""
+"""Of a longer prompt or reply so much is counted, over all its texts, and the rest taken to be like it: bounds how long one event is counted."""
 
 _MODELS_REMEMBERED_MAX: Final = 4_096
 _PER_MESSAGE: Final = 4
@@ -59,13 +59,14 @@ class EstimatedTokens:
         if name is None:
             return {}
         encoding = self._encoding_named(name)
+        messages = _messages(input_text)
+        prompt = [said for message in messages for said in _texts_of(message)]
         counts = {
-            "input": sum(_count(encoding, text) for text in _prompt_texts(input_text)),
-            "output": sum(_count(encoding, text) for text in _reply_texts(output_text)),
+            "input": _count(encoding, prompt if messages else [input_text]),
+            "output": _count(encoding, _reply_texts(output_text)),
         }
-        messages = len(_messages(input_text))
         if messages:
-            counts["input"] += messages * _PER_MESSAGE + _PER_REPLY
+            counts["input"] += len(messages) * _PER_MESSAGE + _PER_REPLY
         return {usage_type: count for usage_type, count in counts.items() if count}
 
 
@@ -88,20 +89,20 @@ def installed_tokens() -> EstimatedTokens | None:
     return EstimatedTokens(native.tokenizer_for_encoding)
 
 
-def _count(encoding: Encoding, text: str) -> int:
-    if len(text) <= TEXT_MAX_CHARS:
-        return encoding.count(_encodable(text))
-    return encoding.count(_encodable(text[:TEXT_MAX_CHARS])) * len(text) // TEXT_MAX_CHARS
+def _count(encoding: Encoding, texts: list[str]) -> int:
+    length, counted_chars, tokens = sum(map(len, texts)), 0, 0
+    for text in texts:
+        counted = text[: TEXT_MAX_CHARS - counted_chars]
+        tokens += encoding.count(_encodable(counted))
+        counted_chars += len(counted)
+        if counted_chars == TEXT_MAX_CHARS:
+            return tokens * length // counted_chars
+    return tokens
 
 
 def _encodable(text: str) -> str:
     """``text`` without half surrogate pairs, which no encoding takes."""
     return text.encode(errors="replace").decode() if not text.isascii() else text
-
-
-def _prompt_texts(text: str) -> list[str]:
-    messages = _messages(text)
-    return [said for message in messages for said in _texts_of(message)] if messages else [text]
 
 
 def _reply_texts(text: str) -> list[str]:

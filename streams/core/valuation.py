@@ -31,20 +31,18 @@ class NoTokens:
 
 
 def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> None:
-    """Set ``usage`` (which includes ``total``, and no zeros), the costs and where they come from, by what the row says otherwise."""
+    """Set ``usage`` (as provided, and ``total``), the costs and where they come from, by what the row says otherwise."""
     usage, given_pico = row.provided_usage, row.provided_cost_pico
     if not usage and not given_pico:
-        if not row.model or row.type not in PRICED_BY_TOKENS:
+        # A call that failed was most likely not charged: nothing is made up for it.
+        if not row.model or row.type not in PRICED_BY_TOKENS or row.level == "ERROR":
             return
         usage = tokens.usage_of(row.model, kept(row.input), kept(row.output))
         if not usage:
             return
         row.usage_estimated = 1
     if usage:
-        counted = {usage_type: count for usage_type, count in usage.items() if count}
-        if counted and "total" not in counted:
-            counted["total"] = sum(counted.values())
-        row.usage = counted
+        row.usage = usage if "total" in usage else {**usage, "total": sum(usage.values())}
     if given_pico:
         row.cost_pico = {key: pico for key, pico in given_pico.items() if key != "total"}
         row.total_cost_pico = total_of_given(given_pico)

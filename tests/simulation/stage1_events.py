@@ -123,7 +123,9 @@ def _start(chance: Random) -> int:
 
 
 def _usage(chance: Random) -> dict[str, int] | None:
-    return _maybe(chance, ({"input": 10, "output": 2}, {"input": 7, "total": 9}))
+    return _maybe(
+        chance, ({"input": 10, "output": 2}, {"input": 7, "total": 9}, {"input": 4, "output": 0})
+    )
 
 
 def _maybe(chance: Random, values: tuple) -> object:

@@ -96,7 +96,7 @@ def _rank(event: Observation) -> bytes:
             event.start_us,
             end_us,
             given,
-            sorted(usage.items()),
+            sorted((kind, count) for kind, count in usage.items() if count),
             event.name or "",
             event.environment or "default",
             event.model or "",
@@ -189,7 +189,7 @@ def _sum(usages: Any) -> dict[str, int]:
     for usage in usages:
         for kind, count in usage.items():
             total[kind] += count
-    return dict(total)
+    return {kind: count for kind, count in total.items() if count}
 
 
 def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
@@ -210,7 +210,7 @@ def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             cell[3][kind] += count
         if row["end_us"]:
             cell[4][key_of(row["end_us"] - row["start_us"])] += 1
-    return {key: (*cell[:3], dict(cell[3]), dict(cell[4])) for key, cell in cells.items()}
+    return {key: (*cell[:3], _sum([cell[3]]), dict(cell[4])) for key, cell in cells.items()}
 
 
 def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:

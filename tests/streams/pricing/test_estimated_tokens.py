@@ -105,3 +105,18 @@ def test_half_a_surrogate_pair_is_no_obstacle(real: EstimatedTokens) -> None:
 def test_without_the_package_there_is_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "find_spec", lambda _name: None)
     assert installed_tokens() is None
+
+
+def test_of_very_many_texts_a_part_is_counted_too(letters: EstimatedTokens) -> None:
+    counted = []
+
+    class Watching(Letters):
+        def count(self, text: str) -> int:
+            counted.append(len(text))
+            return super().count(text)
+
+    watching = EstimatedTokens(lambda _name: Watching())
+    messages = [{"role": "user", "content": "x" * 1_000}] * 500
+    usage = watching.usage_of("gpt-4o", json.dumps(messages), "")
+    assert usage == {"input": 500 * 1_000 + 500 * 4 + 3}
+    assert sum(counted) == TEXT_MAX_CHARS

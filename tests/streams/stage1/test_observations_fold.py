@@ -146,6 +146,25 @@ def test_missing_usage_is_estimated_from_the_texts_and_marked():
     assert row.usage == {"input": 10, "output": 2, "total": 12}
 
 
+def test_a_call_that_failed_is_not_estimated():
+    class Never:
+        def usage_of(self, model, input_text, output_text):
+            raise AssertionError
+
+    event = observation(type="GENERATION", model="m", input="question", level="ERROR")
+    row = last_row(Folding(tokens=Never()).fold(event))
+    assert (row.usage, row.usage_estimated, row.cost_source) == ({}, 0, "none")
+
+
+def test_counts_of_zero_that_were_given_are_kept_and_add_nothing():
+    folding = Folding()
+    effects = folding.fold(observation("a", model="m", usage={"input": 10, "output": 0}))
+    assert last_row(effects).usage == {"input": 10, "output": 0, "total": 10}
+    assert last_trace(effects).usage == {"input": 10, "total": 10}
+    effects = folding.fold(observation("b", usage={"output": 3}), observation("b", ts=1))
+    assert last_trace(effects).usage == {"input": 10, "total": 10}
+
+
 def test_what_was_spent_goes_over_to_the_user_who_becomes_known_later():
     folding = Folding()
     folding.fold(observation(start_us=NOW_US, model="m", usage={"input": 5}))

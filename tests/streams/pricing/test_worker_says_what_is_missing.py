@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from streams import worker
+from streams.core.valuation import NoTokens
+
+
+def test_a_worker_without_tokenisers_says_that_nothing_is_estimated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "installed_tokens", lambda: None)
+    with capture_logs() as logs:
+        assert isinstance(worker.tokens_of_this_worker(), NoTokens)
+    assert [(each["event"], each["log_level"]) for each in logs] == [
+        ("usage_not_estimated", "warning")
+    ]
