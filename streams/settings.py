@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters import DeadLetterLimit
 from streams.core.pipeline import TRACE_OBSERVATIONS_MAX, FoldLimits
+from streams.core.reading import PAYLOAD_BYTES_MAX
 from streams.core.seen import TRACES_MAX
 
 KIB: Final = 1024
@@ -60,6 +61,8 @@ class StreamsSettings(BaseSettings):
     """How often the sink's progress is looked at while something waits for it."""
     revoke_timeout_s: float = Field(5.0, gt=0)
     """How long giving a partition away waits for what was already sent."""
+    dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)
+    """A refused line is kept up to this length, as JSON, and marked where it is cut. Below ``KafkaSettings.record_max_bytes``."""
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
     """Unreadable lines in a row; above it the stage stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
@@ -76,5 +79,6 @@ class StreamsSettings(BaseSettings):
                 self.dead_letters_ratio_max,
                 self.dead_letters_sample_lines,
             ),
+            dead_letter_payload_bytes_max=self.dead_letter_payload_bytes_max,
             trace_observations_max=self.trace_observations_max,
         )

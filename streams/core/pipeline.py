@@ -16,7 +16,7 @@ from streams.core.effects import Effects
 from streams.core.events import EventFold
 from streams.core.lines import ObservationLine
 from streams.core.pricing import PriceBook
-from streams.core.reading import UNREADABLE, ReadRecord, dead_letter, full_traces
+from streams.core.reading import PAYLOAD_BYTES_MAX, UNREADABLE, ReadRecord, dead_letter, full_traces
 from streams.core.residents import PartKey, Residents, TraceHistory
 from streams.core.scores import LatestScores
 from streams.core.seen import SeenTraces
@@ -39,6 +39,7 @@ class FoldLimits:
     resident_scores_max: int
     dead_letters: DeadLetterLimit
     trace_observations_max: int = TRACE_OBSERVATIONS_MAX
+    dead_letter_payload_bytes_max: int = PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class ObservationsFold:
             limits.resident_observations_max, limits.resident_text_bytes_max, seen
         )
         self._topic = topic
+        self._payload_bytes_max = limits.dead_letter_payload_bytes_max
         self._partition = partition
         self._events = EventFold(self.residents, prices, tokens, limits.trace_observations_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
@@ -82,7 +84,7 @@ class ObservationsFold:
 
     def take_reached(self) -> dict[str, int]:
         """How often each limit was reached since the last call, by the name of its setting."""
-        reached, seen = dict(self._reached), self.residents.seen
+        reached, seen = dict(+self._reached), self.residents.seen
         self._reached.clear()
         if seen.refused:
             reached["seen_traces_max"], seen.refused = seen.refused, 0
@@ -167,7 +169,11 @@ class ObservationsFold:
             self._reached["trace_observations_max"] += len(events.refused)
             effects.unchanged -= len(events.refused)
         for refusal in refusals:
-            effects.dead_letters.append(dead_letter(refusal, record, self._topic, self._partition))
+            letter = dead_letter(
+                refusal, record, self._topic, self._partition, self._payload_bytes_max
+            )
+            self._reached["dead_letter_payload_bytes_max"] += letter.detail != refusal.detail
+            effects.dead_letters.append(letter)
 
     def _settle(self, trace: Trace, version_floor: int) -> None:
         """One version a record; and where the trace moved to another day, its row of the old day goes."""

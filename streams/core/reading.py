@@ -16,8 +16,11 @@ PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
 """Times further back than this from when the event was received are taken for a wrong unit or clock."""
 FUTURE_MAX_US: Final = 86_400_000_000
 """Likewise ahead of it."""
-PAYLOAD_MAX_CHARS: Final = 1_000_000
-"""A refused line is kept up to this length."""
+PAYLOAD_BYTES_MAX: Final = 12 * 2**20
+"""A refused line is kept up to this length, as it is escaped in its row; above that of an event, below that of a record."""
+PROJECT_ID_MAX_CHARS: Final = 200
+_ESCAPED_MAX: Final = 6
+"""Bytes that one byte may take as JSON."""
 
 STAGE: Final = "observations"
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
@@ -55,7 +58,7 @@ def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterato
     full = {id(line) for line in lines}
     for number, line in enumerate(record.lines):
         if id(line) in full and isinstance(line, ObservationLine):
-            detail = f"trace {line.trace_id} has as many observations as a trace may have"
+            detail = "its trace has as many observations as a trace may have"
             yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
@@ -153,8 +156,18 @@ def _absurd(field: str, at_us: int) -> Fault:
     return "absurd_time", f"{field} is {at_us}"
 
 
-def dead_letter(refusal: Refusal, record: ReadRecord, topic: str, partition: int) -> DeadLetterRow:
-    """The row of a refused line; its id is the place where the line stands, so a replay does not double it."""
+def dead_letter(
+    refusal: Refusal,
+    record: ReadRecord,
+    topic: str,
+    partition: int,
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+) -> DeadLetterRow:
+    """The row of a refused line; its id is the place where the line stands, so a replay does not double it. Its detail says so where the payload is cut."""
+    payload = refusal.payload.decode(errors="replace")
+    kept, detail = _first(payload, len(refusal.payload), payload_bytes_max), refusal.detail
+    if kept != payload:
+        detail += f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
     line = f"{refusal.reason}/{refusal.line_number}"
     place = f"{topic}/{partition}/{record.offset}/{line}"
     return DeadLetterRow(
@@ -163,16 +176,26 @@ def dead_letter(refusal: Refusal, record: ReadRecord, topic: str, partition: int
         created_us=record.append_us,
         stage=STAGE,
         reason=refusal.reason,
-        detail=refusal.detail,
+        detail=detail,
         source_topic=topic,
         source_partition=partition,
         source_offset=record.offset,
-        payload=refusal.payload.decode(errors="replace")[:PAYLOAD_MAX_CHARS],
+        payload=kept,
     )
+
+
+def _first(text: str, size_bytes: int, bytes_max: int) -> str:
+    """As much of a text as takes ``bytes_max`` bytes as JSON, or a little less."""
+    if size_bytes * _ESCAPED_MAX <= bytes_max:
+        return text
+    while (escaped := len(msgspec.json.encode(text))) > bytes_max:
+        text = text[: min(len(text) * bytes_max // escaped, len(text) - 1)]
+    return text
 
 
 def _owner_of(payload: bytes) -> str:
     try:
-        return msgspec.json.decode(payload, type=_Owner).project_id
+        project_id = msgspec.json.decode(payload, type=_Owner).project_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
+    return project_id if len(project_id) <= PROJECT_ID_MAX_CHARS else ""

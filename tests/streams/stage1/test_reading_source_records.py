@@ -5,8 +5,9 @@ import pytest
 
 from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
 from streams.core.lines import ObservationLine
+from streams.core.pipeline import FoldLimits
 from streams.core.reading import SourceRecord, dead_letter, read
-from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, observation
+from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, last_row, observation
 from tracemill.contract import Observation, encode_event
 
 GOOD = encode_event(observation())
@@ -54,6 +55,35 @@ def test_a_dead_letter_has_its_place_for_an_id_and_the_project_if_it_can_be_told
     assert (one.project_id, one.source_partition, one.source_offset) == ("p", 3, 7)
     assert one.payload.encode() == line
     assert one.id != dead_letter(record.refusals[0], record, "events", 2).id
+
+
+@pytest.mark.parametrize("text", ["x", '"', "\x00", "ü", "\ud800"])
+def test_a_refused_line_is_kept_whole_unless_its_row_could_not_be_sent(text):
+    payload = (text * 300_000).encode(errors="surrogatepass")
+    record = read(SourceRecord(7, NOW_US, payload))
+    whole = dead_letter(record.refusals[0], record, "events", 3)
+    assert whole.payload == payload.decode(errors="replace")
+    cut = dead_letter(record.refusals[0], record, "events", 3, 100_000)
+    assert whole.payload.startswith(cut.payload)
+    assert 90_000 < len(msgspec.json.encode(cut.payload)) <= 100_000
+    assert f"the first {len(cut.payload)} of {len(whole.payload)} characters" in cut.detail
+    assert whole.detail == record.refusals[0].detail
+
+
+def test_payloads_that_are_cut_are_counted():
+    limits = FoldLimits(9, 9, 9, LIMITS.dead_letters, dead_letter_payload_bytes_max=100)
+    folding = Folding(limits)
+    folding.fold_lines([b"{" * 10])
+    assert folding.core.take_reached() == {}
+    folding.fold_lines([GOOD, b"{" * 200])
+    assert folding.core.take_reached() == {"dead_letter_payload_bytes_max": 1}
+
+
+def test_a_project_that_is_no_id_owns_nothing():
+    line = GOOD.replace(b'"project_id":"p"', b'"project_id":"%s"' % (b"p" * 5000))
+    line = line.replace(b'"id":"o"', b'"id":5')
+    record = read(SourceRecord(7, NOW_US, line))
+    assert dead_letter(record.refusals[0], record, "events", 3).project_id == ""
 
 
 def test_texts_pass_through_as_they_were_escaped_and_null_is_none():
