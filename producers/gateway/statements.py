@@ -246,7 +246,7 @@ def _usage_and_cost(body: ObservationBody) -> tuple[dict[str, int] | None, dict[
     usage = normalise_usage_details(any_of(body.usage_details))
     cost = normalise_cost_details(any_of(body.cost_details))
     if not usage or not cost:
-        older_usage, older_cost, _ = normalise_usage(any_of(body.usage))
+        older_usage, older_cost = normalise_usage(any_of(body.usage))
         usage, cost = usage or older_usage, cost or older_cost
     return usage or None, cost or None
 

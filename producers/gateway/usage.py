@@ -9,6 +9,7 @@ The shapes: Langfuse's public API (``usageDetails``, ``usage``), the OpenAI, Ant
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -26,6 +27,8 @@ TYPES_MAX: Final = 100
 TYPE_LENGTH_MAX: Final = 200
 
 _SUMS: Final = ("input", "output", "total")
+_TOKENS: Final = "TOKENS"
+_UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
 _NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode: Final = msgspec.json.Decoder().decode
@@ -214,12 +217,6 @@ _PART_NAMES: Final = {
 _REMAINDERS: Final = frozenset({"text_tokens", "textTokens", "noCacheTokens", "text"})
 """Details that name the rest of a sum, which ``input`` or ``output`` itself is here."""
 
-_VENDOR_SUMS: Final = tuple(
-    name
-    for name, role in _ROLES.items()
-    if role.func is _Buckets.add_sum  # type: ignore[attr-defined]
-)
-
 
 def normalise_usage_details(obj: Any) -> dict[str, int]:
     """Buckets of a ``usageDetails`` object (or of any vendor's usage object); empty when there are none.
@@ -266,20 +263,28 @@ def _json_or_none(text: str) -> Any:
         return None
 
 
-def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int], str | None]:
-    """Buckets, given costs in picodollars and the unit of the older ``usage`` object of the ingestion API.
+def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """Buckets and given costs in picodollars of the older ``usage`` object of the ingestion API.
 
-    Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens, completionTokens, totalTokens}`` (unit ``TOKENS``);
-    a vendor's object in its place is read as ``usageDetails``. Costs are by the keys ``input``, ``output`` and ``total``.
+    Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens, completionTokens, totalTokens}``; a vendor's object in its
+    place is read as ``usageDetails``. Costs are by the keys ``input``, ``output`` and ``total``. What is not counted in tokens has buckets of its own.
     """
     if not isinstance(obj, dict):
-        return {}, {}, None
+        return {}, {}
     costs = {bucket: pico_of_usd(obj.get(f"{bucket}Cost")) for bucket in _SUMS}
     usage = normalise_usage_details({k: v for k, v in obj.items() if k not in _NO_COUNTS})
     unit = obj.get("unit")
-    if not isinstance(unit, str):
-        unit = "TOKENS" if any(name in obj for name in _VENDOR_SUMS) else None
-    return usage, {bucket: pico for bucket, pico in costs.items() if pico is not None}, unit
+    if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
+        usage = _in_unit(usage, unit.lower())
+    return usage, {bucket: pico for bucket, pico in costs.items() if pico is not None}
+
+
+def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
+    """Sums under the name of what they count: 1,000 ``input_characters`` are no 1,000 ``input`` tokens."""
+    # A total that stands alone is all there is to price; beside its parts it only sums them up.
+    total = f"total_{unit}" if usage.keys() & {"input", "output"} else unit
+    names = {"input": f"input_{unit}", "output": f"output_{unit}", "total": total}
+    return {names.get(bucket, bucket): count for bucket, count in usage.items()}
 
 
 def normalise_cost_details(obj: Any) -> dict[str, int]:

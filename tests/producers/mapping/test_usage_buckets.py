@@ -18,6 +18,7 @@ from producers.gateway.usage import (
     normalise_usage_details,
     usage_details_of_json,
 )
+from streams.core.units import TOKEN_UNITS, unit_of
 
 counts = st.integers(0, 10**9)
 anything = st.recursive(
@@ -107,7 +108,7 @@ def test_counted_attributes_that_include_their_parts_are_counted_once(
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(shape_keys | st.text(max_size=10), anything, max_size=8))
 def test_no_usage_object_makes_it_raise_or_count_below_zero(obj: dict[str, Any]) -> None:
-    usage, costs, _ = normalise_usage(obj)
+    usage, costs = normalise_usage(obj)
     for found in (usage, normalise_usage_details(obj)):
         assert all(type(n) is int and 0 <= n <= COUNT_MAX for n in found.values())
         assert all(isinstance(name, str) for name in found)
@@ -157,13 +158,13 @@ def test_deepseek_counts_cache_hits_into_the_prompt() -> None:
     }
 
 
-def test_the_older_usage_object_has_costs_and_a_unit() -> None:
+def test_the_older_usage_object_has_costs() -> None:
     assert normalise_usage(
         {
             "input": 10,
             "output": 5,
             "total": 15,
-            "unit": "CHARACTERS",
+            "unit": "TOKENS",
             "inputCost": 0.1,
             "outputCost": 0,
             "totalCost": "0.1",
@@ -171,15 +172,25 @@ def test_the_older_usage_object_has_costs_and_a_unit() -> None:
     ) == (
         {"input": 10, "output": 5, "total": 15},
         {"input": 10**11, "output": 0, "total": 10**11},
-        "CHARACTERS",
     )
     assert normalise_usage({"promptTokens": 1, "completionTokens": 2, "totalTokens": 3}) == (
         {"input": 1, "output": 2, "total": 3},
         {},
-        "TOKENS",
     )
-    assert normalise_usage(None) == ({}, {}, None)
-    assert normalise_usage({"input": 1, "unit": None}) == ({"input": 1}, {}, None)
+    assert normalise_usage(None) == ({}, {})
+    assert normalise_usage({"input": 1, "unit": None}) == ({"input": 1}, {})
+
+
+@pytest.mark.parametrize("unit", ["CHARACTERS", "MILLISECONDS", "SECONDS", "IMAGES", "REQUESTS"])
+def test_what_is_not_counted_in_tokens_is_not_priced_as_tokens(unit: str) -> None:
+    name = unit.lower()
+    usage, _ = normalise_usage({"input": 10, "output": 5, "total": 15, "unit": unit})
+    assert usage == {f"input_{name}": 10, f"output_{name}": 5, f"total_{name}": 15}
+    assert not {unit_of(bucket) for bucket in usage} & (TOKEN_UNITS | {"total"})
+
+    alone, _ = normalise_usage({"total": 15, "unit": unit})
+    assert alone == {name: 15}
+    assert not {unit_of(bucket) for bucket in alone} & (TOKEN_UNITS | {"total"})
 
 
 def test_the_number_and_length_of_usage_types_are_bounded() -> None:
