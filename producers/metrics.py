@@ -51,6 +51,11 @@ EVENTS_REFUSED = Counter(
     "Events and spans that were refused, by reason.",
     ["reason"],
 )
+VALUES_DROPPED = Counter(
+    "tracemill_gateway_values_dropped_total",
+    "Values that cannot be true, left out of events that were accepted, by field.",
+    ["field"],
+)
 DEAD_LETTERS = Counter(
     "tracemill_gateway_dead_letters_total", "Dead letters written, by reason.", ["reason"]
 )

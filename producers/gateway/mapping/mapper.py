@@ -79,6 +79,11 @@ def map_in_slices(
             room -= len(span.attributes) + _ATTRIBUTES_OF_SPAN
             observation = observation_of(span)
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
+            completion_us = observation.completion_start_us
+            if completion_us is not None and not oldest_us <= completion_us <= latest_us:
+                # One field that cannot be true must not cost the observation.
+                metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
+                observation.completion_start_us = None
             if oldest_us <= start_us and end_us <= latest_us:
                 observations.append(observation)
             else:

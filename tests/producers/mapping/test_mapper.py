@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from producers.gateway.mapping import Mapped, Sdk, map_export
 from producers.gateway.otlp import ExportLimits, decode_export
@@ -89,6 +90,29 @@ def test_times_that_cannot_be_true_refuse_the_span_alone(
     assert [observation.id[-1] for observation in found.observations] == ["1", "b"]
     assert [(r.observation.id[-1], r.reason) for r in found.refusals] == [("a", reason)]
     assert found.refusals[0].detail
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"langfuse.observation.completion_start_time": "0001-01-01T00:00:00Z"},
+        {"langfuse.observation.completion_start_time": "9999-12-31T23:59:59Z"},
+        {"ai.response.msToFirstChunk": 10**15},
+        {"ai.stream.msToFirstChunk": "1e300"},
+    ],
+)
+def test_a_completion_start_that_cannot_be_true_is_left_out_alone(
+    attributes: dict[str, Any],
+) -> None:
+    name, labels = "tracemill_gateway_values_dropped_total", {"field": "completion_start_time"}
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    found = mapped({"spans": [{"attributes": {**attributes, "gen_ai.usage.cost": 0.5}}]})
+
+    assert found.refusals == []
+    (observation,) = found.observations
+    assert observation.completion_start_us is None
+    assert observation.cost == {"total": 500_000_000_000}
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
 
 
 def test_old_and_slightly_early_spans_are_taken() -> None:
