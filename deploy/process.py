@@ -17,7 +17,7 @@ from deploy.settings import ProcessSettings
 
 log = structlog.get_logger(__name__)
 
-GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_THRESHOLDS: Final = (200_000, 50, 20)
 
 Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
 """Runs until the event is set."""
