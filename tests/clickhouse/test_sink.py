@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from clickhouse.migrate import migrate
 from clickhouse.rows import SpendRow
@@ -14,6 +14,7 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
+from streams.sink_progress import SinkProgress
 from tests.clickhouse.sink_for_tests import count, eventually, observation, sinking
 from tests.fixtures.store import running_store
 
@@ -76,6 +77,38 @@ async def test_a_second_sink_goes_on_where_the_first_stopped(
 
         async with sinking(kafka, clickhouse_store):
             await eventually(stored)
+
+
+async def test_sinks_that_come_and_go_leave_no_row_and_no_offset_behind(
+    kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
+) -> None:
+    ends: dict[TopicPartition, int] = {}
+
+    async def send(first: int) -> None:
+        for number in range(first, first + 40):
+            sent = await producer.send_and_wait(
+                kafka.topics.observations, observation(number), partition=number % 4
+            )
+            ends[TopicPartition(kafka.topics.observations, number % 4)] = sent.offset + 1
+
+    async def stored(rows: int) -> None:
+        async def all_there() -> bool:
+            return await count(clickhouse_store) == rows
+
+        await eventually(all_there)
+
+    async with sinking(kafka, clickhouse_store):
+        await send(0)
+        async with sinking(kafka, clickhouse_store):
+            await send(40)
+            await stored(80)
+            await send(80)
+        await send(120)
+        await stored(160)
+    progress = SinkProgress(kafka, poll_s=0.05)
+    await progress.start()
+    assert await progress.committed(list(ends)) == ends
+    await progress.stop()
 
 
 async def test_while_the_store_is_away_nothing_is_lost(
