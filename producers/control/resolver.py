@@ -9,6 +9,8 @@ import threading
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from producers import metrics
+
 Address = IPv4Address | IPv6Address
 
 LOOKUPS_MAX: Final = 64
@@ -32,6 +34,7 @@ class Resolver:
         under_way = self._under_way.get(host)
         if under_way is None:
             if len(self._under_way) >= self._lookups_max:
+                metrics.LIMIT_REACHED.labels(limit="lookups_max").inc()
                 raise OSError(f"{self._lookups_max} names are being looked up already")
             under_way = self._under_way[host] = self._begin(host)
         return await asyncio.shield(under_way)

@@ -132,10 +132,10 @@ async def checked_addresses(
     return sorted(addresses, key=lambda address: address.version)
 
 
-async def check_webhook_url(url: str, *, allow_private: bool) -> None:
-    """Refuse a URL that no delivery could go to.
+async def check_webhook_url(url: str, resolver: Resolver, *, allow_private: bool) -> None:
+    """Refuse a URL that no delivery could go to. The resolver is one for all calls: it bounds how many names are looked up at once.
 
     Raises:
         WebhookAddressError: the message says why, fit for the client.
     """
-    await checked_addresses(target_of(url), Resolver(), allow_private=allow_private)
+    await checked_addresses(target_of(url), resolver, allow_private=allow_private)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from producers.control.records import Webhook
+from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
 from query_api import metrics
@@ -68,6 +69,7 @@ WebhookId = Annotated[str, Path(max_length=128)]
 def webhooks_router(room: Room) -> APIRouter:
     router = native_router("webhooks")
     control, documented = room.control, room.documented
+    resolver = Resolver()
 
     def webhook_of(project_id: str, webhook_id: str) -> Webhook:
         webhook = control.view.webhooks.get(webhook_id)
@@ -86,7 +88,8 @@ def webhooks_router(room: Room) -> APIRouter:
     async def create_webhook(project_id: ProjectId, body: WebhookBody) -> Response:
         """Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. They come at least once; `webhook-id` stays the same when one is repeated."""
         try:
-            await check_webhook_url(body.url, allow_private=room.settings.webhooks_allow_private)
+            allow_private = room.settings.webhooks_allow_private
+            await check_webhook_url(body.url, resolver, allow_private=allow_private)
         except WebhookAddressError as error:
             raise BadRequestError(f"url: {error}", field="url") from error
         webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]

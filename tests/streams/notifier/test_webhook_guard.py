@@ -77,7 +77,7 @@ def test_a_public_address_is_taken(address):
 )
 async def test_an_inside_address_is_found_in_every_spelling(url):
     with pytest.raises(WebhookAddressError, match=r"public internet|does not resolve"):
-        await check_webhook_url(url, allow_private=False)
+        await check_webhook_url(url, Resolver(), allow_private=False)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_an_inside_address_is_found_in_every_spelling(url):
 )
 async def test_what_is_no_plain_web_address_is_refused_even_where_private_ones_are_allowed(url):
     with pytest.raises(WebhookAddressError):
-        await check_webhook_url(url, allow_private=True)
+        await check_webhook_url(url, Resolver(), allow_private=True)
 
 
 async def test_a_loopback_receiver_is_taken_where_private_ones_are_allowed():
