@@ -49,7 +49,11 @@ class Ingestion(Endpoint):
 
     async def serve(self, call: Call) -> Answer:
         batch = _batch_of(call.body, self.context.settings.batch_events_max)
-        outcome = _Outcome(call, tells_faults=not _is_from_sdk(call.headers, batch.metadata))
+        outcome = _Outcome(
+            call,
+            tells_faults=not _is_from_sdk(call.headers, batch.metadata),
+            dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
+        )
         times = Times(call.received_us)
         scores_only = call.principal.scope == "scores"
         read: list[tuple[msgspec.Raw, ReadEvent]] = []
@@ -82,8 +86,9 @@ class Ingestion(Endpoint):
 class _Outcome:
     """What is said of each event of one batch."""
 
-    def __init__(self, call: Call, *, tells_faults: bool) -> None:
+    def __init__(self, call: Call, *, tells_faults: bool, dead_letter_max_bytes: int) -> None:
         self._call = call
+        self._dead_letter_max_bytes = dead_letter_max_bytes
         self._tells_faults = tells_faults
         self.successes: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
@@ -113,6 +118,7 @@ class _Outcome:
             detail=_fault_of(error),
             payload=bytes(raw),
             created_us=self._call.received_us,
+            max_bytes=self._dead_letter_max_bytes,
         )
         self.dead_letters.append(letter)
         if self._tells_faults:

@@ -71,9 +71,20 @@ class Traces(_Otlp):
             if number:
                 await asyncio.sleep(0)
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
-                batch.set_aside(_letter(refusal, call))
+                batch.set_aside(self._letter(refusal, call))
                 refusals.append(f"{refusal.observation.id}: {refusal.detail}")
         return batch, refusals
+
+    def _letter(self, refusal: Refusal, call: Call) -> DeadLetter:
+        metrics.EVENTS_REFUSED.labels(refusal.reason).inc()
+        return dead_letter(
+            call.principal.project_id,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            payload=encode_event(refusal.observation),
+            created_us=call.received_us,
+            max_bytes=self.context.settings.dead_letter_max_bytes,
+        )
 
 
 class Metrics(_Otlp):
@@ -120,17 +131,6 @@ def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal
         except TooLargeError as error:
             refusals.append(Refusal(observation, TOO_LARGE, str(error)))
     return refusals
-
-
-def _letter(refusal: Refusal, call: Call) -> DeadLetter:
-    metrics.EVENTS_REFUSED.labels(refusal.reason).inc()
-    return dead_letter(
-        call.principal.project_id,
-        reason=refusal.reason,
-        detail=refusal.detail,
-        payload=encode_event(refusal.observation),
-        created_us=call.received_us,
-    )
 
 
 def _success(content_type: str, refusals: list[str]) -> Answer:

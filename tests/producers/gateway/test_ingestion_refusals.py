@@ -103,6 +103,18 @@ async def test_an_sdk_is_told_that_an_invalid_event_was_taken_so_that_it_does_no
     assert len({str(letter["id"]) for letter in letters}) == 1
 
 
+async def test_an_invalid_event_is_kept_whole_however_large_it_is(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    large = event("span-create", {"id": "o", "level": "LOUD", "input": 'say "x" ' * 400_000})
+    response = await send(client, large, headers=SDK)
+
+    assert response.json()["errors"] == []
+    (letter,) = await log.dead_letters()
+    assert json.loads(str(letter["payload"])) == large
+    assert "cut" not in str(letter["detail"])
+
+
 async def test_events_of_the_server_are_refused_one_by_one(
     client: httpx.AsyncClient, log: Log
 ) -> None:

@@ -105,7 +105,9 @@ async def test_what_many_requests_send_at_once_shares_records(
 async def test_dead_letters_are_acknowledged_with_their_batch(
     publisher: EventPublisher, log: Log
 ) -> None:
-    letter = dead_letter("p", reason="invalid_event", detail="d", payload=b"\xff{", created_us=7)
+    letter = dead_letter(
+        "p", reason="invalid_event", detail="d", payload=b"\xff{", created_us=7, max_bytes=1_000
+    )
 
     batch = publisher.batch()
     batch.set_aside(letter)
