@@ -64,3 +64,8 @@ class DeliveryQueue:
     def crowded(self) -> bool:
         """Whether due deliveries wait for others to end."""
         return bool(self._due)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether some of them wait for others at their own webhook."""
+        return any(self._running[webhook] >= self._per_endpoint_max for webhook in self._due)

@@ -143,7 +143,9 @@ class Notifier:
             if not _wants(webhook, alert):
                 continue
             delivery = self._deliveries.get(delivery_id(alert.id, webhook.id))
-            if delivery is None and not self._too_old(alert):
+            if delivery is None and self._too_old(alert):
+                metrics.LIMIT_REACHED.labels("alert_age_max_h").inc()
+            elif delivery is None:
                 delivery = Delivery(alert_id=alert.id, webhook_id=webhook.id)
             if delivery is not None and delivery.status == "pending":
                 self._queue.put(delivery.id, webhook.id, delivery.next_attempt_us)
@@ -162,6 +164,8 @@ class Notifier:
             task.add_done_callback(lambda _: self._wake.set())
         if self._queue.running >= self._settings.attempts_max and self._queue.crowded:
             metrics.LIMIT_REACHED.labels("attempts_max").inc()
+        if self._queue.holds_back:
+            metrics.LIMIT_REACHED.labels("attempts_per_endpoint_max").inc()
         metrics.PENDING.set(len(self._queue))
         metrics.RUNNING.set(self._queue.running)
 
@@ -195,15 +199,16 @@ class Notifier:
         metrics.ATTEMPTS.labels("gone" if answer.gone else "failed").inc()
         if answer.gone and await self._disable(webhook):
             return ended(delivery, "gone", now_us, answer.detail)
+        asked_s = retry_after_s(answer.retry_after, now_us, max_s=self._settings.retry_after_max_s)
+        if asked_s >= self._settings.retry_after_max_s:
+            metrics.LIMIT_REACHED.labels("retry_after_max_s").inc()
         after = failed(
             delivery,
             now_us,
             answer.detail,
             schedule_s=self._settings.retry_schedule_s,
             jitter=random.uniform(0, self._settings.retry_jitter),  # noqa: S311  # spreads load, guards nothing
-            retry_after_s=retry_after_s(
-                answer.retry_after, now_us, max_s=self._settings.retry_after_max_s
-            ),
+            retry_after_s=asked_s,
         )
         log.warning(
             "webhook_failed",

@@ -7,7 +7,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class NotifierSettings(BaseSettings):
-    """How webhooks are delivered. Each limit has a metric that counts how often it was reached."""
+    """How webhooks are delivered.
+
+    ``tracemill_notifier_limit_reached_total`` counts how often each limit (``…_max``, ``…_max_s``, ``attempt_timeout_s``) was reached, under its name. The hours are
+    how long things are remembered; deliveries that use up their schedule are ``tracemill_webhook_exhausted_total``.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
 
@@ -27,7 +31,7 @@ class NotifierSettings(BaseSettings):
     attempts_max: int = Field(256, ge=1)
     """Attempts at all webhooks at a time."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
-    """Older alerts are not begun with."""
+    """Older alerts are not begun with; counted when a webhook that would have wanted one is looked at."""
     delivery_memory_h: int = Field(24 * 14, ge=24)
     """How long finished deliveries are remembered; longer than ``alert_age_max_h``."""
     sweep_interval_s: float = Field(600.0, gt=0)

@@ -75,8 +75,9 @@ class PartitionStage:
         self._last_put = message.offset
         self._settle_backlog()
         self._backlog.came(message.offset, message.append_us / 1e6)
-        if self._inbox.is_full:
-            metrics.LIMIT_REACHED.labels("inbox").inc()
+        limit = self._inbox.limit_reached
+        if limit is not None:
+            metrics.LIMIT_REACHED.labels(limit).inc()
         await self._inbox.put(message)
 
     def lag(self, end: int | None, now_s: float) -> Lag:

@@ -297,14 +297,20 @@ class ProjectPartition:
         """Let go of cells that are idle or too many, once the store has them."""
         settings, topics = self.around.settings, self.around.kafka.topics
         kinds = (
-            ("windows", topics.windows, fold.windows, settings.window_cells_max),
-            ("spend", topics.spend, fold.spend, settings.spend_cells_max),
+            (
+                "windows",
+                "window_cells_max",
+                topics.windows,
+                fold.windows,
+                settings.window_cells_max,
+            ),
+            ("spend", "spend_cells_max", topics.spend, fold.spend, settings.spend_cells_max),
         )
         while True:
             await asyncio.sleep(settings.evict_interval_s)
             try:
                 stored = await self.around.sink.committed(
-                    [TopicPartition(topic, self.partition) for _, topic, _, _ in kinds]
+                    [TopicPartition(topic, self.partition) for _, _, topic, _, _ in kinds]
                 )
             except KafkaError as error:
                 log.warning("sink_progress_unknown", reason=repr(error))
@@ -312,9 +318,9 @@ class ProjectPartition:
             metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
             metrics.LIMIT_REACHED.labels("alerts_max").inc(self.around.alerted.take_forgotten())
             idle_before_s = int(time.time()) - settings.resident_idle_s
-            for kind, topic, groups, cells_max in kinds:
+            for kind, limit, topic, groups, cells_max in kinds:
                 if groups.cell_count > cells_max:
-                    metrics.LIMIT_REACHED.labels(f"{kind}_cells_max").inc()
+                    metrics.LIMIT_REACHED.labels(limit).inc()
                 stored_to = stored[TopicPartition(topic, self.partition)]
                 evicted = groups.evict(stored_to, cells_max=cells_max, idle_before_s=idle_before_s)
                 metrics.EVICTED.labels(kind).inc(evicted)

@@ -11,7 +11,11 @@ KIB: Final = 1024
 
 
 class ProjectSettings(BaseSettings):
-    """Limits of the stage by project. Each has a metric that counts how often it was reached."""
+    """Limits of the stage by project.
+
+    Where one makes somebody wait, or something leave, ``tracemill_projects_limit_reached_total`` counts it under its name. What is said to happen "in one go" or
+    "into records" is the size of a batch: more comes in the next one, and nothing is counted.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_PROJECTS_", frozen=True)
 

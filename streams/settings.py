@@ -17,7 +17,11 @@ MIB: Final = 1024 * KIB
 
 
 class StreamsSettings(BaseSettings):
-    """Limits of stage 1; those in memory and in flight count per partition of the events topic."""
+    """Limits of stage 1; those in memory and in flight count per partition of the events topic.
+
+    Where one makes somebody wait, or something leave or be refused, ``tracemill_observations_limit_reached_total`` counts it under its name. What is said to
+    happen "in one go", "by one query" or "into records" is the size of a batch: more comes in the next one, and nothing is counted.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_STREAMS_", frozen=True)
 
@@ -54,7 +58,7 @@ class StreamsSettings(BaseSettings):
     restore_age_max_s: float = Field(3_600.0, gt=0)
     """Rows older than this are not read again, unless they are needed to know where to go on."""
     read_back_traces_max: int = Field(500, ge=1)
-    """Traces asked of the store by one query."""
+    """Traces asked of the store by one query; more take several."""
     store_retry_s: float = Field(0.2, gt=0)
     store_retry_max_s: float = Field(5.0, gt=0)
     sink_poll_s: float = Field(0.05, gt=0)

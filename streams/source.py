@@ -34,7 +34,14 @@ class Inbox:
 
     @property
     def is_full(self) -> bool:
-        return len(self._waiting) >= self._records_max or self._bytes >= self._bytes_max
+        return self.limit_reached is not None
+
+    @property
+    def limit_reached(self) -> str | None:
+        """The setting that makes whoever brings more wait now."""
+        if len(self._waiting) >= self._records_max:
+            return "inbox_records_max"
+        return "inbox_bytes_max" if self._bytes >= self._bytes_max else None
 
     async def close(self) -> None:
         """Whatever is put from now on is dropped; nobody waits any more."""

@@ -18,6 +18,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from producers.kafka import started, stopped
 from producers.settings import KafkaSettings
 from producers.topics import Topics
+from streams import metrics
 from streams.errors import RestoreError
 from streams.ports import Ends, Restored
 from streams.settings import StreamsSettings
@@ -60,10 +61,10 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
         kafka,
     )
     try:
-        observations = await _tail(
+        observations = await read_tail(
             consumer, TopicPartition(topics.observations, partition), settings, commit_needed=True
         )
-        traces = await _tail(
+        traces = await read_tail(
             consumer, TopicPartition(topics.traces, partition), settings, commit_needed=False
         )
     finally:
@@ -112,7 +113,7 @@ def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: s
         raise RestoreError(f"a row in {topic} does not decode: {error}") from error
 
 
-async def _tail(
+async def read_tail(
     consumer: AIOKafkaConsumer,
     partition: TopicPartition,
     settings: StreamsSettings,
@@ -140,8 +141,17 @@ async def _tail(
         if records and oldest_ms is None:
             oldest_ms = records[-1].timestamp - int(settings.restore_age_max_s * 1000)
         too_old = oldest_ms is not None and records[0].timestamp < oldest_ms
-        enough = rows >= settings.restore_rows_max or size >= settings.restore_bytes_max
-        if found_commit and (enough or too_old):
+        reached = [
+            limit
+            for limit, is_reached in (
+                ("restore_rows_max", rows >= settings.restore_rows_max),
+                ("restore_bytes_max", size >= settings.restore_bytes_max),
+                ("restore_age_max_s", too_old),
+            )
+            if is_reached
+        ]
+        if found_commit and reached:
+            metrics.LIMIT_REACHED.labels(reached[0]).inc()
             break
     return Tail(lower, end, records)
 

@@ -15,6 +15,7 @@ from producers.control.records import Webhook
 from producers.control.resolver import Address, Resolver
 from producers.control.webhook_guard import WebhookTarget, checked_addresses, target_of
 from producers.errors import WebhookAddressError
+from streams import notifier_metrics as metrics
 from streams.notifier_settings import NotifierSettings
 
 USER_AGENT: Final = "tracemill-webhooks/1"
@@ -66,6 +67,7 @@ class WebhookSender:
                     target, addresses, signed_headers(webhook.secret, message_id, body), body
                 )
         except TimeoutError:
+            metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
         except (WebhookAddressError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return Answer(None, f"{type(error).__name__}: {error}")
@@ -79,6 +81,8 @@ class WebhookSender:
     ) -> Answer:
         """Try the addresses one after the other until one takes the connection."""
         tried = addresses[: self._settings.addresses_per_attempt_max]
+        if len(tried) < len(addresses):
+            metrics.LIMIT_REACHED.labels("addresses_per_attempt_max").inc()
         for address in tried:
             try:
                 return await self._post(target, address, headers, body)

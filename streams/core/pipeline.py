@@ -65,15 +65,15 @@ class ObservationsFold:
         tokens: Tokens,
         seen: SeenTraces,
     ) -> None:
+        self._reached: Counter[str] = Counter()
         self.residents = Residents(
-            limits.resident_observations_max, limits.resident_text_bytes_max, seen
+            limits.resident_observations_max, limits.resident_text_bytes_max, seen, self._reached
         )
         self._topic = topic
         self._payload_bytes_max = limits.dead_letter_payload_bytes_max
         self._partition = partition
         self._events = EventFold(self.residents, prices, tokens, limits.trace_observations_max)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
-        self._reached: Counter[str] = Counter()
         self._scores = LatestScores(limits.resident_scores_max, self._reached)
         self._touched: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -28,7 +29,9 @@ class TraceHistory(msgspec.Struct):
 class Residents:
     """Traces of one partition, bounded by their observations and by the texts kept of them."""
 
-    def __init__(self, observations_max: int, text_bytes_max: int, seen: SeenTraces) -> None:
+    def __init__(
+        self, observations_max: int, text_bytes_max: int, seen: SeenTraces, reached: Counter[str]
+    ) -> None:
         self.traces: dict[TraceKey, Trace] = {}
         self.seen = seen
         self.observations = 0
@@ -38,6 +41,7 @@ class Residents:
         """The latest chunk that changed a trace which has left."""
         self._observations_max = observations_max
         self._text_bytes_max = text_bytes_max
+        self._reached = reached
         self._sizes: dict[TraceKey, tuple[int, int]] = {}
 
     def begin(self, key: TraceKey) -> Trace:
@@ -86,6 +90,10 @@ class Residents:
         while self.traces and (
             self.observations > self._observations_max or self.text_bytes > self._text_bytes_max
         ):
+            too_many = self.observations > self._observations_max
+            self._reached[
+                "resident_observations_max" if too_many else "resident_text_bytes_max"
+            ] += 1
             key = next(iter(self.traces))
             trace = self.traces.pop(key)
             observations, text_bytes = self._sizes.pop(key, (0, 0))

@@ -111,6 +111,10 @@ def test_one_webhook_holds_no_more_than_its_share_of_attempts():
     assert ("other", "alive") in started
     assert [webhook for _, webhook in started].count("dead") == 2
     assert queue.crowded
+    assert queue.holds_back
+    for delivery, of_webhook in started:
+        queue.done(delivery, of_webhook)
+    assert not queue.holds_back
 
 
 def test_attempts_end_and_the_next_ones_begin():

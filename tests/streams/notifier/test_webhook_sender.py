@@ -4,17 +4,25 @@ import asyncio
 import socket
 import threading
 import time
+from ipaddress import ip_address
 
 import pytest
+from prometheus_client import REGISTRY
 from standardwebhooks import Webhook as Verifier
 
 from producers.control.records import Webhook
+from streams import webhook_sender
 from streams.notifier_settings import NotifierSettings
 from streams.webhook_sender import WebhookSender
 from tests.streams.notifier.receivers import receiving, status
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"type":"budget.threshold_crossed"}'
+
+
+def reached(limit):
+    name = "tracemill_notifier_limit_reached_total"
+    return REGISTRY.get_sample_value(name, {"limit": limit}) or 0
 
 
 def webhook(url):
@@ -64,10 +72,24 @@ async def test_410_says_that_the_receiver_is_gone(sender):
 
 async def test_a_receiver_that_never_answers_is_given_up(sender):
     async with receiving(lambda _: None) as receiver:
-        began = time.monotonic()
+        began, before = time.monotonic(), reached("attempt_timeout_s")
         answer = await sender.attempt(webhook(receiver.url), "alert_1", BODY)
     assert (answer.status, answer.detail) == (None, "no answer within 1 s")
     assert time.monotonic() - began < 3
+    assert reached("attempt_timeout_s") == before + 1
+
+
+async def test_of_many_addresses_the_first_few_are_tried_and_that_is_counted(sender, monkeypatch):
+    async def addresses(*_, **__):
+        return [ip_address(f"127.0.0.{number}") for number in range(2, 9)]
+
+    monkeypatch.setattr(webhook_sender, "checked_addresses", addresses)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    before = reached("addresses_per_attempt_max")
+    answer = await sender.attempt(webhook(f"http://many.test:{port}/"), "alert_1", BODY)
+    assert answer.status is None
+    assert reached("addresses_per_attempt_max") == before + 1
 
 
 async def test_an_endless_answer_is_not_read(sender):

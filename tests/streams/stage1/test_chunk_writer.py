@@ -134,6 +134,7 @@ async def test_an_inbox_holds_back_whoever_brings_too_much_until_something_is_ta
     inbox = Inbox(records_max=2, bytes_max=1000)
     for offset in range(2):
         await inbox.put(SourceMessage(offset, 0, b"x", lambda: None))
+    assert inbox.limit_reached == "inbox_records_max"
     third = asyncio.create_task(inbox.put(SourceMessage(2, 0, b"x", lambda: None)))
     await asyncio.sleep(0)
     assert not third.done()
@@ -146,6 +147,8 @@ async def test_an_inbox_gives_at_most_so_many_bytes_at_a_time():
     inbox = Inbox(records_max=9, bytes_max=1000)
     for offset, size in enumerate((50, 3, 3, 3)):
         await inbox.put(SourceMessage(offset, 0, b"x" * size, lambda: None))
+    assert inbox.limit_reached is None
+    assert Inbox(records_max=9, bytes_max=0).limit_reached == "inbox_bytes_max"
     taken = [[each.offset for each in await inbox.take(9, 7)] for _ in range(3)]
     assert taken == [[0], [1, 2], [3]]
 

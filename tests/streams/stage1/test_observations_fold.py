@@ -250,6 +250,7 @@ def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
     assert ("p", "t0") in residents.seen
     assert ("p", "t0") not in residents.traces
     assert residents.evicted_chunk == 1
+    assert folding.core.take_reached() == {"resident_observations_max": residents.evicted}
 
 
 def test_texts_beyond_the_limit_leave_memory_too():
@@ -257,6 +258,7 @@ def test_texts_beyond_the_limit_leave_memory_too():
     folding = Folding(limits)
     folding.fold(part("a", trace_id="t1", input="x" * 40), part("b", trace_id="t2", input="y" * 40))
     assert folding.core.residents.text_bytes <= 50
+    assert folding.core.take_reached() == {"resident_text_bytes_max": 1}
 
 
 def test_the_hash_of_a_trace_is_the_stores():

@@ -1,0 +1,82 @@
+"""How much of its own output a partition reads again when it is taken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
+
+from streams import tail
+from streams.settings import StreamsSettings
+from streams.writer import SOURCE_OFFSET
+
+PARTITION = TopicPartition("t", 0)
+RECORDS = 1_000
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes = b"row"
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [(SOURCE_OFFSET, str(self.offset).encode())]
+
+    @property
+    def timestamp(self) -> int:
+        return self.offset * 1_000
+
+
+class Log:
+    """A thousand records, one a second."""
+
+    def __init__(self) -> None:
+        self._at = 0
+
+    def assign(self, partitions):
+        assert partitions == [PARTITION]
+
+    async def end_offsets(self, partitions):
+        return {PARTITION: RECORDS}
+
+    async def beginning_offsets(self, partitions):
+        return {PARTITION: 0}
+
+    def seek(self, partition, offset):
+        self._at = offset
+
+    async def position(self, partition):
+        return self._at
+
+    async def getmany(self, partition, timeout_ms):
+        first, self._at = self._at, self._at + 10
+        return {PARTITION: [Record(offset) for offset in range(first, self._at)]}
+
+
+def reached(limit: str) -> float:
+    name = "tracemill_observations_limit_reached_total"
+    return REGISTRY.get_sample_value(name, {"limit": limit}) or 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("restore_rows_max", 100), ("restore_bytes_max", 300), ("restore_age_max_s", 100)],
+)
+async def test_the_limit_that_ends_the_reading_is_counted(limit: str, value: int) -> None:
+    before = reached(limit)
+    settings = StreamsSettings(**{limit: value})
+    read = await tail.read_tail(Log(), PARTITION, settings, commit_needed=True)
+    assert 100 <= read.end - read.begin < RECORDS
+    assert [record.offset for record in read.records] == list(range(read.begin, RECORDS))
+    assert reached(limit) == before + 1
+
+
+async def test_a_log_that_is_short_enough_is_read_from_its_beginning() -> None:
+    limits = ("restore_rows_max", "restore_bytes_max", "restore_age_max_s")
+    before = [reached(limit) for limit in limits]
+    read = await tail.read_tail(Log(), PARTITION, StreamsSettings(), commit_needed=True)
+    assert (read.begin, read.end) == (0, RECORDS)
+    assert [reached(limit) for limit in limits] == before
