@@ -19,13 +19,19 @@ class StoreSettings(BaseSettings):
     )
 
     clickhouse_url: str = "http://127.0.0.1:8123"
+    """Of its HTTP interface."""
     clickhouse_user: str = "default"
+    """Who the roles are there: may create, insert and select."""
     clickhouse_password: SecretStr = SecretStr("")
+    """The user's."""
     clickhouse_database: DatabaseName = "tracemill"
+    """Holds all tables; ``migrate`` creates it."""
     clickhouse_connect_timeout_s: float = Field(default=5.0, gt=0)
+    """Longest a connection may take to open."""
     clickhouse_query_timeout_s: float = Field(default=30.0, gt=0)
     """Longest a query may run, unless it is given another limit; the engine stops it."""
     clickhouse_insert_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest a batch may take; after it, it is sent again."""
     clickhouse_connections_max: int = Field(default=16, ge=1)
     """Requests of one process to the store at a time; more wait for a free connection."""
 
@@ -38,22 +44,28 @@ class TieringSettings(BaseSettings):
     )
 
     hot_days: int = Field(default=7, ge=1, le=36500)
+    """Days that rows stay on the hot volume; then they move to the cold one."""
     storage_policy: PolicyName = "tiered"
+    """The server's policy for the tables; it has a volume ``cold``."""
     cold_url: str = Field(default="", pattern=r"^(s3://[^/]+(/.*)?)?$")
     """``s3://bucket/prefix``; empty: a directory beside the hot data. Read by the embedded store only."""
     aws_endpoint_url: str = Field(
         default="", validation_alias=AliasChoices("AWS_ENDPOINT_URL", "aws_endpoint_url")
     )
+    """Of an S3 API that is not AWS's own."""
     aws_region: str = Field(
         default="us-east-1", validation_alias=AliasChoices("AWS_REGION", "aws_region")
     )
+    """Of the bucket."""
     aws_access_key_id: str = Field(
         default="", validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id")
     )
+    """May read, write and delete in the bucket."""
     aws_secret_access_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key"),
     )
+    """Of the access key."""
 
 
 class EmbeddedStoreSettings(BaseSettings):

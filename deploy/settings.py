@@ -25,9 +25,12 @@ class ProcessSettings(BaseSettings):
     host: str = "127.0.0.1"
     """Where the public API listens."""
     port: int = Field(7700, ge=1, le=65535)
+    """Its port."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Loopback port of ``/metrics``, ``/healthz`` and ``/readyz`` of workers; 0: none."""
     metrics_host: str = "127.0.0.1"
+    """Address of the metrics port."""
     prepared_within_s: float = Field(60.0, gt=0)
     """How long a starting role waits for its engines and for `tracemill migrate`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Less than this is not logged."""

@@ -21,11 +21,13 @@ class KafkaSettings(BaseSettings):
     broker: str = "127.0.0.1:9092"
     """HOST:PORT, or several joined by commas."""
     topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Of the names of topics and groups: installations with different ones can share a broker."""
     event_partitions: int = Field(4, ge=1, le=256)
     """Of events, observations, traces and scores: the parallelism by trace."""
     project_partitions: int = Field(2, ge=1, le=256)
     """Of deltas, windows and spend: the parallelism by project."""
     replication_factor: int = Field(1, ge=1, le=8)
+    """Copies of each topic: 3 where there are three brokers."""
     topic_retention_h: int = Field(72, ge=1)
     """How long topics that are not compacted keep their records."""
     record_max_bytes: int = Field(16 * MIB, ge=1 * MIB, le=256 * MIB)
@@ -35,7 +37,9 @@ class KafkaSettings(BaseSettings):
     request_timeout_s: float = Field(10.0, gt=0)
     """One request to the broker."""
     control_record_max_bytes: int = Field(256 * KIB, ge=1 * KIB)
+    """One project, key, price, budget or webhook."""
     control_records_max: int = Field(100_000, ge=1)
+    """All of them together."""
     control_write_timeout_s: float = Field(10.0, gt=0)
     """From writing a control record until it was read back."""
 
@@ -52,7 +56,9 @@ class GatewaySettings(BaseSettings):
     otlp_body_max_bytes: int = Field(16 * MIB, ge=1 * KIB)
     """An OTLP body as it comes over the wire."""
     ingestion_body_max_bytes: int = Field(4_500_000, ge=1 * KIB)
+    """A batch of the ingestion API, before gunzip."""
     scores_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
+    """A body of scores, before gunzip."""
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
     """Any body after gunzip."""
     gzip_members_max: int = Field(64, ge=1, le=1_000)
@@ -100,5 +106,8 @@ class InitSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_INIT_", frozen=True)
 
     project_id: str = Field("default", min_length=1)
+    """The project."""
     public_key: str = Field("pk-tm-dev", min_length=1)
+    """Its key: what Langfuse SDKs call the public key."""
     secret_key: SecretStr = Field(SecretStr("sk-tm-dev"), min_length=1)
+    """Its secret; only a hash is kept."""

@@ -26,6 +26,7 @@ class NotifierSettings(BaseSettings):
     attempt_timeout_s: float = Field(15.0, gt=0)
     """From resolving the name until the status of the answer is there."""
     addresses_per_attempt_max: int = Field(3, ge=1)
+    """Addresses of one name that an attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)
     """Attempts at one webhook at a time: what a receiver that never answers can hold."""
     attempts_max: int = Field(256, ge=1)

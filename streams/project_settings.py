@@ -30,7 +30,9 @@ class ProjectSettings(BaseSettings):
     unacknowledged_records_max: int = Field(50_000, ge=1)
     """Records applied but not flushed; above it the partition waits for its flush."""
     window_cells_max: int = Field(200_000, ge=1)
+    """Windows in memory, per partition; others are read back when they change."""
     spend_cells_max: int = Field(500_000, ge=1)
+    """Likewise quarter-hours of spend."""
     resident_idle_s: int = Field(900, ge=1)
     """Cells not changed for this long leave memory (once stored)."""
     lateness_h: int = Field(24, ge=1)
@@ -42,10 +44,13 @@ class ProjectSettings(BaseSettings):
     alerts_max: int = Field(2_000_000, ge=1)
     """Ids of past alerts in memory; above it the oldest are forgotten. Late data can then say such an alert again, with the same id."""
     store_retry_s: float = Field(0.2, gt=0)
+    """First pause after the store did not answer; each further one is twice as long."""
     store_retry_max_s: float = Field(5.0, gt=0)
+    """The longest pause."""
     sink_poll_s: float = Field(0.1, gt=0)
     """How often the sink's progress is looked at while something waits for it."""
     evict_interval_s: float = Field(5.0, gt=0)
+    """How often cells are looked through for those that may leave."""
     marker_interval_s: float = Field(3_600.0, gt=0)
     """How often progress is written while idle: it must not age out of its topic."""
     stop_timeout_s: float = Field(5.0, gt=0)

@@ -38,6 +38,7 @@ class StreamsSettings(BaseSettings):
     inbox_records_max: int = Field(2_000, ge=1)
     """Source records waiting to be folded; above it the partition is not read on."""
     inbox_bytes_max: int = Field(8 * MIB, ge=1)
+    """Likewise their bytes."""
     output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
     """Where the rows of a chunk are cut into records; a single larger row makes a larger record."""
     output_batch_bytes: int = Field(1 * MIB, ge=1 * KIB)
@@ -55,12 +56,15 @@ class StreamsSettings(BaseSettings):
     restore_rows_max: int = Field(60_000, ge=1)
     """Rows read again when a partition is taken over."""
     restore_bytes_max: int = Field(128 * MIB, ge=1)
+    """Likewise their bytes."""
     restore_age_max_s: float = Field(3_600.0, gt=0)
     """Rows older than this are not read again, unless they are needed to know where to go on."""
     read_back_traces_max: int = Field(500, ge=1)
     """Traces asked of the store by one query; more take several."""
     store_retry_s: float = Field(0.2, gt=0)
+    """First pause after the store did not answer; each further one is twice as long."""
     store_retry_max_s: float = Field(5.0, gt=0)
+    """The longest pause."""
     sink_poll_s: float = Field(0.05, gt=0)
     """How often the sink's progress is looked at while something waits for it."""
     revoke_timeout_s: float = Field(5.0, gt=0)
@@ -70,6 +74,7 @@ class StreamsSettings(BaseSettings):
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
     """Unreadable lines in a row; above it the stage stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
+    """Unreadable lines per line; above it the stage stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
     """Lines over which the ratio is taken."""
 

@@ -36,7 +36,10 @@ class SinkSettings(BaseSettings):
     session_timeout_s: float = Field(default=6.0, ge=1)
     """A sink that is silent for so long loses its partitions to another."""
     retry_backoff_s: float = Field(default=0.2, gt=0)
+    """First pause after the store did not take a batch; each further one is twice as long."""
     retry_backoff_max_s: float = Field(default=5.0, gt=0)
+    """The longest pause."""
     refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
     """Rows refused one after another at which the sink stops instead of draining a topic into the dead letters."""
     stop_timeout_s: float = Field(default=10.0, gt=0)
+    """How long stopping waits for what is buffered; what is left is read again."""

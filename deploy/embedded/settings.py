@@ -20,3 +20,4 @@ class EmbeddedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_", frozen=True)
 
     cache_dir: Path = Field(default_factory=default_cache_dir)
+    """Kafka's files, downloaded once."""

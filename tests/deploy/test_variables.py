@@ -118,3 +118,8 @@ def test_the_readme_names_only_variables_that_exist() -> None:
     assert named <= listed().keys()
     assert {f"TRACEMILL_INIT_{each.upper()}" for each in InitSettings.model_fields} <= named
     assert "`tracemill settings`" in text
+
+
+def test_every_variable_says_what_it_is_for() -> None:
+    silent = [each.name for group in groups() for each in group.variables if not each.about]
+    assert silent == []
