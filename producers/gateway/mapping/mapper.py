@@ -157,7 +157,8 @@ class _Mapper:
                 observation.input, observation.output = found
                 break
         is_root = span.parent_id is None or observation.app_root
-        observation.trace = self._trace(span, plan.trace, is_root)
+        said = plan.trace_of_root if is_root else plan.trace
+        observation.trace = self._trace(span, said, is_root)
         return observation
 
     def _template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:

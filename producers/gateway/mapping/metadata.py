@@ -60,10 +60,13 @@ def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """What a span says about its trace's metadata."""
+    """What a span says about its trace's metadata. The root's own speaks for the trace, too, as its input and output do."""
+
+    of_root: bool = False
 
     def bind(self, shape: Shape) -> Reader | None:
-        whole, entries = _below(shape, (*_SHARED, _TRACE))
+        prefixes = (*_SHARED, _OBSERVATION, _TRACE) if self.of_root else (*_SHARED, _TRACE)
+        whole, entries = _below(shape, prefixes)
         if not whole and not entries:
             return None
         plan = MetadataPlan(whole, entries, (), (), _reader_for(shape.dialect))

@@ -21,6 +21,7 @@ from producers.gateway.mapping.tables import (
     OPERATION_KEY,
     PROMPT_FIELDS,
     TRACE_FIELDS,
+    TRACE_FIELDS_OF_ROOT,
 )
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
@@ -61,6 +62,7 @@ class Plan:
     """The same without what agents only sum up."""
     prompt: Fields
     trace: Description | None
+    trace_of_root: Description | None
     input_output: tuple[Callable[[ExportedSpan], InputOutput | None], ...]
     metadata: MetadataPlan
 
@@ -140,14 +142,14 @@ def _plan_of(shape: Shape) -> Plan:
             descriptive.append((field, shared))
         if len(shared) < len(readers):
             undecided.append((field, readers[len(shared) :]))
-    trace = _bound(TRACE_FIELDS, shape)
     return Plan(
         described=_description(tuple(descriptive), _agent_keys(shape)),
         undecided=tuple(undecided),
         observation=tuple(others),
         observation_of_agent=tuple(field for field in others if field[0] not in FIELDS_OF_CALLS),
         prompt=_bound(PROMPT_FIELDS, shape),
-        trace=_trace_description(shape.dialect, tuple(_keys_of(trace))) if trace else None,
+        trace=_trace_description(shape, of_root=False),
+        trace_of_root=_trace_description(shape, of_root=True),
         input_output=tuple(r.read for r in _readers(INPUT_OUTPUT, shape) if r.read is not None),
         metadata=observation_metadata_plan(shape),
     )
@@ -157,16 +159,21 @@ def _agent_keys(shape: Shape) -> tuple[str, ...]:
     return (OPERATION_KEY,) if OPERATION_KEY in shape.keys else ()
 
 
-def _trace_description(dialect: Dialect, keys: tuple[str, ...]) -> Description:
+def _trace_description(shape: Shape, *, of_root: bool) -> Description | None:
     """Shared by the shapes that say the same of their trace: the spans of a trace do, as a rule."""
+    fields = _bound(TRACE_FIELDS_OF_ROOT if of_root else TRACE_FIELDS, shape)
+    if not fields:
+        return None
+    keys = tuple(_keys_of(fields))
     if _bytes_of(keys) > DESCRIPTION_MAX_BYTES:
-        return _shared_description.__wrapped__(dialect, keys)
-    return _shared_description(dialect, keys)
+        return _description(fields)
+    return _shared_description(shape.dialect, keys, of_root)
 
 
 @lru_cache(maxsize=DESCRIPTIONS_MAX)
-def _shared_description(dialect: Dialect, keys: tuple[str, ...]) -> Description:
-    return _description(_bound(TRACE_FIELDS, Shape(dialect, keys)))
+def _shared_description(dialect: Dialect, keys: tuple[str, ...], of_root: bool) -> Description:
+    fields = TRACE_FIELDS_OF_ROOT if of_root else TRACE_FIELDS
+    return _description(_bound(fields, Shape(dialect, keys)))
 
 
 def _description(fields: Fields, more_keys: tuple[str, ...] = ()) -> Description:

@@ -177,3 +177,8 @@ TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "input": (Attribute("langfuse.trace.input"),),
     "output": (Attribute("langfuse.trace.output"),),
 }
+
+TRACE_FIELDS_OF_ROOT: Final[dict[str, tuple[Source, ...]]] = {
+    **TRACE_FIELDS,
+    "metadata": (TraceMetadata(of_root=True),),
+}

@@ -14,6 +14,7 @@ from producers.gateway.mapping import Mapped, Sdk, map_export
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.producers.mapping.compact import (
     END_NS,
+    PARENT_ID,
     RECEIVED_US,
     START_NS,
     protobuf_body,
@@ -267,6 +268,29 @@ def test_metadata_nested_to_the_limit_of_the_decoder_is_cut_not_refused() -> Non
             "gen_ai.system_instructions": "x",
         }
         assert metadata_of(one(attributes, scope="pydantic-ai"))["k"]
+
+
+def test_the_metadata_of_a_root_is_that_of_its_trace_unless_the_trace_has_its_own() -> None:
+    attributes = {
+        "langfuse.observation.metadata.a": "of the root",
+        "langfuse.observation.metadata.b": "of the root",
+        "langfuse.trace.metadata.b": "of the trace",
+        "gen_ai.usage.k": 1,
+    }
+    of_root = {"a": "of the root", "b": "of the trace"}
+    of_child = {"b": "of the trace"}
+    for more, said in (
+        ({}, of_root),
+        ({"parent_id": PARENT_ID}, of_child),
+        ({}, of_root),
+    ):
+        trace = one(attributes, **more).trace
+        assert trace is not None
+        assert json.loads(trace.metadata or "") == said
+    as_root = {**attributes, "langfuse.internal.as_root": "true"}
+    trace = one(as_root, parent_id=PARENT_ID).trace
+    assert trace is not None
+    assert json.loads(trace.metadata or "") == of_root
 
 
 def test_a_user_may_be_said_by_a_number() -> None:
