@@ -107,6 +107,7 @@ class ControlLog:
             async with asyncio.timeout(self._kafka.control_write_timeout_s):
                 await self._read_up_to(await self._end_offset())
         except (KafkaError, TimeoutError) as error:
+            _count_timeout(error)
             message = "the control-plane log could not be read in time"
             raise ControlUnavailableError(message) from error
 
@@ -188,6 +189,7 @@ class ControlLog:
                 )
                 await self._read_up_to(written.offset + 1)
         except (KafkaError, TimeoutError) as error:
+            _count_timeout(error)
             message = "the control-plane log did not take the record in time"
             raise ControlUnavailableError(message) from error
 
@@ -256,3 +258,8 @@ class ControlLog:
             raise ControlUnavailableError(message)
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets([self._partition])
         return ends[self._partition]
+
+
+def _count_timeout(error: KafkaError | TimeoutError) -> None:
+    if isinstance(error, TimeoutError):
+        metrics.LIMIT_REACHED.labels(limit="control_write_timeout_s").inc()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from producers import metrics
 from producers.gateway.money import pico_of_usd
 
 COUNT_MAX: Final = 2**53
@@ -230,7 +231,7 @@ def normalise_usage_details(obj: Any) -> dict[str, int]:
         return {}
     roles = _ROLES | _LITELLM_ROLES if "prompt_tokens" in obj else _ROLES
     buckets = _Buckets()
-    for key, value in list(obj.items())[:TYPES_MAX]:
+    for key, value in _first_types(obj):
         if not isinstance(key, str) or len(key) > TYPE_LENGTH_MAX:
             continue
         if key in roles:
@@ -292,8 +293,15 @@ def normalise_cost_details(obj: Any) -> dict[str, int]:
     if not isinstance(obj, dict):
         return {}
     found: dict[str, int] = {}
-    for key, value in list(obj.items())[:TYPES_MAX]:
+    for key, value in _first_types(obj):
         pico = pico_of_usd(value)
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
     return found
+
+
+def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    items = list(obj.items())
+    if len(items) > TYPES_MAX:
+        metrics.LIMIT_REACHED.labels(limit="usage_types_max").inc()
+    return items[:TYPES_MAX]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from producers import metrics
 from producers.gateway.mapping.sources import Reader, Shape
 from producers.gateway.mapping.values import encode_json, text_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
@@ -97,6 +98,8 @@ def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
             slots += more_slots
             lengths.update(wanted)
             paths.append((key, path))
+        else:
+            metrics.LIMIT_REACHED.labels(limit="array_slots_max").inc()
     return tuple(paths)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from producers import metrics
 from producers.gateway.otlp import TOO_DEEP, AttributeValue
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -116,7 +117,10 @@ def tags_of(value: AttributeValue) -> tuple[str, ...] | None:
 
 
 def _distinct(tags: Iterable[str]) -> tuple[str, ...] | None:
-    return tuple(dict.fromkeys(tag for tag in tags if tag))[:TAGS_MAX] or None
+    distinct = tuple(dict.fromkeys(tag for tag in tags if tag))
+    if len(distinct) > TAGS_MAX:
+        metrics.LIMIT_REACHED.labels(limit="tags_max").inc()
+    return distinct[:TAGS_MAX] or None
 
 
 def time_us_of(value: AttributeValue) -> int | None:

@@ -15,10 +15,12 @@ from producers.errors import (
     BrokerUnavailableError,
     ControlConflictError,
     ControlLimitError,
+    ControlUnavailableError,
     TopicError,
 )
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
+from tests.producers.gateway.conftest import times_reached
 
 
 @pytest.fixture
@@ -211,6 +213,17 @@ async def test_starting_without_the_topic_says_what_to_do(
     with pytest.raises(TopicError, match="tracemill migrate"):
         await control.start()
     await control.stop()
+
+
+async def test_a_log_that_is_not_read_in_time_is_an_error_and_counted(
+    kafka: KafkaSettings,
+) -> None:
+    before = times_reached("control_write_timeout_s")
+    control = ControlLog(kafka.model_copy(update={"control_write_timeout_s": 1e-9}))
+    with pytest.raises(ControlUnavailableError):
+        await control.start()
+    await control.stop()
+    assert times_reached("control_write_timeout_s") == before + 1
 
 
 async def test_starting_without_a_broker_says_where_it_looked(topic_prefix: str) -> None:

@@ -11,7 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from producers.gateway.mapping import Mapped, Sdk, map_export
+from producers.gateway.mapping.values import TAGS_MAX
 from producers.gateway.otlp import ExportLimits, decode_export
+from tests.producers.gateway.conftest import times_reached
 from tests.producers.mapping.compact import (
     END_NS,
     PARENT_ID,
@@ -244,7 +246,9 @@ def test_flattened_messages_cannot_ask_for_more_than_their_share_of_slots() -> N
         "gen_ai.prompt.999999.role": "beyond",
         "gen_ai.prompt.1.parts.5000.text": "too many together",
     }
+    before = times_reached("array_slots_max")
     messages = json.loads(one(attributes).input or "")
+    assert times_reached("array_slots_max") == before + 2
     assert len(messages) == 10_000
     assert messages[0] == {"role": "user"}
     assert messages[9999] == {"role": "at the edge"}
@@ -291,6 +295,14 @@ def test_the_metadata_of_a_root_is_that_of_its_trace_unless_the_trace_has_its_ow
     trace = one(as_root, parent_id=PARENT_ID).trace
     assert trace is not None
     assert json.loads(trace.metadata or "") == of_root
+
+
+def test_no_more_tags_than_there_may_be_are_kept() -> None:
+    before = times_reached("tags_max")
+    trace = one({"langfuse.trace.tags": [f"t{n}" for n in range(TAGS_MAX + 1)]}).trace
+    assert trace is not None
+    assert trace.tags == tuple(f"t{n}" for n in range(TAGS_MAX))
+    assert times_reached("tags_max") == before + 1
 
 
 def test_a_user_may_be_said_by_a_number() -> None:

@@ -19,6 +19,7 @@ from producers.gateway.usage import (
     usage_details_of_json,
 )
 from streams.core.units import TOKEN_UNITS, unit_of
+from tests.producers.gateway.conftest import times_reached
 
 counts = st.integers(0, 10**9)
 anything = st.recursive(
@@ -194,6 +195,8 @@ def test_what_is_not_counted_in_tokens_is_not_priced_as_tokens(unit: str) -> Non
 
 
 def test_the_number_and_length_of_usage_types_are_bounded() -> None:
+    before = times_reached("usage_types_max")
     usage = normalise_usage_details({f"type {n}": 1 for n in range(TYPES_MAX + 50)})
     assert len(usage) == TYPES_MAX
+    assert times_reached("usage_types_max") == before + 1
     assert normalise_usage_details({"x" * 1000: 1}) == {}
