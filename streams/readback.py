@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from array import array
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeVar
 
 import msgspec
@@ -118,9 +119,20 @@ class StoreHistory:
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         histories: list[TraceHistory] = []
-        for keys in _batches(needs.traces, self._settings.read_back_traces_max):
+        for keys in _batches(needs.traces - needs.resident, self._settings.read_back_traces_max):
             histories.extend(await self._read_back(keys, needs))
+        for keys in _batches(needs.resident, self._settings.read_back_traces_max):
+            histories.extend(await self._read_texts(set(keys), needs))
         return histories
+
+    async def _read_texts(self, keys: set[TraceKey], needs: Needs) -> list[TraceHistory]:
+        """Of traces that memory holds: only the observations whose texts are needed."""
+        histories = {key: TraceHistory(key, None, []) for key in keys}
+        wanted = _parts_of([part for part in needs.texts if part[0] in keys])
+        for part, row in (await self._latest(TEXTS_SQL, wanted)).items():
+            if part in needs.texts:
+                histories[part[0]].observations.append(row)
+        return list(histories.values())
 
     async def _read_back(self, keys: list[TraceKey], needs: Needs) -> list[TraceHistory]:
         wanted = {
@@ -135,12 +147,7 @@ class StoreHistory:
             part for part, row in latest.items() if row.merge_state or part in needs.texts
         ]
         if with_texts:
-            parts = {
-                "projects": sorted({key[0] for key, _ in with_texts}),
-                "traces": sorted({key[1] for key, _ in with_texts}),
-                "ids": sorted({part_id for _, part_id in with_texts}),
-            }
-            texts = await self._latest(TEXTS_SQL, parts)
+            texts = await self._latest(TEXTS_SQL, _parts_of(with_texts))
             latest |= {part: texts[part] for part in with_texts}
         histories = {key: TraceHistory(key, None, []) for key in keys}
         for trace in _traces.decode_lines(traces):
@@ -174,7 +181,16 @@ class StoreHistory:
                 retry_s = min(retry_s * 2, self._settings.store_retry_max_s)
 
 
-def _batches(keys: set[TraceKey], size: int) -> Iterator[list[TraceKey]]:
+def _parts_of(parts: Collection[PartKey]) -> dict[str, list[str]]:
+    """What to ask for: the product of what these are made of."""
+    return {
+        "projects": sorted({key[0] for key, _ in parts}),
+        "traces": sorted({key[1] for key, _ in parts}),
+        "ids": sorted({part_id for _, part_id in parts}),
+    }
+
+
+def _batches(keys: AbstractSet[TraceKey], size: int) -> Iterator[list[TraceKey]]:
     ordered = sorted(keys)
     for first in range(0, len(ordered), size):
         yield ordered[first : first + size]

@@ -126,6 +126,7 @@ class EventFold:
     ) -> bool:
         """Statements join those that are known."""
         before = None if old is None else old.merged
+        assert before is not None or line.id not in trace.shed, "its texts were not read back"
         if before is None and old is not None and line.ts_us < old.ts_us:
             return False
         if line.partial:

@@ -48,6 +48,8 @@ class Needs:
 
     traces: set[TraceKey]
     texts: set[PartKey]
+    resident: frozenset[TraceKey] | set[TraceKey] = frozenset()
+    """Those of ``traces`` that memory holds: of them nothing is needed but the texts."""
 
     def __bool__(self) -> bool:
         return bool(self.traces)
@@ -96,6 +98,7 @@ class ObservationsFold:
         missing: set[TraceKey] = set()
         asked: set[TraceKey] = set()
         parts: set[PartKey] = set()
+        resident: set[TraceKey] = set()
         for record in records:
             for line in record.lines:
                 if isinstance(line, Score):
@@ -106,13 +109,19 @@ class ObservationsFold:
                     asked.add(key)
                     if key in seen:
                         missing.add(key)
-                if isinstance(line, ObservationLine) and line.partial:
+                if not isinstance(line, ObservationLine):
+                    continue
+                if line.partial:
                     parts.add((key, line.id))
                     known = None if trace is None else trace.observations.get(line.id)
                     if known is not None and known.merged is None and line.ts_us >= known.ts_us:
-                        missing.add(key)
+                        resident.add(key)
+                if trace is not None and trace.shed and line.id in trace.shed:
+                    parts.add((key, line.id))
+                    resident.add(key)
         self._events.parts = parts
-        return Needs(missing, {part for part in parts if part[0] in missing})
+        missing |= resident
+        return Needs(missing, {part for part in parts if part[0] in missing}, resident)
 
     def adopt(self, histories: Iterable[TraceHistory], needs: Needs) -> None:
         """Take in what was read back."""

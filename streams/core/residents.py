@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,9 @@ from streams.core.observations import known_of, rank_of
 from streams.core.seen import SeenTraces
 from streams.core.statements import statements_of
 from streams.core.traces import DAY_US, Trace, TraceKey
+
+TRACE_SHARE: Final = 4
+"""The texts of one trace's observations may take this part of the room for all texts; those changed longest ago go first, their numbers stay."""
 
 PartKey = tuple[TraceKey, str]
 """An observation: its trace's key and its id."""
@@ -41,6 +45,7 @@ class Residents:
         """The latest chunk that changed a trace which has left."""
         self._observations_max = observations_max
         self._text_bytes_max = text_bytes_max
+        self._trace_text_bytes_max = text_bytes_max // TRACE_SHARE
         self._reached = reached
         self._sizes: dict[TraceKey, tuple[int, int]] = {}
 
@@ -51,6 +56,10 @@ class Residents:
     def touch(self, traces: Iterable[Trace]) -> None:
         """These changed last; then let go of what is too much."""
         for trace in traces:
+            if trace.text_bytes > self._trace_text_bytes_max:
+                # Before it pushes out all others. To half of it, so that not every change does.
+                trace.shed_texts(self._trace_text_bytes_max // 2)
+                self._reached["resident_text_bytes_max"] += 1
             self._measure(trace)
             self.traces[trace.key] = self.traces.pop(trace.key)
         self.evict()
@@ -62,8 +71,10 @@ class Residents:
             for row in history.observations:
                 known = trace.observations.get(row.id)
                 if known is not None and known.merged is None and (trace.key, row.id) in texts_of:
-                    known.merged = merged_of_whole(row, rank_of(known))
-                    trace.parts += 1
+                    whole = not row.merge_state
+                    merged = merged_of_whole(row, rank_of(known)) if whole else merged_of(row)
+                    trace.regain(known, merged)
+            self._measure(trace)
             return
         trace = self.begin(history.key)
         for row in history.observations:
@@ -104,10 +115,7 @@ class Residents:
             self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
 
     def _measure(self, trace: Trace) -> None:
-        text_bytes = trace.said.text_bytes if trace.said.latest else 0
-        if trace.parts:
-            held = trace.observations.values()
-            text_bytes += sum(known.merged.text_bytes for known in held if known.merged)
+        text_bytes = trace.text_bytes + (trace.said.text_bytes if trace.said.latest else 0)
         # A trace of nothing but statements takes about as much as an observation.
         observations = len(trace.observations) + 1
         before = self._sizes.get(trace.key, (0, 0))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
+from streams.core.merge import Merged
 from streams.core.observations import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
 from streams.core.statements import TraceStatements
 from tracemill.contract import DEFAULT_ENVIRONMENT
@@ -13,6 +15,7 @@ TraceKey = tuple[str, str]
 """Project, trace."""
 
 DAY_US: Final = 86_400_000_000
+_NONE: Final[frozenset[str]] = frozenset()
 _DEFAULT: Final = SEVERITY["DEFAULT"]
 
 
@@ -27,10 +30,11 @@ class Trace:
         "day",
         "key",
         "observations",
-        "parts",
         "row_version",
         "said",
         "severities",
+        "shed",
+        "text_bytes",
         "touched_by",
         "unpriced",
         "usage",
@@ -41,8 +45,10 @@ class Trace:
         self.observations: dict[str, Known] = {}
         self.said = TraceStatements()
         self.severities = [0] * len(LEVELS)
-        self.parts = 0
-        """How many observations were told in parts: only those keep texts."""
+        self.text_bytes = 0
+        """Of the texts of its observations: those told in parts keep them."""
+        self.shed: AbstractSet[str] = _NONE
+        """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
         self.unpriced = 0
         self.cost_pico = 0
         self.usage: dict[str, int] = {}
@@ -62,7 +68,7 @@ class Trace:
         if known.cost_source == "unpriced":
             self.unpriced += 1
         if known.merged is not None:
-            self.parts += 1
+            self.text_bytes += known.merged.text_bytes
         if known.usage:
             usage = self.usage
             for key, count in known.usage.items():
@@ -74,7 +80,8 @@ class Trace:
         self.severities[known.severity] -= 1
         self.cost_pico -= known.cost_pico
         self.unpriced -= known.cost_source == "unpriced"
-        self.parts -= known.merged is not None
+        if known.merged is not None:
+            self.text_bytes -= known.merged.text_bytes
         for key, count in known.usage.items():
             self.usage[key] -= count
             if not self.usage[key]:
@@ -84,6 +91,24 @@ class Trace:
             self._start_us, self._end_us, self._root = 0, 0, None
             for other in self.observations.values():
                 self._stretch(other)
+
+    def shed_texts(self, bytes_max: int) -> None:
+        """Let go of the texts of observations, least recently changed first, until ``bytes_max`` are left."""
+        shed = set(self.shed)
+        for known in self.observations.values():
+            if self.text_bytes <= bytes_max:
+                break
+            if known.merged is not None:
+                self.text_bytes -= known.merged.text_bytes
+                known.merged = None
+                shed.add(known.id)
+        self.shed = shed
+
+    def regain(self, known: Known, merged: Merged) -> None:
+        """Take back the statements of an observation, texts included."""
+        known.merged = merged
+        self.text_bytes += merged.text_bytes
+        self.shed = self.shed - {known.id}
 
     def _stretch(self, known: Known) -> None:
         if not 0 < self._start_us <= known.start_us:

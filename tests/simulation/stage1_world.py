@@ -168,12 +168,16 @@ class World:
         for row in sorted(self.rows(TOPICS.traces), key=lambda row: row.row_version):
             if (row.project_id, row.id) in histories:
                 histories[row.project_id, row.id].row = row
+        for key in needs.resident:
+            histories[key].row = None
         latest = {}
         for row in sorted(self.rows(TOPICS.observations), key=lambda row: row.row_version):
             latest[row.project_id, row.trace_id, row.id] = row
         for (project_id, trace_id, id_), row in latest.items():
             key = (project_id, trace_id)
             if key in histories:
+                if key in needs.resident and (key, id_) not in needs.texts:
+                    continue
                 if not row.merge_state and (key, id_) not in needs.texts:
                     row = msgspec.structs.replace(row, input="", output="", metadata="")  # noqa: PLW2901
                 histories[key].observations.append(row)

@@ -44,7 +44,7 @@ async def survive(seed: int) -> None:
         chunks_in_flight_max=chance.randint(1, 3),
         output_record_bytes=chance.choice((1024, 10_000)),
         resident_observations_max=chance.choice((1, 4, 10, 1000)),
-        resident_text_bytes_max=chance.choice((10, 200, 100_000)),
+        resident_text_bytes_max=chance.choice((10, 60, 200, 100_000)),
         resident_scores_max=chance.choice((1, 3, 1000)),
         seen_traces_max=chance.choice((1, 4, 1000)),
         trace_observations_max=chance.choice((1, 2, 3, 1000)),

@@ -258,7 +258,7 @@ def test_texts_beyond_the_limit_leave_memory_too():
     folding = Folding(limits)
     folding.fold(part("a", trace_id="t1", input="x" * 40), part("b", trace_id="t2", input="y" * 40))
     assert folding.core.residents.text_bytes <= 50
-    assert folding.core.take_reached() == {"resident_text_bytes_max": 1}
+    assert folding.core.take_reached().keys() == {"resident_text_bytes_max"}
 
 
 def test_the_hash_of_a_trace_is_the_stores():

@@ -1,0 +1,100 @@
+"""A trace with more texts than it may hold lets go of texts, not of the other traces; what it needs again is read back."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from clickhouse.rows import ROW_OF_TABLE, ObservationRow
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from streams.core.pipeline import FoldLimits, Needs
+from streams.core.reading import ReadRecord, SourceRecord, read
+from streams.core.residents import TraceHistory
+from streams.readback import StoreHistory
+from streams.settings import StreamsSettings
+from streams.sink_progress import SinkProgress
+from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, observation, stored
+from tracemill.contract import Event, encode_event
+
+TRACE = ("p", "t")
+KAFKA = KafkaSettings()
+SETTINGS = StreamsSettings()
+
+
+def part(id_: str, ts: int = 0, **said: object) -> Event:
+    return observation(id_, ts, partial=True, **said)
+
+
+class Crowded(Folding):
+    """Room for 400 bytes of texts; what was written, by id."""
+
+    def __init__(self) -> None:
+        super().__init__(FoldLimits(1_000, 400, 10, LIMITS.dead_letters))
+        self.written: dict[str, ObservationRow] = {}
+
+    def say(self, *events: Event) -> list[ObservationRow]:
+        rows = stored(self.fold(*events).observations)
+        self.written |= {row.id: row for row in rows}
+        return rows
+
+    def asked(self, *events: Event) -> tuple[list[ReadRecord], Needs]:
+        self.chunk += 1
+        value = b"\n".join(map(encode_event, events))
+        records = [read(SourceRecord(self.chunk, NOW_US + self.chunk * 1000, value))]
+        return records, self.core.needs(records)
+
+
+def crowded() -> Crowded:
+    folding = Crowded()
+    folding.say(part("other", trace_id="small", input="x" * 50))
+    for number in range(20):
+        folding.say(part(f"o{number}", name=f"n{number}", input="y" * 50))
+    return folding
+
+
+def test_it_stays_with_its_numbers_and_so_do_the_others():
+    folding = crowded()
+    assert folding.core.residents.traces.keys() == {TRACE, ("p", "small")}
+    assert len(folding.core.residents.traces[TRACE].observations) == 20
+    assert folding.core.residents.text_bytes <= 400
+    assert folding.core.take_reached()["resident_text_bytes_max"] > 0
+    _, needs = folding.asked(part("new"), part("o19", ts=1, output="z"), observation("whole"))
+    assert not needs
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        part("o0", ts=1, output="z"),
+        part("o0", ts=-1, output="z"),
+        observation("o0", ts=-1, output="z"),
+    ],
+    ids=["later", "earlier", "whole"],
+)
+def test_whatever_is_said_of_an_observation_without_its_texts_they_are_read_back(event: Event):
+    folding = crowded()
+    records, needs = folding.asked(event)
+    assert (needs.traces, needs.resident, needs.texts) == ({TRACE}, {TRACE}, {(TRACE, "o0")})
+    folding.core.adopt([TraceHistory(TRACE, None, [folding.written["o0"]])], needs)
+    (row,) = stored(folding.core.fold(records, folding.chunk).observations)
+    assert (row.name, row.input, row.output) == ("n0", "y" * 50, "z")
+    assert row.row_version > folding.written["o0"].row_version
+
+
+async def test_of_a_trace_in_memory_the_store_is_asked_for_texts_alone(
+    clickhouse_store: Store,
+) -> None:
+    folding = crowded()
+    _, needs = folding.asked(part("o0", ts=1), part("o2", ts=1))
+    rows = b"\n".join(map(msgspec.json.encode, folding.written.values()))
+    columns = ROW_OF_TABLE["observations"].__struct_fields__
+    await clickhouse_store.insert_lines("observations", columns, rows)
+    history = StoreHistory(
+        KAFKA, clickhouse_store, SETTINGS, SinkProgress(KAFKA, SETTINGS.sink_poll_s)
+    )
+    (read_back,) = await history.read_back(needs)
+    assert read_back.row is None
+    assert {row.id: row for row in read_back.observations} == {
+        id_: folding.written[id_] for id_ in ("o0", "o2")
+    }
