@@ -68,9 +68,9 @@ class GatewaySettings(BaseSettings):
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
     """Bodies of all requests being answered, decompressed; above it: 503."""
     event_max_bytes: int = Field(8 * MIB, ge=1 * KIB)
-    """One event as a line of JSON. Below ``KafkaSettings.record_max_bytes``."""
+    """One event as a line of JSON; never more than ``KafkaSettings.record_max_bytes`` allows."""
     dead_letter_max_bytes: int = Field(12 * MIB, ge=16 * KIB)
-    """One dead letter as a line of JSON; what is more is cut off its payload. Below ``KafkaSettings.record_max_bytes``."""
+    """One dead letter as a line of JSON; what is more is cut off its payload. Never more than ``KafkaSettings.record_max_bytes`` allows."""
     spans_max: int = Field(100_000, ge=1)
     """Spans of one export."""
     batch_events_max: int = Field(10_000, ge=1)

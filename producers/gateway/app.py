@@ -20,7 +20,7 @@ from producers.gateway.auth import Authenticator
 from producers.gateway.context import GatewayContext
 from producers.gateway.http import InFlight
 from producers.gateway.ingestion import Ingestion
-from producers.gateway.publisher import EventPublisher
+from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.gateway.scores import Scores
 from producers.gateway.traces import Metrics, Traces
 from producers.settings import GatewaySettings, KafkaSettings
@@ -32,6 +32,7 @@ class Gateway:
     """An ASGI application; it takes requests while the block of ``running`` lasts."""
 
     def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> None:
+        gateway = _within_records(gateway, kafka)
         self.publisher = EventPublisher(kafka, gateway)
         context = GatewayContext(
             settings=gateway,
@@ -81,6 +82,15 @@ class Gateway:
 def create_gateway(kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> Gateway:
     """The gateway on ``control``, which must have been started."""
     return Gateway(kafka, gateway, control)
+
+
+def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:
+    """No line may be larger than a record: it would be refused by the broker whenever it is sent again."""
+    largest = kafka.record_max_bytes - RECORD_OVERHEAD_BYTES
+    limits = ("event_max_bytes", "dead_letter_max_bytes")
+    return gateway.model_copy(
+        update={limit: min(getattr(gateway, limit), largest) for limit in limits}
+    )
 
 
 async def _no_such_route(request: Request, _: Exception) -> Response:

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
 from tests.producers.gateway.conftest import Log
 from tests.producers.gateway.ingestion_batches import NOW, SDK, URL, event, send
 from tracemill.contract import Score
@@ -113,6 +115,29 @@ async def test_an_invalid_event_is_kept_whole_however_large_it_is(
     (letter,) = await log.dead_letters()
     assert json.loads(str(letter["payload"])) == large
     assert "cut" not in str(letter["detail"])
+
+
+class TestSmallRecords:
+    @pytest.fixture
+    async def kafka(self, kafka_broker: str, gateway_prefix: str) -> KafkaSettings:
+        settings = KafkaSettings(
+            broker=kafka_broker, topic_prefix=gateway_prefix, record_max_bytes=1_048_576
+        )
+        await ensure_topics(settings)
+        return settings
+
+    async def test_what_no_record_takes_is_cut_and_never_a_503(
+        self, client: httpx.AsyncClient, log: Log
+    ) -> None:
+        large = event("span-create", {"id": "o", "traceId": "t", "input": "x" * 2_000_000})
+        response = await send(client, large, headers=SDK)
+
+        assert response.json() == {"successes": [{"id": "e1", "status": 201}], "errors": []}
+        assert await log.events() == []
+        (letter,) = await log.dead_letters()
+        assert letter["reason"] == "event_too_large"
+        assert 500_000 < len(str(letter["payload"])) < 1_048_576
+        assert "payload cut by tracemill" in str(letter["detail"])
 
 
 async def test_events_of_the_server_are_refused_one_by_one(
