@@ -32,11 +32,11 @@ def _number(sql: str) -> Column:
 
 TRACE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {
-        "id": _text("id"),
+        "id": Column("id", Kind.TEXT, narrow=True),
         "name": _text("name"),
         "timestamp": Column("start_time", Kind.TIME),
         "userId": _text("user_id"),
-        "sessionId": _text("session_id"),
+        "sessionId": Column("session_id", Kind.TEXT, narrow=True),
         "environment": _text("environment"),
         "version": _text("version"),
         "release": _text("release"),
@@ -83,10 +83,10 @@ _TRACE_ENVIRONMENT = replace(TRACE_COLUMNS["environment"], of_trace=True)
 
 OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {
-        "id": _text("id"),
+        "id": Column("id", Kind.TEXT, narrow=True),
         "type": _text("type"),
         "name": _text("name"),
-        "traceId": _text("trace_id"),
+        "traceId": Column("trace_id", Kind.TEXT, narrow=True),
         "parentObservationId": _text("parent_id"),
         "startTime": Column("start_time", Kind.TIME),
         "endTime": Column("end_time", Kind.TIME),

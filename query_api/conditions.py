@@ -42,6 +42,8 @@ class Column:
     kind: Kind
     full_text: bool = False
     """Only the table with whole texts can answer."""
+    narrow: bool = False
+    """An index finds a value of it: few rows are read, however long ago they were written."""
     of_trace: bool = False
     """A column of ``traces``; asked of an observation or a score through its trace."""
 
@@ -101,6 +103,13 @@ def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
         inner = " AND ".join((OF_PROJECT, *of_trace))
         own.append(f"trace_id IN (SELECT id FROM traces FINAL WHERE {inner})")
     return "".join(f"\n  AND {condition}" for condition in own)
+
+
+def are_narrow(conditions: tuple[Condition, ...]) -> bool:
+    """Whether one of them leaves few rows to be read."""
+    return any(
+        condition.column.narrow and condition.operator in {"eq", "in"} for condition in conditions
+    )
 
 
 def needs_full_texts(conditions: tuple[Condition, ...]) -> bool:

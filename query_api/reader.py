@@ -120,6 +120,7 @@ def _bounds(settings: QuerySettings) -> str:
         "max_rows_to_read": settings.rows_to_read_max,
         "max_bytes_to_read": settings.bytes_to_read_max,
         "max_memory_usage": settings.memory_max_bytes,
+        "max_final_threads": settings.final_threads_max,
         "max_result_rows": settings.result_rows_max,
         "max_result_bytes": settings.result_bytes_max,
         "do_not_merge_across_partitions_select_final": 1,

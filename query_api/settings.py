@@ -16,11 +16,17 @@ class QuerySettings(BaseSettings):
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """One query in the store."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
+    """Rows that one query may read in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)
+    """Likewise bytes."""
     memory_max_bytes: int = Field(default=2_000_000_000, ge=1)
     """Of one query in the store."""
+    final_threads_max: int = Field(default=1, ge=1)
+    """Threads with which one query puts versions of rows together: more answer sooner, and cost half as much again."""
     result_rows_max: int = Field(default=50_000, ge=1)
+    """Rows of one query's result."""
     result_bytes_max: int = Field(default=64_000_000, ge=1)
+    """Likewise bytes."""
     concurrent_queries_max: int = Field(default=16, ge=1)
     """Queries of this process in the store at the same time; further ones wait."""
     queue_wait_max_s: float = Field(default=5.0, gt=0)
@@ -40,13 +46,17 @@ class QuerySettings(BaseSettings):
     retry_after_s: int = Field(default=1, ge=1)
     """What a 503 asks the client to wait."""
     readiness_cache_s: float = Field(default=1.0, ge=0)
+    """How long an answer about readiness holds."""
     readiness_timeout_s: float = Field(default=2.0, gt=0)
     """One probe of one dependency."""
     readiness_lag_max: int = Field(default=2_000, ge=0)
     """Records a group may be behind and still count as keeping up."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
+    """A request's body: a budget, a webhook."""
     budgets_per_project_max: int = Field(default=1_000, ge=1)
+    """Budgets of one project."""
     webhooks_per_project_max: int = Field(default=20, ge=1)
+    """Webhooks of one project."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

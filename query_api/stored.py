@@ -5,6 +5,8 @@ The select lists undo what the migrations did at insert: typed columns become in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from clickhouse.rows import AlertRow, DeadLetterRow, ObservationRow, ScoreRow, TraceRow
@@ -77,6 +79,57 @@ OBSERVATION_NUMBERS: Final = (
 )
 """What ``observations_slim`` knows as well as ``observations``."""
 
+OBSERVATION_KEY: Final = (
+    "project_id",
+    "trace_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+)
+OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "core": (_micros("end_time", "end_us"), "type", "parent_id"),
+        "basic": (
+            "name",
+            "level",
+            "status_message",
+            "version",
+            "environment",
+            "app_root",
+            "user_id",
+            "session_id",
+        ),
+        "time": (_micros("completion_start_time", "completion_start_us"), _INSERTED),
+        "io": ("input", "output"),
+        "metadata": ("metadata",),
+        "model": ("model", "price_id", "model_parameters"),
+        "usage": (
+            "usage",
+            _pico_map("cost", "cost_pico"),
+            _pico("total_cost", "total_cost_pico"),
+            "cost_source",
+        ),
+        "prompt": ("prompt_name", "prompt_version"),
+        "metrics": (_micros("completion_start_time", "completion_start_us"),),
+    }
+)
+"""Besides the key, what each group of fields of ``/api/public/v2/observations`` is made of. Every column costs, however few the rows."""
+OBSERVATION_IN_TREE: Final = (
+    *OBSERVATION_KEY,
+    _micros("end_time", "end_us"),
+    "type",
+    "name",
+    "parent_id",
+    "level",
+    "status_message",
+    "model",
+    "usage",
+    _pico("total_cost", "total_cost_pico"),
+    "cost_source",
+    "usage_estimated",
+    "app_root",
+)
 OBSERVATION_TEXTS: Final = ("input", "output")
 OBSERVATION_METADATA: Final = ("metadata",)
 OBSERVATION_PARAMETERS: Final = ("model_parameters",)
@@ -113,6 +166,36 @@ TRACE_CORE: Final = (
     _INSERTED,
 )
 TRACE_TEXTS: Final = ("input", "output", "metadata")
+TRACE_WHOLE: Final = (*TRACE_CORE, *TRACE_TEXTS)
+TRACE_TOTALS: Final = (
+    "project_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+    _micros("end_time", "end_us"),
+    "name",
+    "level",
+    "observation_count",
+    "unpriced_count",
+    _pico("total_cost", "total_cost_pico"),
+)
+"""What a call tree says of its trace."""
+TRACE_CONTEXT: Final = (
+    "project_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+    "name",
+    "user_id",
+    "session_id",
+    "environment",
+    "release",
+    "public",
+    "tags",
+)
+"""What a trace says for its observations and scores."""
 
 SCORE_WHOLE: Final = (
     "project_id",

@@ -7,6 +7,7 @@ counts, they are looked for everywhere. So a client's odd timestamps cost time, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -18,14 +19,16 @@ from query_api.queries.scores import ListScoreIds
 from query_api.queries.traces import ReadTraces
 from query_api.reader import Reader
 from query_api.stored import (
+    OBSERVATION_KEY,
     OBSERVATION_METADATA,
-    OBSERVATION_NUMBERS,
     OBSERVATION_TEXTS,
+    TRACE_WHOLE,
     StoredObservation,
     StoredTrace,
 )
 
-MARGIN_US: Final = 86_400 * 1_000_000
+MARGIN_US: Final = 600 * 1_000_000
+"""Little, because rows are found by their minute first."""
 
 
 class IdOfTrace(msgspec.Struct):
@@ -37,32 +40,37 @@ class IdsOfTrace(msgspec.Struct):
     ids: list[str]
 
 
-class Total(msgspec.Struct):
-    total: int
-
-
-async def read_trace(reader: Reader, project_id: str, trace_id: str) -> StoredTrace:
-    """One trace, texts included.
+async def read_trace(
+    reader: Reader, project_id: str, trace_id: str, columns: tuple[str, ...] = TRACE_WHOLE
+) -> StoredTrace:
+    """One trace.
 
     Raises:
         NotFoundError: the project has no such trace.
     """
-    rows = await reader.rows(ReadTraces(project_id, (trace_id,)), StoredTrace)
-    if not rows:
+    traces = await read_traces(reader, project_id, (trace_id,), columns)
+    if trace_id not in traces:
         raise NotFoundError(f"Trace {trace_id[:128]} not found within authorized project")
-    return max(rows, key=lambda row: row.row_version)
+    return traces[trace_id]
 
 
 async def read_traces(
-    reader: Reader, project_id: str, ids: Iterable[str], *, texts: bool
+    reader: Reader, project_id: str, ids: Iterable[str], columns: tuple[str, ...]
 ) -> dict[str, StoredTrace]:
     """Traces by id; those that do not exist are missing."""
     wanted = tuple(dict.fromkeys(ids))
     if not wanted:
         return {}
-    rows = await reader.rows(ReadTraces(project_id, wanted, texts=texts), StoredTrace)
-    rows.sort(key=lambda row: row.row_version)
-    return {row.id: row for row in rows}
+    rows = await reader.rows(ReadTraces(project_id, wanted, columns), StoredTrace)
+    return {row.id: row for row in rows if not row.is_deleted}
+
+
+async def read_observations(reader: Reader, question: ReadObservations) -> list[StoredObservation]:
+    """Those that are not deleted, by start."""
+    rows = await reader.rows(question, StoredObservation)
+    return sorted(
+        (row for row in rows if not row.is_deleted), key=lambda row: (row.start_us, row.id)
+    )
 
 
 async def observations_of(
@@ -70,21 +78,17 @@ async def observations_of(
 ) -> list[StoredObservation]:
     """At most ``limit + 1`` observations of a trace, by start: one more than asked for says that there are more."""
     from_us, to_us = _around([trace])
-    question = ReadObservations(
+    everywhere = ReadObservations(
         trace.project_id,
         trace_ids=(trace.id,),
-        from_us=from_us,
-        to_us=to_us,
         columns=columns,
-        limit=limit + 1,
+        first=limit + 1 if trace.observation_count > limit else None,
     )
-    rows = await reader.rows(question, StoredObservation)
-    if len(rows) >= min(trace.observation_count, limit + 1):
-        return rows
-    return await reader.rows(
-        ReadObservations(trace.project_id, trace_ids=(trace.id,), columns=columns, limit=limit + 1),
-        StoredObservation,
-    )
+    near = replace(everywhere, from_us=from_us, to_us=to_us)
+    rows = await read_observations(reader, near)
+    if len(rows) < min(trace.observation_count, limit + 1):
+        rows = await read_observations(reader, everywhere)
+    return rows[: limit + 1]
 
 
 async def whole_observations_of(
@@ -158,21 +162,35 @@ async def speak_for_roots(
     roots = {(row.trace_id, row.id): row for row in observations}
     unread = [trace for trace in silent if (trace.id, trace.root_observation_id) not in roots]
     if unread:
-        question = ReadObservations(
-            unread[0].project_id,
-            trace_ids=tuple(trace.id for trace in unread),
-            ids=tuple(trace.root_observation_id for trace in unread),
-            columns=(*OBSERVATION_NUMBERS, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
-            limit=len(unread) * 2,
-        )
-        rows = await reader.rows(question, StoredObservation)
-        roots.update(((row.trace_id, row.id), row) for row in rows)
+        roots.update(await _roots_of(reader, unread))
     for trace in silent:
         root = roots.get((trace.id, trace.root_observation_id))
         if root is not None:
             trace.input = trace.input or root.input
             trace.output = trace.output or root.output
             trace.metadata = trace.metadata or root.metadata
+
+
+async def _roots_of(
+    reader: Reader, traces: Sequence[StoredTrace]
+) -> dict[tuple[str, str], StoredObservation]:
+    """By trace and id, with their texts: near their traces, and those that are not there anywhere."""
+    from_us, to_us = _around(traces)
+    found: dict[tuple[str, str], StoredObservation] = {}
+    for bounds_us in ((from_us, to_us), (None, None)):
+        missing = [each for each in traces if (each.id, each.root_observation_id) not in found]
+        if missing:
+            question = ReadObservations(
+                missing[0].project_id,
+                tuple(trace.id for trace in missing),
+                tuple(trace.root_observation_id for trace in missing),
+                from_us=bounds_us[0],
+                to_us=bounds_us[1],
+                columns=(*OBSERVATION_KEY, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
+            )
+            rows = await read_observations(reader, question)
+            found.update(((row.trace_id, row.id), row) for row in rows)
+    return found
 
 
 def _around(traces: Sequence[StoredTrace]) -> tuple[int, int]:

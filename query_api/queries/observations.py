@@ -43,7 +43,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FindObservations(Question):
-    """``start_us, trace_id, id`` of one page, newest first; by offset, or below a position. ``since_us`` bounds the starts."""
+    """``start_us, trace_id, id, row_version`` of one page, newest first; by offset, or below a position. ``since_us`` bounds the starts.
+
+    Not ``merged``: versions as they are stored, superseded ones among them, for a third of the cost. Every newest version that meets the
+    conditions is there as well.
+    """
 
     name: ClassVar[str] = "find_observations"
     conditions: tuple[Condition, ...] = ()
@@ -51,11 +55,12 @@ class FindObservations(Question):
     offset: int = 0
     below: Position | None = None
     since_us: int | None = None
+    merged: bool = True
 
     def write(self, binder: Binder) -> str:
-        below = ""
+        below = "" if self.merged else "\n  AND is_deleted = 0"
         if self.since_us is not None:
-            below = f"\n  AND start_time >= {binder.instant(self.since_us)}"
+            below += f"\n  AND start_time >= {binder.instant(self.since_us)}"
         if self.below is not None:
             start = binder.instant(self.below.start_us)
             below += (
@@ -63,8 +68,8 @@ class FindObservations(Question):
                 f"({start}, {binder.text(self.below.trace_id)}, {binder.text(self.below.id)})"
             )
         return (
-            "SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id\n"
-            f"FROM {_table(self.conditions)} FINAL\nWHERE {OF_PROJECT}"
+            "SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version\n"
+            f"FROM {_table(self.conditions)}{' FINAL' if self.merged else ''}\nWHERE {OF_PROJECT}"
             f"{conditions_sql(self.conditions, binder)}{below}\n"
             "ORDER BY start_time DESC, trace_id DESC, id DESC\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
@@ -73,9 +78,10 @@ class FindObservations(Question):
 
 @dataclass(frozen=True, slots=True)
 class ReadObservations(Question):
-    """The newest version of observations, by trace, by id or by both, at most ``limit`` of them in order of their start.
+    """The newest version of observations, by trace, by id or by both, deleted ones included.
 
-    ``from_us`` and ``to_us`` bound their starts where these are known. With columns that the slim copy has, it is the one that is read.
+    ``from_us`` and ``to_us`` bound their starts where these are known. With columns that the slim copy has, it is the one that is read. With
+    ``first``, only that many, the earliest ones, and none that is deleted: the level around it costs the store half as much again.
     """
 
     name: ClassVar[str] = "read_observations"
@@ -84,7 +90,7 @@ class ReadObservations(Question):
     from_us: int | None = None
     to_us: int | None = None
     columns: tuple[str, ...] = OBSERVATION_NUMBERS
-    limit: int = 1000
+    first: int | None = None
 
     def write(self, binder: Binder) -> str:
         slim = set(self.columns) <= set(OBSERVATION_NUMBERS)
@@ -96,16 +102,17 @@ class ReadObservations(Question):
         if self.from_us is not None and self.to_us is not None:
             bounds = f"{binder.instant(self.from_us)} AND {binder.instant(self.to_us)}"
             conditions.append(f"start_time BETWEEN {bounds}")
-        where = "\n    AND ".join(conditions)
+        where = "\n  AND ".join(conditions)
+        newest = (
+            f"SELECT {', '.join(self.columns)}\n"
+            f"FROM {'observations_slim' if slim else 'observations'}\nWHERE {where}\n"
+            "ORDER BY row_version DESC, is_deleted\nLIMIT 1 BY trace_id, id"
+        )
+        if self.first is None:
+            return newest
         return (
-            "SELECT * FROM (\n"
-            f"  SELECT {', '.join(self.columns)}\n"
-            f"  FROM {'observations_slim' if slim else 'observations'}\n"
-            f"  WHERE {where}\n"
-            "  ORDER BY row_version DESC, is_deleted\n"
-            "  LIMIT 1 BY trace_id, id\n"
-            ")\nWHERE is_deleted = 0\nORDER BY start_us, id\n"
-            f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+            f"SELECT * FROM (\n{newest}\n)\nWHERE is_deleted = 0\nORDER BY start_us, id\n"
+            f"LIMIT {binder.bind(self.first, 'UInt32')}"
         )
 
 

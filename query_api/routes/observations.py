@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -22,7 +20,7 @@ from query_api.examples import (
     OBSERVATION_LIST_EXAMPLE,
     OBSERVATION_V2_LIST_EXAMPLE,
 )
-from query_api.newest import find_newest
+from query_api.observation_pages import read_page
 from query_api.parameters import (
     ConditionList,
     FilterText,
@@ -43,15 +41,14 @@ from query_api.shapes.observation_v1 import ObservationV1, observation_v1
 from query_api.shapes.observation_v2 import GROUPS, ObservationV2, observation_v2
 from query_api.shapes.pages import CursorMeta, PageMeta, page_meta
 from query_api.stored import (
-    OBSERVATION_METADATA,
-    OBSERVATION_NUMBERS,
-    OBSERVATION_PARAMETERS,
-    OBSERVATION_TEXTS,
+    OBSERVATION_GROUPS,
+    OBSERVATION_KEY,
     OBSERVATION_WHOLE,
-    StoredObservation,
+    TRACE_CONTEXT,
 )
 from query_api.times import Instant, iso, now_us
-from query_api.trace_reading import Total, read_traces
+from query_api.totals import total_of
+from query_api.trace_reading import read_observations, read_traces
 
 _DEFAULT_GROUPS: Final = frozenset({"core", "basic"})
 _OF_TRACE: Final = frozenset({"basic", "trace_context"})
@@ -67,12 +64,6 @@ class ObservationList(msgspec.Struct):
 class ObservationV2List(msgspec.Struct):
     data: list[ObservationV2]
     meta: CursorMeta
-
-
-class ObservationKey(msgspec.Struct):
-    start_us: int
-    trace_id: str
-    id: str
 
 
 class _Cursor(msgspec.Struct, rename="camel"):
@@ -154,25 +145,6 @@ def observations_router(room: Room) -> APIRouter:
     router = APIRouter(tags=["observations"])
     reader = room.reader
 
-    async def read_keys(
-        project_id: str, keys: Sequence[ObservationKey], columns: tuple[str, ...]
-    ) -> list[StoredObservation]:
-        """The rows of a page, in its order."""
-        if not keys:
-            return []
-        question = ReadObservations(
-            project_id,
-            trace_ids=tuple(dict.fromkeys(key.trace_id for key in keys)),
-            ids=tuple(dict.fromkeys(key.id for key in keys)),
-            from_us=min(key.start_us for key in keys),
-            to_us=max(key.start_us for key in keys),
-            columns=columns,
-            limit=len(keys) * 2,
-        )
-        rows = await reader.rows(question, StoredObservation)
-        by_key = {(row.trace_id, row.id): row for row in rows}
-        return [by_key[key.trace_id, key.id] for key in keys if (key.trace_id, key.id) in by_key]
-
     @router.get(
         "/api/public/observations",
         summary="List observations",
@@ -187,18 +159,16 @@ def observations_router(room: Room) -> APIRouter:
     ) -> Response:
         """Newest first."""
         conditions = parameters.conditions()
-        total, keys = await asyncio.gather(
-            reader.row(CountObservations(project_id, conditions), Total),
-            find_newest(
-                reader,
-                FindObservations(project_id, conditions, parameters.limit, parameters.offset),
-                ObservationKey,
-                from_us=parameters.from_start_time,
-                newest_us=parameters.to_start_time or now_us(),
-            ),
+        rows = await read_page(
+            reader,
+            FindObservations(project_id, conditions, parameters.limit, parameters.offset),
+            OBSERVATION_WHOLE,
+            from_us=parameters.from_start_time,
+            newest_us=parameters.to_start_time or now_us(),
         )
-        rows = await read_keys(project_id, keys, OBSERVATION_WHOLE)
-        meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
+        count = CountObservations(project_id, conditions)
+        total = await total_of(reader, count, parameters, len(rows))
+        meta = page_meta(parameters.page, parameters.limit, total)
         return answer(ObservationList([observation_v1(row) for row in rows], meta))
 
     @router.get(
@@ -209,13 +179,11 @@ def observations_router(room: Room) -> APIRouter:
         },
     )
     async def get_observation(project_id: ProjectId, observationId: ObservationId) -> Response:  # noqa: N803
-        question = ReadObservations(
-            project_id, ids=(observationId,), columns=OBSERVATION_WHOLE, limit=1
-        )
-        row = await reader.row(question, StoredObservation)
-        if row is None:
+        question = ReadObservations(project_id, ids=(observationId,), columns=OBSERVATION_WHOLE)
+        rows = await read_observations(reader, question)
+        if not rows:
             raise NotFoundError("Observation not found within authorized project")
-        return answer(observation_v1(row))
+        return answer(observation_v1(rows[0]))
 
     @router.get(
         "/api/public/v2/observations",
@@ -244,25 +212,24 @@ def observations_router(room: Room) -> APIRouter:
             parameters.limit + 1,
             below=position,
         )
-        keys = await find_newest(
+        found = await read_page(
             reader,
             question,
-            ObservationKey,
+            _columns_of(groups),
             from_us=parameters.from_start_time,
             newest_us=position.start_us if position else parameters.to_start_time or now_us(),
         )
-        page = keys[: parameters.limit]
-        rows = await read_keys(project_id, page, _columns_of(groups))
+        rows = found[: parameters.limit]
         traces = {}
         if groups & _OF_TRACE:
             traces = await read_traces(
-                reader, project_id, (row.trace_id for row in rows), texts=False
+                reader, project_id, (row.trace_id for row in rows), TRACE_CONTEXT
             )
         expanded = frozenset((parameters.expand_metadata or "").split(","))
         data = [observation_v2(row, traces.get(row.trace_id), groups, expanded) for row in rows]
         cursor = None
-        if len(keys) > len(page):
-            last = page[-1]
+        if len(found) > len(rows):
+            last = rows[-1]
             cursor = cursors.written(_Cursor(last.start_us, last.trace_id, last.id))
         return answer(ObservationV2List(data, CursorMeta(cursor)))
 
@@ -270,11 +237,10 @@ def observations_router(room: Room) -> APIRouter:
 
 
 def _columns_of(groups: frozenset[str]) -> tuple[str, ...]:
-    columns: tuple[str, ...] = OBSERVATION_NUMBERS
-    if "io" in groups:
-        columns += OBSERVATION_TEXTS
-    if "metadata" in groups:
-        columns += OBSERVATION_METADATA
-    if "model" in groups:
-        columns += OBSERVATION_PARAMETERS
-    return columns
+    columns = [
+        column
+        for group in GROUPS
+        if group in groups
+        for column in OBSERVATION_GROUPS.get(group, ())
+    ]
+    return (*OBSERVATION_KEY, *dict.fromkeys(columns))

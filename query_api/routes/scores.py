@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -20,9 +19,10 @@ from query_api.queries.scores import CountScores, FindScores
 from query_api.room import ProjectId, Room
 from query_api.shapes.pages import PageMeta, page_meta
 from query_api.shapes.score import ScoreOut, score_out, score_trace
-from query_api.stored import StoredScore
+from query_api.stored import TRACE_CONTEXT, StoredScore
 from query_api.times import Instant
-from query_api.trace_reading import Total, read_traces
+from query_api.totals import total_of
+from query_api.trace_reading import read_traces
 
 _COMPARED: Final[dict[str, Operator]] = {
     "=": "eq",
@@ -94,21 +94,18 @@ def scores_router(room: Room) -> APIRouter:
 
     async def page(project_id: str, parameters: ScoreListParameters, *also: Condition) -> Response:
         conditions = (*parameters.conditions(), *also)
-        total, rows = await asyncio.gather(
-            reader.row(CountScores(project_id, conditions), Total),
-            reader.rows(
-                FindScores(project_id, conditions, parameters.limit, parameters.offset),
-                StoredScore,
-            ),
-        )
+        question = FindScores(project_id, conditions, parameters.limit, parameters.offset)
+        rows = await reader.rows(question, StoredScore)
+        count = CountScores(project_id, conditions)
+        total = await total_of(reader, count, parameters, len(rows))
         trace_ids = (row.trace_id for row in rows if row.trace_id)
-        traces = await read_traces(reader, project_id, trace_ids, texts=False)
+        traces = await read_traces(reader, project_id, trace_ids, TRACE_CONTEXT)
         data = []
         for row in rows:
             score, trace = score_out(row), traces.get(row.trace_id)
             score.trace = score_trace(trace) if trace else None
             data.append(score)
-        meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
+        meta = page_meta(parameters.page, parameters.limit, total)
         return answer(ScoreList(data, meta))
 
     async def one(project_id: str, score_id: str, *also: Condition) -> Response:

@@ -44,14 +44,16 @@ from query_api.shapes.trace import (
 from query_api.stored import (
     OBSERVATION_NUMBERS,
     OBSERVATION_WHOLE,
+    TRACE_CORE,
+    TRACE_WHOLE,
     StoredObservation,
     StoredScore,
     StoredTrace,
 )
 from query_api.times import Instant, now_us
+from query_api.totals import total_of
 from query_api.trace_reading import (
     IdOfTrace,
-    Total,
     observation_ids_of,
     read_trace,
     read_traces,
@@ -142,16 +144,19 @@ def traces_router(room: Room) -> APIRouter:
         question = FindTraces(
             project_id, conditions, order, descending, parameters.limit, parameters.offset
         )
-        total, found = await asyncio.gather(
-            reader.row(CountTraces(project_id, conditions), Total),
-            find(question, parameters),
-        )
-        by_id = await read_traces(
-            reader, project_id, (key.id for key in found), texts="io" in groups
+        found = await find(question, parameters)
+        total, by_id = await asyncio.gather(
+            total_of(reader, CountTraces(project_id, conditions), parameters, len(found)),
+            read_traces(
+                reader,
+                project_id,
+                (key.id for key in found),
+                TRACE_WHOLE if "io" in groups else TRACE_CORE,
+            ),
         )
         traces = [by_id[key.id] for key in found if key.id in by_id]
         data = await _in_list(reader, traces, groups, settings.trace_ids_max)
-        meta = page_meta(parameters.page, parameters.limit, total.total if total else 0)
+        meta = page_meta(parameters.page, parameters.limit, total)
         return answer(TraceList(data, meta))
 
     @router.get(

@@ -13,7 +13,7 @@ from query_api.native_examples import TREE_EXAMPLE
 from query_api.native_parameters import native_router
 from query_api.room import ProjectId, Room
 from query_api.shapes.tree import TreeOut, tree_out
-from query_api.stored import OBSERVATION_NUMBERS
+from query_api.stored import OBSERVATION_IN_TREE, TRACE_TOTALS
 from query_api.trace_reading import observations_of, read_trace
 from query_api.tree import call_tree
 
@@ -32,9 +32,9 @@ def tree_router(room: Room) -> APIRouter:
         trace_id: Annotated[str, Path(max_length=800)],
     ) -> Response:
         """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones, or is deeper."""
-        trace = await read_trace(room.reader, project_id, trace_id)
+        trace = await read_trace(room.reader, project_id, trace_id, TRACE_TOTALS)
         limit = settings.trace_observations_max
-        rows = await observations_of(room.reader, trace, OBSERVATION_NUMBERS, limit)
+        rows = await observations_of(room.reader, trace, OBSERVATION_IN_TREE, limit)
         if len(rows) > limit:
             metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
         shown = tree_out(

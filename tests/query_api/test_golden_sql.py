@@ -27,7 +27,7 @@ from query_api.queries.spend import SumSpend
 from query_api.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.sql import Question
-from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE
+from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
 
 MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
 QUESTIONS = [
@@ -72,17 +72,14 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": 5, "p2": 10, "p3": 20},
     ),
     (
-        ReadTraces("acme", ("t1",), texts=False),
+        ReadTraces("acme", ("t1",), TRACE_CONTEXT),
         """
-        SELECT * FROM (
-          SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, is_deleted, toUnixTimestamp64Micro(end_time) AS end_us, name, user_id, session_id, environment, release, version, external_id, public, tags, root_observation_id, level, observation_count, error_count, unpriced_count, usage, toInt64(total_cost * 1000000000000) AS total_cost_pico, toUnixTimestamp64Milli(inserted_at) AS inserted_ms
-          FROM traces
-          WHERE project_id = {project_id:String}
-            AND id IN {p1:Array(String)}
-          ORDER BY row_version DESC, is_deleted
-          LIMIT 1 BY id
-        )
-        WHERE is_deleted = 0
+        SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, is_deleted, name, user_id, session_id, environment, release, public, tags
+        FROM traces
+        WHERE project_id = {project_id:String}
+          AND id IN {p1:Array(String)}
+        ORDER BY row_version DESC, is_deleted
+        LIMIT 1 BY id
         """,
         {"project_id": "acme", "p1": ["t1"]},
     ),
@@ -100,7 +97,7 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
     (
         FindObservations("acme", (condition("input", "contains", "x"),), 11, below=Position(7, "t", "o"), since_us=3),
         """
-        SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id
+        SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version
         FROM observations FINAL
         WHERE project_id = {project_id:String}
           AND positionUTF8(input, {p4:String}) > 0
@@ -113,23 +110,49 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": 7, "p2": "t", "p3": "o", "p4": "x", "p5": 11, "p6": 0, "p7": 3},
     ),
     (
-        ReadObservations("acme", ("t1",), ("o1",), 1, 2, ("trace_id", "id", "is_deleted", "row_version", "input"), 3),
+        FindObservations("acme", (condition("level", "eq", "ERROR"),), 11, since_us=3, merged=False),
+        """
+        SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version
+        FROM observations_slim
+        WHERE project_id = {project_id:String}
+          AND level = {p2:String}
+          AND is_deleted = 0
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+        ORDER BY start_time DESC, trace_id DESC, id DESC
+        LIMIT {p3:UInt32} OFFSET {p4:UInt64}
+        """,
+        {"project_id": "acme", "p1": 3, "p2": "ERROR", "p3": 11, "p4": 0},
+    ),
+    (
+        ReadObservations("acme", ("t1",), ("o1",), 1, 2, ("trace_id", "id", "is_deleted", "row_version", "input")),
+        """
+        SELECT trace_id, id, is_deleted, row_version, input
+        FROM observations
+        WHERE project_id = {project_id:String}
+          AND trace_id IN {p1:Array(String)}
+          AND id IN {p2:Array(String)}
+          AND start_time BETWEEN fromUnixTimestamp64Micro({p3:Int64}, 'UTC') AND fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
+        ORDER BY row_version DESC, is_deleted
+        LIMIT 1 BY trace_id, id
+        """,
+        {"project_id": "acme", "p1": ["t1"], "p2": ["o1"], "p3": 1, "p4": 2},
+    ),
+    (
+        ReadObservations("acme", ("t1",), columns=("trace_id", "id", "is_deleted", "row_version", "name"), first=3),
         """
         SELECT * FROM (
-          SELECT trace_id, id, is_deleted, row_version, input
-          FROM observations
-          WHERE project_id = {project_id:String}
-            AND trace_id IN {p1:Array(String)}
-            AND id IN {p2:Array(String)}
-            AND start_time BETWEEN fromUnixTimestamp64Micro({p3:Int64}, 'UTC') AND fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
-          ORDER BY row_version DESC, is_deleted
-          LIMIT 1 BY trace_id, id
+        SELECT trace_id, id, is_deleted, row_version, name
+        FROM observations_slim
+        WHERE project_id = {project_id:String}
+          AND trace_id IN {p1:Array(String)}
+        ORDER BY row_version DESC, is_deleted
+        LIMIT 1 BY trace_id, id
         )
         WHERE is_deleted = 0
         ORDER BY start_us, id
-        LIMIT {p5:UInt32}
+        LIMIT {p2:UInt32}
         """,
-        {"project_id": "acme", "p1": ["t1"], "p2": ["o1"], "p3": 1, "p4": 2, "p5": 3},
+        {"project_id": "acme", "p1": ["t1"], "p2": 3},
     ),
     (
         ListObservationIds("acme", ("t1",), ids_per_trace_max=5),

@@ -1,0 +1,166 @@
+"""A first page is made of stored versions, and still holds the newest of each only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clickhouse.rows import ObservationRow
+from query_api.columns import OBSERVATION_COLUMNS
+from query_api.conditions import Condition
+from query_api.observation_pages import SUPERSEDED_EXPECTED
+from query_api.queries.observations import CountObservations, FindObservations
+from query_api.reader import Reader
+from query_api.sql import Question
+from tests.query_api.harness import DAY_US, NOON_US, PROJECT, Api, observation, trace
+
+MINUTE_US = 60_000_000
+
+
+class Heard:
+    """The names of the questions that were asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.questions: list[Question] = []
+        asked = Reader.rows
+
+        async def rows(reader: Reader, question: Question, row_type: type[Any]) -> list[Any]:
+            self.questions.append(question)
+            return await asked(reader, question, row_type)
+
+        monkeypatch.setattr(Reader, "rows", rows)
+
+    @property
+    def merging(self) -> list[Question]:
+        """Those that make the store put all versions together."""
+        return [
+            each
+            for each in self.questions
+            if isinstance(each, CountObservations)
+            or (isinstance(each, FindObservations) and each.merged)
+        ]
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    return Heard(monkeypatch)
+
+
+async def listed(api: Api, path: str = "/api/public/v2/observations", **params: Any) -> list[str]:
+    answer = await api.client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return [f"{each['traceId']}/{each['id']}" for each in answer.json()["data"]]
+
+
+async def test_superseded_versions_are_left_out_without_merging_all(api: Api, heard: Heard) -> None:
+    await api.insert(*(observation("t", f"o{n}", NOON_US + n) for n in range(6)))
+    await api.insert(
+        observation("t", "o5", NOON_US - 9, row_version=2, name="moved to the minute before"),
+        observation("t", "o5", NOON_US + 5, row_version=2, is_deleted=1),
+        observation("t", "o4", NOON_US + 4, row_version=2, is_deleted=1),
+        observation("t", "o3", NOON_US + 3, row_version=2, is_deleted=1),
+        observation("t", "o3", NOON_US + DAY_US, row_version=2),
+        observation("t", "o2", NOON_US + 2, row_version=2, level="ERROR"),
+    )
+    assert await listed(api) == ["t/o3", "t/o2", "t/o1", "t/o0", "t/o5"]
+    assert await listed(api, limit=2) == ["t/o3", "t/o2"]
+    assert await listed(api, level="ERROR") == ["t/o2"]
+    assert await listed(api, level="DEFAULT") == ["t/o3", "t/o1", "t/o0", "t/o5"]
+    assert heard.merging == []
+
+
+async def test_a_page_of_which_too_much_is_superseded_is_put_together_by_the_store(
+    api: Api, heard: Heard
+) -> None:
+    count = 2 * SUPERSEDED_EXPECTED + 4
+    await api.insert(*(observation("t", f"new{n}", NOON_US + n) for n in range(count)))
+    await api.insert(*(observation("t", f"old{n}", NOON_US - 1 - n) for n in range(3)))
+    await api.insert(
+        *(
+            observation("t", f"new{n}", NOON_US + n, row_version=2, is_deleted=1)
+            for n in range(count)
+        )
+    )
+    assert await listed(api, limit=2) == ["t/old0", "t/old1"]
+    assert heard.merging
+
+
+async def test_a_list_that_fits_its_page_is_not_counted(api: Api, heard: Heard) -> None:
+    await api.insert(
+        trace("t", observation_count=3), *(observation("t", f"o{n}", NOON_US + n) for n in range(3))
+    )
+    for path in ("/api/public/observations", "/api/public/traces"):
+        total = (await api.client.get(path)).json()["meta"]["totalItems"]
+        assert total == (3 if path.endswith("observations") else 1)
+    assert heard.merging == []
+    for page, expected in ((1, 2), (2, 1), (3, 0)):
+        answer = await api.client.get("/api/public/observations", params={"limit": 2, "page": page})
+        assert (len(answer.json()["data"]), answer.json()["meta"]["totalItems"]) == (expected, 3)
+
+
+async def test_what_an_index_finds_is_asked_for_once(api: Api, heard: Heard) -> None:
+    await api.insert(observation("t", "o", NOON_US - 9 * DAY_US), trace("t", NOON_US - 9 * DAY_US))
+    assert await listed(api, traceId="t") == ["t/o"]
+    assert [type(each).__name__ for each in heard.questions] == [
+        "FindObservations",
+        "ReadObservations",
+        "ReadTraces",
+    ]
+    heard.questions.clear()
+    assert await listed(api) == ["t/o"]
+    assert len(heard.questions) == 5
+
+
+versions = st.tuples(
+    st.integers(0, 3),  # observation
+    st.integers(0, 90),  # second of its start
+    st.booleans(),
+    st.sampled_from(["DEFAULT", "ERROR"]),
+)
+
+
+def stream_of(drawn: list[tuple[int, int, bool, str]]) -> list[ObservationRow]:
+    """Rows as the streams write them: one content per version, tombstones where a row left its minute."""
+    written: dict[int, ObservationRow] = {}
+    rows: list[ObservationRow] = []
+    for number, second, is_deleted, level in drawn:
+        identifier = f"o{number}"
+        before = written.get(number)
+        version = before.row_version + 1 if before else 1
+        row = observation(
+            "t", identifier, NOON_US + second * 1_000_000, row_version=version,
+            is_deleted=int(is_deleted), level=level,
+        )  # fmt: skip
+        if before and before.start_us // MINUTE_US != row.start_us // MINUTE_US:
+            rows.append(
+                observation("t", identifier, before.start_us, row_version=version, is_deleted=1)
+            )
+        rows.append(row)
+        written[number] = row
+    return rows
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(versions, max_size=10), st.integers(1, 4), st.sampled_from([None, "ERROR"]))
+async def test_a_page_is_the_one_that_the_store_puts_together(
+    api: Api, drawn: list[tuple[int, int, bool, str]], limit: int, level: str | None
+) -> None:
+    for table in ("observations", "observations_slim"):
+        await api.store.command(f"TRUNCATE TABLE {table}")
+    for row in stream_of(drawn):
+        await api.insert(row)
+    conditions = (Condition(OBSERVATION_COLUMNS["level"], "eq", level),) if level else ()
+    question = FindObservations(PROJECT, conditions, limit)
+    text, params = question.sql()
+    merged = await api.store.query(text, params)
+    params_of_list = {"limit": limit} | ({"level": level} if level else {})
+    expected = [f"{row['trace_id']}/{row['id']}" for row in merged]
+    assert await listed(api, **params_of_list) == expected
+    assert await listed(api, "/api/public/observations", **params_of_list) == expected
