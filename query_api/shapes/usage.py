@@ -15,7 +15,7 @@ from query_api.stored import StoredObservation
 
 _COSTLESS: Final = frozenset({"none", "unpriced"})
 _UNITS: Final = ("CHARACTERS", "MILLISECONDS", "SECONDS", "IMAGES", "REQUESTS")
-"""Besides tokens; usage in them has types such as ``input_characters``."""
+"""Besides tokens; usage in them has types such as ``input_characters``, or ``characters`` where nothing else is known."""
 
 
 class LegacyUsage(msgspec.Struct, rename="camel"):
@@ -62,9 +62,11 @@ def _unit(name: str) -> str:
 
 
 def legacy_usage(details: Mapping[str, int]) -> LegacyUsage:
+    unit = unit_of(details)
+    total_in_unit = details.get(f"total_{unit.lower()}")
     return LegacyUsage(
-        unit=unit_of(details),
+        unit=unit,
         input=summed(details, "input"),
         output=summed(details, "output"),
-        total=details.get("total", 0),
+        total=details.get("total", 0) if total_in_unit is None else total_in_unit,
     )

@@ -261,7 +261,7 @@ def test_the_filter_grammar_is_understood_or_refused_by_name(
 @given(
     path=st.sampled_from(["/v1/budgets", "/v1/webhooks"]),
     body=st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
             st.dictionaries(
