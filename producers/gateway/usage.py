@@ -282,9 +282,10 @@ def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int]]:
 
 def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
     """Sums under the name of what they count: 1,000 ``input_characters`` are no 1,000 ``input`` tokens."""
-    # A total that stands alone is all there is to price; beside its parts it only sums them up.
-    total = f"total_{unit}" if usage.keys() & {"input", "output"} else unit
-    names = {"input": f"input_{unit}", "output": f"output_{unit}", "total": total}
+    if usage.keys() & {"input", "output"}:
+        # A total that stands alone is all there is to price; beside its parts it only sums them up.
+        usage = {bucket: count for bucket, count in usage.items() if bucket != "total"}
+    names = {"input": f"input_{unit}", "output": f"output_{unit}", "total": unit}
     return {names.get(bucket, bucket): count for bucket, count in usage.items()}
 
 

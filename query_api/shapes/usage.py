@@ -62,11 +62,9 @@ def _unit(name: str) -> str:
 
 
 def legacy_usage(details: Mapping[str, int]) -> LegacyUsage:
-    unit = unit_of(details)
-    total_in_unit = details.get(f"total_{unit.lower()}")
     return LegacyUsage(
-        unit=unit,
+        unit=unit_of(details),
         input=summed(details, "input"),
         output=summed(details, "output"),
-        total=details.get("total", 0) if total_in_unit is None else total_in_unit,
+        total=details.get("total", 0),
     )

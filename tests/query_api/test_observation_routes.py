@@ -127,7 +127,7 @@ async def test_a_cost_of_zero_is_a_cost_and_an_unknown_one_is_none(
         ({"input_milliseconds": 7}, "MILLISECONDS", (7, 0, 7)),
         ({"output_images": 2, "total": 2}, "IMAGES", (0, 2, 2)),
         ({"requests": 3}, "REQUESTS", (0, 0, 3)),
-        ({"input_seconds": 4, "output_seconds": 5, "total_seconds": 9}, "SECONDS", (4, 5, 9)),
+        ({"input_seconds": 4, "output_seconds": 5}, "SECONDS", (4, 5, 9)),
         ({"input_cached_tokens": 3, "output": 1}, "TOKENS", (3, 1, 4)),
         ({"input": 3, "input_characters": 9}, "TOKENS", (12, 0, 12)),
         ({}, "TOKENS", (0, 0, 0)),
