@@ -33,8 +33,9 @@ def greeting(host: str, port: int, broker: str) -> str:
     export LANGFUSE_PUBLIC_KEY={public_key}
     export LANGFUSE_SECRET_KEY={shown}
 {remark}
-  Any Langfuse SDK with these settings works, and any OpenTelemetry SDK that exports to
-  {url}/v1/traces with basic authentication. Or try:
+  Any Langfuse SDK with these settings works (JavaScript's read LANGFUSE_BASEURL, not
+  LANGFUSE_HOST), and any OpenTelemetry SDK that exports to {url}/v1/traces
+  with basic authentication. Or try:
 
     {_command()} demo --url {url}
     curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.e2e.environments import Environments
+from tests.e2e.node_environments import NodeEnvironments
 from tests.fixtures.installation import Server, running_server
 
 
@@ -19,5 +21,18 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def client(installation: Server) -> Iterator[httpx.Client]:
+    """Speaks to the installation with its first key."""
+    auth = (installation.public_key, installation.secret_key)
+    with httpx.Client(base_url=installation.url, auth=auth, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def environments() -> Environments:
     return Environments()
+
+
+@pytest.fixture(scope="session")
+def node_environments() -> NodeEnvironments:
+    return NodeEnvironments()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,11 +10,10 @@ import httpx
 import pytest
 
 from tests.e2e.environments import Environments
+from tests.e2e.sdk_runs import read_trace, run_program
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"
-PROGRAM_TIMEOUT_S = 60
-VISIBLE_TIMEOUT_S = 15
 
 V2, V3, V4, V5 = "langfuse==2.60.10", "langfuse==3.15.0", "langfuse==4.18.0", "langfuse==5.0.4"
 OPENTELEMETRY = "opentelemetry-exporter-otlp-proto-http==1.45.2"
@@ -32,58 +28,13 @@ GPT_4O_MINI_COST = Decimal("0.00036")
 """1200 input tokens at 0.15 and 300 output tokens at 0.60 USD per million."""
 
 
-@pytest.fixture(scope="module")
-def client(installation: Server) -> Any:
-    auth = (installation.public_key, installation.secret_key)
-    with httpx.Client(base_url=installation.url, auth=auth, timeout=10) as client:
-        yield client
-
-
-def run_program(installation: Server, python: Path, program: str) -> str:
-    """The trace id that ``program`` prints."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "LANGFUSE_HOST": installation.url,
-        "LANGFUSE_BASE_URL": installation.url,
-        "LANGFUSE_PUBLIC_KEY": installation.public_key,
-        "LANGFUSE_SECRET_KEY": installation.secret_key,
-    }
-    done = subprocess.run(
-        [str(python), str(PROGRAMS / program)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()[-1]
-
-
-def read_trace(
-    client: httpx.Client, trace_id: str, observations: int, scores: int
-) -> dict[str, Any]:
-    """The trace, once all of it is there."""
-    deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
-    while True:
-        answer = client.get(f"/api/public/traces/{trace_id}")
-        body = answer.json()
-        if (
-            answer.status_code == 200
-            and len(body["observations"]) == observations
-            and len(body["scores"]) == scores
-        ):
-            return body
-        assert time.monotonic() < deadline_s, f"not complete in time: {answer.text[:2000]}"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("requirement", LANGFUSE_PROGRAMS)
 def test_what_a_langfuse_sdk_sends_is_read_back(
     requirement: str, installation: Server, client: httpx.Client, environments: Environments
 ) -> None:
     python = environments.python(requirement)
-    trace_id = run_program(installation, python, LANGFUSE_PROGRAMS[requirement])
+    program = PROGRAMS / LANGFUSE_PROGRAMS[requirement]
+    trace_id = run_program(installation, [str(python), str(program)])
     trace = read_trace(client, trace_id, observations=5, scores=1)
 
     assert trace["name"] == "support-chat"
@@ -140,7 +91,7 @@ def test_what_the_opentelemetry_sdk_sends_is_read_back(
     installation: Server, client: httpx.Client, environments: Environments
 ) -> None:
     python = environments.python(OPENTELEMETRY)
-    trace_id = run_program(installation, python, "opentelemetry_sdk.py")
+    trace_id = run_program(installation, [str(python), str(PROGRAMS / "opentelemetry_sdk.py")])
     trace = read_trace(client, trace_id, observations=4, scores=0)
 
     assert trace["name"] == "answer-question"
