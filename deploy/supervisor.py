@@ -32,13 +32,14 @@ class Process:
     """One process to keep.
 
     `is_ready` is asked until it says yes; without it the process is ready when it has ended with 0
-    (a task that runs once). `needs` names the processes it works with: it is started beside them, waits
+    (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the processes it works with: it is started beside them, waits
     for them by itself, and is stopped before them.
     `environment` is added to the supervisor's own.
     """
 
     name: str
     command: Sequence[str]
+    prepare: Callable[[], None] | None = None
     is_ready: Callable[[], Awaitable[bool]] | None = None
     needs: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +170,8 @@ class _Kept:
 
     async def _live(self, started_s: float) -> int:
         """One life, from start to end; returns the exit code, negative for a signal."""
+        if self.process.prepare is not None:
+            await asyncio.to_thread(self.process.prepare)
         self._life = await _Life.start(self.process, self._log, self._on_line)
         ended = asyncio.create_task(self._life.wait())
         probing = asyncio.create_task(self._await_ready(started_s))

@@ -78,14 +78,17 @@ logger.lifecycle.level = info
 # Every start of a single node is a "controller activation", which it warns of.
 logger.quorum.name = org.apache.kafka.controller.QuorumController
 logger.quorum.level = error
+# Two clients that look for their group at once: the second one finds the topic made.
+logger.groups.name = kafka.server.DefaultAutoTopicCreationManager
+logger.groups.level = error
 """
 
 
 class EmbeddedKafka:
     """One Apache Kafka node with its data below `data_dir`, listening on `port` and `controller_port`.
 
-    `prepare()` once (slow the first time: it fetches the jars and formats the storage), then run
-    `command()`; `broker_answers(address)` tells when clients may connect.
+    `fetch()` and `prepare()` (slow the first time: jars come from the network, the storage is formatted),
+    then run `command()`; `broker_answers(address)` tells when clients may connect.
     """
 
     def __init__(
@@ -115,12 +118,12 @@ class EmbeddedKafka:
         """Where clients bootstrap, as HOST:PORT."""
         return f"{LOOPBACK}:{self._port}"
 
-    def prepare(self) -> None:
-        """Fetch what is missing, write the configuration, format the storage unless it is.
-
-        Raises DownloadError or EngineError.
-        """
+    def fetch(self) -> None:
+        """Fetch the jars that are missing. Raises DownloadError."""
         ensure_jars(self._cache_dir, fetch=self._fetch)
+
+    def prepare(self) -> None:
+        """Write the configuration, format the storage unless it is. Raises EngineError."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self._log4j.write_text(_LOG4J_PROPERTIES, encoding="utf-8")
         self._properties.write_text(
@@ -216,6 +219,7 @@ def run_broker(data_dir: Path, port: int) -> NoReturn:
         for each in (port, controller_port):
             require_free(each, purpose="the embedded broker")
         broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port)
+        broker.fetch()
         broker.prepare()
     except DeployError as error:
         print(f"tracemill broker: {error}", file=sys.stderr)

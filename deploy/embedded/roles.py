@@ -62,7 +62,14 @@ def processes(
     engines: list[Process] = []
     if broker is not None:
         common["TRACEMILL_BROKER"] = broker.address
-        engines.append(Process("broker", broker.command(), is_ready=_kafka(broker.address)))
+        engines.append(
+            Process(
+                "broker",
+                broker.command(),
+                prepare=broker.prepare,
+                is_ready=_kafka(broker.address),
+            )
+        )
     if options.clickhouse == EMBEDDED:
         common["TRACEMILL_CLICKHOUSE_URL"] = f"http://{LOOPBACK}:{ports.store}"
         engines.append(

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from deploy.broker_probe import broker_answers
 from deploy.embedded.data_dir import Installation, held, open_installation
+from deploy.embedded.jars import kafka_cache_dir
+from deploy.embedded.kafka import java_executable
 from deploy.embedded.ports import require_free
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
+from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
 from deploy.supervisor import Process, Supervisor
 
@@ -25,7 +28,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     """Run everything until a signal asks to stop; returns the exit code.
 
     `greet` makes the text that is shown once all is ready. The order of effects: hold the data
-    directory, read or choose the configuration, prepare the broker (downloads, the first time), start.
+    directory, read or choose the configuration, fetch the broker (the first time), start.
     """
     began_s = time.monotonic()
     try:
@@ -34,7 +37,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
             require_free(installation.public_port, purpose="the public API", host=options.host)
             broker = embedded_broker(options, installation)
             if broker is not None:
-                broker.prepare()
+                _warm_up()
 
             def on_ready() -> None:
                 say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
@@ -49,6 +52,14 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     except KeyboardInterrupt:  # before the supervisor took the signals over, while downloading
         return INTERRUPTED
     return 0
+
+
+def _warm_up() -> None:
+    java_executable()  # the one thing that nothing replaces
+    try:
+        warm_up(kafka_cache_dir())
+    except EngineError as error:
+        say(f"{error}; it starts slower")
 
 
 def say(line: str) -> None:

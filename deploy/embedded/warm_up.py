@@ -1,7 +1,7 @@
 """Prepares the embedded broker ahead of its first start: `python -m deploy.embedded.warm_up`.
 
 Fetches its jars and lets Java record what a start needs, so that every later start takes half as
-long. `make setup` runs it; without it the broker prepares itself when it is first started.
+long. `make setup` runs it, and `tracemill up` does the same where it is missing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,19 @@ from deploy.errors import DeployError, EngineError
 READY_WITHIN_S = 60
 RECORDED_WITHIN_S = 120
 PROBE_INTERVAL_S = 0.1
-STARTUP_CACHES_KEPT = 3
+STARTUP_CACHES_KEPT = 6
+"""One per virtual environment that uses this cache directory; those of the longest unused go."""
 
 
 def warm_up(cache_dir: Path) -> None:
-    """Make sure that jars and start-up cache are there. Raises DownloadError or EngineError."""
+    """Make sure that jars and start-up cache are there.
+
+    Raises DownloadError, or EngineError when there is no start-up cache: the broker works without.
+    """
     ensure_jars(cache_dir)
     wanted = startup_cache(cache_dir)
     if wanted.exists():
+        wanted.touch()
         return
     print("recording how the embedded broker starts (once)", file=sys.stderr, flush=True)
     staging = Path(mkdtemp(prefix=".staging-", dir=cache_dir))
