@@ -102,6 +102,8 @@ async def test_a_receiver_that_says_gone_is_asked_no_more(pipeline, until):
             return pipeline.control.view.webhooks["w1"].disabled
 
         await until(disabled)
+        # Kept once the worker knows it too, which reads the control plane's log by itself.
+        await until(lambda: pipeline.values_of(pipeline.kafka.topics.deliveries))
         await pipeline.put_alert("alert_1")
         async with receiving() as other:
             await pipeline.put_webhook(other.url, id="w2")
