@@ -216,6 +216,7 @@ class Notifier:
             alert=alert.id,
             attempts=after.attempts,
             detail=answer.detail,
+            again_in_s=_pause_s(after, now_us),
         )
         if after.status == "exhausted":
             metrics.EXHAUSTED.inc()
@@ -292,6 +293,13 @@ def _wants(webhook: Webhook, alert: AlertRow) -> bool:
     return (
         not webhook.disabled and EVENT in webhook.events and webhook.created_us <= alert.created_us
     )
+
+
+def _pause_s(delivery: Delivery, now_us: int) -> float | None:
+    """Until the next attempt; None when there is none."""
+    if delivery.status != "pending":
+        return None
+    return round((delivery.next_attempt_us - now_us) / 1e6, 1)
 
 
 def _now_us() -> int:
