@@ -10,14 +10,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deploy.embedded.ports import free_ports, is_free
+from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free
 from deploy.errors import AlreadyRunningError, DeployError
 
 DEFAULT_PUBLIC_PORT = 7700
+BROKER_PORT_OFFSET = 9
+"""From the public port to the one that the broker is given if it can have it."""
+_LOCK = "lock"
 
 
 class InternalPorts(BaseModel):
-    """Loopback ports that only our own processes use."""
+    """Loopback ports. Only the broker's is known outside: to applications with the SDK."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,6 +41,11 @@ class Installation(BaseModel):
     ports: InternalPorts
 
 
+def is_new(data_dir: Path) -> bool:
+    """Whether nobody has held the directory yet."""
+    return not (data_dir / _LOCK).exists()
+
+
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the directory for this process alone, creating it if need be.
@@ -47,7 +55,7 @@ def held(data_dir: Path) -> Iterator[None]:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise DeployError(f"cannot use the data directory {data_dir}: {error.strerror}") from error
     try:
@@ -63,23 +71,31 @@ def held(data_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def open_installation(data_dir: Path, *, public_port: int | None) -> Installation:
+def open_installation(
+    data_dir: Path, *, public_port: int | None, host: str = LOOPBACK
+) -> Installation:
     """The installation in `data_dir`, begun now if there is none; written back when it changed.
 
     An explicit `public_port` is remembered. Internal ports that somebody else took in the meantime
-    are replaced: nobody outside knows them.
+    are replaced. Raises PortInUseError, with nothing written, when the public port on `host` is taken.
     """
     path = data_dir / "config.json"
     found = _read(path)
+    port = public_port or (found.public_port if found else DEFAULT_PUBLIC_PORT)
+    require_public_port(port, host)
     installation = Installation(
-        public_port=public_port or (found.public_port if found else DEFAULT_PUBLIC_PORT),
-        ports=found.ports if found and _all_free(found.ports) else _choose_ports(),
+        public_port=port, ports=_choose_ports(found.ports if found else None, public_port=port)
     )
     if installation != found:
         staged = path.with_suffix(".new")
         staged.write_text(installation.model_dump_json(indent=2) + "\n", encoding="utf-8")
         staged.replace(path)
     return installation
+
+
+def require_public_port(port: int, host: str) -> None:
+    """Raises PortInUseError when one could not listen there now."""
+    require_free(port, purpose="the public API", host=host)
 
 
 def _read(path: Path) -> Installation | None:
@@ -93,10 +109,12 @@ def _read(path: Path) -> Installation | None:
         ) from error
 
 
-def _all_free(ports: InternalPorts) -> bool:
-    return all(is_free(port) for port in ports.model_dump().values())
-
-
-def _choose_ports() -> InternalPorts:
-    names = InternalPorts.model_fields
-    return InternalPorts(**dict(zip(names, free_ports(len(names)), strict=True)))
+def _choose_ports(found: InternalPorts | None, *, public_port: int) -> InternalPorts:
+    """Those of the last run that can still be had, and others in the place of the rest."""
+    ports = {name: port for name, port in (found or ()) if port != public_port and is_free(port)}
+    usual = public_port + BROKER_PORT_OFFSET
+    if "broker" not in ports and usual not in ports.values() and is_lasting(usual):
+        ports["broker"] = usual
+    missing = [name for name in InternalPorts.model_fields if name not in ports]
+    others = free_ports(len(missing), except_for={public_port, *ports.values()})
+    return InternalPorts(**ports, **dict(zip(missing, others, strict=True)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from deploy.errors import PortInUseError
@@ -16,19 +17,24 @@ USUAL_FIRST_EPHEMERAL_PORT = 32_768
 _RANDOM = random.SystemRandom()  # of its own: tests seed the common one, and would choose alike
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different ports nobody listens on now, for servers that may die and come back.
-
-    Below the range the kernel takes the client ends of connections from: a client that reconnects to
-    a dead server could otherwise be given the very port and keep it from returning.
-    """
+def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:
+    """`count` different ports nobody listens on now, for servers that may die and come back."""
     first_ephemeral = _first_ephemeral_port()
     chosen: list[int] = []
     while len(chosen) < count:
         port = _RANDOM.randrange(FIRST_INTERNAL_PORT, first_ephemeral)
-        if port not in chosen and is_free(port):
+        if port not in chosen and port not in except_for and is_lasting(port):
             chosen.append(port)
     return chosen
+
+
+def is_lasting(port: int) -> bool:
+    """Whether the loopback port is free now and a server that died would find it free again.
+
+    That is below the range the kernel takes the client ends of connections from: a client that
+    reconnects to a dead server could otherwise be given the very port and keep it from returning.
+    """
+    return port < _first_ephemeral_port() and is_free(port)
 
 
 def is_free(port: int) -> bool:

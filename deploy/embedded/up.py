@@ -11,10 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.broker_probe import broker_answers
-from deploy.embedded.data_dir import Installation, held, open_installation
+from deploy.embedded.data_dir import (
+    DEFAULT_PUBLIC_PORT,
+    Installation,
+    held,
+    is_new,
+    open_installation,
+    require_public_port,
+)
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
-from deploy.embedded.ports import require_free
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
 from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
@@ -28,13 +34,16 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     """Run everything until a signal asks to stop; returns the exit code.
 
     `greet` makes the text that is shown once all is ready. The order of effects: hold the data
-    directory, read or choose the configuration, fetch the broker (the first time), start.
+    directory (a new one only once its public port is known to be free), read or choose the configuration, fetch the broker (the first time), start.
     """
     began_s = time.monotonic()
     try:
+        if is_new(options.data_dir):  # a start that fails on its port leaves nothing behind
+            require_public_port(options.port or DEFAULT_PUBLIC_PORT, options.host)
         with held(options.data_dir):
-            installation = open_installation(options.data_dir, public_port=options.port)
-            require_free(installation.public_port, purpose="the public API", host=options.host)
+            installation = open_installation(
+                options.data_dir, public_port=options.port, host=options.host
+            )
             broker = embedded_broker(options, installation)
             if broker is not None:
                 _warm_up()

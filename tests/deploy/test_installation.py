@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.data_dir import DEFAULT_PUBLIC_PORT, held, open_installation
-from deploy.embedded.ports import free_ports, require_free
+from deploy.embedded.data_dir import (
+    BROKER_PORT_OFFSET,
+    DEFAULT_PUBLIC_PORT,
+    Installation,
+    held,
+    open_installation,
+)
+from deploy.embedded.ports import free_ports, is_lasting, require_free
 from deploy.embedded.roles import UpOptions
 from deploy.embedded.up import up
 from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
@@ -40,23 +46,55 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> No
         pass
 
 
+def opened(path: Path, *, public_port: int | None = None) -> Installation:
+    """On an address of loopback where nobody else has the default port."""
+    return open_installation(path, public_port=public_port, host="127.0.0.77")
+
+
+def public_port_with_free_neighbour() -> int:
+    while True:
+        (port,) = free_ports(1)
+        if is_lasting(port + BROKER_PORT_OFFSET):
+            return port
+
+
 def test_a_second_run_finds_the_ports_of_the_first(tmp_path: Path) -> None:
-    first = open_installation(tmp_path, public_port=None)
+    first = opened(tmp_path)
     assert first.public_port == DEFAULT_PUBLIC_PORT
-    assert open_installation(tmp_path, public_port=None) == first
+    assert opened(tmp_path) == first
 
 
 def test_an_explicit_port_is_remembered(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    open_installation(tmp_path, public_port=port)
-    assert open_installation(tmp_path, public_port=None).public_port == port
+    opened(tmp_path, public_port=port)
+    assert opened(tmp_path).public_port == port
 
 
-def test_internal_ports_that_somebody_took_are_replaced(tmp_path: Path) -> None:
-    first = open_installation(tmp_path, public_port=None)
+def test_applications_find_the_broker_nine_above_the_public_port(tmp_path: Path) -> None:
+    port = public_port_with_free_neighbour()
+    assert opened(tmp_path, public_port=port).ports.broker == port + 9
+
+
+def test_a_broker_whose_usual_port_is_taken_has_another_and_keeps_it(tmp_path: Path) -> None:
+    port = public_port_with_free_neighbour()
+    with socket.create_server(("127.0.0.1", port + 9)):
+        first = opened(tmp_path, public_port=port)
+    assert first.ports.broker != port + 9
+    assert opened(tmp_path) == first
+
+
+def test_the_broker_keeps_its_port_when_the_public_one_changes(tmp_path: Path) -> None:
+    first = opened(tmp_path, public_port=public_port_with_free_neighbour())
+    second = opened(tmp_path, public_port=public_port_with_free_neighbour())
+    assert second.ports == first.ports
+
+
+def test_an_internal_port_that_somebody_took_is_replaced_and_no_other(tmp_path: Path) -> None:
+    first = opened(tmp_path)
     with socket.create_server(("127.0.0.1", first.ports.store)):
-        second = open_installation(tmp_path, public_port=None)
+        second = opened(tmp_path)
     assert second.ports.store != first.ports.store
+    assert second.ports.model_dump(exclude={"store"}) == first.ports.model_dump(exclude={"store"})
 
 
 def test_a_configuration_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -72,15 +110,26 @@ def test_a_port_in_use_is_named_with_what_needs_it() -> None:
             require_free(port, purpose="the public API")
 
 
-def test_up_says_in_one_line_that_its_port_is_in_use(
+def test_up_says_in_one_line_that_its_port_is_in_use_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert up(UpOptions(tmp_path, port=port), greet=lambda _: "") == 1
+        assert up(UpOptions(tmp_path / "new", port=port), greet=lambda _: "") == 1
     assert capsys.readouterr().err == (
         f"tracemill: port {port} is in use: the public API needs it\n"
     )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_in_use_is_not_remembered(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    with (
+        socket.create_server(("127.0.0.77", 0)) as taken,
+        pytest.raises(PortInUseError, match="the public API needs it"),
+    ):
+        opened(tmp_path, public_port=taken.getsockname()[1])
+    assert opened(tmp_path) == first
 
 
 def test_up_says_in_one_line_that_it_runs_already(

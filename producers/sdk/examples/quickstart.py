@@ -1,6 +1,7 @@
 """A question answered with retrieval, traced. ``python quickstart.py [HOST:PORT] [TOPIC]``.
 
-Needs a Kafka broker with the events topic, as ``tracemill up`` starts it; the project is the one that exists from the start.
+Needs a Kafka broker with the events topic. ``tracemill up`` starts one, by default at 127.0.0.1:7709, and names its address
+once all is ready. The project is the one that exists from the start.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 from tracemill import Tracer, Usage
 
-BROKER = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9092"
+BROKER = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7709"
 TOPIC = sys.argv[2] if len(sys.argv) > 2 else "tracemill.events"
 
 tracer = Tracer("default", BROKER, topic=TOPIC, environment="quickstart")
