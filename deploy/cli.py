@@ -241,7 +241,7 @@ def store(
 
 @app.command()
 def settings() -> None:
-    """List every environment variable: what it is for, what it takes, its default. The output is a file of variables that changes nothing."""
+    """List every environment variable: what it is for, what it takes, its default. Every line is a comment: uncomment one to set another value."""
     from deploy.variables import as_text
 
     print(as_text(), end="")

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,13 +97,16 @@ def variables(settings: type[BaseSettings]) -> list[Variable]:
 
 
 def as_text() -> str:
-    """All variables with their defaults, in the form of a file of environment variables."""
-    parts: list[str] = []
+    """All variables with their defaults, in the form of a file of environment variables that a shell can read: as it is, it sets none."""
+    parts = [
+        _comment("Each variable with its default. Take the # away where you want another value.")
+        + "\n"
+    ]
     for group in groups():
         parts.append(_comment(f"== {group.read_by} == {group.about}"))
         for each in group.variables:
             parts.append(_comment(f"{each.about} ({each.allowed})".strip()))
-            parts.append(f"{each.name}={each.default}\n")
+            parts.append(f"# {each.name}={_quoted(each.default)}\n")
     return "\n".join(parts)
 
 
@@ -146,6 +150,11 @@ def _written(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value) if isinstance(value, str | Path) else json.dumps(value)
+
+
+def _quoted(value: str) -> str:
+    """A value as a shell reads it; nothing for nothing, which readers without a shell understand, too."""
+    return shlex.quote(value) if value else ""
 
 
 def _allowed(field: FieldInfo) -> str:

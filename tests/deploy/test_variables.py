@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +42,37 @@ def test_every_settings_class_of_the_project_is_listed() -> None:
     assert listed == set(settings_classes())
 
 
-def listed() -> dict[str, str]:
+def printed() -> str:
     result = CliRunner().invoke(app, ["settings"])
     assert result.exit_code == 0
-    lines = [line for line in result.output.splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    return result.output
+
+
+def uncommented() -> str:
+    return re.sub(r"^# ([A-Z_]+=)", r"\1", printed(), flags=re.MULTILINE)
+
+
+def environment_after(script: str) -> dict[str, str]:
+    """What a shell that starts with nothing exports once it has read ``script``, which it must do silently."""
+    read = subprocess.run(
+        ["/bin/sh", "-euc", f"set -a\n{script}\nexec /usr/bin/env -0"],
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stderr == ""
+    exported = dict(line.split("=", 1) for line in read.stdout.split("\0") if line)
+    of_the_shell = {"PWD", "OLDPWD", "SHLVL", "_"}
+    return {name: value for name, value in exported.items() if name not in of_the_shell}
+
+
+def listed() -> dict[str, str]:
+    return environment_after(uncommented())
+
+
+def test_the_list_as_it_is_sets_nothing() -> None:
+    assert environment_after(printed()) == {}
 
 
 def test_the_command_lists_every_variable_once_with_its_default() -> None:
@@ -59,7 +86,7 @@ def test_the_command_lists_every_variable_once_with_its_default() -> None:
 
 
 def test_the_list_says_what_a_variable_is_for_and_takes() -> None:
-    output = " ".join(CliRunner().invoke(app, ["settings"]).output.replace("\n#", "").split())
+    output = " ".join(printed().replace("\n#", "").split())
     assert "HOST:PORT, or several joined by commas. (text) TRACEMILL_BROKER=" in output
     assert "(a whole number, at least 1, at most 65535) TRACEMILL_PORT=7700" in output
 
