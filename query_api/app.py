@@ -26,6 +26,7 @@ from query_api.routes.health import health_router
 from query_api.routes.observations import observations_router
 from query_api.routes.projects import projects_router
 from query_api.routes.scores import scores_router
+from query_api.routes.scores_v3 import scores_v3_router
 from query_api.routes.storage import storage_router
 from query_api.routes.traces import traces_router
 from query_api.routes.tree import tree_router
@@ -39,6 +40,7 @@ ROUTERS: Final = (
     traces_router,
     observations_router,
     scores_router,
+    scores_v3_router,
     tree_router,
     windows_router,
     budgets_router,

@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``column operator value``. Times are microseconds, money is a decimal string, ``key`` names a member of an object."""
+    """``column operator value``. Times are microseconds, money and each of several numbers a decimal string, ``key`` names a member of an object."""
 
     column: Column
     operator: Operator
@@ -141,6 +141,9 @@ def _number(condition: Condition, binder: Binder) -> str:
     expression, operator, value = condition.column.sql, condition.operator, condition.value
     if operator in {"set", "unset"}:
         return f"isNotNull({expression})" if operator == "set" else f"isNull({expression})"
+    if isinstance(value, tuple):
+        numbers = f"arrayMap(text -> toFloat64(text), {binder.texts(value)})"
+        return f"ifNull(has({numbers}, {expression}), 0)"
     assert isinstance(value, int | float)
     bound = binder.bind(float(value), "Float64")
     return f"ifNull({expression} {_COMPARISONS[operator]} {bound}, 0)"

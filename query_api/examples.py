@@ -149,6 +149,24 @@ SCORE_LIST_EXAMPLE: Final = {
     ],
     "meta": _META,
 }
+SCORE_V3_LIST_EXAMPLE: Final = {
+    "data": [
+        {
+            "id": _SCORE_ID,
+            "projectId": "default",
+            "name": "helpful",
+            "source": "API",
+            "dataType": "BOOLEAN",
+            "value": True,
+            "timestamp": "2026-11-21T12:00:05.000Z",
+            "environment": "production",
+            "createdAt": _STORED,
+            "updatedAt": _STORED,
+            "subject": {"kind": "trace", "id": _TRACE_ID},
+        }
+    ],
+    "meta": {"limit": 50},
+}
 HEALTH_EXAMPLE: Final = {"status": "OK", "version": "0.1.0"}
 UNHEALTHY_EXAMPLE: Final = {"status": "Database not available", "version": "0.1.0"}
 READY_EXAMPLE: Final = {

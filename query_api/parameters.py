@@ -16,6 +16,7 @@ PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
 Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
 """Together shorter than the URL that an HTTP server takes."""
+CommaSeparated = Annotated[str, Field(max_length=8_000, description="One, or several with commas.")]
 FilterText = Annotated[
     str,
     Field(
@@ -48,6 +49,11 @@ class PageParameters(LangfuseParameters):
         return (self.page - 1) * self.limit
 
 
+def parts_of(text: str | None) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
 def chosen_groups(
     fields: str | None, groups: tuple[str, ...], default: frozenset[str]
 ) -> frozenset[str]:
@@ -58,7 +64,7 @@ def chosen_groups(
     """
     if not fields:
         return default
-    named = frozenset(part.strip() for part in fields.split(",")) - {""}
+    named = frozenset(parts_of(fields))
     unknown = sorted(named - set(groups))
     if unknown:
         message = f"fields: {unknown[0][:64]!r} is none of {', '.join(groups)}"

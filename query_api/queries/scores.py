@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from query_api.columns import SCORE_COLUMNS
 from query_api.conditions import Condition, conditions_sql
 from query_api.sql import OF_PROJECT, Binder, Question
 from query_api.stored import SCORE_WHOLE
+
+NOT_CORRECTIONS: Final = Condition(SCORE_COLUMNS["dataType"], "ne", "CORRECTION")
+"""What clients expect among a trace's scores: those of their models that read traces have no corrections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,22 @@ class CountScores(Question):
 
 @dataclass(frozen=True, slots=True)
 class FindScores(Question):
-    """Whole scores of one page, newest first."""
+    """Whole scores of one page, newest first; by offset, or ``below`` the microseconds and id where the page before ended."""
 
     name: ClassVar[str] = "find_scores"
     conditions: tuple[Condition, ...] = ()
     limit: int = 50
     offset: int = 0
+    below: tuple[int, str] | None = None
 
     def write(self, binder: Binder) -> str:
+        below = ""
+        if self.below is not None:
+            at_us, score_id = self.below
+            below = f"\n  AND (event_time, id) < ({binder.instant(at_us)}, {binder.text(score_id)})"
         return (
             f"SELECT {', '.join(SCORE_WHOLE)}\nFROM scores FINAL\nWHERE {OF_PROJECT}"
-            f"{conditions_sql(self.conditions, binder)}\n"
+            f"{conditions_sql(self.conditions, binder)}{below}\n"
             "ORDER BY event_time DESC, id DESC\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
         )
@@ -44,7 +53,7 @@ class FindScores(Question):
 
 @dataclass(frozen=True, slots=True)
 class ListScoreIds(Question):
-    """``trace_id, ids`` of traces: what a list of traces says about their scores."""
+    """``trace_id, ids`` of traces: what a list of traces says about their scores, without corrections."""
 
     name: ClassVar[str] = "list_score_ids"
     trace_ids: tuple[str, ...] = ()
@@ -56,6 +65,7 @@ class ListScoreIds(Question):
             "groupArray((event_time, id))), 1, "
             f"{binder.bind(self.ids_per_trace_max, 'UInt32')})) AS ids\n"
             f"FROM scores FINAL\nWHERE {OF_PROJECT}"
-            f"\n  AND trace_id IN {binder.texts(self.trace_ids)}\n"
+            f"\n  AND trace_id IN {binder.texts(self.trace_ids)}"
+            f"{conditions_sql((NOT_CORRECTIONS,), binder)}\n"
             "GROUP BY trace_id"
         )

@@ -1,4 +1,4 @@
-"""``/api/public/scores`` (of traces only) and ``/api/public/v2/scores``."""
+"""``/api/public/scores`` (of traces, without corrections) and ``/api/public/v2/scores``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from query_api.columns import SCORE_COLUMNS
 from query_api.conditions import Condition, Operator
 from query_api.errors import NotFoundError
 from query_api.examples import SCORE_EXAMPLE, SCORE_LIST_EXAMPLE
-from query_api.parameters import ConditionList, FilterText, PageParameters, Text, Texts
-from query_api.queries.scores import CountScores, FindScores
+from query_api.parameters import (
+    ConditionList,
+    FilterText,
+    PageParameters,
+    Text,
+    Texts,
+    parts_of,
+)
+from query_api.queries.scores import NOT_CORRECTIONS, CountScores, FindScores
 from query_api.room import ProjectId, Room
 from query_api.shapes.pages import PageMeta, page_meta
 from query_api.shapes.score import ScoreOut, score_out, score_trace
@@ -32,7 +39,7 @@ _COMPARED: Final[dict[str, Operator]] = {
     ">": "gt",
     ">=": "ge",
 }
-_OF_TRACES: Final = Condition(SCORE_COLUMNS["traceId"], "set")
+_OF_TRACES: Final = (Condition(SCORE_COLUMNS["traceId"], "set"), NOT_CORRECTIONS)
 
 ScoreId = Annotated[str, Path(max_length=800, examples=["5f0c8a1e9d3b4c72"])]
 
@@ -71,8 +78,7 @@ class ScoreListParameters(PageParameters):
         conditions.add("environment", "in", tuple(self.environment))
         conditions.add("source", "eq", self.source)
         conditions.add("value", _COMPARED[self.operator], self.value)
-        ids = (self.score_ids or "").split(",")
-        conditions.add("id", "in", tuple(part.strip() for part in ids if part.strip()))
+        conditions.add("id", "in", parts_of(self.score_ids))
         conditions.add("configId", "eq", self.config_id)
         conditions.add("sessionId", "eq", self.session_id)
         conditions.add("datasetRunId", "eq", self.dataset_run_id)
@@ -119,7 +125,8 @@ def scores_router(room: Room) -> APIRouter:
     async def list_trace_scores(
         project_id: ProjectId, parameters: Annotated[ScoreListParameters, Query()]
     ) -> Response:
-        return await page(project_id, parameters, _OF_TRACES)
+        """Newest first, without corrections: `/api/public/v2/scores` has those."""
+        return await page(project_id, parameters, *_OF_TRACES)
 
     @router.get("/api/public/v2/scores", summary="List scores", responses=listed)
     async def list_scores(
@@ -132,7 +139,7 @@ def scores_router(room: Room) -> APIRouter:
         "/api/public/scores/{scoreId:path}", summary="Get a score of a trace", responses=single
     )
     async def get_trace_score(project_id: ProjectId, scoreId: ScoreId) -> Response:  # noqa: N803
-        return await one(project_id, scoreId, _OF_TRACES)
+        return await one(project_id, scoreId, *_OF_TRACES)
 
     @router.get("/api/public/v2/scores/{scoreId:path}", summary="Get a score", responses=single)
     async def get_score(project_id: ProjectId, scoreId: ScoreId) -> Response:  # noqa: N803

@@ -17,6 +17,10 @@ class CursorMeta(msgspec.Struct, rename="camel", omit_defaults=True):
     """Absent on the last page."""
 
 
+class LimitedCursorMeta(CursorMeta, kw_only=True):
+    limit: int
+
+
 class NativeMeta(msgspec.Struct):
     has_more: bool
     cursor: str | None
