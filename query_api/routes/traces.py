@@ -26,7 +26,7 @@ from query_api.parameters import (
     Texts,
     chosen_groups,
 )
-from query_api.queries.scores import FindScores
+from query_api.queries.scores import NOT_CORRECTIONS, FindScores
 from query_api.queries.traces import CountTraces, FindTraces
 from query_api.reader import Reader
 from query_api.room import ProjectId, Room
@@ -229,7 +229,8 @@ async def _scores(
     if "scores" not in groups:
         return []
     of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
-    rows = await reader.rows(FindScores(trace.project_id, (of_trace,), limit + 1), StoredScore)
+    question = FindScores(trace.project_id, (of_trace, NOT_CORRECTIONS), limit + 1)
+    rows = await reader.rows(question, StoredScore)
     if len(rows) > limit:
         metrics.LIMITS_REACHED.labels("trace_scores_max").inc()
         raise TooCostlyError(

@@ -21,7 +21,10 @@ class ScoreTrace(msgspec.Struct, rename="camel", gc=False):
 
 
 class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """``value`` is a number, also of booleans (0 or 1) and, where known, of categories; their text is ``stringValue``."""
+    """``value`` is a number: of booleans 0 or 1, of categories and corrections 0 unless one was given; their text is ``stringValue``. Texts have no ``value``.
+
+    Clients refuse a whole trace over one score that is not so.
+    """
 
     id: str
     project_id: str
@@ -29,8 +32,8 @@ class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     timestamp: str
     source: str
     data_type: str
-    value: float | str | None
-    string_value: str | msgspec.UnsetType | None = _UNSET
+    value: float | msgspec.UnsetType = _UNSET
+    string_value: str | msgspec.UnsetType = _UNSET
     trace_id: str | None
     observation_id: str | None
     session_id: str | None
@@ -55,7 +58,7 @@ def score_out(row: StoredScore) -> ScoreOut:
         timestamp=iso(row.event_us),
         source=row.source,
         data_type=row.data_type,
-        value=row.value,
+        value=_UNSET if row.data_type == "TEXT" else row.value or 0.0,
         trace_id=row.trace_id or None,
         observation_id=row.observation_id or None,
         session_id=row.session_id or None,
@@ -69,16 +72,10 @@ def score_out(row: StoredScore) -> ScoreOut:
         created_at=stored_at,
         updated_at=stored_at,
     )
-    match row.data_type:
-        case "BOOLEAN":
-            answer.string_value = row.string_value or ("True" if row.value else "False")
-        case "NUMERIC":
-            pass
-        case "TEXT" | "CORRECTION":
-            answer.value = row.string_value
-            answer.string_value = row.string_value
-        case _:
-            answer.string_value = row.string_value
+    if row.data_type == "BOOLEAN":
+        answer.string_value = row.string_value or ("True" if row.value else "False")
+    elif row.data_type != "NUMERIC":
+        answer.string_value = row.string_value
     return answer
 
 

@@ -56,3 +56,14 @@ def read_trace(
             return body
         assert time.monotonic() < deadline_s, f"not complete in time: {answer.text[:2000]}"
         time.sleep(0.05)
+
+
+def wait_for_scores(client: httpx.Client, trace_id: str, count: int) -> None:
+    """Until ``count`` scores of the trace are there, corrections among them."""
+    deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
+    while True:
+        answer = client.get("/api/public/v2/scores", params={"traceId": trace_id})
+        if answer.json()["meta"]["totalItems"] == count:
+            return
+        assert time.monotonic() < deadline_s, f"not complete in time: {answer.text[:2000]}"
+        time.sleep(0.05)

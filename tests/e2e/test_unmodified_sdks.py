@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import httpx
 import pytest
 
 from tests.e2e.environments import Environments
-from tests.e2e.sdk_runs import read_trace, run_program
+from tests.e2e.sdk_runs import read_trace, run_program, wait_for_scores
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"
+READERS = Path(__file__).parent / "sdk_readers"
 
 V2, V3, V4, V5 = "langfuse==2.60.10", "langfuse==3.15.0", "langfuse==4.18.0", "langfuse==5.0.4"
 OPENTELEMETRY = "opentelemetry-exporter-otlp-proto-http==1.45.2"
@@ -22,6 +24,12 @@ LANGFUSE_PROGRAMS = {
     V3: "langfuse_v3.py",
     V4: "langfuse_v4.py",
     V5: "langfuse_v4.py",
+}
+LANGFUSE_READERS = {
+    V2: "langfuse_v2.py",
+    V3: "langfuse_v3.py",
+    V4: "langfuse_v4.py",
+    V5: "langfuse_v5.py",
 }
 
 GPT_4O_MINI_COST = Decimal("0.00036")
@@ -85,6 +93,37 @@ def test_what_a_langfuse_sdk_sends_is_read_back(
     (score,) = trace["scores"]
     assert (score["name"], score["value"], score["dataType"]) == ("helpful", 1, "BOOLEAN")
     assert score["comment"] == "thanks"
+
+
+@pytest.mark.parametrize("requirement", LANGFUSE_READERS)
+def test_a_langfuse_sdk_reads_traces_with_scores_of_every_type(
+    requirement: str, installation: Server, client: httpx.Client, environments: Environments
+) -> None:
+    """Its models refuse a whole answer over one field that they do not expect."""
+    python = str(environments.python(requirement))
+    trace_id = run_program(installation, [python, str(PROGRAMS / LANGFUSE_PROGRAMS[requirement])])
+    given = {"NUMERIC": 0.5, "CATEGORICAL": "friendly", "CORRECTION": "It is under Billing."}
+    if requirement != V2:
+        given["TEXT"] = "well put"  # version 2 knows no such scores
+    for data_type, value in given.items():
+        score = {"traceId": trace_id, "name": "x", "dataType": data_type, "value": value}
+        assert client.post("/api/public/scores", json=score).is_success
+    wait_for_scores(client, trace_id, len(given) + 1)
+    read_trace(client, trace_id, observations=5, scores=len(given))
+
+    reader = str(READERS / LANGFUSE_READERS[requirement])
+    found = json.loads(run_program(installation, [python, reader, trace_id]))
+
+    names = ["answer-question", "rerank", "search", "send-mail", "write-answer"]
+    assert found["observations"] == names
+    if requirement == V5:
+        assert found["scores"] == {**given, "BOOLEAN": True}
+        return
+    values = {**given, "BOOLEAN": 1, "CATEGORICAL": 0, "CORRECTION": 0}
+    of_traces = {each: values[each] for each in values if each != "CORRECTION"}
+    assert found["scores"] == (of_traces if requirement == V2 else values)
+    assert found["in the trace"] == of_traces
+    assert found["observations of the trace"] == names
 
 
 def test_what_the_opentelemetry_sdk_sends_is_read_back(

@@ -18,6 +18,7 @@ def stored_scores(kept: Kept) -> str:
             score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1", data_type="CATEGORICAL", string_value="good", source="EVAL"),
             score("s", NOON_US + 3 * SECOND_US, session_id="s1", value=2.0, environment="staging"),
             score("r", NOON_US + 4 * SECOND_US, dataset_run_id="run1", data_type="TEXT", string_value="well done"),
+            score("x", NOON_US + 5 * SECOND_US, trace_id="t1", data_type="CORRECTION", name="output", string_value="better"),
         ]
     )  # fmt: skip
 
@@ -37,8 +38,8 @@ async def ids(api: Api, path: str, **params: object) -> str:
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
-        ({}, "rscbn"),
-        ({"userId": "u1"}, "cbn"),
+        ({}, "xrscbn"),
+        ({"userId": "u1"}, "xcbn"),
         ({"name": "accuracy"}, "n"),
         ({"environment": "staging"}, "s"),
         ({"source": "EVAL"}, "c"),
@@ -47,10 +48,10 @@ async def ids(api: Api, path: str, **params: object) -> str:
         ({"sessionId": "s1"}, "s"),
         ({"datasetRunId": "run1"}, "r"),
         ({"traceId": "t1", "observationId": "o1"}, "c"),
-        ({"traceTags": "a"}, "cbn"),
+        ({"traceTags": "a"}, "xcbn"),
         ({"value": "1", "operator": ">="}, "sb"),
         ({"value": "0.75"}, "n"),
-        ({"fromTimestamp": "2026-11-21T12:00:03Z"}, "rs"),
+        ({"fromTimestamp": "2026-11-21T12:00:03Z"}, "xrs"),
         ({"toTimestamp": "2026-11-21T12:00:01Z"}, "n"),
         ({"filter": json.dumps([{"type": "string", "column": "stringValue", "operator": "=", "value": "good"}])}, "c"),
         ({"filter": json.dumps([{"type": "stringObject", "column": "metadata", "key": "by", "operator": "=", "value": "me"}])}, "n"),
@@ -65,21 +66,29 @@ async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], exp
 async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
     answer = (await scored.client.get("/api/public/v2/scores")).json()
     by_id = {each["id"]: each for each in answer["data"]}
-    assert answer["meta"] == {"page": 1, "limit": 50, "totalItems": 5, "totalPages": 1}
+    assert answer["meta"] == {"page": 1, "limit": 50, "totalItems": 6, "totalPages": 1}
     assert (by_id["n"]["value"], "stringValue" in by_id["n"]) == (0.75, False)
     assert (by_id["n"]["comment"], by_id["n"]["metadata"]) == ("fine", {"by": "me"})
     assert (by_id["b"]["value"], by_id["b"]["stringValue"]) == (1, "True")
-    assert (by_id["c"]["value"], by_id["c"]["stringValue"]) == (None, "good")
-    assert by_id["r"]["value"] == "well done"
+    assert (by_id["c"]["value"], by_id["c"]["stringValue"]) == (0, "good")
+    assert ("value" in by_id["r"], by_id["r"]["stringValue"]) == (False, "well done")
+    assert (by_id["x"]["value"], by_id["x"]["stringValue"]) == (0, "better")
     assert by_id["n"]["trace"] == {
         "userId": "u1", "tags": ["a"], "environment": "production", "sessionId": "s1",
     }  # fmt: skip
     assert by_id["s"]["trace"] is None
 
 
+async def test_a_trace_names_and_shows_its_scores_without_corrections(scored: Api) -> None:
+    """The models with which clients read traces have none, and would refuse the trace."""
+    detail = (await scored.client.get("/api/public/traces/t1")).json()
+    listed = (await scored.client.get("/api/public/traces")).json()["data"]
+    assert {each["id"] for each in detail["scores"]} == {"n", "b", "c"} == set(listed[0]["scores"])
+
+
 async def test_a_score_is_found_by_its_id(scored: Api) -> None:
     assert (await scored.client.get("/api/public/v2/scores/s")).json()["sessionId"] == "s1"
     assert (await scored.client.get("/api/public/scores/n")).json()["value"] == 0.75
-    for path in ("/api/public/scores/s", "/api/public/v2/scores/nobody"):
+    for path in ("/api/public/scores/s", "/api/public/scores/x", "/api/public/v2/scores/nobody"):
         missing = await scored.client.get(path)
         assert (missing.status_code, missing.json()["error"]) == (404, "LangfuseNotFoundError")
