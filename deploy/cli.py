@@ -252,11 +252,11 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from deploy.failures import lines_for
+        from deploy.failures import exit_code_for, lines_for
 
         lines = lines_for(error)
         if not lines:
             raise
         for line in lines:
             print(f"tracemill: {line}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(exit_code_for(error)) from None

@@ -3,10 +3,18 @@
 DeployError                 one line for the person at the terminal; the command exits with `exit_code`
 ├── DownloadError           an engine's files could not be fetched, or are not the pinned ones
 ├── EngineError             an embedded engine does not start or does not become ready
+├── MisconfiguredError      a process cannot start with these settings, however often it tries
 ├── NotPreparedError        what `tracemill migrate` makes is not there
 ├── PortInUseError          somebody else listens there
 └── AlreadyRunningError     another instance holds the data directory
 """
+
+from __future__ import annotations
+
+from typing import Final
+
+EX_CONFIG: Final = 78
+"""Exit code of whatever will not get better by itself (<sysexits.h>): a supervisor should not try again."""
 
 
 class DeployError(Exception):
@@ -21,6 +29,12 @@ class DownloadError(DeployError):
 
 class EngineError(DeployError):
     """An embedded engine does not start or does not become ready."""
+
+
+class MisconfiguredError(DeployError):
+    """A process says that it cannot start with these settings."""
+
+    exit_code = EX_CONFIG
 
 
 class NotPreparedError(DeployError):

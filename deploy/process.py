@@ -24,7 +24,7 @@ Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
 
 
 def run_process(name: str, main: Main) -> int:
-    """Run ``main`` until SIGINT or SIGTERM; the exit code. A defect keeps its traceback."""
+    """Run ``main`` until SIGINT or SIGTERM; the exit code, EX_CONFIG where trying again is in vain. A defect keeps its traceback."""
     try:
         settings = ProcessSettings()
         configure_logs(name, level=settings.log_level)
@@ -32,14 +32,14 @@ def run_process(name: str, main: Main) -> int:
         uvloop.run(_until_signalled(main, settings))
     except Exception as error:
         # It knows the errors of all rooms: imported when there is one, not at each start.
-        from deploy.failures import lines_for  # noqa: PLC0415
+        from deploy.failures import exit_code_for, lines_for  # noqa: PLC0415
 
         lines = lines_for(error)
         if not lines:
             raise
         for line in lines:
             print(f"tracemill {name}: {line}", file=sys.stderr)
-        return 1
+        return exit_code_for(error)
     return 0
 
 

@@ -3,6 +3,7 @@
 Each process runs in a process group of its own (Ctrl-C reaches only the supervisor, which decides the
 order) and is bound to the supervisor's life by the kernel. One that dies is started again after a
 pause that doubles; its neighbours are left alone: every role is written to wait for its engines.
+One that says at its start that its settings are wrong is not tried again: the run ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.embedded.launch import bound_to_this_process
-from deploy.errors import EngineError
+from deploy.errors import EX_CONFIG, EngineError, MisconfiguredError
 from deploy.supervisor_logs import ConsoleWarnings, RotatingFile, pump, readable
 
 BACKOFF_FIRST_S = 0.2
@@ -25,6 +27,10 @@ BACKOFF_MAX_S = 10.0
 HEALTHY_AFTER_S = 30.0
 FIRST_STARTS_MAX = 3
 PROBE_INTERVAL_S = 0.1
+VERDICT_LINES_MAX = 20
+
+_VERDICT = re.compile(r"^tracemill(?: \w+)?: ")
+"""How a process begins the line that tells its reader why it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Supervisor:
     async def run(self, *, on_ready: Callable[[], None]) -> None:
         """Start all, call `on_ready` once all are, keep them until a stop is requested, stop them.
 
-        Raises EngineError, after stopping what runs, when one does not come up the first time.
+        Raises EngineError or MisconfiguredError, after stopping what runs, when one does not come up the first time.
         """
         tasks = {asyncio.create_task(kept.keep_alive()) for kept in self._kept.values()}
         tasks.add(asyncio.create_task(self._announce(on_ready)))
@@ -121,6 +127,7 @@ class _Kept:
         self._console = ConsoleWarnings(process.name, say)
         self._life: _Life | None = None
         self._last_line = ""
+        self._verdict: list[str] = []
 
     @property
     def pid(self) -> int | None:
@@ -129,7 +136,8 @@ class _Kept:
     async def keep_alive(self) -> None:
         """Run the process again and again; a task that runs once, until it has succeeded.
 
-        Raises EngineError when it ends FIRST_STARTS_MAX times without ever having been ready.
+        Raises EngineError when it ends FIRST_STARTS_MAX times without ever having been ready, and
+        MisconfiguredError when it says the first time that it will not get better.
         """
         name, backoff_s, failed_starts = self.process.name, BACKOFF_FIRST_S, 0
         while True:
@@ -140,6 +148,8 @@ class _Kept:
                 self.ready.set()
                 return
             if not self.ready.is_set():
+                if code == EX_CONFIG:
+                    raise MisconfiguredError(f"{name} cannot start: {self._reason()}")
                 failed_starts += 1
                 if failed_starts == FIRST_STARTS_MAX:
                     raise EngineError(
@@ -172,6 +182,7 @@ class _Kept:
         """One life, from start to end; returns the exit code, negative for a signal."""
         if self.process.prepare is not None:
             await asyncio.to_thread(self.process.prepare)
+        self._verdict.clear()
         self._life = await _Life.start(self.process, self._log, self._on_line)
         ended = asyncio.create_task(self._life.wait())
         probing = asyncio.create_task(self._await_ready(started_s))
@@ -206,12 +217,18 @@ class _Kept:
     def _on_line(self, line: str) -> None:
         if line.strip():
             self._last_line = line
+        if len(self._verdict) < VERDICT_LINES_MAX and (self._verdict or _VERDICT.match(line)):
+            self._verdict.append(_VERDICT.sub("", line))
         self._console.line(line)
 
     def _ending(self, code: int) -> str:
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}{self._last_words()}"
+
+    def _reason(self) -> str:
+        said = "\n".join(self._verdict) or readable(self._last_line)
+        return f"{said} (its log: {self._log_path})"
 
     def _last_words(self) -> str:
         return f": {readable(self._last_line)}" if self._last_line else ""

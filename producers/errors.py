@@ -3,6 +3,7 @@
 ProducersError
 ├── BrokerUnavailableError      nobody answered at the broker's address, or not in time
 ├── TopicError                  a topic is missing, or not what it should be
+│   └── TopicMismatchError      it exists, with other partitions than the settings say
 ├── ControlError
 │   ├── ControlConflictError    somebody else holds that id or that unique key
 │   ├── ControlLimitError       too large a record, or too many of them
@@ -35,6 +36,10 @@ class BrokerUnavailableError(ProducersError):
 
 class TopicError(ProducersError):
     """A topic is missing or has another shape than the settings say."""
+
+
+class TopicMismatchError(TopicError):
+    """A topic exists with another number of partitions than the settings say: only other settings help."""
 
 
 class ControlError(ProducersError):

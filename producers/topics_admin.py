@@ -10,7 +10,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from producers.errors import BrokerUnavailableError, TopicError
+from producers.errors import BrokerUnavailableError, TopicError, TopicMismatchError
 from producers.kafka import started
 from producers.settings import KafkaSettings
 
@@ -71,8 +71,9 @@ async def ensure_topics(kafka: KafkaSettings) -> list[str]:
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        TopicError: the broker refused, or a topic has another number of partitions than the settings say:
-            the partition of a trace would change, and with it the order of its events.
+        TopicError: the broker refused.
+        TopicMismatchError: a topic has another number of partitions than the settings say: with another
+            number the partition of a trace would change, and with it the order of its events.
     """
     shapes = {shape.name: shape for shape in topic_shapes(kafka)}
     admin = await started(lambda: _admin(kafka), kafka)
@@ -114,7 +115,7 @@ async def _ensure(
                     "set TRACEMILL_EVENT_PARTITIONS and TRACEMILL_PROJECT_PARTITIONS to what it has, "
                     "or take another TRACEMILL_TOPIC_PREFIX"
                 )
-                raise TopicError(message)
+                raise TopicMismatchError(message)
         missing = [shape for name, shape in shapes.items() if name not in existing]
         if not missing:
             return created

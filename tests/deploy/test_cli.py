@@ -13,13 +13,14 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from clickhouse.errors import TooManyRefusals
+from clickhouse.errors import PolicyMissing, TooManyRefusals
 from deploy.cli import app
 from deploy.embedded import kafka
 from deploy.embedded.data_dir import held
 from deploy.embedded.ports import free_ports
-from deploy.failures import lines_for
-from producers.errors import TopicError
+from deploy.errors import EX_CONFIG, NotPreparedError
+from deploy.failures import exit_code_for, lines_for
+from producers.errors import InitError, TopicError, TopicMismatchError
 from streams.core.dead_letters import TooManyDeadLettersError
 from streams.errors import RestoreError
 
@@ -38,7 +39,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("role", ["gateway", "store"])
 def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role: str) -> None:
     ended = run(role, TRACEMILL_PORT="abc")
-    assert ended.returncode == 1
+    assert ended.returncode == EX_CONFIG
     assert re.fullmatch(
         r"tracemill( gateway)?: TRACEMILL_PORT 'abc' cannot be used: "
         r"it takes a whole number, at least 1, at most 65535 \(default 7700\)\n",
@@ -58,6 +59,23 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
 def test_what_stops_a_role_on_purpose_is_one_line(error: Exception) -> None:
     assert lines_for(error) == [str(error)]
     assert lines_for(ExceptionGroup("", [ExceptionGroup("", [error])])) == [str(error)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PolicyMissing("no policy"), EX_CONFIG),
+        (TopicMismatchError("2 partitions"), EX_CONFIG),
+        (InitError("no project"), EX_CONFIG),
+        (TopicError("no topic"), 1),
+        (NotPreparedError("no broker"), 1),
+    ],
+)
+def test_an_exit_code_of_its_own_says_that_trying_again_is_in_vain(
+    error: Exception, code: int
+) -> None:
+    assert exit_code_for(error) == code
+    assert exit_code_for(ExceptionGroup("", [NotPreparedError("x"), error])) == code
 
 
 def test_a_defect_keeps_its_traceback() -> None:

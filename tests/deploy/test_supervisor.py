@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import EngineError
+from deploy.errors import EX_CONFIG, EngineError, MisconfiguredError
 from deploy.supervisor import Process, Supervisor
 
 WITHIN_S = 20.0
@@ -129,6 +129,31 @@ async def test_a_process_that_never_comes_up_ends_the_run_with_its_last_words(
     with pytest.raises(EngineError, match=r"store does not start: .*exit code 1: no space left"):
         await stage.supervisor(failing, neighbour).run(on_ready=lambda: None)
     await until(lambda: stage.entries() in (["broker up", "broker down"], []))
+
+
+async def test_a_task_whose_settings_are_wrong_ends_the_run_at_once_with_its_words(
+    stage: Stage,
+) -> None:
+    words = "tracemill migrate: there is no policy:\n<policy>\ntracemill migrate: no topic"
+    code = f"print('starting'); print({words!r}, flush=True); raise SystemExit({EX_CONFIG})"
+    log = stage.path / "logs" / "migrate.log"
+    with pytest.raises(MisconfiguredError) as raised:
+        await stage.supervisor(script("migrate", code), stage.role("broker")).run(
+            on_ready=lambda: None
+        )
+    assert str(raised.value) == (
+        f"migrate cannot start: there is no policy:\n<policy>\nno topic (its log: {log})"
+    )
+    assert log.read_text().count("starting") == 1
+    assert not any("starting it again" in line for line in stage.said)
+
+
+async def test_settings_that_were_good_once_are_tried_again(stage: Stage) -> None:
+    ending = script(
+        "sink", f"import time; time.sleep(0.3); raise SystemExit({EX_CONFIG})", is_ready=yes
+    )
+    async with stage.running(ending):
+        await until(lambda: any("starting it again" in line for line in stage.said))
 
 
 async def test_a_process_that_is_never_ready_ends_the_run(stage: Stage) -> None:
