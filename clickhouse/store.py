@@ -36,6 +36,10 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
+PING_MAX_S: Final = 5.0
+"""How long the store may take to say that it is there."""
+ANSWER_GRACE_S: Final = 2.0
+"""A query's answer may take this much longer than the query may run: the store ends a query that is too long, but a store that hangs ends nothing."""
 # Too many rows, time, bytes, columns, result, set, limit, memory.
 _LIMIT_CODES: Final = frozenset({158, 159, 160, 161, 191, 241, 290, 307, 396})
 
@@ -59,7 +63,7 @@ class Store:
         Raises:
             StoreUnavailable: try again later. QueryLimitReached, QueryRejected: don't.
         """
-        async with self._connected() as client:
+        async with self._connected(self._answer_max_s) as client:
             result = await client.query(
                 sql,
                 parameters=_bindable(sql, params),
@@ -71,7 +75,7 @@ class Store:
         self, sql: str, params: Mapping[str, Any] | None = None, fmt: str = "JSONEachRow"
     ) -> bytes:
         """The result in a format of ClickHouse's. Errors as ``query``."""
-        async with self._connected() as client:
+        async with self._connected(self._answer_max_s) as client:
             return await client.raw_query(
                 sql,
                 parameters=_bindable(sql, params),
@@ -130,13 +134,17 @@ class Store:
         Raises:
             StoreUnavailable: it does not.
         """
-        async with self._connected() as client:
-            await client.raw_query("SELECT 1", settings={"max_execution_time": "5"})
+        async with self._connected(PING_MAX_S) as client:
+            await client.raw_query("SELECT 1", settings={"max_execution_time": f"{PING_MAX_S:g}"})
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    @property
+    def _answer_max_s(self) -> float:
+        return self.settings.clickhouse_query_timeout_s + ANSWER_GRACE_S
 
     def _query_settings(self, *, use_database: bool) -> dict[str, str]:
         limit_s = self.settings.clickhouse_query_timeout_s
@@ -150,12 +158,14 @@ class Store:
         return {"database": self.database} if use_database else {}
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncClient]:
+    async def _connected(self, within_s: float | None = None) -> AsyncIterator[AsyncClient]:
+        """The client; the block, with connecting, ends ``within_s``."""
         try:
-            if self._client is None:
-                async with self._connecting:
-                    self._client = self._client or await self._connect()
-            yield self._client
+            async with asyncio.timeout(within_s):
+                if self._client is None:
+                    async with self._connecting:
+                        self._client = self._client or await self._connect()
+                yield self._client
         except StoreError:
             raise
         except ClickHouseError as error:

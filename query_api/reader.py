@@ -39,6 +39,7 @@ class Reader:
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.concurrent_queries_max)
         self._bounds = _bounds(settings)
+        self._answer_max_s = settings.execution_time_max_s + settings.answer_grace_s
         self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
 
     async def rows(self, question: Question, row_type: type[Row]) -> list[Row]:
@@ -64,8 +65,16 @@ class Reader:
         started_s = time.perf_counter()
         outcome = "ok"
         try:
-            async with self._turn():
+            async with self._turn(), asyncio.timeout(self._answer_max_s):
                 return await ask(self._bounds)
+        except TimeoutError as error:
+            # The store ends what runs too long by itself, so it hangs, or the way to it does.
+            outcome = "unavailable"
+            metrics.LIMITS_REACHED.labels("answer_grace_s").inc()
+            raise UnavailableError(
+                f"the store did not answer within {self._answer_max_s:g} s",
+                retry_after_s=self._settings.retry_after_s,
+            ) from error
         except QueryLimitReached as error:
             outcome = "limit"
             metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()

@@ -15,6 +15,8 @@ class QuerySettings(BaseSettings):
 
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """One query in the store."""
+    answer_grace_s: float = Field(default=2.0, gt=0)
+    """How much longer than that the store's answer may take to come, when the store itself hangs; after it: 503."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
     """Rows that one query may read in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)

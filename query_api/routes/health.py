@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -90,10 +91,11 @@ async def _fault(room: Room, parameters: HealthParameters) -> str:
     if not parameters.fail_if_no_recent_events and not parameters.fail_if_database_unavailable:
         return ""
     try:
-        newest_us = await room.reader.bounded(
-            "newest_start", lambda bounds: newest_start_us(room.store, bounds)
-        )
-    except QueryApiError:
+        async with asyncio.timeout(room.settings.readiness_timeout_s):
+            newest_us = await room.reader.bounded(
+                "newest_start", lambda bounds: newest_start_us(room.store, bounds)
+            )
+    except (QueryApiError, TimeoutError):
         return "Database not available"
     if parameters.fail_if_no_recent_events and newest_us < now_us() - RECENT_US:
         return "No traces or observations within the last 3 minutes"
