@@ -124,7 +124,7 @@ class _Kept:
         self._say = say
         self._log_path = log_dir / f"{process.name}.log"
         self._log = RotatingFile(self._log_path)
-        self._console = ConsoleWarnings(process.name, say)
+        self._console = ConsoleWarnings(process.name, say, log_path=self._log_path)
         self._life: _Life | None = None
         self._last_line = ""
         self._verdict: list[str] = []
@@ -171,7 +171,6 @@ class _Kept:
                 self._say(f"{self.process.name} did not stop in time; killing it")
                 self._life.kill()
                 await self._life.wait()
-        self._console.summarise()
         self._log.close()
 
     def kill(self) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LOG_FILE_MAX_BYTES = 16 * 1024 * 1024
 LOG_FILES_KEPT = 3
@@ -16,14 +17,17 @@ READ_CHUNK_BYTES = 64 * 1024
 LINE_MAX_BYTES = 64 * 1024
 
 CONSOLE_LINE_MAX_CHARS = 300
-CONSOLE_LINES_MAX = 5
-CONSOLE_PERIOD_S = 10.0
+CONSOLE_LINES_MAX = 3
+CONSOLE_PERIOD_S = 60.0
+CLIENT_LOGGERS = frozenset({"aiokafka", "clickhouse_connect", "faust", "mode"})
+"""Libraries that say a line for every attempt while an engine is away; the rooms say once what that means."""
 
 _WARNING = re.compile(
     r'"level": ?"(?:warning|error|critical)"'  # structlog, JSON
     r"|\[(?:warning|error|critical) *\]"  # structlog, console
     r"|\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b"  # Log4j, logging
 )
+_NUMBER = re.compile(r"\d+")
 _NOT_WORTH_REPEATING = ("event", "level", "timestamp", "logger", "process", "exception")
 
 
@@ -61,34 +65,55 @@ class RotatingFile:
 
 
 class ConsoleWarnings:
-    """Repeats a process's warnings on the console, a few per period: the file has them all."""
+    """Repeats a process's warnings on the console: the file has them all.
 
-    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+    In a period each message once, whatever its numbers, and CONSOLE_LINES_MAX in all; then one line
+    that there are more. Of a client library not its warnings, and one of its errors.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        say: Callable[[str], None],
+        *,
+        log_path: Path,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._say = say
-        self._period_start_s = 0.0
-        self._said = 0
-        self._withheld = 0
+        self._log_path = log_path
+        self._now_s = now_s
+        self._period_end_s = float("-inf")
+        self._said: set[str] = set()
+        self._has_told_of_more = False
 
     def line(self, line: str) -> None:
         if not _WARNING.search(line):
             return
-        now_s = time.monotonic()
-        if now_s - self._period_start_s >= CONSOLE_PERIOD_S:
-            self.summarise()
-            self._period_start_s = now_s
-            self._said = 0
-        if self._said >= CONSOLE_LINES_MAX:
-            self._withheld += 1
+        self._begin_period_when_due()
+        fields = _fields(line)
+        library = str(fields.get("logger", "")).partition(".")[0]
+        if library in CLIENT_LOGGERS:
+            if fields.get("level") == "warning":
+                return
+            message = library
+        else:
+            message = _NUMBER.sub("#", readable(line))
+        if message in self._said:
             return
-        self._said += 1
-        self._say(f"{self._name}: {readable(line)}")
+        if len(self._said) < CONSOLE_LINES_MAX:
+            self._said.add(message)
+            self._say(f"{self._name}: {readable(line)}")
+        elif not self._has_told_of_more:
+            self._has_told_of_more = True
+            self._say(f"{self._name}: its next warnings are in {self._log_path} only")
 
-    def summarise(self) -> None:
-        """Say how many warnings were withheld, if any."""
-        if self._withheld:
-            self._say(f"{self._name}: {self._withheld} more warnings in its log")
-            self._withheld = 0
+    def _begin_period_when_due(self) -> None:
+        now_s = self._now_s()
+        if now_s >= self._period_end_s:
+            self._period_end_s = now_s + CONSOLE_PERIOD_S
+            self._said.clear()
+            self._has_told_of_more = False
 
 
 async def pump(
@@ -110,13 +135,19 @@ async def pump(
 
 def readable(line: str) -> str:
     """A structured line as prose: the event, then its keys. Anything else as it is."""
-    text = line.strip()
-    if text.startswith("{"):
-        try:
-            fields = json.loads(text)
-        except ValueError:
-            fields = None
-        if isinstance(fields, dict) and "event" in fields:
-            rest = (f"{k}={v}" for k, v in fields.items() if k not in _NOT_WORTH_REPEATING)
-            text = " ".join([str(fields["event"]), *rest])
+    text, fields = line.strip(), _fields(line)
+    if fields:
+        rest = (f"{k}={v}" for k, v in fields.items() if k not in _NOT_WORTH_REPEATING)
+        text = " ".join([str(fields["event"]), *rest])
     return text if len(text) <= CONSOLE_LINE_MAX_CHARS else f"{text[:CONSOLE_LINE_MAX_CHARS]}…"
+
+
+def _fields(line: str) -> dict[str, Any]:
+    """What a structured line says; empty for any other."""
+    if not line.lstrip().startswith("{"):
+        return {}
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) and "event" in fields else {}

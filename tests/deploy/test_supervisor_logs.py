@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
+
+import pytest
 
 from deploy.supervisor_logs import CONSOLE_LINES_MAX, ConsoleWarnings, RotatingFile, pump
 
@@ -28,27 +31,75 @@ def test_a_log_goes_on_where_the_last_run_stopped(tmp_path: Path) -> None:
     assert (tmp_path / "sink.log").read_bytes() == b"one\ntwo\n"
 
 
-def test_warnings_of_every_kind_of_process_reach_the_console() -> None:
-    said: list[str] = []
-    console = ConsoleWarnings("broker", said.append)
-    console.line("2026-11-21 08:08:50,609 INFO  BrokerServer: starting")
-    console.line("2026-11-21 08:08:50,609 WARN  Log: disk is slow")
-    console.line('{"event": "insert refused", "level": "error", "table": "traces"}')
-    console.line('{"event": "inserted", "level": "info", "note": "no errors"}')
-    assert said == [
-        "broker: 2026-11-21 08:08:50,609 WARN  Log: disk is slow",
-        "broker: insert refused table=traces",
+class Console:
+    """What a process called sink has on the console, and a clock to turn."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.now_s = 0.0
+        self._warnings = ConsoleWarnings(
+            "sink", self.said.append, log_path=Path("sink.log"), now_s=lambda: self.now_s
+        )
+
+    def lines(self, *lines: str) -> None:
+        for line in lines:
+            self._warnings.line(line)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console()
+
+
+def logged(event: str, **fields: object) -> str:
+    return json.dumps({"event": event, "level": "warning", **fields})
+
+
+def test_warnings_of_every_kind_of_process_reach_the_console(console: Console) -> None:
+    console.lines(
+        "2026-11-21 08:08:50,609 INFO  BrokerServer: starting",
+        "2026-11-21 08:08:50,609 WARN  Log: disk is slow",
+        logged("insert refused", level="error", table="traces"),
+        logged("inserted", level="info", note="no errors"),
+    )
+    assert console.said == [
+        "sink: 2026-11-21 08:08:50,609 WARN  Log: disk is slow",
+        "sink: insert refused table=traces",
     ]
 
 
-def test_a_flood_of_warnings_is_cut_and_counted() -> None:
-    said: list[str] = []
-    console = ConsoleWarnings("sink", said.append)
-    for number in range(CONSOLE_LINES_MAX + 7):
-        console.line(f"WARNING number {number}")
-    console.summarise()
-    assert len(said) == CONSOLE_LINES_MAX + 1
-    assert said[-1] == "sink: 7 more warnings in its log"
+def test_a_flood_of_warnings_is_cut_and_the_log_named_once(console: Console) -> None:
+    console.lines(*(logged(f"warning {letter}") for letter in "abcdefgh"))
+    assert console.said == [
+        *(f"sink: warning {letter}" for letter in "abcdefgh"[:CONSOLE_LINES_MAX]),
+        "sink: its next warnings are in sink.log only",
+    ]
+
+
+def test_a_repeated_warning_is_shown_once_a_minute_whatever_its_numbers(console: Console) -> None:
+    console.lines(*(f"2026-11-21 08:08:{second} WARN Log: slow" for second in range(10, 20)))
+    assert console.said == ["sink: 2026-11-21 08:08:10 WARN Log: slow"]
+    console.now_s = 59.9
+    console.lines("2026-11-21 08:09:09 WARN Log: slow")
+    assert len(console.said) == 1
+    console.now_s = 60.0
+    console.lines("2026-11-21 08:09:10 WARN Log: slow")
+    assert console.said[1:] == ["sink: 2026-11-21 08:09:10 WARN Log: slow"]
+
+
+def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console) -> None:
+    fetcher = "aiokafka.consumer.fetcher"
+    console.lines(
+        logged("Topic is not available", logger="aiokafka.cluster"),
+        logged("Unable to update metadata from [1]", level="error", logger="aiokafka"),
+        logged("Failed fetch messages from 1", level="error", logger=fetcher),
+        logged("Retrying", logger="clickhouse_connect.driver.client"),
+        logged("the store does not answer", logger="clickhouse.sink"),
+    )
+    assert console.said == [
+        "sink: Unable to update metadata from [1]",
+        "sink: the store does not answer",
+    ]
 
 
 async def test_lines_are_whole_however_they_arrive(tmp_path: Path) -> None:
