@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from producers.errors import (
     ControlConflictError,
@@ -32,9 +33,12 @@ from query_api.errors import (
     TooCostlyError,
     UnavailableError,
 )
+from query_api.openapi_ingestion import ingestion_paths
 
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
+METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+PATH_SHOWN_MAX: Final = 200
 
 log = structlog.get_logger(__name__)
 
@@ -156,13 +160,41 @@ def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-    if not _speaks_langfuse(request):
-        code = codes.get(error.status_code, "invalid_request")
-        return native_refusal(error.status_code, code, str(error.detail))
-    names = {404: "LangfuseNotFoundError", 405: "MethodNotAllowedError"}
-    name = names.get(error.status_code, "InvalidRequestError")
-    return langfuse_refusal(error.status_code, str(error.detail), name)
+    if error.status_code in {404, 405}:
+        return _no_such_route(request)
+    if _speaks_langfuse(request):
+        return langfuse_refusal(error.status_code, str(error.detail), "InvalidRequestError")
+    code = "too_large" if error.status_code == 413 else "invalid_request"
+    return native_refusal(error.status_code, code, str(error.detail))
+
+
+def _no_such_route(request: Request) -> Response:
+    message = f"no such route: {request.method} {request.url.path[:PATH_SHOWN_MAX]}"
+    allowed = _methods_at(request)
+    if allowed:
+        message += f"; this path takes {', '.join(allowed)}"
+    if _speaks_langfuse(request):
+        name = "MethodNotAllowedError" if allowed else "LangfuseNotFoundError"
+        response = langfuse_refusal(405 if allowed else 404, message, name)
+    elif allowed:
+        response = native_refusal(405, "method_not_allowed", message, allowed=allowed)
+    else:
+        response = native_refusal(404, "not_found", message)
+    if allowed:
+        response.headers["Allow"] = ", ".join(allowed)
+    return response
+
+
+def _methods_at(request: Request) -> tuple[str, ...]:
+    """What the path takes, here and at the gateway, which answers on the same port."""
+    here = {
+        method
+        for method in METHODS
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+    there = {method.upper() for method in ingestion_paths().get(request.url.path, ())}
+    return tuple(sorted(here | there))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -84,15 +84,38 @@ async def test_unknown_parameters_are_ignored_here_and_refused_there(api: Api) -
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, "frobnicate")
 
 
-async def test_unknown_paths_and_methods_have_their_surface_s_shape(api: Api) -> None:
+async def test_an_unknown_path_is_named_in_its_surface_s_shape(api: Api) -> None:
     native = await api.client.get("/v1/nothing")
-    assert (native.status_code, native.json()["error"]["code"]) == (404, "not_found")
-    langfuse = await api.client.get("/api/public/nothing")
-    assert (langfuse.status_code, langfuse.json()["error"]) == (404, "LangfuseNotFoundError")
-    native = await api.client.put("/v1/budgets")
-    assert (native.status_code, native.json()["error"]["code"]) == (405, "method_not_allowed")
-    langfuse = await api.client.put("/api/public/traces")
-    assert (langfuse.status_code, langfuse.json()["error"]) == (405, "MethodNotAllowedError")
+    assert native.status_code == 404
+    assert native.json() == {
+        "error": {"code": "not_found", "message": "no such route: GET /v1/nothing"}
+    }
+    langfuse = await api.client.get("/api/public/v3/nothing?page=1")
+    assert langfuse.status_code == 404
+    assert langfuse.json() == {
+        "message": "no such route: GET /api/public/v3/nothing",
+        "error": "LangfuseNotFoundError",
+    }
+
+
+async def test_a_wrong_method_is_told_those_of_the_path(api: Api) -> None:
+    native = await api.client.patch("/v1/budgets/b")
+    assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET")
+    assert native.json() == {
+        "error": {
+            "code": "method_not_allowed",
+            "message": "no such route: PATCH /v1/budgets/b; this path takes DELETE, GET",
+            "allowed": ["DELETE", "GET"],
+        }
+    }
+    langfuse = await api.client.put("/api/public/scores")
+    assert (langfuse.status_code, langfuse.headers["allow"]) == (405, "GET, POST")
+    assert langfuse.json() == {
+        "message": "no such route: PUT /api/public/scores; this path takes GET, POST",
+        "error": "MethodNotAllowedError",
+    }
+    gateways = await api.client.get("/v1/traces")
+    assert (gateways.status_code, gateways.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize(
