@@ -22,6 +22,7 @@ from query_api.room import Room
 from query_api.routes.alerts import alerts_router
 from query_api.routes.budgets import budgets_router
 from query_api.routes.dead_letters import dead_letters_router
+from query_api.routes.documentation import documentation_router
 from query_api.routes.health import health_router
 from query_api.routes.observations import observations_router
 from query_api.routes.projects import projects_router
@@ -65,16 +66,21 @@ def create_query_api(
         title="tracemill",
         version=VERSION,
         openapi_url="/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
+        # A redirect would name the host that the client claims to have asked.
+        redirect_slashes=False,
     )
     app.state.room = room
+    app.include_router(documentation_router(app.title, VERSION))
     app.include_router(health_router(room, Readiness(readiness, settings), VERSION))
     for router in ROUTERS:
         app.include_router(router(room))
     install_refusals(app)
     install_openapi(app, documented)
-    app.add_middleware(LimitBodies, max_bytes=settings.body_max_bytes)
+    app.add_middleware(
+        LimitBodies, max_bytes=settings.body_max_bytes, timeout_s=settings.body_timeout_s
+    )
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)
     app.add_middleware(
