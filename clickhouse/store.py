@@ -6,6 +6,8 @@ The same against the embedded store and a ClickHouse server; both are reached th
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -169,9 +171,19 @@ class Store:
         except StoreError:
             raise
         except ClickHouseError as error:
-            raise _store_error(error) from error
+            raise self._unreached(error.__cause__) or _store_error(error) from error
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    def _unreached(self, cause: BaseException | None) -> StoreUnavailable | None:
+        """In our words where nobody listens at the address; the client's tell of certificates that nobody asked for."""
+        found = getattr(cause, "os_error", None)  # what aiohttp's connector met
+        if not isinstance(found, OSError) or isinstance(found, ssl.SSLError):
+            return None
+        url = urlsplit(self.settings.clickhouse_url)
+        address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+        reason = f": {found.strerror}" if isinstance(found, socket.gaierror) else ""
+        return StoreUnavailable(f"cannot connect to {address} (TRACEMILL_CLICKHOUSE_URL){reason}")
 
     async def _connect(self) -> AsyncClient:
         settings = self.settings

@@ -172,7 +172,8 @@ async def test_the_client_tells_what_can_be_done_about_an_error(clickhouse_store
 async def test_a_store_that_is_not_there_is_unavailable_until_it_is(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     store = store_at(port, clickhouse_database="default")
-    with pytest.raises(StoreUnavailable):
+    nobody = rf"^cannot connect to http://127\.0\.0\.1:{port} \(TRACEMILL_CLICKHOUSE_URL\)$"
+    with pytest.raises(StoreUnavailable, match=nobody):
         await store.ping()
     with running_store(tmp_path, port):
         await store.ping()

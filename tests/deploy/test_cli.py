@@ -83,6 +83,14 @@ def test_a_defect_keeps_its_traceback() -> None:
     assert lines_for(ExceptionGroup("", [TopicError("no topic"), KeyError("x")])) == []
 
 
+def test_a_plan_without_a_store_is_one_line_that_names_its_address() -> None:
+    ended = run("migrate", "--plan", TRACEMILL_CLICKHOUSE_URL="http://user:secret@127.0.0.1:1")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "tracemill migrate: cannot connect to http://127.0.0.1:1 (TRACEMILL_CLICKHOUSE_URL)"
+    )
+
+
 def test_up_takes_the_data_directory_from_the_environment(tmp_path: Path) -> None:
     with held(tmp_path):
         ended = run("up", TRACEMILL_DATA_DIR=str(tmp_path))
