@@ -27,6 +27,8 @@ _WARNING = re.compile(
     r"|\[(?:warning|error|critical) *\]"  # structlog, console
     r"|\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b"  # Log4j, logging
 )
+NOT_READY, READY_AGAIN = "not_ready", "ready_again"
+
 _NUMBER = re.compile(r"\d+")
 _NOT_WORTH_REPEATING = ("event", "level", "timestamp", "logger", "process", "exception")
 
@@ -68,7 +70,8 @@ class ConsoleWarnings:
     """Repeats a process's warnings on the console: the file has them all.
 
     In a period each message once, whatever its numbers, and CONSOLE_LINES_MAX in all; then one line
-    that there are more. Of a client library not its warnings, and one of its errors.
+    that there are more. Of a client library not its warnings, and one of its errors. What it took back
+    is shown where what it takes back was.
     """
 
     def __init__(
@@ -86,8 +89,14 @@ class ConsoleWarnings:
         self._period_end_s = float("-inf")
         self._said: set[str] = set()
         self._has_told_of_more = False
+        self._has_said_not_ready = False
 
     def line(self, line: str) -> None:
+        if READY_AGAIN in line and _fields(line).get("event") == READY_AGAIN:
+            if self._has_said_not_ready:
+                self._has_said_not_ready = False
+                self._say(f"{self._name}: {readable(line)}")
+            return
         if not _WARNING.search(line):
             return
         self._begin_period_when_due()
@@ -104,6 +113,7 @@ class ConsoleWarnings:
         if len(self._said) < CONSOLE_LINES_MAX:
             self._said.add(message)
             self._say(f"{self._name}: {readable(line)}")
+            self._has_said_not_ready |= fields.get("event") == NOT_READY
         elif not self._has_told_of_more:
             self._has_told_of_more = True
             self._say(f"{self._name}: its next warnings are in {self._log_path} only")

@@ -29,6 +29,8 @@ from query_api.times import SECOND_US
 Probe = Callable[[], Awaitable[str | None]]
 OK: Final = "ok"
 NOT_OK: Final = "not ready"
+LOOK_AGAIN_S: Final = 2.0
+"""While something is missing that was there: how often to look, so that the log says when it is back."""
 _STABLE: Final = "Stable"
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,10 @@ class ReadinessCheck:
 
 
 class Readiness:
-    """Asks all checks at once, and remembers what they said for a moment, however many ask."""
+    """Asks all checks at once, and remembers what they said for a moment, however many ask.
+
+    Changes are logged: that something is missing (a warning once all was there) and that nothing is any more.
+    """
 
     def __init__(self, checks: Sequence[ReadinessCheck], settings: QuerySettings) -> None:
         self._checks = tuple(checks)
@@ -50,6 +55,9 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._found: dict[str, str] = {}
         self._found_at_s = float("-inf")
+        self._missing: set[str] = set()
+        self._was_ready = False
+        self._watching: asyncio.Task[None] | None = None
 
     async def look(self) -> Mapping[str, str]:
         """By check: ``ok``, or what is missing."""
@@ -62,9 +70,25 @@ class Readiness:
                 self._found_at_s = time.monotonic()
                 for name, found in self._found.items():
                     metrics.READY.labels(name).set(found == OK)
-                    if found != OK:
-                        log.warning("not_ready", check=name, found=found)
+                self._tell_changes()
             return self._found
+
+    def _tell_changes(self) -> None:
+        missing = {name for name, found in self._found.items() if found != OK}
+        if missing - self._missing:
+            tell = log.warning if self._was_ready else log.info
+            tell("not_ready", **{name: self._found[name] for name in sorted(missing)})
+        elif self._missing and not missing:
+            log.info("ready_again" if self._was_ready else "ready")
+        self._missing = missing
+        self._was_ready |= not missing
+        if missing and self._was_ready and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._until_ready(), name="readiness")
+
+    async def _until_ready(self) -> None:
+        while self._missing:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            await self.look()
 
     async def _ask(self, check: ReadinessCheck) -> str:
         try:

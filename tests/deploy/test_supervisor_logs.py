@@ -102,6 +102,18 @@ def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console)
     ]
 
 
+def test_that_a_process_is_ready_again_is_shown_where_it_was_said_not_to_be(
+    console: Console,
+) -> None:
+    again = logged("ready_again", level="info")
+    console.lines(again)
+    assert console.said == []
+    console.lines(logged("not_ready", store="silent"), *map(logged, "abcdef"), again, again)
+    assert console.said[0] == "sink: not_ready store=silent"
+    assert console.said[-1] == "sink: ready_again"
+    assert console.said.count("sink: ready_again") == 1
+
+
 async def test_lines_are_whole_however_they_arrive(tmp_path: Path) -> None:
     reader, lines = asyncio.StreamReader(), list[str]()
     log = RotatingFile(tmp_path / "x.log")

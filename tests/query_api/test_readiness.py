@@ -7,6 +7,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from structlog.testing import capture_logs
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
@@ -78,6 +79,45 @@ async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> 
     for client in clients:
         await client.aclose()
     await absent.close()
+
+
+async def test_changes_are_logged_both_ways_without_anybody_asking_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("query_api.readiness.LOOK_AGAIN_S", 0.001)
+    lacks: str | None = "starting"
+
+    async def store() -> str | None:
+        return lacks
+
+    async def sink() -> str | None:
+        return None
+
+    readiness = Readiness(
+        [ReadinessCheck("store", store), ReadinessCheck("sink", sink)],
+        QuerySettings(readiness_cache_s=0),
+    )
+    with capture_logs() as logs:
+        await readiness.look()
+        lacks = None
+        await readiness.look()
+        assert [(line["event"], line["log_level"]) for line in logs] == [
+            ("not_ready", "info"),
+            ("ready", "info"),
+        ]
+        logs.clear()
+        lacks = "it does not answer"
+        await readiness.look()
+        lacks = "it still does not answer"
+        await readiness.look()
+        lacks = None
+        async with asyncio.timeout(WITHIN_S):
+            while len(logs) < 2:  # noqa: ASYNC110  (a task that nobody else waits for)
+                await asyncio.sleep(0.001)
+    assert logs == [
+        {"event": "not_ready", "log_level": "warning", "store": "it does not answer"},
+        {"event": "ready_again", "log_level": "info"},
+    ]
 
 
 async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_forever() -> None:
