@@ -118,7 +118,7 @@ def webhook_body(alert: AlertRow) -> bytes:
                 "threshold": float(Decimal(alert.threshold)),
                 "spent_usd": usd_text(alert.spent_pico),
                 "limit_usd": usd_text(alert.limit_pico),
-                "trace_id": alert.trace_id,
+                "trace_id": alert.trace_id or None,
             },
         }
     )

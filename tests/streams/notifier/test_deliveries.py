@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,12 @@ def test_the_body_is_what_the_contract_says():
             "trace_id": "t1",
         },
     }
+
+
+def test_an_alert_that_no_trace_caused_names_none_as_the_api_does():
+    """Of a budget whose limit was passed before it was created."""
+    body = json.loads(webhook_body(msgspec.structs.replace(ALERT, trace_id="")))
+    assert body["data"]["trace_id"] is None
 
 
 @given(st.lists(st.integers(1, 10_000), max_size=8), st.floats(0, 1))
