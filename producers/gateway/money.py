@@ -6,9 +6,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 from producers.money import PICO_PER_USD
-
-PICO_MAX: Final = 100_000 * PICO_PER_USD
-"""A hundred thousand dollars for one amount: nobody's call costs more, and sums of honest traces stay within 64-bit integers."""
+from tracemill.contract import COST_MAX_PICO
 
 _TEXT_LENGTH_MAX: Final = 64
 _exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
@@ -18,7 +16,7 @@ def pico_of_usd(amount: Any) -> int | None:
     """Picodollars of an amount in USD; ``None`` when it is none.
 
     A decimal string, an ``int`` and a ``Decimal`` are taken exactly, a ``float`` as the shortest decimal that reads back as it (what its sender
-    wrote); halves of a picodollar go to the even neighbour. Not amounts: NaN, infinities, negative numbers, booleans, more than ``PICO_MAX``.
+    wrote); halves of a picodollar go to the even neighbour. Not amounts: NaN, infinities, negative numbers, booleans, more than ``COST_MAX_PICO``.
     """
     if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
         return None
@@ -31,4 +29,4 @@ def pico_of_usd(amount: Any) -> int | None:
     if not usd.is_finite() or (usd.is_signed() and usd) or usd.adjusted() > 18:
         return None
     pico = int(_exact.multiply(usd, PICO_PER_USD).to_integral_value(ROUND_HALF_EVEN))
-    return pico if pico <= PICO_MAX else None
+    return pico if pico <= COST_MAX_PICO else None

@@ -18,9 +18,7 @@ import msgspec
 
 from producers import metrics
 from producers.gateway.money import pico_of_usd
-
-COUNT_MAX: Final = 2**53
-"""Counts above it are nonsense, and JSON readers would round them."""
+from tracemill.contract import COUNT_MAX, is_cost
 
 TYPES_MAX: Final = 100
 """Usage types of one observation; further ones are dropped."""
@@ -36,7 +34,7 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 def count_of(value: Any) -> int | None:
-    """A count given as a whole, non-negative number or its decimal text; ``None`` when it is none."""
+    """A count given as a whole, non-negative number or its decimal text; ``None`` when it is none, or above ``COUNT_MAX``."""
     if isinstance(value, str):
         text = value.strip()
         if not (text.isascii() and text.isdigit() and len(text) <= 16):
@@ -44,7 +42,10 @@ def count_of(value: Any) -> int | None:
         value = int(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not 0 <= value <= COUNT_MAX or value != int(value):
+    if value > COUNT_MAX:
+        metrics.LIMIT_REACHED.labels(limit="count_max").inc()
+        return None
+    if not value >= 0 or value != int(value):
         return None
     return int(value)
 
@@ -277,7 +278,7 @@ def normalise_usage(obj: Any) -> tuple[dict[str, int], dict[str, int]]:
     unit = obj.get("unit")
     if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
         usage = _in_unit(usage, unit.lower())
-    return usage, {bucket: pico for bucket, pico in costs.items() if pico is not None}
+    return usage, _believed({bucket: pico for bucket, pico in costs.items() if pico is not None})
 
 
 def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
@@ -290,7 +291,10 @@ def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
 
 
 def normalise_cost_details(obj: Any) -> dict[str, int]:
-    """Picodollars by usage type of a ``costDetails`` object: the amounts that are numbers (or their decimal texts) and not negative."""
+    """Picodollars by usage type of a ``costDetails`` object: the amounts that are numbers (or their decimal texts) and not negative.
+
+    Nothing where they add up to more than one observation may cost.
+    """
     if not isinstance(obj, dict):
         return {}
     found: dict[str, int] = {}
@@ -298,7 +302,14 @@ def normalise_cost_details(obj: Any) -> dict[str, int]:
         pico = pico_of_usd(value)
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
-    return found
+    return _believed(found)
+
+
+def _believed(cost: dict[str, int]) -> dict[str, int]:
+    if is_cost(cost):
+        return cost
+    metrics.LIMIT_REACHED.labels(limit="observation_cost_max").inc()
+    return {}
 
 
 def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from clickhouse.rows import ObservationRow
 from streams.core.contributions import DeltaBook
 from streams.core.effects import Effects
@@ -22,10 +24,16 @@ class EventFold:
         residents: the traces; whatever an event needs is there (``streams.core.pipeline`` sees to it).
         trace_observations_max: a trace that has so many takes no other: events about others are ``refused``. Which those are depends on what came before in
             the partition alone, so a replay refuses the same.
+        reached: counts the limits that are reached, by their names.
     """
 
     def __init__(
-        self, residents: Residents, prices: PriceBook, tokens: Tokens, trace_observations_max: int
+        self,
+        residents: Residents,
+        prices: PriceBook,
+        tokens: Tokens,
+        trace_observations_max: int,
+        reached: Counter[str],
     ) -> None:
         self.prices = prices
         self.parts: set[PartKey] = set()
@@ -39,6 +47,7 @@ class EventFold:
         self._residents = residents
         self._trace_observations_max = trace_observations_max
         self._tokens = tokens
+        self._reached = reached
         self._effects = Effects(-1)
         self._floor = 0
 
@@ -170,7 +179,7 @@ class EventFold:
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """The row of a whole event, but for its version."""
         row = whole_row(line)
-        appraise(row, self.prices, self._tokens)
+        self._appraise(row)
         return row
 
     def _merged_row(self, key: TraceKey, observation_id: str, merged: Merged) -> ObservationRow:
@@ -183,5 +192,9 @@ class EventFold:
             row_version=0,
         )
         write_statements(merged, row)
-        appraise(row, self.prices, self._tokens)
+        self._appraise(row)
         return row
+
+    def _appraise(self, row: ObservationRow) -> None:
+        if not appraise(row, self.prices, self._tokens):
+            self._reached["observation_cost_max"] += 1

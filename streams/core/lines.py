@@ -11,10 +11,18 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw
 
-from tracemill.contract import Level, ObservationType, Score, TraceAttributes, TraceUpdate
+from tracemill.contract import (
+    COST_MAX_PICO,
+    COUNT_MAX,
+    Level,
+    ObservationType,
+    Score,
+    TraceAttributes,
+    TraceUpdate,
+)
 
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Pico = Annotated[int, Meta(ge=0, le=2**62)]
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
+Pico = Annotated[int, Meta(ge=0, le=COST_MAX_PICO)]
 Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 
 NO_TEXT: Final = Raw(b"null")

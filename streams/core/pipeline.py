@@ -74,7 +74,9 @@ class ObservationsFold:
         self._topic = topic
         self._payload_bytes_max = limits.dead_letter_payload_bytes_max
         self._partition = partition
-        self._events = EventFold(self.residents, prices, tokens, limits.trace_observations_max)
+        self._events = EventFold(
+            self.residents, prices, tokens, limits.trace_observations_max, self._reached
+        )
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._scores = LatestScores(limits.resident_scores_max, self._reached)
         self._touched: dict[TraceKey, Trace] = {}

@@ -10,7 +10,7 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow
 from streams.core.lines import LINES, Line, ObservationLine, settle_texts
-from tracemill.contract import Score
+from tracemill.contract import Score, is_cost
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
 """Times further back than this from when the event was received are taken for a wrong unit or clock."""
@@ -131,7 +131,9 @@ def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:  # noq
     return _fault_of_observation(line, earliest_us, latest_us)
 
 
-def _fault_of_observation(line: ObservationLine, earliest_us: int, latest_us: int) -> Fault | None:
+def _fault_of_observation(  # noqa: PLR0911  # one for each way to be wrong
+    line: ObservationLine, earliest_us: int, latest_us: int
+) -> Fault | None:
     if not line.id:
         return _empty("id")
     start_us, end_us, first_us = line.start_us, line.end_us, line.completion_start_us
@@ -141,6 +143,8 @@ def _fault_of_observation(line: ObservationLine, earliest_us: int, latest_us: in
         return _absurd("end_us", end_us)
     if first_us is not None and not earliest_us <= first_us <= latest_us:
         return _absurd("completion_start_us", first_us)
+    if line.cost is not None and not is_cost(line.cost):
+        return "absurd_cost", f"cost adds up to {sum(line.cost.values())}"
     try:
         settle_texts(line)
     except msgspec.ValidationError as error:

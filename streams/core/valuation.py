@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from clickhouse.rows import ObservationRow
 from streams.core.lines import kept
 from streams.core.pricing import PriceBook, total_of_given
+from tracemill.contract import COST_MAX_PICO
 
 PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
 """Types whose missing usage is estimated."""
@@ -30,31 +31,39 @@ class NoTokens:
         return {}
 
 
-def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> None:
-    """Set ``usage`` (as provided, and ``total``), the costs and where they come from, by what the row says otherwise."""
+def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one for each way to know a cost, or none
+    """Set ``usage`` (as provided, and ``total``), the costs and where they come from, by what the row says otherwise.
+
+    Returns whether the cost could be believed: one above ``COST_MAX_PICO`` is a wrong count or a wrong price, and the observation stays unpriced.
+    """
     usage, given_pico = row.provided_usage, row.provided_cost_pico
     if not usage and not given_pico:
         # A call that failed was most likely not charged: nothing is made up for it.
         if not row.model or row.type not in PRICED_BY_TOKENS or row.level == "ERROR":
-            return
+            return True
         usage = tokens.usage_of(row.model, kept(row.input), kept(row.output))
         if not usage:
-            return
+            return True
         row.usage_estimated = 1
     if usage:
         row.usage = usage if "total" in usage else {**usage, "total": sum(usage.values())}
     if given_pico:
+        total_pico = total_of_given(given_pico)
+        if total_pico > COST_MAX_PICO:
+            row.cost_source = "unpriced"
+            return False
         row.cost_pico = {key: pico for key, pico in given_pico.items() if key != "total"}
-        row.total_cost_pico = total_of_given(given_pico)
+        row.total_cost_pico = total_pico
         row.cost_source = "given"
-        return
+        return True
     if not row.model:
-        return
+        return True
     priced = prices.cost_of(row.project_id, row.model, usage, row.start_us, row.model_parameters)
-    if not priced.known:
+    if not priced.known or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
-        return
+        return not priced.known
     row.cost_pico = priced.cost
     row.total_cost_pico = priced.total_pico
     row.cost_source = "computed"
     row.price_id = priced.price_id
+    return True

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from producers.gateway.mapping.sources import Pairs
-from producers.gateway.usage import COUNT_MAX, TYPES_MAX, count_of
+from producers.gateway.usage import TYPES_MAX, count_of
+from tracemill.contract import COUNT_MAX
 
 _Bucket = TypeVar("_Bucket")
 

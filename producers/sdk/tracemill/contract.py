@@ -11,6 +11,7 @@ Texts (``input``, ``output``) are kept as the client sent them: a string as it i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -34,6 +35,17 @@ ScoreDataType = Literal["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION
 ScoreSource = Literal["API", "EVAL", "ANNOTATION"]
 
 DEFAULT_ENVIRONMENT: Final = "default"
+
+COUNT_MAX: Final = 10**9
+"""Units of one usage type of one observation: no call uses more, and totals of honest counts fit into 64 bits."""
+COST_MAX_PICO: Final = 100_000 * 10**12
+"""A hundred thousand dollars for one observation: nobody's call costs more."""
+
+
+def is_cost(cost: Mapping[str, int]) -> bool:
+    """Whether a given cost may be one: its parts together, and its ``total``, are at most ``COST_MAX_PICO``."""
+    total_pico = cost.get("total", 0)
+    return total_pico <= COST_MAX_PICO and sum(cost.values()) - total_pico <= COST_MAX_PICO
 
 
 class TraceAttributes(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -64,7 +76,8 @@ class Observation(
     ``partial=True``: fields that are not ``None`` are statements made at ``ts_us``; per field the latest statement wins.
 
     ``usage`` counts units by type in buckets that do not overlap (``input`` excludes cached tokens, ``output`` excludes reasoning tokens); ``total`` may be given.
-    ``cost`` is a cost that the client gave, in picodollars by usage type; it outranks a computed one.
+    Each count is at most ``COUNT_MAX``.
+    ``cost`` is a cost that the client gave, in picodollars by usage type; it outranks a computed one. It meets ``is_cost``.
     """
 
     project_id: str

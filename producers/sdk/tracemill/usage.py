@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_cost
+
 _PICO: Final = 10**12
 
 
@@ -42,7 +44,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
-    """Whole, positive counts of a usage or a mapping; what is no count is left out."""
+    """Whole, positive counts of a usage or a mapping; what is no count is left out.
+
+    Raises:
+        ValueError: a count is above ``COUNT_MAX``.
+    """
     if isinstance(usage, Usage):
         return usage.counts()
     counts: dict[str, int] = {}
@@ -52,6 +58,9 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
                 counts[str(usage_type)] = count
         elif isinstance(count, float) and count >= 1 and count.is_integer():
             counts[str(usage_type)] = int(count)
+    for usage_type, count in counts.items():
+        if count > COUNT_MAX:
+            raise ValueError(f"{usage_type}: {count} units are more than any call uses")
     return counts
 
 
@@ -61,10 +70,13 @@ def picodollars_of(cost: Any) -> dict[str, int]:
     Amounts may be ``Decimal``, ``str``, ``int`` or ``float`` (taken as it prints); they are rounded to a picodollar.
 
     Raises:
-        ValueError: an amount is no number, is negative or not finite.
+        ValueError: an amount is no number, is negative or not finite; or the cost is more than ``COST_MAX_PICO``.
     """
     amounts = cost if isinstance(cost, Mapping) else {"total": cost}
-    return {str(usage_type): _picodollars(amount) for usage_type, amount in amounts.items()}
+    found = {str(usage_type): _picodollars(amount) for usage_type, amount in amounts.items()}
+    if not is_cost(found):
+        raise ValueError(f"{cost!r} is more than any call costs")
+    return found
 
 
 def _picodollars(amount: Any) -> int:
@@ -74,4 +86,6 @@ def _picodollars(amount: Any) -> int:
         raise ValueError(f"{amount!r} is not an amount of dollars") from error
     if not dollars.is_finite() or dollars < 0:
         raise ValueError(f"{amount!r} is not an amount of dollars")
+    if dollars > COST_MAX_PICO // _PICO:
+        raise ValueError(f"{amount!r} dollars are more than any call costs")
     return int((dollars * _PICO).to_integral_value())

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.money import PICO_MAX, pico_of_usd
+from producers.gateway.money import pico_of_usd
 from producers.money import PICO_PER_USD
+from tracemill.contract import COST_MAX_PICO
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from producers.money import PICO_PER_USD
         ("0.0000000000015", 2),
         ("0.00000000000050000000000000000001", 1),
         ("1e-7", 100_000),
-        (Decimal("100000.000000000000"), PICO_MAX),
+        (Decimal("100000.000000000000"), COST_MAX_PICO),
         ("-0", 0),
         (" 2 ", 2 * 10**12),
     ],
@@ -47,7 +48,7 @@ def test_what_is_no_amount_is_refused(amount: Any) -> None:
     assert pico_of_usd(amount) is None
 
 
-@given(st.integers(0, PICO_MAX))
+@given(st.integers(0, COST_MAX_PICO))
 def test_decimal_strings_survive_the_way_there_and_back(pico: int) -> None:
     assert pico_of_usd(str(Decimal(pico) / PICO_PER_USD)) == pico
 
@@ -55,4 +56,4 @@ def test_decimal_strings_survive_the_way_there_and_back(pico: int) -> None:
 @given(st.floats() | st.text() | st.integers() | st.decimals())
 def test_nothing_makes_it_raise(amount: Any) -> None:
     pico = pico_of_usd(amount)
-    assert pico is None or 0 <= pico <= PICO_MAX
+    assert pico is None or 0 <= pico <= COST_MAX_PICO

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from producers.gateway.mapping.token_counts import token_counts
 from producers.gateway.usage import (
-    COUNT_MAX,
     TYPES_MAX,
     normalise_cost_details,
     normalise_usage,
@@ -20,8 +19,9 @@ from producers.gateway.usage import (
 )
 from streams.core.units import TOKEN_UNITS, unit_of
 from tests.producers.gateway.conftest import times_reached
+from tracemill.contract import COUNT_MAX
 
-counts = st.integers(0, 10**9)
+counts = st.integers(0, 10**8)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
