@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from clickhouse.rows import AlertRow
+from streams.core.amounts import row_amount
 from streams.core.budget_rules import BudgetRule
 
 
@@ -86,7 +87,7 @@ def alert_row(crossing: Crossing, created_us: int) -> AlertRow:
         scope=msgspec.json.encode(budget.scope, order="sorted").decode(),
         period_start_us=crossing.period_start_us,
         threshold=crossing.threshold,
-        spent_pico=crossing.spent_pico,
+        spent_pico=row_amount(crossing.spent_pico),
         limit_pico=budget.limit_pico,
         trace_id=crossing.trace_id,
         created_us=created_us,

@@ -207,8 +207,10 @@ class ProjectFold:
         for change in delta.spend:
             spend_key = (change.user_id, change.model, change.environment)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
+            before_pico = spent.cost_pico
+            spent.apply(change, version)
             # What the cell contains already moves no budget, but its period may still have to be evaluated.
-            added_pico = change.cost_pico if spent.apply(change, version) else 0
+            added_pico = spent.cost_pico - before_pico
             outcome.crossings += self.budgets.add(
                 project_id, change.bucket_s, spend_key, added_pico, change.trace_id
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from clickhouse.rows import SpendRow
+from streams.core.amounts import is_capped, row_amount
 from streams.core.deltas import SpendDelta
 
 BUCKET_S: Final = 900
@@ -19,18 +20,22 @@ SpendKey = tuple[str, str, str]
 class SpendCell:
     """An absolute sum in picodollars; ``row_version`` and ``contains`` as for windows."""
 
-    __slots__ = ("contains", "cost_pico", "row_version")
+    __slots__ = ("capped", "contains", "cost_pico", "row_version")
 
     def __init__(self) -> None:
         self.cost_pico = 0
         self.row_version = 0
         self.contains = 0
+        self.capped = False
+        """It was read back from a row at its end: more may be taken back than is left."""
 
     def apply(self, change: SpendDelta, version: int) -> bool:
         """Add ``change`` unless the cell contains it already; whether it did."""
         if version <= self.contains:
             return False
         self.cost_pico += change.cost_pico
+        if self.cost_pico < 0 and self.capped:
+            self.cost_pico = 0
         self.row_version = version
         return True
 
@@ -44,7 +49,7 @@ def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) ->
         model=model,
         environment=environment,
         row_version=cell.row_version,
-        total_cost_pico=cell.cost_pico,
+        total_cost_pico=row_amount(cell.cost_pico),
     )
 
 
@@ -52,5 +57,6 @@ def spend_cell(row: SpendRow) -> SpendCell:
     """The cell that a row was made of."""
     cell = SpendCell()
     cell.cost_pico = row.total_cost_pico
+    cell.capped = is_capped(row.total_cost_pico)
     cell.row_version = cell.contains = row.row_version
     return cell

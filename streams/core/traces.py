@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
+from streams.core.amounts import row_amount, row_amounts
 from streams.core.merge import Merged
 from streams.core.observations import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
 from streams.core.statements import TraceStatements
@@ -143,8 +144,8 @@ class Trace:
             observation_count=count,
             error_count=self.severities[ERROR],
             unpriced_count=self.unpriced,
-            usage=dict(self.usage),
-            total_cost_pico=self.cost_pico,
+            usage=row_amounts(self.usage),
+            total_cost_pico=row_amount(self.cost_pico),
         )
         if said.latest or said.tags or said.first_us or said.start_us or said.metadata.children:
             said.write(row)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from clickhouse.rows import WindowRow
+from streams.core.amounts import is_capped, row_amount, row_amounts
 from streams.core.deltas import WindowDelta
 from streams.core.sketch import bins_of, state_hex
 
@@ -23,7 +24,16 @@ WindowKey = tuple[str, str, str]
 class WindowCell:
     """The totals of one window."""
 
-    __slots__ = ("bins", "contains", "cost_pico", "errors", "observations", "row_version", "usage")
+    __slots__ = (
+        "bins",
+        "capped",
+        "contains",
+        "cost_pico",
+        "errors",
+        "observations",
+        "row_version",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.observations = 0
@@ -34,6 +44,8 @@ class WindowCell:
         self.row_version = 0
         self.contains = 0
         """Versions up to this one were in it when it was read back."""
+        self.capped = False
+        """It was read back from a row with an amount at its end: more may be taken back than is left."""
 
     def apply(self, change: WindowDelta, version: int) -> bool:
         """Add ``change`` unless the cell contains it already; whether it did."""
@@ -44,6 +56,9 @@ class WindowCell:
         self.cost_pico += change.cost_pico
         _add(self.usage, change.usage)
         _add(self.bins, change.latency_bins)
+        if self.capped:
+            self.cost_pico = max(self.cost_pico, 0)
+            self.usage = {kind: units for kind, units in self.usage.items() if units > 0}
         self.row_version = version
         return True
 
@@ -59,8 +74,8 @@ def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell)
         row_version=cell.row_version,
         observation_count=cell.observations,
         error_count=cell.errors,
-        usage=cell.usage,
-        total_cost_pico=cell.cost_pico,
+        usage=row_amounts(cell.usage),
+        total_cost_pico=row_amount(cell.cost_pico),
         latency_state_hex=state_hex(cell.bins),
     )
 
@@ -78,6 +93,7 @@ def window_cell(row: WindowRow) -> WindowCell:
     cell.usage = {kind: units for kind, units in row.usage.items() if units}
     cell.bins = bins_of(bytes.fromhex(row.latency_state_hex))
     cell.row_version = cell.contains = row.row_version
+    cell.capped = is_capped(max(cell.cost_pico, *cell.usage.values(), 0))
     return cell
 
 
