@@ -55,7 +55,7 @@ class ReadWindows(Question):
             "  sum(observation_count) AS count,\n"
             "  sum(error_count) AS errors,\n"
             "  toString(sum(total_cost)) AS cost_usd,\n"
-            "  sumMap(usage) AS tokens,\n"
+            "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,\n"
             "  quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us\n"
             f"FROM windows FINAL\nWHERE {OF_PROJECT}{between}"
             f"{conditions_sql(self.conditions, binder)}\n"

@@ -178,7 +178,7 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
           sum(observation_count) AS count,
           sum(error_count) AS errors,
           toString(sum(total_cost)) AS cost_usd,
-          sumMap(usage) AS tokens,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,
           quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
         FROM windows FINAL
         WHERE project_id = {project_id:String}
