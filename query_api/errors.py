@@ -5,6 +5,7 @@
     ├── NotFoundError         no such thing in this project
     ├── ConflictError         it is there already, or there are too many
     ├── TooCostlyError        a bound of the settings was reached
+    │   └── TooManyError      what was found is more than one answer may hold
     └── UnavailableError      a dependency does not answer; worth trying again
 
 How each one looks on the wire is said in ``query_api.refusals``.
@@ -55,6 +56,10 @@ class TooCostlyError(QueryApiError):
 
     status = 422
     code = "query_too_costly"
+
+
+class TooManyError(TooCostlyError):
+    """It was found in time, and is more than one answer may hold."""
 
 
 class UnavailableError(QueryApiError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Final
 
@@ -47,18 +48,28 @@ class CountRequests:
 
 
 class LimitBodies:
-    """Refuses bodies above a limit, noticed before more than that is held."""
+    """Refuses bodies above a limit, noticed before more than that is held, and bodies that do not end in time."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken_bytes = 0
+        # Whatever comes after the body, the end of the connection, may take as long as it likes.
+        deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
 
         async def limited() -> Message:
-            nonlocal taken_bytes
-            message = await receive()
+            nonlocal taken_bytes, deadline_s
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    message = await receive()
+            except TimeoutError:
+                metrics.LIMITS_REACHED.labels("body_timeout_s").inc()
+                raise HTTPException(408, "the body took too long to arrive") from None
+            if not message.get("more_body", False):
+                deadline_s = None
             taken_bytes += len(message.get("body", b""))
             if taken_bytes > self._max_bytes:
                 metrics.LIMITS_REACHED.labels("body_max_bytes").inc()

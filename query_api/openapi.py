@@ -48,6 +48,7 @@ _NATIVE_REASONS: Final = {
     "401": "No credential, or none of ours.",
     "403": "A public key alone may not do this.",
     "404": "Not in this project.",
+    "408": "The body took too long to arrive.",
     "409": "The state of the project forbids it.",
     "413": "The body is too large.",
     "422": "A parameter or field is wrong, or the query is too costly.",

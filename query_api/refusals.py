@@ -25,18 +25,22 @@ from producers.errors import (
     UnauthorizedError,
 )
 from query_api.answers import answer
+from query_api.bodies import UNREADABLE, fault_of_body
 from query_api.errors import (
     BadRequestError,
     ConflictError,
     NotFoundError,
     QueryApiError,
     TooCostlyError,
+    TooManyError,
     UnavailableError,
 )
 from query_api.openapi_ingestion import ingestion_paths
 
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
+_CODES: Final = {408: "timeout", 413: "too_large"}
+"""Of what is wrong with a body before anybody reads it."""
 METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 PATH_SHOWN_MAX: Final = 200
 
@@ -95,7 +99,8 @@ def _langfuse_answer_to(error: QueryApiError) -> Response:
         case NotFoundError():
             return langfuse_refusal(404, error.message, "LangfuseNotFoundError")
         case TooCostlyError():
-            return langfuse_refusal(422, error.message, "Request timed out")
+            name = "TooManyError" if isinstance(error, TooManyError) else "Request timed out"
+            return langfuse_refusal(422, error.message, name)
         case ConflictError():
             return langfuse_refusal(409, error.message, "LangfuseConflictError")
         case UnavailableError():
@@ -132,7 +137,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         return langfuse_refusal(400, INVALID, [_zod_issue(issue) for issue in issues])
     first = issues[0]
     if first["type"] == "json_invalid":
-        return native_refusal(400, "invalid_json", "the body is not JSON", field="body")
+        return native_refusal(400, UNREADABLE, "the body is not JSON", field="body")
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         message = f"unknown field {path[-1][:64]!r}"
@@ -162,10 +167,17 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code in {404, 405}:
         return _no_such_route(request)
+    if error.status_code == 400 and error.__cause__ is not None:
+        message = fault_of_body(request, error.__cause__)
+        if _speaks_langfuse(request):
+            issue = {"code": UNREADABLE, "path": ["body"], "message": message}
+            return langfuse_refusal(400, INVALID, [issue])
+        return native_refusal(400, UNREADABLE, message, field="body")
     if _speaks_langfuse(request):
         return langfuse_refusal(error.status_code, str(error.detail), "InvalidRequestError")
-    code = "too_large" if error.status_code == 413 else "invalid_request"
-    return native_refusal(error.status_code, code, str(error.detail))
+    code = _CODES.get(error.status_code, "invalid_request")
+    field = "body" if error.status_code in _CODES else ""
+    return native_refusal(error.status_code, code, str(error.detail), field=field)
 
 
 def _no_such_route(request: Request) -> Response:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import Request
 
 from clickhouse.store import Store
 from producers.control.log import ControlLog
-from producers.errors import ForbiddenError
+from producers.errors import ForbiddenError, UnauthorizedError
 from producers.gateway.auth import Authenticator, authorization_of
 from query_api.answers import Documented
 from query_api.reader import Reader
 from query_api.settings import QuerySettings
+
+SEVERAL_HEADERS: Final = "More than one authorization header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,15 @@ async def project_of(request: Request) -> str:
     """The tenant of a request: the only place a project id comes from.
 
     Raises:
-        UnauthorizedError: no credential, or none of ours.
+        UnauthorizedError: no credential, more than one, or none of ours.
         ForbiddenError: a public key alone, which may not read.
     """
     room: Room = request.app.state.room
-    principal = room.authenticator.authenticate(authorization_of(request.scope["headers"]))
+    headers = request.scope["headers"]
+    if sum(name == b"authorization" for name, _ in headers) > 1:
+        # Which of them counts is what two servers on the way of a request might disagree about.
+        raise UnauthorizedError(SEVERAL_HEADERS)
+    principal = room.authenticator.authenticate(authorization_of(headers))
     if principal.scope != "project":
         raise ForbiddenError("Access Scope Denied")
     return principal.project_id

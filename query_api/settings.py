@@ -55,6 +55,8 @@ class QuerySettings(BaseSettings):
     """Records a group may be behind and still count as keeping up."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """A request's body: a budget, a webhook."""
+    body_timeout_s: float = Field(default=30.0, gt=0)
+    """From a request's head to the end of its body; after it: 408."""
     budgets_per_project_max: int = Field(default=1_000, ge=1)
     """Budgets of one project."""
     webhooks_per_project_max: int = Field(default=20, ge=1)

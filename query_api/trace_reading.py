@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from query_api import metrics
-from query_api.errors import NotFoundError, TooCostlyError
+from query_api.errors import NotFoundError, TooManyError
 from query_api.queries.observations import ListObservationIds, ReadObservations
 from query_api.queries.scores import ListScoreIds
 from query_api.queries.traces import ReadTraces
@@ -97,12 +97,12 @@ async def whole_observations_of(
     """All observations of a trace.
 
     Raises:
-        TooCostlyError: there are more than ``limit``.
+        TooManyError: there are more than ``limit``.
     """
     rows = await observations_of(reader, trace, columns, limit)
     if len(rows) > limit:
         metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
-        raise TooCostlyError(
+        raise TooManyError(
             f"the trace has more than {limit} observations; read them page by page from "
             "/api/public/v2/observations"
         )

@@ -14,7 +14,7 @@ from query_api import metrics
 from query_api.answers import answer
 from query_api.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.conditions import Condition
-from query_api.errors import BadRequestError, TooCostlyError
+from query_api.errors import BadRequestError, TooManyError
 from query_api.examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
 from query_api.newest import find_newest
 from query_api.parameters import (
@@ -233,7 +233,7 @@ async def _scores(
     rows = await reader.rows(question, StoredScore)
     if len(rows) > limit:
         metrics.LIMITS_REACHED.labels("trace_scores_max").inc()
-        raise TooCostlyError(
+        raise TooManyError(
             f"the trace has more than {limit} scores; read them page by page from "
             "/api/public/v2/scores"
         )

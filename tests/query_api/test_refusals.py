@@ -1,4 +1,7 @@
+import asyncio
+import gzip
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from query_api.columns import OBSERVATION_COLUMNS
 from query_api.errors import BadRequestError
 from query_api.filters import parse_filter
 from query_api.settings import QuerySettings
+from tests.query_api.counting import reached
 from tests.query_api.harness import Api, make_api, trace
 
 LANGFUSE_LISTS = (
@@ -122,7 +126,7 @@ async def test_a_wrong_method_is_told_those_of_the_path(api: Api) -> None:
     ("body", "status", "code"),
     [
         (b'{"name":"' + b"x" * 70_000, 413, "too_large"),
-        (b"[" * 60_000, 400, "invalid_request"),
+        (b"[" * 60_000, 400, "invalid_json"),
         (b"\xff\xfe", 400, "invalid_json"),
         (b"nonsense", 400, "invalid_json"),
         (b"", 422, "invalid_request"),
@@ -137,6 +141,70 @@ async def test_a_body_that_cannot_be_read_is_refused(
             path, content=body, headers={"content-type": "application/json"}
         )
         assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "fault"),
+    [
+        (b"{", "identity", "not JSON"),
+        (b"\xff", "identity", "UTF-8"),
+        (gzip.compress(b"{}"), "gzip", "compressed (gzip)"),
+        (gzip.compress(b"{}"), "identity", "UTF-8"),
+        (b'{"limit_usd":' + b"1" * 5_000 + b"}", "identity", "too many digits"),
+        (b"[" * 10_000, "identity", "nested too deeply"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_named_with_its_fault(
+    api: Api, body: bytes, encoding: str, fault: str
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    refused = await api.client.post("/v1/budgets", content=body, headers=headers)
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert (error["code"], error["field"], fault in error["message"]) == (
+        "invalid_json",
+        "body",
+        True,
+    )
+
+
+@pytest.mark.parametrize("pause_s", [60.0, 0.02], ids=["stalled", "dripping"])
+async def test_a_body_that_does_not_end_in_time_is_refused(api: Api, pause_s: float) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        while True:
+            await asyncio.sleep(pause_s)
+            yield b" "
+
+    before = reached("body_timeout_s")
+    hasty, clients = make_api(api.store, QuerySettings(body_timeout_s=0.2))
+    for path in ("/v1/budgets", "/v1/webhooks"):
+        refused = await hasty.client.post(
+            path, content=slowly(), headers={"content-type": "application/json"}
+        )
+        assert (refused.status_code, refused.json()["error"]["code"]) == (408, "timeout")
+        assert refused.json()["error"]["field"] == "body"
+    assert reached("body_timeout_s") == before + 2
+    for client in clients:
+        await client.aclose()
+
+
+async def test_two_credentials_are_none(api: Api) -> None:
+    basic = httpx.BasicAuth("pk-acme", "sk-acme")
+    signed = next(basic.auth_flow(httpx.Request("GET", "http://tracemill/")))
+    header = ("authorization", signed.headers["authorization"])
+    for path in (*LANGFUSE_LISTS, *NATIVE_LISTS):
+        assert (await api.anonymous.get(path, headers=[header])).status_code == 200
+        refused = await api.anonymous.get(path, headers=[header, header])
+        assert refused.status_code == 401
+        assert "More than one authorization header" in refused.text
+
+
+async def test_a_slash_at_the_end_is_another_path_and_no_redirect(api: Api) -> None:
+    for path in ("/v1/budgets/", "/v1/webhooks/"):
+        refused = await api.client.get(path, headers={"host": "evil.example"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
+        assert "location" not in refused.headers
 
 
 async def test_requests_are_counted_by_route_and_never_by_id(api: Api) -> None:

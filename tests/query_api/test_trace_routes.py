@@ -249,7 +249,7 @@ async def test_more_observations_than_an_answer_may_hold_are_refused(api: Api) -
     )
     small, clients = make_api(api.store, QuerySettings(trace_observations_max=3))
     refused = await small.client.get("/api/public/traces/t1")
-    assert (refused.status_code, refused.json()["error"]) == (422, "Request timed out")
+    assert (refused.status_code, refused.json()["error"]) == (422, "TooManyError")
     tree = (await small.client.get("/v1/traces/t1/tree")).json()
     assert (tree["truncated"], tree["observation_count"]) == (True, 4)
     assert len(tree["root"]["children"]) == 3
