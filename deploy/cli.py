@@ -88,7 +88,9 @@ def up(
 
 @app.command()
 def demo(
-    url: Annotated[str, typer.Option(help="Address of tracemill.")] = "http://127.0.0.1:7700",
+    url: Annotated[
+        str, typer.Option(help="Address of tracemill.", envvar="TRACEMILL_URL")
+    ] = "http://127.0.0.1:7700",
     public_key: Annotated[
         str,
         typer.Option(

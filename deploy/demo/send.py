@@ -90,7 +90,10 @@ def _post(client: httpx.Client, path: str, body: Any) -> None:
         try:
             response = client.post(path, json=body)
         except httpx.TransportError as error:
-            raise DeployError(f"no tracemill answers at {client.base_url}: {error}") from error
+            raise DeployError(
+                f"no tracemill answers at {client.base_url}: {error}; "
+                "where it is, say with --url or TRACEMILL_URL"
+            ) from error
         if response.status_code not in {429, 503}:
             break
         time.sleep(RETRY_S * (attempt + 1))

@@ -91,6 +91,15 @@ def test_a_plan_without_a_store_is_one_line_that_names_its_address() -> None:
     )
 
 
+def test_a_demo_without_a_server_says_how_to_name_another_address() -> None:
+    ended = run("demo", TRACEMILL_URL="http://127.0.0.1:1")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "tracemill demo: no tracemill answers at http://127.0.0.1:1: [Errno 111] Connection refused; "
+        "where it is, say with --url or TRACEMILL_URL\n"
+    )
+
+
 def test_up_takes_the_data_directory_from_the_environment(tmp_path: Path) -> None:
     with held(tmp_path):
         ended = run("up", TRACEMILL_DATA_DIR=str(tmp_path))
@@ -148,6 +157,7 @@ def help_of(command: str) -> str:
         ("migrate", ["TRACEMILL_BROKER", "TRACEMILL_HOT_DAYS", "TRACEMILL_INIT_SECRET_KEY"]),
         ("store", ["TRACEMILL_COLD_URL", "AWS_ENDPOINT_URL", "TRACEMILL_DATA_DIR"]),
         ("broker", ["TRACEMILL_DATA_DIR"]),
+        ("demo", ["TRACEMILL_URL", "TRACEMILL_INIT_SECRET_KEY"]),
         ("up", ["TRACEMILL_DATA_DIR", "TRACEMILL_HOST", "TRACEMILL_PORT"]),
     ],
 )
