@@ -19,6 +19,7 @@ from producers.topics_admin import topic_shapes
 
 LOOK_EVERY_S: Final = 0.1
 SAID_AFTER_S: Final = 5.0
+SAID_EVERY_S: Final = 30.0
 GROUPS_TOPIC: Final = "__consumer_offsets"
 """Kafka's own: without it there are no consumer groups."""
 
@@ -60,15 +61,21 @@ async def _until_nothing_lacks(
     process: ProcessSettings, look: Callable[[], Awaitable[Lack]], stop: asyncio.Event
 ) -> bool:
     now_s = asyncio.get_running_loop().time
-    begun_s, said = now_s(), False
+    begun_s, next_word_s = now_s(), now_s() + SAID_AFTER_S
     while (lack := await look()) is not None:
         if stop.is_set():
             return False
-        if now_s() - begun_s > process.prepared_within_s:
+        waited_s = now_s() - begun_s
+        if waited_s > process.prepared_within_s:
             raise NotPreparedError(lack)
-        if not said and now_s() - begun_s > SAID_AFTER_S:
-            said = True
-            log.info("waiting", lack=lack)
+        if now_s() > next_word_s:
+            next_word_s += SAID_EVERY_S
+            log.info(
+                "waiting",
+                lack=lack,
+                waited_s=round(waited_s),
+                prepared_within_s=process.prepared_within_s,
+            )
         await asyncio.sleep(LOOK_EVERY_S)
     return True
 

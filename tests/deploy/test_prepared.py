@@ -7,12 +7,14 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from deploy.errors import NotPreparedError
+from deploy.processes import prepared
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
@@ -42,6 +44,22 @@ async def test_without_a_broker_its_address_is_named() -> None:
     nowhere = KafkaSettings(broker=f"127.0.0.1:{port}")
     with pytest.raises(NotPreparedError, match=f"no Kafka broker answers at 127.0.0.1:{port}"):
         await until_prepared(HASTY, nowhere, None, asyncio.Event())
+
+
+async def test_it_says_again_and_again_for_what_it_waits_and_how_long_it_will(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prepared, "SAID_AFTER_S", 0.0)
+    monkeypatch.setattr(prepared, "SAID_EVERY_S", 0.15)
+    (port,) = free_ports(1)
+    nowhere = KafkaSettings(broker=f"127.0.0.1:{port}")
+    patient_for_a_while = ProcessSettings(prepared_within_s=1.0)
+    with capture_logs() as logs, pytest.raises(NotPreparedError):
+        await until_prepared(patient_for_a_while, nowhere, None, asyncio.Event())
+    said = [line for line in logs if line["event"] == "waiting"]
+    assert len(said) > 1
+    assert {line["lack"] for line in said} == {f"no Kafka broker answers at 127.0.0.1:{port}"}
+    assert {line["prepared_within_s"] for line in said} == {1.0}
 
 
 async def test_without_topics_one_is_named_and_what_makes_it(kafka: KafkaSettings) -> None:
