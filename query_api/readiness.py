@@ -74,10 +74,12 @@ class Readiness:
             return self._found
 
     def _tell_changes(self) -> None:
-        missing = {name for name, found in self._found.items() if found != OK}
+        lacks = {name: found for name, found in self._found.items() if found != OK}
+        missing = set(lacks)
         if missing - self._missing:
             tell = log.warning if self._was_ready else log.info
-            tell("not_ready", **{name: self._found[name] for name in sorted(missing)})
+            reasons = dict.fromkeys(lacks.values())  # one engine's absence is often that of several
+            tell("not_ready", missing=", ".join(lacks), found="; ".join(reasons))
         elif self._missing and not missing:
             log.info("ready_again" if self._was_ready else "ready")
         self._missing = missing

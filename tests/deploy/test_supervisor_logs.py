@@ -108,8 +108,8 @@ def test_that_a_process_is_ready_again_is_shown_where_it_was_said_not_to_be(
     again = logged("ready_again", level="info")
     console.lines(again)
     assert console.said == []
-    console.lines(logged("not_ready", store="silent"), *map(logged, "abcdef"), again, again)
-    assert console.said[0] == "sink: not_ready store=silent"
+    console.lines(logged("not_ready", missing="store"), *map(logged, "abcdef"), again, again)
+    assert console.said[0] == "sink: not_ready missing=store"
     assert console.said[-1] == "sink: ready_again"
     assert console.said.count("sink: ready_again") == 1
 

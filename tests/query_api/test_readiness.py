@@ -115,7 +115,12 @@ async def test_changes_are_logged_both_ways_without_anybody_asking_again(
             while len(logs) < 2:  # noqa: ASYNC110  (a task that nobody else waits for)
                 await asyncio.sleep(0.001)
     assert logs == [
-        {"event": "not_ready", "log_level": "warning", "store": "it does not answer"},
+        {
+            "event": "not_ready",
+            "log_level": "warning",
+            "missing": "store",
+            "found": "it does not answer",
+        },
         {"event": "ready_again", "log_level": "info"},
     ]
 
