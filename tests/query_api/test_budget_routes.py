@@ -91,6 +91,17 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
     assert datetime.fromisoformat(status["period_end"]) == epoch + timedelta(microseconds=end_us)
 
 
+async def test_a_spend_beyond_64_bits_is_summed_right(api: Api) -> None:
+    budget = await created(api, period="month", limit_usd="9000000")
+    start_us, _ = period_bounds("month", "Europe/Berlin", time.time_ns() // 1000)
+    start_s = start_us // 1_000_000
+    await api.insert(*(spend(start_s + n * QUARTER_S, 2**63 - 1) for n in range(3)))
+    status = (await api.client.get(f"/v1/budgets/{budget['id']}/status")).json()
+    assert status["spent_usd"] == "27670116.110564327421"
+    assert status["remaining_usd"] == "-18670116.110564327421"
+    assert status["crossed"] == [0.8, 1.0]
+
+
 async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
     """A correction lowered the spend afterwards."""
     budget = await created(api)

@@ -187,3 +187,14 @@ async def test_a_time_zone_that_the_store_may_not_know_is_refused(
     refused = await windows.client.get("/v1/windows", params={"time_zone": time_zone})
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "time_zone")
     assert time_zone in refused.json()["error"]["message"]
+
+
+async def test_sums_beyond_64_bits_come_back_right(api: Api) -> None:
+    most = 2**63 - 1
+    await api.insert(
+        *(window(n, [1.0], total_cost_pico=most, usage={"output": most}) for n in range(3)),
+        window(3, [1.0], total_cost_pico=5, usage={"output": 5}),
+    )
+    (day,) = await asked(api, step="1d")
+    assert day["cost_usd"] == "27670116.110564327426"
+    assert day["tokens"] == {"output": 3 * most + 5}

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fixtures.engines import new_broker, running
 from tests.sdk.conftest import create_topic, read, wait_until
-from tracemill import Tracer
+from tracemill import Tracer, Usage
 from tracemill.contract import Event, Observation, decode_event, encode_event
 from tracemill.options import EVENT_OVERHEAD_BYTES
 
@@ -133,6 +133,26 @@ def test_arguments_that_nobody_can_use_are_counted_and_the_rest_arrives(
     assert (kept.type, kept.level, kept.cost) == ("SPAN", None, None) or kept.type is None
     assert tracer.stats.mistakes == 15
     assert len([r for r in caplog.records if r.name == "tracemill"]) == 1
+
+
+def test_a_usage_or_cost_that_nobody_believes_is_a_mistake_and_the_rest_arrives(
+    tracer: Tracer, arrived: Arrived
+) -> None:
+    tracer.span("most", usage={"output": 10**9}, cost={"a": 60_000, "b": 40_000}).end()
+    tracer.span("count", usage={"output": 10**9 + 1}, cost=1).end()
+    tracer.span("counts", usage=Usage(input=2**53), cost=1).end()
+    tracer.span("amount", usage={"output": 1}, cost="1e999999").end()
+    tracer.span("parts", usage={"output": 1}, cost={"a": 60_000, "b": 40_000.01}).end()
+    assert tracer.flush(10)
+    said = {e.name: (e.usage, e.cost) for e in arrived() if isinstance(e, Observation)}
+    assert said == {
+        "most": ({"output": 10**9}, {"a": 6 * 10**16, "b": 4 * 10**16}),
+        "count": (None, {"total": 10**12}),
+        "counts": (None, {"total": 10**12}),
+        "amount": ({"output": 1}, None),
+        "parts": ({"output": 1}, None),
+    }
+    assert tracer.stats.mistakes == 4
 
 
 def test_objects_of_any_kind_become_bounded_texts(

@@ -26,13 +26,16 @@ LIMITS = FoldLimits(
 
 
 class PerUnit:
-    """Every unit of the model ``m`` costs 3 picodollars; no other model has a price."""
+    """Every unit of the model ``m`` costs 3 picodollars, of ``gold`` a dollar; no other model has a price."""
+
+    _PICO = {"m": 3, "gold": 10**12}
 
     def cost_of(self, project_id, model, usage, at_us, parameters=""):
-        if model != "m":
+        pico = self._PICO.get(model)
+        if pico is None:
             return Priced({}, 0, "", known=False)
-        cost = {kind: 3 * count for kind, count in usage.items() if kind != "total"}
-        return Priced(cost, sum(cost.values()), "price-m", known=True)
+        cost = {kind: pico * count for kind, count in usage.items() if kind != "total"}
+        return Priced(cost, sum(cost.values()), f"price-{model}", known=True)
 
 
 class Folding:

@@ -36,6 +36,12 @@ def refused(line: bytes) -> tuple[str, str]:
         (encode_event(observation(ts=3 * 86_400_000_000)), "absurd_time"),
         (encode_event(observation(start_us=1_795_046_400_000)), "absurd_time"),
         (encode_event(observation(end_us=NOW_US * 1000)), "absurd_time"),
+        (encode_event(observation(usage={"output": 10**9 + 1})), "not_an_event"),
+        (encode_event(observation(usage={"output": 2**53})), "not_an_event"),
+        (encode_event(observation(usage={"output": 2**64})), "not_an_event"),
+        (encode_event(observation(cost={"total": 10**17 + 1})), "not_an_event"),
+        (encode_event(observation(cost={"a": 10**17, "b": 1})), "absurd_cost"),
+        (encode_event(observation(cost={"a": 10**17, "b": 1, "total": 1})), "absurd_cost"),
     ],
 )
 def test_a_line_that_cannot_count_is_refused_with_a_reason_and_the_others_count(line, reason):

@@ -119,6 +119,15 @@ async def test_spend_is_summed_by_scope_without_what_is_in_memory(clickhouse_sto
     assert answers == [HUGE_PICO + 15, 18, 7, HUGE_PICO, 0, 0]
 
 
+async def test_spend_beyond_64_bits_is_summed_right(clickhouse_store, reader):
+    quarters = range(DAY_S, DAY_S + 86_400, 900)
+    rows = [spend(bucket_s=at_s, total_cost_pico=2**63 - 1) for at_s in quarters]
+    await insert(clickhouse_store, "spend", *rows)
+    assert await reader.spent_pico([baseline(0, {})]) == [96 * (2**63 - 1)]
+    _, [again] = await reader.read_back(Missing(set(), {("p1", DAY_S)}))
+    assert again == rows[0]
+
+
 async def test_a_month_of_resident_buckets_can_be_left_out(clickhouse_store, reader):
     await insert(clickhouse_store, "spend", spend())
     buckets = tuple(range(DAY_S, DAY_S + 31 * 86_400, 900))
