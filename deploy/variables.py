@@ -103,7 +103,7 @@ def as_text() -> str:
         + "\n"
     ]
     for group in groups():
-        parts.append(_comment(f"== {group.read_by} == {group.about}"))
+        parts.append(_comment(f"[{group.read_by}] {group.about}"))
         for each in group.variables:
             parts.append(_comment(f"{each.about} ({each.allowed})".strip()))
             parts.append(f"# {each.name}={_quoted(each.default)}\n")
