@@ -5,13 +5,16 @@ Fields nobody knows are ignored: clients send some. A field of the wrong type is
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+NO_CONTROLS: Final = r"\A[^\x00-\x1f\x7f]*\Z"
+"""What is told apart by an id must be able to stand in an address."""
 Name = Annotated[str, msgspec.Meta(max_length=1000)]
-EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
-EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=r"^[^\r]*$")]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
+EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
+Reference = Annotated[str, msgspec.Meta(pattern=NO_CONTROLS)]
 Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
 PromptVersion = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Absent = msgspec.Raw(b"")
@@ -50,7 +53,7 @@ class TraceBody(_Body, kw_only=True):
     external_id: str | None = None
     input: msgspec.Raw = Absent
     output: msgspec.Raw = Absent
-    session_id: str | None = None
+    session_id: Reference | None = None
     user_id: str | None = None
     environment: str | None = None
     metadata: msgspec.Raw = Absent
@@ -65,7 +68,7 @@ class ObservationBody(_Body, kw_only=True):
 
     id: EntityId | None = None
     trace_id: EntityId | None = None
-    parent_observation_id: str | None = None
+    parent_observation_id: Reference | None = None
     type: str | None = None
     name: str | None = None
     environment: str | None = None

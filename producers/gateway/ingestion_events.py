@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -40,6 +41,7 @@ _decode_observation = msgspec.json.Decoder(ObservationBody).decode
 _decode_score = msgspec.json.Decoder(ScoreBody).decode
 _decode_log = msgspec.json.Decoder(LogBody).decode
 
+B = TypeVar("B")
 Body = TraceBody | ObservationBody | ScoreBody | LogBody
 
 log = structlog.get_logger(__name__)
@@ -86,15 +88,25 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
         raise ScopeError(message)
     ts_us = times.read(event.timestamp, "timestamp")
     if event.type == "trace-create":
-        return ReadEvent(event.id, ts_us, _decode_trace(event.body))
+        return ReadEvent(event.id, ts_us, _read_body(_decode_trace, event.body))
     if event.type == SCORE_EVENT:
-        return ReadEvent(event.id, ts_us, _decode_score(event.body))
+        return ReadEvent(event.id, ts_us, _read_body(_decode_score, event.body))
     if event.type == "sdk-log":
-        return ReadEvent(event.id, ts_us, _decode_log(event.body))
+        return ReadEvent(event.id, ts_us, _read_body(_decode_log, event.body))
     if event.type in SERVER_EVENTS:
         message = f"type: {event.type} is not for clients"
         raise ServerEventError(message)
     return _read_observation(event, ts_us)
+
+
+def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
+    """The body of an event; its faults are told with their place in the event."""
+    try:
+        return decode(body)
+    except msgspec.MsgspecError as error:
+        described, _, place = str(error).partition(" - at `$")
+        message = f"{described} - at `$.body{place or '`'}"
+        raise BodyError(message) from error
 
 
 def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
@@ -102,7 +114,7 @@ def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
     if verb not in ("create", "update") or not (kind in TYPE_OF_EVENT or kind == "observation"):
         message = f"type: unknown: {event.type[:NAMED_CHARS_MAX]!r}"
         raise BodyError(message)
-    body = _decode_observation(event.body)
+    body = _read_body(_decode_observation, event.body)
     observation_type = TYPE_OF_EVENT.get(kind) or LEGACY_TYPES.get(body.type or "")
     if observation_type is None:
         message = f"body.type: one of {', '.join(LEGACY_TYPES)}"

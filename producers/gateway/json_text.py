@@ -9,6 +9,7 @@ import msgspec
 
 from producers.errors import BodyError
 
+KEY_CHARS_TOLD: Final = 64
 NOTHING: Final = frozenset({b"", b"null", b'""'})
 
 _ESCAPES: Final = re.compile(
@@ -17,6 +18,7 @@ _ESCAPES: Final = re.compile(
 )
 _HALF: Final = rb"\ufffd"
 
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +68,30 @@ def metadata_of(raw: msgspec.Raw) -> str | None:
     return None if value is None else _encode({"metadata": value}).decode()
 
 
-def any_of(raw: msgspec.Raw) -> Any:
-    """The value itself; none if there is none."""
-    return _decode_any(raw) if bytes(raw) else None
+def any_of(raw: msgspec.Raw, place: str = "") -> Any:
+    """The value itself; none if there is none.
+
+    Raises:
+        BodyError: a number in it is one that no number type holds; named by its place, within ``place``.
+    """
+    if not bytes(raw):
+        return None
+    try:
+        return _decode_any(raw)
+    except msgspec.DecodeError as error:
+        described = str(error).partition(" - at ")[0]
+        message = f"{place}{_first_bad_key(raw)}: {described}"
+        raise BodyError(message) from error
+
+
+def _first_bad_key(raw: msgspec.Raw) -> str:
+    try:
+        members = _decode_members(raw)
+    except msgspec.DecodeError:
+        return ""
+    for key, value in members.items():
+        try:
+            _decode_any(value)
+        except msgspec.DecodeError:
+            return f".{key[:KEY_CHARS_TOLD]}"
+    return ""

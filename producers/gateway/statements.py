@@ -243,10 +243,10 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
 
 def _usage_and_cost(body: ObservationBody) -> tuple[dict[str, int] | None, dict[str, int] | None]:
     """What the newer fields say; of what they leave open, what the older ``usage`` says."""
-    usage = normalise_usage_details(any_of(body.usage_details))
-    cost = normalise_cost_details(any_of(body.cost_details))
+    usage = normalise_usage_details(any_of(body.usage_details, "body.usageDetails"))
+    cost = normalise_cost_details(any_of(body.cost_details, "body.costDetails"))
     if not usage or not cost:
-        older_usage, older_cost = normalise_usage(any_of(body.usage))
+        older_usage, older_cost = normalise_usage(any_of(body.usage, "body.usage"))
         usage, cost = usage or older_usage, cost or older_cost
     return usage or None, cost or None
 

@@ -21,9 +21,14 @@ INVALID_EVENTS = {
     "not an object": (7, "Expected `object`"),
     "unknown type": (event("dream-create", {}), "type: unknown: 'dream-create'"),
     "bad time": (event("trace-create", {}, at="yesterday"), "timestamp: not an ISO 8601 time"),
-    "name is a number": (event("trace-create", {"name": 7}), "$.name"),
-    "body is a list": (event("trace-create", []), "Expected `object`"),
-    "unknown level": (event("span-create", {"id": "o", "level": "LOUD"}), "$.level"),
+    "name is a number": (event("trace-create", {"name": 7}), "$.body.name"),
+    "body is a list": (event("trace-create", []), "Expected `object`, got `array` - at `$.body`"),
+    "body is a number": (event("generation-create", 5), "Expected `object`, got `int` - at `$.body`"),
+    "newline in an id": (event("trace-create", {"id": "nl\nx"}), "$.body.id"),
+    "tab in a session": (event("score-create", {"name": "s", "value": 1, "sessionId": "a\tb"}), "$.body.sessionId"),
+    "delete in a trace id": (event("span-create", {"id": "o", "traceId": "\x7f"}), "$.body.traceId"),
+    "zero in a parent": (event("span-create", {"id": "o", "parentObservationId": "\0"}), "$.body.parentObservationId"),
+    "unknown level": (event("span-create", {"id": "o", "level": "LOUD"}), "$.body.level"),
     "bad start": (event("span-create", {"id": "o", "startTime": "x"}), "startTime"),
     "update without id": (event("span-update", {"traceId": "t"}), "id: missing"),
     "prompt without version": (
@@ -32,7 +37,7 @@ INVALID_EVENTS = {
     ),
     "prompt version beyond the store's": (
         event("generation-create", {"id": "o", "promptName": "p", "promptVersion": 2**31}),
-        "$.promptVersion",
+        "$.body.promptVersion",
     ),
     "score of nothing": (event("score-create", {"name": "s", "value": 1}), "give exactly one"),
     "score of two things": (
