@@ -61,18 +61,36 @@ class GatewaySettings(BaseSettings):
     """A body of scores, before gunzip."""
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
     """Any body after gunzip."""
+    public_key_body_max_bytes: int = Field(4 * MIB, ge=1 * KIB)
+    """The same where only a public key was shown, which is enough for scores."""
     gzip_members_max: int = Field(64, ge=1, le=1_000)
     """Gzip members that make up one body; one is what clients send."""
     body_timeout_s: float = Field(30.0, gt=0)
     """From a request's head to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
     """Bodies of all requests being answered, decompressed; above it: 503."""
+    large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
+    """A body of more, or of a length nobody says, waits for its turn before it is read."""
+    large_bodies_max: int = Field(6, ge=1)
+    """Such requests being read, decoded and delivered at once."""
+    large_bodies_waiting_max: int = Field(256, ge=0)
+    """Such requests waiting for their turn; above it: 503."""
+    turn_timeout_s: float = Field(2.0, gt=0)
+    """How long they wait; after it: 503, with nothing of the body read."""
     event_max_bytes: int = Field(8 * MIB, ge=1 * KIB)
     """One event as a line of JSON; never more than ``KafkaSettings.record_max_bytes`` allows."""
     dead_letter_max_bytes: int = Field(12 * MIB, ge=16 * KIB)
     """One dead letter as a line of JSON; what is more is cut off its payload. Never more than ``KafkaSettings.record_max_bytes`` allows."""
     spans_max: int = Field(100_000, ge=1)
     """Spans of one export."""
+    groups_max: int = Field(10_000, ge=1)
+    """Resources and scopes of one export, together; above it: 413."""
+    values_max: int = Field(2_000_000, ge=1)
+    """Attributes of one export and what is in their arrays and key-value lists, all together; above it: 413."""
+    json_values_max: int = Field(1_000_000, ge=1)
+    """Values of one JSON body, counted before it is decoded; above it: 413."""
+    inline_max_bytes: int = Field(1 * MIB, ge=1 * KIB)
+    """A larger body is decoded beside the event loop, one at a time."""
     batch_events_max: int = Field(10_000, ge=1)
     """Events of one ingestion batch or one list of scores."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)

@@ -23,6 +23,7 @@ from producers.gateway.ingestion import Ingestion
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.gateway.scores import Scores
 from producers.gateway.traces import Metrics, Traces
+from producers.gateway.turns import Turns
 from producers.settings import GatewaySettings, KafkaSettings
 
 CORS_MAX_AGE_S: Final = 86_400
@@ -39,6 +40,7 @@ class Gateway:
             authenticator=Authenticator(control),
             publisher=self.publisher,
             in_flight=InFlight(gateway.in_flight_max_bytes),
+            turns=Turns(gateway),
         )
         traces = Traces(context)
         self._app = Starlette(

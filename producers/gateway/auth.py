@@ -17,6 +17,7 @@ from producers.errors import UnauthorizedError
 Scope = Literal["project", "scores"]
 
 NO_HEADER: Final = "No authorization header"
+SEVERAL: Final = "More than one authorization header"
 INVALID: Final = "Invalid credentials. Confirm that you've configured the correct host."
 CREDENTIAL_MAX_BYTES: Final = 1024
 
@@ -86,8 +87,12 @@ class Authenticator:
 
 
 def authorization_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The ``Authorization`` header of an ASGI scope."""
-    for name, value in headers:
-        if name == b"authorization":
-            return value
-    return None
+    """The ``Authorization`` header of an ASGI scope.
+
+    Raises:
+        UnauthorizedError: there are several, and whoever stands between might have read another one.
+    """
+    found = [value for name, value in headers if name == b"authorization"]
+    if len(found) > 1:
+        raise UnauthorizedError(SEVERAL)
+    return found[0] if found else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import structlog
@@ -19,21 +19,27 @@ from producers.errors import (
     UnauthorizedError,
     UndeliveredError,
 )
-from producers.gateway.auth import Authenticator, Principal
+from producers.gateway.auth import Authenticator, Principal, authorization_of
 from producers.gateway.http import (
     JSON_TYPE,
     BodyLimits,
     ClientGoneError,
     InFlight,
+    Lease,
     answer,
     answer_json,
+    gunzip,
     headers_of,
+    is_gzip,
     read_body,
 )
 from producers.gateway.publisher import EventPublisher
+from producers.gateway.turns import Turns
 from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
+GZIP_RATIO: Final = 16
+"""How many times larger than its gzip a body of telemetry usually is, at most."""
 COMPLAINT_INTERVAL_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -45,6 +51,7 @@ class GatewayContext:
     authenticator: Authenticator
     publisher: EventPublisher
     in_flight: InFlight
+    turns: Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Answer:
 class Endpoint(ABC):
     """One route as an ASGI application.
 
-    1. authenticate, 2. read the body within its limits, 3. let the route answer, which awaits the broker, 4. send the answer.
+    1. authenticate, 2. wait for a turn if the body is large, 3. read the body within its limits, 4. let the route answer, which awaits the broker, 5. send the answer.
     """
 
     name: ClassVar[str]
@@ -82,6 +89,13 @@ class Endpoint(ABC):
             wire_max_bytes=getattr(settings, self.body_limit),
             decompressed_max_bytes=settings.decompressed_max_bytes,
             gzip_members_max=settings.gzip_members_max,
+        )
+        self._scores_limits = replace(
+            self._body_limits,
+            decompressed_setting="public_key_body_max_bytes",
+            decompressed_max_bytes=min(
+                settings.public_key_body_max_bytes, settings.decompressed_max_bytes
+            ),
         )
         self._next_complaint_s = 0.0
 
@@ -108,13 +122,13 @@ class Endpoint(ABC):
         context = self.context
         headers = headers_of(scope)
         try:
-            principal = context.authenticator.authenticate(headers.get(b"authorization"))
-            with context.in_flight.lease() as lease:
-                async with asyncio.timeout(context.settings.body_timeout_s):
-                    body = await read_body(headers, receive, lease, self._body_limits)
-                metrics.BODY_BYTES.labels(self.name).inc(len(body))
-                received_us = time.time_ns() // 1000
-                answered = await self.serve(Call(principal, headers, body, received_us))
+            principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
+            context.publisher.refuse_when_full()
+            async with context.turns.turn(headers):
+                with context.in_flight.lease() as lease:
+                    body = await self._body(principal, headers, receive, lease)
+                    received_us = time.time_ns() // 1000
+                    answered = await self.serve(Call(principal, headers, body, received_us))
         except RequestError as error:
             return await self._refuse(send, error)
         except (OverloadedError, UndeliveredError) as error:
@@ -131,6 +145,21 @@ class Endpoint(ABC):
             return 500
         await answer(send, answered.status, answered.body, content_type=answered.content_type)
         return answered.status
+
+    async def _body(
+        self, principal: Principal, headers: dict[bytes, bytes], receive: Receive, lease: Lease
+    ) -> bytes:
+        """The body, decompressed; the errors are those of ``read_body`` and ``decompressed``."""
+        limits = self._body_limits if principal.scope == "project" else self._scores_limits
+        async with asyncio.timeout(self.context.settings.body_timeout_s):
+            body = await read_body(headers, receive, lease, limits)
+        if is_gzip(headers):
+            # Whether it becomes large is not known yet: 64 MiB of zeros come as 64 KiB.
+            size = len(body) * GZIP_RATIO
+            body = await self.context.turns.run(size, gunzip, body, limits)
+            lease.take(len(body))
+        metrics.BODY_BYTES.labels(self.name).inc(len(body))
+        return body
 
     async def _refuse(self, send: Send, error: RequestError) -> int:
         unauthorized = isinstance(error, UnauthorizedError)

@@ -93,6 +93,8 @@ class BodyLimits:
     wire_max_bytes: int
     decompressed_max_bytes: int
     gzip_members_max: int
+    decompressed_setting: str = "decompressed_max_bytes"
+    """Name of the setting that ``decompressed_max_bytes`` comes from."""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -103,16 +105,15 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 async def read_body(
     headers: Mapping[bytes, bytes], receive: Receive, lease: Lease, limits: BodyLimits
 ) -> bytes:
-    """The body, decompressed; with or without ``Content-Length``.
+    """The body as it comes over the wire; with or without ``Content-Length``.
 
     Raises:
         TooLargeError: more than one of the limits; noticed before more than that is held.
         UnsupportedError: a content encoding other than gzip.
-        BodyError: it says gzip, but is not, or is too many of them.
         OverloadedError: too many bytes are in flight.
         ClientGoneError: the connection ended within the body.
     """
-    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    encoding = _encoding(headers)
     if encoding not in PLAIN_ENCODINGS | GZIP_ENCODINGS:
         message = f"content encoding {encoding.decode(errors='replace')!r} is not supported; send gzip or none"
         raise UnsupportedError(message)
@@ -133,23 +134,27 @@ async def read_body(
             raise _too_large("body", limits.setting, limits.wire_max_bytes)
         lease.take(len(part))
         parts.append(part)
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if encoding in GZIP_ENCODINGS:
-        body = gunzip(body, limits.decompressed_max_bytes, limits.gzip_members_max)
-        lease.take(len(body))
-    return body
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def gunzip(body: bytes, max_bytes: int, members_max: int) -> bytes:
-    """Decompress all gzip members, never holding more than ``max_bytes``.
+def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
+    return _encoding(headers) in GZIP_ENCODINGS
+
+
+def _encoding(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-encoding", b"").strip().lower()
+
+
+def gunzip(body: bytes, limits: BodyLimits) -> bytes:
+    """Decompress all gzip members, never holding more than ``limits`` allow.
 
     Raises:
         TooLargeError: it would be more.
-        BodyError: not gzip, cut short, or more than ``members_max`` members: whatever follows a member is copied, which many tiny ones make expensive.
+        BodyError: not gzip, cut short, or more than ``gzip_members_max`` members: whatever follows a member is copied, which many tiny ones make expensive.
     """
     parts = []
-    room = max_bytes
-    for _ in range(members_max):
+    room = limits.decompressed_max_bytes
+    for _ in range(limits.gzip_members_max):
         member = zlib.decompressobj(GZIP_WINDOW)
         try:
             part = member.decompress(body, room + 1)
@@ -157,7 +162,8 @@ def gunzip(body: bytes, max_bytes: int, members_max: int) -> bytes:
             message = f"the body is not gzip: {error}"
             raise BodyError(message) from error
         if len(part) > room:
-            raise _too_large("decompressed body", "decompressed_max_bytes", max_bytes)
+            setting, max_bytes = limits.decompressed_setting, limits.decompressed_max_bytes
+            raise _too_large("decompressed body", setting, max_bytes)
         if not member.eof:
             message = "the gzip body is cut short"
             raise BodyError(message)
@@ -167,7 +173,7 @@ def gunzip(body: bytes, max_bytes: int, members_max: int) -> bytes:
         if not body:
             return parts[0] if len(parts) == 1 else b"".join(parts)
     metrics.LIMIT_REACHED.labels(limit="gzip_members_max").inc()
-    message = f"the body has more than {members_max} gzip members"
+    message = f"the body has more than {limits.gzip_members_max} gzip members"
     raise BodyError(message)
 
 

@@ -6,9 +6,10 @@ will never be valid goes to the dead letters, and an SDK is told that it was tak
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -26,10 +27,17 @@ from producers.gateway.ingestion_events import (
     said_by,
     traces_of_observations,
 )
+from producers.gateway.json_size import check_json_values
 from producers.gateway.json_text import any_of, sound_json
+from producers.gateway.publisher import EventBatch
 from producers.gateway.statements import Times
+from producers.settings import GatewaySettings
+
+T = TypeVar("T")
 
 INVALID: Final = "Invalid request data"
+SLICE_EVENTS: Final = 500
+"""After so many events other requests have their turn."""
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
 
 _decode_batch = msgspec.json.Decoder(IngestionBatch).decode
@@ -48,33 +56,16 @@ class Ingestion(Endpoint):
         return super().refusal(error)
 
     async def serve(self, call: Call) -> Answer:
-        batch = _batch_of(call.body, self.context.settings.batch_events_max)
+        batch = await self.context.turns.run(
+            len(call.body), _batch_of, call.body, self.context.settings
+        )
         outcome = _Outcome(
             call,
             tells_faults=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        times = Times(call.received_us)
-        scores_only = call.principal.scope == "scores"
-        read: list[tuple[msgspec.Raw, ReadEvent]] = []
-        for raw in batch.batch:
-            try:
-                read.append((raw, read_event(raw, times, scores_only=scores_only)))
-            except (BodyError, msgspec.MsgspecError, RecursionError) as error:
-                outcome.refuse(raw, error)
         published = self.context.publisher.batch()
-        kinds: Counter[str] = Counter()
-        trace_of = traces_of_observations([event for _, event in read])
-        for raw, event in read:
-            try:
-                said = said_by(event, times, call.principal.project_id, trace_of)
-                if said is not None:
-                    published.add(said)
-                    kinds[type(said).__name__.lower()] += 1
-            except (BodyError, TooLargeError, msgspec.MsgspecError, RecursionError) as error:
-                outcome.refuse(raw, error)
-            else:
-                outcome.accept(event.id)
+        kinds = await _publish(batch.batch, call, published, outcome)
         for letter in outcome.dead_letters:
             published.set_aside(letter)
         await self.context.publisher.publish(published)
@@ -130,7 +121,43 @@ class _Outcome:
         self.errors.append({"id": event_id, "status": status, "message": message, "error": error})
 
 
-def _batch_of(body: bytes, events_max: int) -> IngestionBatch:
+async def _publish(
+    raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
+) -> Counter[str]:
+    """Take what is valid into ``published``, and how many of each kind that was. Other requests have their turn in between."""
+    times = Times(call.received_us)
+    scores_only = call.principal.scope == "scores"
+    read: list[tuple[msgspec.Raw, ReadEvent]] = []
+    async for raw in _unhurried(raws):
+        try:
+            read.append((raw, read_event(raw, times, scores_only=scores_only)))
+        except (BodyError, msgspec.MsgspecError, RecursionError) as error:
+            outcome.refuse(raw, error)
+    kinds: Counter[str] = Counter()
+    trace_of = traces_of_observations([event for _, event in read])
+    async for raw, event in _unhurried(read):
+        try:
+            said = said_by(event, times, call.principal.project_id, trace_of)
+            if said is not None:
+                published.add(said)
+                kinds[type(said).__name__.lower()] += 1
+        except (BodyError, TooLargeError, msgspec.MsgspecError, RecursionError) as error:
+            outcome.refuse(raw, error)
+        else:
+            outcome.accept(event.id)
+    return kinds
+
+
+async def _unhurried(items: list[T]) -> AsyncIterator[T]:
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % SLICE_EVENTS == 0:
+            await asyncio.sleep(0)
+
+
+def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
+    events_max = settings.batch_events_max
+    check_json_values(body, settings.json_values_max)
     try:
         batch = _decode_batch(sound_json(body))
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -169,6 +169,20 @@ class EventPublisher:
         """An empty batch for one request."""
         return EventBatch(self._event_lanes, self._dead_letter_lane, self._gateway)
 
+    def refuse_when_full(self) -> None:
+        """See that something more could be taken, before work is put into it.
+
+        Raises:
+            OverloadedError: ``pending_max_bytes`` is reached.
+        """
+        if self._pending_bytes >= self._gateway.pending_max_bytes:
+            self._refuse_full()
+
+    def _refuse_full(self) -> NoReturn:
+        limit = "pending_max_bytes"
+        metrics.LIMIT_REACHED.labels(limit=limit).inc()
+        raise OverloadedError(limit)
+
     async def publish(self, batch: EventBatch) -> None:
         """Return once the broker has acknowledged every event and every dead letter.
 
@@ -206,9 +220,7 @@ class EventPublisher:
     def _enqueue(self, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
         size = sum(len(line) + 1 for lines in lines_by_lane.values() for line in lines)
         if self._pending_bytes and self._pending_bytes + size > self._gateway.pending_max_bytes:
-            metrics.LIMIT_REACHED.labels(limit="pending_max_bytes").inc()
-            limit = "pending_max_bytes"
-            raise OverloadedError(limit)
+            self._refuse_full()
         self._add_pending(size)
         chunks = []
         for lane, lines in lines_by_lane.items():

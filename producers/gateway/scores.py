@@ -11,6 +11,7 @@ from producers import metrics
 from producers.errors import BodyError, RequestError, TooLargeError
 from producers.gateway.bodies import ScoreBody
 from producers.gateway.context import Answer, Call, Endpoint
+from producers.gateway.json_size import check_json_values
 from producers.gateway.json_text import sound_json
 from producers.gateway.publisher import EventBatch
 from producers.gateway.statements import Times, score_statement
@@ -33,7 +34,8 @@ class Scores(Endpoint):
         return {"message": str(error)}
 
     async def serve(self, call: Call) -> Answer:
-        body = sound_json(call.body).strip()
+        check_json_values(call.body, self.context.settings.json_values_max)
+        body = (await self.context.turns.run(len(call.body), sound_json, call.body)).strip()
         if body.startswith(b"["):
             return await self._serve_list(_list_of(body), call)
         batch = self.context.publisher.batch()

@@ -47,20 +47,30 @@ class Traces(_Otlp):
 
     def __init__(self, context: GatewayContext) -> None:
         super().__init__(context)
-        self._limits = ExportLimits(spans_max=context.settings.spans_max)
+        settings = context.settings
+        self._limits = ExportLimits(
+            spans_max=settings.spans_max,
+            groups_max=settings.groups_max,
+            values_max=settings.values_max,
+            json_values_max=settings.json_values_max,
+        )
 
     async def serve(self, call: Call) -> Answer:
         _require_project_scope(call)
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
-        body = sound_json(call.body) if "application/json" in content_type else call.body
-        export = decode_export(body, content_type, self._limits)
+        turns = self.context.turns
+        export = await turns.run(len(call.body), self._decode, call.body, content_type)
         for limit, count in export.limits_reached.items():
             metrics.LIMIT_REACHED.labels(limit).inc(count)
         batch, refusals = await self._batch_of(export, call)
         await self.context.publisher.publish(batch)
         metrics.EVENTS_IN.labels("observation").inc(export.span_count - len(refusals))
         return _success(content_type, refusals)
+
+    def _decode(self, body: bytes, content_type: str) -> Export:
+        sound = sound_json(body) if "application/json" in content_type else body
+        return decode_export(sound, content_type, self._limits)
 
     async def _batch_of(self, export: Export, call: Call) -> tuple[EventBatch, list[str]]:
         """The events of an export, and why some of its spans are not among them. Other requests have their turn in between."""

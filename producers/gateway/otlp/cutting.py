@@ -19,12 +19,14 @@ TOO_DEEP: Final = "[nested too deep]"
 class Cutter:
     """Applies ``limits`` to one export; ``reached`` counts the cuts by the name of the limit."""
 
-    __slots__ = ("limits", "reached", "spans_left", "uncut_bytes")
+    __slots__ = ("groups_left", "limits", "reached", "spans_left", "uncut_bytes", "values_left")
 
     def __init__(self, limits: ExportLimits) -> None:
         self.limits = limits
         self.reached: Counter[str] = Counter()
         self.spans_left = limits.spans_max
+        self.groups_left = limits.groups_max
+        self.values_left = limits.values_max
         self.uncut_bytes = max(limits.value_chars_max, 128)
         """An attribute of at most so many bytes holds nothing that is too long."""
 
@@ -38,6 +40,29 @@ class Cutter:
         if self.spans_left < 0:
             metrics.LIMIT_REACHED.labels(limit="spans_max").inc()
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
+
+    def take_groups(self, count: int) -> None:
+        """Count resources or scopes in.
+
+        Raises:
+            TooLargeError: as for ``take_spans``.
+        """
+        self.groups_left -= count
+        if self.groups_left < 0:
+            metrics.LIMIT_REACHED.labels(limit="groups_max").inc()
+            message = f"more than {self.limits.groups_max} resources and scopes in one export"
+            raise TooLargeError(message)
+
+    def take_values(self, count: int) -> None:
+        """Count attributes or what is in one in.
+
+        Raises:
+            TooLargeError: as for ``take_spans``.
+        """
+        self.values_left -= count
+        if self.values_left < 0:
+            metrics.LIMIT_REACHED.labels(limit="values_max").inc()
+            raise TooLargeError(f"more than {self.limits.values_max} values in one export")
 
     def text(self, value: str) -> str:
         if len(value) <= self.limits.value_chars_max:

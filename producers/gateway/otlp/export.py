@@ -22,10 +22,16 @@ def array_of(values: list[AttributeValue]) -> AttributeValue:
 class ExportLimits:
     """What one export may hold.
 
-    Too many spans refuse the export. Everything else is cut to its limit, and the cut is counted in ``Export.limits_reached``.
+    Too many spans, groups or values refuse the export. Everything else is cut to its limit, and the cut is counted in ``Export.limits_reached``.
     """
 
     spans_max: int = 50_000
+    groups_max: int = 10_000
+    """Resources and scopes, together."""
+    values_max: int = 2_000_000
+    """Attributes and what is in their arrays and key-value lists, all together."""
+    json_values_max: int = 1_000_000
+    """Values and members of a JSON body."""
     attributes_max: int = 2_000
     """Per span, event, resource and scope."""
     events_max: int = 2_000

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from producers.errors import BodyError
+from producers.gateway.json_size import check_json_values
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -41,6 +42,7 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
         BodyError, TooLargeError: as ``decode_export``.
     """
     try:
+        check_json_values(body, limits.json_values_max)
         message = _decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BodyError(f"the body is not JSON: {error}") from error
@@ -48,18 +50,20 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
         raise BodyError("the body is not a JSON object")
     cutter = Cutter(limits)
     groups = []
+    cutter.take_groups(len(_array(message, "resourceSpans", "")))
     for resource_path, resource_spans in _objects(message, "resourceSpans", ""):
+        cutter.take_groups(len(_array(resource_spans, "scopeSpans", f"{resource_path}.")))
         resource = _attributes(resource_spans.get("resource"), f"{resource_path}.resource", cutter)
         for path, scope_spans in _objects(resource_spans, "scopeSpans", f"{resource_path}."):
             origin = _origin(resource, scope_spans.get("scope"), f"{path}.scope", cutter)
+            cutter.take_spans(len(_array(scope_spans, "spans", f"{path}.")))
             spans = _objects(scope_spans, "spans", f"{path}.")
-            cutter.take_spans(len(spans))
             decoded = [_span(span, span_path, cutter) for span_path, span in spans]
             groups.append(SpanGroup(origin, decoded))
     return Export(groups, dict(cutter.reached))
 
 
-def _array(parent: dict[str, Any], name: str, path: str) -> list[Any]:
+def _array(parent: Mapping[str, Any], name: str, path: str) -> list[Any]:
     value = parent.get(name)
     if value is None:
         return []
@@ -68,7 +72,7 @@ def _array(parent: dict[str, Any], name: str, path: str) -> list[Any]:
     return value
 
 
-def _objects(parent: dict[str, Any], name: str, path: str) -> list[tuple[str, dict[str, Any]]]:
+def _objects(parent: Mapping[str, Any], name: str, path: str) -> list[tuple[str, dict[str, Any]]]:
     """The objects of an array, each with its place."""
     objects = []
     for index, value in enumerate(_array(parent, name, path)):
@@ -105,7 +109,8 @@ def _span(span: dict[str, Any], path: str, cutter: Cutter) -> ExportedSpan:
 
 
 def _events(span: dict[str, Any], path: str, cutter: Cutter) -> list[SpanEvent]:
-    events = cutter.first(_objects(span, "events", f"{path}."), "events_max")
+    cut = {"events": cutter.first(_array(span, "events", f"{path}."), "events_max")}
+    events = _objects(cut, "events", f"{path}.")
     return [
         SpanEvent(
             _text(event.get("name")),
@@ -165,7 +170,9 @@ def _attributes(parent: Any, path: str, cutter: Cutter) -> dict[str, AttributeVa
         return {}
     entries: Sequence[Any] = _array(parent, "attributes", f"{path}.")
     attributes: dict[str, AttributeValue] = {}
-    for entry in cutter.first(entries, "attributes_max"):
+    entries = cutter.first(entries, "attributes_max")
+    cutter.take_values(len(entries))
+    for entry in entries:
         if isinstance(entry, dict) and isinstance(key := entry.get("key"), str):
             attributes[key] = _value(entry.get("value"), cutter, 0)
     return attributes
@@ -188,6 +195,7 @@ def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValu
         return cutter.too_deep()
     if not isinstance(values, list):
         values = []
+    cutter.take_values(len(values))
     if kind == "arrayValue":
         return array_of([_value(value, cutter, depth + 1) for value in values])
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -23,13 +23,16 @@ from producers.gateway.otlp.export import (
     array_of,
 )
 from producers.gateway.otlp.schema import (
+    AnyValueMessage,
     EventMessage,
-    ExportMessage,
     KeyValueMessage,
     ResourceMessage,
     ScopeMessage,
+    ScopeSpansMessage,
     StatusMessage,
+    ValuesMessage,
 )
+from producers.gateway.otlp.wire import PARSED_BYTES_MAX, check_fields, fields, parsed
 
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
@@ -55,28 +58,64 @@ def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
     Raises:
         BodyError, TooLargeError: as ``decode_export``.
     """
-    try:
-        message = ExportMessage.FromString(body)
-    except DecodeError as error:
-        raise BodyError("the body is not an OTLP trace export in protobuf") from error
     cutter = Cutter(limits)
-    groups = []
-    for resource_index, resource_spans in enumerate(message.resource_spans):
-        resource = _Resource(resource_spans.resource, cutter)
-        for scope_index, scope_spans in enumerate(resource_spans.scope_spans):
-            path = f"resourceSpans[{resource_index}].scopeSpans[{scope_index}]"
-            cutter.take_spans(len(scope_spans.spans))
-            try:
-                origin = _origin(resource, scope_spans.scope, cutter)
-                spans = _spans(scope_spans.spans, path, cutter)
-            except DecodeError as error:
-                raise BodyError(f"{path} holds something that is not protobuf") from error
-            groups.append(SpanGroup(origin, spans))
+    groups: list[SpanGroup] = []
+    try:
+        number = -1
+        for field, start, end in fields(body, 0, len(body)):
+            if field == 1:
+                number += 1
+                cutter.take_groups(1)
+                _take_resource_spans(body, start, end, number, cutter, groups)
+    except DecodeError as error:
+        where = f"resourceSpans[{number}] " if number >= 0 else "the body "
+        raise BodyError(f"{where}is not an OTLP trace export in protobuf") from error
     return Export(groups, dict(cutter.reached))
 
 
-def _spans(messages: Any, path: str, cutter: Cutter) -> list[ExportedSpan]:
-    spans: list[ExportedSpan] = []
+def _take_resource_spans(
+    body: bytes, start: int, end: int, number: int, cutter: Cutter, groups: list[SpanGroup]
+) -> None:
+    """All groups of one resource."""
+    encoded = b""
+    scopes: list[tuple[int, int]] = []
+    for field, begin, stop in fields(body, start, end):
+        if field == 1:
+            encoded = body[begin:stop]
+        elif field == 2:
+            cutter.take_groups(1)
+            scopes.append((begin, stop))
+    resource = _Resource(encoded, cutter)
+    for index, (begin, stop) in enumerate(scopes):
+        path = f"resourceSpans[{number}].scopeSpans[{index}]"
+        try:
+            scope = b""
+            spans: list[ExportedSpan] = []
+            for run in _runs(body, begin, stop):
+                message = ScopeSpansMessage.FromString(run)
+                cutter.take_spans(len(message.spans))
+                scope = message.scope or scope
+                _take_spans(message.spans, path, cutter, spans)
+            groups.append(SpanGroup(_origin(resource, scope, cutter), spans))
+        except DecodeError as error:
+            raise BodyError(f"{path} holds something that is not protobuf") from error
+
+
+def _runs(body: bytes, start: int, end: int) -> Iterator[bytes]:
+    """A message in pieces that are parsed one by one: whole fields, about ``PARSED_BYTES_MAX`` at once."""
+    if end - start <= PARSED_BYTES_MAX:
+        yield body[start:end]
+        return
+    for _, begin, stop in fields(body, start, end):
+        if stop - begin > PARSED_BYTES_MAX:
+            check_fields(body, begin, stop)
+        if stop - start > PARSED_BYTES_MAX:
+            yield body[start:stop]
+            start = stop
+    yield body[start:end]
+
+
+def _take_spans(messages: Any, path: str, cutter: Cutter, spans: list[ExportedSpan]) -> None:
     for message in messages:
         trace_id, span_id, parent_id = message.trace_id, message.span_id, message.parent_span_id
         if (
@@ -99,11 +138,10 @@ def _spans(messages: Any, path: str, cutter: Cutter) -> list[ExportedSpan]:
             _events(message.events, cutter) if message.events else [],
         )
         if status := message.status:
-            parsed = StatusMessage.FromString(status)
-            span.status_code = parsed.code
-            span.status_message = cutter.text(parsed.message.decode("utf-8", "replace"))
+            said = parsed(StatusMessage, status)
+            span.status_code = said.code
+            span.status_message = cutter.text(said.message.decode("utf-8", "replace"))
         spans.append(span)
-    return spans
 
 
 def _id_fault(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
@@ -119,7 +157,7 @@ def _id_fault(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
 def _events(raw: Sequence[bytes], cutter: Cutter) -> list[SpanEvent]:
     events = []
     for entry in cutter.first(raw, "events_max"):
-        message = EventMessage.FromString(entry)
+        message = parsed(EventMessage, entry)
         name = message.name.decode("utf-8", "replace")
         events.append(SpanEvent(name, message.time_ns, _attributes(message.attributes, cutter)))
     return events
@@ -138,7 +176,7 @@ class _Resource:
     @property
     def attributes(self) -> dict[str, AttributeValue]:
         if self._attributes is None:
-            message = ResourceMessage.FromString(self.encoded)
+            message = parsed(ResourceMessage, self.encoded)
             self._attributes = _attributes(message.attributes, self._cutter)
         return self._attributes
 
@@ -158,12 +196,12 @@ def _origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
 
 
 def _new_origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
-    parsed = ScopeMessage.FromString(scope)
+    said = parsed(ScopeMessage, scope)
     return Origin(
         resource.attributes,
-        parsed.name.decode("utf-8", "replace"),
-        parsed.version.decode("utf-8", "replace"),
-        _attributes(parsed.attributes, cutter),
+        said.name.decode("utf-8", "replace"),
+        said.version.decode("utf-8", "replace"),
+        _attributes(said.attributes, cutter),
     )
 
 
@@ -172,6 +210,7 @@ def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValu
     known = _entries.get
     if len(raw) > cutter.limits.attributes_max:
         raw = cutter.first(raw, "attributes_max")
+    cutter.take_values(len(raw))
     for entry in raw[:]:  # a list: cheaper to walk than the message's own container
         key, value = known(entry) or _pair(entry, cutter)
         attributes[key] = value
@@ -199,9 +238,8 @@ def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
             return pair if size > CACHED_ENTRY_BYTES_MAX else _kept(entry, pair)
     except (IndexError, UnicodeDecodeError):
         pass
-    message = KeyValueMessage.FromString(entry)
-    key = message.key.decode("utf-8", "replace")
-    return _kept(entry, (key, _value(message.value, cutter, 0)))
+    key, value = _key_value(entry, cutter, 0)
+    return _kept(entry, (key, value))
 
 
 def _header(text_bytes: int) -> bytes:
@@ -246,20 +284,26 @@ def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
     elif kind == "bytes_value":
         content = cutter.text(base64.b64encode(content).decode())
     elif kind in ("array_value", "kvlist_value"):
-        content = _nested(kind, content.values, cutter, depth)
+        content = _nested(kind, content, cutter, depth)
     found: AttributeValue = content
     return found
 
 
-def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValue:
+def _nested(kind: str, encoded: bytes, cutter: Cutter, depth: int) -> AttributeValue:
     if depth >= cutter.limits.depth_max:
         return cutter.too_deep()
+    values = parsed(ValuesMessage, encoded).values
+    cutter.take_values(len(values))
     if kind == "array_value":
-        return array_of([_value(value, cutter, depth + 1) for value in values])
-    return {
-        item.key.decode("utf-8", "replace"): _value(item.value, cutter, depth + 1)
-        for item in values
-    }
+        return array_of(
+            [_value(parsed(AnyValueMessage, value), cutter, depth + 1) for value in values]
+        )
+    return dict([_key_value(value, cutter, depth + 1) for value in values])
+
+
+def _key_value(entry: bytes, cutter: Cutter, depth: int) -> tuple[str, AttributeValue]:
+    message = parsed(KeyValueMessage, entry)
+    return message.key.decode("utf-8", "replace"), _value(message.value, cutter, depth)
 
 
 def finite(number: float) -> float | str:

@@ -1,8 +1,9 @@
 """The protobuf messages of an OTLP trace export, as this gateway reads them.
 
 The field numbers are those of ``opentelemetry/proto/collector/trace/v1``; the messages are wire-compatible with it, with three liberties
-that make reading cheap. Fields nobody reads are not declared. Attributes, events, status, resource and scope are ``bytes`` here: the parser hands
-them over unopened, and most of them are then known by their bytes alone or are never opened. Names are ``bytes`` too, so
+that make reading cheap. Fields nobody reads are not declared. Attributes, events, status, scope, arrays and key-value lists are ``bytes`` here: the parser
+hands them over unopened, and most of them are then known by their bytes alone or are never opened. ``Values`` is either, an array or a list of
+key-value pairs. What is around ``ScopeSpans`` is walked by hand (``wire``). Names are ``bytes`` too, so
 that one wrong UTF-8 sequence does not cost a whole export.
 """
 
@@ -24,8 +25,6 @@ _SCALARS: Final = {
 }
 
 _MESSAGES: Final[dict[str, tuple[str, ...]]] = {
-    "Export": ("repeated ResourceSpans resource_spans = 1",),
-    "ResourceSpans": ("bytes resource = 1", "repeated ScopeSpans scope_spans = 2"),
     "ScopeSpans": ("bytes scope = 1", "repeated Span spans = 2"),
     "Span": (
         "bytes trace_id = 1",
@@ -48,12 +47,11 @@ _MESSAGES: Final[dict[str, tuple[str, ...]]] = {
         "oneof bool bool_value = 2",
         "oneof int64 int_value = 3",
         "oneof double double_value = 4",
-        "oneof ArrayValue array_value = 5",
-        "oneof KeyValueList kvlist_value = 6",
+        "oneof bytes array_value = 5",
+        "oneof bytes kvlist_value = 6",
         "oneof bytes bytes_value = 7",
     ),
-    "ArrayValue": ("repeated AnyValue values = 1",),
-    "KeyValueList": ("repeated KeyValue values = 1",),
+    "Values": ("repeated bytes values = 1",),
 }
 
 
@@ -92,9 +90,11 @@ def _message(name: str) -> Any:
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-ExportMessage: Final = _message("Export")
+ScopeSpansMessage: Final = _message("ScopeSpans")
 EventMessage: Final = _message("Event")
 StatusMessage: Final = _message("Status")
 ResourceMessage: Final = _message("Resource")
 ScopeMessage: Final = _message("Scope")
 KeyValueMessage: Final = _message("KeyValue")
+AnyValueMessage: Final = _message("AnyValue")
+ValuesMessage: Final = _message("Values")

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from producers.gateway.mapping import map_export
 from producers.gateway.otlp import ExportLimits, decode_export
 from producers.gateway.otlp.schema import (
-    ExportMessage,
     KeyValueMessage,
     ResourceMessage,
     ScopeMessage,
+    ScopeSpansMessage,
 )
 from tests.bench.stages import Cost
 from tracemill.contract import encode_event
@@ -89,10 +89,8 @@ def export_of(scope: str, attributes_of: Callable[[int], Attributes]) -> bytes:
             key_value("telemetry.sdk.name", "opentelemetry"),
         ]
     )
-    message = ExportMessage()
-    resource_spans = message.resource_spans.add(resource=resource.SerializeToString())
     scope_message = ScopeMessage(name=scope.encode(), version=b"4.18.0")
-    scope_spans = resource_spans.scope_spans.add(scope=scope_message.SerializeToString())
+    scope_spans = ScopeSpansMessage(scope=scope_message.SerializeToString())
     for index in range(SPANS):
         scope_spans.spans.add(
             trace_id=(index // SPANS_OF_TRACE + 1).to_bytes(16, "big"),
@@ -103,8 +101,14 @@ def export_of(scope: str, attributes_of: Callable[[int], Attributes]) -> bytes:
             end_ns=now_ns,
             attributes=[key_value(*item) for item in attributes_of(index).items()],
         )
-    body: bytes = message.SerializeToString()
-    return body
+    groups = [(0x0A, resource.SerializeToString()), (0x12, scope_spans.SerializeToString())]
+    return field(0x0A, b"".join(field(tag, content) for tag, content in groups))
+
+
+def field(tag: int, content: bytes) -> bytes:
+    """A protobuf field of less than 2 MiB, its length as a varint of three bytes."""
+    size = len(content)
+    return bytes((tag, size & 127 | 128, size >> 7 & 127 | 128, size >> 14)) + content
 
 
 def best_us_per_span(work: Callable[[], object]) -> float:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from producers.errors import BodyError, OverloadedError, TooLargeError
 from producers.gateway.app import Gateway
-from producers.gateway.http import InFlight, gunzip
+from producers.gateway.http import BodyLimits, InFlight, gunzip
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import Log, times_reached
 
@@ -24,22 +24,26 @@ PROTOBUF = {"Content-Type": "application/x-protobuf"}
 GZIPPED = {"Content-Encoding": "gzip"}
 
 
+def _within(decompressed_max_bytes: int) -> BodyLimits:
+    return BodyLimits("otlp_body_max_bytes", 10_000, decompressed_max_bytes, gzip_members_max=4)
+
+
 @given(st.lists(st.binary(max_size=200), max_size=4), st.integers(0, 300))
 def test_gunzip_gives_all_members_or_says_too_large(parts: list[bytes], limit: int) -> None:
     body = b"".join(gzip.compress(part) for part in parts) or gzip.compress(b"")
     whole = b"".join(parts)
 
     if len(whole) <= limit:
-        assert gunzip(body, limit, 4) == whole
+        assert gunzip(body, _within(limit)) == whole
     else:
         with pytest.raises(TooLargeError):
-            gunzip(body, limit, 4)
+            gunzip(body, _within(limit))
 
 
 @given(st.binary(max_size=300))
 def test_gunzip_of_anything_is_its_bytes_or_one_of_our_errors(body: bytes) -> None:
     with suppress(BodyError, TooLargeError):
-        assert gunzip(body, 1000, 4) == zlib.decompress(body, 31)
+        assert gunzip(body, _within(1000)) == zlib.decompress(body, 31)
 
 
 async def test_a_body_of_countless_gzip_members_is_refused_before_it_costs_time(

@@ -1,0 +1,91 @@
+"""Protobuf's wire format, walked by hand: what is large is looked at before anything is built of it.
+
+The parser makes an object of two bytes, so a body that is harmless as bytes can be gigabytes as messages.
+Encoding: a tag (field number and wire type) as a varint, then a varint, 8 bytes, 4 bytes, or a length and so many bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from producers import metrics
+from producers.errors import TooLargeError
+
+PARSED_BYTES_MAX: Final = 1024 * 1024
+"""What is larger is walked before it is parsed, and parsed in runs of about so many bytes."""
+FIELDS_MAX: Final = 100_000
+"""Fields of one message that is larger than that."""
+
+_VARINT: Final = 0
+_LENGTH: Final = 2
+_NO_KIND: Final = -1
+_FIXED_BYTES: Final = {1: 8, 5: 4}
+
+
+def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, begin and end of the content of each field that has a length; others are stepped over.
+
+    Raises:
+        DecodeError: this is not protobuf.
+    """
+    at = start
+    try:
+        while at < end:
+            tag, at = _varint(data, at)
+            kind = tag & 7 if tag > 7 else _NO_KIND
+            if kind == _LENGTH:
+                size, begin = _varint(data, at)
+                at = begin + size
+                if at <= end:
+                    yield tag >> 3, begin, at
+            elif kind == _VARINT:
+                _, at = _varint(data, at)
+            else:
+                at += _FIXED_BYTES[kind]
+    except (IndexError, KeyError) as error:
+        raise DecodeError from error
+    if at != end:
+        raise DecodeError
+
+
+def check_fields(data: bytes, start: int, end: int) -> None:
+    """See that parsing this message builds no more than a large one may need.
+
+    Raises:
+        DecodeError: this is not protobuf.
+        TooLargeError: it has more than ``FIELDS_MAX`` fields.
+    """
+    for count, _ in enumerate(fields(data, start, end)):
+        if count >= FIELDS_MAX:
+            metrics.LIMIT_REACHED.labels(limit="fields_max").inc()
+            raise TooLargeError(f"more than {FIELDS_MAX} fields in one span, event or value")
+
+
+def parsed(message: Any, data: bytes) -> Any:
+    """``data`` as a message.
+
+    Raises:
+        DecodeError, TooLargeError: as for ``check_fields``, which is asked about what is large.
+    """
+    if len(data) > PARSED_BYTES_MAX:
+        check_fields(data, 0, len(data))
+    return message.FromString(data)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    number = data[at]
+    if number < 128:
+        return number, at + 1
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+        shift += 7
+        if shift > 63:
+            raise DecodeError
