@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from query_api.answers import Documented
 from query_api.openapi_ingestion import INGESTION_REFUSAL, ingestion_paths
+from query_api.refusal_examples import LANGFUSE, NATIVE
 from query_api.refusals import LANGFUSE_PREFIX
 
 DESCRIPTION: Final = """What LLM applications do, taken (`ingestion`) and given back as answers: traces, observations and scores as the Langfuse API gives them (below `/api/public`),
@@ -90,17 +91,27 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             documented.put_examples(operation)
+            _show_body(operation, schemas)
             _complete(path, operation)
     for path, operations in ingestion_paths().items():
         document["paths"].setdefault(path, {}).update(operations)
     return document
 
 
+def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A body's example stands in its schema, where few tools look for it."""
+    body = operation.get("requestBody")
+    if body is not None:
+        content = body["content"]["application/json"]
+        (content["example"],) = schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
+
+
 def _complete(path: str, operation: dict[str, Any]) -> None:
     """What every route may also answer, and the credential it needs."""
     langfuse = path.startswith(LANGFUSE_PREFIX)
     name = "LangfuseRefusal" if langfuse else "Refusal"
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    examples = LANGFUSE if langfuse else NATIVE
     responses = operation["responses"]
     responses.pop("422", None)
     if path in _OPEN:
@@ -108,4 +119,6 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         return
     operation["security"] = [{"projectKey": []}]
     for status, reason in (_LANGFUSE_REASONS if langfuse else _NATIVE_REASONS).items():
-        responses.setdefault(status, {"description": reason, "content": content})
+        content = {"schema": schema, "example": examples[status]}
+        refusal = {"description": reason, "content": {"application/json": content}}
+        responses.setdefault(status, refusal)

@@ -54,14 +54,27 @@ _SCORE_EXAMPLE: Final = {"traceId": _TRACE_ID, "name": "helpful", "value": 1, "d
 
 _TEXT: Final = {"type": "string"}
 _REFUSALS: Final = {
-    "400": "The body is not what it should be; the message names the field.",
-    "401": "No credential, or none of ours.",
-    "403": "A public key alone may send scores only.",
-    "408": "The body took too long to arrive.",
-    "413": "The body, or what it unpacks to, is too large.",
-    "415": "A content type or encoding that is not understood.",
-    "503": "The broker did not take it; `Retry-After` says when to send it again.",
+    "400": (
+        "The body is not what it should be; the message names the field.",
+        "Invalid request data",
+    ),
+    "401": ("No credential, or none of ours.", "No authorization header"),
+    "403": ("A public key alone may send scores only.", "Access Scope Denied"),
+    "408": ("The body took too long to arrive.", "the body took too long to arrive"),
+    "413": (
+        "The body, or what it unpacks to, is too large.",
+        "the body is larger than 20000000 bytes",
+    ),
+    "415": (
+        "A content type or encoding that is not understood.",
+        "content encoding 'br' is not supported; send gzip or none",
+    ),
+    "503": (
+        "The broker did not take it; `Retry-After` says when to send it again.",
+        "Service Unavailable: the broker does not answer",
+    ),
 }
+"""Why, and a message that says so."""
 
 
 def ingestion_paths() -> dict[str, dict[str, Any]]:
@@ -97,9 +110,10 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
 
 
 def _operation(summary: str, name: str, described: dict[str, Any]) -> dict[str, Any]:
-    refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/IngestionRefusal"}}}
+    schema = {"$ref": "#/components/schemas/IngestionRefusal"}
     refusals = {
-        status: {"description": reason, "content": refusal} for status, reason in _REFUSALS.items()
+        status: {"description": reason, "content": _json(schema, {"message": example})}
+        for status, (reason, example) in _REFUSALS.items()
     }
     return {
         "summary": summary,

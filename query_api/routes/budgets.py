@@ -153,7 +153,7 @@ class Crossed(msgspec.Struct):
     threshold: str
 
 
-BudgetId = Annotated[str, Path(max_length=128)]
+BudgetId = Annotated[str, Path(max_length=128, examples=[BUDGET_EXAMPLE["id"]])]
 
 
 def budgets_router(room: Room) -> APIRouter:

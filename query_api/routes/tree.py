@@ -29,7 +29,7 @@ def tree_router(room: Room) -> APIRouter:
     )
     async def get_tree(
         project_id: ProjectId,
-        trace_id: Annotated[str, Path(max_length=800)],
+        trace_id: Annotated[str, Path(max_length=800, examples=[TREE_EXAMPLE["trace_id"]])],
     ) -> Response:
         """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones, or is deeper."""
         trace = await read_trace(room.reader, project_id, trace_id, TRACE_TOTALS)

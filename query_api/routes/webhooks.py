@@ -63,7 +63,7 @@ class WebhookList(msgspec.Struct):
     data: list[WebhookOut]
 
 
-WebhookId = Annotated[str, Path(max_length=128)]
+WebhookId = Annotated[str, Path(max_length=128, examples=[WEBHOOK_EXAMPLE["id"]])]
 
 
 def webhooks_router(room: Room) -> APIRouter:

@@ -24,22 +24,30 @@ from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
 STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 DEFAULT_STEPS: Final = 60
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
+Dimensions = Annotated[
+    list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
+]
 _LAST_S: Final = 2**32 - 60
 """What the store's second-wise clock can hold."""
 
 
 class WindowParameters(NativeParameters):
     from_us: Instant | None = Field(
-        default=None, alias="from", description="Inclusive; by default 60 steps before `to`."
+        default=None,
+        alias="from",
+        description="Inclusive; by default 60 steps before `to`.",
+        examples=["2026-11-21T11:00:00Z"],
     )
     to_us: Instant | None = Field(
-        default=None, alias="to", description="Exclusive; by default now."
+        default=None,
+        alias="to",
+        description="Exclusive; by default now.",
+        examples=["2026-11-21T12:00:00Z"],
     )
     step: Step = "1m"
-    group_by: Names = Field(
+    group_by: Dimensions = Field(
         default=[],
         description=f"Any of {', '.join(DIMENSIONS)}; repeated or separated by commas.",
-        examples=[["model"]],
     )
     model: Names = Field(default=[], description="Only these models.")
     environment: Names = Field(default=[], description="Only these environments.")

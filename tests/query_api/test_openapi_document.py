@@ -46,7 +46,7 @@ def test_every_answer_has_a_schema_and_an_example_that_meets_it(
     if name.startswith("DELETE"):
         return
     for each in (*good, operation.get("requestBody")):
-        if each is not None and (each in good or "example" in each["content"]["application/json"]):
+        if each is not None:
             content = each["content"]["application/json"]
             schema = content["schema"] | {"components": DOCUMENT["components"]}
             jsonschema.validate(content["example"], schema)
@@ -63,6 +63,18 @@ def test_both_halves_of_the_api_are_described() -> None:
     assert taken == INGESTION
     assert taken <= {name for name, _ in OPERATIONS}
     assert "GET /api/public/scores" in {name for name, _ in OPERATIONS}
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS)
+def test_every_refusal_and_every_id_has_an_example(name: str, operation: dict[str, Any]) -> None:
+    for status, refusal in operation["responses"].items():
+        if operation["security"] and status[0] in "45":
+            content = refusal["content"]["application/json"]
+            schema = content["schema"] | {"components": DOCUMENT["components"]}
+            jsonschema.validate(content["example"], schema)
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            assert parameter["schema"]["examples"]
 
 
 @pytest.mark.parametrize(("name", "operation"), OPERATIONS)
