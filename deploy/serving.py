@@ -11,6 +11,8 @@ from typing import Any
 import uvicorn
 
 from deploy.errors import PortInUseError
+from deploy.http_protocol import limited
+from deploy.settings import HttpSettings
 
 BACKLOG = 2048
 GRACE_S = 5
@@ -44,12 +46,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: Any, host: str, port: int) -> AsyncIterator[None]:
+async def serving(
+    app: Any, host: str, port: int, limits: HttpSettings | None = None
+) -> AsyncIterator[None]:
     """Serve ``app`` while the block runs; then let requests in flight finish for ``GRACE_S``.
 
     Raises:
         PortInUseError: somebody else listens on ``host:port``.
     """
+    limits = limits or HttpSettings()
     listener = listen(host, port)
     server = _Server(
         uvicorn.Config(
@@ -59,7 +64,8 @@ async def serving(app: Any, host: str, port: int) -> AsyncIterator[None]:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
-            timeout_keep_alive=75,
+            timeout_keep_alive=limits.keep_alive_s,
+            http=limited(limits),
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -34,3 +34,20 @@ class ProcessSettings(BaseSettings):
     """How long a starting role waits for its engines and for `tracemill migrate`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Less than this is not logged."""
+
+
+class HttpSettings(BaseSettings):
+    """What a connection may hold and for how long, whoever is at its other end."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_HTTP_", frozen=True)
+
+    connections_max: int = Field(2_048, ge=1)
+    """Open connections; one more is answered 503 and closed."""
+    head_max_bytes: int = Field(64 * 1024, ge=1024)
+    """Request line and headers; above it: 431."""
+    headers_max: int = Field(128, ge=1)
+    """Headers of one request; above it: 431."""
+    head_timeout_s: float = Field(30.0, gt=0)
+    """From connecting, or from the first byte of a request, to the end of its headers; after it: closed."""
+    keep_alive_s: int = Field(75, ge=1)
+    """How long a connection stays open between two requests."""

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 # By name: a role imports the classes that it uses and no others.
 SETTINGS: Final = (
-    ("every process", "deploy.settings", ("ProcessSettings",)),
+    ("every process", "deploy.settings", ("ProcessSettings", "HttpSettings")),
     ("the broker", "producers.settings", ("KafkaSettings",)),
     ("the store", "clickhouse.settings", ("StoreSettings", "TieringSettings")),
     ("gateway", "producers.settings", ("GatewaySettings",)),

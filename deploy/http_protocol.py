@@ -1,0 +1,123 @@
+"""HTTP for strangers: uvicorn's protocol with limits on what a request's head may be, before anybody asked who sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from deploy.settings import HttpSettings
+from producers.metrics import LIMIT_REACHED
+
+_SEPARATORS_BYTES: Final = 4
+"""Colon, space and line end of a header."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection. Heads are counted where they are parsed; what one read brings beyond a limit is let go with the connection."""
+
+    limits: HttpSettings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = False
+        self._head_bytes = 0
+        """Of the head that is being read: what was parsed of it, or all that was received of it."""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._refusal: tuple[int, str, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections_max:
+            self._refuse(503, "connections_max", "Too many connections")
+            self.send_400_response("")
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        received_before = self._head_bytes if self._in_head else None
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            if received_before is not None:
+                self._head_bytes = max(self._head_bytes, received_before + len(data))
+            if self._head_bytes > self.limits.head_max_bytes:
+                self._refuse(431, "head_max_bytes", "The headers are too large")
+                self.send_400_response("")
+                return
+        is_between_requests = self.cycle is None or self.cycle.response_complete
+        if self._head_timer is None and (self._in_head or is_between_requests):
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.headers_max:
+            self._refuse(431, "headers_max", "Too many headers")
+            raise ValueError
+        self._count(len(name) + len(value) + _SEPARATORS_BYTES)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._unset_head_timer()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what never becomes a request, and close."""
+        status, error, message = self._refusal or (400, "BadRequest", msg.rstrip("."))
+        content = json.dumps({"message": message, "error": error}).encode()
+        lines = [
+            STATUS_LINE[status].rstrip(),
+            b"content-type: application/json",
+            b"content-length: %d" % len(content),
+            b"connection: close",
+        ]
+        if status == 503:
+            lines.append(b"retry-after: 1")
+        self.transport.write(b"\r\n".join([*lines, b"", content]))
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self.limits.head_max_bytes:
+            self._refuse(431, "head_max_bytes", "The headers are too large")
+            raise ValueError  # ends the parser, which is answered with the refusal
+
+    def _refuse(self, status: int, limit: str, message: str) -> None:
+        LIMIT_REACHED.labels(limit=limit).inc()
+        error = "ServiceUnavailable" if status == 503 else "RequestHeaderFieldsTooLarge"
+        self._refusal = status, error, f"{message} ({limit})"
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        LIMIT_REACHED.labels(limit="head_timeout_s").inc()
+        self.transport.close()
+
+    def _unset_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def limited(settings: HttpSettings) -> type[LimitedProtocol]:
+    """The protocol with these limits: a server takes a class, not an object."""
+    return type("Protocol", (LimitedProtocol,), {"limits": settings})
