@@ -73,6 +73,8 @@ class GatewaySettings(BaseSettings):
     """A body of more, or of a length nobody says, waits for its turn before it is read."""
     large_bodies_max: int = Field(6, ge=1)
     """Such requests being read, decoded and delivered at once."""
+    large_bodies_of_project_max: int = Field(4, ge=1)
+    """The same of one project, so that one that sends slowly leaves places to others."""
     large_bodies_waiting_max: int = Field(256, ge=0)
     """Such requests waiting for their turn; above it: 503."""
     turn_timeout_s: float = Field(2.0, gt=0)

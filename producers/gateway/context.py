@@ -124,7 +124,7 @@ class Endpoint(ABC):
         try:
             principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
             context.publisher.refuse_when_full()
-            async with context.turns.turn(headers):
+            async with context.turns.turn(principal, headers):
                 with context.in_flight.lease() as lease:
                     body = await self._body(principal, headers, receive, lease)
                     received_us = time.time_ns() // 1000

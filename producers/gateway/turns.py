@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from producers import metrics
 from producers.errors import OverloadedError
+from producers.gateway.auth import Principal
 from producers.settings import GatewaySettings
 
 P = ParamSpec("P")
@@ -22,23 +24,31 @@ class Turns:
         self._settings = settings
         self._at_work = asyncio.Semaphore(settings.large_bodies_max)
         self._decoding = asyncio.Lock()
+        self._of_project: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self, headers: Mapping[bytes, bytes]) -> AsyncIterator[None]:
+    async def turn(
+        self, principal: Principal, headers: Mapping[bytes, bytes]
+    ) -> AsyncIterator[None]:
         """Hold a place for one request until it is answered; small ones need none.
+
+        Nor do those with only a public key: what everybody may know must not be enough to occupy all places with bodies that never end.
 
         Raises:
             OverloadedError: too many wait already, or the turn did not come within ``turn_timeout_s``.
         """
-        if not self._is_large(headers):
+        if principal.scope != "project" or not self._is_large(headers):
             yield
             return
-        await self._take_place()
-        try:
+        project_id = principal.project_id
+        of_project = self._of_project.get(project_id)
+        if of_project is None:
+            places = self._settings.large_bodies_of_project_max
+            of_project = self._of_project[project_id] = asyncio.Semaphore(places)
+        async with AsyncExitStack() as places_held:
+            await self._take_places(of_project, places_held)
             yield
-        finally:
-            self._at_work.release()
 
     async def run(
         self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -49,13 +59,15 @@ class Turns:
         async with self._decoding:
             return await asyncio.to_thread(function, *args, **kwargs)
 
-    async def _take_place(self) -> None:
-        if self._at_work.locked() and self._waiting >= self._settings.large_bodies_waiting_max:
+    async def _take_places(self, of_project: asyncio.Semaphore, held: AsyncExitStack) -> None:
+        must_wait = of_project.locked() or self._at_work.locked()
+        if must_wait and self._waiting >= self._settings.large_bodies_waiting_max:
             _refuse("large_bodies_waiting_max")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._settings.turn_timeout_s):
-                await self._at_work.acquire()
+                await held.enter_async_context(of_project)
+                await held.enter_async_context(self._at_work)
         except TimeoutError:
             _refuse("turn_timeout_s")
         finally:

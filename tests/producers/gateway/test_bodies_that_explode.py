@@ -94,7 +94,10 @@ async def test_whoever_shows_only_a_public_key_sends_small_bodies(
     body = gzip.compress(b'{"batch":[' + b"1," * MANY + b"1]}", 1)
     before = times_reached("public_key_body_max_bytes")
     response = await client.post(
-        INGESTION, content=body, headers=JSON | {"Authorization": "Bearer pk-tm-dev"}, auth=httpx.Auth()
+        INGESTION,
+        content=body,
+        headers=JSON | {"Authorization": "Bearer pk-tm-dev"},
+        auth=httpx.Auth(),
     )
 
     assert response.status_code == 413
