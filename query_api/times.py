@@ -68,8 +68,8 @@ Instant = Annotated[
 
 @cache
 def _zone_names() -> frozenset[str]:
-    """The IANA names; a machine's own ``localtime`` is none, and the store would not know it."""
-    return frozenset(available_timezones() - {"localtime"})
+    """The IANA names; a machine's own ``localtime`` is none, and ``Factory`` says that no zone was chosen."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _known_zone(name: str) -> str:
@@ -81,4 +81,4 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_known_zone)]
-"""An IANA name that both Python and the store know."""
+"""An IANA name."""

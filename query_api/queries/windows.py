@@ -9,8 +9,8 @@ from typing import ClassVar, Final, Literal
 
 from query_api.conditions import Column, Condition, Kind, conditions_sql
 from query_api.sql import OF_PROJECT, Binder, Question
+from query_api.steps import Runs
 
-Step = Literal["1m", "1h", "1d"]
 Dimension = Literal["model", "environment", "name"]
 
 WINDOW_COLUMNS: Final[Mapping[Dimension, Column]] = MappingProxyType(
@@ -20,38 +20,39 @@ WINDOW_COLUMNS: Final[Mapping[Dimension, Column]] = MappingProxyType(
         "name": Column("name", Kind.TEXT),
     }
 )
-_START_OF: Final[Mapping[Step, str]] = MappingProxyType(
-    {"1m": "toStartOfMinute", "1h": "toStartOfHour", "1d": "toStartOfDay"}
-)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadWindows(Question):
     """``start_s`` and the dimensions of ``group_by``, with count, errors, cost, tokens and latency quantiles (µs), by start.
 
-    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in steps of the calendar of ``time_zone``. Windows that a correction emptied
-    are left out. Quantiles come from merging the
+    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in the steps of ``runs``, which hold all of them. Windows that a correction emptied are left out. Quantiles come from merging the
     sketches of the windows, so they are those of the union, within the sketch's 1 %. At most ``limit`` rows.
     """
 
     name: ClassVar[str] = "read_windows"
     from_s: int
     to_s: int
-    step: Step = "1m"
-    time_zone: str = "UTC"
+    runs: Runs
     group_by: tuple[Dimension, ...] = ()
     conditions: tuple[Condition, ...] = ()
     limit: int = 1000
 
     def write(self, binder: Binder) -> str:
-        zone = binder.text(self.time_zone)
+        begins, lasts = (
+            binder.bind(list(each), "Array(Int64)") for each in (self.runs.begins, self.runs.lasts)
+        )
+        step_s = binder.bind(self.runs.step_s, "Int64")
         groups = "".join(f", {WINDOW_COLUMNS[dimension].sql}" for dimension in self.group_by)
         between = (
             f"\n  AND window_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
             f"\n  AND window_start < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
         )
         return (
-            f"SELECT toUnixTimestamp({_START_OF[self.step]}(window_start, {zone})) AS start_s{groups},\n"
+            "WITH toInt64(toUnixTimestamp(window_start)) AS at_s,\n"
+            f"  roundDown(at_s, {begins}) AS begin_s\n"
+            f"SELECT least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
+            f" transform(begin_s, {begins}, {lasts})) AS start_s{groups},\n"
             "  sum(observation_count) AS count,\n"
             "  sum(error_count) AS errors,\n"
             "  toString(sum(total_cost)) AS cost_usd,\n"

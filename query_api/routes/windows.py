@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
@@ -9,7 +10,6 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from producers.control.periods import period_bounds
 from query_api import metrics
 from query_api.answers import answer
 from query_api.conditions import Condition
@@ -17,18 +17,18 @@ from query_api.errors import BadRequestError, TooCostlyError
 from query_api.money import pico_of, usd_text
 from query_api.native_examples import WINDOWS_EXAMPLE
 from query_api.native_parameters import Names, NativeParameters, native_router
-from query_api.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows, Step
+from query_api.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows
 from query_api.room import ProjectId, Room
+from query_api.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
 from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
 
-STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 DEFAULT_STEPS: Final = 60
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 Dimensions = Annotated[
     list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
 ]
-_LAST_S: Final = 2**32 - 60
-"""What the store's second-wise clock can hold."""
+_LAST_S: Final = 2**32 // 60 * 60
+"""The last whole minute that the store's second-wise clock can hold."""
 
 
 class WindowParameters(NativeParameters):
@@ -76,7 +76,7 @@ class WindowParameters(NativeParameters):
         """Whole minutes that cover what was asked for.
 
         Raises:
-            BadRequestError: nothing lies between, or more than ``steps_max`` steps do.
+            BadRequestError: nothing lies between, nothing can be stored there, or more than ``steps_max`` steps do.
         """
         step_s = STEP_S[self.step]
         to_us = at_us if self.to_us is None else self.to_us
@@ -84,9 +84,14 @@ class WindowParameters(NativeParameters):
         from_s = to_s - DEFAULT_STEPS * step_s
         if self.from_us is not None:
             from_s = self.from_us // (60 * SECOND_US) * 60
-        from_s, to_s = max(from_s, 0), min(to_s, _LAST_S)
         if from_s >= to_s:
             raise BadRequestError("from: must lie before `to`", field="from")
+        if to_s <= 0:
+            raise BadRequestError(f"to: there are no data before {iso(0)}", field="to")
+        if from_s >= _LAST_S:
+            message = f"from: there are no data from {iso(_LAST_S * SECOND_US)} on"
+            raise BadRequestError(message, field="from")
+        from_s, to_s = max(from_s, 0), min(to_s, _LAST_S)
         if (to_s - from_s) // step_s > steps_max:
             metrics.LIMITS_REACHED.labels("window_steps_max").inc()
             message = f"from: more than {steps_max} steps of {self.step} before `to`"
@@ -157,12 +162,12 @@ def windows_router(room: Room) -> APIRouter:
         from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
         dimensions = parameters.dimensions()
         limit = settings.window_rows_max
+        bounds_s = step_bounds_s(parameters.step, parameters.time_zone, from_s, to_s)
         question = ReadWindows(
             project_id,
             from_s,
             to_s,
-            parameters.step,
-            parameters.time_zone,
+            runs_of(bounds_s, STEP_S[parameters.step]),
             dimensions,
             parameters.conditions(),
             limit + 1,
@@ -179,21 +184,17 @@ def windows_router(room: Room) -> APIRouter:
             parameters.time_zone,
             list(dimensions),
         )
-        data = [_shown(row, parameters.step, parameters.time_zone, dimensions) for row in rows]
+        data = [_shown(row, bounds_s, dimensions) for row in rows]
         return answer(WindowList(data, meta))
 
     return router
 
 
-def _shown(row: _Row, step: Step, time_zone: str, dimensions: tuple[Dimension, ...]) -> WindowOut:
-    start_us = row.start_s * SECOND_US
-    end_us = start_us + STEP_S[step] * SECOND_US
-    if step == "1d":
-        end_us = period_bounds("day", time_zone, start_us)[1]
+def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[Dimension, ...]) -> WindowOut:
     grouped: dict[str, Any] = {dimension: getattr(row, dimension) for dimension in dimensions}
     return WindowOut(
-        start=iso(start_us),
-        end=iso(end_us),
+        start=iso(row.start_s * SECOND_US),
+        end=iso(end_s(bounds_s, row.start_s) * SECOND_US),
         count=row.count,
         errors=row.errors,
         cost_usd=usd_text(pico_of(row.cost_usd)),

@@ -27,6 +27,7 @@ from query_api.queries.spend import SumSpend
 from query_api.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.sql import Question
+from query_api.steps import Runs
 from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
 
 MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
@@ -172,9 +173,11 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": 5, "p2": ["t1"]},
     ),
     (
-        ReadWindows("acme", 60, 120, "1h", "Europe/Berlin", ("model",), (Condition(WINDOW_COLUMNS["name"], "in", ("n",)),), 9),
+        ReadWindows("acme", 60, 120, Runs(3600, (0, 5400), (0, 9000)), ("model",), (Condition(WINDOW_COLUMNS["name"], "in", ("n",)),), 9),
         """
-        SELECT toUnixTimestamp(toStartOfHour(window_start, {p1:String})) AS start_s, model,
+        WITH toInt64(toUnixTimestamp(window_start)) AS at_s,
+          roundDown(at_s, {p1:Array(Int64)}) AS begin_s
+        SELECT least(begin_s + intDiv(at_s - begin_s, {p3:Int64}) * {p3:Int64}, transform(begin_s, {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s, model,
           sum(observation_count) AS count,
           sum(error_count) AS errors,
           toString(sum(total_cost)) AS cost_usd,
@@ -182,15 +185,18 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
           quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
         FROM windows FINAL
         WHERE project_id = {project_id:String}
-          AND window_start >= toDateTime({p2:UInt32}, 'UTC')
-          AND window_start < toDateTime({p3:UInt32}, 'UTC')
-          AND name IN {p4:Array(String)}
+          AND window_start >= toDateTime({p4:UInt32}, 'UTC')
+          AND window_start < toDateTime({p5:UInt32}, 'UTC')
+          AND name IN {p6:Array(String)}
         GROUP BY start_s, model
         HAVING sum(observation_count) != 0 OR sum(total_cost) != 0
         ORDER BY start_s, model
-        LIMIT {p5:UInt32}
+        LIMIT {p7:UInt32}
         """,
-        {"project_id": "acme", "p1": "Europe/Berlin", "p2": 60, "p3": 120, "p4": ["n"], "p5": 9},
+        {
+            "project_id": "acme", "p1": [0, 5400], "p2": [0, 9000], "p3": 3600,
+            "p4": 60, "p5": 120, "p6": ["n"], "p7": 9,
+        },
     ),
     (
         SumSpend("acme", 900, 1800, (("environment", "e"), ("user_id", NASTY))),
@@ -265,6 +271,8 @@ def test_every_table_a_question_reads_is_restricted_to_its_project(kind: type[Qu
     others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
     if "conditions" in {each.name for each in fields(kind)} and kind is not ReadWindows:
         others["conditions"] = (condition("userId", "eq", "u"),)  # type: ignore[assignment]
+    if kind is ReadWindows:
+        others["runs"] = Runs(60, (0,), (0,))  # type: ignore[assignment]
     text = kind("acme", **others).sql().text  # type: ignore[arg-type]
     tables = re.findall(r"FROM (\w+)", text)
     assert text.count("project_id = {project_id:String}") == len(tables) >= 1

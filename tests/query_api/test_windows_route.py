@@ -145,6 +145,7 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
         ({"from": "yesterday"}, "from", None),
         ({"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T11:00:00Z"}, "from", None),
         ({"from": "2020-01-01T00:00:00Z"}, "from", None),
+        ({"time_zone": "Factory"}, "time_zone", None),
         ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name", "time_zone"]),
     ],
 )  # fmt: skip
@@ -155,6 +156,30 @@ async def test_a_question_that_cannot_be_answered_names_the_field(
     assert refused.status_code == 422
     error = refused.json()["error"]
     assert (error["field"], error.get("allowed")) == (field, allowed)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "field", "fault"),
+    [
+        ("1900-01-01", "1901-01-01", "to", "no data before 1970-01-01T00:00:00.000Z"),
+        ("2200-01-01", "2200-01-02", "from", "no data from 2106-02-07T06:28:00.000Z on"),
+        ("9999-01-01", "9999-01-02", "from", "outside of the years 1900 to 2299"),
+        ("1901-01-01", "1900-01-01", "from", "must lie before `to`"),
+    ],
+)
+async def test_times_without_data_are_told_apart_from_times_the_wrong_way_round(
+    windows: Api, since: str, until: str, field: str, fault: str
+) -> None:
+    params = {"step": "1d", "from": f"{since}T00:00:00Z", "to": f"{until}T00:00:00Z"}
+    refused = await windows.client.get("/v1/windows", params=params)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+    assert fault in refused.json()["error"]["message"]
+
+
+async def test_a_range_that_begins_before_all_data_is_answered(windows: Api) -> None:
+    params = {"from": "1960-01-01T00:00:00Z", "to": "1970-01-02T00:00:00Z", "step": "1d"}
+    answer = await windows.client.get("/v1/windows", params=params | {"time_zone": "Asia/Tokyo"})
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
 async def test_more_rows_than_an_answer_may_hold_are_refused(windows: Api) -> None:
