@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final, Literal
@@ -15,9 +16,8 @@ from starlette.responses import Response
 from producers.control.periods import period_bounds
 from producers.control.records import THRESHOLDS_MAX, Budget
 from producers.gateway.mapping import normalise_environment
-from query_api import metrics
 from query_api.answers import answer
-from query_api.errors import ConflictError, NotFoundError
+from query_api.errors import NotFoundError
 from query_api.money import pico_of, usd_text
 from query_api.native_examples import (
     BUDGET_EXAMPLE,
@@ -26,6 +26,7 @@ from query_api.native_examples import (
     BUDGET_STATUS_EXAMPLE,
 )
 from query_api.native_parameters import native_router
+from query_api.places import Places
 from query_api.queries.alerts import CrossedThresholds
 from query_api.queries.spend import SumSpend
 from query_api.room import ProjectId, Room
@@ -34,21 +35,32 @@ from query_api.times import SECOND_US, TimeZone, iso, now_us
 LIMIT_MAX_PICO: Final = 2**63 - 1
 THRESHOLD_MAX: Final = 100
 _THRESHOLD_DECIMALS: Final = 6
+_DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
 
 def _limit_pico(amount: object) -> int:
-    """Of a decimal string; a JSON number is taken by its shortest digits."""
+    """Of a decimal string, digits and at most one point; a JSON number is taken by its shortest digits."""
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
         raise ValueError('a decimal string such as "0.10" is expected')  # noqa: TRY004
+    if isinstance(amount, str):
+        _refuse_other_digits(amount)
     pico = pico_of(amount if isinstance(amount, str) else repr(amount))
     if not 0 < pico <= LIMIT_MAX_PICO:
         raise ValueError(f"must lie above 0 and at most at {usd_text(LIMIT_MAX_PICO)}")
     return pico
 
 
+def _refuse_other_digits(text: str) -> None:
+    """``Decimal`` reads underscores, blanks, exponents and the digits of all scripts, too."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"not a decimal number above 0, such as 0.10: {text[:64]!r}")
+
+
 def _threshold(share: object) -> str:
     if isinstance(share, bool) or not isinstance(share, str | int | float):
         raise ValueError("a number such as 0.8 is expected")  # noqa: TRY004
+    if isinstance(share, str):
+        _refuse_other_digits(share)
     try:
         number = Decimal(str(share))
     except InvalidOperation as error:
@@ -158,6 +170,7 @@ BudgetId = Annotated[str, Path(max_length=128, examples=[BUDGET_EXAMPLE["id"]])]
 
 def budgets_router(room: Room) -> APIRouter:
     router = native_router("budgets")
+    places = Places("budgets", "budgets_per_project_max", room.settings.budgets_per_project_max)
     control, documented = room.control, room.documented
 
     def budget_of(project_id: str, budget_id: str) -> Budget:
@@ -174,10 +187,6 @@ def budgets_router(room: Room) -> APIRouter:
     )
     async def create_budget(project_id: ProjectId, body: BudgetBody) -> Response:
         """It counts what was spent in the running period before its creation, too."""
-        budgets = [b for b in control.view.budgets.values() if b.project_id == project_id]
-        if len(budgets) >= room.settings.budgets_per_project_max:
-            metrics.LIMITS_REACHED.labels("budgets_per_project_max").inc()
-            raise ConflictError(f"a project has at most {len(budgets)} budgets")
         budget = Budget(
             id=f"bud_{secrets.token_hex(12)}",
             project_id=project_id,
@@ -189,7 +198,8 @@ def budgets_router(room: Room) -> APIRouter:
             thresholds=tuple(body.thresholds),
             created_us=now_us(),
         )
-        await control.put(budget)
+        with places.taken_by(budget, control.view.budgets.values()):
+            await control.put(budget)
         return answer(_shown(budget), status=201)
 
     @router.get(

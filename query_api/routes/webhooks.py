@@ -15,9 +15,8 @@ from producers.control.records import Webhook
 from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
-from query_api import metrics
 from query_api.answers import answer
-from query_api.errors import BadRequestError, ConflictError, NotFoundError
+from query_api.errors import BadRequestError, NotFoundError
 from query_api.native_examples import (
     WEBHOOK_CREATED_EXAMPLE,
     WEBHOOK_EXAMPLE,
@@ -25,6 +24,7 @@ from query_api.native_examples import (
     WEBHOOK_REQUEST_EXAMPLE,
 )
 from query_api.native_parameters import native_router
+from query_api.places import Places
 from query_api.room import ProjectId, Room
 from query_api.times import iso, now_us
 
@@ -68,6 +68,7 @@ WebhookId = Annotated[str, Path(max_length=128, examples=[WEBHOOK_EXAMPLE["id"]]
 
 def webhooks_router(room: Room) -> APIRouter:
     router = native_router("webhooks")
+    places = Places("webhooks", "webhooks_per_project_max", room.settings.webhooks_per_project_max)
     control, documented = room.control, room.documented
     resolver = Resolver()
 
@@ -92,10 +93,6 @@ def webhooks_router(room: Room) -> APIRouter:
             await check_webhook_url(body.url, resolver, allow_private=allow_private)
         except WebhookAddressError as error:
             raise BadRequestError(f"url: {error}", field="url") from error
-        webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
-        if len(webhooks) >= room.settings.webhooks_per_project_max:
-            metrics.LIMITS_REACHED.labels("webhooks_per_project_max").inc()
-            raise ConflictError(f"a project has at most {len(webhooks)} webhooks")
         webhook = Webhook(
             id=f"wh_{secrets.token_hex(12)}",
             project_id=project_id,
@@ -104,7 +101,8 @@ def webhooks_router(room: Room) -> APIRouter:
             secret=f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}",
             created_us=now_us(),
         )
-        await control.put(webhook)
+        with places.taken_by(webhook, control.view.webhooks.values()):
+            await control.put(webhook)
         shown = msgspec.structs.asdict(_shown(webhook))
         return answer(WebhookCreated(**shown, secret=webhook.secret), status=201)
 

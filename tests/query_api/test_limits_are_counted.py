@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -71,5 +72,36 @@ async def test_a_bound_of_the_store_is_counted_under_its_setting(code: int, limi
     before = reached(limit)
     assert (await api.client.get("/v1/alerts")).status_code == 422
     assert reached(limit) == before + 1
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("limit", "path", "body"),
+    [
+        ("budgets_per_project_max", "/v1/budgets", BUDGET),
+        ("webhooks_per_project_max", "/v1/webhooks", WEBHOOK),
+    ],
+)
+async def test_a_limit_on_records_holds_for_those_created_at_once(
+    api: Api, limit: str, path: str, body: dict[str, Any]
+) -> None:
+    small, clients = make_api(api.store, QuerySettings(**{limit: 3}))
+    answers = await asyncio.gather(*(small.client.post(path, json=body) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 5
+    assert (await small.other.post(path, json=body)).status_code == 201
+    first = next(answer.json()["id"] for answer in answers if answer.status_code == 201)
+    assert (await small.client.delete(f"{path}/{first}")).status_code == 204
+    assert (await small.client.post(path, json=body)).status_code == 201
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_record_that_was_not_written_keeps_no_place(api: Api) -> None:
+    small, clients = make_api(api.store, QuerySettings(budgets_per_project_max=1))
+    small.control.broken = True
+    assert (await small.client.post("/v1/budgets", json=BUDGET)).status_code == 503
+    small.control.broken = False
+    assert (await small.client.post("/v1/budgets", json=BUDGET)).status_code == 201
     for client in clients:
         await client.aclose()
