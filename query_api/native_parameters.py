@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from query_api import cursors
 from query_api.errors import BadRequestError
+from query_api.numbers import Whole
 from query_api.shapes.pages import NativeMeta
 from query_api.times import iso
 
@@ -56,7 +57,7 @@ class _Position(msgspec.Struct):
 class KeysetParameters(NativeParameters):
     """Newest first; the next page lies below the cursor."""
 
-    limit: int = Field(default=50, ge=1, le=500)
+    limit: Whole = Field(default=50, ge=1, le=500)
     cursor: Name | None = Field(default=None, description="`meta.cursor` of the page before.")
 
     def position(self) -> tuple[int, str] | None:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from query_api.conditions import Column, Condition, Operator, Value
 from query_api.errors import BadRequestError
 from query_api.filters import parse_filter
+from query_api.numbers import Whole
 
 PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
@@ -41,8 +42,8 @@ class LangfuseParameters(BaseModel):
 
 
 class PageParameters(LangfuseParameters):
-    page: int = Field(1, ge=1, le=PAGE_MAX)
-    limit: int = Field(50, ge=1, le=100)
+    page: Whole = Field(1, ge=1, le=PAGE_MAX)
+    limit: Whole = Field(50, ge=1, le=100)
 
     @property
     def offset(self) -> int:

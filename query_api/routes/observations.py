@@ -20,6 +20,7 @@ from query_api.examples import (
     OBSERVATION_LIST_EXAMPLE,
     OBSERVATION_V2_LIST_EXAMPLE,
 )
+from query_api.numbers import Whole
 from query_api.observation_pages import read_page
 from query_api.parameters import (
     ConditionList,
@@ -110,7 +111,7 @@ class ObservationListParameters(_Narrowing, PageParameters):
 
 
 class ObservationV2ListParameters(_Narrowing):
-    limit: int = Field(50, ge=1, le=1000)
+    limit: Whole = Field(50, ge=1, le=1000)
     cursor: Text | None = None
     fields: Text | None = Field(None, examples=["core,basic,usage"])
     expand_metadata: Text | None = Field(None, description="Metadata keys to show uncut.")

@@ -16,6 +16,7 @@ from query_api.columns import SCORE_COLUMNS
 from query_api.conditions import Condition
 from query_api.errors import BadRequestError
 from query_api.examples import SCORE_V3_LIST_EXAMPLE
+from query_api.numbers import Whole
 from query_api.parameters import (
     CommaSeparated,
     ConditionList,
@@ -47,7 +48,7 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 
 class ScoreV3ListParameters(LangfuseParameters):
-    limit: int = Field(50, ge=1, le=100)
+    limit: Whole = Field(50, ge=1, le=100)
     cursor: Text | None = Field(None, description="`meta.cursor` of the page before.")
     fields: Text | None = Field(
         None,

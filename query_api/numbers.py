@@ -1,0 +1,20 @@
+"""Numbers in a query string."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
+
+_WHOLE: Final = re.compile(r"-?[0-9]+", re.ASCII)
+
+
+def _only_digits(number: object) -> object:
+    if isinstance(number, str) and not _WHOLE.fullmatch(number):
+        raise ValueError("a whole number in digits is expected")
+    return number
+
+
+Whole = Annotated[int, BeforeValidator(_only_digits)]
+"""Where pydantic would also read ``1_0``, ``+1``, ``1.0`` and blanks around."""
