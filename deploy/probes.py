@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -16,6 +17,8 @@ from deploy.serving import serving
 
 Probe = Callable[[], Awaitable[str | None]]
 """``None`` when all is well, else what is missing."""
+RETRY_AFTER_S: Final = 1
+"""When to ask again whether a process is ready that was not."""
 
 
 async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[str, str]:
@@ -47,6 +50,7 @@ def probe_routes(probes: Mapping[str, Probe]) -> list[Route]:
         return JSONResponse(
             {"status": "OK" if ready else "not ready", "checks": found},
             status_code=200 if ready else 503,
+            headers={} if ready else {"Retry-After": str(RETRY_AFTER_S)},
         )
 
     return [
