@@ -10,6 +10,7 @@ api = Langfuse().api
 trace = api.trace.get(trace_id)
 listed = {each.id for each in api.trace.list(session_id=trace.session_id).data}
 scores = api.scores.get_many(trace_id=trace_id).data
+newer_scores = api.scores_v3.get_many_v3(trace_id=trace_id, fields="details,subject").data
 one_score = api.scores.get_by_id(scores[0].id)
 older_observations = api.legacy.observations_v1.get_many(trace_id=trace_id).data
 one = api.legacy.observations_v1.get(older_observations[0].id)
@@ -18,6 +19,7 @@ observations = api.observations.get_many(trace_id=trace_id, fields=fields).data
 assert trace_id in listed
 assert (one_score.id, one.id) == (scores[0].id, older_observations[0].id)
 assert {each.id for each in older_observations} == {each.id for each in observations}
+assert {each.id for each in newer_scores} == {each.id for each in scores}
 
 
 def shown(score):
