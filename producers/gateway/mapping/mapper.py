@@ -35,7 +35,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     observation: Observation
     reason: str
-    """A short code: ``start_too_old``, ``start_in_future`` or ``end_in_future``."""
+    """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future`` or ``invalid_time``."""
     detail: str
 
 
@@ -84,7 +84,9 @@ def map_in_slices(
                 # One field that cannot be true must not cost the observation.
                 metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
                 observation.completion_start_us = None
-            if oldest_us <= start_us and end_us <= latest_us:
+            if span.fault:
+                refusals.append(Refusal(observation, "invalid_time", span.fault))
+            elif oldest_us <= start_us and end_us <= latest_us:
                 observations.append(observation)
             else:
                 refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))

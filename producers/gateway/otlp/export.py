@@ -63,6 +63,8 @@ class ExportedSpan(msgspec.Struct, gc=False):
     events: list[SpanEvent]
     status_code: int = 0
     status_message: str = ""
+    fault: str = ""
+    """Why this span cannot be stored, if a time of it is none at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,8 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 _DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
 _STATUS_CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _BYTE_VALUES: Final = range(256)
+_TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano")
+_TIME_CHARS_TOLD: Final = 40
 _UINT64_END: Final = 1 << 64
 _INT64_END: Final = 1 << 63
 
@@ -105,6 +107,7 @@ def _span(span: dict[str, Any], path: str, cutter: Cutter) -> ExportedSpan:
         _events(span, path, cutter),
         _STATUS_CODES.get(code, 0) if isinstance(code, str) else _int(code) or 0,
         cutter.text(_text(status.get("message"))),
+        _time_fault(span),
     )
 
 
@@ -262,6 +265,16 @@ _SCALARS: Final[dict[str, Callable[[Any, Cutter], AttributeValue]]] = {
 def _time_ns(value: Any) -> int:
     number = _int(value)
     return number if number is not None and 0 < number < _UINT64_END else 0
+
+
+def _time_fault(span: dict[str, Any]) -> str:
+    """Which time of a span is given, but is none; left out, null, empty or zero it is merely unknown."""
+    for name in _TIMES:
+        value = span.get(name)
+        if value not in (None, "") and _int(value) != 0 and not _time_ns(value):
+            said = msgspec.json.encode(value).decode()[:_TIME_CHARS_TOLD]
+            return f"{name} is not nanoseconds since 1970: {said}"
+    return ""
 
 
 def _text(value: Any) -> str:

@@ -193,6 +193,33 @@ async def test_gzip_that_is_none_is_a_400(client: httpx.AsyncClient, body: bytes
     assert "gzip" in response.json()["message"]
 
 
+@pytest.mark.parametrize("said", ["abc", "-1", 2**70, -1, True, {"low": "x"}, [1]])
+async def test_a_json_time_that_is_none_refuses_its_span_alone(
+    client: httpx.AsyncClient, log: Log, said: Any
+) -> None:
+    document = as_json(export(3))
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][1]["startTimeUnixNano"] = said
+
+    partial = (await client.post(URL, json=document)).json()["partialSuccess"]
+
+    assert partial["rejectedSpans"] == "1"
+    assert "startTimeUnixNano is not nanoseconds since 1970" in partial["errorMessage"]
+    assert len(await log.events()) == 2
+    (letter,) = await log.dead_letters()
+    assert letter["reason"] == "invalid_time"
+
+
+@pytest.mark.parametrize("said", [None, "", 0, "0", {"low": 0, "high": 0}])
+async def test_a_json_time_that_is_unknown_is_no_fault(
+    client: httpx.AsyncClient, log: Log, said: Any
+) -> None:
+    document = as_json(export(1))
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["startTimeUnixNano"] = said
+
+    assert (await client.post(URL, json=document)).json() == {}
+    assert len(await log.events()) == 1
+
+
 async def test_spans_with_impossible_times_are_refused_one_by_one(
     client: httpx.AsyncClient, log: Log
 ) -> None:
