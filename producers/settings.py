@@ -87,7 +87,7 @@ class GatewaySettings(BaseSettings):
     """Spans of one export."""
     groups_max: int = Field(10_000, ge=1)
     """Resources and scopes of one export, together; above it: 413."""
-    values_max: int = Field(2_000_000, ge=1)
+    values_max: int = Field(1_000_000, ge=1)
     """Attributes of one export and what is in their arrays and key-value lists, all together; above it: 413."""
     json_values_max: int = Field(1_000_000, ge=1)
     """Values of one JSON body, counted before it is decoded; above it: 413."""

@@ -12,11 +12,13 @@ from producers.errors import BodyError
 KEY_CHARS_TOLD: Final = 64
 NOTHING: Final = frozenset({b"", b"null", b'""'})
 
-_ESCAPES: Final = re.compile(
-    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u([dD][c-fC-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_LONE_HALF: Final = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-_HALF: Final = rb"\ufffd"
+_REPLACEMENT: Final = rb"\\ufffd"
+_BACKSLASH: Final = rb"\\"
+_BACKSLASH_HIDDEN: Final = b"\0\0"
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -35,16 +37,12 @@ def sound_json(body: bytes) -> bytes:
         except UnicodeDecodeError as error:
             message = f"the body is not UTF-8: byte {error.start}"
             raise BodyError(message) from error
-    if b"\\ud" in body or b"\\uD" in body:
-        return _ESCAPES.sub(_mended, body)
-    return body
-
-
-def _mended(escape: re.Match[bytes]) -> bytes:
-    high, low, lone_low = escape.groups()
-    if lone_low or (high and not low):
-        return _HALF
-    return escape.group()
+    has_halves = b"\\ud" in body or b"\\uD" in body
+    if not has_halves or b"\0" in body:  # no JSON has a zero byte: its parser says so
+        return body
+    # A backslash that is itself escaped begins no escape. Nothing is called for each match: there may be millions.
+    hidden = body.replace(_BACKSLASH, _BACKSLASH_HIDDEN)
+    return _LONE_HALF.sub(_REPLACEMENT, hidden).replace(_BACKSLASH_HIDDEN, _BACKSLASH)
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

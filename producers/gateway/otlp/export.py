@@ -28,7 +28,7 @@ class ExportLimits:
     spans_max: int = 50_000
     groups_max: int = 10_000
     """Resources and scopes, together."""
-    values_max: int = 2_000_000
+    values_max: int = 1_000_000
     """Attributes and what is in their arrays and key-value lists, all together."""
     json_values_max: int = 1_000_000
     """Values and members of a JSON body."""

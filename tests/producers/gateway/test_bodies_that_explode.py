@@ -48,7 +48,7 @@ EXPLOSIVE = {
     "an array": (PROTOBUF, span(attribute(field(0x2A, b"\x0a\x00" * MANY))), "fields_max"),
     "many arrays": (
         PROTOBUF,
-        span(attribute(field(0x2A, b"\x0a\x00" * 400_000)) * 10),
+        span(attribute(field(0x2A, b"\x0a\x00" * 400_000)) * 4),
         "values_max",
     ),
     "JSON resources": (JSON, b'{"resourceSpans":[' + b"{}," * MANY + b"{}]}", "json_values_max"),
