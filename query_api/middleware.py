@@ -60,13 +60,16 @@ class LimitBodies:
         # Whatever comes after the body, the end of the connection, may take as long as it likes.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
 
+        late = False
+
         async def limited() -> Message:
-            nonlocal taken_bytes, deadline_s
+            nonlocal taken_bytes, deadline_s, late
             try:
                 async with asyncio.timeout_at(deadline_s):
                     message = await receive()
             except TimeoutError:
                 metrics.LIMITS_REACHED.labels("body_timeout_s").inc()
+                late = True
                 raise HTTPException(408, "the body took too long to arrive") from None
             if not message.get("more_body", False):
                 deadline_s = None
@@ -76,7 +79,13 @@ class LimitBodies:
                 raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
             return message
 
-        await self._app(scope, limited, send)
+        async def hanging_up(message: Message) -> None:
+            if late and message["type"] == "http.response.start":
+                # The rest of the body would be read for ever.
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, limited, hanging_up)
 
 
 def _route_of(scope: Scope) -> str:

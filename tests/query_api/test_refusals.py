@@ -188,6 +188,7 @@ async def test_a_body_that_does_not_end_in_time_is_refused(api: Api, pause_s: fl
         )
         assert (refused.status_code, refused.json()["error"]["code"]) == (408, "timeout")
         assert refused.json()["error"]["field"] == "body"
+        assert refused.headers["connection"] == "close"
     assert reached("body_timeout_s") == before + 2
     for client in clients:
         await client.aclose()
