@@ -46,6 +46,11 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     input: str = ""
     output: str = ""
     metadata: str = ""
+    tool_definitions: dict[str, str] = {}
+    """What the texts say of tools: JSON by name, of those that were offered …"""
+    tool_calls: tuple[str, ...] = ()
+    """… and as JSON ``{id, name, arguments}``, those that were called."""
+    tool_call_names: tuple[str, ...] = ()
     prompt_name: str = ""
     prompt_version: int = 0
     service_name: str = ""

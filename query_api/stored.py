@@ -101,7 +101,7 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "session_id",
         ),
         "time": (_micros("completion_start_time", "completion_start_us"), _INSERTED),
-        "io": ("input", "output"),
+        "io": ("input", "output", "tool_definitions", "tool_calls", "tool_call_names"),
         "metadata": ("metadata",),
         "model": ("model", "price_id", "model_parameters"),
         "usage": (
@@ -131,11 +131,13 @@ OBSERVATION_IN_TREE: Final = (
     "app_root",
 )
 OBSERVATION_TEXTS: Final = ("input", "output")
+OBSERVATION_TOOLS: Final = ("tool_definitions", "tool_calls", "tool_call_names")
 OBSERVATION_METADATA: Final = ("metadata",)
 OBSERVATION_PARAMETERS: Final = ("model_parameters",)
 OBSERVATION_WHOLE: Final = (
     *OBSERVATION_NUMBERS,
     *OBSERVATION_TEXTS,
+    *OBSERVATION_TOOLS,
     *OBSERVATION_METADATA,
     *OBSERVATION_PARAMETERS,
 )

@@ -19,7 +19,7 @@ from query_api.times import SECOND_US, iso, iso_or_none
 
 
 class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """Latencies are seconds, costs are US dollars as JSON numbers."""
+    """Latencies are seconds, costs are US dollars as JSON numbers. Tools are JSON texts: definitions by name, calls as ``{id, name, arguments}``."""
 
     id: str
     project_id: str
@@ -37,6 +37,9 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     input: Shown
     output: Shown
     metadata: dict[str, msgspec.Raw]
+    tool_definitions: dict[str, str]
+    tool_calls: tuple[str, ...]
+    tool_call_names: tuple[str, ...]
     level: str
     status_message: str | None
     model: str | None
@@ -88,6 +91,9 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         input=shown(row.input),
         output=shown(row.output),
         metadata=members(row.metadata),
+        tool_definitions=row.tool_definitions,
+        tool_calls=row.tool_calls,
+        tool_call_names=row.tool_call_names,
         level=row.level,
         status_message=row.status_message or None,
         model=row.model or None,

@@ -47,6 +47,9 @@ class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     updated_at: str | _Unset = _UNSET
     input: str | _Unset | None = _UNSET
     output: str | _Unset | None = _UNSET
+    tool_definitions: dict[str, str] | _Unset = _UNSET
+    tool_calls: tuple[str, ...] | _Unset = _UNSET
+    tool_call_names: tuple[str, ...] | _Unset = _UNSET
     metadata: dict[str, msgspec.Raw] | _Unset = _UNSET
     model: str | _Unset | None = _UNSET
     provided_model_name: str | _Unset | None = _UNSET
@@ -126,7 +129,13 @@ def _time(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
 
 
 def _io(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
-    return {"input": row.input or None, "output": row.output or None}
+    return {
+        "input": row.input or None,
+        "output": row.output or None,
+        "tool_definitions": row.tool_definitions,
+        "tool_calls": row.tool_calls,
+        "tool_call_names": row.tool_call_names,
+    }
 
 
 def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from streams.core.merge import Merged, merged_part, merged_whole, write_statemen
 from streams.core.observations import Known, known_of, rank_of, tombstones_of, whole_row
 from streams.core.pricing import PriceBook
 from streams.core.residents import PartKey, Residents
+from streams.core.tools import write_tools
 from streams.core.traces import Trace, TraceKey
 from streams.core.valuation import Tokens, appraise
 from tracemill.contract import TraceAttributes, TraceUpdate
@@ -125,6 +126,7 @@ class EventFold:
                 return False
             row.row_version = known.row_version = max(old.row_version + 1, self._floor)
         self._swap(trace, book, old, known)
+        self._find_tools(row)
         self._effects.observations.append(row)
         if old is not None:
             self._effects.observations += tombstones_of(row, old.start_us)
@@ -157,6 +159,7 @@ class EventFold:
         row.row_version = self._floor if old is None else max(old.row_version + 1, self._floor)
         known = known_of(row, after)
         self._swap(trace, book, old, known)
+        self._find_tools(row)
         rows = self.merged_rows.setdefault((trace.key, line.id), [row])
         rows[0] = row
         if old is not None:
@@ -194,6 +197,10 @@ class EventFold:
         write_statements(merged, row)
         self._appraise(row)
         return row
+
+    def _find_tools(self, row: ObservationRow) -> None:
+        if not write_tools(row):
+            self._reached["observation_tools_max"] += 1
 
     def _appraise(self, row: ObservationRow) -> None:
         if not appraise(row, self.prices, self._tokens):

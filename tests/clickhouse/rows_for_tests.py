@@ -27,7 +27,10 @@ def observation(**changes: object) -> ObservationRow:
     return ObservationRow(**{**values, **changes})
 
 
-async def write(store: Store, table: str, *rows: msgspec.Struct) -> None:
-    columns = ROW_OF_TABLE[table].__struct_fields__
+async def write(
+    store: Store, table: str, *rows: msgspec.Struct, unknown: tuple[str, ...] = ()
+) -> None:
+    """``unknown``: fields that the table of an older version does not have."""
+    columns = [name for name in ROW_OF_TABLE[table].__struct_fields__ if name not in unknown]
     lines = [msgspec.json.encode(row) + b"\n" for row in rows]
     await store.insert_lines(table, columns, lines)

@@ -71,7 +71,9 @@ async def test_status_messages_cut_by_an_older_version_are_whole_afterwards(
         older.setattr(migrate_module, "migrations", lambda: migrations()[:9])
         await migrate(empty_store, TIERING)
     long, longest = "ü" * 201, "ß" * 5000
-    await write(empty_store, "observations", observation(id="o1", status_message=long))
+    before = observation(id="o1", status_message=long)
+    tools = ("tool_definitions", "tool_calls", "tool_call_names")
+    await write(empty_store, "observations", before, unknown=tools)
     slim = "SELECT id, status_message FROM observations_slim FINAL ORDER BY id"
     assert await empty_store.query(slim) == [{"id": "o1", "status_message": "ü" * 200}]
     assert await migrate(empty_store, TIERING)

@@ -50,6 +50,9 @@ async def test_every_field_of_an_observation_comes_back(clickhouse_store: Store)
         cost_source="computed",
         input="größe 🙂 \\ \t",
         metadata='{"a":1}',
+        tool_definitions={"weather": '{"name":"weather"}'},
+        tool_calls=('{"id":"c"}', '{"id":"d"}'),
+        tool_call_names=("weather", "weather"),
         app_root=1,
         user_id="u",
         event_us=start + 1,
@@ -67,7 +70,8 @@ async def test_every_field_of_an_observation_comes_back(clickhouse_store: Store)
     same_names = set(ObservationRow.__struct_fields__) & set(stored)
     encoded = msgspec.to_builtins(row)
     for name in same_names & set(encoded):
-        assert stored[name] == encoded[name], name
+        expected = encoded[name]
+        assert stored[name] == (list(expected) if isinstance(expected, tuple) else expected), name
 
 
 async def test_the_highest_version_is_the_truth_however_rows_arrive(

@@ -34,6 +34,7 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
         "type": "GENERATION", "environment": "production", "startTime": "2026-11-21T12:00:00.412Z",
         "endTime": "2026-11-21T12:00:01.842Z", "completionStartTime": "2026-11-21T12:00:00.733Z",
         "version": "3", "input": [{"role": "user", "content": "hi"}], "output": {"role": "assistant"},
+        "toolDefinitions": {}, "toolCalls": [], "toolCallNames": [],
         "level": "WARNING", "statusMessage": "slow", "model": "gpt-4o",
         "modelParameters": {"temperature": 0.2}, "modelId": "openai:gpt-4o", "promptId": None,
         "promptName": "answer", "promptVersion": 3,
