@@ -32,6 +32,8 @@ class Kind(Enum):
     FLAG = "flag"
     LIST = "list"
     OBJECT = "object"
+    POSITION = "position"
+    """Of an observation among those of its trace, by start; its column's ``sql`` says what a root is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``column operator value``. Times are microseconds, money and each of several numbers a decimal string, ``key`` names a member of an object."""
+    """``column operator value``. Times are microseconds, money and each of several numbers a decimal string, ``key`` names a member of an object, or from where a position counts."""
 
     column: Column
     operator: Operator
@@ -73,6 +75,7 @@ OPERATORS_OF: Final[Mapping[Kind, frozenset[Operator]]] = MappingProxyType(
         Kind.FLAG: frozenset({"eq", "ne"}),
         Kind.LIST: frozenset({"has_any", "has_none", "has_all", "set", "unset"}),
         Kind.OBJECT: _ORDERED | _WORDED | _PRESENT,
+        Kind.POSITION: frozenset({"eq"}),
     }
 )
 
@@ -97,11 +100,14 @@ _SEARCHES: Final[Mapping[str, str]] = MappingProxyType(
 
 def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
     """All of them, each with a leading ``AND``; those on the trace gathered into one subquery."""
-    own = [_sql(condition, binder) for condition in conditions if not condition.column.of_trace]
-    of_trace = [_sql(condition, binder) for condition in conditions if condition.column.of_trace]
+    positions = tuple(each for each in conditions if each.column.kind is Kind.POSITION)
+    others = tuple(each for each in conditions if each.column.kind is not Kind.POSITION)
+    own = [_sql(condition, binder) for condition in others if not condition.column.of_trace]
+    of_trace = [_sql(condition, binder) for condition in others if condition.column.of_trace]
     if of_trace:
         inner = " AND ".join((OF_PROJECT, *of_trace))
         own.append(f"trace_id IN (SELECT id FROM traces FINAL WHERE {inner})")
+    own += [_position_sql(condition, others, binder) for condition in positions]
     return "".join(f"\n  AND {condition}" for condition in own)
 
 
@@ -114,6 +120,25 @@ def are_narrow(conditions: tuple[Condition, ...]) -> bool:
 
 def needs_full_texts(conditions: tuple[Condition, ...]) -> bool:
     return any(condition.column.full_text for condition in conditions)
+
+
+def _position_sql(condition: Condition, others: tuple[Condition, ...], binder: Binder) -> str:
+    """A place among all observations of a trace, whatever ``others`` ask; only traces where these find something are put in order."""
+    if condition.key == "root":
+        return condition.column.sql
+    assert isinstance(condition.value, int)
+    traces = ""
+    if others:
+        table = "observations" if needs_full_texts(others) else "observations_slim"
+        inner = OF_PROJECT + conditions_sql(others, binder)
+        traces = f"\n    AND trace_id IN (SELECT trace_id FROM {table} WHERE {inner})"
+    order = " DESC" if condition.key == "end" else ""
+    skipped = binder.bind(condition.value - 1, "UInt32")
+    return (
+        "(trace_id, id) IN (\n  SELECT trace_id, id FROM observations_slim FINAL\n"
+        f"  WHERE {OF_PROJECT}{traces}\n"
+        f"  ORDER BY trace_id, start_time{order}, id{order}\n  LIMIT {skipped}, 1 BY trace_id\n)"
+    )
 
 
 def _sql(condition: Condition, binder: Binder) -> str:

@@ -18,6 +18,7 @@ from query_api.money import pico_of
 from query_api.times import instant_us
 
 FILTERS_MAX: Final = 50
+POSITION_MAX: Final = 2**31
 OPTIONS_MAX: Final = 1_000
 
 _COMPARED: Final[Mapping[str, Operator]] = MappingProxyType(
@@ -40,6 +41,17 @@ _HELD: Final[Mapping[str, Operator]] = MappingProxyType(
 )
 _PRESENT: Final[Mapping[str, Operator]] = MappingProxyType({"is set": "set", "is not set": "unset"})
 _NULL: Final[Mapping[str, Operator]] = MappingProxyType({"is null": "unset", "is not null": "set"})
+_PLACED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq"})
+_PLACES: Final = MappingProxyType(
+    {
+        "root": ("root", False),
+        "first": ("start", False),
+        "last": ("end", False),
+        "nthFromStart": ("start", True),
+        "nthFromEnd": ("end", True),
+    }
+)
+"""From where a position counts, and whether ``value`` says how far."""
 _FLAGGED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq", "<>": "ne"})
 
 _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
@@ -55,6 +67,7 @@ _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
         "booleanObject": {**_FLAGGED, **_PRESENT},
         "boolean": _FLAGGED,
         "null": _NULL,
+        "positionInTrace": _PLACED,
     }
 )
 _KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
@@ -69,7 +82,8 @@ _KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
         "numberObject": frozenset({Kind.OBJECT}),
         "booleanObject": frozenset({Kind.OBJECT}),
         "boolean": frozenset({Kind.FLAG}),
-        "null": frozenset(set(Kind) - {Kind.FLAG, Kind.OBJECT}),
+        "null": frozenset(set(Kind) - {Kind.FLAG, Kind.OBJECT, Kind.POSITION}),
+        "positionInTrace": frozenset({Kind.POSITION}),
     }
 )
 
@@ -119,6 +133,8 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
         )
     if column.kind is Kind.OBJECT and not entry.key:
         raise BadRequestError(f"{at}.key: names a member of {entry.column!r}", field=f"{at}.key")
+    if column.kind is Kind.POSITION:
+        return _position(entry, column, at)
     if operator in {"set", "unset"}:
         return Condition(column, operator, key=entry.key)
     read = _MONEY if column.kind is Kind.MONEY else _VALUES[entry.type]
@@ -127,6 +143,18 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
     except ValueError as error:
         raise BadRequestError(f"{at}.value: {error}", field=f"{at}.value") from error
     return Condition(column, operator, value, entry.key)
+
+
+def _position(entry: _Entry, column: Column, at: str) -> Condition:
+    """``value``: how many observations from there, itself counted."""
+    counts_from, is_counted = _one_of(_PLACES, entry.key, f"{at}.key")
+    if not is_counted:
+        return Condition(column, "eq", 1, counts_from)
+    value = entry.value
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= POSITION_MAX:
+        message = f"{at}.value: a whole number from 1 to {POSITION_MAX} is expected"
+        raise BadRequestError(message, field=f"{at}.value")
+    return Condition(column, "eq", value, counts_from)
 
 
 def _one_of(allowed: Mapping[str, _T], name: str, at: str) -> _T:

@@ -22,7 +22,7 @@ FilterText = Annotated[
     str,
     Field(
         max_length=32_000,
-        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column. The type `positionInTrace` is not known here.",
+        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column. Observations know the type and column `positionInTrace`, whose `key` is `root`, `first`, `last`, `nthFromStart` or `nthFromEnd`: a place among all observations of the trace.",
         examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
     ),
 ]

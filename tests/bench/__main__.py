@@ -70,7 +70,11 @@ async def _measure(server: Server, options: argparse.Namespace, console: Console
 
 
 def _table(loads: list[Measured]) -> Table:
-    table = Table("", *(load.name for load in loads), title="OTLP spans, from the client's side")
+    table = Table(
+        "",
+        *(load.name for load in loads),
+        title="OTLP spans, from the client's side; times are p50 / p95 / p99 / max",
+    )
     for label, cell in (
         ("accepted", lambda m: f"{m.answers.accepted_spans:,}"),
         ("visible", lambda m: f"{m.visible_spans:,}"),
@@ -78,7 +82,7 @@ def _table(loads: list[Measured]) -> Table:
         ("answered busy (503)", lambda m: f"{m.answers.busy:,}"),
         ("accepted per s", lambda m: f"{m.answers.accepted_spans / m.load_s:,.0f}"),
         ("visible per s, to the last", lambda m: f"{m.visible_spans / m.until_visible_s:,.0f}"),
-        ("gateway ms p50 / p99 / max", lambda m: _quantiles_ms(m.answers.latencies_s)),
+        ("gateway ms", lambda m: _quantiles_ms(m.answers.latencies_s)),
         ("acknowledged → visible ms", lambda m: _quantiles_ms(m.visible_s)),
         *(
             (f"{role}: CPU µs per span, RSS", lambda m, role=role: _process(m, role))

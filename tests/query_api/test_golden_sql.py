@@ -96,6 +96,24 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": "DEBUG", "p2": "t", "p3": ["a"]},
     ),
     (
+        CountObservations("acme", (condition("positionInTrace", "eq", 2, "end"), condition("name", "eq", "n"))),
+        """
+        SELECT count() AS total
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND name = {p1:String}
+          AND (trace_id, id) IN (
+          SELECT trace_id, id FROM observations_slim FINAL
+          WHERE project_id = {project_id:String}
+            AND trace_id IN (SELECT trace_id FROM observations_slim WHERE project_id = {project_id:String}
+          AND name = {p2:String})
+          ORDER BY trace_id, start_time DESC, id DESC
+          LIMIT {p3:UInt32}, 1 BY trace_id
+        )
+        """,
+        {"project_id": "acme", "p1": "n", "p2": "n", "p3": 1},
+    ),
+    (
         FindObservations("acme", (condition("input", "contains", "x"),), 11, below=Position(7, "t", "o"), since_us=3),
         """
         SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version

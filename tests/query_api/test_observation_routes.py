@@ -306,6 +306,39 @@ async def test_the_filter_grammar_narrows_observations_down(
         assert await ids(two_traces, path, filter=json.dumps([entry])) == expected
 
 
+@pytest.mark.parametrize(
+    ("place", "others", "expected"),
+    [
+        ({"key": "root"}, [], ["r2", "r1"]),
+        ({"key": "first"}, [], ["r2", "r1"]),
+        ({"key": "last"}, [], ["r2", "g1"]),
+        ({"key": "nthFromStart", "value": 2}, [], ["g1"]),
+        ({"key": "nthFromEnd", "value": 2}, [], ["r1"]),
+        ({"key": "nthFromStart", "value": 3}, [], []),
+        # Among all observations of the trace, not among those that meet the rest.
+        ({"key": "first"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}], []),
+        ({"key": "last"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}], ["g1"]),
+        ({"key": "last"}, [{"type": "string", "column": "input", "operator": "matches", "value": "BROWN"}], ["g1"]),
+        ({"key": "first"}, [{"type": "string", "column": "traceName", "operator": "=", "value": "second"}], ["r2"]),
+    ],
+)  # fmt: skip
+async def test_observations_are_found_by_their_place_in_the_trace(
+    two_traces: Api, place: dict[str, object], others: list[object], expected: list[str]
+) -> None:
+    entry = {"type": "positionInTrace", "column": "positionInTrace", "operator": "=", **place}
+    for path in ("/api/public/observations", "/api/public/v2/observations"):
+        assert await ids(two_traces, path, filter=json.dumps([entry, *others])) == expected
+
+
+async def test_a_place_in_the_trace_is_that_of_the_newest_versions(api: Api) -> None:
+    began = now_us() - 60 * SECOND_US
+    rows = [observation("t", f"o{n}", began + n * SECOND_US) for n in range(4)]
+    await api.insert(trace("t", began), *rows)
+    await api.insert(observation("t", "o0", began + 9 * SECOND_US, row_version=9))
+    entry = {"type": "positionInTrace", "column": "positionInTrace", "operator": "=", "key": "last"}
+    assert await ids(api, "/api/public/observations", filter=json.dumps([entry])) == ["o0"]
+
+
 async def test_the_newest_page_is_complete_however_old_its_rows_are(api: Api) -> None:
     """Minutes, hours and days ago, and a little ahead of our clock."""
     now = now_us()

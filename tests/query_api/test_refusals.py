@@ -84,6 +84,28 @@ async def test_a_malformed_parameter_is_an_issue_with_its_path(
     assert refused.json()["error"][0]["path"] == path
 
 
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ({"key": "best"}, "filter[0].key"),
+        ({"key": "nthFromEnd", "value": 0}, "filter[0].value"),
+        ({"key": "nthFromStart", "value": 1.5}, "filter[0].value"),
+        ({"key": "nthFromStart"}, "filter[0].value"),
+        ({"key": "last", "operator": ">"}, "filter[0].operator"),
+        ({"key": "last", "column": "name"}, "filter[0].type"),
+    ],
+)
+async def test_a_place_in_the_trace_that_is_none_is_named(
+    api: Api, entry: dict[str, object], path: str
+) -> None:
+    place = {"type": "positionInTrace", "column": "positionInTrace", "operator": "=", **entry}
+    refused = await api.client.get(
+        "/api/public/observations", params={"filter": json.dumps([place])}
+    )
+    assert refused.status_code == 400
+    assert refused.json()["error"][0]["path"] == [path]
+
+
 async def test_unknown_parameters_are_ignored_here_and_refused_there(api: Api) -> None:
     for path in LANGFUSE_LISTS:
         assert (await api.client.get(path, params={"frobnicate": "1"})).status_code == 200
