@@ -59,7 +59,6 @@ class LimitBodies:
         taken_bytes = 0
         # Whatever comes after the body, the end of the connection, may take as long as it likes.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
-
         late = False
 
         async def limited() -> Message:

@@ -15,7 +15,7 @@ from query_api import cursors
 from query_api.errors import BadRequestError
 from query_api.numbers import Whole
 from query_api.shapes.pages import NativeMeta
-from query_api.times import iso
+from query_api.times import InstantUs
 
 NAME_MAX: Final = 2000
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
@@ -50,7 +50,7 @@ def _known_parameters(route: APIRoute) -> tuple[str, ...]:
 
 
 class _Position(msgspec.Struct):
-    at_us: int
+    at_us: InstantUs
     id: str
 
 
@@ -64,10 +64,6 @@ class KeysetParameters(NativeParameters):
         if self.cursor is None:
             return None
         position = cursors.read(self.cursor, _Position)
-        try:
-            iso(position.at_us)
-        except OverflowError as error:
-            raise BadRequestError("cursor: not one of ours", field="cursor") from error
         return position.at_us, position.id
 
 

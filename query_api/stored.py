@@ -87,6 +87,8 @@ OBSERVATION_KEY: Final = (
     "row_version",
     "is_deleted",
 )
+OBSERVATION_TEXTS: Final = ("input", "output")
+OBSERVATION_TOOLS: Final = ("tool_definitions", "tool_calls", "tool_call_names")
 OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "core": (_micros("end_time", "end_us"), "type", "parent_id"),
@@ -101,7 +103,7 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "session_id",
         ),
         "time": (_micros("completion_start_time", "completion_start_us"), _INSERTED),
-        "io": ("input", "output", "tool_definitions", "tool_calls", "tool_call_names"),
+        "io": (*OBSERVATION_TEXTS, *OBSERVATION_TOOLS),
         "metadata": ("metadata",),
         "model": ("model", "price_id", "model_parameters"),
         "usage": (
@@ -130,8 +132,6 @@ OBSERVATION_IN_TREE: Final = (
     "usage_estimated",
     "app_root",
 )
-OBSERVATION_TEXTS: Final = ("input", "output")
-OBSERVATION_TOOLS: Final = ("tool_definitions", "tool_calls", "tool_call_names")
 OBSERVATION_METADATA: Final = ("metadata",)
 OBSERVATION_PARAMETERS: Final = ("model_parameters",)
 OBSERVATION_WHOLE: Final = (

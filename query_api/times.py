@@ -9,6 +9,7 @@ from functools import cache
 from typing import Annotated, Final
 from zoneinfo import available_timezones
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 SECOND_US: Final = 1_000_000
@@ -17,6 +18,16 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
 _LOST_PLUS: Final = re.compile(r" (\d\d:?\d\d)$")
+
+
+InstantUs = Annotated[
+    int,
+    msgspec.Meta(
+        ge=(datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND,
+        le=(datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND,
+    ),
+]
+"""Microseconds that ``iso`` can show, in what comes back from clients."""
 
 
 def now_us() -> int:
