@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
@@ -45,12 +45,21 @@ async def publish(publisher: EventPublisher, *events: Observation) -> None:
     await publisher.publish(batch)
 
 
+@asynccontextmanager
+async def running(kafka: KafkaSettings, gateway: GatewaySettings) -> AsyncIterator[EventPublisher]:
+    """A publisher that is stopped on every way out: an open connection would fail a later test."""
+    publisher = EventPublisher(kafka, gateway)
+    await publisher.start()
+    try:
+        yield publisher
+    finally:
+        await publisher.stop()
+
+
 @pytest.fixture
 async def publisher(kafka: KafkaSettings) -> AsyncIterator[EventPublisher]:
-    publisher = EventPublisher(kafka, GatewaySettings(record_target_bytes=2_000))
-    await publisher.start()
-    yield publisher
-    await publisher.stop()
+    async with running(kafka, GatewaySettings(record_target_bytes=2_000)) as publisher:
+        yield publisher
 
 
 async def test_events_lie_in_the_partition_of_their_trace_in_the_order_they_came(
@@ -176,20 +185,17 @@ async def own_kafka(own_broker: OwnBroker, topic_prefix: str) -> KafkaSettings:
 async def test_a_silent_broker_is_a_503_and_a_limit_on_what_waits_and_then_all_goes_on(
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
-    publisher = EventPublisher(
-        own_kafka, IMPATIENT.model_copy(update={"pending_max_bytes": 10_000})
-    )
-    await publisher.start()
-    await published_within(10, publisher, observation(1))
-    with own_broker.frozen():
-        on_its_way = asyncio.create_task(publish(publisher, observation(2, text="x" * 9_000)))
-        await asyncio.sleep(0)
-        with pytest.raises(OverloadedError, match="pending_max_bytes"):
-            await publish(publisher, observation(3, text="x" * 2_000))
-        with pytest.raises(UndeliveredError):
-            await on_its_way
-    await published_within(10, publisher, observation(4))
-    await publisher.stop()
+    narrow = IMPATIENT.model_copy(update={"pending_max_bytes": 10_000})
+    async with running(own_kafka, narrow) as publisher:
+        await published_within(10, publisher, observation(1))
+        with own_broker.frozen():
+            on_its_way = asyncio.create_task(publish(publisher, observation(2, text="x" * 9_000)))
+            await asyncio.sleep(0)
+            with pytest.raises(OverloadedError, match="pending_max_bytes"):
+                await publish(publisher, observation(3, text="x" * 2_000))
+            with pytest.raises(UndeliveredError):
+                await on_its_way
+        await published_within(10, publisher, observation(4))
 
     ids = {event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)}
     assert {"o1", "o4"} <= ids
@@ -199,26 +205,21 @@ async def test_a_silent_broker_is_a_503_and_a_limit_on_what_waits_and_then_all_g
 async def test_what_nobody_waits_for_any_more_is_taken_back(
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
-    publisher = EventPublisher(own_kafka, IMPATIENT)
-    await publisher.start()
-    await published_within(10, publisher, observation(0, trace_id="t"))
-    with own_broker.frozen():
-        waiting = [
-            asyncio.create_task(publish(publisher, observation(number, trace_id="t")))
-            for number in range(1, 6)
-        ]
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert all(isinstance(outcome, UndeliveredError) for outcome in outcomes)
-        later = asyncio.create_task(publish(publisher, observation(6, trace_id="t")))
-        with pytest.raises(OverloadedError):
-            await later
-    await published_within(10, publisher, observation(7, trace_id="t"))
-    await publisher.stop()
+    one_a_record = IMPATIENT.model_copy(update={"record_target_bytes": 2_000})
+    in_the_way, behind = (observation(n, trace_id="t", text="x" * 1_500) for n in (1, 2))
+    async with running(own_kafka, one_a_record) as publisher:
+        await published_within(10, publisher, observation(0, trace_id="t"))
+        with own_broker.frozen():
+            outcomes = await asyncio.gather(
+                publish(publisher, in_the_way), publish(publisher, behind), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [UndeliveredError] * 2
+        await published_within(10, publisher, observation(3, trace_id="t"))
 
     ids = [event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)]
     assert ids[0] == "o0"
-    assert "o6" not in ids
-    assert ids[-1] == "o7"
+    assert "o2" not in ids
+    assert ids[-1] == "o3"
 
 
 async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_noticed(
@@ -234,11 +235,10 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
     await control.start()
     await bootstrap(control, InitSettings())
     app = create_gateway(own_kafka, IMPATIENT, control)
-    stopped_meanwhile = EventPublisher(own_kafka, IMPATIENT)
-    await stopped_meanwhile.start()
     transport = httpx.ASGITransport(app)
     async with (
         app.running(),
+        running(own_kafka, IMPATIENT) as stopped_meanwhile,
         httpx.AsyncClient(transport=transport, base_url="http://gateway", auth=KEYS) as client,
     ):
         await accepted_within(20, client, url, body)
@@ -268,31 +268,28 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
 async def test_a_silent_broker_is_told_before_exporters_give_up(
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
-    publisher = EventPublisher(own_kafka, GatewaySettings(stop_timeout_s=0.5))
-    await publisher.start()
-    await published_within(10, publisher, observation(1))
-    with own_broker.frozen(), pytest.raises(UndeliveredError):
-        async with asyncio.timeout(4):
-            await publish(publisher, observation(2))
-    await publisher.stop()
+    async with running(own_kafka, GatewaySettings(stop_timeout_s=0.5)) as publisher:
+        await published_within(10, publisher, observation(1))
+        with own_broker.frozen(), pytest.raises(UndeliveredError):
+            async with asyncio.timeout(4):
+                await publish(publisher, observation(2))
 
 
 async def test_while_the_broker_keeps_a_record_waiting_the_next_ones_are_told_at_once(
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
-    publisher = EventPublisher(own_kafka, IMPATIENT)
-    await publisher.start()
-    await published_within(10, publisher, observation(1, trace_id="t"))
-    own_broker.kill()
-    with pytest.raises(UndeliveredError):
-        await publish(publisher, observation(2, trace_id="t"))
-    for number in range(3, 6):
-        with pytest.raises(OverloadedError, match="delivery_timeout_s"):
-            async with asyncio.timeout(0.1):
-                await publish(publisher, observation(number, trace_id="t"))
-    await own_broker.revive()
-    await published_within(20, publisher, observation(6, trace_id="t"))
-    await publisher.stop()
+    async with running(own_kafka, IMPATIENT) as publisher:
+        await published_within(10, publisher, observation(1, trace_id="t"))
+        own_broker.kill()
+        with pytest.raises(UndeliveredError):
+            await publish(publisher, observation(2, trace_id="t"))
+        await refused_within(10, publisher, observation(2, trace_id="t"))
+        for number in range(3, 6):
+            with pytest.raises(OverloadedError, match="delivery_timeout_s"):
+                async with asyncio.timeout(0):
+                    await publish(publisher, observation(number, trace_id="t"))
+        await own_broker.revive()
+        await published_within(20, publisher, observation(6, trace_id="t"))
 
     ids = {event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)}
     assert ids >= {"o1", "o6"}
@@ -319,16 +316,12 @@ async def test_a_record_the_broker_refuses_is_an_error_and_the_next_one_is_taken
     )
     await ensure_topics(narrow)
     wide = narrow.model_copy(update={"record_max_bytes": 16_777_216})
-    publisher = EventPublisher(wide, GatewaySettings())
-    await publisher.start()
-    try:
+    async with running(wide, GatewaySettings()) as publisher:
         await publish(publisher, observation(1, trace_id="t"))
         noise = os.urandom(2_000_000).hex()  # does not compress below the topic's limit
         with pytest.raises(UndeliveredError):
             await publish(publisher, observation(2, trace_id="t", text=noise))
         await published_within(10, publisher, observation(3, trace_id="t"))
-    finally:
-        await publisher.stop()
 
     assert [event.ts_us for event in await Log(narrow).events()] == [1, 3]
 
@@ -343,6 +336,18 @@ async def published_within(timeout_s: float, publisher: EventPublisher, event: O
                 await asyncio.sleep(0.01)
                 continue
             return
+
+
+async def refused_within(timeout_s: float, publisher: EventPublisher, event: Observation) -> None:
+    """Publish until it is refused: a record counts as kept waiting a moment after its first caller gave up."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                await publish(publisher, event)
+            except OverloadedError:
+                return
+            except UndeliveredError:
+                continue
 
 
 async def accepted_within(
