@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -246,6 +247,15 @@ tracer = Tracer("p", {nobody!r}, exit_timeout_s=0.5)
 tracer.span("x").end()
 """)
     assert time.monotonic() - began < 8
+
+
+def test_a_tracer_that_is_closed_at_once_leaves_no_thread_behind(nobody: str) -> None:
+    before = set(threading.enumerate())
+    for _ in range(20):
+        tracer = Tracer("p", nobody)
+        tracer.span().end()
+        tracer.close(0)
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_broker_that_dies_and_returns_gets_everything(tmp_path: Path) -> None:

@@ -117,6 +117,9 @@ class Delivery:
             return self._buffered == 0
         flushed = self.flush(timeout_s)
         left_s = max(0.0, deadline - time.monotonic())
+        with self._lock:
+            if self._shipper is None:  # the thread is only starting: it ends once it sees this
+                self._given_up = True
         if self._loop is not None and self._shipper is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(
@@ -184,8 +187,11 @@ class Delivery:
             self._running.set()
 
     async def _ship(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._shipper = Shipper(self._options, self, self._complaints)
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._shipper = Shipper(self._options, self, self._complaints)
+            if self._given_up:
+                self._shipper.stop_within(0)
         self._running.set()
         await self._shipper.run()
 
