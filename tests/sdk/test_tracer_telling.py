@@ -222,7 +222,12 @@ def test_every_event_lies_in_the_partition_of_its_trace_many_to_a_record(
     kafka_broker: str, events_topic: str, records: Callable[[], Records], compression: str
 ) -> None:
     with Tracer(
-        "p", kafka_broker, topic=events_topic, compression=compression, record_max_events=50
+        "p",
+        kafka_broker,
+        topic=events_topic,
+        compression=compression,
+        record_max_events=50,
+        linger_s=0.5,
     ) as tracer:
         for number in range(2_000):
             tracer.span(f"n{number}", trace_id=f"t{number % 40}", input="x" * 200).end()
