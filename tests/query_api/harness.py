@@ -117,7 +117,7 @@ def make_api(
         store,
         control,
         Authenticator(control),
-        settings or QuerySettings(readiness_cache_s=0),
+        settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
         [ReadinessCheck("store", probe)],
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -160,14 +160,18 @@ async def _drop(clickhouse_url: str, database: str) -> None:
 
 
 @asynccontextmanager
-async def opened(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
+async def opened(
+    clickhouse_url: str, database: str, settings: QuerySettings | None = None
+) -> AsyncIterator[Api]:
     """The query API on a database that is there."""
     store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
-    api, clients = make_api(store)
-    yield api
-    for client in clients:
-        await client.aclose()
-    await store.close()
+    api, clients = make_api(store, settings)
+    try:
+        yield api
+    finally:
+        for client in clients:
+            await client.aclose()
+        await store.close()
 
 
 def observation(

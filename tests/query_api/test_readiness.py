@@ -24,7 +24,7 @@ from query_api.settings import QuerySettings
 from query_api.times import SECOND_US, now_us
 from tests.query_api.harness import Api, make_api, observation, trace
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 TIERING = TieringSettings(hot_days=7)
 
 
@@ -194,20 +194,20 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
     topic, group = kafka.topics.events, f"{topic_prefix}-streams"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 2, 1)])
-    await admin.close()
+    try:
+        await admin.start()
+        await admin.create_topics([NewTopic(topic, 2, 1)])
+    finally:
+        await admin.close()
     probe = GroupProbe(kafka, group, (topic,), lag_max=2)
     await until(probe, f"no live member in the group {group}")
     async with member(kafka, group, topic) as consumer:
         await until(probe, None)
-        producer = AIOKafkaProducer(bootstrap_servers=kafka_broker)
-        await producer.start()
-        for _ in range(3):
-            await producer.send_and_wait(topic, b"{}", partition=0)
-        await producer.stop()
+        async with AIOKafkaProducer(bootstrap_servers=kafka_broker) as producer:
+            for _ in range(3):
+                await producer.send_and_wait(topic, b"{}", partition=0)
         await until(probe, f"the group {group} is 3 records behind")
-        await consumer.getmany(timeout_ms=5000, max_records=2)
+        await consumer.getmany(timeout_ms=int(WITHIN_S * 1000), max_records=2)
         await consumer.commit()
         await until(probe, None)
     await until(probe, f"no live member in the group {group}")
@@ -215,10 +215,8 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
 
 @pytest.mark.parametrize("broker", ["127.0.0.1:1"])
 async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_store: Store) -> None:
-    checks = readiness_checks(
-        KafkaSettings(broker=broker), clickhouse_store, TIERING, QuerySettings()
-    )
-    readiness = Readiness(checks, QuerySettings())
-    found = await readiness.look()
+    settings = QuerySettings(readiness_timeout_s=30)
+    checks = readiness_checks(KafkaSettings(broker=broker), clickhouse_store, TIERING, settings)
+    found = await Readiness(checks, settings).look()
     assert {name for name, state in found.items() if state != "ok"} == {"broker", "streams", "sink"}
     assert found["store"] == "ok"

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from clickhouse.errors import StoreUnavailable
@@ -16,13 +17,14 @@ from deploy.embedded.ports import free_ports
 from query_api.settings import QuerySettings
 from tests.fixtures.store import running_store
 from tests.query_api.counting import reached
-from tests.query_api.harness import Api, make_api
+from tests.query_api.harness import Api, opened
 
 EXECUTION_MAX_S = 1
 GRACE_S = 0.5
 HEALTH_MAX_S = 1.0
-LATE_S = 3.0
-"""What a busy machine may add."""
+LATE_S = 20.0
+"""What a busy machine may add; without the limits that are tested here it would be 32 s and more."""
+GOES_ON_WITHIN_S = 60.0
 QUESTIONS = (
     "/v1/windows",
     "/v1/storage",
@@ -59,20 +61,23 @@ def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, H
 @pytest.fixture
 async def hangable(own_store: tuple[str, Hanging]) -> AsyncIterator[tuple[Api, Hanging]]:
     url, hanging = own_store
-    store = Store(StoreSettings(clickhouse_url=url))
-    await migrate(store, TieringSettings(hot_days=7))
-    api, clients = make_api(
-        store,
-        QuerySettings(
-            execution_time_max_s=EXECUTION_MAX_S,
-            answer_grace_s=GRACE_S,
-            readiness_timeout_s=HEALTH_MAX_S,
-        ),
+    settings = QuerySettings(
+        execution_time_max_s=EXECUTION_MAX_S,
+        answer_grace_s=GRACE_S,
+        readiness_timeout_s=HEALTH_MAX_S,
     )
-    yield api, hanging
-    for client in clients:
-        await client.aclose()
-    await store.close()
+    async with opened(url, "hangs", settings) as api:
+        await migrate(api.store, TieringSettings(hot_days=7))
+        yield api, hanging
+
+
+async def answered(client: httpx.AsyncClient, path: str, **params: str) -> int:
+    """The status once the store keeps our short limits again: first it works off what was given up."""
+    deadline_s = time.monotonic() + GOES_ON_WITHIN_S
+    while (answer := await client.get(path, params=params)).status_code in {422, 503}:
+        assert time.monotonic() < deadline_s, answer.text
+        await asyncio.sleep(0.05)
+    return answer.status_code
 
 
 async def test_questions_to_a_store_that_hangs_end_in_503_and_are_answered_once_it_goes_on(
@@ -89,21 +94,20 @@ async def test_questions_to_a_store_that_hangs_end_in_503_and_are_answered_once_
     assert "within 1.5 s" in answers[0].json()["error"]["message"]
     assert EXECUTION_MAX_S <= elapsed_s < EXECUTION_MAX_S + GRACE_S + LATE_S
     assert reached("answer_grace_s") >= before + len(QUESTIONS)
-    after = [(await api.client.get(path)).status_code for path in QUESTIONS]
-    assert set(after) <= {200, 404}
+    after = {await answered(api.client, path) for path in QUESTIONS}
+    assert after <= {200, 404}
 
 
 async def test_health_says_soon_that_the_store_hangs(hangable: tuple[Api, Hanging]) -> None:
     api, hanging = hangable
-    params = {"failIfDatabaseUnavailable": "true"}
+    asked, params = "/api/public/health", {"failIfDatabaseUnavailable": "true"}
     with hanging:
         started_s = time.monotonic()
-        sick = await api.anonymous.get("/api/public/health", params=params)
+        sick = await api.anonymous.get(asked, params=params)
         elapsed_s = time.monotonic() - started_s
     assert (sick.status_code, sick.json()["status"]) == (503, "Database not available")
     assert elapsed_s < HEALTH_MAX_S + LATE_S
-    healthy = await api.anonymous.get("/api/public/health", params=params)
-    assert healthy.status_code == 200
+    assert await answered(api.anonymous, asked, **params) == 200
 
 
 async def test_a_query_of_any_process_ends_although_the_store_hangs(
@@ -111,11 +115,14 @@ async def test_a_query_of_any_process_ends_although_the_store_hangs(
 ) -> None:
     url, hanging = own_store
     store = Store(StoreSettings(clickhouse_url=url, clickhouse_query_timeout_s=0.2))
-    with hanging:
-        started_s = time.monotonic()
-        for ask in (store.query, store.query_bytes):
-            with pytest.raises(StoreUnavailable):
-                await ask("SELECT 1")
-        assert time.monotonic() - started_s < 2 * (0.2 + ANSWER_GRACE_S) + LATE_S
-    assert await store.query("SELECT 1 AS one", use_database=False) == [{"one": 1}]
-    await store.close()
+    try:
+        with hanging:
+            started_s = time.monotonic()
+            for ask in (store.query, store.query_bytes):
+                with pytest.raises(StoreUnavailable):
+                    await ask("SELECT 1")
+            assert time.monotonic() - started_s < 2 * (0.2 + ANSWER_GRACE_S) + LATE_S
+        store.settings.clickhouse_query_timeout_s = 30  # the short one was for the hang
+        assert await store.query("SELECT 1 AS one", use_database=False) == [{"one": 1}]
+    finally:
+        await store.close()
