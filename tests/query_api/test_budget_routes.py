@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -6,7 +5,7 @@ import pytest
 
 from clickhouse.rows import AlertRow, SpendRow
 from producers.control.periods import period_bounds
-from tests.query_api.harness import OTHER, PROJECT, Api
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api
 
 ASKED = {
     "name": "a day of u1",
@@ -60,9 +59,16 @@ def spend(bucket_s: int, pico: int, **fields: Any) -> SpendRow:
     return SpendRow(bucket_s=bucket_s, total_cost_pico=pico, **(given | fields))
 
 
+@pytest.fixture
+def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A period that ended while a test runs would not be the running one any more."""
+    monkeypatch.setattr("query_api.routes.budgets.now_us", lambda: NOON_US)
+
+
+@pytest.mark.usefixtures("at_noon")
 async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> None:
     budget = await created(api)
-    start_us, end_us = period_bounds("day", "Europe/Berlin", time.time_ns() // 1000)
+    start_us, end_us = period_bounds("day", "Europe/Berlin", NOON_US)
     start_s, end_s = start_us // 1_000_000, end_us // 1_000_000
     await api.insert(
         spend(start_s, 50_000_000_000),
@@ -91,9 +97,10 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
     assert datetime.fromisoformat(status["period_end"]) == epoch + timedelta(microseconds=end_us)
 
 
+@pytest.mark.usefixtures("at_noon")
 async def test_a_spend_beyond_64_bits_is_summed_right(api: Api) -> None:
     budget = await created(api, period="month", limit_usd="9000000")
-    start_us, _ = period_bounds("month", "Europe/Berlin", time.time_ns() // 1000)
+    start_us, _ = period_bounds("month", "Europe/Berlin", NOON_US)
     start_s = start_us // 1_000_000
     await api.insert(*(spend(start_s + n * QUARTER_S, 2**63 - 1) for n in range(3)))
     status = (await api.client.get(f"/v1/budgets/{budget['id']}/status")).json()
@@ -102,10 +109,11 @@ async def test_a_spend_beyond_64_bits_is_summed_right(api: Api) -> None:
     assert status["crossed"] == [0.8, 1.0]
 
 
+@pytest.mark.usefixtures("at_noon")
 async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
     """A correction lowered the spend afterwards."""
     budget = await created(api)
-    start_us, _ = period_bounds("day", "Europe/Berlin", time.time_ns() // 1000)
+    start_us, _ = period_bounds("day", "Europe/Berlin", NOON_US)
     alert = {
         "project_id": PROJECT, "budget_id": budget["id"], "name": "a day of u1", "scope": "{}",
         "spent_pico": 10**11, "limit_pico": 10**11, "created_us": start_us, "row_version": 1,

@@ -66,19 +66,21 @@ async def gateway(kafka_broker: str) -> AsyncIterator[httpx.AsyncClient]:
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=f"test-{uuid.uuid4().hex[:12]}")
     await ensure_topics(kafka)
     control = ControlLog(kafka)
-    await control.start()
-    await bootstrap(control, InitSettings())
-    app = create_gateway(kafka, GatewaySettings(), control)
-    async with (
-        app.running(),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://tracemill",
-            auth=("pk-tm-dev", "sk-tm-dev"),
-        ) as client,
-    ):
-        yield client
-    await control.stop()
+    try:
+        await control.start()
+        await bootstrap(control, InitSettings())
+        app = create_gateway(kafka, GatewaySettings(delivery_timeout_s=30), control)
+        async with (
+            app.running(),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://tracemill",
+                auth=("pk-tm-dev", "sk-tm-dev"),
+            ) as client,
+        ):
+            yield client
+    finally:
+        await control.stop()
 
 
 async def test_every_example_of_what_is_sent_is_taken(gateway: httpx.AsyncClient) -> None:
