@@ -66,9 +66,9 @@ async def test_a_topic_is_not_created_by_writing_to_it(
     kafka_broker: str, topic_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "aiokafka")
-    producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, request_timeout_ms=500)
-    await producer.start()
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, request_timeout_ms=5_000)
     try:
+        await producer.start()
         with pytest.raises(KafkaError):
             await producer.send_and_wait(f"{topic_prefix}.misspelt", b"lost")
     finally:
@@ -93,14 +93,19 @@ async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Pa
     )
     ready = asyncio.Event()
     run = asyncio.create_task(supervisor.run(on_ready=ready.set))
-    async with asyncio.timeout(READY_WITHIN_S):
-        await ready.wait()
-        await create_topic(broker.address, "events")
-        await produce(broker.address, "events", b"kept")
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await ready.wait()
+        async with asyncio.timeout(READY_WITHIN_S):
+            await create_topic(broker.address, "events")
+            await produce(broker.address, "events", b"kept")
         os.kill(supervisor.pids["broker"], signal.SIGKILL)
-        while not any(line.startswith("broker is back") for line in said):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        assert await read_all(broker.address, "events") == [b"kept"]
+        async with asyncio.timeout(READY_WITHIN_S):
+            while not any(line.startswith("broker is back") for line in said):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        async with asyncio.timeout(READY_WITHIN_S):
+            assert await read_all(broker.address, "events") == [b"kept"]
+    finally:
         supervisor.request_stop()
         await run
     assert (tmp_path / "logs" / "broker.log").read_text().count("Kafka Server started") == 2

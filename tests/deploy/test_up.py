@@ -58,7 +58,8 @@ def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
     until(lambda: is_ready(server), f"ready after {role} was killed")
     after = server.pids()
     assert [name for name in before if after[name] != before[name]] == [role]
-    assert f"{role} was killed by SIGKILL; starting it again in 0.2 s" in said(server)
+    again = f"{role} was killed by SIGKILL; starting it again in "  # longer if it ended before
+    assert any(line.startswith(again) for line in said(server))
 
 
 def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:
