@@ -174,12 +174,13 @@ HEALTH_EXAMPLE: Final = {"status": "OK", "version": "0.1.0"}
 UNHEALTHY_EXAMPLE: Final = {"status": "Database not available", "version": "0.1.0"}
 READY_EXAMPLE: Final = {
     "status": "OK",
-    "checks": {"broker": "ok", "store": "ok", "streams": "ok", "sink": "ok"},
+    "checks": {"keys": "ok", "broker": "ok", "store": "ok", "streams": "ok", "sink": "ok"},
     "missing": [],
 }
 NOT_READY_EXAMPLE: Final = {
     "status": "NOT_READY",
     "checks": {
+        "keys": "ok",
         "broker": "ok",
         "store": "ok",
         "streams": "no live member in the group tracemill-streams",

@@ -21,6 +21,7 @@ from clickhouse.errors import MigrationError, StoreError
 from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
+from producers.control.log import ControlLog
 from producers.settings import KafkaSettings
 from query_api import metrics
 from query_api.settings import QuerySettings
@@ -101,9 +102,13 @@ class Readiness:
 
 
 def readiness_checks(
-    kafka: KafkaSettings, store: Store, tiering: TieringSettings, settings: QuerySettings
+    kafka: KafkaSettings,
+    control: ControlLog,
+    store: Store,
+    tiering: TieringSettings,
+    settings: QuerySettings,
 ) -> tuple[ReadinessCheck, ...]:
-    """The way of an event, checked: broker, streams, sink, store."""
+    """The way of an event, checked: keys to let it in, broker, streams, sink, store."""
     topics = kafka.topics
     lag_max = settings.readiness_lag_max
     streams = GroupProbe(
@@ -120,11 +125,23 @@ def readiness_checks(
     )
     sink = GroupProbe(kafka, f"{topics.prefix}-sink", written, lag_max=lag_max)
     return (
+        ReadinessCheck("keys", keys_probe(control)),
         ReadinessCheck("broker", broker_probe(kafka)),
         ReadinessCheck("store", store_probe(store, tiering)),
         ReadinessCheck("streams", streams),
         ReadinessCheck("sink", sink),
     )
+
+
+def keys_probe(control: ControlLog) -> Probe:
+    """Some project has a key: until then every event is refused."""
+
+    async def probe() -> str | None:
+        if control.view.api_keys:
+            return None
+        return "no project has a key: `tracemill migrate` writes the first one"
+
+    return probe
 
 
 def store_probe(store: Store, tiering: TieringSettings) -> Probe:

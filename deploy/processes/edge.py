@@ -98,7 +98,7 @@ async def _serve(
                 control,
                 Authenticator(control),
                 settings,
-                readiness_checks(kafka, store, TieringSettings(), settings),
+                readiness_checks(kafka, control, store, TieringSettings(), settings),
             )
             probes["store"] = store_answers(store)
         application = one_port(Starlette(routes=probe_routes(probes)), gateway_app, query_app)

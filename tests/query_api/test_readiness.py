@@ -11,18 +11,22 @@ from structlog.testing import capture_logs
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from producers.control.keys import new_api_key
+from producers.control.log import ControlLog
+from producers.control.records import Project
 from producers.settings import KafkaSettings
 from query_api.readiness import (
     GroupProbe,
     Readiness,
     ReadinessCheck,
     broker_probe,
+    keys_probe,
     readiness_checks,
     store_probe,
 )
 from query_api.settings import QuerySettings
 from query_api.times import SECOND_US, now_us
-from tests.query_api.harness import Api, make_api, observation, trace
+from tests.query_api.harness import Api, ControlInMemory, make_api, observation, trace
 
 WITHIN_S = 60.0
 TIERING = TieringSettings(hot_days=7)
@@ -216,7 +220,21 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
 @pytest.mark.parametrize("broker", ["127.0.0.1:1"])
 async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_store: Store) -> None:
     settings = QuerySettings(readiness_timeout_s=30)
-    checks = readiness_checks(KafkaSettings(broker=broker), clickhouse_store, TIERING, settings)
+    kafka = KafkaSettings(broker=broker)
+    control = ControlLog(kafka)
+    checks = readiness_checks(kafka, control, clickhouse_store, TIERING, settings)
     found = await Readiness(checks, settings).look()
-    assert {name for name, state in found.items() if state != "ok"} == {"broker", "streams", "sink"}
-    assert found["store"] == "ok"
+    missing = {name: state for name, state in found.items() if state != "ok"}
+    assert missing.keys() == {"keys", "broker", "streams", "sink"}
+    assert missing["keys"] == "no project has a key: `tracemill migrate` writes the first one"
+
+
+async def test_a_project_without_a_key_lets_nothing_in() -> None:
+    control = ControlInMemory()
+    probe = keys_probe(control)
+    control.keep(Project(id="acme", name="acme", created_us=1))
+    assert await probe() is not None
+    control.keep(
+        new_api_key(key_id="k", project_id="acme", public_key="pk", secret="sk", created_us=1)
+    )
+    assert await probe() is None
