@@ -15,6 +15,7 @@ from producers.control.log import ControlLog
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
+from tests.producers.gateway.conftest import following
 
 
 @pytest.fixture
@@ -28,10 +29,8 @@ async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
 
 @pytest.fixture
 async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    log = ControlLog(kafka)
-    await log.start()
-    yield log
-    await log.stop()
+    async with following(kafka) as log:
+        yield log
 
 
 def init(secret: str | None = None, **named: Any) -> InitSettings:
@@ -51,13 +50,11 @@ def accepted(control: ControlLog) -> dict[str, set[str]]:
 async def test_one_project_and_one_key_are_made_however_often_it_runs(
     control: ControlLog, kafka: KafkaSettings
 ) -> None:
-    other = ControlLog(kafka)
-    await other.start()
-    await asyncio.gather(bootstrap(control, init()), bootstrap(other, init()))
-    await bootstrap(control, init())
+    async with following(kafka) as other:
+        await asyncio.gather(bootstrap(control, init()), bootstrap(other, init()))
+        await bootstrap(control, init())
 
-    await other.caught_up()
-    await other.stop()
+        await other.caught_up()
     assert list(other.view.projects) == ["default"]
     (key,) = other.view.api_keys.values()
     assert key.project_id == "default"

@@ -20,7 +20,7 @@ from producers.errors import (
 )
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
-from tests.producers.gateway.conftest import times_reached
+from tests.producers.gateway.conftest import following, times_reached
 
 
 @pytest.fixture
@@ -34,18 +34,14 @@ async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
 
 @pytest.fixture
 async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    log = ControlLog(kafka)
-    await log.start()
-    yield log
-    await log.stop()
+    async with following(kafka) as log:
+        yield log
 
 
 @pytest.fixture
 async def other(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    log = ControlLog(kafka)
-    await log.start()
-    yield log
-    await log.stop()
+    async with following(kafka) as log:
+        yield log
 
 
 def budget(budget_id: str = "b1", *, name: str = "tokens of July") -> Budget:
@@ -89,13 +85,9 @@ async def test_a_process_that_starts_later_knows_everything(
         await control.put(budget(f"b{number}"))
     await control.delete("budget", "b7")
 
-    late = ControlLog(kafka)
-    await late.start()
-    try:
+    async with following(kafka) as late:
         assert late.view.budgets == control.view.budgets
         assert len(late.view.budgets) == 19
-    finally:
-        await late.stop()
 
 
 async def test_of_two_creators_exactly_one_wins_and_everybody_sees_the_same(
@@ -152,9 +144,7 @@ async def test_subscribers_hear_what_is_there_then_every_change(
 
 
 async def test_a_record_above_the_limit_is_refused(kafka: KafkaSettings) -> None:
-    control = ControlLog(kafka.model_copy(update={"control_record_max_bytes": 1024}))
-    await control.start()
-    try:
+    async with following(kafka.model_copy(update={"control_record_max_bytes": 1024})) as control:
         with pytest.raises(ControlLimitError, match="1024 are allowed"):
             await control.put(
                 Webhook(
@@ -166,38 +156,34 @@ async def test_a_record_above_the_limit_is_refused(kafka: KafkaSettings) -> None
                     created_us=1,
                 )
             )
-    finally:
-        await control.stop()
 
 
 async def test_no_more_records_than_the_limit_are_created(kafka: KafkaSettings) -> None:
-    control = ControlLog(kafka.model_copy(update={"control_records_max": 1}))
-    await control.start()
-    try:
+    async with following(kafka.model_copy(update={"control_records_max": 1})) as control:
         await control.create(budget("b1"))
         with pytest.raises(ControlLimitError, match="control_records_max"):
             await control.create(budget("b2"))
         assert (await control.put(budget("b1", name="new"))).name == "new"
-    finally:
-        await control.stop()
 
 
 async def test_records_of_newer_versions_are_skipped_and_the_rest_is_read(
     kafka: KafkaSettings, control: ControlLog
 ) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.broker)
-    await producer.start()
-    for key, value in (
-        (b"dream/1/x", b'{"version":2,"kind":"dream","record":{"id":"1"}}'),
-        (b"budget/b9/x", b'{"kind":"budget","record":{"id":"b9"}}'),
-        (b"budget/b8/x", b"not json"),
-        (
-            b"project/p/x",
-            b'{"kind":"project","new":1,"record":{"id":"p","name":"P","created_us":1,"new":2}}',
-        ),
-    ):
-        await producer.send_and_wait(kafka.topics.control, value, key=key)
-    await producer.stop()
+    try:
+        await producer.start()
+        for key, value in (
+            (b"dream/1/x", b'{"version":2,"kind":"dream","record":{"id":"1"}}'),
+            (b"budget/b9/x", b'{"kind":"budget","record":{"id":"b9"}}'),
+            (b"budget/b8/x", b"not json"),
+            (
+                b"project/p/x",
+                b'{"kind":"project","new":1,"record":{"id":"p","name":"P","created_us":1,"new":2}}',
+            ),
+        ):
+            await producer.send_and_wait(kafka.topics.control, value, key=key)
+    finally:
+        await producer.stop()
 
     await control.caught_up()
 
@@ -207,32 +193,27 @@ async def test_records_of_newer_versions_are_skipped_and_the_rest_is_read(
 async def test_starting_without_the_topic_says_what_to_do(
     kafka_broker: str, topic_prefix: str
 ) -> None:
-    control = ControlLog(
-        KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix, request_timeout_s=0.5)
-    )
+    bare = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix, request_timeout_s=0.5)
     with pytest.raises(TopicError, match="tracemill migrate"):
-        await control.start()
-    await control.stop()
+        async with following(bare):
+            pass
 
 
 async def test_a_log_that_is_not_read_in_time_is_an_error_and_counted(
     kafka: KafkaSettings,
 ) -> None:
     before = times_reached("control_write_timeout_s")
-    control = ControlLog(kafka.model_copy(update={"control_write_timeout_s": 1e-9}))
     with pytest.raises(ControlUnavailableError):
-        await control.start()
-    await control.stop()
+        async with following(kafka.model_copy(update={"control_write_timeout_s": 1e-9})):
+            pass
     assert times_reached("control_write_timeout_s") == before + 1
 
 
 async def test_starting_without_a_broker_says_where_it_looked(topic_prefix: str) -> None:
-    control = ControlLog(
-        KafkaSettings(broker="127.0.0.1:1", topic_prefix=topic_prefix, broker_wait_s=0.5)
-    )
+    nowhere = KafkaSettings(broker="127.0.0.1:1", topic_prefix=topic_prefix, broker_wait_s=0.5)
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1"):
-        await control.start()
-    await control.stop()
+        async with following(nowhere):
+            pass
 
 
 def test_secrets_do_not_show_in_records() -> None:

@@ -20,6 +20,8 @@ from producers.topics_admin import ensure_topics
 from tracemill.contract import Event, decode_event
 
 KEYS = ("pk-tm-dev", "sk-tm-dev")
+DELIVERY_TIMEOUT_S = 30
+"""The default is for exporters that soon give up: where a test is not about it, the broker may take its time."""
 
 
 @pytest.fixture(scope="session")
@@ -35,18 +37,27 @@ async def kafka(kafka_broker: str, gateway_prefix: str) -> KafkaSettings:
     return settings
 
 
+@asynccontextmanager
+async def following(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
+    """A control log that is stopped on every way out: an open connection would fail a later test."""
+    log = ControlLog(kafka)
+    try:
+        await log.start()
+        yield log
+    finally:
+        await log.stop()
+
+
 @pytest.fixture
 async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    log = ControlLog(kafka)
-    await log.start()
-    await bootstrap(log, InitSettings())
-    yield log
-    await log.stop()
+    async with following(kafka) as log:
+        await bootstrap(log, InitSettings())
+        yield log
 
 
 @pytest.fixture
 def gateway_settings() -> GatewaySettings:
-    return GatewaySettings()
+    return GatewaySettings(delivery_timeout_s=DELIVERY_TIMEOUT_S)
 
 
 @pytest.fixture
@@ -94,8 +105,8 @@ class Log:
     @asynccontextmanager
     async def _consumer(self, partitions: list[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka.broker, enable_auto_commit=False)
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign(partitions)
             yield consumer
         finally:
