@@ -85,7 +85,7 @@ async def test_checking_a_credential_takes_microseconds(control: ControlLog) -> 
     header = basic("pk-tm-dev:sk-tm-dev")
     best_s = min(_seconds_of_a_thousand(authenticator, header) for _ in range(5))
 
-    assert best_s / 1000 < 50e-6
+    assert best_s / 1000 < 500e-6
 
 
 def _seconds_of_a_thousand(authenticator: Authenticator, header: bytes) -> float:

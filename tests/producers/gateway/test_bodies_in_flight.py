@@ -17,7 +17,7 @@ from producers.errors import BodyError, OverloadedError, TooLargeError
 from producers.gateway.app import Gateway
 from producers.gateway.http import BodyLimits, InFlight, gunzip
 from producers.settings import GatewaySettings
-from tests.producers.gateway.conftest import Log, times_reached
+from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
 
 URL = "/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -77,7 +77,7 @@ def test_what_is_in_flight_is_given_back() -> None:
 class TestMemory:
     @pytest.fixture
     def gateway_settings(self) -> GatewaySettings:
-        return GatewaySettings(in_flight_max_bytes=2_000)
+        return GatewaySettings(in_flight_max_bytes=2_000, delivery_timeout_s=DELIVERY_TIMEOUT_S)
 
     async def test_more_bodies_than_memory_for_them_are_a_503(
         self, client: httpx.AsyncClient, log: Log

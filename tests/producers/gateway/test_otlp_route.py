@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from producers.settings import GatewaySettings
-from tests.producers.gateway.conftest import Log, times_reached
+from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
 from tracemill.contract import Observation
 
 URL = "/api/public/otel/v1/traces"
@@ -269,6 +269,7 @@ class TestLimits:
             event_max_bytes=10_000,
             spans_max=50,
             batch_max_bytes=100_000,
+            delivery_timeout_s=DELIVERY_TIMEOUT_S,
         )
 
     async def test_a_body_above_the_limit_is_a_413_with_and_without_its_length(

@@ -17,19 +17,25 @@ from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.launch import bound_to_this_process
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
-from producers.control.records import Project
+from producers.control.records import Project, Record
 from producers.dead_letters import dead_letter
-from producers.errors import OverloadedError, TooLargeError, UndeliveredError
+from producers.errors import (
+    ControlUnavailableError,
+    OverloadedError,
+    TooLargeError,
+    UndeliveredError,
+)
 from producers.gateway.app import create_gateway
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
 from tests.fixtures.engines import READY_WITHIN_S, await_ready, new_broker
-from tests.producers.gateway.conftest import KEYS, Log
+from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, KEYS, Log, following
 from tracemill.contract import Observation
 from tracemill.partitioning import partition_of
 
 IMPATIENT = GatewaySettings(delivery_timeout_s=0.5, stop_timeout_s=0.5)
+PATIENT = GatewaySettings(delivery_timeout_s=DELIVERY_TIMEOUT_S)
 
 
 def observation(number: int, *, trace_id: str | None = None, text: str = "") -> Observation:
@@ -58,7 +64,9 @@ async def running(kafka: KafkaSettings, gateway: GatewaySettings) -> AsyncIterat
 
 @pytest.fixture
 async def publisher(kafka: KafkaSettings) -> AsyncIterator[EventPublisher]:
-    async with running(kafka, GatewaySettings(record_target_bytes=2_000)) as publisher:
+    async with running(
+        kafka, PATIENT.model_copy(update={"record_target_bytes": 2_000})
+    ) as publisher:
         yield publisher
 
 
@@ -163,22 +171,27 @@ class OwnBroker:
         async with asyncio.timeout(READY_WITHIN_S):
             while not await broker_answers(self.broker.address):
                 assert self.process.poll() is None
+                await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
     own = OwnBroker(new_broker(tmp_path_factory.mktemp("own-kafka")))
-    await_ready(own.broker, own.process)
-    yield own
-    own.kill()
+    try:
+        await_ready(own.broker, own.process)
+        yield own
+    finally:
+        own.kill()
 
 
 @pytest.fixture
 async def own_kafka(own_broker: OwnBroker, topic_prefix: str) -> KafkaSettings:
+    if own_broker.process.poll() is not None:  # killed by a test that failed before it came back
+        await own_broker.revive()
     settings = KafkaSettings(
         broker=own_broker.broker.address, topic_prefix=topic_prefix, request_timeout_s=2
     )
-    await ensure_topics(settings)
+    await ensure_topics(settings.model_copy(update={"request_timeout_s": 30}))
     return settings
 
 
@@ -187,7 +200,7 @@ async def test_a_silent_broker_is_a_503_and_a_limit_on_what_waits_and_then_all_g
 ) -> None:
     narrow = IMPATIENT.model_copy(update={"pending_max_bytes": 10_000})
     async with running(own_kafka, narrow) as publisher:
-        await published_within(10, publisher, observation(1))
+        await published_within(20, publisher, observation(1))
         with own_broker.frozen():
             on_its_way = asyncio.create_task(publish(publisher, observation(2, text="x" * 9_000)))
             await asyncio.sleep(0)
@@ -195,7 +208,7 @@ async def test_a_silent_broker_is_a_503_and_a_limit_on_what_waits_and_then_all_g
                 await publish(publisher, observation(3, text="x" * 2_000))
             with pytest.raises(UndeliveredError):
                 await on_its_way
-        await published_within(10, publisher, observation(4))
+        await published_within(20, publisher, observation(4))
 
     ids = {event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)}
     assert {"o1", "o4"} <= ids
@@ -208,13 +221,13 @@ async def test_what_nobody_waits_for_any_more_is_taken_back(
     one_a_record = IMPATIENT.model_copy(update={"record_target_bytes": 2_000})
     in_the_way, behind = (observation(n, trace_id="t", text="x" * 1_500) for n in (1, 2))
     async with running(own_kafka, one_a_record) as publisher:
-        await published_within(10, publisher, observation(0, trace_id="t"))
+        await published_within(20, publisher, observation(0, trace_id="t"))
         with own_broker.frozen():
             outcomes = await asyncio.gather(
                 publish(publisher, in_the_way), publish(publisher, behind), return_exceptions=True
             )
             assert [type(outcome) for outcome in outcomes] == [UndeliveredError] * 2
-        await published_within(10, publisher, observation(3, trace_id="t"))
+        await published_within(20, publisher, observation(3, trace_id="t"))
 
     ids = [event.id for event in await Log(own_kafka).events() if isinstance(event, Observation)]
     assert ids[0] == "o0"
@@ -231,35 +244,37 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
         ]
     }  # fmt: skip
     url = "/api/public/ingestion"
-    control = ControlLog(own_kafka)
-    await control.start()
-    await bootstrap(control, InitSettings())
-    app = create_gateway(own_kafka, IMPATIENT, control)
-    transport = httpx.ASGITransport(app)
     async with (
-        app.running(),
+        following(own_kafka) as control,
         running(own_kafka, IMPATIENT) as stopped_meanwhile,
-        httpx.AsyncClient(transport=transport, base_url="http://gateway", auth=KEYS) as client,
     ):
-        await accepted_within(20, client, url, body)
-        own_broker.kill()
-        for _ in range(3):
-            response = await client.post(url, json=body)
-            assert response.status_code == 503
-            assert response.headers["retry-after"] == "1"
-            assert "Service Unavailable" in response.json()["message"]
-        assert not await app.publisher.broker_answers()
-        with pytest.raises(UndeliveredError):
-            await publish(stopped_meanwhile, observation(1))
-        async with asyncio.timeout(10):
-            await stopped_meanwhile.stop()
+        await bootstrap(control, InitSettings())
+        app = create_gateway(own_kafka, IMPATIENT, control)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.running(),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway", auth=KEYS) as client,
+        ):
+            await accepted_within(20, client, url, body)
+            own_broker.kill()
+            for _ in range(3):
+                response = await client.post(url, json=body)
+                assert response.status_code == 503
+                assert response.headers["retry-after"] == "1"
+                assert "Service Unavailable" in response.json()["message"]
+            assert not await app.publisher.broker_answers()
+            with pytest.raises(UndeliveredError):
+                await publish(stopped_meanwhile, observation(1))
+            async with asyncio.timeout(10):
+                await stopped_meanwhile.stop()
 
-        await own_broker.revive()
-        await accepted_within(20, client, url, body)
-        assert await app.publisher.broker_answers()
-        written = await control.put(Project(id="p2", name="later", created_us=1))
-        assert control.view.projects["p2"] == written
-    await control.stop()
+            await own_broker.revive()
+            await accepted_within(20, client, url, body)
+            await answering_within(20, app.publisher)
+            written = await written_within(
+                30, control, Project(id="p2", name="later", created_us=1)
+            )
+            assert control.view.projects["p2"] == written
     events = await Log(own_kafka).events()
     assert {event.trace_id for event in events} == {"t"}
     assert len(events) >= 2
@@ -268,10 +283,11 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
 async def test_a_silent_broker_is_told_before_exporters_give_up(
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
+    assert GatewaySettings().delivery_timeout_s < 4
     async with running(own_kafka, GatewaySettings(stop_timeout_s=0.5)) as publisher:
-        await published_within(10, publisher, observation(1))
+        await published_within(20, publisher, observation(1))
         with own_broker.frozen(), pytest.raises(UndeliveredError):
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(30):
                 await publish(publisher, observation(2))
 
 
@@ -279,11 +295,11 @@ async def test_while_the_broker_keeps_a_record_waiting_the_next_ones_are_told_at
     own_kafka: KafkaSettings, own_broker: OwnBroker
 ) -> None:
     async with running(own_kafka, IMPATIENT) as publisher:
-        await published_within(10, publisher, observation(1, trace_id="t"))
+        await published_within(20, publisher, observation(1, trace_id="t"))
         own_broker.kill()
         with pytest.raises(UndeliveredError):
             await publish(publisher, observation(2, trace_id="t"))
-        await refused_within(10, publisher, observation(2, trace_id="t"))
+        await refused_within(20, publisher, observation(2, trace_id="t"))
         for number in range(3, 6):
             with pytest.raises(OverloadedError, match="delivery_timeout_s"):
                 async with asyncio.timeout(0):
@@ -297,7 +313,7 @@ async def test_while_the_broker_keeps_a_record_waiting_the_next_ones_are_told_at
 
 
 async def test_stopping_delivers_what_is_pending(kafka: KafkaSettings, log: Log) -> None:
-    publisher = EventPublisher(kafka, GatewaySettings())
+    publisher = EventPublisher(kafka, PATIENT)
     await publisher.start()
     pending = [asyncio.create_task(publish(publisher, observation(n))) for n in range(50)]
     await asyncio.sleep(0)
@@ -316,12 +332,12 @@ async def test_a_record_the_broker_refuses_is_an_error_and_the_next_one_is_taken
     )
     await ensure_topics(narrow)
     wide = narrow.model_copy(update={"record_max_bytes": 16_777_216})
-    async with running(wide, GatewaySettings()) as publisher:
+    async with running(wide, PATIENT) as publisher:
         await publish(publisher, observation(1, trace_id="t"))
         noise = os.urandom(2_000_000).hex()  # does not compress below the topic's limit
         with pytest.raises(UndeliveredError):
             await publish(publisher, observation(2, trace_id="t", text=noise))
-        await published_within(10, publisher, observation(3, trace_id="t"))
+        await publish(publisher, observation(3, trace_id="t"))
 
     assert [event.ts_us for event in await Log(narrow).events()] == [1, 3]
 
@@ -359,3 +375,18 @@ async def accepted_within(
             if response.status_code == 207:
                 return
             await asyncio.sleep(0.01)
+
+
+async def answering_within(timeout_s: float, publisher: EventPublisher) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not await publisher.broker_answers():  # noqa: ASYNC110  (another process)
+            await asyncio.sleep(0.01)
+
+
+async def written_within(timeout_s: float, control: ControlLog, project: Project) -> Record:
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                return await control.put(project)
+            except ControlUnavailableError:
+                await asyncio.sleep(0.01)

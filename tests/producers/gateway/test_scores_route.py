@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from producers.settings import GatewaySettings
-from tests.producers.gateway.conftest import Log
+from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log
 from tracemill.contract import Score
 
 URL = "/api/public/scores"
@@ -199,7 +199,10 @@ class TestLimits:
     @pytest.fixture
     def gateway_settings(self) -> GatewaySettings:
         return GatewaySettings(
-            scores_body_max_bytes=20_000, event_max_bytes=2_000, batch_events_max=3
+            scores_body_max_bytes=20_000,
+            event_max_bytes=2_000,
+            batch_events_max=3,
+            delivery_timeout_s=DELIVERY_TIMEOUT_S,
         )
 
     async def test_too_large_a_body_score_or_list_is_a_413(self, client: httpx.AsyncClient) -> None:
