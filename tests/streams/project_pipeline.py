@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from producers.control.records import Budget, Webhook
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta, partition_of_project
+from tests.streams.daytime import daytime_zone
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +92,7 @@ class Pipeline:
                 "project_id": "p1",
                 "name": "daily",
                 "period": "day",
+                "time_zone": daytime_zone(),
                 "limit_pico": 1_000,
                 "thresholds": ("0.8", "1.0"),
                 "created_us": time.time_ns() // 1_000,
@@ -148,11 +151,9 @@ class Pipeline:
 
     async def values_of(self, topic: str) -> list[bytes]:
         """Every value of a topic of one partition."""
-        consumer = AIOKafkaConsumer(
+        async with AIOKafkaConsumer(
             bootstrap_servers=self.kafka.broker, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
+        ) as consumer:
             partition = TopicPartition(topic, 0)
             consumer.assign([partition])
             end = (await consumer.end_offsets([partition]))[partition]
@@ -161,11 +162,21 @@ class Pipeline:
                 records = (await consumer.getmany(timeout_ms=200)).get(partition, ())
                 values += [record.value for record in records]
             return values
-        finally:
-            await consumer.stop()
 
     async def rows(self, sql: str) -> list[dict]:
         return await self.store.query(sql)
+
+
+@asynccontextmanager
+async def sinking(kafka: KafkaSettings, store: Store) -> AsyncIterator[None]:
+    """The sink moves rows until the block ends."""
+    stop = asyncio.Event()
+    sink = asyncio.create_task(run_sink(kafka, store, SinkSettings(), stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await sink
 
 
 @pytest.fixture
@@ -174,28 +185,27 @@ async def pipeline(
 ) -> AsyncIterator[Pipeline]:
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
     await ensure_topics(kafka)
-    control = ControlLog(kafka)
-    await control.start()
-    producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
-    await producer.start()
-    stop = asyncio.Event()
-    sink = asyncio.create_task(run_sink(kafka, clickhouse_store, SinkSettings(), stop))
-    running = Pipeline(kafka, clickhouse_store, control, producer)
-    try:
+    async with AsyncExitStack() as stack:
+        control = ControlLog(kafka)
+        stack.push_async_callback(control.stop)
+        await control.start()
+        producer = await stack.enter_async_context(
+            AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
+        )
+        await stack.enter_async_context(sinking(kafka, clickhouse_store))
+        running = Pipeline(kafka, clickhouse_store, control, producer)
+        stack.callback(running.kill_workers)
         yield running
-    finally:
-        running.kill_workers()
-        stop.set()
-        await sink
-        await producer.stop()
-        await control.stop()
 
 
 @pytest.fixture
 def until() -> Callable:
-    """Waits for an async condition to be truthy, and gives what it returned."""
+    """Waits for an async condition to be truthy, and gives what it returned.
 
-    async def wait(condition: Callable, within_s: float = 30.0):
+    Two minutes are enough for a worker to start, to miss one that was killed, and to catch up, on a slow machine too.
+    """
+
+    async def wait(condition: Callable, within_s: float = 120.0):
         deadline = time.monotonic() + within_s
         while True:
             outcome = await condition()

@@ -1,26 +1,26 @@
 """Alerts become webhooks: at least once each, over kills, whatever receivers do."""
 
 import json
-import socket
 import time
 
 import msgspec
 from standardwebhooks import Webhook as Verifier
 
+from deploy.embedded.ports import free_ports
 from streams.core.deliveries import Delivery
 from streams.core.deltas import Delta, SpendDelta
 from tests.streams.notifier.receivers import OK, receiving, status
 
 FAST = {
-    "TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": "[0.2,0.2,0.2,0.2,0.2,0.2,0.5,0.5,0.5,1,1,1,1,1,1,1]",
-    "TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "1",
+    "TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": json.dumps([0.2] * 6 + [1] * 44),
+    "TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "30",
 }
+BUCKET_S = int(time.time()) // 900 * 900
 
 
 def spend(offset, cost_pico):
-    bucket_s = int(time.time()) // 900 * 900
     return Delta(
-        "p1", 0, offset, [], [SpendDelta(bucket_s, "u1", "m1", "default", cost_pico, f"t{offset}")]
+        "p1", 0, offset, [], [SpendDelta(BUCKET_S, "u1", "m1", "default", cost_pico, f"t{offset}")]
     )
 
 
@@ -55,8 +55,7 @@ async def test_a_crossing_reaches_its_receiver_once_however_often_it_is_replayed
 
 
 async def test_a_receiver_that_was_down_gets_everything_once_it_is_up(pipeline, until):
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    (port,) = free_ports(1)
     await pipeline.put_webhook(f"http://127.0.0.1:{port}/hook")
     pipeline.start_worker(**FAST)
     for number in range(3):
@@ -80,7 +79,7 @@ async def test_a_dead_receiver_delays_nobody(pipeline, until):
     async with receiving(lambda _: None) as dead, receiving() as alive:
         await pipeline.put_webhook(dead.url, id="dead")
         await pipeline.put_webhook(alive.url, id="alive")
-        pipeline.start_worker(**FAST | {"TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "60"})
+        pipeline.start_worker(**FAST | {"TRACEMILL_NOTIFIER_ATTEMPT_TIMEOUT_S": "300"})
         for number in range(20):
             await pipeline.put_alert(f"alert_{number}")
 

@@ -121,12 +121,14 @@ async def test_the_logs_end_is_asked_of_the_broker(pipeline, until):
     for backlog in backlogs:
         backlog.done(0)
     watch = LagWatch(pipeline.kafka, lambda: [each.watched for each in shown])
-    await watch.start()
-    for offset in range(3):
-        await pipeline.send(Delta("p1", 0, offset, [], []))
+    try:
+        await watch.start()
+        for offset in range(3):
+            await pipeline.send(Delta("p1", 0, offset, [], []))
 
-    async def three():
-        return sorted(each.of("records") or 0 for each in shown) == [0, 3]
+        async def three():
+            return sorted(each.of("records") or 0 for each in shown) == [0, 3]
 
-    await until(three)
-    await watch.stop()
+        await until(three)
+    finally:
+        await watch.stop()
