@@ -7,8 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,8 +18,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from clickhouse.rows import ObservationRow, TraceRow
-from clickhouse.sink.service import run_sink
-from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
@@ -36,13 +33,18 @@ from streams.sink_progress import SinkProgress
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import random_events
 from tests.simulation.stage1_world import applied
+from tests.streams.project_pipeline import sinking
 from tracemill.contract import Event, encode_event
 from tracemill.partitioning import partition_key, partition_of
 
 ROOT = Path(__file__).parents[2]
 EVENTS = 1_500
-READY_WITHIN_S = 60.0
-STORED_WITHIN_S = 120.0
+READY_WITHIN_S = 120.0
+STORED_WITHIN_S = 300.0
+STOPPED_WITHIN_S = 60.0
+
+StartWorker = Callable[[], tuple[subprocess.Popen[bytes], int]]
+"""Gives the process and the port of its metrics."""
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
 
 
 async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
-    kafka: KafkaSettings, clickhouse_store: Store
+    kafka: KafkaSettings, clickhouse_store: Store, start_worker: StartWorker
 ) -> None:
     chance = Random(2026)
     await ensure_topics(kafka)
@@ -61,12 +63,12 @@ async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
     chance.shuffle(twice)
     third_of_all = len(twice) // 3
     async with sinking(kafka, clickhouse_store):
-        first, port = start_worker(kafka, clickhouse_store)
+        first, port = start_worker()
         await until_ready(first, port)
         await asyncio.gather(produce(kafka, twice[:third_of_all], chance), die_soon(first, chance))
-        second, port = start_worker(kafka, clickhouse_store)
+        second, port = start_worker()
         await until_ready(second, port)
-        third, port = start_worker(kafka, clickhouse_store)
+        third, port = start_worker()
         await asyncio.gather(
             produce(kafka, twice[third_of_all : 2 * third_of_all], chance),
             until_ready(third, port),  # they share the partitions now
@@ -74,11 +76,9 @@ async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
         await asyncio.gather(
             produce(kafka, twice[2 * third_of_all :], chance), die_soon(second, chance)
         )
-        try:
-            await until_stored(kafka, clickhouse_store, events)
-        finally:
-            third.terminate()
-            assert third.wait(20) == 0
+        await until_stored(kafka, clickhouse_store, events)
+        third.terminate()
+        assert await asyncio.to_thread(third.wait, STOPPED_WITHIN_S) == 0
     windows, spend = applied(await deltas_of(kafka))
     assert windows == oracle.windows_of(events)
     assert spend == oracle.spend_of(events)
@@ -92,20 +92,13 @@ async def die_soon(worker: subprocess.Popen[bytes], chance: Random) -> None:
 
 async def set_prices(kafka: KafkaSettings) -> None:
     control = ControlLog(kafka)
-    await control.start()
-    for model, rate in oracle.RATES.items():
-        prices = {"input": rate, "output": rate}
-        await control.put(Price(id=model, match=model, prices=prices))
-    await control.stop()
-
-
-@asynccontextmanager
-async def sinking(kafka: KafkaSettings, store: Store) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    sink = asyncio.create_task(run_sink(kafka, store, SinkSettings(), stop))
-    yield
-    stop.set()
-    await sink
+    try:
+        await control.start()
+        for model, rate in oracle.RATES.items():
+            prices = {"input": rate, "output": rate}
+            await control.put(Price(id=model, match=model, prices=prices))
+    finally:
+        await control.stop()
 
 
 async def produce(kafka: KafkaSettings, events: list[Event], chance: Random) -> None:
@@ -114,41 +107,52 @@ async def produce(kafka: KafkaSettings, events: list[Event], chance: Random) -> 
     for event in events:
         partition = partition_of(event.project_id, partition_key(event), kafka.event_partitions)
         by_partition.setdefault(partition, []).append(encode_event(event))
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.broker, enable_idempotence=True)
-    await producer.start()
-    while by_partition:
-        partition = chance.choice(list(by_partition))
-        lines = by_partition[partition]
-        size = chance.randint(1, 20)
-        await producer.send_and_wait(
-            kafka.topics.events, b"\n".join(lines[:size]), partition=partition
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.broker, enable_idempotence=True
+    ) as producer:
+        while by_partition:
+            partition = chance.choice(list(by_partition))
+            lines = by_partition[partition]
+            size = chance.randint(1, 20)
+            await producer.send_and_wait(
+                kafka.topics.events, b"\n".join(lines[:size]), partition=partition
+            )
+            del lines[:size]
+            if not lines:
+                del by_partition[partition]
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def start_worker(kafka: KafkaSettings, clickhouse_store: Store) -> Iterator[StartWorker]:
+    """Starts workers; none of them outlives the test."""
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def start() -> tuple[subprocess.Popen[bytes], int]:
+        (port,) = free_ports(1)
+        worker = subprocess.Popen(
+            bound_to_this_process([sys.executable, "-m", "deploy", "streams"]),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'producers' / 'sdk'}",
+                "TRACEMILL_BROKER": kafka.broker,
+                "TRACEMILL_TOPIC_PREFIX": kafka.topic_prefix,
+                "TRACEMILL_CLICKHOUSE_URL": clickhouse_store.settings.clickhouse_url,
+                "TRACEMILL_CLICKHOUSE_DATABASE": clickhouse_store.database,
+                "TRACEMILL_METRICS_PORT": str(port),
+                # Small enough that most traces leave memory and are read back.
+                "TRACEMILL_STREAMS_RESIDENT_OBSERVATIONS_MAX": "200",
+                "TRACEMILL_STREAMS_CHUNK_RECORDS_MAX": "8",
+            },
         )
-        del lines[:size]
-        if not lines:
-            del by_partition[partition]
-        await asyncio.sleep(0.02)
-    await producer.stop()
+        workers.append(worker)
+        return worker, port
 
-
-def start_worker(kafka: KafkaSettings, store: Store) -> tuple[subprocess.Popen[bytes], int]:
-    (port,) = free_ports(1)
-    worker = subprocess.Popen(
-        bound_to_this_process([sys.executable, "-m", "deploy", "streams"]),
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'producers' / 'sdk'}",
-            "TRACEMILL_BROKER": kafka.broker,
-            "TRACEMILL_TOPIC_PREFIX": kafka.topic_prefix,
-            "TRACEMILL_CLICKHOUSE_URL": store.settings.clickhouse_url,
-            "TRACEMILL_CLICKHOUSE_DATABASE": store.database,
-            "TRACEMILL_METRICS_PORT": str(port),
-            # Small enough that most traces leave memory and are read back.
-            "TRACEMILL_STREAMS_RESIDENT_OBSERVATIONS_MAX": "200",
-            "TRACEMILL_STREAMS_CHUNK_RECORDS_MAX": "8",
-        },
-    )
-    return worker, port
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
 
 
 async def until_ready(worker: subprocess.Popen[bytes], port: int) -> None:
@@ -227,19 +231,19 @@ async def count(store: Store, table: str) -> int:
 
 async def deltas_of(kafka: KafkaSettings) -> list[list[Delta]]:
     """The deltas topic, record by record, partition after partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.broker, auto_offset_reset="earliest")
-    await consumer.start()
     partitions = [
         TopicPartition(kafka.topics.deltas, number) for number in range(kafka.project_partitions)
     ]
-    consumer.assign(partitions)
     records: list[list[Delta]] = []
-    for partition, end in (await consumer.end_offsets(partitions)).items():
-        while await consumer.position(partition) < end:
-            polled = await consumer.getmany(partition, timeout_ms=500)
-            records += [
-                [msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")]
-                for record in polled.get(partition, ())
-            ]
-    await consumer.stop()
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.broker, auto_offset_reset="earliest"
+    ) as consumer:
+        consumer.assign(partitions)
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            while await consumer.position(partition) < end:
+                polled = await consumer.getmany(partition, timeout_ms=500)
+                records += [
+                    [msgspec.json.decode(line, type=Delta) for line in record.value.split(b"\n")]
+                    for record in polled.get(partition, ())
+                ]
     return records

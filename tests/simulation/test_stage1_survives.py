@@ -20,7 +20,7 @@ from tests.simulation.stage1_world import TOPICS, World, applied
 from tracemill.contract import Event, Observation, Score, decode_event, encode_event
 
 SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:200").split(":")))
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.mark.parametrize("first", SEEDS[::25])
