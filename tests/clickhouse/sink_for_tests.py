@@ -19,7 +19,7 @@ from producers.kafka import new_producer
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 START_US = 1_767_225_600_000_000
 
 

@@ -10,11 +10,12 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from clickhouse.migrate import migrate
 from clickhouse.rows import SpendRow
-from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
 from streams.sink_progress import SinkProgress
+from tests.clickhouse.rows_for_tests import StoreAt
 from tests.clickhouse.sink_for_tests import count, eventually, observation, sinking
 from tests.fixtures.store import running_store
 
@@ -106,16 +107,18 @@ async def test_sinks_that_come_and_go_leave_no_row_and_no_offset_behind(
         await send(120)
         await stored(160)
     progress = SinkProgress(kafka, poll_s=0.05)
-    await progress.start()
-    assert await progress.committed(list(ends)) == ends
-    await progress.stop()
+    try:
+        await progress.start()
+        assert await progress.committed(list(ends)) == ends
+    finally:
+        await progress.stop()
 
 
 async def test_while_the_store_is_away_nothing_is_lost(
-    kafka: KafkaSettings, producer: AIOKafkaProducer, tmp_path: Path
+    kafka: KafkaSettings, producer: AIOKafkaProducer, tmp_path: Path, store_at: StoreAt
 ) -> None:
     (port,) = free_ports(1)
-    store = Store(StoreSettings(clickhouse_url=f"http://127.0.0.1:{port}"))
+    store = store_at(port)
     with running_store(tmp_path / "store", port) as process:
         await migrate(store, TieringSettings())
         async with sinking(kafka, store):
@@ -140,4 +143,3 @@ async def test_while_the_store_is_away_nothing_is_lost(
                     return await count(store) == 3
 
                 await eventually(three)
-    await store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,6 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 
 from clickhouse.errors import TooManyRefusals
-from clickhouse.settings import StoreSettings
 from clickhouse.sink.batches import Batch
 from clickhouse.sink.commits import Commits
 from clickhouse.sink.lag import Lag
@@ -23,6 +23,7 @@ from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
+from tests.clickhouse.rows_for_tests import StoreAt
 from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation, sinking
 
 BAD = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"no","row_version":1}'
@@ -61,10 +62,10 @@ async def test_rows_are_counted_as_they_come_and_as_the_store_takes_them(
 
 
 async def test_while_the_store_does_not_answer_the_lag_grows(
-    kafka: KafkaSettings, producer: AIOKafkaProducer
+    kafka: KafkaSettings, producer: AIOKafkaProducer, store_at: StoreAt
 ) -> None:
     (port,) = free_ports(1)
-    store = Store(StoreSettings(clickhouse_url=f"http://127.0.0.1:{port}"))
+    store = store_at(port)
     topic = f"{kafka.topics.observations}/1"
     settings = SinkSettings(stop_timeout_s=0.2)
     with counted("limit_reached_total", limit="stop_timeout_s") as gave_up:
@@ -86,7 +87,6 @@ async def test_while_the_store_does_not_answer_the_lag_grows(
 
             await eventually(all_behind)
     assert gave_up == [1.0]
-    await store.close()
 
 
 async def test_the_lag_is_none_once_all_is_stored(
@@ -141,17 +141,24 @@ async def test_rows_that_come_soon_after_each_other_come_with_one_fetch(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     async with sinking(kafka, clickhouse_store, SinkSettings(fetch_interval_s=1)):
-        with counted("fetches_total") as fetches:
-            for number in range(30):
+
+        async def send(*numbers: int) -> None:
+            for number in numbers:
                 await producer.send_and_wait(
                     kafka.topics.observations, observation(number), partition=number % 4
                 )
 
             async def stored() -> bool:
-                return await count(clickhouse_store) == 30
+                return await count(clickhouse_store) == numbers[-1] + 1
 
             await eventually(stored)
-    assert 0 < fetches[0] < 10
+
+        await send(0)  # from here on it fetches
+        started_s = time.monotonic()
+        with counted("fetches_total") as fetches:
+            await send(*range(1, 31))
+        elapsed_s = time.monotonic() - started_s
+    assert 0 < fetches[0] < elapsed_s + 2
 
 
 class Broker:
