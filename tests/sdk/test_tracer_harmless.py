@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,6 +264,23 @@ def test_a_tracer_that_is_closed_at_once_leaves_no_thread_behind(nobody: str) ->
         tracer.span().end()
         tracer.close(0)
     wait_until(lambda: set(threading.enumerate()) <= before)
+
+
+def test_without_an_event_loop_the_host_goes_on_and_what_is_lost_is_counted(
+    nobody: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def out_of_descriptors(main: Coroutine[Any, Any, None]) -> None:
+        main.close()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("asyncio.run", out_of_descriptors)
+    tracer = Tracer("p", nobody)
+    tracer.span().end()
+    assert not tracer.flush(SOON_S)
+    assert not tracer.close(SOON_S)
+    assert (tracer.stats.failed, tracer.stats.buffered) == (1, 0)
+    assert "Too many open files" in caplog.text
+    assert "1 events could not be delivered" in caplog.text
 
 
 def test_a_broker_that_dies_and_returns_gets_everything(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ class Delivery:
             return self.stats().buffered == 0
         if threading.current_thread() is self._thread or not self._running.wait(timeout_s):
             return False
-        assert self._loop is not None
-        assert self._shipper is not None
+        if self._loop is None or self._shipper is None:  # the thread ended before it could begin
+            return False
         try:
             flushing = asyncio.run_coroutine_threadsafe(self._shipper.flush(), self._loop)
         except RuntimeError:  # the loop has ended meanwhile
@@ -113,8 +113,8 @@ class Delivery:
         with self._lock:
             self._closed = True
             thread = self._thread
-        if thread is None or not thread.is_alive():
-            return self._buffered == 0
+        if thread is None:
+            return True
         flushed = self.flush(timeout_s)
         left_s = max(0.0, deadline - time.monotonic())
         with self._lock:
