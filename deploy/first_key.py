@@ -10,7 +10,7 @@ from producers.control.log import ControlLog
 from producers.errors import ProducersError
 from producers.settings import InitSettings, KafkaSettings
 
-BROKER_WAIT_S = 3.0
+BROKER_WAIT_S = 10.0
 
 
 def first_public_key(broker: str, init: InitSettings) -> str | None:
