@@ -147,7 +147,6 @@ def stream_of(drawn: list[tuple[int, int, bool, str]]) -> list[ObservationRow]:
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(versions, max_size=10), st.integers(1, 4), st.sampled_from([None, "ERROR"]))

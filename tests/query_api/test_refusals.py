@@ -341,7 +341,6 @@ async def fuzzed(api: Api) -> httpx.AsyncClient:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -373,9 +372,7 @@ def test_the_filter_grammar_is_understood_or_refused_by_name(
     assert refused is None or refused.field.startswith("filter")
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/v1/budgets", "/v1/webhooks"]),
     body=st.recursive(

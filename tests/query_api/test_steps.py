@@ -9,7 +9,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import WindowRow
@@ -56,7 +56,6 @@ def hour_by_the_clock(zone: ZoneInfo, at_s: int) -> int:
 
 
 @given(zone=zones, step=steps, from_s=instants_s, length_s=st.integers(1, 500 * DAY_S))
-@settings(deadline=None)
 def test_runs_say_of_every_instant_in_which_step_it_lies(
     zone: str, step: Step, from_s: int, length_s: int
 ) -> None:
@@ -72,7 +71,6 @@ def test_runs_say_of_every_instant_in_which_step_it_lies(
 
 
 @given(zone=zones, from_s=instants_s, days=st.integers(1, 500))
-@settings(deadline=None)
 def test_days_are_those_of_budgets(zone: str, from_s: int, days: int) -> None:
     bounds = step_bounds_s("1d", zone, from_s, from_s + days * DAY_S)
     for start_s, end_s in pairwise(bounds):
@@ -83,7 +81,6 @@ def test_days_are_those_of_budgets(zone: str, from_s: int, days: int) -> None:
 
 
 @given(zone=zones, from_s=instants_s, hours=st.integers(1, 400 * 24))
-@settings(deadline=None)
 def test_hours_begin_where_the_local_clock_says_so(zone: str, from_s: int, hours: int) -> None:
     local = ZoneInfo(zone)
     bounds = step_bounds_s("1h", zone, from_s, from_s + hours * HOUR_S)

@@ -106,7 +106,7 @@ def test_counted_attributes_that_include_their_parts_are_counted_once(
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(shape_keys | st.text(max_size=10), anything, max_size=8))
 def test_no_usage_object_makes_it_raise_or_count_below_zero(obj: dict[str, Any]) -> None:
     usage, costs = normalise_usage(obj)
