@@ -14,9 +14,13 @@ from tests.fixtures.installation import Server, running_server
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`tracemill up` on a new data directory."""
+    """`tracemill up` on a new data directory, patient: SDKs would complain of the 503 that a slow machine earns them."""
     data_dir = tmp_path_factory.mktemp("installation") / "data"
-    with running_server(data_dir, TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:
+    with running_server(
+        data_dir,
+        TRACEMILL_GATEWAY_DELIVERY_TIMEOUT_S="30",
+        TRACEMILL_GATEWAY_TURN_TIMEOUT_S="30",
+    ) as server:
         yield server
 
 
@@ -24,7 +28,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def client(installation: Server) -> Iterator[httpx.Client]:
     """Speaks to the installation with its first key."""
     auth = (installation.public_key, installation.secret_key)
-    with httpx.Client(base_url=installation.url, auth=auth, timeout=10) as client:
+    with httpx.Client(base_url=installation.url, auth=auth, timeout=30) as client:
         yield client
 
 

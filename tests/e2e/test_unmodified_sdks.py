@@ -129,8 +129,8 @@ def test_a_langfuse_sdk_reads_traces_with_scores_of_every_type(
 def test_what_the_opentelemetry_sdk_sends_is_read_back(
     installation: Server, client: httpx.Client, environments: Environments
 ) -> None:
-    python = environments.python(OPENTELEMETRY)
-    trace_id = run_program(installation, [str(python), str(PROGRAMS / "opentelemetry_sdk.py")])
+    command = [str(environments.python(OPENTELEMETRY)), str(PROGRAMS / "opentelemetry_sdk.py")]
+    trace_id = run_program(installation, command, OTEL_EXPORTER_OTLP_TIMEOUT="30")  # seconds
     trace = read_trace(client, trace_id, observations=4, scores=0)
 
     assert trace["name"] == "answer-question"
