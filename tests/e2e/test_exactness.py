@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.exact_load import Fact, export, facts, totals, usd
+from tests.e2e.exact_load import Fact, Totals, export, facts, totals, usd
 from tests.e2e.webhook_receiver import receiver
 from tests.fixtures.installation import Server, running_server
 from tests.streams.daytime import daytime_zone
@@ -116,21 +116,46 @@ def windows(client: httpx.Client, start_ns: int, **params: Any) -> list[dict[str
     return ask(client, "/v1/windows", **params)["data"]
 
 
-def by_model(client: httpx.Client, start_ns: int) -> tuple[int, int, dict[str, Decimal]]:
-    """What the windows say: observations, errors, and the costs of each model."""
+def total(client: httpx.Client, path: str, **params: Any) -> int:
+    return ask(client, path, environment=ENVIRONMENT, limit=1, **params)["meta"]["totalItems"]
+
+
+def figures(client: httpx.Client, start_ns: int, budgets: dict[str, str]) -> dict[str, Any]:
+    """Every total that the API shows; ``budgets`` are ids and their users."""
     rows = windows(client, start_ns, group_by="model")
     costs: dict[str, Decimal] = {}
     for row in rows:
         costs[row["model"]] = costs.get(row["model"], Decimal(0)) + Decimal(row["cost_usd"])
     costs.pop("", None)
-    return sum(row["count"] for row in rows), sum(row["errors"] for row in rows), costs
+    return {
+        "observations": total(client, "/api/public/observations"),
+        "errors": total(client, "/api/public/observations", level="ERROR"),
+        "traces": total(client, "/api/public/traces"),
+        "observations in windows": sum(row["count"] for row in rows),
+        "errors in windows": sum(row["errors"] for row in rows),
+        "cost by model": costs,
+        "spent by user": {
+            user: Decimal(ask(client, f"/v1/budgets/{budget_id}/status")["spent_usd"])
+            for budget_id, user in budgets.items()
+        },
+    }
 
 
-def total(client: httpx.Client, path: str, **params: Any) -> int:
-    return ask(client, path, environment=ENVIRONMENT, limit=1, **params)["meta"]["totalItems"]
+def figures_of(expected: Totals) -> dict[str, Any]:
+    return {
+        "observations": expected.observations,
+        "errors": expected.errors,
+        "traces": expected.traces,
+        "observations in windows": expected.observations,
+        "errors in windows": expected.errors,
+        "cost by model": {
+            model: usd(pico) for model, pico in expected.cost_pico_by_model.items() if model
+        },
+        "spent by user": {user: usd(pico) for user, pico in expected.cost_pico_by_user.items()},
+    }
 
 
-def becomes(expected: Any, shown: Callable[[], Any]) -> None:
+def becomes(expected: dict[str, Any], shown: Callable[[], dict[str, Any]]) -> None:
     """Wait until it is so; each table is filled on its own."""
     deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
     while (now := shown()) != expected:
@@ -193,17 +218,7 @@ def test_sent_twice_shuffled_and_killed_every_total_is_exact(
             killer.stop()
         print(f"killed: {', '.join(killer.killed)}")
 
-        observations, traces = "/api/public/observations", "/api/public/traces"
-        becomes(expected.observations, lambda: total(client, observations))
-        becomes(expected.traces, lambda: total(client, traces))
-        becomes(expected.errors, lambda: total(client, observations, level="ERROR"))
-        costs = {model: usd(pico) for model, pico in expected.cost_pico_by_model.items() if model}
-        in_windows = (expected.observations, expected.errors, costs)
-        becomes(in_windows, lambda: by_model(client, start_ns))
-        for budget_id, user in budgets.items():
-            status = f"/v1/budgets/{budget_id}/status"
-            spent = usd(expected.cost_pico_by_user[user])
-            becomes(spent, lambda path=status: Decimal(ask(client, path)["spent_usd"]))
+        becomes(figures_of(expected), lambda: figures(client, start_ns, budgets))
 
         deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
         while len({each.id for each in hook.deliveries}) < len(budgets) * len(THRESHOLDS):
@@ -215,6 +230,7 @@ def test_sent_twice_shuffled_and_killed_every_total_is_exact(
             ids.setdefault((data["budget_id"], data["threshold"]), set()).add(delivery.id)
         assert len(ids) == len(budgets) * len(THRESHOLDS)
         assert all(len(each) == 1 for each in ids.values())
+        assert figures(client, start_ns, budgets) == figures_of(expected), "and stays so"
 
         client.delete(f"/v1/webhooks/{created.json()['id']}")
         for budget_id in budgets:
