@@ -2,17 +2,21 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from clickhouse.store import Store
-from tests.query_api.harness import Api, Kept, kept_in, make_api
+from tests.query_api.harness import Api, Kept, kept_in, opened
 
 
 @pytest.fixture
-async def api(clickhouse_store: Store) -> AsyncIterator[Api]:
-    """The query API on an empty store of its own."""
-    api, clients = make_api(clickhouse_store)
-    yield api
-    for client in clients:
-        await client.aclose()
+async def api(clickhouse_url: str, shared_database: str) -> AsyncIterator[Api]:
+    """The query API on an empty store."""
+    async with opened(clickhouse_url, shared_database) as api:
+        await api.empty()
+        yield api
+
+
+@pytest.fixture(scope="session")
+def shared_database(kept: Kept) -> str:
+    """Emptied for each test: that takes a tenth of the time of migrating another one."""
+    return kept([])
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,11 @@ class Api:
             columns = [column.encode_name for column in msgspec.structs.fields(ROW_OF_TABLE[table])]
             await self.store.insert_lines(table, columns, lines)
 
+    async def empty(self) -> None:
+        """Take all rows out."""
+        for table in (*ROW_OF_TABLE, "observations_slim"):
+            await self.store.command(f"TRUNCATE TABLE {table}")
+
 
 def make_api(
     store: Store, settings: QuerySettings | None = None

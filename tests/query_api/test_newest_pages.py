@@ -77,17 +77,20 @@ async def test_a_page_of_which_too_much_is_superseded_is_put_together_by_the_sto
 ) -> None:
     # Merging a day that is over, to compress it well, takes its superseded versions away.
     await api.store.command("SYSTEM STOP MERGES observations_slim")
-    count = 2 * SUPERSEDED_EXPECTED + 4
-    await api.insert(*(observation("t", f"new{n}", NOON_US + n) for n in range(count)))
-    await api.insert(*(observation("t", f"old{n}", NOON_US - 1 - n) for n in range(3)))
-    await api.insert(
-        *(
-            observation("t", f"new{n}", NOON_US + n, row_version=2, is_deleted=1)
-            for n in range(count)
+    try:
+        count = 2 * SUPERSEDED_EXPECTED + 4
+        await api.insert(*(observation("t", f"new{n}", NOON_US + n) for n in range(count)))
+        await api.insert(*(observation("t", f"old{n}", NOON_US - 1 - n) for n in range(3)))
+        await api.insert(
+            *(
+                observation("t", f"new{n}", NOON_US + n, row_version=2, is_deleted=1)
+                for n in range(count)
+            )
         )
-    )
-    assert await listed(api, limit=2) == ["t/old0", "t/old1"]
-    assert heard.merging
+        assert await listed(api, limit=2) == ["t/old0", "t/old1"]
+        assert heard.merging
+    finally:
+        await api.store.command("SYSTEM START MERGES observations_slim")
 
 
 async def test_a_list_that_fits_its_page_is_not_counted(api: Api, heard: Heard) -> None:
@@ -153,8 +156,7 @@ def stream_of(drawn: list[tuple[int, int, bool, str]]) -> list[ObservationRow]:
 async def test_a_page_is_the_one_that_the_store_puts_together(
     api: Api, drawn: list[tuple[int, int, bool, str]], limit: int, level: str | None
 ) -> None:
-    for table in ("observations", "observations_slim"):
-        await api.store.command(f"TRUNCATE TABLE {table}")
+    await api.empty()
     for row in stream_of(drawn):
         await api.insert(row)
     conditions = (Condition(OBSERVATION_COLUMNS["level"], "eq", level),) if level else ()
