@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 
 import msgspec
-import pytest
 
 from clickhouse.rows import ROW_OF_TABLE, ObservationRow
-from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 
 DAY_US = 86_400_000_000
-StoreAt = Callable[..., Store]
-
-
-@pytest.fixture
-async def store_at() -> AsyncIterator[StoreAt]:
-    """Makes clients of the store at a port, and closes them however the test ends."""
-    async with AsyncExitStack() as made:
-
-        def client(port: int, **settings: object) -> Store:
-            store = Store(StoreSettings(clickhouse_url=f"http://127.0.0.1:{port}", **settings))
-            made.push_async_callback(store.close)
-            return store
-
-        yield client
 
 
 def now_us() -> int:

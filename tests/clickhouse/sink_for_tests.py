@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from clickhouse.rows import ObservationRow
-from clickhouse.sink.service import run_sink
-from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.kafka import new_producer
 from producers.settings import KafkaSettings
@@ -36,20 +33,6 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     await producer.start()
     yield producer
     await producer.stop()
-
-
-@asynccontextmanager
-async def sinking(
-    kafka: KafkaSettings, store: Store, settings: SinkSettings | None = None
-) -> AsyncIterator[asyncio.Task[None]]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(run_sink(kafka, store, settings or SinkSettings(), stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        if not task.done():
-            await task
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:

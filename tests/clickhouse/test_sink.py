@@ -15,9 +15,9 @@ from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
 from streams.sink_progress import SinkProgress
-from tests.clickhouse.rows_for_tests import StoreAt
-from tests.clickhouse.sink_for_tests import count, eventually, observation, sinking
-from tests.fixtures.store import running_store
+from tests.clickhouse.sink_for_tests import count, eventually, observation
+from tests.fixtures.sink import sinking
+from tests.fixtures.store import StoreAt, running_store
 
 
 async def test_rows_of_every_partition_land_in_their_table(

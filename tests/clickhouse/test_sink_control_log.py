@@ -18,7 +18,9 @@ from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import RECORD_OF_KIND, Project, Webhook
 from producers.settings import KafkaSettings
-from tests.clickhouse.sink_for_tests import START_US, count, eventually, sinking
+from tests.clickhouse.sink_for_tests import START_US, count, eventually
+from tests.fixtures.control_log import following
+from tests.fixtures.sink import sinking
 
 WEBHOOK = Webhook(
     id="w",
@@ -32,10 +34,8 @@ WEBHOOK = Webhook(
 
 @pytest.fixture
 async def control(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    control = ControlLog(kafka)
-    await control.start()
-    yield control
-    await control.stop()
+    async with following(kafka) as control:
+        yield control
 
 
 async def logged(store: Store, records: int) -> list[dict[str, Any]]:

@@ -23,8 +23,9 @@ from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
-from tests.clickhouse.rows_for_tests import StoreAt
-from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation, sinking
+from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation
+from tests.fixtures.sink import sinking
+from tests.fixtures.store import StoreAt
 
 BAD = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"no","row_version":1}'
 

@@ -13,7 +13,8 @@ from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.settings import MIB, KafkaSettings
 from producers.topics_admin import ensure_topics
-from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation, sinking
+from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation
+from tests.fixtures.sink import sinking
 
 
 async def test_a_row_that_the_store_refuses_becomes_a_dead_letter_and_the_rest_lands(

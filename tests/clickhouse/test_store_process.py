@@ -17,8 +17,8 @@ from clickhouse.migrate import migrate
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
-from tests.clickhouse.rows_for_tests import StoreAt, observation, write
-from tests.fixtures.store import ROOT, running_store
+from tests.clickhouse.rows_for_tests import observation, write
+from tests.fixtures.store import ROOT, StoreAt, running_store
 
 WITHIN_S = 60.0
 ENDLESS = "SELECT sum(cityHash64(number)) FROM numbers(100000000000000)"

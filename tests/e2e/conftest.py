@@ -24,7 +24,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(installation: Server) -> Iterator[httpx.Client]:
     """Speaks to the installation with its first key."""
     auth = (installation.public_key, installation.secret_key)

@@ -18,8 +18,8 @@ import pytest
 
 from tests.e2e.exact_load import Fact, Totals, export, facts, totals, usd
 from tests.e2e.webhook_receiver import receiver
+from tests.fixtures.daytime import daytime_zone
 from tests.fixtures.installation import Server, running_server
-from tests.streams.daytime import daytime_zone
 
 OBSERVATIONS = int(os.environ.get("TRACEMILL_TEST_EXACT_OBSERVATIONS", "100000"))
 KILL_EVERY_S = 5.0
@@ -169,13 +169,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("exactness") / "data"
     with running_server(data_dir, TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:
         yield server
-
-
-@pytest.fixture
-def client(installation: Server) -> Iterator[httpx.Client]:
-    auth = (installation.public_key, installation.secret_key)
-    with httpx.Client(base_url=installation.url, auth=auth, timeout=30) as client:
-        yield client
 
 
 def test_sent_twice_shuffled_and_killed_every_total_is_exact(

@@ -21,7 +21,6 @@ from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
-from producers.control.log import ControlLog
 from producers.control.records import Price
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
@@ -30,10 +29,11 @@ from streams.core.pipeline import Needs
 from streams.readback import StoreHistory
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
+from tests.fixtures.control_log import following
+from tests.fixtures.sink import sinking
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import random_events
 from tests.simulation.stage1_world import applied
-from tests.streams.project_pipeline import sinking
 from tracemill.contract import Event, encode_event
 from tracemill.partitioning import partition_key, partition_of
 
@@ -91,14 +91,10 @@ async def die_soon(worker: subprocess.Popen[bytes], chance: Random) -> None:
 
 
 async def set_prices(kafka: KafkaSettings) -> None:
-    control = ControlLog(kafka)
-    try:
-        await control.start()
+    async with following(kafka) as control:
         for model, rate in oracle.RATES.items():
             prices = {"input": rate, "output": rate}
             await control.put(Price(id=model, match=model, prices=prices))
-    finally:
-        await control.stop()
 
 
 async def produce(kafka: KafkaSettings, events: list[Event], chance: Random) -> None:

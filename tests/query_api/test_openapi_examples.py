@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from producers.control.bootstrap import bootstrap
-from producers.control.log import ControlLog
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
+from tests.fixtures.control_log import following
 from tests.query_api.harness import Api
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
 
@@ -65,9 +65,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
 async def gateway(kafka_broker: str) -> AsyncIterator[httpx.AsyncClient]:
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=f"test-{uuid.uuid4().hex[:12]}")
     await ensure_topics(kafka)
-    control = ControlLog(kafka)
-    try:
-        await control.start()
+    async with following(kafka) as control:
         await bootstrap(control, InitSettings())
         app = create_gateway(kafka, GatewaySettings(delivery_timeout_s=30), control)
         async with (
@@ -79,8 +77,6 @@ async def gateway(kafka_broker: str) -> AsyncIterator[httpx.AsyncClient]:
             ) as client,
         ):
             yield client
-    finally:
-        await control.stop()
 
 
 async def test_every_example_of_what_is_sent_is_taken(gateway: httpx.AsyncClient) -> None:

@@ -226,6 +226,7 @@ async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_stor
     found = await Readiness(checks, settings).look()
     missing = {name: state for name, state in found.items() if state != "ok"}
     assert missing.keys() == {"keys", "broker", "streams", "sink"}
+    assert found["store"] == "ok"
     assert missing["keys"] == "no project has a key: `tracemill migrate` writes the first one"
 
 

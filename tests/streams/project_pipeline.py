@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,15 +17,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from clickhouse.rows import AlertRow
-from clickhouse.sink.service import run_sink
-from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.records import Budget, Webhook
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta, partition_of_project
-from tests.streams.daytime import daytime_zone
+from tests.fixtures.control_log import following
+from tests.fixtures.daytime import daytime_zone
+from tests.fixtures.sink import sinking
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,18 +167,6 @@ class Pipeline:
         return await self.store.query(sql)
 
 
-@asynccontextmanager
-async def sinking(kafka: KafkaSettings, store: Store) -> AsyncIterator[None]:
-    """The sink moves rows until the block ends."""
-    stop = asyncio.Event()
-    sink = asyncio.create_task(run_sink(kafka, store, SinkSettings(), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await sink
-
-
 @pytest.fixture
 async def pipeline(
     kafka_broker: str, topic_prefix: str, clickhouse_store: Store
@@ -186,9 +174,7 @@ async def pipeline(
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
     await ensure_topics(kafka)
     async with AsyncExitStack() as stack:
-        control = ControlLog(kafka)
-        stack.push_async_callback(control.stop)
-        await control.start()
+        control = await stack.enter_async_context(following(kafka))
         producer = await stack.enter_async_context(
             AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
         )

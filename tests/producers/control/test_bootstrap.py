@@ -15,7 +15,7 @@ from producers.control.log import ControlLog
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
-from tests.producers.gateway.conftest import following
+from tests.fixtures.control_log import following
 
 
 @pytest.fixture

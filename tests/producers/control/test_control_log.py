@@ -20,7 +20,8 @@ from producers.errors import (
 )
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
-from tests.producers.gateway.conftest import following, times_reached
+from tests.fixtures.control_log import following
+from tests.producers.gateway.conftest import times_reached
 
 
 @pytest.fixture

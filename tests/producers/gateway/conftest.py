@@ -17,6 +17,7 @@ from producers.control.log import ControlLog
 from producers.gateway.app import Gateway, create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
+from tests.fixtures.control_log import following
 from tracemill.contract import Event, decode_event
 
 KEYS = ("pk-tm-dev", "sk-tm-dev")
@@ -35,17 +36,6 @@ async def kafka(kafka_broker: str, gateway_prefix: str) -> KafkaSettings:
     settings = KafkaSettings(broker=kafka_broker, topic_prefix=gateway_prefix)
     await ensure_topics(settings)
     return settings
-
-
-@asynccontextmanager
-async def following(kafka: KafkaSettings) -> AsyncIterator[ControlLog]:
-    """A control log that is stopped on every way out: an open connection would fail a later test."""
-    log = ControlLog(kafka)
-    try:
-        await log.start()
-        yield log
-    finally:
-        await log.stop()
 
 
 @pytest.fixture

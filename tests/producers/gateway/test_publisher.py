@@ -29,8 +29,9 @@ from producers.gateway.app import create_gateway
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
+from tests.fixtures.control_log import following
 from tests.fixtures.engines import READY_WITHIN_S, await_ready, new_broker
-from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, KEYS, Log, following
+from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, KEYS, Log
 from tracemill.contract import Observation
 from tracemill.partitioning import partition_of
 

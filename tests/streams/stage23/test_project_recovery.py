@@ -14,8 +14,8 @@ from deploy.embedded.ports import free_ports
 from producers.topics_admin import ensure_topics
 from streams.app import streams_group
 from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
+from tests.fixtures.sink import sinking
 from tests.fixtures.store import running_store
-from tests.streams.project_pipeline import sinking
 
 NOW_S = int(time.time())
 BUCKET_S = NOW_S // 900 * 900
