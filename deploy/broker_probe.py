@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+
+from producers.kafka import new_client
+from producers.settings import KafkaSettings
 
 PROBE_TIMEOUT_S: Final = 2.0
 
 
-async def broker_answers(address: str) -> bool:
-    """Whether a Kafka cluster with at least one registered broker answers at `HOST:PORT`."""
-    return await topics_of(address) is not None
+async def broker_answers(kafka: KafkaSettings) -> bool:
+    """Whether a Kafka cluster with at least one registered broker takes our requests."""
+    return await topics_of(kafka) is not None
 
 
-async def topics_of(address: str) -> set[str] | None:
-    """Names of the cluster's topics; None when no registered broker answers at `HOST:PORT`."""
-    client = AIOKafkaClient(
-        bootstrap_servers=address, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000)
-    )
+async def topics_of(kafka: KafkaSettings) -> set[str] | None:
+    """Names of the cluster's topics; None when no registered broker answers."""
+    client = new_client(kafka, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
     with _quiet("aiokafka"):
         try:
             await client.bootstrap()

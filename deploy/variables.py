@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsError
 
 # By name: a role imports the classes that it uses and no others.
@@ -124,18 +126,28 @@ def mistakes(error: ValidationError | SettingsError) -> list[str]:
     for group in groups():
         if group.settings.__name__ == error.title:
             known = variables(group.settings)
-            places = {str(each["loc"][0]).lower() for each in error.errors() if each["loc"]}
-            return [
-                _mistake(each, os.environ.get(each.name, ""))
+            reasons = {str(each["loc"][0]).lower(): each for each in error.errors() if each["loc"]}
+            found = [
+                (each, reasons.get(each.field.lower()) or reasons.get(each.name.lower()))
                 for each in known
-                if places & {each.field.lower(), each.name.lower()}
+            ]
+            return [
+                _mistake(each, os.environ.get(each.name, each.default), _own_words(reason))
+                for each, reason in found
+                if reason is not None
             ]
     return []
 
 
-def _mistake(variable: Variable, value: str) -> str:
+def _own_words(reason: ErrorDetails) -> str:
+    """What a validator of ours has against a value; empty where pydantic refused its type."""
+    return str(reason["ctx"]["error"]) if reason["type"] == "value_error" else ""
+
+
+def _mistake(variable: Variable, value: str, why: str = "") -> str:
     shown = "" if "SECRET" in variable.name or "PASSWORD" in variable.name else f" {value!r}"
-    return f"{variable.name}{shown} cannot be used: it takes {variable.allowed} (default {variable.default or 'empty'})"
+    takes = why or f"it takes {variable.allowed}"
+    return f"{variable.name}{shown} cannot be used: {takes} (default {variable.default or 'empty'})"
 
 
 def _variable_name(settings: type[BaseSettings], name: str, field: FieldInfo) -> str:
@@ -149,6 +161,8 @@ def _written(value: Any) -> str:
     """A value as one would set it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if value is None:
+        return ""
     return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
@@ -168,6 +182,10 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _kind(annotation: Any) -> str:
+    if get_origin(annotation) in {Union, UnionType}:
+        (annotation,) = (each for each in get_args(annotation) if each is not NoneType)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(map(str, get_args(annotation)))}"
     if get_origin(annotation) is tuple:

@@ -1,13 +1,24 @@
-"""Clients of the broker, made the same way everywhere in this room."""
+"""Makes every client of the broker, with the credentials and certificates of the settings.
+
+Nothing else constructs a client of aiokafka, so that none forgets them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import logging
+import ssl
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.helpers import create_ssl_context
 
 from producers.errors import BrokerUnavailableError
 from producers.settings import KafkaSettings
@@ -49,10 +60,89 @@ async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> Cl
             return client
 
 
+def client_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return what every client of aiokafka is constructed with: address, protocol, credentials.
+
+    Raises:
+        OSError: a certificate or key cannot be read (``ssl.SSLError``: it is not one).
+    """
+    protocol = kafka.security_protocol
+    options: dict[str, Any] = {"bootstrap_servers": kafka.broker, "security_protocol": protocol}
+    if protocol.startswith("SASL_"):
+        options |= {
+            "sasl_mechanism": kafka.broker_sasl_mechanism,
+            "sasl_plain_username": kafka.broker_username,
+            "sasl_plain_password": kafka.broker_password.get_secret_value(),
+        }
+        if protocol == "SASL_PLAINTEXT" and _is_loopback(kafka.broker):
+            _quiet_about_plain_passwords()
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = ssl_context(kafka)
+    return options
+
+
+def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    """Return the TLS context of the settings' files; one for all clients. Errors as above."""
+    return _ssl_context(
+        kafka.broker_ssl_cafile, kafka.broker_ssl_certfile, kafka.broker_ssl_keyfile
+    )
+
+
+@lru_cache(maxsize=8)
+def _ssl_context(
+    cafile: Path | None, certfile: Path | None, keyfile: Path | None
+) -> ssl.SSLContext:
+    context: ssl.SSLContext = create_ssl_context(cafile=cafile, certfile=certfile, keyfile=keyfile)
+    return context
+
+
+def _is_loopback(addresses: str) -> bool:
+    hosts = [address.rpartition(":")[0].strip("[] ") for address in addresses.split(",")]
+    try:
+        return all(host == "localhost" or ipaddress.ip_address(host).is_loopback for host in hosts)
+    except ValueError:
+        return False
+
+
+def _quiet_about_plain_passwords() -> None:
+    """On loopback, a warning with every connection says nothing; elsewhere it stays."""
+    logging.getLogger("aiokafka.conn").addFilter(_is_not_about_plain_passwords)
+
+
+def _is_not_about_plain_passwords(record: logging.LogRecord) -> bool:
+    return record.msg != "Sending username and password in the clear"
+
+
+class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
+    """An admin client that is stopped as the other clients are."""
+
+    async def stop(self) -> None:
+        await self.close()
+
+
+def new_client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
+    """Make the client below all others, for metadata only."""
+    return AIOKafkaClient(**client_options(kafka), **options)
+
+
+def new_admin(kafka: KafkaSettings) -> AdminClient:
+    """Make an admin client; each of its requests ends within ``request_timeout_s``."""
+    return AdminClient(
+        **client_options(kafka), request_timeout_ms=int(kafka.request_timeout_s * 1000)
+    )
+
+
+def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """Make a consumer that commits nothing by itself."""
+    return AIOKafkaConsumer(
+        *topics, **client_options(kafka), **{"enable_auto_commit": False, **options}
+    )
+
+
 def new_producer(kafka: KafkaSettings, *, batch_bytes: int) -> AIOKafkaProducer:
     """An idempotent producer whose records are kept once they are acknowledged."""
     return AIOKafkaProducer(
-        bootstrap_servers=kafka.broker,
+        **client_options(kafka),
         acks="all",
         enable_idempotence=True,
         # aiokafka compresses lz4 at its slowest level: zstd takes a quarter of the time and two thirds of the space.

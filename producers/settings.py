@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+import ssl
+from pathlib import Path
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.topics import Topics
@@ -20,6 +22,22 @@ class KafkaSettings(BaseSettings):
 
     broker: str = "127.0.0.1:9092"
     """HOST:PORT, or several joined by commas."""
+    broker_username: str = ""
+    """Authenticate to the broker as this user; empty: do not authenticate."""
+    broker_password: SecretStr = SecretStr("")
+    """Of the user."""
+    broker_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How user and password are sent to the broker."""
+    broker_ssl_cafile: FilePath | None = None
+    """Certificates (PEM) that sign the broker's; empty: those of the system."""
+    broker_ssl_certfile: FilePath | None = None
+    """Certificate (PEM) that this process shows to the broker."""
+    broker_ssl_keyfile: FilePath | None = Field(None, validate_default=True)
+    """Private key (PEM) of that certificate, where it is in a file of its own."""
+    broker_security_protocol: Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
+        Field("auto", validate_default=True)
+    )
+    """As Kafka names them; auto: SASL where there is a user, SSL where there is one of its files."""
     topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Of the names of topics and groups: installations with different ones can share a broker."""
     event_partitions: int = Field(4, ge=1, le=256)
@@ -46,6 +64,58 @@ class KafkaSettings(BaseSettings):
     @property
     def topics(self) -> Topics:
         return Topics(self.topic_prefix)
+
+    @property
+    def security_protocol(self) -> str:
+        """``broker_security_protocol`` with ``auto`` resolved."""
+        if self.broker_security_protocol != "auto":
+            return self.broker_security_protocol
+        transport = "SSL" if self.broker_ssl_cafile or self.broker_ssl_certfile else "PLAINTEXT"
+        if not self.broker_username:
+            return transport
+        return f"SASL_{transport}"
+
+    @field_validator(
+        "broker_ssl_cafile", "broker_ssl_certfile", "broker_ssl_keyfile", mode="before"
+    )
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("broker_ssl_cafile")
+    @classmethod
+    def _holds_certificates(cls, cafile: Path | None) -> Path | None:
+        if cafile is not None:
+            try:
+                ssl.create_default_context(cafile=cafile)
+            except OSError as error:
+                raise ValueError(f"it holds no certificates ({error})") from error
+        return cafile
+
+    @field_validator("broker_ssl_keyfile")
+    @classmethod
+    def _fits_the_certificate(cls, keyfile: Path | None, info: ValidationInfo) -> Path | None:
+        certfile = info.data.get("broker_ssl_certfile")
+        if certfile is None and keyfile is not None:
+            raise ValueError("it needs TRACEMILL_BROKER_SSL_CERTFILE")
+        if certfile is not None:
+            try:
+                ssl.create_default_context().load_cert_chain(certfile, keyfile, password="")
+            except OSError as error:
+                raise ValueError(
+                    f"it is not the key of TRACEMILL_BROKER_SSL_CERTFILE ({error})"
+                ) from error
+        return keyfile
+
+    @field_validator("broker_security_protocol")
+    @classmethod
+    def _fits_the_user(cls, protocol: str, info: ValidationInfo) -> str:
+        has_user = bool(info.data.get("broker_username"))
+        if protocol.startswith("SASL_") and not has_user:
+            raise ValueError("SASL needs TRACEMILL_BROKER_USERNAME")
+        if protocol in {"PLAINTEXT", "SSL"} and has_user:
+            raise ValueError("with TRACEMILL_BROKER_USERNAME it is auto or one with SASL")
+        return protocol
 
 
 class GatewaySettings(BaseSettings):

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from producers.errors import BrokerUnavailableError, TopicError, TopicMismatchError
-from producers.kafka import started
+from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
 
 COMPACTED_RETENTION_MS: Final = 24 * 3600 * 1000
@@ -76,7 +76,7 @@ async def ensure_topics(kafka: KafkaSettings) -> list[str]:
             number the partition of a trace would change, and with it the order of its events.
     """
     shapes = {shape.name: shape for shape in topic_shapes(kafka)}
-    admin = await started(lambda: _admin(kafka), kafka)
+    admin = await started(lambda: new_admin(kafka), kafka)
     try:
         async with asyncio.timeout(kafka.broker_wait_s):
             created = await _ensure(admin, shapes, kafka)
@@ -161,14 +161,3 @@ async def _partitions_of(admin: AIOKafkaAdminClient, names: list[str]) -> dict[s
         for topic in await admin.describe_topics(present)
         if topic["partitions"]
     }
-
-
-class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
-    async def stop(self) -> None:
-        await self.close()
-
-
-def _admin(kafka: KafkaSettings) -> _Admin:
-    return _Admin(
-        bootstrap_servers=kafka.broker, request_timeout_ms=int(kafka.request_timeout_s * 1000)
-    )

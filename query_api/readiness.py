@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
@@ -22,6 +22,7 @@ from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from producers.control.log import ControlLog
+from producers.kafka import new_admin, new_consumer
 from producers.settings import KafkaSettings
 from query_api import metrics
 from query_api.settings import QuerySettings
@@ -225,12 +226,7 @@ class GroupProbe:
 
     async def _lag(self, admin: AIOKafkaAdminClient, stack: AsyncExitStack) -> int:
         committed = await admin.list_consumer_group_offsets(self.group)
-        consumer = AIOKafkaConsumer(
-            *self.topics,
-            bootstrap_servers=self.kafka.broker,
-            enable_auto_commit=False,
-            group_id=None,
-        )
+        consumer = new_consumer(self.kafka, *self.topics, group_id=None)
         stack.push_async_callback(consumer.stop)
         await consumer.start()
         partitions = [
@@ -252,7 +248,7 @@ def _reached(committed: object, begin: int) -> int:
 
 
 async def _admin(kafka: KafkaSettings, stack: AsyncExitStack) -> AIOKafkaAdminClient:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
+    admin = new_admin(kafka)
     stack.push_async_callback(admin.close)
     await admin.start()
     return admin

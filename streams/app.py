@@ -11,6 +11,7 @@ from typing import Final
 import faust
 from mode.supervisors import CrashingSupervisor
 
+from producers.kafka import ssl_context
 from producers.settings import KafkaSettings
 
 BUFFERED_RECORDS_MAX: Final = 64
@@ -42,6 +43,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
     return StatelessApp(
         streams_group(kafka),
         broker=[f"aiokafka://{address}" for address in kafka.broker.split(",")],
+        broker_credentials=_credentials(kafka),
         store="memory://",
         autodiscover=False,
         key_serializer="raw",
@@ -60,3 +62,17 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
     )
+
+
+def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """The settings of ``producers.kafka.client_options`` in the form that Faust takes."""
+    protocol = kafka.security_protocol
+    context = ssl_context(kafka) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL_"):
+        return faust.SASLCredentials(
+            username=kafka.broker_username,
+            password=kafka.broker_password.get_secret_value(),
+            ssl_context=context,
+            mechanism=kafka.broker_sasl_mechanism,
+        )
+    return None if context is None else faust.SSLCredentials(context)

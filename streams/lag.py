@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
-from producers.kafka import started, stopped
+from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -99,12 +99,7 @@ class LagWatch:
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
-        consumer: AIOKafkaConsumer = await started(
-            lambda: AIOKafkaConsumer(
-                bootstrap_servers=self._kafka.broker, enable_auto_commit=False
-            ),
-            self._kafka,
-        )
+        consumer: AIOKafkaConsumer = await started(lambda: new_consumer(self._kafka), self._kafka)
         self._consumer = consumer
         self._task = asyncio.create_task(watch(consumer.end_offsets, self._watched), name="lag")
 

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from producers.kafka import started, stopped
+from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -94,9 +94,8 @@ class LogTail:
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer: AIOKafkaConsumer = await started(
-            lambda: AIOKafkaConsumer(
-                bootstrap_servers=self._kafka.broker,
-                enable_auto_commit=False,
+            lambda: new_consumer(
+                self._kafka,
                 auto_offset_reset="earliest",
                 request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
             ),

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import SpendRow, WindowRow
-from producers.kafka import started, stopped
+from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.project_fold import Marker, with_rows_beyond
 
@@ -91,9 +91,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     """
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
-    consumer: AIOKafkaConsumer = await started(
-        lambda: AIOKafkaConsumer(bootstrap_servers=kafka.broker, enable_auto_commit=False), kafka
-    )
+    consumer: AIOKafkaConsumer = await started(lambda: new_consumer(kafka), kafka)
     try:
         consumer.assign([windows, spend])
         ends = await consumer.end_offsets([windows, spend])

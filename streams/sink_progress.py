@@ -6,10 +6,10 @@ import asyncio
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from clickhouse.sink.service import sink_group
+from producers.kafka import new_admin
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -23,9 +23,7 @@ class SinkProgress:
     def __init__(self, kafka: KafkaSettings, poll_s: float) -> None:
         self._group = sink_group(kafka.topics)
         self._poll_s = poll_s
-        self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=kafka.broker, request_timeout_ms=int(kafka.request_timeout_s * 1000)
-        )
+        self._admin = new_admin(kafka)
 
     async def start(self) -> None:
         await self._admin.start()

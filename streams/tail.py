@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ObservationRow, TraceRow
-from producers.kafka import started, stopped
+from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from producers.topics import Topics
 from streams import metrics
@@ -52,9 +52,8 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
     """
     topics = kafka.topics
     consumer: AIOKafkaConsumer = await started(
-        lambda: AIOKafkaConsumer(
-            bootstrap_servers=kafka.broker,
-            enable_auto_commit=False,
+        lambda: new_consumer(
+            kafka,
             max_partition_fetch_bytes=4 * 1024 * 1024,
             request_timeout_ms=int(kafka.request_timeout_s * 1000),
         ),

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
-from producers.kafka import new_producer, started
+from producers.kafka import new_consumer, new_producer, started
 from producers.settings import KafkaSettings
 from producers.topics import Topics
 
@@ -41,10 +41,9 @@ async def run_sink(
 
 
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        bootstrap_servers=kafka.broker,
+    return new_consumer(
+        kafka,
         group_id=sink_group(topics),
-        enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=int(settings.fetch_wait_max_s * 1000),
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,

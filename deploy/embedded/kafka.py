@@ -18,6 +18,7 @@ from typing import NoReturn
 from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
 from deploy.errors import DeployError, EngineError
+from producers.settings import KafkaSettings
 
 JAVA_FLAGS = (
     "-Xms64m",
@@ -117,6 +118,10 @@ class EmbeddedKafka:
     def address(self) -> str:
         """Where clients bootstrap, as HOST:PORT."""
         return f"{LOOPBACK}:{self._port}"
+
+    def client_settings(self) -> KafkaSettings:
+        """What a client needs to connect; the rest is taken from the environment."""
+        return KafkaSettings(broker=self.address)
 
     def fetch(self) -> None:
         """Fetch the jars that are missing. Raises DownloadError."""

@@ -14,6 +14,7 @@ from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers
 from deploy.supervisor import Process
+from producers.settings import KafkaSettings
 
 EMBEDDED = "embedded"
 
@@ -67,7 +68,7 @@ def processes(
                 "broker",
                 broker.command(),
                 prepare=broker.prepare,
-                is_ready=_kafka(broker.address),
+                is_ready=_kafka(broker.client_settings()),
             )
         )
     if options.clickhouse == EMBEDDED:
@@ -118,8 +119,8 @@ def _worker(role: str, metrics_port: int, common: dict[str, str], needs: Sequenc
     )
 
 
-def _kafka(address: str) -> Callable[[], Awaitable[bool]]:
-    return lambda: broker_answers(address)
+def _kafka(kafka: KafkaSettings) -> Callable[[], Awaitable[bool]]:
+    return lambda: broker_answers(kafka)
 
 
 def _http(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitable[bool]]:

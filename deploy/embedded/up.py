@@ -25,6 +25,7 @@ from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processe
 from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
 from deploy.supervisor import Process, Supervisor
+from producers.settings import KafkaSettings
 
 INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +81,9 @@ def say(line: str) -> None:
 async def _supervise(
     kept: Sequence[Process], options: UpOptions, *, on_ready: Callable[[], None]
 ) -> None:
-    if options.broker != EMBEDDED and not await broker_answers(options.broker):
+    if options.broker != EMBEDDED and not await broker_answers(
+        KafkaSettings(broker=options.broker)
+    ):
         raise EngineError(f"no Kafka broker answers at {options.broker}")
     supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say)
     loop = asyncio.get_running_loop()

@@ -79,7 +79,7 @@ def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
 async def _await_ready(broker: EmbeddedKafka, process: subprocess.Popen[bytes]) -> None:
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            while process.poll() is None and not await broker_answers(broker.address):  # noqa: ASYNC110
+            while process.poll() is None and not await broker_answers(broker.client_settings()):  # noqa: ASYNC110
                 await asyncio.sleep(PROBE_INTERVAL_S)
     except TimeoutError as error:
         raise EngineError("the embedded broker did not become ready") from error

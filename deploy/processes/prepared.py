@@ -81,12 +81,12 @@ async def _until_nothing_lacks(
 
 
 async def _silent_broker(kafka: KafkaSettings) -> Lack:
-    answers = await topics_of(kafka.broker) is not None
+    answers = await topics_of(kafka) is not None
     return None if answers else f"no Kafka broker answers at {kafka.broker}"
 
 
 async def _missing_topics(kafka: KafkaSettings) -> Lack:
-    existing = await topics_of(kafka.broker)
+    existing = await topics_of(kafka)
     if existing is None:
         return f"no Kafka broker answers at {kafka.broker}"
     wanted = {shape.name for shape in topic_shapes(kafka)}

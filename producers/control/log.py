@@ -21,7 +21,7 @@ from producers.errors import (
     ControlUnavailableError,
     TopicError,
 )
-from producers.kafka import new_producer, started, stopped
+from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 
 POLL_MS: Final = 500
@@ -239,9 +239,8 @@ class ControlLog:
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer: AIOKafkaConsumer = await started(
-            lambda: AIOKafkaConsumer(
-                bootstrap_servers=self._kafka.broker,
-                enable_auto_commit=False,
+            lambda: new_consumer(
+                self._kafka,
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 request_timeout_ms=int(self._kafka.request_timeout_s * 1000),

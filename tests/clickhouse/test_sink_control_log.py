@@ -17,6 +17,7 @@ from clickhouse.store import Store
 from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import RECORD_OF_KIND, Project, Webhook
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from tests.clickhouse.sink_for_tests import START_US, count, eventually
 from tests.fixtures.control_log import following
@@ -105,7 +106,7 @@ async def rewind(kafka: KafkaSettings) -> None:
     """Let the sink's group begin the log anew."""
     log = TopicPartition(kafka.topics.control, 0)
     member = AIOKafkaConsumer(
-        bootstrap_servers=kafka.broker,
+        **client_options(kafka),
         group_id=sink_group(kafka.topics),
         enable_auto_commit=False,
     )

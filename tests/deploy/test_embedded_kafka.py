@@ -18,11 +18,13 @@ from aiokafka.errors import KafkaError
 from deploy.broker_probe import broker_answers
 from deploy.embedded.kafka import random_cluster_id, run_broker
 from deploy.supervisor import Process, Supervisor
+from producers.kafka import client_options
+from producers.settings import KafkaSettings
 from tests.fixtures.engines import READY_WITHIN_S, new_broker, running
 
 
 async def create_topic(broker: str, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=broker)))
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
@@ -31,7 +33,9 @@ async def create_topic(broker: str, name: str) -> None:
 
 
 async def produce(broker: str, topic: str, *values: bytes) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(
+        **client_options(KafkaSettings(broker=broker)), acks="all", enable_idempotence=True
+    )
     await producer.start()
     try:
         for value in values:
@@ -42,7 +46,9 @@ async def produce(broker: str, topic: str, *values: bytes) -> None:
 
 async def read_all(broker: str, topic: str) -> list[bytes]:
     partition = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        **client_options(KafkaSettings(broker=broker)), auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         consumer.assign([partition])
@@ -66,7 +72,9 @@ async def test_a_topic_is_not_created_by_writing_to_it(
     kafka_broker: str, topic_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "aiokafka")
-    producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, request_timeout_ms=5_000)
+    producer = AIOKafkaProducer(
+        **client_options(KafkaSettings(broker=kafka_broker)), request_timeout_ms=5_000
+    )
     try:
         await producer.start()
         with pytest.raises(KafkaError):
@@ -76,7 +84,7 @@ async def test_a_topic_is_not_created_by_writing_to_it(
 
 
 async def test_nobody_answers_where_no_broker_is() -> None:
-    assert await broker_answers("127.0.0.1:1") is False
+    assert await broker_answers(KafkaSettings(broker="127.0.0.1:1")) is False
 
 
 async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Path) -> None:
@@ -84,7 +92,7 @@ async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Pa
     said: list[str] = []
 
     async def is_ready() -> bool:
-        return await broker_answers(broker.address)
+        return await broker_answers(broker.client_settings())
 
     supervisor = Supervisor(
         [Process("broker", broker.command(), is_ready=is_ready)],

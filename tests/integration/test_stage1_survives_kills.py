@@ -22,6 +22,7 @@ from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from producers.control.records import Price
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta
@@ -103,9 +104,7 @@ async def produce(kafka: KafkaSettings, events: list[Event], chance: Random) -> 
     for event in events:
         partition = partition_of(event.project_id, partition_key(event), kafka.event_partitions)
         by_partition.setdefault(partition, []).append(encode_event(event))
-    async with AIOKafkaProducer(
-        bootstrap_servers=kafka.broker, enable_idempotence=True
-    ) as producer:
+    async with AIOKafkaProducer(**client_options(kafka), enable_idempotence=True) as producer:
         while by_partition:
             partition = chance.choice(list(by_partition))
             lines = by_partition[partition]
@@ -231,9 +230,7 @@ async def deltas_of(kafka: KafkaSettings) -> list[list[Delta]]:
         TopicPartition(kafka.topics.deltas, number) for number in range(kafka.project_partitions)
     ]
     records: list[list[Delta]] = []
-    async with AIOKafkaConsumer(
-        bootstrap_servers=kafka.broker, auto_offset_reset="earliest"
-    ) as consumer:
+    async with AIOKafkaConsumer(**client_options(kafka), auto_offset_reset="earliest") as consumer:
         consumer.assign(partitions)
         for partition, end in (await consumer.end_offsets(partitions)).items():
             while await consumer.position(partition) < end:

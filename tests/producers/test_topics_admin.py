@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from producers.errors import TopicError
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics, topic_shapes
 
@@ -29,7 +30,7 @@ async def test_all_topics_are_created_once_even_by_several_processes(kafka: Kafk
 
 async def test_topics_have_the_shape_of_the_settings(kafka: KafkaSettings) -> None:
     await ensure_topics(kafka)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()
     try:
         topics = {

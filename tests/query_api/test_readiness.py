@@ -14,6 +14,7 @@ from clickhouse.store import Store
 from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import Project
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from query_api.readiness import (
     GroupProbe,
@@ -176,7 +177,7 @@ async def test_a_broker_that_is_absent_or_empty_is_not_ready(
 @asynccontextmanager
 async def member(kafka: KafkaSettings, group: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=kafka.broker, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+        topic, **client_options(kafka), group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
     )  # fmt: skip
     await consumer.start()
     try:
@@ -197,7 +198,7 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
 ) -> None:
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
     topic, group = kafka.topics.events, f"{topic_prefix}-streams"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker)
+    admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=kafka_broker)))
     try:
         await admin.start()
         await admin.create_topics([NewTopic(topic, 2, 1)])
@@ -207,7 +208,9 @@ async def test_a_group_is_ready_with_live_members_that_keep_up(
     await until(probe, f"no live member in the group {group}")
     async with member(kafka, group, topic) as consumer:
         await until(probe, None)
-        async with AIOKafkaProducer(bootstrap_servers=kafka_broker) as producer:
+        async with AIOKafkaProducer(
+            **client_options(KafkaSettings(broker=kafka_broker))
+        ) as producer:
             for _ in range(3):
                 await producer.send_and_wait(topic, b"{}", partition=0)
         await until(probe, f"the group {group} is 3 records behind")

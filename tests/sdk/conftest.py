@@ -10,6 +10,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from producers.kafka import client_options
+from producers.settings import KafkaSettings
 from tracemill import Tracer
 from tracemill.contract import Event, decode_event
 
@@ -19,7 +21,7 @@ ARRIVED_WITHIN_S = 20.0
 
 def create_topic(broker: str, name: str) -> None:
     async def create() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=broker)))
         await admin.start()
         try:
             await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
@@ -53,7 +55,9 @@ def read(broker: str, topic: str) -> Records:
 
 
 async def _read(broker: str, topic: str) -> Records:
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **client_options(KafkaSettings(broker=broker)), enable_auto_commit=False
+    )
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]

@@ -20,6 +20,7 @@ from clickhouse.rows import AlertRow
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.records import Budget, Webhook
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta, partition_of_project
@@ -152,7 +153,7 @@ class Pipeline:
     async def values_of(self, topic: str) -> list[bytes]:
         """Every value of a topic of one partition."""
         async with AIOKafkaConsumer(
-            bootstrap_servers=self.kafka.broker, auto_offset_reset="earliest"
+            **client_options(self.kafka), auto_offset_reset="earliest"
         ) as consumer:
             partition = TopicPartition(topic, 0)
             consumer.assign([partition])
@@ -176,7 +177,7 @@ async def pipeline(
     async with AsyncExitStack() as stack:
         control = await stack.enter_async_context(following(kafka))
         producer = await stack.enter_async_context(
-            AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
+            AIOKafkaProducer(**client_options(KafkaSettings(broker=kafka_broker)), acks="all")
         )
         await stack.enter_async_context(sinking(kafka, clickhouse_store))
         running = Pipeline(kafka, clickhouse_store, control, producer)

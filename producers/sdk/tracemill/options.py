@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
@@ -15,12 +16,26 @@ EVENT_LINE_MAX_BYTES: Final = 900_000
 """A longer event loses its texts: a broker takes records up to 1 MiB unless told otherwise."""
 
 
+def _from_environment(name: str, default: str = "") -> Callable[[], str]:
+    return lambda: os.environ.get(name) or default
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Limits and habits of one tracer."""
 
     broker: str = "127.0.0.1:9092"
     """Bootstrap servers, ``HOST:PORT`` with commas between them."""
+    username: str = field(default_factory=_from_environment("TRACEMILL_BROKER_USERNAME"))
+    """Authenticates to the broker with SASL; empty: do not authenticate."""
+    password: str = field(
+        default_factory=_from_environment("TRACEMILL_BROKER_PASSWORD"), repr=False
+    )
+    """Of the user."""
+    sasl_mechanism: str = field(
+        default_factory=_from_environment("TRACEMILL_BROKER_SASL_MECHANISM", "PLAIN")
+    )
+    """``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``."""
     topic: str = "tracemill.events"
     compression: Compression = "zstd"
     """aiokafka compresses lz4 at its slowest level: zstd takes a fifth of the time and less space."""
@@ -39,8 +54,8 @@ class Options:
     """How long the end of the interpreter may be delayed to deliver what is left."""
     log_interval_s: float = 30.0
     """A complaint of one kind is logged at most this often."""
-    client: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of ``aiokafka.AIOKafkaProducer``: ``security_protocol``, ``sasl_mechanism``, ``ssl_context`` …"""
+    client: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Further arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` turns on TLS."""
 
     def __post_init__(self) -> None:
         if self.compression not in get_args(Compression):
@@ -49,3 +64,18 @@ class Options:
             limit = getattr(self, field_.name)
             if field_.type in ("int", "float") and not limit > 0:
                 raise ValueError(f"{field_.name} is above 0")
+
+    def client_arguments(self) -> dict[str, Any]:
+        """Return address, credentials and ``client`` as arguments of a client of aiokafka."""
+        transport = "SSL" if self.client.get("ssl_context") else "PLAINTEXT"
+        arguments: dict[str, Any] = {"bootstrap_servers": self.broker}
+        if self.username:
+            arguments |= {
+                "security_protocol": f"SASL_{transport}",
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        else:
+            arguments["security_protocol"] = transport
+        return arguments | dict(self.client)

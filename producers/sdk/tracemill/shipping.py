@@ -237,13 +237,12 @@ class Shipper:
     def _new_producer(self) -> AIOKafkaProducer:
         compression = self._options.compression
         return AIOKafkaProducer(
-            bootstrap_servers=self._options.broker,
             acks="all",
             enable_idempotence=True,
             compression_type=None if compression == "none" else compression,
             max_batch_size=_CLIENT_BATCH_BYTES,
             max_request_size=_REQUEST_MAX_BYTES,
-            **self._options.client,
+            **self._options.client_arguments(),
         )
 
     async def _close_client(self) -> None:

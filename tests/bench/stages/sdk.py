@@ -14,6 +14,8 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from producers.kafka import client_options
+from producers.settings import KafkaSettings
 from tests.bench.stages import Cost
 from tests.fixtures.engines import new_broker, running
 from tracemill import Tracer, Usage
@@ -76,7 +78,7 @@ def _us_per_event(tracer: Tracer, say: Callable[[Tracer, int], None], events: in
 
 
 async def _create_topic(broker: str, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=broker)))
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, PARTITIONS, 1)])

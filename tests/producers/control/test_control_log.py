@@ -18,6 +18,7 @@ from producers.errors import (
     ControlUnavailableError,
     TopicError,
 )
+from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
@@ -170,7 +171,7 @@ async def test_no_more_records_than_the_limit_are_created(kafka: KafkaSettings) 
 async def test_records_of_newer_versions_are_skipped_and_the_rest_is_read(
     kafka: KafkaSettings, control: ControlLog
 ) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.broker)
+    producer = AIOKafkaProducer(**client_options(kafka))
     try:
         await producer.start()
         for key, value in (

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
 from producers.gateway.app import Gateway, create_gateway
+from producers.kafka import client_options
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
@@ -94,7 +95,7 @@ class Log:
 
     @asynccontextmanager
     async def _consumer(self, partitions: list[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka.broker, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**client_options(self._kafka), enable_auto_commit=False)
         try:
             await consumer.start()
             consumer.assign(partitions)

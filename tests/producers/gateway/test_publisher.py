@@ -170,7 +170,7 @@ class OwnBroker:
     async def revive(self) -> None:
         self.process = self._started()
         async with asyncio.timeout(READY_WITHIN_S):
-            while not await broker_answers(self.broker.address):
+            while not await broker_answers(self.broker.client_settings()):
                 assert self.process.poll() is None
                 await asyncio.sleep(0.05)
 

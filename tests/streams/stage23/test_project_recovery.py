@@ -11,6 +11,7 @@ from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
+from producers.kafka import client_options
 from producers.topics_admin import ensure_topics
 from streams.app import streams_group
 from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
@@ -121,7 +122,7 @@ async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
         await pipeline.send(delta(offset, 5))
     partition = TopicPartition(pipeline.kafka.topics.deltas, partition_of_project("p1", 2))
     async with AIOKafkaConsumer(
-        bootstrap_servers=pipeline.kafka.broker, group_id=streams_group(pipeline.kafka)
+        **client_options(pipeline.kafka), group_id=streams_group(pipeline.kafka)
     ) as group:
         group.assign([partition])
 
@@ -160,7 +161,7 @@ async def test_progress_is_written_again_while_nothing_happens(pipeline, until):
     await pipeline.send(delta(0, 5))
     await until(spent(pipeline, {"p1": 5}))
     partition = TopicPartition(pipeline.kafka.topics.windows, partition_of_project("p1", 2))
-    async with AIOKafkaConsumer(bootstrap_servers=pipeline.kafka.broker) as consumer:
+    async with AIOKafkaConsumer(**client_options(pipeline.kafka)) as consumer:
 
         async def several():
             return (await consumer.end_offsets([partition]))[partition] >= 5
