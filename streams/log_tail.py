@@ -22,15 +22,27 @@ RECONNECT_S: Final = 0.5
 STOP_TIMEOUT_S: Final = 2.0
 
 
+def _log_refused(record: ConsumerRecord, error: Exception) -> None:
+    log.error("record_skipped", topic=record.topic, offset=record.offset, reason=repr(error))
+
+
 class LogTail:
-    """Calls ``on_record`` for every record of partition 0 of ``topic``, once each, in order."""
+    """Calls ``on_record`` for every record of partition 0 of ``topic``, once each, in order.
+
+    A record for which it raises is passed to ``on_refused`` and skipped: the others count.
+    """
 
     def __init__(
-        self, kafka: KafkaSettings, topic: str, on_record: Callable[[ConsumerRecord], None]
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        on_record: Callable[[ConsumerRecord], None],
+        on_refused: Callable[[ConsumerRecord, Exception], None] = _log_refused,
     ) -> None:
         self._kafka = kafka
         self._partition = TopicPartition(topic, 0)
         self._on_record = on_record
+        self._on_refused = on_refused
         self._next_offset = 0
         self._advanced = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
@@ -84,7 +96,10 @@ class LogTail:
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         polled = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
         for record in polled.get(self._partition, ()):
-            self._on_record(record)
+            try:
+                self._on_record(record)
+            except Exception as error:  # noqa: BLE001  # whatever the record holds
+                self._on_refused(record, error)
             self._next_offset = record.offset + 1
         # Compaction leaves gaps: the position counts, not the last record.
         position = await consumer.position(self._partition)

@@ -35,6 +35,7 @@ from streams.core.deliveries import (
 )
 from streams.delivery_queue import DeliveryQueue
 from streams.log_tail import LogTail
+from streams.notifier_failures import FailedDeliveries, is_transient
 from streams.notifier_settings import NotifierSettings
 from streams.webhook_sender import Answer, WebhookSender
 
@@ -64,12 +65,16 @@ class Notifier:
         self._deliveries: dict[str, Delivery] = {}
         self._unfinished: set[str] = set()
         """Alerts that were still to be delivered when this life began."""
-        self._alert_log = LogTail(kafka, self._topics.alerts, self._on_alert)
-        self._delivery_log = LogTail(kafka, self._topics.deliveries, self._on_delivery)
+        self._alert_log = LogTail(kafka, self._topics.alerts, self._on_alert, self._on_refused)
+        self._delivery_log = LogTail(
+            kafka, self._topics.deliveries, self._on_delivery, self._on_refused
+        )
+        self._dead_letters = FailedDeliveries(producer, kafka)
         self._queue = DeliveryQueue(
             per_endpoint_max=settings.attempts_per_endpoint_max, running_max=settings.attempts_max
         )
         self._attempts: set[asyncio.Task[None]] = set()
+        """Of deliveries, and of writing dead letters."""
         self._wake = asyncio.Event()
         self._ready = False
         self._next_sweep_s = 0.0
@@ -128,6 +133,12 @@ class Notifier:
         if known is None or known.updated_us <= delivery.updated_us:
             self._deliveries[key] = delivery
 
+    def _on_refused(self, record: ConsumerRecord, error: Exception) -> None:
+        """Set one record aside; the log goes on."""
+        task = asyncio.create_task(self._dead_letters.record(record, error))
+        self._attempts.add(task)
+        task.add_done_callback(lambda _: self._wake.set())
+
     def _begin(self) -> None:
         """Queue everything that the logs leave to be done; from now on each change is considered as it comes."""
         self._ready = True
@@ -170,23 +181,40 @@ class Notifier:
         metrics.RUNNING.set(self._queue.running)
 
     async def _attempt(self, key: str, webhook_id: str) -> None:
-        """1. Send. 2. What must follow from the answer. 3. Keep the state."""
-        alert = self._alerts[key.partition("/")[0]]
-        delivery = self._deliveries.get(key) or Delivery(alert_id=alert.id, webhook_id=webhook_id)
+        """Make an attempt and keep its state; one whose content raises is set aside.
+
+        Raises:
+            KafkaError: the broker does not keep the state, whatever it is.
+        """
         try:
-            webhook = self._control.view.webhooks.get(webhook_id)
-            if webhook is None or webhook.disabled:
-                after = ended(delivery, "gone", _now_us(), "the webhook is deleted or disabled")
-            else:
-                with metrics.ATTEMPT_S.time():
-                    answer = await self._sender.attempt(webhook, alert.id, webhook_body(alert))
-                after = await self._follow(alert, delivery, webhook, answer)
+            after = await self._attempted(key, webhook_id)
+            self._deliveries[key] = after
+            # Kept before it is queued again: a delivery has one attempt at a time.
+            await self._keep(after)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            alert = self._alerts.get(key.partition("/")[0])
+            after = await self._dead_letters.delivery(key, alert, error)
             self._deliveries[key] = after
         finally:
             self._queue.done(key, webhook_id)
         if after.status == "pending":
             self._queue.put(key, webhook_id, after.next_attempt_us)
-        await self._keep(after)
+
+    async def _attempted(self, key: str, webhook_id: str) -> Delivery:
+        """1. Send. 2. What must follow from the answer."""
+        alert_id = key.partition("/")[0]
+        delivery = self._deliveries.get(key) or Delivery(alert_id=alert_id, webhook_id=webhook_id)
+        alert = self._alerts.get(alert_id)
+        if alert is None:  # it waited until it was too old
+            return ended(delivery, "gone", _now_us(), "the alert is no longer remembered")
+        webhook = self._control.view.webhooks.get(webhook_id)
+        if webhook is None or webhook.disabled:
+            return ended(delivery, "gone", _now_us(), "the webhook is deleted or disabled")
+        with metrics.ATTEMPT_S.time():
+            answer = await self._sender.attempt(webhook, alert.id, webhook_body(alert))
+        return await self._follow(alert, delivery, webhook, answer)
 
     async def _follow(
         self, alert: AlertRow, delivery: Delivery, webhook: Webhook, answer: Answer
@@ -220,8 +248,7 @@ class Notifier:
         )
         if after.status == "exhausted":
             metrics.EXHAUSTED.inc()
-            row = dead_letter(alert, after)
-            await self._producer.send_and_wait(self._topics.dead_letters, msgspec.json.encode(row))
+            await self._dead_letters.send(dead_letter(alert, after))
         return after
 
     async def _disable(self, webhook: Webhook) -> bool:

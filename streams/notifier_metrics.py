@@ -24,6 +24,14 @@ RUNNING: Final = Gauge("tracemill_webhook_running_attempts", "Attempts under way
 EXHAUSTED: Final = Counter(
     "tracemill_webhook_exhausted_total", "Deliveries that became dead letters."
 )
+SET_ASIDE: Final = Counter(
+    "tracemill_notifier_set_aside_total",
+    "Alerts and deliveries that raised and became dead letters.",
+    ["kind"],
+)
+RESTARTS: Final = Counter(
+    "tracemill_notifier_restarts_total", "How often the notifier failed and was started again."
+)
 DISABLED: Final = Counter(
     "tracemill_webhook_disabled_total", "Webhooks disabled by their receivers."
 )

@@ -1,13 +1,18 @@
-"""One attempt at one webhook: signed, to a checked address, and without believing what comes back."""
+"""Make one attempt at one webhook: signed, to a checked address, reading a bounded answer.
+
+Of the answer only its status and ``Retry-After`` count. Its body is not read, no cookie is kept, no
+redirect followed, and nothing that a receiver sends raises: it costs its attempt at most.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import httpcore
 import httpx
 from standardwebhooks import Webhook as Signer
 
@@ -16,7 +21,9 @@ from producers.control.resolver import Address, Resolver
 from producers.control.webhook_guard import WebhookTarget, checked_addresses, target_of
 from producers.errors import WebhookAddressError
 from streams import notifier_metrics as metrics
+from streams.core.deliveries import DETAIL_MAX_CHARS, RETRY_AFTER_MAX_CHARS
 from streams.notifier_settings import NotifierSettings
+from streams.webhook_connection import BoundedBackend
 
 USER_AGENT: Final = "tracemill-webhooks/1"
 
@@ -45,15 +52,15 @@ class WebhookSender:
         self._settings = settings
         self._allow_private = allow_private
         self._resolver = Resolver()
-        self._client = httpx.AsyncClient(
-            follow_redirects=False,
-            trust_env=False,
-            timeout=settings.attempt_timeout_s,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        self._connections = httpcore.AsyncConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=BoundedBackend(settings.answer_head_max_bytes),
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._connections.aclose()
 
     async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> Answer:
         """Send ``body``; whatever goes wrong is an answer, too."""
@@ -69,8 +76,8 @@ class WebhookSender:
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
-        except (WebhookAddressError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return Answer(None, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # parsers of what strangers send raise anything
+            return Answer(None, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS])
 
     async def _send(
         self,
@@ -86,7 +93,7 @@ class WebhookSender:
         for address in tried:
             try:
                 return await self._post(target, address, headers, body)
-            except httpx.ConnectError:
+            except httpcore.ConnectError:
                 if address == tried[-1]:
                     raise
         raise WebhookAddressError(f"{target.host} has no address")
@@ -95,19 +102,30 @@ class WebhookSender:
         self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """The connection goes to ``address``; name, certificate and ``Host`` stay the target's. The answer's body is not read."""
-        host = f"[{address}]" if address.version == 6 else str(address)
-        async with self._client.stream(
+        url = httpcore.URL(
+            scheme=target.scheme.encode(),
+            host=str(address).encode(),
+            port=target.port,
+            target=target.path.encode(),
+        )
+        async with self._connections.stream(
             "POST",
-            f"{target.scheme}://{host}:{target.port}{target.path}",
+            url,
             content=body,
-            headers={"host": target.authority, **headers},
+            headers=[("host", target.authority), ("connection", "close"), *headers.items()],
             extensions={"sni_hostname": target.host},
         ) as response:
-            return Answer(
-                response.status_code,
-                f"status {response.status_code}",
-                response.headers.get("retry-after"),
-            )
+            status = int(response.status)
+            return Answer(status, f"status {status}", _retry_after(response.headers))
+
+
+def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the header, unless it is too long to be one."""
+    for name, value in headers:
+        if name.lower() == b"retry-after":
+            short = len(value) <= RETRY_AFTER_MAX_CHARS
+            return value.decode("latin-1") if short else None
+    return None
 
 
 def signed_headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:

@@ -94,7 +94,7 @@ class ControlLog:
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         """Call ``callback`` for every record there is, and from now on for every record written and every tombstone."""
         for record in self.view.records():
-            callback(record)
+            _notify(callback, record)
         self._subscribers.append(callback)
 
     async def caught_up(self) -> None:
@@ -228,14 +228,14 @@ class ControlLog:
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
             changes = self._state.apply((key or b"").decode(), value, offset)
-        except ValueError as error:
-            # Written by a newer version, or by hand: others of its kind still count.
+        except Exception as error:  # noqa: BLE001  # whatever a record holds, the others count
+            # Written by a newer version, or by hand.
             metrics.CONTROL_UNREADABLE.inc()
             log.warning("control record skipped", offset=offset, reason=str(error))
             return
         for change in changes:
             for subscriber in self._subscribers:
-                subscriber(change)
+                _notify(subscriber, change)
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer: AIOKafkaConsumer = await started(
@@ -257,6 +257,15 @@ class ControlLog:
             raise ControlUnavailableError(message)
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets([self._partition])
         return ends[self._partition]
+
+
+def _notify(subscriber: Callable[[Change], None], change: Change) -> None:
+    """Pass a change on; a subscriber that cannot take it must not stop the log for the others."""
+    try:
+        subscriber(change)
+    except Exception:
+        metrics.CONTROL_UNREADABLE.inc()
+        log.exception("control_change_failed", kind=change.kind, id=change.id)
 
 
 def _count_timeout(error: KafkaError | TimeoutError) -> None:

@@ -59,7 +59,7 @@ class Resolver:
                 outcome = [ip_address(text) for text in texts]
             except OSError as error:
                 outcome = error
-            except UnicodeError as error:
+            except Exception as error:  # noqa: BLE001  # a name or an answer that no parser takes
                 outcome = OSError(str(error))
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(end, outcome)

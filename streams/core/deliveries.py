@@ -6,6 +6,7 @@ or ``gone`` (the receiver said so, or its webhook was deleted or disabled).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,15 @@ from producers.money import usd_text
 
 EVENT: Final = "budget.threshold_crossed"
 DETAIL_MAX_CHARS: Final = 500
+RETRY_AFTER_MAX_CHARS: Final = 64
+"""A date of any of the formats allowed takes about half of it."""
+_HTTP_DATE: Final = re.compile(
+    r"(?:[A-Za-z]{3,9},? +)?"
+    r"(?:[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} +[0-9]{1,2}:[0-9]{2}:[0-9]{2}"
+    r"(?: +(?:[A-Za-z]{1,5}|[+-][0-9]{4}))?"
+    r"|[A-Za-z]{3} +[0-9]{1,2} +[0-9]{1,2}:[0-9]{2}:[0-9]{2} +[0-9]{4})"
+)
+"""The dates of RFC 9110, with any short zone: every number in it is small."""
 _SECOND_US: Final = 1_000_000
 
 Status = Literal["pending", "delivered", "exhausted", "gone"]
@@ -89,19 +99,24 @@ def failed(
 
 
 def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
-    """Seconds that a ``Retry-After`` header asks for (RFC 9110: a number or a date), at most ``max_s``; 0 for none or nonsense."""
-    if header is None:
+    """Return the seconds that a ``Retry-After`` header asks for, at most ``max_s``.
+
+    RFC 9110 allows a whole number or a date. Whatever is neither counts as 0, and so does a header
+    too long to be one: a receiver may send anything.
+    """
+    text = (header or "").strip()
+    if len(text) > RETRY_AFTER_MAX_CHARS:
         return 0.0
-    text = header.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:12]), max_s)
+        return min(float(text), max_s)
+    if not _HTTP_DATE.fullmatch(text):
+        return 0.0
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        asked_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now_us / _SECOND_US
+    except (ValueError, TypeError, IndexError, ArithmeticError):  # no day of any calendar
         return 0.0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return min(max(at.timestamp() - now_us / _SECOND_US, 0.0), max_s)
+    return min(max(asked_s, 0.0), max_s)
 
 
 def webhook_body(alert: AlertRow) -> bytes:
