@@ -39,5 +39,9 @@ class NotifierSettings(BaseSettings):
     """How long finished deliveries are remembered; longer than ``alert_age_max_h``."""
     sweep_interval_s: float = Field(600.0, gt=0)
     """How often what is older is forgotten."""
+    restart_pause_s: float = Field(1.0, gt=0)
+    """From a failure of the notifier until it is started again; after each further one twice as long, give or take."""
+    restart_pause_max_s: float = Field(60.0, gt=0)
+    """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)
     """How long stopping waits for attempts under way."""

@@ -1,119 +1,167 @@
-"""The notifier in a Faust worker: whoever owns the one partition of ``alerts`` delivers, so that one does."""
+"""The notifier as a task with a fate of its own: what ends it ends nothing else, and it starts again.
+
+A consumer group of its own decides which worker delivers: whoever is assigned the one partition of
+``alerts``. The group's consumer reads nothing; the notifier follows its logs from their beginning.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, cast
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from typing import Final
 
-import faust
 import structlog
-from aiokafka import AIOKafkaProducer
-from faust.types import TP, StreamT
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from producers.control.log import ControlLog
 from producers.control.records import Change
 from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings, WebhookSettings
+from streams import notifier_metrics as metrics
+from streams.app import SESSION_TIMEOUT_S
+from streams.core.set_aside import describe_error
 from streams.notifier import Notifier
 from streams.notifier_settings import NotifierSettings
+from streams.restarts import keep_running
 from streams.webhook_sender import WebhookSender
 
 log = structlog.get_logger(__name__)
 
+POLL_MS: Final = 500
+
+
+def notifier_group(kafka: KafkaSettings) -> str:
+    """Return the consumer group of the workers that may deliver."""
+    return f"{kafka.topic_prefix}-notifier"
+
 
 class NotifierStage:
-    """``start`` before the app, ``stop`` after it; in between the app says who delivers."""
+    """Takes part in the group and delivers while it is this worker's turn, from ``start`` to ``stop``."""
 
     def __init__(
         self,
-        app: faust.App,
         kafka: KafkaSettings,
         control: ControlLog,
         settings: NotifierSettings,
         webhooks: WebhookSettings,
+        instance_id: str = "",
     ) -> None:
-        self._app = app
         self._kafka = kafka
         self._control = control
         self._settings = settings
         self._webhooks = webhooks
-        self._producer: AIOKafkaProducer | None = None
-        self._running: tuple[Notifier, asyncio.Task[None]] | None = None
+        self._instance_id = instance_id
+        self._task: asyncio.Task[None] | None = None
+        self._notifier: Notifier | None = None
 
-    async def start(self) -> None:
-        """Connect.
-
-        Raises:
-            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        """
-        self._producer = await started(
-            lambda: new_producer(self._kafka, batch_bytes=self._kafka.control_record_max_bytes),
-            self._kafka,
-        )
+    def start(self) -> None:
+        """Begin; neither an absent broker nor any failure ends it."""
         self._control.subscribe(self._control_changed)
+        self._task = asyncio.create_task(
+            keep_running(
+                self._live,
+                first_pause_s=self._settings.restart_pause_s,
+                pause_max_s=self._settings.restart_pause_max_s,
+                on_failure=_failed,
+            ),
+            name="notifier",
+        )
 
     async def stop(self) -> None:
         """Let attempts under way end, within ``stop_timeout_s``, and disconnect."""
-        await self.disown()
-        if self._producer is not None:
-            await stopped(self._producer, self._settings.stop_timeout_s)
-
-    def own(self) -> None:
-        """Begin to deliver."""
-        if self._running is None:
-            assert self._producer is not None, "start() comes first"
-            sender = WebhookSender(self._settings, allow_private=self._webhooks.allow_private)
-            notifier = Notifier(self._kafka, self._control, self._producer, sender, self._settings)
-            task = asyncio.create_task(self._run(notifier, sender), name="notifier")
-            self._running = (notifier, task)
-
-    async def disown(self) -> None:
-        """Deliver no more: somebody else does."""
-        if self._running is not None:
-            (_, task), self._running = self._running, None
-            task.cancel()
+        if self._task is not None:
+            self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await task
+                await self._task
 
-    async def _run(self, notifier: Notifier, sender: WebhookSender) -> None:
+    async def _live(self) -> None:
+        """Take part in the group until cancelled or until something fails."""
+        timeout_s = self._settings.stop_timeout_s
+        async with AsyncExitStack() as stack:
+            producer = await started(
+                lambda: new_producer(self._kafka, batch_bytes=self._kafka.control_record_max_bytes),
+                self._kafka,
+            )
+            stack.push_async_callback(stopped, producer, timeout_s)
+            consumer = await started(self._new_consumer, self._kafka)
+            stack.push_async_callback(stopped, consumer, timeout_s)
+            turn = _Turn(self, consumer, producer)
+            stack.push_async_callback(turn.end)
+            consumer.subscribe([self._kafka.topics.alerts], listener=turn)
+            while True:
+                await consumer.getmany(timeout_ms=POLL_MS)
+                turn.raise_failure()
+
+    async def deliver(self, producer: AIOKafkaProducer) -> None:
+        """Deliver until cancelled. Raises whatever ended the notifier."""
+        sender = WebhookSender(self._settings, allow_private=self._webhooks.allow_private)
         try:
-            await notifier.run()
-        except Exception as error:
-            log.exception("notifier_failed")
-            await self._app.crash(error)
+            self._notifier = Notifier(self._kafka, self._control, producer, sender, self._settings)
+            await self._notifier.run()
         finally:
+            self._notifier = None
             await sender.close()
 
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._kafka.broker,
+            group_id=notifier_group(self._kafka),
+            group_instance_id=self._instance_id or None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            session_timeout_ms=int(SESSION_TIMEOUT_S * 1_000),
+            heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 200),
+            request_timeout_ms=int(self._kafka.request_timeout_s * 1_000),
+        )
+
     def _control_changed(self, change: Change) -> None:
-        if self._running is not None:
-            self._running[0].control_changed(change)
+        if self._notifier is not None:
+            self._notifier.control_changed(change)
 
 
-def register_notifier(
-    app: faust.App,
-    kafka: KafkaSettings,
-    control: ControlLog,
-    settings: NotifierSettings,
-    webhooks: WebhookSettings,
-) -> NotifierStage:
-    """Let one worker of ``app`` deliver alerts."""
-    topic = kafka.topics.alerts
-    stage = NotifierStage(app, kafka, control, settings, webhooks)
+class _Turn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Runs the notifier while the partition of ``alerts`` is assigned to this worker."""
 
-    @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name="notifier")
-    async def alerts(stream: StreamT[bytes]) -> None:
-        async for _ in stream:
-            """The notifier reads the log from its beginning; the group only decides who it is."""
+    def __init__(
+        self, stage: NotifierStage, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
+    ) -> None:
+        self._stage = stage
+        self._consumer = consumer
+        self._producer = producer
+        self._delivering: asyncio.Task[None] | None = None
 
-    async def assigned(_: Any, tps: set[TP], **__: Any) -> None:
-        if TP(topic, 0) in tps:
-            stage.own()
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        if assigned:
+            self._consumer.pause(*assigned)
+            if self._delivering is None:
+                self._delivering = asyncio.create_task(
+                    self._stage.deliver(self._producer), name="deliveries"
+                )
 
-    async def revoked(_: Any, tps: set[TP], **__: Any) -> None:
-        if TP(topic, 0) in tps:
-            await stage.disown()
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
+        await self.end()
 
-    app.on_partitions_assigned.connect(cast("Any", assigned))
-    app.on_partitions_revoked.connect(cast("Any", revoked))
-    return stage
+    def raise_failure(self) -> None:
+        """Raise what ended the notifier, if anything did."""
+        if self._delivering is not None and self._delivering.done():
+            delivering, self._delivering = self._delivering, None
+            delivering.result()
+
+    async def end(self) -> None:
+        """Deliver no more: another worker may."""
+        if self._delivering is not None:
+            delivering, self._delivering = self._delivering, None
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+
+
+def _failed(error: Exception, again_in_s: float) -> None:
+    metrics.RESTARTS.inc()
+    log.error(
+        "notifier_failed",
+        reason=describe_error(error),
+        again_in_s=round(again_in_s, 1),
+        exc_info=error,
+    )

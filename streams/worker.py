@@ -1,4 +1,4 @@
-"""The streams as a process: clients, stages and the Faust application, opened and closed in order."""
+"""The streams as a process: clients, stages, the Faust application and the notifier beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.core.valuation import NoTokens, Tokens
 from streams.errors import StreamsStoppedError
 from streams.lag import LagWatch
 from streams.notifier_settings import NotifierSettings
-from streams.notifier_stage import register_notifier
+from streams.notifier_stage import NotifierStage
 from streams.observations_stage import ObservationsStage, register_observations_stage
 from streams.output import KafkaOutput
 from streams.project_settings import ProjectSettings
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class Streams:
-    """Stages 1 to 3 and the notifier in one Faust worker."""
+    """Stages 1 to 3 in one Faust worker, and the notifier as a task of its own."""
 
     def __init__(
         self,
@@ -100,10 +100,14 @@ class Streams:
             )
             await projects.start()
             stack.push_async_callback(projects.stop)
-            notifier = register_notifier(
-                app, kafka, self._control, self._notifier_settings, self._webhooks
+            notifier = NotifierStage(
+                kafka,
+                self._control,
+                self._notifier_settings,
+                self._webhooks,
+                settings.instance_id,
             )
-            await notifier.start()
+            notifier.start()
             stack.push_async_callback(notifier.stop)
             lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
             await lag.start()

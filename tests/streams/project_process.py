@@ -12,7 +12,7 @@ from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.app import create_app
 from streams.notifier_settings import NotifierSettings
-from streams.notifier_stage import register_notifier
+from streams.notifier_stage import NotifierStage
 from streams.project_settings import ProjectSettings
 from streams.project_stage import register_project_stage
 
@@ -29,9 +29,9 @@ async def main() -> None:
         6.0  # as short as the broker lets it be: who was killed is missed sooner
     )
     stage = register_project_stage(app, kafka, store, control, ProjectSettings())
-    notifier = register_notifier(app, kafka, control, NotifierSettings(), WebhookSettings())
+    notifier = NotifierStage(kafka, control, NotifierSettings(), WebhookSettings())
     await stage.start()
-    await notifier.start()
+    notifier.start()
     app.finalize()
     await app.start()
     print("ready", flush=True)

@@ -239,7 +239,9 @@ async def test_an_odd_retry_after_over_the_wire_is_bounded(header):
     assert 0 <= retry_after_s(answer.retry_after, NOW_US, max_s=60) <= 60
 
 
-@pytest.mark.parametrize("garbage", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x01", b"", b"\xff" * 99])
+@pytest.mark.parametrize(
+    "garbage", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\x03\x01", b"", b"\xff" * 99]
+)
 async def test_garbage_instead_of_tls_is_a_failed_attempt(garbage):
     async with answering(garbage, before_request=True, pause_s=0.01) as port:
         answer = await attempted(f"https://127.0.0.1:{port}/hook")
