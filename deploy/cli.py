@@ -25,6 +25,32 @@ app = typer.Typer(
 EMBEDDED = "embedded"
 
 
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+    from platform import machine, python_version, system
+
+    print(f"tracemill {version('tracemill')}, Python {python_version()}, {system()} {machine()}")
+    raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[  # its callback prints and exits
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            help="Print the versions of tracemill and Python, and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def up(
     port: Annotated[

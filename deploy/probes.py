@@ -17,6 +17,7 @@ from deploy.serving import serving
 
 Probe = Callable[[], Awaitable[str | None]]
 """``None`` when all is well, else what is missing."""
+STALLED: Final = "stalled"
 RETRY_AFTER_S: Final = 1
 """When to ask again whether a process is ready that was not."""
 
@@ -35,17 +36,29 @@ async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[st
     return dict(zip(probes, found, strict=True))
 
 
-def probe_routes(probes: Mapping[str, Probe]) -> list[Route]:
-    """Routes for ``/metrics``, ``/healthz`` and ``/readyz``."""
+Report = Callable[[], Awaitable[Mapping[str, str]]]
+"""By check: ``ok`` or what is missing."""
+
+
+def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = list) -> list[Route]:
+    """Routes for ``/metrics``, ``/healthz`` and ``/readyz``.
+
+    ``stalls`` tells in a line each what should move and does not: then ``/healthz`` is 503, and the
+    process should be killed and started again.
+    """
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     async def healthz(_: Request) -> Response:
+        found = stalls()
+        if found:
+            return JSONResponse({"status": STALLED, "stalls": found}, status_code=503)
         return JSONResponse({"status": "OK"})
 
     async def readyz(_: Request) -> Response:
-        found = await report(probes)
+        found = {**await report_readiness()}
+        found.update({f"progress {number}": stall for number, stall in enumerate(stalls(), 1)})
         ready = all(state == "ok" for state in found.values())
         return JSONResponse(
             {"status": "OK" if ready else "not ready", "checks": found},
@@ -66,6 +79,6 @@ async def serve_probes(host: str, port: int, probes: Mapping[str, Probe]) -> Asy
     if port == 0:
         yield
         return
-    app = Starlette(routes=probe_routes(probes))
+    app = Starlette(routes=probe_routes(lambda: report(probes)))
     async with serving(app, host, port):
         yield

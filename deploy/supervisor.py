@@ -40,7 +40,7 @@ class Process:
     `is_ready` is asked until it says yes; without it the process is ready when it has ended with 0
     (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the processes it works with: it is started beside them, waits
     for them by itself, and is stopped before them.
-    `environment` is added to the supervisor's own.
+    `environment` is added to the supervisor's own. One that is not ready after `ready_within_s` the first time ends the run, unless it may catch up on much work first.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Process:
     needs: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 120.0
+    ends_run_if_late: bool = True
     stop_within_s: float = 10.0
 
     @property
@@ -204,7 +205,7 @@ class _Kept:
             if not overdue and time.monotonic() - started_s > self.process.ready_within_s:
                 overdue = True
                 late = f"is not ready after {self.process.ready_within_s:.0f} s"
-                if not self.ready.is_set():
+                if self.process.ends_run_if_late and not self.ready.is_set():
                     raise EngineError(
                         f"{name} {late}{self._last_words()} (its log: {self._log_path})"
                     )

@@ -88,3 +88,8 @@ CONTROL_RECONNECTS = Counter(
 CONTROL_UNREADABLE = Counter(
     "tracemill_control_unreadable_total", "Control records that this version could not read."
 )
+
+CLOCK_SKEW_S = Gauge(
+    "tracemill_clock_skew_seconds",
+    "How far this machine's clock is ahead of the broker's; negative: behind.",
+)

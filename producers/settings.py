@@ -61,6 +61,9 @@ class KafkaSettings(BaseSettings):
     control_write_timeout_s: float = Field(10.0, gt=0)
     """From writing a control record until it was read back."""
 
+    clock_skew_max_s: float = Field(60.0, gt=0)
+    """How far a machine's clock may be from the broker's; beyond it the process is not ready."""
+
     @property
     def topics(self) -> Topics:
         return Topics(self.topic_prefix)

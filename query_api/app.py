@@ -73,7 +73,8 @@ def create_query_api(
     )
     app.state.room = room
     app.include_router(documentation_router(app.title, VERSION))
-    app.include_router(health_router(room, Readiness(readiness, settings), VERSION))
+    app.state.readiness = Readiness(readiness, settings)
+    app.include_router(health_router(room, app.state.readiness, VERSION))
     for router in ROUTERS:
         app.include_router(router(room))
     install_refusals(app)

@@ -174,7 +174,14 @@ HEALTH_EXAMPLE: Final = {"status": "OK", "version": "0.1.0"}
 UNHEALTHY_EXAMPLE: Final = {"status": "Database not available", "version": "0.1.0"}
 READY_EXAMPLE: Final = {
     "status": "OK",
-    "checks": {"keys": "ok", "broker": "ok", "store": "ok", "streams": "ok", "sink": "ok"},
+    "checks": {
+        "keys": "ok",
+        "broker": "ok",
+        "store": "ok",
+        "streams": "ok",
+        "sink": "ok",
+        "clock": "ok",
+    },
     "missing": [],
 }
 NOT_READY_EXAMPLE: Final = {
@@ -183,8 +190,12 @@ NOT_READY_EXAMPLE: Final = {
         "keys": "ok",
         "broker": "ok",
         "store": "ok",
-        "streams": "no live member in the group tracemill-streams",
+        "streams": (
+            "partition 1 of tracemill.events has made no progress for 8 s"
+            " (oldest unprocessed record is 9 s old)"
+        ),
         "sink": "ok",
+        "clock": "ok",
     },
     "missing": ["streams"],
 }

@@ -8,23 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from clickhouse.errors import MigrationError, StoreError
 from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
+from producers.broker_clock import BrokerClock
 from producers.control.log import ControlLog
-from producers.kafka import new_admin, new_consumer
-from producers.settings import KafkaSettings
 from query_api import metrics
+from query_api.pipeline_watch import PipelineWatch
 from query_api.settings import QuerySettings
 from query_api.times import SECOND_US
 
@@ -33,7 +29,6 @@ OK: Final = "ok"
 NOT_OK: Final = "not ready"
 LOOK_AGAIN_S: Final = 2.0
 """While something is missing that was there: how often to look, so that the log says when it is back."""
-_STABLE: Final = "Stable"
 
 log = structlog.get_logger(__name__)
 
@@ -103,34 +98,20 @@ class Readiness:
 
 
 def readiness_checks(
-    kafka: KafkaSettings,
     control: ControlLog,
     store: Store,
     tiering: TieringSettings,
-    settings: QuerySettings,
+    watch: PipelineWatch,
+    clock: BrokerClock,
 ) -> tuple[ReadinessCheck, ...]:
-    """The way of an event, checked: keys to let it in, broker, streams, sink, store."""
-    topics = kafka.topics
-    lag_max = settings.readiness_lag_max
-    streams = GroupProbe(
-        kafka, f"{topics.prefix}-streams", (topics.events, topics.deltas), lag_max=lag_max
-    )
-    written = (
-        topics.observations,
-        topics.traces,
-        topics.scores,
-        topics.windows,
-        topics.spend,
-        topics.alerts,
-        topics.dead_letters,
-    )
-    sink = GroupProbe(kafka, f"{topics.prefix}-sink", written, lag_max=lag_max)
+    """Check the way of an event: keys to let it in, broker, streams, sink, store, clock."""
     return (
         ReadinessCheck("keys", keys_probe(control)),
-        ReadinessCheck("broker", broker_probe(kafka)),
+        ReadinessCheck("broker", watch.broker_fault),
         ReadinessCheck("store", store_probe(store, tiering)),
-        ReadinessCheck("streams", streams),
-        ReadinessCheck("sink", sink),
+        ReadinessCheck("streams", lambda: watch.stage_fault(watch.streams)),
+        ReadinessCheck("sink", lambda: watch.stage_fault(watch.sink)),
+        ReadinessCheck("clock", clock.fault),
     )
 
 
@@ -173,86 +154,3 @@ async def newest_start_us(store: Store, bounds: str) -> int:
         {"database": store.database},
     )
     return int(row["newest_s"]) * SECOND_US
-
-
-def broker_probe(kafka: KafkaSettings) -> Probe:
-    """The broker answers, and the topics are there."""
-
-    async def probe() -> str | None:
-        try:
-            async with AsyncExitStack() as stack:
-                admin = await _admin(kafka, stack)
-                existing = set(await admin.list_topics())
-        except (KafkaError, OSError) as error:
-            return _unreachable(kafka, error)
-        topics = kafka.topics
-        missing = sorted({topics.events, topics.control} - existing)
-        return f"no topic {', '.join(missing)}" if missing else None
-
-    return probe
-
-
-@dataclass(frozen=True, slots=True)
-class GroupProbe:
-    """A consumer group has live members and keeps up with its topics."""
-
-    kafka: KafkaSettings
-    group: str
-    topics: tuple[str, ...]
-    lag_max: int
-
-    async def __call__(self) -> str | None:
-        try:
-            async with AsyncExitStack() as stack:
-                admin = await _admin(self.kafka, stack)
-                idle = await self._idle(admin)
-                if idle:
-                    return idle
-                lag = await self._lag(admin, stack)
-        except GroupCoordinatorNotAvailableError:
-            return f"no coordinator for the group {self.group}"
-        except (KafkaError, OSError) as error:
-            return _unreachable(self.kafka, error)
-        if lag > self.lag_max:
-            return f"the group {self.group} is {lag} records behind"
-        return None
-
-    async def _idle(self, admin: AIOKafkaAdminClient) -> str | None:
-        (response,) = await admin.describe_consumer_groups([self.group])
-        _, _, state, _, _, members, *_ = response.groups[0]
-        if not members:
-            return f"no live member in the group {self.group}"
-        return None if state == _STABLE else f"the group {self.group} is being rebalanced"
-
-    async def _lag(self, admin: AIOKafkaAdminClient, stack: AsyncExitStack) -> int:
-        committed = await admin.list_consumer_group_offsets(self.group)
-        consumer = new_consumer(self.kafka, *self.topics, group_id=None)
-        stack.push_async_callback(consumer.stop)
-        await consumer.start()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in self.topics
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        ends = await consumer.end_offsets(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        return sum(
-            ends[partition] - _reached(committed.get(partition), begins[partition])
-            for partition in partitions
-        )
-
-
-def _reached(committed: object, begin: int) -> int:
-    """Where a group stands; without a committed offset, at the beginning of what is kept."""
-    return max(getattr(committed, "offset", -1), begin)
-
-
-async def _admin(kafka: KafkaSettings, stack: AsyncExitStack) -> AIOKafkaAdminClient:
-    admin = new_admin(kafka)
-    stack.push_async_callback(admin.close)
-    await admin.start()
-    return admin
-
-
-def _unreachable(kafka: KafkaSettings, error: Exception) -> str:
-    return f"the broker at {kafka.broker} does not answer: {error or type(error).__name__}"[:300]

@@ -51,8 +51,12 @@ class QuerySettings(BaseSettings):
     """How long an answer about readiness holds."""
     readiness_timeout_s: float = Field(default=2.0, gt=0)
     """One probe of one dependency."""
-    readiness_lag_max: int = Field(default=2_000, ge=0)
-    """Records a group may be behind and still count as keeping up."""
+    readiness_look_interval_s: float = Field(default=1.0, gt=0, le=60)
+    """How often the progress of the streams and the sink is looked at."""
+    readiness_canary_interval_s: float = Field(default=2.0, gt=0, le=60)
+    """A partition that has not grown for so long is sent an empty record, to see that it is processed."""
+    readiness_record_age_max_s: float = Field(default=5.0, gt=0)
+    """Age of the oldest record that the streams, or the sink, have not processed; above it: not ready. An event sent now is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """A request's body: a budget, a webhook."""
     body_timeout_s: float = Field(default=30.0, gt=0)

@@ -91,6 +91,7 @@ def processes(
             "edge",
             role_command("edge"),
             is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
+            ends_run_if_late=False,
             needs=needs,
             environment={
                 **common,
@@ -114,6 +115,7 @@ def _worker(role: str, metrics_port: int, common: dict[str, str], needs: Sequenc
         role,
         role_command(role),
         is_ready=_http(metrics_port, "/readyz"),
+        ends_run_if_late=False,
         needs=needs,
         environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
     )

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from deploy.probes import Probe, probe_routes
-from deploy.processes.checks import broker_answers, control_is_current, store_answers
+from deploy.probes import Probe, probe_routes, report
+from deploy.processes.checks import broker_answers, control_is_current
 from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
+from producers.broker_clock import BrokerClock
 from producers.control.log import ControlLog
 from producers.gateway.app import create_gateway
 from producers.gateway.auth import Authenticator
 from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
-from query_api.readiness import readiness_checks
+from query_api.pipeline_watch import PipelineWatch
+from query_api.readiness import Readiness, readiness_checks
 from query_api.settings import QuerySettings
 
 Scope = MutableMapping[str, Any]
@@ -56,6 +59,24 @@ def one_port(
         await chosen(scope, receive, send)
 
     return application
+
+
+def own_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
+    """Probe routes of a public port; where queries are answered, ready means that an event sent now
+    would be visible soon, as for ``/api/public/ready``.
+    """
+
+    async def found() -> Mapping[str, str]:
+        own, pipeline = await asyncio.gather(
+            report(probes), readiness.look() if readiness else _nothing()
+        )
+        return {**own, **pipeline}
+
+    return probe_routes(found)
+
+
+async def _nothing() -> Mapping[str, str]:
+    return {}
 
 
 async def edge(process: ProcessSettings, stop: asyncio.Event) -> None:
@@ -93,14 +114,17 @@ async def _serve(
             probes["broker"] = broker_answers(gateway_app.publisher)
         if queries:
             settings = QuerySettings()
+            clock = BrokerClock(kafka.clock_skew_max_s)
+            watch = PipelineWatch(kafka, settings, clock)
+            await stack.enter_async_context(watch.running())
             query_app = create_query_api(
                 store,
                 control,
                 Authenticator(control),
                 settings,
-                readiness_checks(kafka, control, store, TieringSettings(), settings),
+                readiness_checks(control, store, TieringSettings(), watch, clock),
             )
-            probes["store"] = store_answers(store)
-        application = one_port(Starlette(routes=probe_routes(probes)), gateway_app, query_app)
+        routes = own_routes(probes, query_app.state.readiness if query_app else None)
+        application = one_port(Starlette(routes=routes), gateway_app, query_app)
         async with serving(application, process.host, process.port):
             await stop.wait()

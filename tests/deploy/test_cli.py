@@ -142,6 +142,27 @@ def test_the_broker_keeps_its_log_below_the_data_directory_of_the_environment(
     assert asked == [tmp_path / "kafka", tmp_path / "x"]
 
 
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_one_line_and_imports_nothing_heavy(option: str) -> None:
+    heavy = "{'aiokafka', 'faust', 'pydantic_core', 'chdb'} & set(sys.modules)"
+    program = (
+        "import sys\n"
+        "from deploy.cli import main\n"
+        "try: main()\n"
+        f"finally: print(sorted({heavy}), file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, option],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert re.fullmatch(r"tracemill \d+\.\d+\.\d+, Python 3\.\d+\.\d+\S*, \w+ \w+\n", ended.stdout)
+    assert ended.stderr == "['pydantic_core']\n"
+
+
 def help_of(command: str) -> str:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
     return " ".join(re.sub(r"[│╭╮╰╯─]", " ", shown).split())

@@ -1,7 +1,7 @@
 import httpx
 from starlette.applications import Starlette
 
-from deploy.probes import probe_routes
+from deploy.probes import probe_routes, report
 
 
 async def test_a_process_that_is_not_ready_says_what_is_missing_and_when_to_ask_again() -> None:
@@ -10,7 +10,7 @@ async def test_a_process_that_is_not_ready_says_what_is_missing_and_when_to_ask_
     async def store() -> str | None:
         return missing["store"]
 
-    app = Starlette(routes=probe_routes({"store": store}))
+    app = Starlette(routes=probe_routes(lambda: report({"store": store})))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://tracemill"
     ) as client:

@@ -1,26 +1,20 @@
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from producers.broker_clock import BrokerClock
 from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import Project
-from producers.kafka import client_options
 from producers.settings import KafkaSettings
+from query_api.pipeline_watch import PipelineWatch
 from query_api.readiness import (
-    GroupProbe,
     Readiness,
     ReadinessCheck,
-    broker_probe,
     keys_probe,
     readiness_checks,
     store_probe,
@@ -165,67 +159,13 @@ async def test_a_store_without_its_tables_is_not_ready(
     await absent.close()
 
 
-async def test_a_broker_that_is_absent_or_empty_is_not_ready(
-    kafka_broker: str, topic_prefix: str
-) -> None:
-    absent = KafkaSettings(broker="127.0.0.1:1", topic_prefix=topic_prefix)
-    assert "does not answer" in (await broker_probe(absent)() or "")
-    kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
-    assert await broker_probe(kafka)() == f"no topic {topic_prefix}.control, {topic_prefix}.events"
-
-
-@asynccontextmanager
-async def member(kafka: KafkaSettings, group: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        topic, **client_options(kafka), group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
-    )  # fmt: skip
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def until(probe: GroupProbe, expected: str | None) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while (found := await probe()) != expected:
-        assert time.monotonic() < deadline, found
-        await asyncio.sleep(0.05)
-
-
-async def test_a_group_is_ready_with_live_members_that_keep_up(
-    kafka_broker: str, topic_prefix: str
-) -> None:
-    kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
-    topic, group = kafka.topics.events, f"{topic_prefix}-streams"
-    admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=kafka_broker)))
-    try:
-        await admin.start()
-        await admin.create_topics([NewTopic(topic, 2, 1)])
-    finally:
-        await admin.close()
-    probe = GroupProbe(kafka, group, (topic,), lag_max=2)
-    await until(probe, f"no live member in the group {group}")
-    async with member(kafka, group, topic) as consumer:
-        await until(probe, None)
-        async with AIOKafkaProducer(
-            **client_options(KafkaSettings(broker=kafka_broker))
-        ) as producer:
-            for _ in range(3):
-                await producer.send_and_wait(topic, b"{}", partition=0)
-        await until(probe, f"the group {group} is 3 records behind")
-        await consumer.getmany(timeout_ms=int(WITHIN_S * 1000), max_records=2)
-        await consumer.commit()
-        await until(probe, None)
-    await until(probe, f"no live member in the group {group}")
-
-
-@pytest.mark.parametrize("broker", ["127.0.0.1:1"])
-async def test_the_way_of_an_event_is_checked_whole(broker: str, clickhouse_store: Store) -> None:
+async def test_the_way_of_an_event_is_checked_whole(clickhouse_store: Store) -> None:
     settings = QuerySettings(readiness_timeout_s=30)
-    kafka = KafkaSettings(broker=broker)
+    kafka = KafkaSettings(broker="127.0.0.1:1")
     control = ControlLog(kafka)
-    checks = readiness_checks(kafka, control, clickhouse_store, TIERING, settings)
+    clock = BrokerClock(kafka.clock_skew_max_s)
+    watch = PipelineWatch(kafka, settings, clock)
+    checks = readiness_checks(control, clickhouse_store, TIERING, watch, clock)
     found = await Readiness(checks, settings).look()
     missing = {name: state for name, state in found.items() if state != "ok"}
     assert missing.keys() == {"keys", "broker", "streams", "sink"}
