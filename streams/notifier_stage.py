@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 
 from producers.control.log import ControlLog
 from producers.control.records import Change
-from producers.kafka import new_producer, started, stopped
+from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings, WebhookSettings
 from streams import notifier_metrics as metrics
 from streams.app import SESSION_TIMEOUT_S
@@ -105,11 +105,10 @@ class NotifierStage:
             await sender.close()
 
     def _new_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._kafka.broker,
+        return new_consumer(
+            self._kafka,
             group_id=notifier_group(self._kafka),
             group_instance_id=self._instance_id or None,
-            enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=int(SESSION_TIMEOUT_S * 1_000),
             heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 200),

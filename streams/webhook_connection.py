@@ -44,7 +44,13 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
-        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        try:
+            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            # The library forgets the connection when the handshake is cancelled: a receiver that
+            # stalls it would keep a socket of ours for as long as it likes.
+            await self._stream.aclose()
+            raise
         return BoundedStream(stream, self._bytes_max)
 
     def get_extra_info(self, info: str) -> Any:

@@ -116,7 +116,7 @@ async def answering(*pieces, pause_s=0.0, reset=False, endless=b"", before_reque
                 writer.transport.abort()
             elif pause_s:
                 await reader.read()
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
             writer.close()
