@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chdb import _chdb
+
+from clickhouse.embedded.statement import FormattedInsert
 
 # The wrapper around it serialises calls and parses progress options; this is the engine's own.
 _connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
@@ -240,68 +243,50 @@ class Query:
 
 
 class Insert:
-    """An insert that takes its rows piece by piece; cut anywhere, also within a row."""
+    """An insert whose rows are gathered piece by piece, cut anywhere, and then read by the engine.
 
-    def __init__(self, engine: Engine, head: bytes, row_format: str) -> None:
+    The engine reads them from a file in memory, not from its streaming insert: that one reports
+    errors of parsing only. A failed constraint, default expression or write is swallowed there, and
+    the rows are counted as written.
+    """
+
+    def __init__(self, engine: Engine, statement: FormattedInsert) -> None:
         self._engine = engine
-        self._head = head
-        self._format = row_format
-        self._connection: _Connection | None = None
-        self._handle: Any = None
+        self._statement = statement
+        self._rows_file: int | None = None
         self.progress = Progress()
 
-    def start(self, session: Session) -> None:
-        self._connection = self._engine.acquire(session)
-        try:
-            with engine_errors():
-                self._handle = self._connection.raw.send_insert(self._head, self._format)
-        except EngineError:
-            self.abandon()
-            raise
-
     def append(self, data: bytes) -> None:
-        assert self._connection is not None
-        try:
-            with engine_errors():
-                self._connection.raw.insert_append(self._handle, data)
-        except EngineError:
-            self.abandon()
-            raise
+        """Add a piece of the rows."""
+        if self._rows_file is None:
+            self._rows_file = os.memfd_create("insert")
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._rows_file, rest) :]
 
-    def finish(self) -> None:
-        """Returns when the rows are in the table."""
-        connection = self._connection
-        assert connection is not None
+    def finish(self, session: Session) -> None:
+        """Return when the rows are in the table."""
+        if self._rows_file is None:
+            self._rows_file = os.memfd_create("insert")
+        parts = self._statement
+        source = b" FROM INFILE '/proc/self/fd/%d' " % self._rows_file
+        query = b"".join((parts.head, source, parts.settings, b" FORMAT ", parts.format.encode()))
+        connection = self._engine.acquire(session)
         try:
             with engine_errors():
-                result = connection.raw.insert_done(self._handle)
+                result = connection.raw.query(query, "TSV")
         except EngineError:
-            self.abandon()
+            self._engine.discard(connection)
             raise
+        self._engine.release(connection)
         self.progress.written_rows = result.rows_written()
         self.progress.written_bytes = result.bytes_written()
-        self._connection = self._handle = None
-        self._engine.release(connection)
 
-    def abandon(self) -> None:
-        """Give up: what was not finished is not inserted."""
-        connection, self._connection = self._connection, None
-        handle, self._handle = self._handle, None
-        if connection is None:
-            return
-        if handle is not None:
-            with _ignored_engine_errors():
-                connection.raw.insert_cancel(handle)
-        self._engine.discard(connection)
-
-
-@contextmanager
-def _ignored_engine_errors() -> Iterator[None]:
-    """Of a cancellation after a failure: the failure is what is reported."""
-    try:
-        yield
-    except RuntimeError:
-        return
+    def close(self) -> None:
+        """Free the rows; what was not finished is not inserted."""
+        rows_file, self._rows_file = self._rows_file, None
+        if rows_file is not None:
+            os.close(rows_file)
 
 
 def _setting_name(name: str) -> str:

@@ -177,10 +177,9 @@ class StoreFront:
     async def _insert(
         self, call: Call, parts: FormattedInsert, body: Body, exchange: Exchange
     ) -> None:
-        insert = Insert(self._engine, parts.head, parts.format)
+        insert = Insert(self._engine, parts)
         began = time.perf_counter()
         try:
-            await self._to_the_end(insert.start, call.session)
             gathered, size = [parts.data], len(parts.data)
             while True:
                 piece = await body.next_piece()
@@ -193,10 +192,9 @@ class StoreFront:
                     gathered, size = [], 0
                 if is_last:
                     break
-            await self._to_the_end(insert.finish)
-        except BaseException:
-            await asyncio.shield(self._in_thread(insert.abandon))
-            raise
+            await self._to_the_end(insert.finish, call.session)
+        finally:
+            insert.close()
         self.metrics.rows_written.inc(insert.progress.written_rows)
         await exchange.begin({}, insert.progress, time.perf_counter() - began, is_complete=True)
         await exchange.finish()

@@ -36,9 +36,11 @@ _ANY_FORMAT = re.compile(rb"\bFORMAT\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FormattedInsert:
-    """``INSERT INTO t (…) FORMAT x``, cut in front of FORMAT, and what of its data came along."""
+    """``INSERT INTO t (…) SETTINGS … FORMAT x`` in its parts, and what of its data came along."""
 
     head: bytes
+    settings: bytes
+    """The clause with its keyword; empty where there is none."""
     format: str
     data: bytes
 
@@ -61,7 +63,7 @@ def formatted_insert(sql: bytes) -> FormattedInsert | None:
     if first_word(sql) != "INSERT":
         return None
     depth = 0
-    format_at = -1
+    settings_at = format_at = -1
     for token in _TOKEN.finditer(sql):
         kind = token.lastgroup
         if kind == "open":
@@ -72,10 +74,15 @@ def formatted_insert(sql: bytes) -> FormattedInsert | None:
             if format_at >= 0:
                 data_start = _DATA_START.match(sql, token.end())
                 start = data_start.end() if data_start else token.end()
-                return FormattedInsert(sql[:format_at], token.group().decode(), sql[start:])
+                cut_at = settings_at if settings_at >= 0 else format_at
+                return FormattedInsert(
+                    sql[:cut_at], sql[cut_at:format_at], token.group().decode(), sql[start:]
+                )
             word = token.group().upper()
             if word == b"FORMAT":
                 format_at = token.start()
+            elif word == b"SETTINGS":
+                settings_at = token.start()
             elif word in {b"VALUES", b"SELECT", b"WITH", b"WATCH"}:
                 return None
     return None

@@ -237,6 +237,23 @@ def test_a_row_that_does_not_parse_refuses_its_whole_insert(http: httpx.Client, 
     assert http.post("/", content=f"SELECT count() FROM {table}".encode()).text == "0\n"
 
 
+def test_an_insert_that_fails_after_parsing_is_refused(http: httpx.Client, table: str) -> None:
+    """The engine's streaming insert reports such rows as written."""
+    checked = f"{table}_checked"
+    ddl = f"CREATE TABLE {checked} (d Date, CONSTRAINT c CHECK d != '2026-01-09') ENGINE = MergeTree PARTITION BY d ORDER BY d"
+    assert http.post("/", content=ddl).status_code == 200
+    insert = f"INSERT INTO {checked} SETTINGS max_partitions_per_insert_block = 2 FORMAT CSV"
+    violates = http.post("/", params={"query": insert}, content=b"2026-01-08\n2026-01-09\n")
+    assert violates.headers["x-clickhouse-exception-code"] == "469"
+    scattered = http.post(
+        "/", params={"query": insert}, content=b"2026-01-01\n2026-01-02\n2026-01-03"
+    )
+    assert scattered.headers["x-clickhouse-exception-code"] == "252"
+    assert http.post("/", content=f"SELECT count() FROM {checked}").text == "0\n"
+    fine = http.post("/", params={"query": insert}, content=b"2026-01-01\n2026-01-02\n")
+    assert fine.status_code == 200
+
+
 def test_an_upload_that_breaks_off_inserts_nothing(http: httpx.Client, table: str) -> None:
     def broken_upload() -> Iterator[bytes]:
         yield b'{"a":1}\n' * 1000
