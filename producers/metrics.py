@@ -56,6 +56,11 @@ VALUES_DROPPED = Counter(
     "Values that cannot be true, left out of events that were accepted, by field.",
     ["field"],
 )
+PROCESSING_FAILURES = Counter(
+    "tracemill_gateway_processing_failures_total",
+    "Unexpected exceptions, by where they were raised; each costs the item or body that caused it.",
+    ["source"],
+)
 DEAD_LETTERS = Counter(
     "tracemill_gateway_dead_letters_total", "Dead letters written, by reason.", ["reason"]
 )

@@ -32,9 +32,15 @@ CORS_MAX_AGE_S: Final = 86_400
 class Gateway:
     """An ASGI application; it takes requests while the block of ``running`` lasts."""
 
-    def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        gateway: GatewaySettings,
+        control: ControlLog,
+        publisher: EventPublisher | None = None,
+    ) -> None:
         gateway = _within_records(gateway, kafka)
-        self.publisher = EventPublisher(kafka, gateway)
+        self.publisher = publisher or EventPublisher(kafka, gateway)
         context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),

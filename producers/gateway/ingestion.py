@@ -15,9 +15,16 @@ import msgspec
 
 from producers import metrics
 from producers.dead_letters import DeadLetter, dead_letter
-from producers.errors import BodyError, RequestError, TooLargeError, UnauthorizedError
+from producers.errors import (
+    BatchTooLargeError,
+    BodyError,
+    RequestError,
+    TooLargeError,
+    UnauthorizedError,
+)
 from producers.gateway.bodies import IngestionBatch
 from producers.gateway.context import Answer, Call, Endpoint
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
 from producers.gateway.ingestion_events import (
     ReadEvent,
     ScopeError,
@@ -27,8 +34,13 @@ from producers.gateway.ingestion_events import (
     said_by,
     traces_of_observations,
 )
-from producers.gateway.json_size import check_json_values
-from producers.gateway.json_text import any_of, sound_json
+from producers.gateway.json_size import DEPTH_MAX, check_json_values, cut_deep
+from producers.gateway.json_text import (
+    check_utf8,
+    is_truthy_member,
+    is_utf8,
+    without_lone_surrogates,
+)
 from producers.gateway.publisher import EventBatch
 from producers.gateway.statements import Times
 from producers.settings import GatewaySettings
@@ -38,6 +50,8 @@ T = TypeVar("T")
 INVALID: Final = "Invalid request data"
 SLICE_EVENTS: Final = 500
 """After so many events other requests have their turn."""
+_ENVELOPE_DEPTH: Final = 4
+"""Arrays and objects around an event, at most."""
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
 
 _decode_batch = msgspec.json.Decoder(IngestionBatch).decode
@@ -57,7 +71,7 @@ class Ingestion(Endpoint):
 
     async def serve(self, call: Call) -> Answer:
         batch = await self.context.turns.run(
-            len(call.body), _batch_of, call.body, self.context.settings
+            len(call.body), refusing_body, _batch_of, call.body, self.context.settings
         )
         outcome = _Outcome(
             call,
@@ -101,19 +115,19 @@ class _Outcome:
             self._set_aside(raw, event_id, error)
 
     def _set_aside(self, raw: msgspec.Raw, event_id: str, error: Exception) -> None:
-        reason = "event_too_large" if isinstance(error, TooLargeError) else "invalid_event"
+        reason, fault = _reason_and_fault(error)
         metrics.EVENTS_REFUSED.labels(reason).inc()
         letter = dead_letter(
             self._call.principal.project_id,
             reason=reason,
-            detail=_fault_of(error),
+            detail=fault,
             payload=bytes(raw),
             created_us=self._call.received_us,
             max_bytes=self._dead_letter_max_bytes,
         )
         self.dead_letters.append(letter)
         if self._tells_faults:
-            self._fail(event_id, 400, INVALID, _fault_of(error))
+            self._fail(event_id, 400, INVALID, fault)
         else:
             self.accept(event_id)
 
@@ -131,7 +145,7 @@ async def _publish(
     async for raw in _unhurried(raws):
         try:
             read.append((raw, read_event(raw, times, scores_only=scores_only)))
-        except (BodyError, msgspec.MsgspecError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001  a bug must cost no more than the event
             outcome.refuse(raw, error)
     kinds: Counter[str] = Counter()
     trace_of = traces_of_observations([event for _, event in read])
@@ -141,7 +155,9 @@ async def _publish(
             if said is not None:
                 published.add(said)
                 kinds[type(said).__name__.lower()] += 1
-        except (BodyError, TooLargeError, msgspec.MsgspecError, RecursionError) as error:
+        except BatchTooLargeError:
+            raise
+        except Exception as error:  # noqa: BLE001  as above
             outcome.refuse(raw, error)
         else:
             outcome.accept(event.id)
@@ -158,10 +174,17 @@ async def _unhurried(items: list[T]) -> AsyncIterator[T]:
 def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
     events_max = settings.batch_events_max
     check_json_values(body, settings.json_values_max)
+    body = without_lone_surrogates(body)
     try:
-        batch = _decode_batch(sound_json(body))
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise BodyError(_fault_of(error)) from error
+        try:
+            batch = _decode_batch(body)
+        except RecursionError:
+            # What is nested too deep costs its event; where it is cut, that event is too deep still.
+            batch = _decode_batch(cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BodyError(str(error)) from error
+    if not any(is_utf8(bytes(raw)) for raw in batch.batch):
+        check_utf8(body, "the body")
     if len(batch.batch) > events_max:
         metrics.LIMIT_REACHED.labels("batch_events_max").inc()
         message = f"{len(batch.batch)} events in one batch; {events_max} are allowed"
@@ -172,9 +195,12 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
 def _is_from_sdk(headers: Mapping[bytes, bytes], metadata: msgspec.Raw) -> bool:
     if any(headers.get(name) for name in SDK_HEADERS):
         return True
-    said = any_of(metadata)
-    return isinstance(said, dict) and bool(said.get("sdk_name") or said.get("sdk_integration"))
+    return is_truthy_member(metadata, ("sdk_name", "sdk_integration"))
 
 
-def _fault_of(error: Exception) -> str:
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+def _reason_and_fault(error: Exception) -> tuple[str, str]:
+    if isinstance(error, TooLargeError):
+        return "event_too_large", str(error)
+    if isinstance(error, RequestError | msgspec.MsgspecError):
+        return "invalid_event", str(error)
+    return PROCESSING_FAILED, describe_failure("event", error)

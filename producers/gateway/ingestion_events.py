@@ -18,6 +18,7 @@ from producers.gateway.bodies import (
     ScoreBody,
     TraceBody,
 )
+from producers.gateway.json_text import check_raw
 from producers.gateway.statements import (
     LEGACY_TYPES,
     TYPE_OF_EVENT,
@@ -70,7 +71,7 @@ def event_id_of(raw: msgspec.Raw) -> str:
     """The id to answer with; ``unknown`` if there is none."""
     try:
         return _decode_head(raw).id
-    except (msgspec.MsgspecError, RecursionError):
+    except Exception:  # noqa: BLE001  the event is refused already, for another reason
         return UNKNOWN_ID
 
 
@@ -80,8 +81,9 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
     Raises:
         ScopeError: it is no score, and ``scores_only``.
         ServerEventError: clients do not send this type.
-        BodyError, msgspec.MsgspecError, RecursionError: it is not valid.
+        BodyError, msgspec.MsgspecError: it is not valid.
     """
+    check_raw(raw)
     event = _decode_event(raw)
     if scores_only and event.type != SCORE_EVENT:
         message = "Access Scope Denied"

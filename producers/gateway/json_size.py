@@ -1,28 +1,128 @@
-"""How much a JSON body would become, told from its bytes: a few KB on the wire can be gigabytes of objects."""
+"""How much a JSON body would become, counted in its bytes before anything is built of it."""
 
 from __future__ import annotations
+
+import re
+from itertools import accumulate
+from typing import Any, Final
+
+import msgspec
 
 from producers import metrics
 from producers.errors import TooLargeError
 
+DEPTH_MAX: Final = 400
+"""Arrays and objects inside each other that are decoded. Far below the interpreter's recursion limit,
+so that the answer depends on neither the thread nor the call stack."""
+VALUES_MAX: Final = 100_000
+"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded: a few
+milliseconds during which no other request is served."""
+TOO_DEEP: Final = b'"[nested too deep]"'
+
+_STEPS: Final = [0] * 256
+_STEPS[ord("[")] = _STEPS[ord("{")] = 1
+_STEPS[ord("]")] = _STEPS[ord("}")] = -1
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if not _STEPS[byte])
+_STRING_OR_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]++|[\]}]++', re.DOTALL)
+
+_decode = msgspec.json.Decoder().decode
+
+
+class JsonLimitError(msgspec.DecodeError):
+    """The text is nested deeper or holds more than is decoded."""
+
 
 def check_json_values(body: bytes, values_max: int) -> None:
-    """See that ``body`` holds no more than about ``values_max`` values, before anything is built of it.
+    """See that ``body`` holds no more than about ``values_max`` values.
 
-    Commas and opening brackets are counted: all of them at first, and only where those are too many, those outside of strings.
-    What is not JSON at all passes or not; its parser says so then.
+    Commas and opening brackets are counted: all of them at first, and only where those are too many,
+    those outside of strings. What is not JSON at all passes or not; its parser refuses it then.
 
     Raises:
         TooLargeError: it holds more.
     """
-    if len(body) <= values_max or _marks(body) <= values_max:
-        return
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if body.count(b'"') <= 4 * values_max and _marks(b"".join(body.split(b'"')[::2])) <= values_max:
+    if _has_at_most(body, values_max):
         return
     metrics.LIMIT_REACHED.labels(limit="json_values_max").inc()
     raise TooLargeError(f"more than {values_max} values in one JSON body")
+
+
+def check_item(text: str | bytes) -> None:
+    """See that one item is neither nested deeper nor larger than what is decoded.
+
+    Raises:
+        JsonLimitError: it is; the message says which limit it reaches.
+    """
+    if len(text) <= DEPTH_MAX:
+        return
+    encoded = text.encode(errors="replace") if isinstance(text, str) else text
+    if not _has_at_most(encoded, VALUES_MAX):
+        metrics.LIMIT_REACHED.labels(limit="item_values_max").inc()
+        raise JsonLimitError(f"more than {VALUES_MAX} values")
+    if is_deeper(encoded, DEPTH_MAX):
+        metrics.LIMIT_REACHED.labels(limit="json_depth_max").inc()
+        raise JsonLimitError(f"nested deeper than {DEPTH_MAX} levels")
+
+
+def decode_json(text: str | bytes) -> Any:
+    """The value of a JSON text of bounded depth and size.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or more than ``check_item`` lets pass.
+    """
+    check_item(text)
+    try:
+        return _decode(text)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: byte {error.start}") from error
+
+
+def is_deeper(text: bytes, depth_max: int) -> bool:
+    """Whether arrays and objects are nested deeper than ``depth_max`` anywhere in ``text``."""
+    if text.count(b"[") + text.count(b"{") <= depth_max:
+        return False
+    brackets = _outside_strings(_without_escapes(text)).translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > depth_max
+
+
+def cut_deep(body: bytes, depth_max: int) -> bytes:
+    """Put a mark in the place of what is nested deeper than ``depth_max``; what is not JSON stays none."""
+    kept: list[bytes] = []
+    depth = kept_to = 0
+    for found in _STRING_OR_BRACKETS.finditer(body):
+        token = found[0]
+        if token[0] in b"[{":
+            if depth <= depth_max < depth + len(token):
+                begin = found.start() + depth_max - depth
+                kept += body[kept_to:begin], TOO_DEEP
+                kept_to = len(body)  # unless it is closed
+            depth += len(token)
+        elif token[0] in b"]}":
+            if depth > depth_max >= depth - len(token):
+                kept_to = found.start() + depth - depth_max
+            depth -= len(token)
+            if depth < 0:
+                break
+    kept.append(body[kept_to:])
+    return b"".join(kept)
+
+
+def _has_at_most(body: bytes, values_max: int) -> bool:
+    if len(body) <= values_max or _marks(body) <= values_max:
+        return True
+    body = _without_escapes(body)
+    if body.count(b'"') > 4 * values_max:
+        return False
+    return _marks(_outside_strings(body)) <= values_max
+
+
+def _without_escapes(text: bytes) -> bytes:
+    return text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
+
+
+def _outside_strings(text: bytes) -> bytes:
+    """What stands outside of strings; escapes have been taken out of them."""
+    return b"".join(text.split(b'"')[::2])
 
 
 def _marks(text: bytes) -> int:

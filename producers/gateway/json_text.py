@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from producers import metrics
 from producers.errors import BodyError
+from producers.gateway.json_size import DEPTH_MAX, check_item, decode_json, is_deeper
 
 KEY_CHARS_TOLD: Final = 64
 NOTHING: Final = frozenset({b"", b"null", b'""'})
@@ -17,32 +20,69 @@ _LONE_HALF: Final = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
 _REPLACEMENT: Final = rb"\\ufffd"
+_PIECE_BYTES: Final = 1024 * 1024
 _BACKSLASH: Final = rb"\\"
 _BACKSLASH_HIDDEN: Final = b"\0\0"
 
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def sound_json(body: bytes) -> bytes:
-    """``body`` with halves of surrogate pairs, which no UTF-8 text can hold, replaced by U+FFFD.
+def check_utf8(text: bytes, what: str) -> None:
+    """See that ``text`` is UTF-8.
 
     Raises:
-        BodyError: it is not UTF-8.
+        BodyError: it is not; the message begins with ``what``.
     """
-    if not body.isascii():
+    if not text.isascii():
         try:
-            body.decode()
+            text.decode()
         except UnicodeDecodeError as error:
-            message = f"the body is not UTF-8: byte {error.start}"
+            message = f"{what} is not UTF-8: byte {error.start}"
             raise BodyError(message) from error
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        check_utf8(text, "")
+    except BodyError:
+        return False
+    return True
+
+
+def check_raw(raw: msgspec.Raw) -> None:
+    """See that an undecoded value is UTF-8 and not nested too deep.
+
+    Raises:
+        BodyError: it is not; the message says what is allowed.
+    """
+    text = bytes(raw)
+    check_utf8(text, "the body")
+    if len(text) > DEPTH_MAX and is_deeper(text, DEPTH_MAX):
+        metrics.LIMIT_REACHED.labels(limit="json_depth_max").inc()
+        raise BodyError(f"nested deeper than {DEPTH_MAX} levels")
+
+
+def without_lone_surrogates(body: bytes) -> bytes:
+    """Replace halves of surrogate pairs, which no UTF-8 text can hold, by U+FFFD."""
     has_halves = b"\\ud" in body or b"\\uD" in body
     if not has_halves or b"\0" in body:  # no JSON has a zero byte: its parser says so
         return body
     # A backslash that is itself escaped begins no escape. Nothing is called for each match: there may be millions.
     hidden = body.replace(_BACKSLASH, _BACKSLASH_HIDDEN)
-    return _LONE_HALF.sub(_REPLACEMENT, hidden).replace(_BACKSLASH_HIDDEN, _BACKSLASH)
+    mended = b"".join(_LONE_HALF.sub(_REPLACEMENT, piece) for piece in _pieces(hidden))
+    return mended.replace(_BACKSLASH_HIDDEN, _BACKSLASH)
+
+
+def _pieces(hidden: bytes) -> Iterator[bytes]:
+    """Cut a body behind quotes, which no escape holds, so that no single search takes long."""
+    start = 0
+    while start < len(hidden):
+        end = hidden.rfind(b'"', start, start + _PIECE_BYTES) + 1
+        end = end or hidden.find(b'"', start + _PIECE_BYTES) + 1 or len(hidden)
+        yield hidden[start:end]
+        start = end
 
 
 def text_of(raw: msgspec.Raw) -> str | None:
@@ -51,7 +91,7 @@ def text_of(raw: msgspec.Raw) -> str | None:
     if text in NOTHING:
         return None
     if text.startswith(b'"'):
-        return str(_decode_any(text))
+        return _decode_text(text)
     return text.decode()
 
 
@@ -66,6 +106,15 @@ def metadata_of(raw: msgspec.Raw) -> str | None:
     return None if value is None else _encode({"metadata": value}).decode()
 
 
+def is_truthy_member(raw: msgspec.Raw, names: Iterable[str]) -> bool:
+    """Whether an object has one of these members, and it is not empty, null, zero or false."""
+    try:
+        members = _decode_members(raw)
+        return any(bool(decode_json(bytes(members[name]))) for name in names if name in members)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def any_of(raw: msgspec.Raw, place: str = "") -> Any:
     """The value itself; none if there is none.
 
@@ -75,7 +124,7 @@ def any_of(raw: msgspec.Raw, place: str = "") -> Any:
     if not bytes(raw):
         return None
     try:
-        return _decode_any(raw)
+        return decode_json(bytes(raw))
     except msgspec.DecodeError as error:
         described = str(error).partition(" - at ")[0]
         message = f"{place}{_first_bad_key(raw)}: {described}"
@@ -84,12 +133,13 @@ def any_of(raw: msgspec.Raw, place: str = "") -> Any:
 
 def _first_bad_key(raw: msgspec.Raw) -> str:
     try:
+        check_item(bytes(raw))
         members = _decode_members(raw)
     except msgspec.DecodeError:
         return ""
     for key, value in members.items():
         try:
-            _decode_any(value)
+            decode_json(bytes(value))
         except msgspec.DecodeError:
             return f".{key[:KEY_CHARS_TOLD]}"
     return ""

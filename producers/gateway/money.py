@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
+from producers.gateway.numbers import decimal_of
 from producers.money import PICO_PER_USD
 from tracemill.contract import COST_MAX_PICO
 
-_TEXT_LENGTH_MAX: Final = 64
 _exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 
@@ -20,12 +20,12 @@ def pico_of_usd(amount: Any) -> int | None:
     """
     if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
         return None
-    if isinstance(amount, str) and len(amount) > _TEXT_LENGTH_MAX:
-        return None
-    try:
-        usd = Decimal(repr(amount) if isinstance(amount, float) else amount)
-    except (InvalidOperation, ValueError):
-        return None
+    if isinstance(amount, Decimal):
+        usd = amount
+    elif isinstance(amount, int):
+        usd = Decimal(min(amount, COST_MAX_PICO))
+    else:
+        usd = decimal_of(amount if isinstance(amount, str) else repr(amount))
     if not usd.is_finite() or (usd.is_signed() and usd) or usd.adjusted() > 18:
         return None
     pico = int(_exact.multiply(usd, PICO_PER_USD).to_integral_value(ROUND_HALF_EVEN))

@@ -72,6 +72,7 @@ class EventBatch:
         self._event_max_bytes = gateway.event_max_bytes
         self._max_bytes = self._room = gateway.batch_max_bytes
         self.dead_letter_reasons: Counter[str] = Counter()
+        self.event_count = 0
         self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
         self.lines_by_lane: dict[_Lane, list[bytes]] = {}
 
@@ -94,6 +95,7 @@ class EventBatch:
             lane = self._lanes[partition_of(*trace, len(self._lanes))]
             lines = self._lines_of_trace[trace] = self.lines_by_lane.setdefault(lane, [])
         lines.append(line)
+        self.event_count += 1
 
     def set_aside(self, letter: DeadLetter) -> None:
         """Take a dead letter.

@@ -16,10 +16,11 @@ from producers import metrics
 from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeError
 from producers.gateway.context import Answer, Call, Endpoint, GatewayContext
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
 from producers.gateway.http import JSON_TYPE
-from producers.gateway.json_text import sound_json
 from producers.gateway.mapping import Refusal, Sdk, map_in_slices
-from producers.gateway.otlp import Export, ExportLimits, decode_export
+from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
+from producers.gateway.otlp.refused import INVALID_SPAN
 from producers.gateway.publisher import EventBatch
 from tracemill.contract import Observation, encode_event
 
@@ -60,38 +61,42 @@ class Traces(_Otlp):
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
         turns = self.context.turns
-        export = await turns.run(len(call.body), self._decode, call.body, content_type)
+        export = await turns.run(
+            len(call.body), refusing_body, decode_export, call.body, content_type, self._limits
+        )
+        _refuse_when_nothing_is_a_span(export)
         for limit, count in export.limits_reached.items():
             metrics.LIMIT_REACHED.labels(limit).inc(count)
         batch, refusals = await self._batch_of(export, call)
         await self.context.publisher.publish(batch)
-        metrics.EVENTS_IN.labels("observation").inc(export.span_count - len(refusals))
+        metrics.EVENTS_IN.labels("observation").inc(batch.event_count)
         return _success(content_type, refusals)
-
-    def _decode(self, body: bytes, content_type: str) -> Export:
-        sound = sound_json(body) if "application/json" in content_type else body
-        return decode_export(sound, content_type, self._limits)
 
     async def _batch_of(self, export: Export, call: Call) -> tuple[EventBatch, list[str]]:
         """The events of an export, and why some of its spans are not among them. Other requests have their turn in between."""
         batch = self.context.publisher.batch()
-        refusals: list[str] = []
+        refusals = [self._set_aside_undecoded(batch, span, call) for span in export.refused]
         project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
         for number, mapped in enumerate(map_in_slices(export, project_id, call.received_us, sdk)):
             if number:
                 await asyncio.sleep(0)
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
-                batch.set_aside(self._letter(refusal, call))
+                payload = refusal.payload or _payload_of(refusal.observation)
+                batch.set_aside(self._letter(refusal.reason, refusal.detail, payload, call))
                 refusals.append(f"{refusal.observation.id}: {refusal.detail}")
         return batch, refusals
 
-    def _letter(self, refusal: Refusal, call: Call) -> DeadLetter:
-        metrics.EVENTS_REFUSED.labels(refusal.reason).inc()
+    def _set_aside_undecoded(self, batch: EventBatch, span: RefusedSpan, call: Call) -> str:
+        batch.set_aside(self._letter(span.reason, span.detail, span.payload, call))
+        return span.detail
+
+    def _letter(self, reason: str, detail: str, payload: bytes, call: Call) -> DeadLetter:
+        metrics.EVENTS_REFUSED.labels(reason).inc()
         return dead_letter(
             call.principal.project_id,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            payload=encode_event(refusal.observation),
+            reason=reason,
+            detail=detail,
+            payload=payload,
             created_us=call.received_us,
             max_bytes=self.context.settings.dead_letter_max_bytes,
         )
@@ -140,7 +145,32 @@ def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal
             batch.add(observation)
         except TooLargeError as error:
             refusals.append(Refusal(observation, TOO_LARGE, str(error)))
+        except RequestError:
+            raise
+        except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
+            described = describe_failure("span_encode", error)
+            payload = ascii(observation).encode()
+            refusals.append(Refusal(observation, PROCESSING_FAILED, described, payload))
     return refusals
+
+
+def _payload_of(observation: Observation) -> bytes:
+    try:
+        return encode_event(observation)
+    except Exception:  # noqa: BLE001  it is refused already, for another reason
+        return ascii(observation).encode()
+
+
+def _refuse_when_nothing_is_a_span(export: Export) -> None:
+    """Refuse an export of which no span can be read: its sender has to learn why.
+
+    Raises:
+        BodyError: names the first span and what is wrong with it.
+    """
+    if export.refused and not export.span_count:
+        first = export.refused[0]
+        if first.reason == INVALID_SPAN:
+            raise BodyError(first.detail)
 
 
 def _success(content_type: str, refusals: list[str]) -> Answer:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from producers import metrics
+from producers.gateway.json_size import check_item, decode_json
 from producers.gateway.money import pico_of_usd
 from tracemill.contract import COUNT_MAX, is_cost
 
@@ -30,7 +31,6 @@ _TOKENS: Final = "TOKENS"
 _UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
 _NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
-_decode: Final = msgspec.json.Decoder().decode
 
 
 def count_of(value: Any) -> int | None:
@@ -247,6 +247,7 @@ def normalise_usage_details(obj: Any) -> dict[str, int]:
 def usage_details_of_json(text: str) -> dict[str, int]:
     """As ``normalise_usage_details``, from JSON text; quick where nothing needs to be done."""
     try:
+        check_item(text)
         counts = _decode_counts(text)
     except msgspec.ValidationError:
         return normalise_usage_details(_json_or_none(text))
@@ -260,8 +261,8 @@ def usage_details_of_json(text: str) -> dict[str, int]:
 
 def _json_or_none(text: str) -> Any:
     try:
-        return _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        return decode_json(text)
+    except msgspec.DecodeError:
         return None
 
 

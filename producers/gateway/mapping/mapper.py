@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from producers import metrics
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
@@ -35,8 +36,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
     observation: Observation
     reason: str
-    """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future`` or ``invalid_time``."""
+    """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future``, ``invalid_time`` or ``processing_failed``."""
     detail: str
+    payload: bytes = b""
+    """What to keep of it, where the observation does not say it all."""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -71,13 +74,22 @@ def map_in_slices(
     for group in export.groups:
         if not group.spans:
             continue
-        observation_of = _Mapper(_facts_of(group.origin, sdk), project_id, received_us).observation
+        try:
+            facts = _facts_of(group.origin, sdk)
+        except Exception as error:  # noqa: BLE001  as below: it costs the spans of this origin
+            refusals += [_failed(span, project_id, received_us, error) for span in group.spans]
+            continue
+        observation_of = _Mapper(facts, project_id, received_us).observation
         for span in group.spans:
             if room <= 0:
                 yield Mapped(observations, refusals)
                 observations, refusals, room = [], [], SLICE_ATTRIBUTES_MAX
             room -= len(span.attributes) + _ATTRIBUTES_OF_SPAN
-            observation = observation_of(span)
+            try:
+                observation = observation_of(span)
+            except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
+                refusals.append(_failed(span, project_id, received_us, error))
+                continue
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
             completion_us = observation.completion_start_us
             if completion_us is not None and not oldest_us <= completion_us <= latest_us:
@@ -91,6 +103,17 @@ def map_in_slices(
             else:
                 refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))
     yield Mapped(observations, refusals)
+
+
+def _failed(span: ExportedSpan, project_id: str, received_us: int, error: Exception) -> Refusal:
+    observation = Observation(
+        project_id=project_id, trace_id=span.trace_id, id=span.span_id, ts_us=received_us
+    )
+    try:
+        payload = msgspec.json.encode(span)
+    except Exception:  # noqa: BLE001  what cannot be mapped may not be encodable either
+        payload = ascii(span.attributes).encode()
+    return Refusal(observation, PROCESSING_FAILED, describe_failure("span_map", error), payload)
 
 
 def _refusal(

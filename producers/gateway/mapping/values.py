@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from producers import metrics
+from producers.gateway.json_size import check_item, decode_json
+from producers.gateway.numbers import decimal_of
 from producers.gateway.otlp import TOO_DEEP, AttributeValue
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
-_decoder: Final = msgspec.json.Decoder()
-_exact_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+_exact_decoder: Final = msgspec.json.Decoder(float_hook=decimal_of)
 
 TAGS_MAX: Final = 100
 DEPTH_MAX: Final = 100
@@ -52,8 +52,8 @@ def json_of(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return _decoder.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+        return decode_json(value)
+    except msgspec.DecodeError:
         return None
 
 
@@ -62,8 +62,8 @@ def decoded(value: AttributeValue) -> AttributeValue:
     if not isinstance(value, str):
         return value
     try:
-        found: AttributeValue = _decoder.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+        found: AttributeValue = decode_json(value)
+    except msgspec.DecodeError:
         return value
     return found
 
@@ -73,8 +73,9 @@ def amounts_of(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
+        check_item(value)
         return _exact_decoder.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return None
 
 

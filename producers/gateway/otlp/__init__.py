@@ -8,6 +8,7 @@ from producers.gateway.otlp.export import (
     ExportedSpan,
     ExportLimits,
     Origin,
+    RefusedSpan,
     SpanEvent,
     SpanGroup,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "ExportLimits",
     "ExportedSpan",
     "Origin",
+    "RefusedSpan",
     "SpanEvent",
     "SpanGroup",
     "decode_export",

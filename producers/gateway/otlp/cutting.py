@@ -64,6 +64,14 @@ class Cutter:
             metrics.LIMIT_REACHED.labels(limit="values_max").inc()
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
 
+    def take_fields(self, count: int) -> None:
+        """Count fields in that nothing is read of.
+
+        Raises:
+            TooLargeError: as for ``take_spans``.
+        """
+        self.take_values(count)
+
     def text(self, value: str) -> str:
         if len(value) <= self.limits.value_chars_max:
             return value

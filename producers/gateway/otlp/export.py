@@ -85,12 +85,26 @@ class SpanGroup(msgspec.Struct):
     spans: list[ExportedSpan]
 
 
+class RefusedSpan(msgspec.Struct, frozen=True):
+    """A span that could not be decoded."""
+
+    place: str
+    """Where in the export it stands: ``resourceSpans[0].scopeSpans[0].spans[3]``."""
+    reason: str
+    """A short code: ``invalid_span`` or ``processing_failed``."""
+    detail: str
+    payload: bytes
+    """The span as it was sent."""
+
+
 class Export(msgspec.Struct):
     """A decoded export."""
 
     groups: list[SpanGroup]
     limits_reached: dict[str, int]
     """How often something was cut, by the name of the limit."""
+    refused: list[RefusedSpan] = []
+    """Spans that are in no group, because they cannot be decoded."""
 
     @property
     def span_count(self) -> int:

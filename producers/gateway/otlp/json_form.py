@@ -11,7 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.json_size import check_json_values
+from producers.gateway.json_size import DEPTH_MAX, check_json_values, cut_deep
+from producers.gateway.json_size import decode_json as decode_item
+from producers.gateway.json_text import check_utf8, without_lone_surrogates
+from producers.gateway.numbers import finite, float_of
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -23,7 +26,7 @@ from producers.gateway.otlp.export import (
     SpanGroup,
     array_of,
 )
-from producers.gateway.otlp.protobuf_form import finite
+from producers.gateway.otlp.refused import Refused
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 _DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
@@ -34,35 +37,117 @@ _TIME_CHARS_TOLD: Final = 40
 _UINT64_END: Final = 1 << 64
 _INT64_END: Final = 1 << 63
 
-_decode = msgspec.json.Decoder().decode
+_ENVELOPE_DEPTH: Final = 8
+"""Arrays and objects around a span, at most."""
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode_json(body: bytes, limits: ExportLimits) -> Export:
-    """Decode a JSON ``ExportTraceServiceRequest``.
+    """Decode a JSON ``ExportTraceServiceRequest``, span by span.
 
     Raises:
         BodyError, TooLargeError: as ``decode_export``.
     """
+    check_json_values(body, limits.json_values_max)
+    body = without_lone_surrogates(body)
+    refused = Refused()
     try:
-        check_json_values(body, limits.json_values_max)
-        message = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BodyError(f"the body is not JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise BodyError("the body is not a JSON object")
+        groups, reached = _decode_groups(body, limits, refused)
+    except RecursionError:
+        # What is nested too deep costs its span; where it is cut, that span is too deep still.
+        body = cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH)
+        refused = Refused()
+        groups, reached = _decode_groups(body, limits, refused)
+    if not refused.spans:
+        check_utf8(body, "the body")
+    return Export(groups, reached, refused.spans)
+
+
+def _decode_groups(
+    body: bytes, limits: ExportLimits, refused: Refused
+) -> tuple[list[SpanGroup], dict[str, int]]:
     cutter = Cutter(limits)
     groups = []
-    cutter.take_groups(len(_array(message, "resourceSpans", "")))
-    for resource_path, resource_spans in _objects(message, "resourceSpans", ""):
-        cutter.take_groups(len(_array(resource_spans, "scopeSpans", f"{resource_path}.")))
-        resource = _attributes(resource_spans.get("resource"), f"{resource_path}.resource", cutter)
-        for path, scope_spans in _objects(resource_spans, "scopeSpans", f"{resource_path}."):
-            origin = _origin(resource, scope_spans.get("scope"), f"{path}.scope", cutter)
-            cutter.take_spans(len(_array(scope_spans, "spans", f"{path}.")))
-            spans = _objects(scope_spans, "spans", f"{path}.")
-            decoded = [_span(span, span_path, cutter) for span_path, span in spans]
-            groups.append(SpanGroup(origin, decoded))
-    return Export(groups, dict(cutter.reached))
+    message = _members(body)
+    resources = _items(message, "resourceSpans", "")
+    cutter.take_groups(len(resources))
+    for resource_path, raw_resource in resources:
+        resource_spans = _object(raw_resource, resource_path)
+        scopes = _items(resource_spans, "scopeSpans", f"{resource_path}.")
+        cutter.take_groups(len(scopes))
+        resource_message = _value_of(resource_spans.get("resource"), f"{resource_path}.resource")
+        resource = _attributes(resource_message, f"{resource_path}.resource", cutter)
+        for path, raw_scope in scopes:
+            scope_spans = _object(raw_scope, path)
+            scope = _value_of(scope_spans.get("scope"), f"{path}.scope")
+            origin = _origin(resource, scope, f"{path}.scope", cutter)
+            raw_spans = _items(scope_spans, "spans", f"{path}.")
+            cutter.take_spans(len(raw_spans))
+            spans = []
+            for span_path, raw in raw_spans:
+                encoded = bytes(raw)
+                with refused.isolating(span_path, encoded):
+                    spans.append(_span(_span_of(encoded, span_path), span_path, cutter))
+            groups.append(SpanGroup(origin, spans))
+    return groups, dict(cutter.reached)
+
+
+def _span_of(raw: bytes, path: str) -> dict[str, Any]:
+    check_utf8(raw, path)
+    span = _value_of(raw, path)
+    if not isinstance(span, dict):
+        raise BodyError(f"{path} is not an object")
+    return span
+
+
+def _value_of(raw: bytes | msgspec.Raw | None, path: str) -> Any:
+    """The value of one item.
+
+    Raises:
+        BodyError: it is nested too deep, too large, or holds a number that no type holds.
+    """
+    if raw is None:
+        return None
+    try:
+        return decode_item(bytes(raw))
+    except msgspec.DecodeError as error:
+        raise BodyError(f"{path}: {error}") from error
+
+
+def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _decode_members(body)
+    except msgspec.ValidationError as error:
+        raise BodyError("the body is not a JSON object") from error
+    except UnicodeDecodeError as error:
+        raise BodyError(f"the body is not UTF-8: {error}") from error
+    except msgspec.DecodeError as error:
+        raise BodyError(f"the body is not JSON: {error}") from error
+
+
+def _object(raw: msgspec.Raw, path: str) -> dict[str, msgspec.Raw]:
+    if _first_byte(raw) != b"{":
+        raise BodyError(f"{path} is not an object")
+    return _members(raw)
+
+
+def _items(
+    parent: Mapping[str, msgspec.Raw], name: str, path: str
+) -> list[tuple[str, msgspec.Raw]]:
+    """The elements of an array, undecoded, each with its place."""
+    raw = parent.get(name)
+    if raw is None or _first_byte(raw) == b"n":  # null
+        return []
+    if _first_byte(raw) != b"[":
+        raise BodyError(f"{path}{name} is not an array")
+    return [(f"{path}{name}[{index}]", item) for index, item in enumerate(_decode_items(raw))]
+
+
+def _first_byte(raw: msgspec.Raw) -> bytes:
+    """A large value is not copied for it."""
+    return bytes(memoryview(raw)[:1])
 
 
 def _array(parent: Mapping[str, Any], name: str, path: str) -> list[Any]:
@@ -244,7 +329,7 @@ def _int64(value: Any, cutter: Cutter) -> AttributeValue:
 
 def _double(value: Any, cutter: Cutter) -> AttributeValue:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return finite(float(value))
+        return finite(float_of(value))
     return _string(value, cutter)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from producers import metrics
-from producers.errors import BodyError
+from producers.errors import BodyError, TooLargeError
+from producers.gateway.numbers import finite
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -22,6 +22,7 @@ from producers.gateway.otlp.export import (
     SpanGroup,
     array_of,
 )
+from producers.gateway.otlp.refused import Refused
 from producers.gateway.otlp.schema import (
     AnyValueMessage,
     EventMessage,
@@ -29,6 +30,7 @@ from producers.gateway.otlp.schema import (
     ResourceMessage,
     ScopeMessage,
     ScopeSpansMessage,
+    SpanMessage,
     StatusMessage,
     ValuesMessage,
 )
@@ -59,27 +61,34 @@ def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
         BodyError, TooLargeError: as ``decode_export``.
     """
     cutter = Cutter(limits)
+    refused = Refused()
     groups: list[SpanGroup] = []
     try:
         number = -1
-        for field, start, end in fields(body, 0, len(body)):
+        for field, start, end in fields(body, 0, len(body), cutter):
             if field == 1:
                 number += 1
                 cutter.take_groups(1)
-                _take_resource_spans(body, start, end, number, cutter, groups)
+                _take_resource_spans(body, start, end, number, cutter, groups, refused)
     except DecodeError as error:
         where = f"resourceSpans[{number}] " if number >= 0 else "the body "
         raise BodyError(f"{where}is not an OTLP trace export in protobuf") from error
-    return Export(groups, dict(cutter.reached))
+    return Export(groups, dict(cutter.reached), refused.spans)
 
 
 def _take_resource_spans(
-    body: bytes, start: int, end: int, number: int, cutter: Cutter, groups: list[SpanGroup]
+    body: bytes,
+    start: int,
+    end: int,
+    number: int,
+    cutter: Cutter,
+    groups: list[SpanGroup],
+    refused: Refused,
 ) -> None:
     """All groups of one resource."""
     encoded = b""
     scopes: list[tuple[int, int]] = []
-    for field, begin, stop in fields(body, start, end):
+    for field, begin, stop in fields(body, start, end, cutter):
         if field == 1:
             encoded = body[begin:stop]
         elif field == 2:
@@ -90,23 +99,28 @@ def _take_resource_spans(
         path = f"resourceSpans[{number}].scopeSpans[{index}]"
         try:
             scope = b""
+            refused.begin_scope()
             spans: list[ExportedSpan] = []
-            for run in _runs(body, begin, stop):
-                message = ScopeSpansMessage.FromString(run)
+            for run in _runs(body, begin, stop, cutter):
+                try:
+                    message = ScopeSpansMessage.FromString(run)
+                except DecodeError:
+                    scope = _take_one_by_one(run, path, cutter, spans, refused) or scope
+                    continue
                 cutter.take_spans(len(message.spans))
                 scope = message.scope or scope
-                _take_spans(message.spans, path, cutter, spans)
+                _take_spans(message.spans, path, cutter, spans, refused)
             groups.append(SpanGroup(_origin(resource, scope, cutter), spans))
         except DecodeError as error:
             raise BodyError(f"{path} holds something that is not protobuf") from error
 
 
-def _runs(body: bytes, start: int, end: int) -> Iterator[bytes]:
+def _runs(body: bytes, start: int, end: int, cutter: Cutter) -> Iterator[bytes]:
     """A message in pieces that are parsed one by one: whole fields, about ``PARSED_BYTES_MAX`` at once."""
     if end - start <= PARSED_BYTES_MAX:
         yield body[start:end]
         return
-    for _, begin, stop in fields(body, start, end):
+    for _, begin, stop in fields(body, start, end, cutter):
         if stop - begin > PARSED_BYTES_MAX:
             check_fields(body, begin, stop)
         if stop - start > PARSED_BYTES_MAX:
@@ -115,33 +129,70 @@ def _runs(body: bytes, start: int, end: int) -> Iterator[bytes]:
     yield body[start:end]
 
 
-def _take_spans(messages: Any, path: str, cutter: Cutter, spans: list[ExportedSpan]) -> None:
+def _take_one_by_one(
+    run: bytes, path: str, cutter: Cutter, spans: list[ExportedSpan], refused: Refused
+) -> bytes:
+    """Take the spans of a run that does not parse as a whole; returns its scope."""
+    scope = b""
+    for field, begin, stop in fields(run, 0, len(run), cutter):
+        if field == 1:
+            scope = run[begin:stop]
+        elif field == 2:
+            cutter.take_spans(1)
+            encoded = run[begin:stop]
+            try:
+                message = parsed(SpanMessage, encoded)
+            except DecodeError as error:
+                refused.take(refused.place(path, len(spans)), encoded, error)
+            else:
+                _take_spans((message,), path, cutter, spans, refused)
+    return scope
+
+
+def _take_spans(
+    messages: Iterable[Any], path: str, cutter: Cutter, spans: list[ExportedSpan], refused: Refused
+) -> None:
     for message in messages:
-        trace_id, span_id, parent_id = message.trace_id, message.span_id, message.parent_span_id
-        if (
-            len(trace_id) != 16
-            or len(span_id) != 8
-            or len(parent_id) not in (0, 8)
-            or trace_id == _NO_TRACE_ID
-            or span_id == _NO_SPAN_ID
-        ):
-            fault = _id_fault(trace_id, span_id, parent_id)
-            raise BodyError(f"{path}.spans[{len(spans)}].{fault}")
-        span = ExportedSpan(
-            trace_id.hex(),
-            span_id.hex(),
-            parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
-            message.name.decode("utf-8", "replace"),
-            message.start_ns,
-            message.end_ns,
-            _attributes(message.attributes, cutter),
-            _events(message.events, cutter) if message.events else [],
-        )
-        if status := message.status:
-            said = parsed(StatusMessage, status)
-            span.status_code = said.code
-            span.status_message = cutter.text(said.message.decode("utf-8", "replace"))
-        spans.append(span)
+        try:
+            spans.append(_span(message, cutter))
+        except TooLargeError:
+            raise
+        except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
+            place = refused.place(path, len(spans))
+            if isinstance(error, _IdError):
+                error = BodyError(f"{place}.{error}")
+            refused.take(place, message.SerializeToString(), error)
+
+
+class _IdError(BodyError):
+    """An id that is none; the message begins with its field."""
+
+
+def _span(message: Any, cutter: Cutter) -> ExportedSpan:
+    trace_id, span_id, parent_id = message.trace_id, message.span_id, message.parent_span_id
+    if (
+        len(trace_id) != 16
+        or len(span_id) != 8
+        or len(parent_id) not in (0, 8)
+        or trace_id == _NO_TRACE_ID
+        or span_id == _NO_SPAN_ID
+    ):
+        raise _IdError(_id_fault(trace_id, span_id, parent_id))
+    span = ExportedSpan(
+        trace_id.hex(),
+        span_id.hex(),
+        parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
+        message.name.decode("utf-8", "replace"),
+        message.start_ns,
+        message.end_ns,
+        _attributes(message.attributes, cutter),
+        _events(message.events, cutter) if message.events else [],
+    )
+    if status := message.status:
+        said = parsed(StatusMessage, status)
+        span.status_code = said.code
+        span.status_message = cutter.text(said.message.decode("utf-8", "replace"))
+    return span
 
 
 def _id_fault(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
@@ -304,10 +355,3 @@ def _nested(kind: str, encoded: bytes, cutter: Cutter, depth: int) -> AttributeV
 def _key_value(entry: bytes, cutter: Cutter, depth: int) -> tuple[str, AttributeValue]:
     message = parsed(KeyValueMessage, entry)
     return message.key.decode("utf-8", "replace"), _value(message.value, cutter, depth)
-
-
-def finite(number: float) -> float | str:
-    """The number, or the name of one that JSON has no number for."""
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"

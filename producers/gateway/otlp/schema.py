@@ -91,6 +91,7 @@ def _message(name: str) -> Any:
 
 
 ScopeSpansMessage: Final = _message("ScopeSpans")
+SpanMessage: Final = _message("Span")
 EventMessage: Final = _message("Event")
 StatusMessage: Final = _message("Status")
 ResourceMessage: Final = _message("Resource")

@@ -7,7 +7,7 @@ Encoding: a tag (field number and wire type) as a varint, then a varint, 8 bytes
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -19,19 +19,31 @@ PARSED_BYTES_MAX: Final = 1024 * 1024
 FIELDS_MAX: Final = 100_000
 """Fields of one message that is larger than that."""
 
+_SKIPPED_STEP: Final = 1_000
 _VARINT: Final = 0
 _LENGTH: Final = 2
 _NO_KIND: Final = -1
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
-def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+class FieldBudget(Protocol):
+    """Counts the fields that are walked for one export."""
+
+    def take_fields(self, count: int) -> None:
+        """Raises ``TooLargeError`` when it is too many."""
+
+
+def fields(
+    data: bytes, start: int, end: int, budget: FieldBudget | None = None
+) -> Iterator[tuple[int, int, int]]:
     """Number, begin and end of the content of each field that has a length; others are stepped over.
 
     Raises:
         DecodeError: this is not protobuf.
+        TooLargeError: more fields are stepped over than ``budget`` has.
     """
     at = start
+    skipped = 0
     try:
         while at < end:
             tag, at = _varint(data, at)
@@ -41,10 +53,16 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
                 at = begin + size
                 if at <= end:
                     yield tag >> 3, begin, at
-            elif kind == _VARINT:
+                continue
+            if kind == _VARINT:
                 _, at = _varint(data, at)
             else:
                 at += _FIXED_BYTES[kind]
+            skipped += 1
+            if skipped == _SKIPPED_STEP:
+                skipped = 0
+                if budget is not None:
+                    budget.take_fields(_SKIPPED_STEP)
     except (IndexError, KeyError) as error:
         raise DecodeError from error
     if at != end:
@@ -58,8 +76,21 @@ def check_fields(data: bytes, start: int, end: int) -> None:
         DecodeError: this is not protobuf.
         TooLargeError: it has more than ``FIELDS_MAX`` fields.
     """
-    for count, _ in enumerate(fields(data, start, end)):
+    skipped = _Skipped()
+    for count, _ in enumerate(fields(data, start, end, skipped)):
         if count >= FIELDS_MAX:
+            skipped.take_fields(FIELDS_MAX)
+
+
+class _Skipped:
+    """Counts what is stepped over in one message."""
+
+    def __init__(self) -> None:
+        self._left = FIELDS_MAX
+
+    def take_fields(self, count: int) -> None:
+        self._left -= count
+        if self._left <= 0:
             metrics.LIMIT_REACHED.labels(limit="fields_max").inc()
             raise TooLargeError(f"more than {FIELDS_MAX} fields in one span, event or value")
 

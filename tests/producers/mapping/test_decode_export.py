@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -148,12 +149,16 @@ SPAN = "resourceSpans[0].scopeSpans[0].spans[0]"
         ({"events": [1]}, f"{SPAN}.events[0] is not an object"),
     ],
 )
-def test_a_malformed_span_refuses_the_export_and_names_the_place(
+def test_a_malformed_span_is_set_aside_and_its_place_named(
     change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BodyError) as raised:
-        decoded(json_with(lambda span: span.update(change)), JSON)
-    assert str(raised.value) == message
+    body = json_with(lambda span: span.update(change))
+    export = decode_export(body, JSON, ExportLimits())
+
+    assert export.span_count == 0
+    (refused,) = export.refused
+    assert (refused.place, refused.reason, refused.detail) == (SPAN, "invalid_span", message)
+    assert json.loads(refused.payload).items() >= change.items()
 
 
 @pytest.mark.parametrize(
@@ -180,10 +185,18 @@ def test_a_malformed_json_body_is_refused(body: bytes, message: str) -> None:
 def test_malformed_protobuf_is_refused() -> None:
     with pytest.raises(BodyError, match="not an OTLP trace export"):
         decode_export(b"not protobuf", PROTOBUF, ExportLimits())
-    good = protobuf_body({"spans": [{"attributes": {"k": [1]}}]})
+
+
+def test_protobuf_that_is_broken_within_a_span_costs_that_span() -> None:
+    good = protobuf_body({"spans": [{"attributes": {"k": [1]}}, {}]})
     inner = good.index(b"k\x12") + 3
-    with pytest.raises(BodyError, match=r"resourceSpans\[0\]\.scopeSpans\[0\]"):
-        decode_export(good[:inner] + b"\xff" + good[inner + 1 :], PROTOBUF, ExportLimits())
+    body = good[:inner] + b"\xff" + good[inner + 1 :]
+    export = decode_export(body, PROTOBUF, ExportLimits())
+
+    assert export.span_count == 1
+    (refused,) = export.refused
+    assert (refused.place, refused.reason) == (SPAN, "invalid_span")
+    assert "not protobuf" in refused.detail
 
 
 @pytest.mark.parametrize(
@@ -200,9 +213,11 @@ def test_protobuf_ids_have_their_length(field: str, value: bytes, message: str) 
     request = ExportTraceServiceRequest()
     request.ParseFromString(protobuf_body({"spans": [{}, {}]}))
     setattr(request.resource_spans[0].scope_spans[0].spans[1], field, value)
-    with pytest.raises(BodyError) as raised:
-        decode_export(request.SerializeToString(), PROTOBUF, ExportLimits())
-    assert str(raised.value) == f"resourceSpans[0].scopeSpans[0].spans[1].{message}"
+    export = decode_export(request.SerializeToString(), PROTOBUF, ExportLimits())
+
+    assert export.span_count == 1
+    (refused,) = export.refused
+    assert refused.detail == f"resourceSpans[0].scopeSpans[0].spans[1].{message}"
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/grpc"])
