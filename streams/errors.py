@@ -2,8 +2,7 @@
 
 StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
-├── OutOfStepError          a record of the events topic is missing between two others
-└── RestoreError            what was written before cannot be read: going on would count twice
+└── OutOfStepError          a record of the events topic is missing between two others
 
 ``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
 """
@@ -21,7 +20,3 @@ class StreamsStoppedError(StreamsError):
 
 class OutOfStepError(StreamsError):
     """Records did not come one after the other. A restart reads them again from the last that took effect."""
-
-
-class RestoreError(StreamsError):
-    """A row that this stage wrote does not decode."""

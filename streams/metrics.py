@@ -23,6 +23,14 @@ UNPRICED = Counter("tracemill_observations_unpriced_total", "Observations withou
 DEAD_LETTERS = Counter(
     "tracemill_observations_dead_letters_total", "Lines refused, by reason.", ["reason"]
 )
+FOLD_RETRIES = Counter(
+    "tracemill_observations_fold_retries_total",
+    "Attempts to fold a chunk that were given up because an event raised.",
+)
+UNREADABLE_ROWS = Counter(
+    "tracemill_observations_unreadable_rows_total",
+    "Rows of this stage's own output that did not decode when a partition was taken over.",
+)
 LAG_RECORDS = Gauge(
     "tracemill_observations_lag_records",
     "Source records in the log whose rows are not acknowledged yet.",

@@ -94,6 +94,7 @@ class ObservationsStage:
                     self._history,
                     self._prices,
                     self._tokens,
+                    self._kafka.record_max_bytes,
                 )
                 task = asyncio.create_task(stage.run(), name=f"observations {partition}")
                 task.add_done_callback(self._ended)

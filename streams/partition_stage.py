@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from typing import Final
 
 import structlog
 
 from clickhouse.rows import ObservationRow, TraceRow
 from producers.topics import Topics
 from streams import metrics
+from streams.core.effects import Effects
+from streams.core.encoding import EncodedChunk, EncodingLimits, encoded
+from streams.core.failures import (
+    PROCESSING_FAILED,
+    FoldFailedError,
+    TraceFailedError,
+    describe,
+    root_of,
+)
+from streams.core.isolation import Isolation
 from streams.core.pipeline import Needs, ObservationsFold
 from streams.core.pricing import PriceBook
-from streams.core.reading import SourceRecord, read
+from streams.core.reading import ReadRecord, SourceRecord, read
 from streams.core.residents import TraceHistory
 from streams.core.seen import SeenTraces
 from streams.core.traces import TraceKey
@@ -24,6 +35,12 @@ from streams.ports import History, Output, Restored
 from streams.settings import StreamsSettings
 from streams.source import Inbox, SourceMessage
 from streams.writer import ChunkWriter
+
+RECORD_MAX_BYTES: Final = 16 * 1024 * 1024
+"""What the broker takes by default."""
+
+ATTEMPTS_SPARE: Final = 8
+"""Attempts at a chunk beyond one for each of its events."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +58,14 @@ class PartitionStage:
         history: History,
         prices: PriceBook,
         tokens: Tokens,
+        record_max_bytes: int = RECORD_MAX_BYTES,
     ) -> None:
         self.restored = asyncio.Event()
         self._partition = partition
         self._topics = topics
-        self._project_partitions = project_partitions
+        self._encoding = EncodingLimits(
+            project_partitions, settings.output_record_bytes, record_max_bytes
+        )
         self._settings = settings
         self._output = output
         self._history = history
@@ -103,7 +123,6 @@ class PartitionStage:
         3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
 
         Raises:
-            RestoreError: what was written does not decode.
             TooManyDeadLettersError: most of the input is unreadable.
             KafkaError: the broker took it not; the state in memory is ahead of what is written.
         """
@@ -114,18 +133,16 @@ class PartitionStage:
         fold = self._fold = ObservationsFold(
             self._topics.events,
             partition,
-            settings.fold_limits(),
+            settings.fold_limits(self._encoding),
             self._prices,
             self._tokens,
             seen,
         )
-        fold.adopt(complete_traces(restored, seen), Needs(set(), set()))
+        _adopt_restored(fold, complete_traces(restored, seen))
         self._writer = ChunkWriter(
             self._output,
             self._topics,
             partition,
-            self._project_partitions,
-            record_bytes=settings.output_record_bytes,
             in_flight_max=settings.chunks_in_flight_max,
             ends=restored.ends,
         )
@@ -183,15 +200,55 @@ class PartitionStage:
     async def _fold_chunk(
         self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
     ) -> None:
+        """Fold records as one chunk; whatever an event raises costs that event alone (``streams.core.isolation``)."""
         self._chunk += 1
-        began = time.perf_counter()
         records = [read(SourceRecord(each.offset, each.append_us, each.value)) for each in messages]
-        needs = fold.needs(records)
+        isolation = Isolation()
+        # Each attempt but the first two finds at least one event; whatever needs more is a defect of the isolation itself.
+        attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
+        while True:
+            try:
+                effects, chunk = await self._attempt(fold, writer, records, isolation)
+                break
+            except FoldFailedError as failure:
+                metrics.FOLD_RETRIES.inc()
+                fold.forget(records)
+                attempts_left -= 1
+                if not attempts_left:
+                    raise
+                if not isolation.learn(failure, records):
+                    if len(records) > 1:
+                        half = len(messages) // 2
+                        await self._fold_chunk(fold, writer, messages[:half])
+                        await self._fold_chunk(fold, writer, messages[half:])
+                        return
+                    isolation.leave_out_all(failure, records)
+            await asyncio.sleep(0)  # other partitions go on between the attempts
+        self._measure(fold, effects)
+        await writer.begin(self._chunk, messages, effects, chunk)
+
+    async def _attempt(
+        self,
+        fold: ObservationsFold,
+        writer: ChunkWriter,
+        records: list[ReadRecord],
+        isolation: Isolation,
+    ) -> tuple[Effects, EncodedChunk]:
+        """Fold once, without what was found to fail before.
+
+        Raises:
+            FoldFailedError: something of the content raised; the state of its traces is to be forgotten.
+        """
+        needs = fold.needs(records, isolation)
         if needs:
             await self._read_back(fold, writer, needs)
-            began = time.perf_counter()
-        effects = fold.fold(records, self._chunk)
+        began = time.perf_counter()
+        effects = fold.fold(records, self._chunk, isolation)
+        chunk = encoded(effects, self._encoding)
         metrics.FOLD_S.observe(time.perf_counter() - began)
+        return effects, chunk
+
+    def _measure(self, fold: ObservationsFold, effects: Effects) -> None:
         metrics.CHUNK_EVENTS.observe(effects.events)
         metrics.EVENTS_IN.inc(effects.events)
         metrics.UNCHANGED.inc(effects.unchanged)
@@ -201,13 +258,23 @@ class PartitionStage:
         for limit, times in fold.take_reached().items():
             metrics.LIMIT_REACHED.labels(limit).inc(times)
         metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
-        await writer.begin(self._chunk, messages, effects)
+        failed = [row for row in effects.dead_letters if row.reason == PROCESSING_FAILED]
+        if failed:
+            log.error(
+                "events_failed",
+                partition=self._partition,
+                events=len(failed),
+                first_offset=failed[0].source_offset,
+                first_failure=failed[0].detail,
+            )
 
     async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
         """1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the store has them. 3. Ask."""
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():
-            ends = await writer.written(fold.residents.last_chunk_of(needs.traces))
+            # A chunk that was never begun, because an attempt at it failed, wrote nothing.
+            last = min(fold.residents.last_chunk_of(needs.traces), writer.begun)
+            ends = await writer.written(last)
             await self._history.stored(self._partition, ends)
             fold.adopt(await self._history.read_back(needs), needs)
 
@@ -216,6 +283,16 @@ def _skip(messages: Iterable[SourceMessage]) -> None:
     for message in messages:
         message.ack()
         metrics.SKIPPED.inc()
+
+
+def _adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
+    """Take in what was restored; a trace whose rows do not convert is read back when it is needed."""
+    nothing = Needs(set(), set())
+    for history in histories:
+        try:
+            fold.adopt([history], nothing)
+        except TraceFailedError as failure:
+            log.warning("trace_not_restored", trace=str(failure), reason=describe(root_of(failure)))
 
 
 def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:

@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams import metrics
+from streams.core.failures import TraceFailedError
 from streams.core.pipeline import Needs
 from streams.core.residents import PartKey, TraceHistory
 from streams.core.traces import TraceKey
@@ -29,6 +30,7 @@ from streams.tail import restore
 log = structlog.get_logger(__name__)
 
 AnswerT = TypeVar("AnswerT")
+RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
 _PICO: Final = 1_000_000_000_000
 SEEN_SQL: Final = """
@@ -150,7 +152,7 @@ class StoreHistory:
             texts = await self._latest(TEXTS_SQL, _parts_of(with_texts))
             latest |= {part: texts[part] for part in with_texts}
         histories = {key: TraceHistory(key, None, []) for key in keys}
-        for trace in _traces.decode_lines(traces):
+        for trace in _decoded(_traces, traces, lambda row: (row["project_id"], row["id"])):
             history = histories.get((trace.project_id, trace.id))
             if history is not None:
                 history.row = trace
@@ -167,7 +169,9 @@ class StoreHistory:
         rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
         return {
             ((row.project_id, row.trace_id), row.id): row
-            for row in _observations.decode_lines(rows)
+            for row in _decoded(
+                _observations, rows, lambda row: (row["project_id"], row["trace_id"])
+            )
         }
 
     async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
@@ -179,6 +183,26 @@ class StoreHistory:
                 log.warning("store_unavailable", reason=str(error), retry_s=retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, self._settings.store_retry_max_s)
+
+
+def _decoded(
+    decoder: msgspec.json.Decoder[RowT], body: bytes, key_of: Callable[[Any], TraceKey]
+) -> list[RowT]:
+    """The rows of an answer.
+
+    Raises:
+        TraceFailedError: a row does not decode; its trace cannot be continued.
+    """
+    try:
+        return decoder.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        for line in body.split(b"\n"):
+            try:
+                if line:
+                    decoder.decode(line)
+            except msgspec.ValidationError as error:
+                raise TraceFailedError(key_of(msgspec.json.decode(line))) from error
+        raise
 
 
 def _parts_of(parts: Collection[PartKey]) -> dict[str, list[str]]:

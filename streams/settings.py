@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters import DeadLetterLimit
+from streams.core.encoding import EncodingLimits
 from streams.core.pipeline import TRACE_OBSERVATIONS_MAX, FoldLimits
 from streams.core.reading import PAYLOAD_BYTES_MAX
 from streams.core.seen import TRACES_MAX
@@ -78,7 +79,7 @@ class StreamsSettings(BaseSettings):
     dead_letters_sample_lines: int = Field(10_000, ge=1)
     """Lines over which the ratio is taken."""
 
-    def fold_limits(self) -> FoldLimits:
+    def fold_limits(self, encoding: EncodingLimits) -> FoldLimits:
         return FoldLimits(
             resident_observations_max=self.resident_observations_max,
             resident_text_bytes_max=self.resident_text_bytes_max,
@@ -90,4 +91,5 @@ class StreamsSettings(BaseSettings):
             ),
             dead_letter_payload_bytes_max=self.dead_letter_payload_bytes_max,
             trace_observations_max=self.trace_observations_max,
+            encoding=encoding,
         )

@@ -6,11 +6,12 @@ later source offset, had not taken effect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
@@ -19,10 +20,11 @@ from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from producers.topics import Topics
 from streams import metrics
-from streams.errors import RestoreError
 from streams.ports import Ends, Restored
 from streams.settings import StreamsSettings
 from streams.writer import SOURCE_OFFSET
+
+log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 500
 STRIDE: Final = 64
@@ -46,7 +48,6 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
     """What the output of a partition says.
 
     Raises:
-        RestoreError: a row does not decode.
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         KafkaError: it stopped answering.
     """
@@ -106,10 +107,23 @@ def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
 
 
 def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
-    try:
-        return [row for value in values for row in decoder.decode_lines(value)]
-    except msgspec.DecodeError as error:
-        raise RestoreError(f"a row in {topic} does not decode: {error}") from error
+    """The rows of some records; one that does not decode is left out, and its trace is read back from the store when it is needed."""
+    rows: list[RowT] = []
+    for value in values:
+        try:
+            rows += decoder.decode_lines(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            rows += _readable(decoder, value, topic)
+    return rows
+
+
+def _readable(decoder: msgspec.json.Decoder[RowT], value: bytes, topic: str) -> Iterator[RowT]:
+    for line in value.split(b"\n"):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            metrics.UNREADABLE_ROWS.inc()
+            log.warning("row_unreadable", topic=topic, reason=str(error))
 
 
 async def read_tail(

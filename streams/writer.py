@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from producers.topics import Topics
 from streams import metrics
-from streams.core.deltas import Delta, partition_of_project
 from streams.core.effects import Effects
+from streams.core.encoding import EncodedChunk
 from streams.ports import Ends, Headers, Output
 from streams.source import SourceMessage
 
@@ -28,14 +26,13 @@ SOURCE_OFFSET: Final = "source_offset"
 POSITIONS_MAX: Final = 1_000
 """Chunks whose place in the output is remembered; for older ones a later place stands in."""
 
-_encoder = msgspec.json.Encoder()
-
 
 @dataclass(frozen=True, slots=True)
 class FoldedChunk:
     number: int
     messages: Sequence[SourceMessage]
     effects: Effects
+    encoded: EncodedChunk
     deltas: list[asyncio.Future[int]]
     folded_s: float
 
@@ -48,38 +45,37 @@ class ChunkWriter:
         output: Output,
         topics: Topics,
         partition: int,
-        project_partitions: int,
         *,
-        record_bytes: int,
         in_flight_max: int,
         ends: Ends,
     ) -> None:
         self._output = output
         self._topics = topics
         self._partition = partition
-        self._project_partitions = project_partitions
-        self._record_bytes = record_bytes
         self._waiting: asyncio.Queue[FoldedChunk] = asyncio.Queue(in_flight_max)
         self._positions: dict[int, Ends] = {0: ends}
-        self._begun = self._written = 0
+        self.begun = self._written = 0
+        """Numbers of the last chunk that was begun, and of the last that took effect."""
         self.committed_offset = -1
         """The last source offset that took effect."""
         self._advanced = asyncio.Condition()
 
-    async def begin(self, number: int, messages: Sequence[SourceMessage], effects: Effects) -> None:
+    async def begin(
+        self,
+        number: int,
+        messages: Sequence[SourceMessage],
+        effects: Effects,
+        encoded: EncodedChunk,
+    ) -> None:
         """Send a folded chunk's deltas and queue the rest; waits while too many are in flight."""
-        by_partition: dict[int, list[Delta]] = {}
-        for delta in effects.deltas:
-            to = partition_of_project(delta.project_id, self._project_partitions)
-            by_partition.setdefault(to, []).append(delta)
-        sent: list[asyncio.Future[int]] = []
-        for to, deltas in by_partition.items():
-            sent += await self._send(self._topics.deltas, to, deltas)
+        sent = [
+            await self._output.send(self._topics.deltas, to, value) for to, value in encoded.deltas
+        ]
         if self._waiting.full():
             metrics.LIMIT_REACHED.labels("chunks_in_flight_max").inc()
-        chunk = FoldedChunk(number, messages, effects, sent, time.monotonic())
+        chunk = FoldedChunk(number, messages, effects, encoded, sent, time.monotonic())
         await self._waiting.put(chunk)
-        self._begun = number
+        self.begun = number
 
     async def run(self) -> None:
         """Finish chunks in order, those that wait together as one."""
@@ -97,11 +93,11 @@ class ChunkWriter:
         others: list[asyncio.Future[int]] = []
         traces: list[asyncio.Future[int]] = []
         for chunk in chunks:
-            effects = chunk.effects
-            headers = _offset_header(effects.last_offset)
-            others += await self._send(topics.dead_letters, 0, effects.dead_letters)
-            others += await self._send(topics.scores, partition, effects.scores)
-            traces += await self._send(topics.traces, partition, effects.traces, headers)
+            encoded = chunk.encoded
+            headers = _offset_header(chunk.effects.last_offset)
+            others += await self._send(topics.dead_letters, 0, encoded.dead_letters)
+            others += await self._send(topics.scores, partition, encoded.scores)
+            traces += await self._send(topics.traces, partition, encoded.traces, headers)
         await asyncio.gather(*others)
         offsets = await asyncio.gather(*traces)
         return offsets[-1] + 1 if offsets else self.position_of(self._written).traces
@@ -109,9 +105,7 @@ class ChunkWriter:
     async def _commit(self, chunks: Sequence[FoldedChunk], traces_end: int) -> None:
         last = []
         for chunk in chunks:
-            *values, marked = list(records_of(chunk.effects.observations, self._record_bytes)) or [
-                b""
-            ]
+            *values, marked = chunk.encoded.observations or [b""]
             for value in values:
                 await self._output.send(self._topics.observations, self._partition, value)
             headers = _offset_header(chunk.effects.last_offset)
@@ -133,12 +127,9 @@ class ChunkWriter:
             self._measure(chunk)
 
     async def _send(
-        self, topic: str, partition: int, rows: Sequence[msgspec.Struct], headers: Headers = ()
+        self, topic: str, partition: int, values: Iterable[bytes], headers: Headers = ()
     ) -> list[asyncio.Future[int]]:
-        return [
-            await self._output.send(topic, partition, value, headers)
-            for value in records_of(rows, self._record_bytes)
-        ]
+        return [await self._output.send(topic, partition, value, headers) for value in values]
 
     async def written(self, number: int) -> Ends:
         """Where chunk ``number`` ends in the output, once it is acknowledged."""
@@ -153,7 +144,7 @@ class ChunkWriter:
 
     async def idle(self) -> None:
         """Return once nothing is in flight."""
-        await self.written(self._begun)
+        await self.written(self.begun)
 
     def _measure(self, chunk: FoldedChunk) -> None:
         effects = chunk.effects
@@ -168,27 +159,3 @@ class ChunkWriter:
 
 def _offset_header(offset: int) -> list[tuple[str, bytes]]:
     return [(SOURCE_OFFSET, str(offset).encode())]
-
-
-def records_of(rows: Sequence[msgspec.Struct], record_bytes: int) -> Iterator[bytes]:
-    """Rows as NDJSON, cut where a record reaches ``record_bytes``, but never between two that belong together."""
-    if not rows:
-        return
-    buffer = bytearray()
-    previous = rows[0]
-    for row in rows:
-        if len(buffer) >= record_bytes and not _belong_together(previous, row):
-            yield bytes(buffer)
-            buffer.clear()
-        if buffer:
-            buffer += b"\n"
-        _encoder.encode_into(row, buffer, -1)
-        previous = row
-    yield bytes(buffer)
-
-
-def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
-    """A row and the deletion that follows it; the deltas of one source record."""
-    if isinstance(row, Delta) and isinstance(following, Delta):
-        return row.offset == following.offset
-    return bool(getattr(following, "is_deleted", 0))

@@ -17,6 +17,9 @@ from streams.core.traces import Trace, TraceKey
 from streams.core.valuation import Tokens, appraise
 from tracemill.contract import TraceAttributes, TraceUpdate
 
+Change = tuple[Known, ObservationRow]
+"""An observation as it counts from now on, and its row."""
+
 
 class EventFold:
     """Folds the events of one source record at a time; every method says whether the event changed anything.
@@ -45,6 +48,8 @@ class EventFold:
         """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
         self.refused: list[ObservationLine] = []
         """Of the record: events that found their trace full."""
+        self.is_changing = False
+        """Whether an event is changing state; if it raises then, the state of its trace is not to be trusted."""
         self._residents = residents
         self._trace_observations_max = trace_observations_max
         self._tokens = tokens
@@ -63,32 +68,42 @@ class EventFold:
         self.refused.clear()
 
     def observation(self, line: ObservationLine) -> bool:
+        """Fold an observation: first everything that its content can make fail, then the changes of state.
+
+        What raises while ``is_changing`` is false has changed nothing.
+        """
         key = (line.project_id, line.trace_id)
         trace = self._residents.traces.get(key)
+        known = None
+        if trace is not None:
+            known = trace.observations.get(line.id)
+            if known is None and len(trace.observations) >= self._trace_observations_max:
+                self.refused.append(line)
+                return False
+        is_merged = (
+            line.partial
+            or (known is not None and known.merged is not None)
+            or bool(self.parts and (key, line.id) in self.parts)
+        )
+        change = self._merged(key, known, line) if is_merged else self._replaced(known, line)
+        self.is_changing = True
         if trace is None:
             trace = self._residents.begin(key)
-        known = trace.observations.get(line.id)
-        if known is None and len(trace.observations) >= self._trace_observations_max:
-            self.refused.append(line)
-            return False
         book = self.books.get(key[0])
         if book is None:
             book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
         news = attributes is not None and self._hear(trace, book, attributes, line.ts_us)
-        if (
-            line.partial
-            or (known is not None and known.merged is not None)
-            or (self.parts and (key, line.id) in self.parts)
-        ):
-            news |= self._merge(trace, book, known, line)
-        else:
-            news |= self._replace(trace, book, known, line)
+        if change is not None:
+            news = True
+            self._put(trace, book, known, change, is_merged=is_merged)
         if news:
             self.changed[key] = trace
+        self.is_changing = False
         return news
 
     def trace_update(self, line: TraceUpdate) -> bool:
+        self.is_changing = True
         key = (line.project_id, line.trace_id)
         trace = self._residents.traces.get(key)
         if trace is None:
@@ -98,6 +113,7 @@ class EventFold:
         news |= self._hear(trace, book, line.trace, line.ts_us)
         if news:
             self.changed[key] = trace
+        self.is_changing = False
         return news
 
     def _hear(self, trace: Trace, book: DeltaBook, attributes: TraceAttributes, ts_us: int) -> bool:
@@ -111,35 +127,26 @@ class EventFold:
             book.hand_over(trace.observations.values(), before, said.user_id, trace.key[1])
         return news
 
-    def _replace(
-        self, trace: Trace, book: DeltaBook, old: Known | None, line: ObservationLine
-    ) -> bool:
-        """A whole event takes the place of an older one, or of none."""
+    def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
+        """What a whole event puts in the place of an older one, or of none; nothing if that stays."""
         if old is not None and line.ts_us < old.ts_us:
-            return False
+            return None
         row = self._whole_row(line)
         known = known_of(row, None)
         if old is None:
             row.row_version = known.row_version = self._floor
         else:
             if line.ts_us == old.ts_us and rank_of(known) <= rank_of(old):
-                return False
+                return None
             row.row_version = known.row_version = max(old.row_version + 1, self._floor)
-        self._swap(trace, book, old, known)
         self._find_tools(row)
-        self._effects.observations.append(row)
-        if old is not None:
-            self._effects.observations += tombstones_of(row, old.start_us)
-        return True
+        return known, row
 
-    def _merge(
-        self, trace: Trace, book: DeltaBook, old: Known | None, line: ObservationLine
-    ) -> bool:
-        """Statements join those that are known."""
+    def _merged(self, key: TraceKey, old: Known | None, line: ObservationLine) -> Change | None:
+        """What statements that join those known make of an observation; nothing if that stays."""
         before = None if old is None else old.merged
-        assert before is not None or line.id not in trace.shed, "its texts were not read back"
         if before is None and old is not None and line.ts_us < old.ts_us:
-            return False
+            return None
         if line.partial:
             after = merged_part(before, line, line.ts_us)
         else:
@@ -151,20 +158,32 @@ class EventFold:
                 and line.ts_us == old.ts_us
                 and rank <= rank_of(old)
             ):
-                return False
+                return None
             after = merged_whole(before, line, line.ts_us, alone.start_us, rank)
         if after is before:
-            return False
-        row = self._merged_row(trace.key, line.id, after)
+            return None
+        row = self._merged_row(key, line.id, after)
         row.row_version = self._floor if old is None else max(old.row_version + 1, self._floor)
-        known = known_of(row, after)
-        self._swap(trace, book, old, known)
         self._find_tools(row)
-        rows = self.merged_rows.setdefault((trace.key, line.id), [row])
-        rows[0] = row
-        if old is not None:
-            rows += tombstones_of(row, old.start_us)
-        return True
+        return known_of(row, after), row
+
+    def _put(
+        self, trace: Trace, book: DeltaBook, old: Known | None, change: Change, *, is_merged: bool
+    ) -> None:
+        """Count an observation as it is now, and write its row."""
+        known, row = change
+        assert not is_merged or old is None or old.merged is not None or row.id not in trace.shed, (
+            "its texts were not read back"
+        )
+        self._swap(trace, book, old, known)
+        deletions = [] if old is None else tombstones_of(row, old.start_us)
+        if is_merged:
+            rows = self.merged_rows.setdefault((trace.key, row.id), [row])
+            rows[0] = row
+            rows += deletions
+        else:
+            self._effects.observations.append(row)
+            self._effects.observations += deletions
 
     def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
         user_id, trace_id = trace.said.user_id, trace.key[1]

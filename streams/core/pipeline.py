@@ -9,20 +9,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from clickhouse.rows import TraceRow
-from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit
+from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
 from streams.core.effects import Effects
+from streams.core.encoding import EncodingLimits, records_of
 from streams.core.events import EventFold
-from streams.core.lines import ObservationLine
+from streams.core.failures import (
+    PROCESSING_FAILED,
+    EventFailedError,
+    EventPlace,
+    FoldFailedError,
+    TraceFailedError,
+    describe,
+)
+from streams.core.isolation import Isolation, trace_key_of
+from streams.core.lines import Line, ObservationLine
 from streams.core.pricing import PriceBook
-from streams.core.reading import PAYLOAD_BYTES_MAX, UNREADABLE, ReadRecord, dead_letter, full_traces
+from streams.core.reading import (
+    PAYLOAD_BYTES_MAX,
+    UNREADABLE,
+    ReadRecord,
+    dead_letter,
+    failed_events,
+    full_traces,
+    owner_of,
+)
 from streams.core.residents import PartKey, Residents, TraceHistory
 from streams.core.scores import LatestScores
 from streams.core.seen import SeenTraces
 from streams.core.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.valuation import Tokens
 from tracemill.contract import Score, TraceUpdate
+
+NOTHING_SET_ASIDE: Final = Isolation()
 
 VERSION_SHIFT = 20
 """A row version is the receiving time in milliseconds, shifted by this, or one more than the version before if that is higher."""
@@ -31,6 +52,10 @@ VERSION_SHIFT = 20
 TRACE_OBSERVATIONS_MAX = 20_000
 """Well below what memory holds: a larger trace would leave it, and be read back, with every chunk, and take all others along."""
 
+DEFAULT_ENCODING: Final = EncodingLimits(
+    project_partitions=1, record_bytes=512 * 1024, record_max_bytes=16 * 1024 * 1024
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FoldLimits:
@@ -38,6 +63,7 @@ class FoldLimits:
     resident_text_bytes_max: int
     resident_scores_max: int
     dead_letters: DeadLetterLimit
+    encoding: EncodingLimits = DEFAULT_ENCODING
     trace_observations_max: int = TRACE_OBSERVATIONS_MAX
     dead_letter_payload_bytes_max: int = PAYLOAD_BYTES_MAX
 
@@ -78,7 +104,9 @@ class ObservationsFold:
             self.residents, prices, tokens, limits.trace_observations_max, self._reached
         )
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
+        self._guard_before = self._guard
         self._scores = LatestScores(limits.resident_scores_max, self._reached)
+        self._encoding = limits.encoding
         self._touched: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
 
@@ -94,16 +122,19 @@ class ObservationsFold:
             reached["seen_traces_max"], seen.refused = seen.refused, 0
         return reached
 
-    def needs(self, records: Iterable[ReadRecord]) -> Needs:
+    def needs(
+        self, records: Iterable[ReadRecord], isolation: Isolation = NOTHING_SET_ASIDE
+    ) -> Needs:
         """What has to be adopted before these records are folded."""
+        set_aside = isolation.set_aside
         traces, seen = self.residents.traces, self.residents.seen
         missing: set[TraceKey] = set()
         asked: set[TraceKey] = set()
         parts: set[PartKey] = set()
         resident: set[TraceKey] = set()
         for record in records:
-            for line in record.lines:
-                if isinstance(line, Score):
+            for index, line in enumerate(record.lines):
+                if isinstance(line, Score) or (set_aside and (record.offset, index) in set_aside):
                     continue
                 key = (line.project_id, line.trace_id)
                 trace = traces.get(key)
@@ -126,21 +157,62 @@ class ObservationsFold:
         return Needs(missing, {part for part in parts if part[0] in missing}, resident)
 
     def adopt(self, histories: Iterable[TraceHistory], needs: Needs) -> None:
-        """Take in what was read back."""
-        for history in histories:
-            self.residents.adopt(history, needs.texts)
+        """Take in what was read back.
 
-    def fold(self, records: Sequence[ReadRecord], chunk: int) -> Effects:
+        Raises:
+            TraceFailedError: a row does not convert; traces after it are not adopted.
+        """
+        for history in histories:
+            try:
+                self.residents.adopt(history, needs.texts)
+            except MemoryError:
+                raise
+            except Exception as error:
+                self.residents.forget([history.key])
+                raise TraceFailedError(history.key) from error
+
+    def forget(self, records: Iterable[ReadRecord]) -> None:
+        """Drop the state of everything that these records are about: an attempt to fold them failed.
+
+        What the store has of it is read back before the next attempt.
+        """
+        keys: set[TraceKey] = set()
+        for record in records:
+            for line in record.lines:
+                key = trace_key_of(line)
+                if key is not None:
+                    keys.add(key)
+                elif isinstance(line, Score):
+                    self._scores.forget(line)
+        self.residents.forget(keys)
+        self._guard = self._guard_before
+
+    def fold(
+        self, records: Sequence[ReadRecord], chunk: int, isolation: Isolation = NOTHING_SET_ASIDE
+    ) -> Effects:
         """The effects of the records whose ``needs`` were asked last; ``chunk`` numbers the chunks of a partition from 1.
 
         Raises:
-            TooManyDeadLettersError: most of the input is unreadable.
+            EventFailedError: an event raised while it changed state. ``forget`` the records, then fold them again without it.
+            FoldFailedError: something else raised; likewise.
+            TooManyDeadLettersError: most of the input is refused.
         """
         effects = Effects(records[-1].offset)
         self._touched.clear()
+        self._deletions.clear()
         self._events.begin_chunk(effects)
-        for record in records:
-            self._fold_record(record, effects)
+        self._guard_before = self._guard.copy()
+        try:
+            for record in records:
+                self._fold_record(record, effects, isolation)
+            self._write_rows(effects, chunk)
+        except (FoldFailedError, MemoryError, TooManyDeadLettersError):
+            raise
+        except Exception as error:
+            raise FoldFailedError("a chunk") from error
+        return effects
+
+    def _write_rows(self, effects: Effects, chunk: int) -> None:
         for rows in self._events.merged_rows.values():
             effects.observations += rows
         for trace in self._touched.values():
@@ -148,23 +220,12 @@ class ObservationsFold:
             effects.traces.append(trace.row())
             effects.traces += self._deletions.pop(trace.key, ())
         self.residents.touch(self._touched.values())
-        return effects
 
-    def _fold_record(self, record: ReadRecord, effects: Effects) -> None:
+    def _fold_record(self, record: ReadRecord, effects: Effects, isolation: Isolation) -> None:
         events = self._events
         version_floor = record.append_us // 1000 << VERSION_SHIFT
         events.begin_record(version_floor)
-        for line in record.lines:
-            if isinstance(line, ObservationLine):
-                news = events.observation(line)
-            elif isinstance(line, TraceUpdate):
-                news = events.trace_update(line)
-            else:
-                row = self._scores.row_of_news(line)
-                news = row is not None
-                if row is not None:
-                    effects.scores.append(row)
-            effects.unchanged += not news
+        failed = self._fold_events(record, effects, isolation)
         effects.events += len(record.lines)
         for trace in events.changed.values():
             self._settle(trace, version_floor)
@@ -172,13 +233,91 @@ class ObservationsFold:
             delta = book.delta(project_id, self._partition, record.offset)
             if delta is not None:
                 effects.deltas.append(delta)
+        self._refuse(record, failed, effects)
+
+    def _fold_events(  # noqa: C901  # the innermost loop: a call for each part costs a twentieth of it
+        self, record: ReadRecord, effects: Effects, isolation: Isolation
+    ) -> dict[int, str]:
+        """Fold the events of a record; returns the failures of those that are set aside, by their index."""
+        events, offset = self._events, record.offset
+        set_aside, is_checking = isolation.set_aside, isolation.is_checking
+        failed: dict[int, str] = {}
+        index = 0
+        try:
+            for index, line in enumerate(record.lines):  # it names the event that raises
+                if set_aside and (offset, index) in set_aside:
+                    failed[index] = set_aside[offset, index]
+                    continue
+                try:
+                    if isinstance(line, ObservationLine):
+                        news = events.observation(line)
+                    elif isinstance(line, TraceUpdate):
+                        news = events.trace_update(line)
+                    else:
+                        row = self._scores.row_of_news(line)
+                        news = row is not None
+                        if row is not None:
+                            effects.scores.append(row)
+                except Exception as error:
+                    if events.is_changing or isinstance(error, MemoryError):
+                        raise
+                    failed[index] = describe(error)
+                    continue
+                effects.unchanged += not news
+                if is_checking:
+                    self._check((offset, index), line, effects, isolation)
+        except MemoryError:
+            raise
+        except Exception as error:
+            events.is_changing = False
+            raise EventFailedError((offset, index)) from error
+        return failed
+
+    def _check(self, place: EventPlace, line: Line, effects: Effects, isolation: Isolation) -> None:
+        """Encode what an event has changed so far, so that what does not encode is attributed to it."""
+        key = trace_key_of(line)
+        if key is not None and isolation.checks(key):
+            list(records_of([self.residents.traces[key].row()], self._encoding))
+            # The rows of this event, if it made any, are the last ones.
+            last = [
+                row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key
+            ]
+            list(records_of(last, self._encoding))
+            for (trace_key, _), rows in self._events.merged_rows.items():
+                if trace_key == key:
+                    list(records_of(rows, self._encoding))
+        if isolation.checks_all:
+            list(records_of(effects.scores[-1:], self._encoding))
+            deltas = [
+                book.delta(project_id, self._partition, place[0])
+                for project_id, book in self._events.books.items()
+            ]
+            list(records_of([delta for delta in deltas if delta is not None], self._encoding))
+
+    def _refuse(self, record: ReadRecord, failed: dict[int, str], effects: Effects) -> None:
+        """Dead letters of what a record holds that does not count."""
         unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
-        self._guard.observe(len(record.lines), unreadable, record.offset)
+        good = next((line for at, line in enumerate(record.lines) if at not in failed), None)
+        self._guard.observe(
+            len(record.lines) - len(failed),
+            unreadable,
+            record.offset,
+            good_project=good.project_id if good is not None else "",
+            failing=[record.lines[index].project_id for index in failed]
+            + [
+                owner_of(refusal.payload)
+                for refusal in record.refusals
+                if refusal.reason == PROCESSING_FAILED
+            ],
+        )
         refusals = record.refusals
-        if events.refused:
-            refusals = [*refusals, *full_traces(record, events.refused)]
-            self._reached["trace_observations_max"] += len(events.refused)
-            effects.unchanged -= len(events.refused)
+        full = self._events.refused
+        if failed:
+            refusals = [*refusals, *failed_events(record, failed)]
+        if full:
+            refusals = [*refusals, *full_traces(record, full)]
+            self._reached["trace_observations_max"] += len(full)
+            effects.unchanged -= len(full)
         for refusal in refusals:
             letter = dead_letter(
                 refusal, record, self._topic, self._partition, self._payload_bytes_max

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
+from streams.core.failures import PROCESSING_FAILED, describe, printable
 from streams.core.lines import LINES, Line, ObservationLine, settle_texts
 from tracemill.contract import Score, is_cost
 
@@ -62,6 +63,16 @@ def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterato
             yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
+def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[Refusal]:
+    """Refusals of events that raised, by their index among the events of their record."""
+    for index, detail in failures.items():
+        try:
+            payload = msgspec.json.encode(record.lines[index])
+        except (UnicodeEncodeError, OverflowError, RecursionError):
+            payload = b""
+        yield Refusal(index, PROCESSING_FAILED, detail, payload)
+
+
 class _Owner(msgspec.Struct):
     project_id: str = ""
 
@@ -69,16 +80,18 @@ class _Owner(msgspec.Struct):
 def read(record: SourceRecord) -> ReadRecord:
     """The events of a record in order; a line that is none is refused, the others count."""
     value = record.value
+    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
     try:
         if not value.isascii():
             value.decode()
         lines = LINES.decode_lines(value)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        for line in lines:
+            if _fault(line, earliest_us, latest_us) is not None:
+                return _read_line_by_line(record)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # the line that is to blame is found below
         return _read_line_by_line(record)
-    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
-    for line in lines:
-        if _fault(line, earliest_us, latest_us) is not None:
-            return _read_line_by_line(record)
     return ReadRecord(record.offset, record.append_us, lines, [])
 
 
@@ -100,6 +113,10 @@ def _read_line_by_line(record: SourceRecord) -> ReadRecord:
             fault = ("not_an_event", str(error))
         except (msgspec.DecodeError, RecursionError) as error:
             fault = ("not_json", str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours costs this line, not the record
+            fault = (PROCESSING_FAILED, describe(error))
         if fault is None:
             lines.append(line)
         else:
@@ -174,8 +191,9 @@ def dead_letter(
         detail += f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
     line = f"{refusal.reason}/{refusal.line_number}"
     place = f"{topic}/{partition}/{record.offset}/{line}"
+    detail = printable(detail)
     return DeadLetterRow(
-        project_id=_owner_of(refusal.payload),
+        project_id=owner_of(refusal.payload),
         id=sha256(place.encode()).hexdigest()[:32],
         created_us=record.append_us,
         stage=STAGE,
@@ -197,7 +215,7 @@ def _first(text: str, size_bytes: int, bytes_max: int) -> str:
     return text
 
 
-def _owner_of(payload: bytes) -> str:
+def owner_of(payload: bytes) -> str:
     try:
         project_id = msgspec.json.decode(payload, type=_Owner).project_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -105,13 +105,19 @@ class Residents:
             self._reached[
                 "resident_observations_max" if too_many else "resident_text_bytes_max"
             ] += 1
-            key = next(iter(self.traces))
-            trace = self.traces.pop(key)
+            self.forget([next(iter(self.traces))])
+            self.evicted += 1
+
+    def forget(self, keys: Iterable[TraceKey]) -> None:
+        """Drop these traces; what the store has of them is read back when they are needed."""
+        for key in keys:
+            trace = self.traces.pop(key, None)
+            if trace is None:
+                continue
             observations, text_bytes = self._sizes.pop(key, (0, 0))
             self.observations -= observations
             self.text_bytes -= text_bytes
             self.seen.add(key)
-            self.evicted += 1
             self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
 
     def _measure(self, trace: Trace) -> None:

@@ -67,3 +67,7 @@ class LatestScores:
             return None
         self._latest[key] = row.row_version
         return row
+
+    def forget(self, score: Score) -> None:
+        """Its row was not written after all: the same score is news again."""
+        self._latest.pop((score.project_id, score.id), None)

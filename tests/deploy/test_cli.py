@@ -22,7 +22,7 @@ from deploy.errors import EX_CONFIG, NotPreparedError
 from deploy.failures import exit_code_for, lines_for
 from producers.errors import InitError, TopicError, TopicMismatchError
 from streams.core.dead_letters import TooManyDeadLettersError
-from streams.errors import RestoreError
+from streams.errors import OutOfStepError
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -52,7 +52,7 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
     [
         TooManyRefusals("the store refused 20 rows"),
         TooManyDeadLettersError("half of it is unreadable"),
-        RestoreError("a row does not decode"),
+        OutOfStepError("after 3 of events/0 came 5"),
         TopicError("no topic"),
     ],
 )

@@ -9,9 +9,10 @@ from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from producers.topics import Topics
 from streams.core.deltas import Delta
 from streams.core.effects import Effects
+from streams.core.encoding import EncodingLimits, encoded, records_of
 from streams.ports import Ends
 from streams.source import Inbox, SourceMessage
-from streams.writer import SOURCE_OFFSET, ChunkWriter, records_of
+from streams.writer import SOURCE_OFFSET, ChunkWriter
 
 TOPICS = Topics("t")
 
@@ -57,7 +58,15 @@ def effects(offset: int = 9) -> Effects:
 
 
 def writer_on(broker: Broker) -> ChunkWriter:
-    return ChunkWriter(broker, TOPICS, 3, 2, record_bytes=1000, in_flight_max=2, ends=Ends(40, 50))
+    return ChunkWriter(broker, TOPICS, 3, in_flight_max=2, ends=Ends(40, 50))
+
+
+async def begin(writer: ChunkWriter, number: int, messages, chunk: Effects) -> None:
+    await writer.begin(number, messages, chunk, encoded(chunk, limits(1000)))
+
+
+def limits(record_bytes: int) -> EncodingLimits:
+    return EncodingLimits(2, record_bytes, record_max_bytes=1_000_000)
 
 
 async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Broker):
@@ -67,7 +76,7 @@ async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Brok
     messages = [
         SourceMessage(offset, 0, b"", lambda o=offset: acknowledged.append(o)) for offset in (8, 9)
     ]
-    await writer.begin(1, messages, effects())
+    await begin(writer, 1, messages, effects())
     await asyncio.sleep(0)
     assert broker.topics() == ["deltas"]
     await broker.acknowledge(TOPICS.deltas)
@@ -87,7 +96,7 @@ async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Brok
 async def test_a_chunk_without_rows_commits_with_an_empty_record(broker: Broker):
     writer = writer_on(broker)
     running = asyncio.create_task(writer.run())
-    await writer.begin(1, [SourceMessage(4, 0, b"", lambda: None)], Effects(4))
+    await begin(writer, 1, [SourceMessage(4, 0, b"", lambda: None)], Effects(4))
     await asyncio.sleep(0)
     assert broker.sent == [(TOPICS.observations, 3, b"", [(SOURCE_OFFSET, b"4")])]
     await broker.acknowledge(TOPICS.observations)
@@ -99,9 +108,9 @@ async def test_no_more_chunks_begin_than_may_be_in_flight(broker: Broker):
     writer = writer_on(broker)
     message = SourceMessage(1, 0, b"", lambda: None)
     for number in (1, 2):
-        await writer.begin(number, [message], effects())
+        await begin(writer, number, [message], effects())
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(writer.begin(3, [message], effects()), 0.05)
+        await asyncio.wait_for(begin(writer, 3, [message], effects()), 0.05)
 
 
 def test_rows_are_cut_into_records_but_not_from_their_deletions():
@@ -117,7 +126,7 @@ def test_rows_are_cut_into_records_but_not_from_their_deletions():
         )
 
     rows = [row("a"), row("a", 1), row("b"), row("c"), row("c", 1), row("c", 1)]
-    records = list(records_of(rows, 50))
+    records = list(records_of(rows, limits(50)))
     read = [[msgspec.json.decode(line)["id"] for line in each.split(b"\n")] for each in records]
     assert read == [["a", "a"], ["b"], ["c", "c", "c"]]
 
@@ -126,7 +135,7 @@ def test_the_deltas_of_one_source_record_stay_together():
     deltas = [
         Delta(project, 0, offset, [], []) for offset, project in [(1, "p"), (1, "q"), (2, "p")]
     ]
-    records = list(records_of(deltas, 1))
+    records = list(records_of(deltas, limits(1)))
     assert [len(each.split(b"\n")) for each in records] == [2, 1]
 
 

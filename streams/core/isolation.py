@@ -1,0 +1,93 @@
+"""Which events of a chunk are left out when it is folded again, because they made an attempt fail.
+
+An event that raises before it changed anything is set aside at once (``streams.core.pipeline``). For everything else the attempt is given up, the traces of the chunk
+are read back, and the chunk is folded again without what failed. What cannot be attributed at first is found by checking rows and deltas after each event.
+What is set aside depends on the event and on what came before it in the partition, not on the chunk, so a replay sets aside the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.encoding import RowFailedError
+from streams.core.failures import (
+    EventFailedError,
+    EventPlace,
+    FoldFailedError,
+    TraceFailedError,
+    describe,
+    root_of,
+)
+from streams.core.lines import Line
+from streams.core.reading import ReadRecord
+from streams.core.traces import TraceKey
+from tracemill.contract import Score
+
+
+@dataclass(slots=True)
+class Isolation:
+    """What the attempts at a chunk have shown so far."""
+
+    set_aside: dict[EventPlace, str] = field(default_factory=dict)
+    """Events that are left out, with the description of their failure."""
+    checked_traces: set[TraceKey] = field(default_factory=set)
+    """Traces whose row is encoded after each of their events, to see which one makes it fail."""
+    checks_all: bool = False
+    """Check all traces, and the deltas, after each event."""
+
+    def checks(self, key: TraceKey) -> bool:
+        return self.checks_all or key in self.checked_traces
+
+    @property
+    def is_checking(self) -> bool:
+        return self.checks_all or bool(self.checked_traces)
+
+    def learn(self, failure: Exception, records: Iterable[ReadRecord]) -> bool:
+        """Take in why an attempt failed; false when nothing more can be tried with these records together."""
+        if isinstance(failure, EventFailedError):
+            self.set_aside[failure.place] = describe(root_of(failure))
+            return True
+        if isinstance(failure, TraceFailedError):
+            return self._leave_out(failure.key, failure, records)
+        key = _trace_of(failure)
+        if key is not None and not self.checks(key):
+            self.checked_traces.add(key)
+            return True
+        if not self.checks_all:
+            self.checks_all = True
+            return True
+        return False
+
+    def leave_out_all(self, failure: Exception, records: Iterable[ReadRecord]) -> None:
+        """Set aside every event of records that fail for no reason that could be attributed."""
+        for record in records:
+            for index in range(len(record.lines)):
+                self.set_aside.setdefault((record.offset, index), describe(root_of(failure)))
+
+    def _leave_out(
+        self, key: TraceKey, failure: FoldFailedError, records: Iterable[ReadRecord]
+    ) -> bool:
+        before = len(self.set_aside)
+        for record in records:
+            for index, line in enumerate(record.lines):
+                if trace_key_of(line) == key:
+                    self.set_aside[record.offset, index] = describe(root_of(failure))
+        return len(self.set_aside) > before
+
+
+def trace_key_of(line: Line) -> TraceKey | None:
+    """The trace whose state an event changes; none for scores."""
+    return None if isinstance(line, Score) else (line.project_id, line.trace_id)
+
+
+def _trace_of(failure: Exception) -> TraceKey | None:
+    if not isinstance(failure, RowFailedError):
+        return None
+    row = failure.row
+    if isinstance(row, ObservationRow):
+        return row.project_id, row.trace_id
+    if isinstance(row, TraceRow):
+        return row.project_id, row.id
+    return None

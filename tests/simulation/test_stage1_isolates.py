@@ -1,0 +1,158 @@
+"""Stage 1 with events that make it fail at every step of the fold: each is one dead letter, everything else is exact, for every seed, crashes included.
+
+The failures are planted by the test: a name that an event carries makes a step raise, before it changed anything, in the middle of a change, when rows are made, when they are
+encoded, or when they are read back. `TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import msgspec
+import pytest
+
+from streams.core import contributions, encoding, events, statements, traces
+from streams.core.failures import PROCESSING_FAILED
+from streams.settings import StreamsSettings
+from tests.simulation import stage1_oracle as oracle
+from tests.simulation.stage1_events import random_events
+from tests.simulation.stage1_world import TOPICS, World, applied
+from tests.simulation.test_stage1_survives import (
+    DEADLINE_S,
+    SEEDS,
+    check_observations,
+    check_scores,
+    check_traces,
+    in_records,
+)
+from tracemill.contract import Event, Observation, decode_event, encode_event
+
+STEPS = ("price", "count", "trace-row", "delta", "encode-observation")
+
+
+class PlantedError(Exception):
+    """What a step raises for the event that was made for it."""
+
+
+@pytest.fixture(autouse=True)
+def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    appraise, swap = events.appraise, events.EventFold._swap
+    trace_row, delta = traces.Trace.row, contributions.DeltaBook.delta
+    hear, encode = statements.TraceStatements.hear, encoding._encoder.encode_into
+
+    def failing_appraise(row, *rest):
+        _fail_if(row.name == "fail-price")
+        return appraise(row, *rest)
+
+    def failing_swap(self, trace, book, old, new):
+        swap(self, trace, book, old, new)
+        _fail_if(new.name == "fail-count")
+
+    def failing_trace_row(self):
+        _fail_if(any(known.name == "fail-trace-row" for known in self.observations.values()))
+        return trace_row(self)
+
+    def failing_delta(self, *place):
+        made = delta(self, *place)
+        _fail_if(made is not None and any(each.name == "fail-delta" for each in made.windows))
+        return made
+
+    def failing_hear(self, attributes, ts_us):
+        changed = hear(self, attributes, ts_us)
+        _fail_if(attributes.session_id == "fail-statement")
+        return changed
+
+    class FailingEncoder:
+        def encode_into(self, row, buffer, offset):
+            _fail_if(
+                getattr(row, "name", "") == "fail-encode-observation" and hasattr(row, "parent_id")
+            )
+            _fail_if(getattr(row, "release", "") == "fail-encode-trace")
+            encode(row, buffer, offset)
+
+    monkeypatch.setattr(events, "appraise", failing_appraise)
+    monkeypatch.setattr(events.EventFold, "_swap", failing_swap)
+    monkeypatch.setattr(traces.Trace, "row", failing_trace_row)
+    monkeypatch.setattr(contributions.DeltaBook, "delta", failing_delta)
+    monkeypatch.setattr(statements.TraceStatements, "hear", failing_hear)
+    monkeypatch.setattr(encoding, "_encoder", FailingEncoder())
+
+
+def _fail_if(planted: bool) -> None:
+    if planted:
+        raise PlantedError("planted")
+
+
+@pytest.mark.parametrize("first", SEEDS[::25])
+def test_an_event_that_raises_costs_itself_and_nothing_else(first: int) -> None:
+    for seed in range(first, min(first + 25, SEEDS.stop)):
+        try:
+            asyncio.run(asyncio.wait_for(_survive(seed), DEADLINE_S))
+        except BaseException as error:
+            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
+            raise
+
+
+async def _survive(seed: int) -> None:
+    chance = Random(seed)
+    planted = [
+        _planted(chance, event) if chance.random() < 0.3 else event
+        for event in random_events(chance, chance.randint(1, 40))
+    ]
+    world = World(chance)
+    world.source = in_records(chance, planted)
+    settings = StreamsSettings(
+        chunk_records_max=chance.randint(1, 6),
+        chunk_linger_ms=0,
+        chunks_in_flight_max=chance.randint(1, 3),
+        output_record_bytes=chance.choice((1024, 10_000)),
+        resident_observations_max=chance.choice((1, 4, 1000)),
+        resident_text_bytes_max=chance.choice((10, 200, 100_000)),
+        seen_traces_max=chance.choice((1, 4, 1000)),
+    )
+    for _ in range(chance.randrange(4)):
+        await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
+    await world.live(settings, None, gracefully=True)
+    await world.sink_all()
+    counted = _without_set_aside(world)
+    check_observations(world, counted)
+    check_traces(world, counted)
+    check_scores(world, counted)
+    windows, spend = applied(world.deltas())
+    assert windows == oracle.windows_of(counted)
+    assert spend == oracle.spend_of(counted)
+
+
+def _planted(chance: Random, event: Event) -> Event:
+    attributes = getattr(event, "trace", None)
+    if attributes is not None and chance.random() < 0.5:
+        planted = chance.choice(
+            ({"session_id": "fail-statement"}, {"release": "fail-encode-trace"})
+        )
+        return msgspec.structs.replace(event, trace=msgspec.structs.replace(attributes, **planted))
+    if isinstance(event, Observation):
+        return msgspec.structs.replace(event, name=f"fail-{chance.choice(STEPS)}")
+    return event
+
+
+def _without_set_aside(world: World) -> list[Event]:
+    """The events that count; those in dead letters are planted ones, once for each time that they were sent."""
+    rows = {row.id: row for row in world.dead_letters()}.values()
+    set_aside = Counter(encode_event(decode_event(row.payload)) for row in rows)
+    for row in rows:
+        assert "fail-" in row.payload, "a good event was set aside"
+        assert row.reason == PROCESSING_FAILED
+        assert row.detail.startswith("PlantedError: planted")
+        assert row.source_topic == TOPICS.events
+    counted: list[Event] = []
+    for _, value in world.source:
+        for event in map(decode_event, value.split(b"\n")):
+            line = encode_event(event)
+            if set_aside[line]:
+                set_aside[line] -= 1
+            else:
+                counted.append(event)
+    assert not +set_aside, "a dead letter too many"
+    return counted
