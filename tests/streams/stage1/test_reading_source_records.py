@@ -153,6 +153,21 @@ def test_a_topic_that_is_mostly_unreadable_stops_the_stage_and_says_so():
         guard.observe(readable=0, unreadable=2, offset=3)
 
 
+def test_one_projects_failing_events_do_not_stop_the_others():
+    guard = DeadLetterGuard(DeadLetterLimit(consecutive_max=5, ratio_max=0.5, sample_lines=10), "e")
+    guard.observe(readable=1, unreadable=0, offset=1, good_project="other")
+    for offset in range(2, 50):
+        guard.observe(readable=0, unreadable=0, offset=offset, failing=["poison"] * 3)
+
+
+def test_events_that_fail_for_every_project_stop_the_stage():
+    guard = DeadLetterGuard(DeadLetterLimit(consecutive_max=5, ratio_max=0.5, sample_lines=10), "e")
+    guard.observe(readable=2, unreadable=0, offset=1, good_project="p")
+    guard.observe(readable=0, unreadable=0, offset=2, failing=["p", "q", "p"])
+    with pytest.raises(TooManyDeadLettersError, match="6 unreadable lines in a row"):
+        guard.observe(readable=0, unreadable=0, offset=3, failing=["q", "p", "q"])
+
+
 def test_unreadable_lines_in_a_row_stop_the_stage():
     folding = Folding()
     with pytest.raises(TooManyDeadLettersError, match="6 unreadable lines in a row"):

@@ -1,0 +1,59 @@
+"""What was written before and cannot be read costs the trace that it belongs to, not the partition."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from clickhouse.rows import ObservationRow, TraceRow
+from producers.topics import Topics
+from streams.core.failures import PROCESSING_FAILED, TraceFailedError
+from streams.core.isolation import Isolation
+from streams.core.pipeline import Needs
+from streams.core.reading import SourceRecord, read
+from streams.core.residents import TraceHistory
+from streams.tail import Tail, restored_of
+from streams.writer import SOURCE_OFFSET
+from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
+from tracemill.contract import encode_event
+
+KEY = ("p", "t")
+
+
+class Record:
+    def __init__(self, value: bytes, offset: int) -> None:
+        self.value = value
+        self.headers = [(SOURCE_OFFSET, str(offset).encode())]
+
+
+def row(id_: str) -> bytes:
+    return msgspec.json.encode(
+        ObservationRow(project_id="p", trace_id="t", id=id_, start_us=NOW_US, row_version=1)
+    )
+
+
+def test_a_row_that_does_not_decode_is_left_out_when_a_partition_is_taken_over():
+    values = [row("a"), b'{"project_id":\n' + row("b"), row("c")]
+    records = [Record(value, offset) for offset, value in enumerate(values)]
+    restored = restored_of(Tail(0, 3, records), Tail(0, 0, []), Topics("t"))
+    assert [each.id for each in restored.observations] == ["a", "b", "c"]
+    assert restored.resume_after == 2
+
+
+def test_events_of_a_trace_that_cannot_be_continued_are_set_aside_and_others_count():
+    folding = Folding()
+    events = [observation("a"), observation("b", trace_id="other")]
+    record = read(SourceRecord(1, NOW_US, b"\n".join(map(encode_event, events))))
+    broken = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=1, merge_state="{")
+    with pytest.raises(TraceFailedError) as failure:
+        folding.core.adopt([TraceHistory(KEY, broken, [])], Needs({KEY}, set()))
+    folding.core.forget([record])
+    isolation = Isolation()
+    assert isolation.learn(failure.value, [record])
+    assert KEY not in folding.core.needs([record], isolation).traces
+    effects = folding.core.fold([record], 1, isolation)
+    assert [each.trace_id for each in effects.observations] == ["other"]
+    (letter,) = effects.dead_letters
+    assert letter.reason == PROCESSING_FAILED
+    assert letter.detail.startswith("DecodeError: ")
+    assert '"trace_id":"t"' in letter.payload
