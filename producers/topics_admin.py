@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from producers.errors import BrokerUnavailableError, TopicError, TopicMismatchError
 from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
+from producers.topic_configs import BROKER_TIME, TIMESTAMP_TYPE, align_configs
 
 COMPACTED_RETENTION_MS: Final = 24 * 3600 * 1000
 COMPACTED_SEGMENT_MS: Final = 3600 * 1000
@@ -34,11 +35,13 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
     """Every topic of the system, as the settings lay it out."""
     topics = kafka.topics
     size = {"max.message.bytes": str(kafka.record_max_bytes)}
-    # Records stay as their producers compressed them.
+    # Records stay as their producers compressed them. Their time is the broker's: one clock for all
+    # machines, the same on every replay, and no record is refused because a machine's clock is wrong.
     flowing = size | {
         "cleanup.policy": "delete",
         "retention.ms": str(kafka.topic_retention_h * 3600 * 1000),
         "compression.type": "producer",
+        TIMESTAMP_TYPE: BROKER_TIME,
     }
     # A tombstone outlives every process that might still have to read it.
     compacted = size | {
@@ -47,12 +50,11 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
         "segment.ms": str(COMPACTED_SEGMENT_MS),
         "min.cleanable.dirty.ratio": "0.1",
         "compression.type": "producer",
+        TIMESTAMP_TYPE: BROKER_TIME,
     }
-    # "Received at" is the broker's clock: one clock for all gateways, and the same on every replay.
-    received = flowing | {"message.timestamp.type": "LogAppendTime"}
     by_trace, by_project = kafka.event_partitions, kafka.project_partitions
     return [
-        TopicShape(topics.events, by_trace, received),
+        TopicShape(topics.events, by_trace, flowing),
         TopicShape(topics.observations, by_trace, flowing),
         TopicShape(topics.traces, by_trace, flowing),
         TopicShape(topics.scores, by_trace, flowing),
@@ -67,7 +69,7 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
 
 
 async def ensure_topics(kafka: KafkaSettings) -> list[str]:
-    """Create the topics that are missing; return their names. Safe to call from several processes at once.
+    """Create the topics that are missing; return their names; bring the others' times to the broker's. Safe to call from several processes at once.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -80,6 +82,13 @@ async def ensure_topics(kafka: KafkaSettings) -> list[str]:
     try:
         async with asyncio.timeout(kafka.broker_wait_s):
             created = await _ensure(admin, shapes, kafka)
+            old = {name: shape.config for name, shape in shapes.items() if name not in created}
+            adjusted: set[str] = set()
+            while changed := await align_configs(admin, old):  # until the broker shows it
+                adjusted.update(changed)
+                await asyncio.sleep(CREATE_RETRY_S)
+            if adjusted:
+                log.info("topics adjusted", topics=sorted(adjusted))
             await _groups_are_possible(admin, kafka)
             return created
     except (KafkaError, TimeoutError) as error:

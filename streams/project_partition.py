@@ -68,6 +68,8 @@ class ProjectPartition:
     """The offset that comes next; ``None``: whichever comes."""
     _kept_to: int = 0
     """Everything before this input offset is written."""
+    _appended_s: int = 0
+    """The latest append time of the records applied: broker time."""
     _sought_at_s: float = 0.0
     _backlog: Backlog = field(default_factory=Backlog)
     _unacked: deque[EventT[bytes]] = field(default_factory=deque)
@@ -227,8 +229,10 @@ class ProjectPartition:
             fold.adopt(missing, *await self.around.reader.read_back(missing))
 
     def _apply(self, fold: ProjectFold, event: EventT[bytes], deltas: list[Delta]) -> None:
-        now_s = time.time()
-        applied = fold.apply(event.message.offset, deltas, int(now_s))
+        # The broker's time of the record: what is late does not depend on this machine's clock, nor
+        # on when a record is read again.
+        self._appended_s = max(self._appended_s, int(event.message.timestamp))
+        applied = fold.apply(event.message.offset, deltas, self._appended_s)
         self.output.alert(applied.crossings)
         self._unacked.append(event)
         self._changed.set()
@@ -317,7 +321,7 @@ class ProjectPartition:
                 continue
             metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
             metrics.LIMIT_REACHED.labels("alerts_max").inc(self.around.alerted.take_forgotten())
-            idle_before_s = int(time.time()) - settings.resident_idle_s
+            idle_before_s = self._appended_s - settings.resident_idle_s
             for kind, limit, topic, groups, cells_max in kinds:
                 if groups.cell_count > cells_max:
                     metrics.LIMIT_REACHED.labels(limit).inc()

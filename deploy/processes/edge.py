@@ -107,14 +107,16 @@ async def _serve(
         await control.start()
         stack.push_async_callback(control.stop)
         probes: dict[str, Probe] = {"control log": control_is_current(control)}
+        clock = BrokerClock(kafka.clock_skew_max_s)
         gateway_app = query_app = None
         if ingestion:
             gateway_app = create_gateway(kafka, GatewaySettings(), control)
             await stack.enter_async_context(gateway_app.running())
+            clock = gateway_app.publisher.clock
             probes["broker"] = broker_answers(gateway_app.publisher)
+            probes["clock"] = clock.fault
         if queries:
             settings = QuerySettings()
-            clock = BrokerClock(kafka.clock_skew_max_s)
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
             query_app = create_query_api(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NoReturn
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from producers import metrics
+from producers.broker_clock import BrokerClock
 from producers.dead_letters import DeadLetter, encode_dead_letter
 from producers.errors import (
     BatchTooLargeError,
@@ -120,6 +122,7 @@ class EventPublisher:
     """Publishes events for many requests at once; bounded in bytes and in time."""
 
     def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings) -> None:
+        self.clock = BrokerClock(kafka.clock_skew_max_s)
         self._kafka = kafka
         self._gateway = gateway
         self._event_lanes = [
@@ -286,7 +289,8 @@ class EventPublisher:
         assert producer is not None, "start() comes first"
         try:
             with metrics.PRODUCE_SECONDS.time():
-                await producer.send_and_wait(
+                sent_s = time.time()
+                written = await producer.send_and_wait(
                     lane.topic, b"\n".join(lines), partition=lane.partition
                 )
         except (KafkaError, AssertionError) as error:
@@ -296,6 +300,7 @@ class EventPublisher:
             self._settle(chunks, error)
             await self._replace(producer)
         else:
+            self.clock.observe(written, sent_s, time.time())
             metrics.RECORD_EVENTS.observe(len(lines))
             self._settle(chunks, None)
 

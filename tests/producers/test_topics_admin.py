@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from producers.errors import TopicError
-from producers.kafka import client_options
+from producers.kafka import client_options, new_admin, new_producer
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics, topic_shapes
 
@@ -52,6 +53,48 @@ async def test_topics_have_the_shape_of_the_settings(kafka: KafkaSettings) -> No
     assert configs[kafka.topics.events]["message.timestamp.type"] == "LogAppendTime"
     assert configs[kafka.topics.events]["cleanup.policy"] == "delete"
     assert configs[kafka.topics.control]["cleanup.policy"] == "compact"
+    assert configs[kafka.topics.control]["message.timestamp.type"] == "LogAppendTime"
+
+
+async def test_a_topic_of_an_earlier_version_takes_the_brokers_time_and_keeps_what_was_set_on_it(
+    kafka: KafkaSettings,
+) -> None:
+    set_before = {"retention.ms": "123456789", "cleanup.policy": "compact"}
+    admin = new_admin(kafka)
+    await admin.start()
+    try:
+        topic = kafka.topics.deliveries
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=set_before)])
+        await ensure_topics(kafka)
+        (response,) = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        )
+        found = {entry[0]: entry[1] for entry in response.resources[0][4]}
+    finally:
+        await admin.close()
+    assert {name: found[name] for name in set_before} == set_before
+    assert found["message.timestamp.type"] == "LogAppendTime"
+
+
+async def test_a_record_of_a_machine_whose_clock_is_days_off_is_taken_with_the_brokers_time(
+    kafka: KafkaSettings,
+) -> None:
+    await ensure_topics(kafka)
+    producer = new_producer(kafka, batch_bytes=16_384)
+    await producer.start()
+    try:
+        for shape in topic_shapes(kafka):
+            for days in (-4_000, 9, 4_000):
+                written = await producer.send_and_wait(
+                    shape.name,
+                    b"",
+                    key=b"k",
+                    partition=0,
+                    timestamp_ms=round((time.time() + days * 86_400) * 1000),
+                )
+                assert abs(written.timestamp / 1000 - time.time()) < 600, shape.name
+    finally:
+        await producer.stop()
 
 
 async def test_another_partition_count_is_a_clear_error(kafka: KafkaSettings) -> None:

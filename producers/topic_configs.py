@@ -1,0 +1,74 @@
+"""Brings the configuration of topics from earlier versions to what this version needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+TIMESTAMP_TYPE: Final = "message.timestamp.type"
+BROKER_TIME: Final = "LogAppendTime"
+ALIGNED: Final = (TIMESTAMP_TYPE,)
+"""What is changed on topics that exist; the rest belongs to whoever operates the broker."""
+SET_ON_THE_TOPIC: Final = 1
+"""``config_source`` of a value that was set on the topic itself."""
+
+log = structlog.get_logger(__name__)
+
+
+async def align_configs(
+    admin: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Change the configurations that differ in ``ALIGNED``; return the names of changed topics.
+
+    ``wanted`` has the configuration by topic. A broker that refuses is logged: producers' times
+    are kept then, and a machine whose clock is days off cannot write.
+
+    Raises:
+        KafkaError: the broker did not answer.
+    """
+    current = await _configs_of(admin, list(wanted))
+    changed: dict[str, dict[str, str]] = {}
+    for topic, own in current.items():
+        missing = {
+            name: wanted[topic][name]
+            for name in ALIGNED
+            if name in wanted[topic] and own.get(name) != wanted[topic][name]
+        }
+        if missing:
+            # The broker drops what is not repeated: aiokafka has no incremental change.
+            changed[topic] = own | missing
+    if not changed:
+        return []
+    responses = await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic, own) for topic, own in changed.items()]
+    )
+    for response in responses:
+        for code, reason, _, topic in response.resources:
+            if code:
+                changed.pop(topic, None)
+                log.warning(
+                    "topic_not_adjusted", topic=topic, error=for_code(code).__name__, reason=reason
+                )
+    return sorted(changed)
+
+
+async def _configs_of(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
+    """What was set on each topic itself."""
+    responses = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    )
+    return {
+        topic: {
+            name: value
+            for name, value, _, source, *_ in entries
+            if source == SET_ON_THE_TOPIC and value is not None
+        }
+        for response in responses
+        for code, _, _, topic, entries in response.resources
+        if not code
+    }
