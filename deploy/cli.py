@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.settings import ProcessSettings, default_data_dir
+from deploy.settings import default_data_dir
 
 app = typer.Typer(
     name="tracemill",
@@ -92,7 +92,7 @@ def up(
     and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
     """
     from deploy.embedded.data_dir import Installation
-    from deploy.embedded.roles import UpOptions
+    from deploy.embedded.roles import UpOptions, broker_of
     from deploy.embedded.up import up as run
     from deploy.greeting import greeting
 
@@ -105,9 +105,8 @@ def up(
     )
 
     def greet(installation: Installation) -> str:
-        embedded = f"127.0.0.1:{installation.ports.broker}"
-        address = embedded if broker == EMBEDDED else broker
-        return greeting(host, installation.public_port, address)
+        kafka, password_file = broker_of(options, installation)
+        return greeting(host, installation.public_port, kafka, password_file)
 
     raise SystemExit(run(options, greet=greet))
 
@@ -239,11 +238,14 @@ def broker(
         typer.Option(help="Where the log is kept.", show_default="kafka in TRACEMILL_DATA_DIR"),
     ] = None,
 ) -> None:
-    """The embedded Apache Kafka alone, one node on loopback."""
-    from deploy.embedded.kafka import run_broker
+    """The embedded Apache Kafka alone, one node on loopback.
 
-    log_dir = data_dir or ProcessSettings().data_dir / "kafka"
-    raise SystemExit(run_broker(log_dir.expanduser().resolve(), port))
+    Its clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD, where that is not set with the
+    password that is generated into `credentials.json` of TRACEMILL_DATA_DIR.
+    """
+    from deploy.local import run_broker
+
+    raise SystemExit(run_broker(data_dir, port))
 
 
 @app.command()

@@ -13,12 +13,12 @@ from producers.settings import InitSettings, KafkaSettings
 BROKER_WAIT_S = 10.0
 
 
-def first_public_key(broker: str, init: InitSettings) -> str | None:
+def first_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
     """The public key that the settings speak of, else the oldest one; None when there is none or the broker does not say.
 
     The question has a thread and an event loop of its own: whoever asks may have a loop that runs.
     """
-    kafka = KafkaSettings(broker=broker, broker_wait_s=BROKER_WAIT_S)
+    kafka = kafka.model_copy(update={"broker_wait_s": BROKER_WAIT_S})
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(lambda: asyncio.run(_public_key(kafka, init))).result()
 

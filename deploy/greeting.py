@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import shutil
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from producers.settings import InitSettings
+from producers.settings import InitSettings, KafkaSettings
 
 ANSWER_WITHIN_S = 5.0
 HIDDEN = "…"
 
 
-def greeting(host: str, port: int, broker: str) -> str:
-    """Text for the terminal, with keys that work. A secret that the user chose is not repeated."""
+def greeting(host: str, port: int, kafka: KafkaSettings, password_file: Path | None) -> str:
+    """Text for the terminal, with keys that work. A secret that the user chose is not repeated.
+
+    ``password_file`` holds the password of an embedded broker.
+    """
     init = InitSettings()
     public_key, secret = init.public_key, init.secret_key.get_secret_value()
     reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
     shown, remark = HIDDEN, ""
     if not _works(reachable, port, public_key, secret):
-        public_key = _first_public_key(broker, init) or public_key
+        public_key = _first_public_key(kafka, init) or public_key
         remark = "\n  The secret is the one chosen when this installation was first started.\n"
     elif secret == InitSettings.model_fields["secret_key"].default.get_secret_value():
         shown = secret
@@ -40,7 +44,20 @@ def greeting(host: str, port: int, broker: str) -> str:
     {_command()} demo --url {url}
     curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
 
-  API: {url}/docs   Kafka: {broker}   Ctrl-C stops everything; the data stays.
+{_for_tracers(kafka, password_file)}
+  API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data stays.
+"""
+
+
+def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
+    """What a program that uses ``Tracer`` needs besides the broker's address."""
+    if password_file is None:
+        return ""
+    return f"""
+  Programs with tracemill's own Tracer, which go straight to Kafka, also need:
+
+    export TRACEMILL_BROKER_USERNAME={kafka.broker_username}
+    export TRACEMILL_BROKER_PASSWORD="$(cat {shlex.quote(str(password_file))})"
 """
 
 
@@ -59,11 +76,11 @@ def _works(host: str, port: int, public_key: str, secret: str) -> bool:
         connection.close()
 
 
-def _first_public_key(broker: str, init: InitSettings) -> str | None:
+def _first_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
     # Imported only where the settings' own keys do not work: the broker's client would delay every start.
     from deploy.first_key import first_public_key  # noqa: PLC0415
 
-    return first_public_key(broker, init)
+    return first_public_key(kafka, init)
 
 
 def _command() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deploy.embedded.credentials import make_private
 from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free
 from deploy.errors import AlreadyRunningError, DeployError
 
@@ -17,6 +18,7 @@ DEFAULT_PUBLIC_PORT = 7700
 BROKER_PORT_OFFSET = 9
 """From the public port to the one that the broker is given if it can have it."""
 _LOCK = "lock"
+_CONFIG = "config.json"
 
 
 class InternalPorts(BaseModel):
@@ -54,7 +56,7 @@ def held(data_dir: Path) -> Iterator[None]:
     naming the process that holds it, or DeployError when the directory cannot be written.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(data_dir)
         handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise DeployError(f"cannot use the data directory {data_dir}: {error.strerror}") from error
@@ -79,8 +81,8 @@ def open_installation(
     An explicit `public_port` is remembered. Internal ports that somebody else took in the meantime
     are replaced. Raises PortInUseError, with nothing written, when the public port on `host` is taken.
     """
-    path = data_dir / "config.json"
-    found = _read(path)
+    path = data_dir / _CONFIG
+    found = read_installation(data_dir)
     port = public_port or (found.public_port if found else DEFAULT_PUBLIC_PORT)
     require_public_port(port, host)
     installation = Installation(
@@ -98,11 +100,19 @@ def require_public_port(port: int, host: str) -> None:
     require_free(port, purpose="the public API", host=host)
 
 
-def _read(path: Path) -> Installation | None:
+def read_installation(data_dir: Path) -> Installation | None:
+    """Read what the first run chose; None where there was none.
+
+    Raises:
+        DeployError: the file is there and cannot be used.
+    """
+    path = data_dir / _CONFIG
     try:
         return Installation.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DeployError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         raise DeployError(
             f"{path} is not the configuration of this version: {error.errors()[0]['msg']}"

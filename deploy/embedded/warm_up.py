@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from deploy.broker_probe import broker_answers
+from deploy.embedded.credentials import new_password
 from deploy.embedded.jars import ensure_jars, kafka_cache_dir
 from deploy.embedded.kafka import EmbeddedKafka, startup_cache
 from deploy.embedded.launch import bound_to_this_process
@@ -54,7 +55,11 @@ def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
     """Start a broker that records, and stop it; Java writes the cache when it ends."""
     port, controller_port = free_ports(2)
     broker = EmbeddedKafka(
-        staging / "data", port=port, controller_port=controller_port, cache_dir=cache_dir
+        staging / "data",
+        port=port,
+        controller_port=controller_port,
+        password=new_password(),
+        cache_dir=cache_dir,
     )
     broker.prepare()
     java, *arguments = broker.command()

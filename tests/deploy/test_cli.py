@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from clickhouse.errors import PolicyMissing, TooManyRefusals
+from deploy import local
 from deploy.cli import app
-from deploy.embedded import kafka
 from deploy.embedded.data_dir import held
 from deploy.embedded.ports import free_ports
-from deploy.errors import EX_CONFIG, NotPreparedError
+from deploy.errors import EX_CONFIG, EngineError, NotPreparedError
 from deploy.failures import exit_code_for, lines_for
 from producers.errors import InitError, TopicError, TopicMismatchError
 from streams.core.dead_letters import TooManyDeadLettersError
@@ -131,14 +132,14 @@ def test_the_broker_keeps_its_log_below_the_data_directory_of_the_environment(
 ) -> None:
     asked: list[Path] = []
 
-    def run_broker(data_dir: Path, _port: int) -> int:
+    def become_broker(data_dir: Path, _port: int, _password: SecretStr) -> int:
         asked.append(data_dir)
-        return 0
+        raise EngineError("not here")
 
-    monkeypatch.setattr(kafka, "run_broker", run_broker)
+    monkeypatch.setattr(local, "become_broker", become_broker)
     monkeypatch.setenv("TRACEMILL_DATA_DIR", str(tmp_path))
-    assert CliRunner().invoke(app, ["broker"]).exit_code == 0
-    assert CliRunner().invoke(app, ["broker", "--data-dir", str(tmp_path / "x")]).exit_code == 0
+    assert CliRunner().invoke(app, ["broker"]).exit_code == 1
+    assert CliRunner().invoke(app, ["broker", "--data-dir", str(tmp_path / "x")]).exit_code == 1
     assert asked == [tmp_path / "kafka", tmp_path / "x"]
 
 

@@ -77,8 +77,8 @@ def _us_per_event(tracer: Tracer, say: Callable[[Tracer, int], None], events: in
     return (time.process_time() - begun_s) / events * 1e6
 
 
-async def _create_topic(broker: str, name: str) -> None:
-    admin = AIOKafkaAdminClient(**client_options(KafkaSettings(broker=broker)))
+async def _create_topic(kafka: KafkaSettings, name: str) -> None:
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
@@ -92,10 +92,17 @@ def costs(events: int = 100_000) -> list[Cost]:
         embedded = new_broker(Path(folder))
         with running(embedded):
             topic = f"bench-{os.getpid()}"
-            asyncio.run(_create_topic(embedded.address, topic))
+            kafka = embedded.client_settings()
+            asyncio.run(_create_topic(kafka, topic))
             os.sched_setaffinity(0, {max(allowed)})
             try:
-                with Tracer("bench", embedded.address, topic=topic) as tracer:
+                with Tracer(
+                    "bench",
+                    kafka.broker,
+                    topic=topic,
+                    username=kafka.broker_username,
+                    password=kafka.broker_password.get_secret_value(),
+                ) as tracer:
                     _us_per_event(tracer, _raw, 2_000)  # connected and warm
                     raw_us = _us_per_event(tracer, _raw, events)
                     blocks_us = _us_per_event(tracer, _blocks, events)

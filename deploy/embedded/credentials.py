@@ -1,0 +1,106 @@
+"""Passwords of an installation's own engines: generated once, each in a file beside its data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from deploy.errors import DeployError
+
+PASSWORD_BYTES: Final = 24
+
+
+class Credentials(BaseModel):
+    """One password for the broker's clients, and one for each user of the store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broker: SecretStr
+    store_ingest: SecretStr
+    store_query: SecretStr
+    store_migrate: SecretStr
+
+
+def new_password() -> SecretStr:
+    """Generate a password that needs no quoting in a URL, a shell or a configuration file."""
+    return SecretStr(secrets.token_urlsafe(PASSWORD_BYTES))
+
+
+def password_file(data_dir: Path, name: str) -> Path:
+    """Where the password of a field of ``Credentials`` is kept, and nothing else."""
+    return data_dir / "credentials" / name
+
+
+def ensure_credentials(data_dir: Path) -> Credentials:
+    """Read the passwords of an installation, generating what is missing.
+
+    Several processes may do this at once: the first file of each counts.
+
+    Raises:
+        DeployError: the directory or a file in it cannot be used.
+    """
+    return Credentials(
+        **{name: _ensure(password_file(data_dir, name)) for name in Credentials.model_fields}
+    )
+
+
+def read_credentials(data_dir: Path) -> Credentials | None:
+    """Read the passwords of an installation; None where it has none yet. Errors as above."""
+    found = {name: _read(password_file(data_dir, name)) for name in Credentials.model_fields}
+    if None in found.values():
+        return None
+    return Credentials.model_validate(found)
+
+
+def make_private(directory: Path) -> None:
+    """Create a directory, or take an existing one away from other users: mode 700."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_uid == os.geteuid():
+        directory.chmod(0o700)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner can read: mode 600 from its first byte."""
+    with NamedTemporaryFile(  # mode 600
+        "w", dir=path.parent, prefix=".", encoding="utf-8", delete=False
+    ) as staged:
+        staged.write(text)
+    Path(staged.name).replace(path)
+
+
+def _ensure(path: Path) -> SecretStr:
+    found = _read(path)
+    if found is not None:
+        return found
+    try:
+        make_private(path.parent)
+        with NamedTemporaryFile("w", dir=path.parent, prefix=".") as staged:  # mode 600
+            staged.write(new_password().get_secret_value() + "\n")
+            staged.flush()
+            os.fsync(staged.fileno())
+            # Whole or not at all, and never in the place of another's.
+            with contextlib.suppress(FileExistsError):
+                os.link(staged.name, path)
+    except OSError as error:
+        raise DeployError(f"cannot write {path}: {error.strerror}") from error
+    written = _read(path)
+    assert written is not None
+    return written
+
+
+def _read(path: Path) -> SecretStr | None:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeployError(f"cannot read {path}: {error}") from error
+    if not text:
+        raise DeployError(f"{path} is empty: delete it, and the next start generates a password")
+    return SecretStr(text)

@@ -1,0 +1,91 @@
+"""The installation on this machine: how its engines are reached, for commands beside `tracemill up`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from deploy.embedded.credentials import Credentials, ensure_credentials, read_credentials
+from deploy.embedded.data_dir import read_installation
+from deploy.embedded.kafka import become_broker, broker_settings
+from deploy.embedded.ports import LOOPBACK
+from deploy.errors import DeployError
+from deploy.settings import ProcessSettings
+from producers.settings import KafkaSettings
+
+
+def local_environment(data_dir: Path, *, store_user: str) -> dict[str, str]:
+    """Return the variables by which a process reaches the engines of ``tracemill up``.
+
+    ``store_user`` is ``ingest``, ``query`` or ``migrate``. Empty where ``data_dir`` holds no
+    installation.
+
+    Raises:
+        DeployError: a file of the installation cannot be read.
+    """
+    installation, credentials = read_installation(data_dir), read_credentials(data_dir)
+    if installation is None or credentials is None:
+        return {}
+    ports = installation.ports
+    return {
+        **broker_environment(broker_settings(ports.broker, credentials.broker)),
+        **store_environment(ports.store, store_user, credentials),
+    }
+
+
+def use_local_installation(*, store_user: str) -> None:
+    """Let this process reach the local installation's engines where no other address is set.
+
+    Call it before settings are read. Errors as above.
+    """
+    found = local_environment(ProcessSettings().data_dir.expanduser(), store_user=store_user)
+    for address in ("TRACEMILL_BROKER", "TRACEMILL_CLICKHOUSE_URL"):
+        if address not in os.environ:
+            engine = address.removesuffix("_URL")
+            os.environ.update(
+                {name: value for name, value in found.items() if name.startswith(engine)}
+            )
+
+
+def broker_environment(kafka: KafkaSettings) -> dict[str, str]:
+    """Return the variables by which another process connects to the same broker."""
+    return {
+        "TRACEMILL_BROKER": kafka.broker,
+        "TRACEMILL_BROKER_USERNAME": kafka.broker_username,
+        "TRACEMILL_BROKER_PASSWORD": kafka.broker_password.get_secret_value(),
+        "TRACEMILL_BROKER_SASL_MECHANISM": kafka.broker_sasl_mechanism,
+        "TRACEMILL_BROKER_SECURITY_PROTOCOL": kafka.security_protocol,
+        "TRACEMILL_BROKER_SSL_CAFILE": str(kafka.broker_ssl_cafile or ""),
+        "TRACEMILL_BROKER_SSL_CERTFILE": str(kafka.broker_ssl_certfile or ""),
+        "TRACEMILL_BROKER_SSL_KEYFILE": str(kafka.broker_ssl_keyfile or ""),
+    }
+
+
+def store_environment(port: int, user: str, credentials: Credentials) -> dict[str, str]:
+    """Return the variables by which another process is ``user`` at the embedded store."""
+    password: SecretStr = getattr(credentials, f"store_{user}")
+    return {
+        "TRACEMILL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
+        "TRACEMILL_CLICKHOUSE_USER": user,
+        "TRACEMILL_CLICKHOUSE_PASSWORD": password.get_secret_value(),
+    }
+
+
+def run_broker(data_dir: Path | None, port: int) -> int:
+    """Become the embedded broker; returns only an exit code, where it cannot.
+
+    Its password is the environment's, or else that of the data directory.
+    """
+    process, kafka = ProcessSettings(), KafkaSettings()
+    log_dir = (data_dir or process.data_dir / "kafka").expanduser().resolve()
+    try:
+        password = kafka.broker_password
+        if not password.get_secret_value():
+            password = ensure_credentials((data_dir or process.data_dir).expanduser()).broker
+        become_broker(log_dir, port, password)
+    except DeployError as error:
+        print(f"tracemill broker: {error}", file=sys.stderr)
+        return error.exit_code
