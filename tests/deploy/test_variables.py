@@ -96,6 +96,8 @@ def test_the_list_says_what_a_variable_is_for_and_takes() -> None:
 def test_setting_all_variables_to_what_is_listed_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name in listed():
+        monkeypatch.delenv(name, raising=False)
     before: list[BaseSettings] = [group.settings() for group in groups()]
     for name, value in listed().items():
         monkeypatch.setenv(name, value)
