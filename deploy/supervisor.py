@@ -62,15 +62,33 @@ class Supervisor:
     """Keeps a set of processes; `say` receives the lines meant for the person at the terminal."""
 
     def __init__(
-        self, processes: Sequence[Process], *, log_dir: Path, say: Callable[[str], None]
+        self,
+        processes: Sequence[Process],
+        *,
+        log_dir: Path,
+        say: Callable[[str], None],
+        lack: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._kept = {each.name: _Kept(each, log_dir, say) for each in processes}
+        """``lack`` says why nothing may be started now, if so: it is waited for."""
+        self._kept = {each.name: _Kept(each, log_dir, say, lack) for each in processes}
         self._stop_requested = asyncio.Event()
 
     @property
     def pids(self) -> dict[str, int]:
         """The process ids of those that run now, by name."""
         return {name: kept.pid for name, kept in self._kept.items() if kept.pid is not None}
+
+    def is_running(self, name: str) -> bool:
+        """Whether the process is there and runs."""
+        return name in self.pids
+
+    def is_starting(self, name: str) -> bool:
+        """Whether the process runs and was not ready yet in this life."""
+        return self.is_running(name) and not self._kept[name].is_up
+
+    def stop_for_now(self, name: str, reason: str, *, at_once: bool) -> None:
+        """Stop a process (``at_once``: kill it); it is started again when nothing lacks."""
+        self._kept[name].stop_for_now(reason, at_once=at_once)
 
     def request_stop(self) -> None:
         """Begin a clean stop; asked a second time, kill at once."""
@@ -119,10 +137,20 @@ class Supervisor:
 class _Kept:
     """One process through its lives."""
 
-    def __init__(self, process: Process, log_dir: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        log_dir: Path,
+        say: Callable[[str], None],
+        lack: Callable[[], str | None],
+    ) -> None:
         self.process = process
         self.ready = asyncio.Event()
+        self.is_up = False
+        """Whether it was ready in this life."""
         self._say = say
+        self._lack = lack
+        self._stopped_for = ""
         self._log_path = log_dir / f"{process.name}.log"
         self._log = RotatingFile(self._log_path)
         self._console = ConsoleWarnings(process.name, say, log_path=self._log_path)
@@ -142,8 +170,12 @@ class _Kept:
         """
         name, backoff_s, failed_starts = self.process.name, BACKOFF_FIRST_S, 0
         while True:
+            await self._until_nothing_lacks()
             started_s = time.monotonic()
             code = await self._live(started_s)
+            if self._stopped_for:
+                self._stopped_for, backoff_s = "", BACKOFF_FIRST_S
+                continue
             if self.process.runs_once and code == 0:
                 self._say(f"{name} is done ({time.monotonic() - started_s:.1f} s)")
                 self.ready.set()
@@ -151,7 +183,7 @@ class _Kept:
             if not self.ready.is_set():
                 if code == EX_CONFIG:
                     raise MisconfiguredError(f"{name} cannot start: {self._reason()}")
-                failed_starts += 1
+                failed_starts += self._lack() is None
                 if failed_starts == FIRST_STARTS_MAX:
                     raise EngineError(
                         f"{name} does not start: it {self._ending(code)} (its log: {self._log_path})"
@@ -161,6 +193,26 @@ class _Kept:
             self._say(f"{name} {self._ending(code)}; starting it again in {backoff_s:.1f} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+
+    def stop_for_now(self, reason: str, *, at_once: bool) -> None:
+        """Stop this life; the next one begins when nothing lacks."""
+        if self._life is None or not self._life.runs or (self._stopped_for and not at_once):
+            return
+        if not self._stopped_for:
+            self._say(f"{self.process.name} is stopped for now: {reason}")
+        self._stopped_for = reason
+        if at_once:
+            self._life.kill()
+        else:
+            self._life.terminate()
+
+    async def _until_nothing_lacks(self) -> None:
+        said = False
+        while (lack := self._lack()) is not None:
+            if not said:
+                self._say(f"{self.process.name} waits: {lack}")
+                said = True
+            await asyncio.sleep(PROBE_INTERVAL_S)
 
     async def stop(self) -> None:
         """SIGTERM, a deadline, SIGKILL for the whole group; then close the log."""
@@ -180,8 +232,13 @@ class _Kept:
 
     async def _live(self, started_s: float) -> int:
         """One life, from start to end; returns the exit code, negative for a signal."""
+        self.is_up = False
         if self.process.prepare is not None:
-            await asyncio.to_thread(self.process.prepare)
+            try:
+                await asyncio.to_thread(self.process.prepare)
+            except OSError as error:  # a full disk: an end like any other
+                self._last_line = str(error)
+                return 1
         self._verdict.clear()
         self._life = await _Life.start(self.process, self._log, self._on_line)
         ended = asyncio.create_task(self._life.wait())
@@ -210,6 +267,7 @@ class _Kept:
                         f"{name} {late}{self._last_words()} (its log: {self._log_path})"
                     )
                 self._say(f"{name} {late}; waiting on")
+        self.is_up = True
         took_s = time.monotonic() - started_s
         self._say(f"{name} is {'back' if self.ready.is_set() else 'ready'} ({took_s:.1f} s)")
         self.ready.set()

@@ -26,6 +26,7 @@ SETTINGS: Final = (
     ("every process", "deploy.settings", ("ProcessSettings", "HttpSettings")),
     ("the broker", "producers.settings", ("KafkaSettings",)),
     ("the store", "clickhouse.settings", ("StoreSettings", "TieringSettings")),
+    ("gateway, query, sink and up", "producers.disk", ("DiskSettings",)),
     ("gateway", "producers.settings", ("GatewaySettings",)),
     ("streams", "streams.settings", ("StreamsSettings",)),
     ("streams", "streams.project_settings", ("ProjectSettings",)),

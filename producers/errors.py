@@ -10,6 +10,7 @@ ProducersError
 │   ├── InitError               the first project and key are not as the settings say
 │   └── ControlUnavailableError the log could not be written or read back in time
 ├── OverloadedError             a limit on what may be pending was reached: try again later
+│   └── DiskFullError           the disk is nearly full: try again when there is room
 ├── UndeliveredError            the broker did not acknowledge in time: try again later
 ├── WebhookAddressError         a webhook's URL goes where none may go
 └── RequestError                the client's fault; carries the status and the answer
@@ -68,6 +69,14 @@ class OverloadedError(ProducersError):
     def __init__(self, limit: str) -> None:
         super().__init__(f"too much is pending ({limit}); try again shortly")
         self.limit = limit
+
+
+class DiskFullError(OverloadedError):
+    """The disk of an engine is nearly full; nothing of the request was taken. ``reason`` names the disk."""
+
+    def __init__(self, reason: str) -> None:
+        ProducersError.__init__(self, reason)
+        self.limit = "free_min_bytes"
 
 
 class UndeliveredError(ProducersError):

@@ -26,6 +26,13 @@ LIMIT_REACHED = Counter(
     "tracemill_producers_limit_reached_total", "How often a named limit was reached.", ["limit"]
 )
 
+DISK_FREE_BYTES = Gauge(
+    "tracemill_disk_free_bytes", "Free space of a watched disk, by directory.", ["path"]
+)
+DISK_LOW = Gauge(
+    "tracemill_disk_low", "1 while a disk has too little space to accept anything new.", ["path"]
+)
+
 REQUESTS = Counter(
     "tracemill_gateway_requests_total",
     "Requests answered, by route and status.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.embedded.credentials import make_private
+from deploy.embedded.files import replace_if_changed
 from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free
 from deploy.errors import AlreadyRunningError, DeployError
 
@@ -66,8 +68,9 @@ def held(data_dir: Path) -> Iterator[None]:
         except BlockingIOError as error:
             pid = os.read(handle, 32).decode().strip() or "unknown"
             raise AlreadyRunningError(f"already running on {data_dir} (process {pid})") from error
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: only the number for others is missing
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(handle)
@@ -89,9 +92,7 @@ def open_installation(
         public_port=port, ports=_choose_ports(found.ports if found else None, public_port=port)
     )
     if installation != found:
-        staged = path.with_suffix(".new")
-        staged.write_text(installation.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        staged.replace(path)
+        replace_if_changed(path, installation.model_dump_json(indent=2) + "\n")
     return installation
 
 

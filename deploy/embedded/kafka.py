@@ -20,6 +20,7 @@ from typing import NoReturn
 from pydantic import SecretStr
 
 from deploy.embedded.credentials import make_private, write_private
+from deploy.embedded.files import replace_if_changed
 from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
 from deploy.errors import EngineError
@@ -40,6 +41,7 @@ _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
 USERNAME = "tracemill"
 """As which clients log in."""
+SEGMENT_BYTES = 32 * 1024 * 1024
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -72,6 +74,9 @@ share.coordinator.state.topic.min.isr=1
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.num.partitions=1
+
+# A segment that is closed can be deleted: small ones, where a small disk must be kept free.
+log.segment.bytes={segment_bytes}
 
 # Consumers start at once, and the node is back 3 s after a kill -9 instead of 11 s.
 group.initial.rebalance.delay.ms=0
@@ -145,7 +150,7 @@ class EmbeddedKafka:
     def prepare(self) -> None:
         """Write the configuration, format the storage unless it is. Raises EngineError."""
         make_private(self._data_dir)
-        self._log4j.write_text(_LOG4J_PROPERTIES, encoding="utf-8")
+        replace_if_changed(self._log4j, _LOG4J_PROPERTIES)
         # Of the node alone, and new with each start: clients never have it.
         node = {"node": secrets.token_urlsafe(32)}
         write_private(
@@ -157,6 +162,7 @@ class EmbeddedKafka:
                 log_dir=self._log_dir,
                 broker_login=_login("node", node | {USERNAME: self._password.get_secret_value()}),
                 controller_login=_login("node", node),
+                segment_bytes=SEGMENT_BYTES,
             ),
         )
         if not (self._log_dir / "meta.properties").exists():

@@ -77,6 +77,7 @@ def processes(
         "TRACEMILL_DATA_DIR": str(options.data_dir),
         "TRACEMILL_BROKER": options.broker,
         "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
+        **_disks(options),
     }
     engines: list[Process] = []
     if broker is not None:
@@ -104,13 +105,14 @@ def processes(
         *engines,
         Process("migrate", role_command("migrate"), needs=needs, environment=common),
         _worker("sink", ports.sink_metrics, common, needs),
-        _worker("streams", ports.streams_metrics, common, needs),
+        # Stopped in the way of an event, so that what was accepted is stored when all has stopped.
+        _worker("streams", ports.streams_metrics, common, [*needs, "sink"]),
         Process(
             "edge",
             role_command("edge"),
             is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
             ends_run_if_late=False,
-            needs=needs,
+            needs=[*needs, "streams"],
             environment={
                 **common,
                 "TRACEMILL_HOST": options.host,
@@ -126,6 +128,14 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
         return {}
     wanted = {"TRACEMILL_EVENT_PARTITIONS": "2", "TRACEMILL_PROJECT_PARTITIONS": "1"}
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def _disks(options: UpOptions) -> dict[str, str]:
+    """Whose disks are watched: those of the embedded engines, and what the user names."""
+    engines = {"kafka": options.broker, "store": options.clickhouse}
+    paths = [str(options.data_dir / name) for name, at in engines.items() if at == EMBEDDED]
+    named = [each for each in os.environ.get("TRACEMILL_DISK_PATHS", "").split(os.pathsep) if each]
+    return {"TRACEMILL_DISK_PATHS": os.pathsep.join([*paths, *named])}
 
 
 def _worker(role: str, metrics_port: int, common: dict[str, str], needs: Sequence[str]) -> Process:

@@ -20,12 +20,14 @@ from deploy.embedded.data_dir import (
     open_installation,
     require_public_port,
 )
+from deploy.embedded.disk_guard import DiskGuard
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
 from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
 from deploy.supervisor import Process, Supervisor
+from producers.disk import DiskSettings
 from producers.settings import KafkaSettings
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -87,13 +89,16 @@ async def _supervise(
         KafkaSettings(broker=options.broker)
     ):
         raise EngineError(f"no Kafka broker answers at {options.broker}")
-    supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say)
+    guard = DiskGuard(options.data_dir, DiskSettings(), say=say)
+    supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say, lack=guard.lack)
+    watching = asyncio.create_task(guard.watch(supervisor))
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, supervisor.request_stop)
     try:
         await supervisor.run(on_ready=on_ready)
     finally:
+        watching.cancel()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
     say("stopped")

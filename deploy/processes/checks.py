@@ -6,6 +6,7 @@ from clickhouse.errors import StoreError
 from clickhouse.store import Store
 from deploy.probes import Probe
 from producers.control.log import ControlLog
+from producers.disk import DiskFloor
 from producers.errors import ControlUnavailableError
 from producers.gateway.publisher import EventPublisher
 
@@ -41,5 +42,14 @@ def control_is_current(control: ControlLog) -> Probe:
         except ControlUnavailableError as error:
             return str(error)
         return None
+
+    return probe
+
+
+def disk_has_room(disk: DiskFloor) -> Probe:
+    """The engines' disks have more free space than the floor."""
+
+    async def probe() -> str | None:
+        return disk.reason()
 
     return probe

@@ -13,18 +13,19 @@ from starlette.routing import Route
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.probes import Probe, probe_routes, report
-from deploy.processes.checks import broker_answers, control_is_current
+from deploy.processes.checks import broker_answers, control_is_current, disk_has_room
 from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from producers.broker_clock import BrokerClock
 from producers.control.log import ControlLog
+from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.gateway.auth import Authenticator
 from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
 from query_api.pipeline_watch import PipelineWatch
-from query_api.readiness import Readiness, readiness_checks
+from query_api.readiness import Readiness, ReadinessCheck, readiness_checks
 from query_api.settings import QuerySettings
 
 Scope = MutableMapping[str, Any]
@@ -103,14 +104,17 @@ async def _serve(
         stack.push_async_callback(store.close)
         if not await until_prepared(process, kafka, store if queries else None, stop):
             return
-        control = ControlLog(kafka)
+        disk = DiskFloor(DiskSettings())
+        control = ControlLog(kafka, disk)
         await control.start()
         stack.push_async_callback(control.stop)
         probes: dict[str, Probe] = {"control log": control_is_current(control)}
         clock = BrokerClock(kafka.clock_skew_max_s)
+        if disk.paths:
+            probes["disk"] = disk_has_room(disk)
         gateway_app = query_app = None
         if ingestion:
-            gateway_app = create_gateway(kafka, GatewaySettings(), control)
+            gateway_app = create_gateway(kafka, GatewaySettings(), control, disk)
             await stack.enter_async_context(gateway_app.running())
             clock = gateway_app.publisher.clock
             probes["broker"] = broker_answers(gateway_app.publisher)
@@ -119,12 +123,15 @@ async def _serve(
             settings = QuerySettings()
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
+            checks = readiness_checks(control, store, TieringSettings(), watch, clock)
+            if disk.paths:
+                checks = (*checks, ReadinessCheck("disk", disk_has_room(disk)))
             query_app = create_query_api(
                 store,
                 control,
                 Authenticator(control),
                 settings,
-                readiness_checks(control, store, TieringSettings(), watch, clock),
+                checks,
             )
         routes = own_routes(probes, query_app.state.readiness if query_app else None)
         application = one_port(Starlette(routes=routes), gateway_app, query_app)

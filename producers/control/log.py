@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from producers import metrics
 from producers.control.records import Change, Kind, Record
 from producers.control.state import ControlState, ControlView, claims_of, identity, value_of
+from producers.disk import DiskFloor
 from producers.errors import (
     ControlConflictError,
     ControlLimitError,
@@ -40,8 +41,9 @@ class ControlLog:
     After ``start`` returns, ``view`` holds everything that was in the log. Reads never wait; writes wait for the log.
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, disk: DiskFloor | None = None) -> None:
         self._kafka = kafka
+        self._disk = disk
         self._partition = TopicPartition(kafka.topics.control, 0)
         self._state = ControlState()
         self._subscribers: list[Callable[[Change], None]] = []
@@ -181,6 +183,9 @@ class ControlLog:
 
     async def _append(self, log_key: str, value: bytes | None) -> None:
         """Write one log record and wait until the view has it."""
+        low = self._disk.reason() if self._disk is not None else None
+        if low is not None:
+            raise ControlUnavailableError(low)
         assert self._producer is not None, "start() comes first"
         try:
             async with asyncio.timeout(self._kafka.control_write_timeout_s):

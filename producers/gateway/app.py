@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from producers.control.log import ControlLog
+from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.auth import Authenticator
 from producers.gateway.context import GatewayContext
 from producers.gateway.http import InFlight
@@ -38,6 +39,7 @@ class Gateway:
         gateway: GatewaySettings,
         control: ControlLog,
         publisher: EventPublisher | None = None,
+        disk: DiskFloor | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self.publisher = publisher or EventPublisher(kafka, gateway)
@@ -47,6 +49,7 @@ class Gateway:
             publisher=self.publisher,
             in_flight=InFlight(gateway.in_flight_max_bytes),
             turns=Turns(gateway),
+            disk=disk or DiskFloor(DiskSettings(paths="")),
         )
         traces = Traces(context)
         self._app = Starlette(
@@ -87,9 +90,14 @@ class Gateway:
         await self._app(scope, receive, send)
 
 
-def create_gateway(kafka: KafkaSettings, gateway: GatewaySettings, control: ControlLog) -> Gateway:
-    """The gateway on ``control``, which must have been started."""
-    return Gateway(kafka, gateway, control)
+def create_gateway(
+    kafka: KafkaSettings,
+    gateway: GatewaySettings,
+    control: ControlLog,
+    disk: DiskFloor | None = None,
+) -> Gateway:
+    """The gateway on ``control``, which must have been started; without ``disk`` no disk is watched."""
+    return Gateway(kafka, gateway, control, disk=disk)
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:

@@ -12,6 +12,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from producers import metrics
+from producers.disk import DiskFloor
 from producers.errors import (
     BodyTimeoutError,
     OverloadedError,
@@ -52,6 +53,7 @@ class GatewayContext:
     publisher: EventPublisher
     in_flight: InFlight
     turns: Turns
+    disk: DiskFloor
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Endpoint(ABC):
         headers = headers_of(scope)
         try:
             principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
+            context.disk.refuse_when_low()
             context.publisher.refuse_when_full()
             async with context.turns.turn(principal, headers):
                 with context.in_flight.lease() as lease:

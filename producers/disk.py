@@ -1,0 +1,166 @@
+"""The floor of free disk space: below it nothing new is accepted, so that what was accepted can be kept.
+
+Kafka and ClickHouse survive a write that fails, but a broker that recovers its log on a full disk
+truncates it. Hence three levels, each a share of the one before, of every watched file system:
+
+    resume      accept again (above the floor, so that admission does not flap)
+    floor       accept nothing new: the gateway and the control API answer 503, background work yields
+    stop        the embedded broker is stopped before a write can fail (``deploy.embedded.disk_guard``)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producers import metrics
+from producers.errors import DiskFullError
+
+MIB: Final = 1024 * 1024
+LARGEST_SHARE: Final = 0.25
+"""The floor in bytes never takes more of a small file system than this."""
+
+
+class DiskSettings(BaseSettings):
+    """How much space is kept free on the disks of the embedded engines. Other disks are not looked at unless ``paths`` names them."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_DISK_", frozen=True)
+
+    paths: str = ""
+    """Directories whose file systems are watched, joined by colons; `tracemill up` sets those of its embedded engines."""
+    free_min_bytes: int = Field(256 * MIB, ge=0)
+    """Below so much free space nothing new is accepted (503); of a small file system a quarter at most."""
+    free_min_share: float = Field(0.02, ge=0, lt=1)
+    """The same as a share of the file system; the larger of both counts."""
+    free_min_inodes: int = Field(1_000, ge=0)
+    """The same in files that can still be made, where the file system counts them."""
+    resume_factor: float = Field(1.25, ge=1)
+    """Accepting begins again at the floor times this."""
+    stop_factor: float = Field(0.5, ge=0, le=1)
+    """The embedded broker is stopped at the floor times this, and started again half way between there and the floor."""
+    check_interval_s: float = Field(0.1, gt=0, le=1)
+    """How old the last look at a disk may be. Between two looks at most ``stop_factor`` of the floor may be written."""
+    reserve_bytes: int = Field(64 * MIB, ge=0)
+    """A file in the data directory that is given up only to recover an engine on a full disk; of a small file system a sixteenth at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a file system has, in bytes and files."""
+
+    free: int
+    size: int
+    free_inodes: int | None
+    """None where the file system has no fixed number of files."""
+
+
+Measure = Callable[[Path], Space]
+
+
+def measured(path: Path) -> Space:
+    """Ask the kernel what is free to an ordinary user at ``path``, or at the parent that exists.
+
+    Raises:
+        OSError: the file system does not answer.
+    """
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    found = os.statvfs(path)
+    return Space(
+        free=found.f_bavail * found.f_frsize,
+        size=found.f_blocks * found.f_frsize,
+        free_inodes=found.f_favail if found.f_files else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The thresholds of one file system in bytes of free space."""
+
+    resume: int
+    floor: int
+    start: int
+    stop: int
+
+
+def levels_of(settings: DiskSettings, size: int) -> Levels:
+    """The thresholds for a file system of ``size`` bytes."""
+    by_bytes = min(settings.free_min_bytes, int(size * LARGEST_SHARE))
+    floor = max(by_bytes, int(size * settings.free_min_share))
+    stop = int(floor * settings.stop_factor)
+    return Levels(int(floor * settings.resume_factor), floor, (floor + stop) // 2, stop)
+
+
+@dataclass(slots=True)
+class DiskFloor:
+    """Says whether there is room for new data on every watched disk, from a look at most ``check_interval_s`` old."""
+
+    settings: DiskSettings
+    measure: Measure = measured
+    now_s: Callable[[], float] = time.monotonic
+    _low: dict[Path, str] = field(default_factory=dict)
+    _next_look_s: float = float("-inf")
+
+    @property
+    def paths(self) -> list[Path]:
+        return [Path(each) for each in self.settings.paths.split(os.pathsep) if each]
+
+    def reason(self) -> str | None:
+        """Why nothing new is accepted; None while there is room."""
+        now_s = self.now_s()
+        if now_s >= self._next_look_s:
+            self._next_look_s = now_s + self.settings.check_interval_s
+            for path in self.paths:
+                self._look(path)
+        return next(iter(self._low.values()), None)
+
+    def refuse_when_low(self) -> None:
+        """Let the caller through while there is room.
+
+        Raises:
+            DiskFullError: the message names the disk.
+        """
+        reason = self.reason()
+        if reason is not None:
+            raise DiskFullError(reason)
+
+    def _look(self, path: Path) -> None:
+        try:
+            space = self.measure(path)
+        except OSError as error:
+            self._set(path, f"the disk of {path} does not answer: {error.strerror}")
+            return
+        metrics.DISK_FREE_BYTES.labels(str(path)).set(space.free)
+        levels = levels_of(self.settings, space.size)
+        is_low = path in self._low
+        wanted = levels.resume if is_low else levels.floor
+        files_min = self.settings.free_min_inodes * (self.settings.resume_factor if is_low else 1)
+        if space.free < wanted:
+            low = (
+                f"the disk of {path} has {space.free // MIB} MiB free, accepting begins again at "
+                f"{levels.resume // MIB} MiB (TRACEMILL_DISK_FREE_MIN_BYTES, …_SHARE)"
+            )
+        elif space.free_inodes is not None and space.free_inodes < files_min:
+            low = (
+                f"the disk of {path} can take {space.free_inodes} more files, "
+                f"{self.settings.free_min_inodes} are kept free (TRACEMILL_DISK_FREE_MIN_INODES)"
+            )
+        else:
+            low = None
+        self._set(path, low)
+
+    def _set(self, path: Path, low: str | None) -> None:
+        if low is None:
+            self._low.pop(path, None)
+        else:
+            if path not in self._low:
+                metrics.LIMIT_REACHED.labels("free_min_bytes").inc()
+            self._low[path] = low
+        metrics.DISK_LOW.labels(str(path)).set(low is not None)
