@@ -20,6 +20,11 @@ class StoreError(Exception):
 class StoreUnavailable(StoreError):  # names say what is, as the tree above does
     """Not reached, not ready, overloaded or stopped mid-way: try again later."""
 
+    def __init__(self, message: str, *, has_dropped: bool = False) -> None:
+        super().__init__(message)
+        self.has_dropped = has_dropped
+        """The connection ended without an answer: what was sent may be the cause."""
+
 
 class QueryRejected(StoreError):
     """The store refused the statement; trying again changes nothing."""

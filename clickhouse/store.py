@@ -43,7 +43,8 @@ PING_MAX_S: Final = 5.0
 ANSWER_GRACE_S: Final = 2.0
 """A query's answer may take this much longer than the query may run: the store ends a query that is too long, but a store that hangs ends nothing."""
 # Too many rows, time, bytes, columns, result, set, limit, memory.
-_LIMIT_CODES: Final = frozenset({158, 159, 160, 161, 191, 241, 290, 307, 396})
+_TIMEOUT_CODE: Final = 159
+_LIMIT_CODES: Final = frozenset({158, _TIMEOUT_CODE, 160, 161, 191, 241, 290, 307, 396})
 
 
 class Store:
@@ -92,6 +93,7 @@ class Store:
 
         Raises:
             StoreUnavailable: nothing or part of it may be stored; send the same bytes again.
+            QueryLimitReached: the same; fewer rows may fit into memory and time.
             QueryRejected: a line or the table is not as it should be.
         """
         rows = body if isinstance(body, bytes) else b"".join(body)
@@ -107,12 +109,8 @@ class Store:
                     )
             except TimeoutError:
                 limit_s = self.settings.clickhouse_insert_timeout_s
-                raise StoreUnavailable(f"an insert took longer than {limit_s} s") from None
-            except ClickHouseError as error:
-                # A limit that stops an insert is the machine's trouble, not the rows'.
-                if getattr(error, "code", None) in _LIMIT_CODES:
-                    raise StoreUnavailable(str(error)) from error
-                raise
+                message = f"an insert took longer than {limit_s} s"
+                raise QueryLimitReached(_TIMEOUT_CODE, message) from None
 
     async def command(
         self,
@@ -173,7 +171,8 @@ class Store:
         except ClickHouseError as error:
             raise self._unreached(error.__cause__) or _store_error(error) from error
         except (OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
+            message = str(error) or type(error).__name__
+            raise StoreUnavailable(message, has_dropped=True) from error
 
     def _unreached(self, cause: BaseException | None) -> StoreUnavailable | None:
         """In our words where nobody listens at the address; the client's tell of certificates that nobody asked for."""
@@ -221,7 +220,7 @@ def _store_error(error: ClickHouseError) -> StoreError:
     if code is None:
         if isinstance(error, ProgrammingError):
             return QueryRejected(0, message)
-        return StoreUnavailable(message)
+        return StoreUnavailable(message, has_dropped=error.__cause__ is not None)
     if code in _UNAVAILABLE_CODES:
         return StoreUnavailable(message)
     if code in _LIMIT_CODES:

@@ -159,6 +159,9 @@ def engine_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise EngineError(str(error)) from None
+    except UnicodeDecodeError as error:
+        # ClickHouse quotes the data that it refuses, which may be any bytes.
+        raise EngineError(error.object.decode("utf-8", "replace")) from None
 
 
 class Query:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.sink.refusals import Refused, lines_of
+from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
 AVERAGED_OVER_S: Final = 1.0
@@ -46,6 +46,8 @@ class Batch:
     first_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_timestamp_ms: int = 0
+    unreadable: list[tuple[Refused, Source]] = field(default_factory=list)
+    """Records of which no row could be made."""
 
     def add(
         self,
@@ -62,10 +64,17 @@ class Batch:
                 self.oldest_timestamp_ms = record.timestamp
             self.first_offsets.setdefault(partition, record.offset)
             self.next_offsets[partition] = record.offset + 1
-            rows = rows_of(record)
+            source = Source(partition, record.offset, record.timestamp)
+            try:
+                rows = rows_of(record)
+            except Exception as error:  # noqa: BLE001  # it costs this record only
+                line = b"%b %b" % (record.key or b"", record.value or b"")
+                refused = Refused(0, line, repr(error), UNREADABLE)
+                self.unreadable.append((refused, source))
+                continue
             if rows:
                 self.values.append(rows)
-                self.sources.append(Source(partition, record.offset, record.timestamp))
+                self.sources.append(source)
                 self.rows += rows.count(b"\n") + (not rows.endswith(b"\n"))
                 added += len(rows)
         self.size_bytes += added

@@ -41,7 +41,7 @@ def _without_secrets(value: bytes) -> str:
     try:
         envelope = msgspec.json.decode(value, type=Envelope)
         known = RECORD_OF_KIND[envelope.kind].model_fields
-    except (msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return ""
     redacted = REDACTED_FIELDS.get(envelope.kind, frozenset())
     kept: dict[str, Any] = {

@@ -1,22 +1,88 @@
-"""Dead letters of rows that the store refused."""
+"""Dead letters of rows that the store cannot take. Writing one cannot fail because of its content."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
 import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from clickhouse.rows import DeadLetterRow
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Source
-from clickhouse.sink.refusals import Refused
+from clickhouse.sink.refusals import UNREADABLE, Refused
+from producers.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
 
 DETAIL_MAX_CHARS: Final = 2_000
+PROJECT_ID_MAX_CHARS: Final = 200
 RECORD_OVERHEAD_BYTES: Final = 1_024
 """What a record is larger than its value, generously."""
 CUT_STEP_CHARS: Final = 1_000
+LETTERS_TABLE: Final = "dead_letters"
+SENT_AT_A_TIME: Final = 100
+
+
+class Letters:
+    """Writes the dead letters of refused rows to their topic."""
+
+    def __init__(self, producer: AIOKafkaProducer, kafka: KafkaSettings) -> None:
+        self._producer = producer
+        self._topic = kafka.topics.dead_letters
+        self._record_max_bytes = kafka.record_max_bytes
+
+    async def send(self, table: str, refused: Iterable[tuple[Refused, Source]]) -> None:
+        """Return once the broker has a letter of each of ``refused``.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        waiting: list[tuple[Refused, Source]] = []
+        for row in refused:
+            waiting.append(row)
+            if len(waiting) >= SENT_AT_A_TIME:
+                await self._send(table, waiting)
+                waiting = []
+        await self._send(table, waiting)
+
+    async def _send(self, table: str, rows: list[tuple[Refused, Source]]) -> None:
+        acks = []
+        for refused, source in rows:
+            if table == LETTERS_TABLE and _is_of_letter(refused.line):
+                # The store refuses even what holds no content: its topic keeps it, and the log.
+                metrics.LETTERS_DROPPED.inc()
+                log.error("dead_letter_refused", offset=source.offset, reason=refused.reason[:300])
+                continue
+            try:
+                letter = self._letter(table, refused, source)
+                ack = await self._producer.send(self._topic, letter, partition=0)
+            except MessageSizeTooLargeError:
+                letter = minimal_letter(table, refused, source)
+                ack = await self._producer.send(self._topic, letter, partition=0)
+            acks.append((ack, refused, source))
+        for ack, refused, source in acks:
+            try:
+                await ack
+            except MessageSizeTooLargeError:
+                # The topic's own limit is smaller than the settings say.
+                letter = minimal_letter(table, refused, source)
+                await self._producer.send_and_wait(self._topic, letter, partition=0)
+
+    def _letter(self, table: str, refused: Refused, source: Source) -> bytes:
+        # What is no row may hold secrets of the control plane; a letter that is refused may be so
+        # because of its payload.
+        if refused.code != UNREADABLE and table != LETTERS_TABLE:
+            try:
+                return dead_letter(table, refused, source, self._record_max_bytes)
+            except Exception as error:  # noqa: BLE001  # a letter without payload is left
+                log.warning("dead_letter_without_payload", error=repr(error)[:300])
+        return minimal_letter(table, refused, source)
 
 
 def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: int) -> bytes:
@@ -26,20 +92,7 @@ def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: 
     id comes from the row, and the time from its record: what is refused again after a crash is the same letter.
     """
     payload = refused.line.decode("utf-8", "replace")
-    row = DeadLetterRow(
-        project_id=_project_of(refused.line),
-        id=sha256(table.encode() + b"/" + refused.line).hexdigest()[:32],
-        created_us=source.timestamp_ms * 1000
-        if source.timestamp_ms > 0
-        else time.time_ns() // 1000,
-        stage="sink",
-        reason="refused_by_store",
-        detail=_cut(refused.reason, DETAIL_MAX_CHARS),
-        source_topic=source.partition.topic,
-        source_partition=source.partition.partition,
-        source_offset=source.offset,
-        payload=payload,
-    )
+    row = _row(table, refused, source, payload)
     line = msgspec.json.encode(row)
     limit_bytes = record_max_bytes - RECORD_OVERHEAD_BYTES
     if len(line) <= limit_bytes:
@@ -54,13 +107,49 @@ def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: 
     return line
 
 
+def minimal_letter(table: str, refused: Refused, source: Source) -> bytes:
+    """The same without the payload: what is left when the payload itself cannot be written."""
+    mark = f"payload of {len(refused.line)} bytes left out, sha256 {sha256(refused.line).hexdigest()}; "
+    row = _row(table, refused, source, "")
+    detail = (mark + row.detail).encode("ascii", "replace").decode()
+    return msgspec.json.encode(msgspec.structs.replace(row, detail=detail))
+
+
+def _row(table: str, refused: Refused, source: Source, payload: str) -> DeadLetterRow:
+    return DeadLetterRow(
+        project_id=_project_of(refused.line),
+        id=sha256(table.encode() + b"/" + refused.line).hexdigest()[:32],
+        created_us=source.timestamp_ms * 1000
+        if source.timestamp_ms > 0
+        else time.time_ns() // 1000,
+        stage="sink",
+        reason=refused.code,
+        detail=_cut(refused.reason.encode("utf-8", "replace").decode(), DETAIL_MAX_CHARS),
+        source_topic=source.partition.topic,
+        source_partition=source.partition.partition,
+        source_offset=source.offset,
+        payload=payload,
+    )
+
+
 def _cut(text: str, chars_max: int) -> str:
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"
 
 
 def _project_of(line: bytes) -> str:
+    """The row's project, empty where the line cannot be read."""
     try:
         fields = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+        project = fields.get("project_id", "") if isinstance(fields, dict) else ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return str(fields.get("project_id", "")) if isinstance(fields, dict) else ""
+    return project if isinstance(project, str) and len(project) <= PROJECT_ID_MAX_CHARS else ""
+
+
+def _is_of_letter(line: bytes) -> bool:
+    """Whether a refused row of ``dead_letters`` is a letter about a refused letter."""
+    try:
+        row = msgspec.json.decode(line, type=DeadLetterRow)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return row.stage == "sink" and not row.payload

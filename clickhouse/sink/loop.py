@@ -11,16 +11,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.errors import QueryRejected, StoreUnavailable, TooManyRefusals
-from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch, Pace, RowsOf, carried_rows
 from clickhouse.sink.commits import Commits
 from clickhouse.sink.control_log import control_row
+from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.lag import Lag
-from clickhouse.sink.letters import dead_letter
+from clickhouse.sink.letters import Letters
 from clickhouse.sink.recurring import Recurring
-from clickhouse.sink.refusals import Refused, blames_a_row, insert_or_isolate
+from clickhouse.sink.refusals import RefusalGuard, Refused
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
@@ -43,9 +42,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: SinkSettings,
     ) -> None:
         self._consumer = consumer
-        self._producer = producer
-        self._store = store
-        self._kafka = kafka
+        self._letters = Letters(producer, kafka)
+        self._inserts = IsolatingInserts(store, settings)
         self._settings = settings
         topics = kafka.topics
         self.table_of = {
@@ -59,11 +57,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             topics.control: "control_log",
         }
         self._rows_of: dict[str, RowsOf] = {topics.control: control_row}
-        self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
         self._filling = {table: Batch() for table in self.table_of.values()}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._pace = Pace(settings)
-        self._refused_consecutive = 0
+        self._guards = {table: RefusalGuard(table, settings) for table in self.table_of.values()}
         self._fetch_again_at_s = 0.0
         self._in_flight: dict[str, Batch] = {}
         self._commits = Commits(consumer)
@@ -166,50 +163,28 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _write(self, table: str, batch: Batch) -> None:
         """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. the offsets may be committed."""
         try:
+            refused: list[Refused] = []
             if batch.size_bytes:
-                refused = await self._insert(table, batch.body())
-                await self._send_dead_letters(table, batch, refused)
+                refused = await self._inserts.insert(table, batch.body())
                 metrics.ROWS_WRITTEN.labels(table).inc(batch.rows - len(refused))
                 metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
                 metrics.BATCHES.labels(table).inc()
                 metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
+            await self._set_aside(table, batch, refused)
             self._commits.discharge(batch.next_offsets)
         finally:
             self._in_flight.pop(table, None)
 
-    async def _insert(self, table: str, body: bytes) -> list[Refused]:
-        backoff_s = self._settings.retry_backoff_s
-
-        async def insert(part: bytes) -> None:
-            with metrics.INSERT_S.labels(table).time():
-                await self._store.insert_lines(table, self._columns[table], part)
-
-        while True:
-            try:
-                return await insert_or_isolate(insert, body)
-            except (StoreUnavailable, QueryRejected) as error:
-                if isinstance(error, QueryRejected) and blames_a_row(error):
-                    raise
-                metrics.RETRIES.labels(table).inc()
-                log.warning(
-                    "store_refuses_batch", table=table, error=str(error)[:300], retry_in_s=backoff_s
-                )
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
-
-    async def _send_dead_letters(self, table: str, batch: Batch, refused: list[Refused]) -> None:
-        if not refused:
-            self._refused_consecutive = 0
-            return
-        self._refused_consecutive += len(refused)
-        metrics.REFUSED_ROWS.labels(table).inc(len(refused))
-        if self._refused_consecutive > self._settings.refused_rows_consecutive_max:
-            metrics.LIMIT_REACHED.labels("refused_rows_consecutive_max").inc()
-            message = f"the store refused {self._refused_consecutive} rows of {table} in a row: {refused[-1].reason}"
-            raise TooManyRefusals(message)
-        for row, source in batch.with_sources(refused):
-            letter = dead_letter(table, row, source, self._kafka.record_max_bytes)
-            await self._producer.send_and_wait(self._kafka.topics.dead_letters, letter, partition=0)
+    async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
+        """Write dead letters of what the batch could not store."""
+        count = len(refused) + len(batch.unreadable)
+        reasons = [*refused, *(record for record, _ in batch.unreadable)]
+        self._guards[table].observe(
+            batch.rows - len(refused), count, reasons[-1].reason if reasons else ""
+        )
+        if count:
+            metrics.REFUSED_ROWS.labels(table).inc(count)
+            await self._letters.send(table, [*batch.with_sources(refused), *batch.unreadable])
 
     def _pause_or_resume(self) -> None:
         """A full buffer stops fetching, not polling: a silent member would lose its partitions."""

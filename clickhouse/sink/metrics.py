@@ -30,6 +30,10 @@ RETRIES: Final = Counter(
 REFUSED_ROWS: Final = Counter(
     "tracemill_sink_refused_rows_total", "Rows the store refused, now dead letters", ["table"]
 )
+LETTERS_DROPPED: Final = Counter(
+    "tracemill_sink_letters_dropped_total",
+    "Dead letters about dead letters that the store refused, too; their topic keeps them",
+)
 LAG_RECORDS: Final = Gauge(
     "tracemill_sink_lag_records",
     "Records between what is stored and the end of the log, by topic/partition; NaN while the broker does not say",

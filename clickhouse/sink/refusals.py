@@ -1,19 +1,17 @@
-"""Rows that the store refuses: found by bisection, so that the rest of their batch lands."""
+"""Rows that the store cannot take, and how many of them are too many."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from clickhouse.errors import QueryRejected
+from clickhouse.errors import TooManyRefusals
+from clickhouse.sink import metrics
+from clickhouse.sink.settings import SinkSettings
 
-ROW_ERROR_CODES: Final = frozenset(
-    {6, 25, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407, 441, 467, 675, 676}
-)
-"""ClickHouse error codes that blame the data of a row (cannot parse …, incorrect data, out of range), not the statement or the server."""
-
-Insert = Callable[[bytes], Awaitable[None]]
+REFUSED: Final = "refused_by_store"
+FAILED: Final = "failed_in_store"
+UNREADABLE: Final = "unreadable_record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,9 @@ class Refused:
     line: bytes
     reason: str
     """The store's words."""
-
-
-def blames_a_row(error: QueryRejected) -> bool:
-    return error.code in ROW_ERROR_CODES
+    code: str = REFUSED
+    """Why, for programs: ``REFUSED`` (the store's answer), ``FAILED`` (it exceeded the store's
+    limits or ended the store) or ``UNREADABLE`` (no row could be made of the record)."""
 
 
 def lines_of(body: bytes) -> list[bytes]:
@@ -36,26 +33,36 @@ def lines_of(body: bytes) -> list[bytes]:
     return [line for line in body.split(b"\n") if line.strip()]
 
 
-async def insert_or_isolate(insert: Insert, body: bytes, first: int = 0) -> list[Refused]:
-    """Insert ``body`` (NDJSON, its first line has the number ``first``); the lines that the store refuses, in their order.
+class RefusalGuard:
+    """Counts the refused rows of one table."""
 
-    Halves are inserted on their own: a row that is inserted twice replaces itself.
+    def __init__(self, table: str, settings: SinkSettings) -> None:
+        self._table = table
+        self._settings = settings
+        self._consecutive = self._rows = self._refused = 0
 
-    Raises:
-        QueryRejected: the refusal is not about a row.
-        StoreUnavailable: the store did not answer.
-    """
-    try:
-        await insert(body)
-    except QueryRejected as error:
-        if not blames_a_row(error):
-            raise
-        lines = lines_of(body)
-        if len(lines) <= 1:
-            return [Refused(first, line, str(error)) for line in lines]
-        middle = len(lines) // 2
-        return [
-            *await insert_or_isolate(insert, b"\n".join(lines[:middle]), first),
-            *await insert_or_isolate(insert, b"\n".join(lines[middle:]), first + middle),
-        ]
-    return []
+    def observe(self, accepted: int, refused: int, reason: str) -> None:
+        """Count a batch.
+
+        Raises:
+            TooManyRefusals: so many rows were refused that the table or the code must be wrong.
+        """
+        settings = self._settings
+        self._consecutive = refused if accepted else self._consecutive + refused
+        if self._rows >= settings.refused_rows_sample:
+            self._rows, self._refused = self._rows // 2, self._refused // 2
+        self._rows += accepted + refused
+        self._refused += refused
+        if not accepted and self._consecutive > settings.refused_rows_consecutive_max:
+            self._stop(
+                "refused_rows_consecutive_max", f"{self._consecutive} rows", "in a row", reason
+            )
+        is_sampled = self._rows >= settings.refused_rows_sample
+        if is_sampled and self._refused > settings.refused_rows_ratio_max * self._rows:
+            rows = f"{self._refused} of the last {self._rows} rows"
+            self._stop("refused_rows_ratio_max", rows, "", reason)
+
+    def _stop(self, limit: str, rows: str, where: str, reason: str) -> None:
+        metrics.LIMIT_REACHED.labels(limit).inc()
+        place = f" {where}" if where else ""
+        raise TooManyRefusals(f"the store refused {rows} of {self._table}{place}: {reason}")

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 class SinkSettings(BaseSettings):
     """How the sink batches. Reaching a limit on what is buffered, refused or waited for (``flush_interval_max_s``, ``batch_bytes_max``, ``buffer_bytes_max``,
-    ``refused_rows_consecutive_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
+    ``refused_rows_consecutive_max``, ``refused_rows_ratio_max``, ``insert_attempts_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
@@ -39,7 +39,14 @@ class SinkSettings(BaseSettings):
     """First pause after the store did not take a batch; each further one is twice as long."""
     retry_backoff_max_s: float = Field(default=5.0, gt=0)
     """The longest pause."""
+    insert_attempts_max: int = Field(default=3, ge=1)
+    """Times that a batch may end the store's connection before it is halved, and a single row before
+    it becomes a dead letter. A store that is merely away is waited for without limit."""
     refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
-    """Rows refused one after another at which the sink stops instead of draining a topic into the dead letters."""
+    """Rows of one table refused one after another at which the sink stops instead of draining a topic into the dead letters."""
+    refused_rows_ratio_max: float = Field(default=0.5, gt=0, le=1)
+    """Refused rows per row of one table; above it the sink stops."""
+    refused_rows_sample: int = Field(default=10_000, ge=1)
+    """Rows over which the ratio is taken."""
     stop_timeout_s: float = Field(default=10.0, gt=0)
     """How long stopping waits for what is buffered; what is left is read again."""

@@ -237,6 +237,15 @@ def test_a_row_that_does_not_parse_refuses_its_whole_insert(http: httpx.Client, 
     assert http.post("/", content=f"SELECT count() FROM {table}".encode()).text == "0\n"
 
 
+def test_bytes_that_are_no_text_are_refused_with_the_engines_words(
+    http: httpx.Client, table: str
+) -> None:
+    insert = {"query": f"INSERT INTO {table} (a) FORMAT JSONEachRow"}
+    refused = http.post("/", params=insert, content=b"\x00\xff\xfe")
+    assert refused.headers["x-clickhouse-exception-code"] == "27"
+    assert "Cannot parse input" in refused.text
+
+
 def test_an_insert_that_fails_after_parsing_is_refused(http: httpx.Client, table: str) -> None:
     """The engine's streaming insert reports such rows as written."""
     checked = f"{table}_checked"

@@ -1,0 +1,225 @@
+"""Inserts batches; of a batch that fails, finds the rows that cause it, so that the rest lands."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
+from clickhouse.rows import ROW_OF_TABLE
+from clickhouse.sink import metrics
+from clickhouse.sink.refusals import FAILED, REFUSED, Refused, lines_of
+from clickhouse.sink.settings import SinkSettings
+from clickhouse.store import Store
+
+log = structlog.get_logger(__name__)
+
+DECODED_AT_A_TIME: Final = 500
+STATEMENT_TRUSTED_S: Final = 1.0
+"""How long the store's taking a table's statement counts as a sign that it still does."""
+LIMIT_ATTEMPTS_FACTOR: Final = 2
+"""A row that exceeds a limit gets more attempts: it may be other statements that use the memory."""
+
+Row = tuple[int, bytes]
+"""Which line of the batch it is, and the line."""
+
+
+class Solitude:
+    """Lets inserts run together, and one that may end the store run alone.
+
+    Otherwise the rows of other tables would be on their way each time the store ends, and look as
+    if they were the cause.
+    """
+
+    def __init__(self) -> None:
+        self._alone = asyncio.Lock()
+        self._running = 0
+        self._none_running = asyncio.Event()
+        self._none_running.set()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        async with self._alone:
+            self._running += 1
+            self._none_running.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._none_running.set()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        async with self._alone:
+            await self._none_running.wait()
+            yield
+
+
+@dataclass(slots=True)
+class Failures:
+    """What one insert met that may be its own doing."""
+
+    attempts_max: int
+    attempts: int = 0
+    first_at_s: float = math.inf
+    may_end_store: bool = False
+    _factor: int = 1
+
+    def count(self, error: QueryLimitReached | StoreUnavailable) -> None:
+        """A store that says itself why it is not available blames nobody."""
+        is_limit = isinstance(error, QueryLimitReached)
+        if is_limit or (isinstance(error, StoreUnavailable) and error.has_dropped):
+            self.attempts += 1
+            self.first_at_s = min(self.first_at_s, time.monotonic())
+            self.may_end_store = not is_limit
+            self._factor = LIMIT_ATTEMPTS_FACTOR if is_limit else 1
+
+    @property
+    def are_enough(self) -> bool:
+        return self.attempts >= self.attempts_max * self._factor
+
+
+class IsolatingInserts:
+    """Inserts rows however long it takes; only rows that the store cannot take are left out.
+
+    A row is blamed when the store refuses it while it takes the statement without rows, or when it
+    exceeded a limit or ended the connection ``insert_attempts_max`` times while the store answered
+    in between and took other rows. A store that is away, full or read-only is waited for.
+    """
+
+    def __init__(self, store: Store, settings: SinkSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
+        self._solitude = Solitude()
+        self._accepted_at_s = -math.inf
+        self._took_statement_at_s: dict[str, float] = {}
+
+    async def insert(self, table: str, body: bytes) -> list[Refused]:
+        """Insert ``body`` (NDJSON); the lines that the store cannot take, in their order.
+
+        Parts are inserted on their own: a row that is inserted twice replaces itself.
+        """
+        error = await self._insert(table, body, is_single=False, attempts_max=self._attempts_max)
+        if error is None:
+            return []
+        rows = list(enumerate(lines_of(body)))
+        suspects = await self._not_of_table(table, rows)
+        numbers = {number for number, _ in suspects}
+        rest = [row for row in rows if row[0] not in numbers]
+        parts: list[list[Row]] = [*([row] for row in reversed(suspects))]
+        parts.extend(reversed([rest] if suspects else _halves(rest)))
+        refused: list[Refused] = []
+        while parts:
+            part = parts.pop()
+            if not part:
+                continue
+            is_single = len(part) == 1
+            attempts_max = self._attempts_max if is_single else 1
+            lines = b"\n".join(line for _, line in part)
+            error = await self._insert(table, lines, is_single=is_single, attempts_max=attempts_max)
+            if error is None:
+                continue
+            if is_single:
+                number, line = part[0]
+                refused.append(Refused(number, line, str(error), _code_of(error)))
+            else:
+                parts.extend(reversed(_halves(part)))
+        return sorted(refused, key=lambda row: row.number)
+
+    @property
+    def _attempts_max(self) -> int:
+        return self._settings.insert_attempts_max
+
+    async def _insert(
+        self, table: str, body: bytes, *, is_single: bool, attempts_max: int
+    ) -> Exception | None:
+        """Insert ``body``; the error where its rows are the cause."""
+        failures = Failures(attempts_max)
+        backoff_s = self._settings.retry_backoff_s
+        while True:
+            error = await self._try(table, body, alone=failures.may_end_store)
+            if error is None:
+                return None
+            if isinstance(error, QueryLimitReached | StoreUnavailable):
+                if isinstance(error, QueryLimitReached) and not is_single:
+                    return error
+                failures.count(error)
+            elif await self._takes_statement(table):
+                return error
+            metrics.RETRIES.labels(table).inc()
+            log.warning(
+                "store_refuses_batch", table=table, error=str(error)[:300], retry_in_s=backoff_s
+            )
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
+            if not failures.attempts:
+                continue
+            await self._until_answering(table)
+            takes_others = self._accepted_at_s > failures.first_at_s
+            if failures.are_enough and (takes_others or not is_single):
+                metrics.LIMIT_REACHED.labels("insert_attempts_max").inc()
+                return error
+
+    async def _try(self, table: str, body: bytes, *, alone: bool) -> Exception | None:
+        try:
+            async with self._solitude.alone() if alone else self._solitude.together():
+                with metrics.INSERT_S.labels(table).time():
+                    await self._store.insert_lines(table, self._columns[table], body)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not cost the other rows
+            return error
+        self._accepted_at_s = self._took_statement_at_s[table] = time.monotonic()
+        return None
+
+    async def _takes_statement(self, table: str) -> bool:
+        """Whether the store takes the same statement without rows: then they are the cause."""
+        if time.monotonic() - self._took_statement_at_s.get(table, -math.inf) < STATEMENT_TRUSTED_S:
+            return True
+        try:
+            await self._store.insert_lines(table, self._columns[table], b"")
+        except StoreError:
+            return False
+        self._took_statement_at_s[table] = time.monotonic()
+        return True
+
+    async def _until_answering(self, table: str) -> None:
+        backoff_s = self._settings.retry_backoff_s
+        while True:
+            try:
+                return await self._store.ping()
+            except (StoreUnavailable, QueryRejected) as error:
+                metrics.RETRIES.labels(table).inc()
+                log.warning("store_does_not_answer", error=str(error)[:300], retry_in_s=backoff_s)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
+
+    async def _not_of_table(self, table: str, rows: Sequence[Row]) -> list[Row]:
+        """The rows that are not of the table's type: tried apart, they spare the rest its halving."""
+        decode = msgspec.json.Decoder(ROW_OF_TABLE[table]).decode
+        found = []
+        for at, row in enumerate(rows):
+            if at % DECODED_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            try:
+                decode(row[1])
+            except Exception:  # noqa: BLE001  # malformed, too deep, not UTF-8
+                found.append(row)
+        return found
+
+
+def _halves(rows: Sequence[Row]) -> list[list[Row]]:
+    middle = len(rows) // 2
+    return [list(rows[:middle]), list(rows[middle:])] if middle else [list(rows)]
+
+
+def _code_of(error: Exception) -> str:
+    return FAILED if isinstance(error, QueryLimitReached | StoreUnavailable) else REFUSED
