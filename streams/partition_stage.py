@@ -66,6 +66,7 @@ class PartitionStage:
         self._encoding = EncodingLimits(
             project_partitions, settings.output_record_bytes, record_max_bytes
         )
+        self._limits = settings.fold_limits(self._encoding)
         self._settings = settings
         self._output = output
         self._history = history
@@ -133,7 +134,7 @@ class PartitionStage:
         fold = self._fold = ObservationsFold(
             self._topics.events,
             partition,
-            settings.fold_limits(self._encoding),
+            self._limits,
             self._prices,
             self._tokens,
             seen,
@@ -202,7 +203,10 @@ class PartitionStage:
     ) -> None:
         """Fold records as one chunk; whatever an event raises costs that event alone (``streams.core.isolation``)."""
         self._chunk += 1
-        records = [read(SourceRecord(each.offset, each.append_us, each.value)) for each in messages]
+        records = [
+            read(SourceRecord(each.offset, each.append_us, each.value), self._limits.rows)
+            for each in messages
+        ]
         isolation = Isolation()
         # Each attempt but the first two finds at least one event; whatever needs more is a defect of the isolation itself.
         attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters import DeadLetterLimit
 from streams.core.encoding import EncodingLimits
+from streams.core.limits import ROW_BYTES_MAX, row_limits
 from streams.core.pipeline import TRACE_OBSERVATIONS_MAX, FoldLimits
 from streams.core.reading import PAYLOAD_BYTES_MAX
 from streams.core.seen import TRACES_MAX
@@ -50,6 +51,9 @@ class StreamsSettings(BaseSettings):
     """Texts in memory, of traces and of observations that are told in parts."""
     trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
     """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
+    row_bytes_max: int = Field(ROW_BYTES_MAX, ge=256 * KIB)
+    """A row as JSON. Of what names and numbers leave, input and output may each take five twelfths, and merged metadata two; what is more is cut,
+    and marked. Never more than ``KafkaSettings.record_max_bytes`` allows."""
     resident_scores_max: int = Field(50_000, ge=1)
     """Scores whose version is remembered, so that a duplicate is not written again."""
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
@@ -80,6 +84,7 @@ class StreamsSettings(BaseSettings):
     """Lines over which the ratio is taken."""
 
     def fold_limits(self, encoding: EncodingLimits) -> FoldLimits:
+        largest = encoding.value_bytes_max
         return FoldLimits(
             resident_observations_max=self.resident_observations_max,
             resident_text_bytes_max=self.resident_text_bytes_max,
@@ -89,7 +94,8 @@ class StreamsSettings(BaseSettings):
                 self.dead_letters_ratio_max,
                 self.dead_letters_sample_lines,
             ),
-            dead_letter_payload_bytes_max=self.dead_letter_payload_bytes_max,
+            dead_letter_payload_bytes_max=min(self.dead_letter_payload_bytes_max, largest * 3 // 4),
             trace_observations_max=self.trace_observations_max,
             encoding=encoding,
+            rows=row_limits(min(self.row_bytes_max, largest)),
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.observations import ERROR, Known
 from streams.core.sketch import key_of
+from streams.core.traces import BUCKET_S, BUCKET_US, SpentCell
 
 MINUTE_S = 60
-BUCKET_S = 900
 MINUTE_US = MINUTE_S * 1_000_000
-BUCKET_US = BUCKET_S * 1_000_000
 
 _WindowKey = tuple[int, str, str, str]
 _SpendKey = tuple[int, str, str, str]
@@ -56,21 +55,25 @@ class DeltaBook:
         if not known.cost_pico:
             return
         bucket_s = known.start_us // BUCKET_US * BUCKET_S
-        key = (bucket_s, user_id, known.model, known.environment)
-        cell = self._spend.get(key)
-        if cell is None:
-            self._spend[key] = SpendDelta(*key, sign * known.cost_pico, trace_id)
-        else:
-            cell.cost_pico += sign * known.cost_pico
-            cell.trace_id = trace_id
+        self._move(
+            (bucket_s, user_id, known.model, known.environment), sign * known.cost_pico, trace_id
+        )
 
     def hand_over(
-        self, observations: Iterable[Known], old_user_id: str, new_user_id: str, trace_id: str
+        self, spent: Mapping[SpentCell, int], old_user_id: str, new_user_id: str, trace_id: str
     ) -> None:
-        """Another user turns out to have spent what these observations cost."""
-        for known in observations:
-            self.spend(known, -1, old_user_id, trace_id)
-            self.spend(known, 1, new_user_id, trace_id)
+        """Another user turns out to have spent this."""
+        for (bucket_s, model, environment), pico in spent.items():
+            self._move((bucket_s, old_user_id, model, environment), -pico, trace_id)
+            self._move((bucket_s, new_user_id, model, environment), pico, trace_id)
+
+    def _move(self, key: _SpendKey, pico: int, trace_id: str) -> None:
+        cell = self._spend.get(key)
+        if cell is None:
+            self._spend[key] = SpendDelta(*key, pico, trace_id)
+        else:
+            cell.cost_pico += pico
+            cell.trace_id = trace_id
 
     def delta(self, project_id: str, partition: int, offset: int) -> Delta | None:
         """What remains when changes that cancel out are gone; nothing if all did."""

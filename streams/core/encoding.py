@@ -90,15 +90,20 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
     buffer = bytearray()
     previous = rows[0]
     for row in rows:
-        if len(buffer) >= record_bytes and not _belong_together(previous, row):
+        together = _belong_together(previous, row)
+        if len(buffer) >= record_bytes and not together:
             yield bytes(buffer)
             buffer.clear()
-        if buffer:
+        begin = len(buffer)
+        if begin:
             buffer += b"\n"
         try:
             _encoder.encode_into(row, buffer, -1)
         except Exception as error:
             raise RowFailedError("a row does not encode", row) from error
+        if begin and len(buffer) > value_bytes_max and not together:
+            yield bytes(buffer[:begin])
+            del buffer[: begin + 1]
         if len(buffer) > value_bytes_max:
             message = f"a record of {len(buffer)} bytes; {value_bytes_max} are allowed"
             raise RowFailedError(message, row)
@@ -107,7 +112,8 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
 
 
 def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
-    """A row and the deletion that follows it; the deltas of one source record."""
-    if isinstance(row, Delta) and isinstance(following, Delta):
-        return row.offset == following.offset
-    return bool(getattr(following, "is_deleted", 0))
+    """A row and the deletion that follows it; of several deletions the first is of the row that the store has.
+
+    Not so the deltas of one source record: each of them is applied once, by its offset, project and part.
+    """
+    return bool(getattr(following, "is_deleted", 0)) and not getattr(row, "is_deleted", 0)

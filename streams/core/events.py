@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from clickhouse.rows import ObservationRow
+from streams.core.bounding import Bounds
 from streams.core.contributions import DeltaBook
 from streams.core.effects import Effects
 from streams.core.lines import ObservationLine
@@ -28,7 +27,7 @@ class EventFold:
         residents: the traces; whatever an event needs is there (``streams.core.pipeline`` sees to it).
         trace_observations_max: a trace that has so many takes no other: events about others are ``refused``. Which those are depends on what came before in
             the partition alone, so a replay refuses the same.
-        reached: counts the limits that are reached, by their names.
+        bounds: of texts; counts the limits that are reached, by their names.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class EventFold:
         prices: PriceBook,
         tokens: Tokens,
         trace_observations_max: int,
-        reached: Counter[str],
+        bounds: Bounds,
     ) -> None:
         self.prices = prices
         self.parts: set[PartKey] = set()
@@ -53,7 +52,8 @@ class EventFold:
         self._residents = residents
         self._trace_observations_max = trace_observations_max
         self._tokens = tokens
-        self._reached = reached
+        self._bounds = bounds
+        self._reached = bounds.reached
         self._effects = Effects(-1)
         self._floor = 0
 
@@ -78,14 +78,21 @@ class EventFold:
         if trace is not None:
             known = trace.observations.get(line.id)
             if known is None and len(trace.observations) >= self._trace_observations_max:
-                self.refused.append(line)
+                self._refuse(line, "trace_observations_max")
                 return False
         is_merged = (
             line.partial
             or (known is not None and known.merged is not None)
             or bool(self.parts and (key, line.id) in self.parts)
         )
-        change = self._merged(key, known, line) if is_merged else self._replaced(known, line)
+        crowded = trace is not None and trace.crowded
+        if is_merged:
+            change = self._merged(key, known, line, crowded=crowded)
+        else:
+            change = self._replaced(known, line)
+        if crowded and trace is not None and change and not trace.has_room_for(change[0]):
+            self._refuse(line, "trace_amounts_max")
+            return False
         self.is_changing = True
         if trace is None:
             trace = self._residents.begin(key)
@@ -93,7 +100,7 @@ class EventFold:
         if book is None:
             book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
-        news = attributes is not None and self._hear(trace, book, attributes, line.ts_us)
+        news = attributes is not None and self._hear(trace, attributes, line.ts_us)
         if change is not None:
             news = True
             self._put(trace, book, known, change, is_merged=is_merged)
@@ -102,6 +109,10 @@ class EventFold:
         self.is_changing = False
         return news
 
+    def _refuse(self, line: ObservationLine, limit: str) -> None:
+        self.refused.append(line)
+        self._reached[limit] += 1
+
     def trace_update(self, line: TraceUpdate) -> bool:
         self.is_changing = True
         key = (line.project_id, line.trace_id)
@@ -109,23 +120,24 @@ class EventFold:
         if trace is None:
             trace = self._residents.begin(key)
         news = trace.said.hear_itself(line.environment, line.ts_us)
-        book = self.books.setdefault(line.project_id, DeltaBook())
-        news |= self._hear(trace, book, line.trace, line.ts_us)
+        news |= self._hear(trace, line.trace, line.ts_us)
         if news:
             self.changed[key] = trace
         self.is_changing = False
         return news
 
-    def _hear(self, trace: Trace, book: DeltaBook, attributes: TraceAttributes, ts_us: int) -> bool:
-        """What was spent so far goes over to the user who turns out to have spent it."""
-        said = trace.said
-        if not attributes.user_id or not trace.cost_pico:
-            return said.hear(attributes, ts_us)
-        before = said.user_id
-        news = said.hear(attributes, ts_us)
-        if before != said.user_id:
-            book.hand_over(trace.observations.values(), before, said.user_id, trace.key[1])
+    def _hear(self, trace: Trace, attributes: TraceAttributes, ts_us: int) -> bool:
+        news = trace.said.hear(attributes, ts_us, self._bounds)
+        if not trace.cost_pico:
+            trace.spender = trace.said.user_id
         return news
+
+    def hand_over(self, trace: Trace) -> None:
+        """What a trace spent so far goes over to the user who turns out to have spent it: once a source record, however often that changed in it."""
+        project_id, trace_id = trace.key
+        book = self.books.setdefault(project_id, DeltaBook())
+        book.hand_over(trace.spent(), trace.spender, trace.said.user_id, trace_id)
+        trace.spender = trace.said.user_id
 
     def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
         """What a whole event puts in the place of an older one, or of none; nothing if that stays."""
@@ -142,13 +154,21 @@ class EventFold:
         self._find_tools(row)
         return known, row
 
-    def _merged(self, key: TraceKey, old: Known | None, line: ObservationLine) -> Change | None:
+    def _merged(
+        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+    ) -> Change | None:
         """What statements that join those known make of an observation; nothing if that stays."""
         before = None if old is None else old.merged
         if before is None and old is not None and line.ts_us < old.ts_us:
             return None
+        if before is not None and before.metadata:
+            # It is joined in place, unless the event may be refused.
+            if crowded:
+                before = before.apart()
+            else:
+                self.is_changing = True
         if line.partial:
-            after = merged_part(before, line, line.ts_us)
+            after = merged_part(before, line, line.ts_us, self._bounds)
         else:
             alone = known_of(self._whole_row(line), None)
             rank = rank_of(alone)
@@ -159,7 +179,7 @@ class EventFold:
                 and rank <= rank_of(old)
             ):
                 return None
-            after = merged_whole(before, line, line.ts_us, alone.start_us, rank)
+            after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
         if after is before:
             return None
         row = self._merged_row(key, line.id, after)
@@ -186,7 +206,7 @@ class EventFold:
             self._effects.observations += deletions
 
     def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
-        user_id, trace_id = trace.said.user_id, trace.key[1]
+        user_id, trace_id = trace.spender, trace.key[1]
         if old is not None:
             trace.count_out(old)
             book.count(old, -1)

@@ -3,6 +3,8 @@
 Each field remembers the mark (``streams.core.marks``) of the statement that it holds. The latest statement wins, except for the start time and the environment, which
 are what was said first: they place the observation. Empty values say nothing. A whole event is a statement about every field at once: it covers all
 that was said before it.
+
+A text that is too long is cut as its statement comes in, before it is compared with others; metadata is joined in place, within its bounds.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from clickhouse.rows import ObservationRow
-from streams.core import metadata
+from streams.core.bounding import Bounds
 from streams.core.lines import ObservationLine, text_of
 from streams.core.marks import partial_mark, whole_mark
+from streams.core.metadata import Metadata, restored
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
 LATEST: Final[dict[str, str]] = {
@@ -56,17 +59,21 @@ class Merged(msgspec.Struct):
     latest: dict[str, Statement] = {}
     start: Statement | None = None
     environment: Statement | None = None
-    metadata: metadata.Branch = msgspec.field(default_factory=metadata.nothing)
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
 
     @property
     def start_us(self) -> int:
         return self.first_us if self.start is None else int(self.start[1])
 
+    def apart(self) -> Merged:
+        """A copy that shares nothing that changes."""
+        return msgspec.structs.replace(self, metadata=self.metadata.copy())
+
     @property
     def text_bytes(self) -> int:
         """Roughly what the texts take in memory."""
         held = sum(len(self.latest[field][1]) for field in _TEXTS if field in self.latest)
-        return held + 64 * len(self.metadata.children)
+        return held + self.metadata.bytes
 
 
 class _MergeState(msgspec.Struct, omit_defaults=True):
@@ -83,37 +90,47 @@ class _MergeState(msgspec.Struct, omit_defaults=True):
     """As stated, where it lay before the start."""
 
 
-def merged_part(before: Merged | None, line: ObservationLine, ts_us: int) -> Merged:
-    """What is known after a partial event; ``before`` itself when it says nothing new."""
+def merged_part(before: Merged | None, line: ObservationLine, ts_us: int, bounds: Bounds) -> Merged:
+    """What is known after a partial event; ``before`` itself when it says nothing new. Its metadata is taken over, and changed in place."""
     mark = partial_mark(ts_us)
-    said = dict(_said(line))
-    about_metadata = text_of(line.metadata)
     if before is None:
+        changed = True
         before = Merged(ts_us, ts_us)
     elif mark < before.whole_mark:
         return before
+    else:
+        changed = not before.first_us <= ts_us <= before.last_us
     latest = dict(before.latest)
-    for field, value in said.items():
+    for field, value in _said(line, bounds):
         if field not in latest or _later((mark, value), latest[field]):
             latest[field] = (mark, value)
-    tree = before.metadata
+            changed = True
+    about_metadata = text_of(line.metadata)
     if about_metadata:
-        tree = metadata.merge(tree, metadata.statement(about_metadata, mark))
-    after = Merged(
+        changed |= bounds.metadata(before.metadata, about_metadata, mark)
+    start = _earliest(before.start, mark, line.start_us)
+    environment = _earliest(before.environment, mark, line.environment or None)
+    if not changed and start is before.start and environment is before.environment:
+        return before
+    return Merged(
         min(before.first_us, ts_us),
         max(before.last_us, ts_us),
         before.whole_mark,
         before.whole_rank,
         latest,
-        _earliest(before.start, mark, line.start_us),
-        _earliest(before.environment, mark, line.environment or None),
-        tree,
+        start,
+        environment,
+        before.metadata,
     )
-    return before if after == before else after
 
 
-def merged_whole(
-    before: Merged | None, line: ObservationLine, ts_us: int, start_us: int, rank: str
+def merged_whole(  # the event, and what it is weighed by
+    before: Merged | None,
+    line: ObservationLine,
+    ts_us: int,
+    start_us: int,
+    rank: str,
+    bounds: Bounds,
 ) -> Merged:
     """What is known after a whole event of this rank (``streams.core.observations.rank_of``); ``before`` itself when that holds already."""
     mark = whole_mark(ts_us)
@@ -121,14 +138,13 @@ def merged_whole(
         before = Merged(ts_us, ts_us)
     if (mark, rank) <= (before.whole_mark, before.whole_rank):
         return before
-    about_metadata = text_of(line.metadata)
     latest = {field: held for field, held in before.latest.items() if held[0] > mark}
-    for field, value in _said(line):
+    for field, value in _said(line, bounds):
         latest.setdefault(field, (mark, value))
-    tree = metadata.covered(before.metadata, mark)
+    before.metadata.cover(mark)
+    about_metadata = text_of(line.metadata)
     if about_metadata:
-        tree = metadata.merge(tree, metadata.statement(about_metadata, mark))
-    environment = line.environment or DEFAULT_ENVIRONMENT
+        bounds.metadata(before.metadata, about_metadata, mark)
     return Merged(
         min(before.first_us, ts_us),
         max(before.last_us, ts_us),
@@ -136,16 +152,16 @@ def merged_whole(
         rank,
         latest,
         (mark, start_us),
-        (mark, environment),
-        tree,
+        (mark, line.environment or DEFAULT_ENVIRONMENT),
+        before.metadata,
     )
 
 
-def _said(line: ObservationLine) -> Iterator[tuple[str, Any]]:
+def _said(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
     for field in LATEST:
         value = getattr(line, field)
         if field in _TEXTS:
-            value = text_of(value)
+            value = bounds.text(text_of(value))
         if value:
             yield field, value
 
@@ -170,7 +186,7 @@ def write_statements(merged: Merged, row: ObservationRow) -> None:
     row.end_us = max(stated_end_us, row.start_us) if stated_end_us else 0
     if merged.environment is not None:
         row.environment = merged.environment[1]
-    row.metadata = metadata.text_of(merged.metadata)
+    row.metadata = merged.metadata.text()
     row.event_us = merged.last_us
     state = _MergeState(
         first_us=merged.first_us,
@@ -179,7 +195,7 @@ def write_statements(merged: Merged, row: ObservationRow) -> None:
         whole_rank=merged.whole_rank,
         start_mark=-1 if merged.start is None else merged.start[0],
         environment_mark=-1 if merged.environment is None else merged.environment[0],
-        metadata=metadata.marks_of(merged.metadata),
+        metadata=merged.metadata.marks(),
         end_us=stated_end_us if stated_end_us != row.end_us else 0,
     )
     row.merge_state = _encode(state).decode()
@@ -201,20 +217,24 @@ def merged_of(row: ObservationRow) -> Merged:
         latest,
         None if state.start_mark < 0 else (state.start_mark, row.start_us),
         None if state.environment_mark < 0 else (state.environment_mark, row.environment),
-        metadata.restored(row.metadata, state.metadata),
+        restored(row.metadata, state.metadata),
     )
 
 
-def merged_of_whole(row: ObservationRow, rank: str) -> Merged:
+def merged_of_whole(row: ObservationRow, rank: str, bounds: Bounds) -> Merged:
     """The statements of a whole event, from its row with texts."""
     mark = whole_mark(row.event_us)
     latest = {field: (mark, getattr(row, of_row)) for field, of_row in LATEST.items()}
     stated = {field: held for field, held in latest.items() if held[1]}
+    for field in _TEXTS:
+        if field in stated:
+            stated[field] = (mark, bounds.text(stated[field][1]))
     if "app_root" in stated:
         stated["app_root"] = (mark, True)
-    tree = metadata.covered(metadata.nothing(), mark)
+    tree = Metadata()
+    tree.cover(mark)
     if row.metadata:
-        tree = metadata.merge(tree, metadata.statement(row.metadata, mark))
+        bounds.metadata(tree, row.metadata, mark)
     return Merged(
         row.event_us,
         row.event_us,

@@ -1,8 +1,11 @@
 """Metadata as a join of statements: deep, key by key, the latest statement about a key wins.
 
-A node is a ``Leaf`` (a scalar or a list, said at ``mark``) or a ``Branch`` (an object). A leaf said over an object covers every key that was said before it; what is
-said of a key afterwards shows again: ``floor`` remembers how high the cover reaches. An object with nothing in it and a null say nothing. ``merge`` is
+A node is a ``Leaf`` (a scalar or a list, stated at ``mark``) or a ``Branch`` (an object). A leaf stated over an object covers every key that was stated before it;
+what is stated of a key afterwards shows again: ``floor`` remembers how high the cover reaches. An object with nothing in it and a null state nothing. Joining is
 associative, commutative and idempotent, so statements may come in any order and any number of times.
+
+That holds as long as everything fits. What does not fit any more is left out as its statement comes in, and ``CUT_KEY`` says so. The bounds are part of the join, and
+``Metadata`` is a function of its text and marks alone: so it makes no difference how statements are grouped, or whether it was read back in between.
 
 A mark orders statements; see ``streams.core.marks``.
 """
@@ -13,10 +16,20 @@ from typing import Any, Final
 
 import msgspec
 
+from streams.core.json_texts import json_of
+from streams.core.limits import METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, RowLimits
+
 DEPTH_MAX: Final = 16
 """Objects nested deeper than this are taken whole, as a scalar is."""
+CUT_KEY: Final = "tracemill.cut"
+CUT_NOTE: Final = "more keys, or longer values, were sent than merged metadata may have"
+CUT_VALUE: Final = "… (cut)"
+"""In place of a value that is too long for what is left."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+_MARK_BYTES: Final = 32
+"""What the mark of a key, or the floor of an object, takes besides the key, at most."""
 
 
 class Leaf(msgspec.Struct, gc=False):
@@ -32,84 +45,223 @@ class Branch(msgspec.Struct):
 Node = Leaf | Branch
 
 
-def nothing() -> Branch:
-    return Branch(0, {})
+def _escaped_bytes(value: Any) -> int:
+    """What a value takes as JSON inside a JSON text."""
+    encoded = _encode(value)
+    return len(encoded) + encoded.count(b'"') + encoded.count(b"\\")
 
 
-def statement(text: str, mark: int) -> Branch:
-    """What the JSON text of an object says at ``mark``; any other text is the value of the key ``metadata``."""
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        value = text
-    if not isinstance(value, dict):
-        value = {"metadata": value}
-    return _branch(value, mark, DEPTH_MAX)
+def _key_bytes(key: str) -> int:
+    """What a key takes, in the text and in the marks."""
+    return 2 * (_escaped_bytes(key) + 2) + _MARK_BYTES
 
 
-def _branch(value: dict[str, Any], mark: int, depth: int) -> Branch:
-    children: dict[str, Node] = {}
-    for key, child in value.items():
-        if isinstance(child, dict) and depth > 1:
-            branch = _branch(child, mark, depth - 1)
-            if branch.children:
-                children[key] = branch
-        elif child is not None and child != {}:
-            children[key] = Leaf(mark, child)
-    return Branch(0, children)
+_CUT_BYTES: Final = _escaped_bytes(CUT_VALUE)
+_NOTE_BYTES: Final = _key_bytes(CUT_KEY) + _escaped_bytes(CUT_NOTE)
 
 
-def merge(one: Branch, other: Branch) -> Branch:
-    """Both; the arguments stay as they are."""
-    floor = max(one.floor, other.floor)
-    children = dict(one.children)
-    for key, child in other.children.items():
-        mine = children.get(key)
-        children[key] = child if mine is None else _join(mine, child)
-    return _above(Branch(floor, children), floor)
+def _leaf_bytes(value: Any) -> int:
+    """What a value takes; never less than ``CUT_VALUE``, which may have to take its place."""
+    return max(_escaped_bytes(value), _CUT_BYTES)
 
 
-def _join(one: Node, other: Node) -> Node:
-    if isinstance(one, Leaf):
-        if isinstance(other, Leaf):
-            return max(one, other, key=_rank)
-        return _cover(one, other)
-    if isinstance(other, Leaf):
-        return _cover(other, one)
-    return merge(one, other)
-
-
-def _rank(leaf: Leaf) -> tuple[int, bytes]:
-    return leaf.mark, _encode(leaf.value)
-
-
-def _cover(leaf: Leaf, branch: Branch) -> Node:
-    left = _above(Branch(max(branch.floor, leaf.mark), branch.children), leaf.mark)
-    return left if left.children else leaf
-
-
-def _above(branch: Branch, floor: int) -> Branch:
-    """Without what was said below ``floor``."""
-    children: dict[str, Node] = {}
+def _branch_size(branch: Branch) -> tuple[int, int]:
+    """Keys and bytes of what is in a branch."""
+    keys = size = 0
     for key, child in branch.children.items():
+        keys += 1
+        size += _key_bytes(key)
         if isinstance(child, Leaf):
-            if child.mark >= floor:
-                children[key] = child
+            size += _leaf_bytes(child.value)
         else:
-            kept = _above(child, floor)
-            if kept.children:
-                children[key] = kept
-    return Branch(branch.floor, children)
+            more_keys, more_bytes = _branch_size(child)
+            keys += more_keys
+            size += more_bytes
+    return keys, size
 
 
-def covered(branch: Branch, mark: int) -> Branch:
-    """Without anything said at ``mark`` or before, and closed to what comes in from before."""
-    return _above(Branch(mark, branch.children), mark + 1)
+class Metadata(msgspec.Struct):
+    """Merged metadata, within its bounds; ``state`` and ``cover`` change it in place."""
+
+    root: Branch = msgspec.field(default_factory=lambda: Branch(0, {}))
+    keys: int = 0
+    bytes: int = 0
+    """Of its text and of its marks, in a row."""
+
+    def __bool__(self) -> bool:
+        return bool(self.root.children)
+
+    def state(self, text: str, mark: int, limits: RowLimits) -> Stated:
+        """Join what the JSON text of an object says at ``mark``; any other text is the value of the key ``metadata``."""
+        value = json_of(text)
+        if value is None and text.strip() != "null":
+            value = text
+        if not isinstance(value, dict):
+            value = {"metadata": value}
+        stated = Stated(mark, limits.metadata_bytes_max - _NOTE_BYTES)
+        self._join(self.root, value, stated, 0, DEPTH_MAX)
+        if stated.cut:
+            self._note(mark, stated)
+        return stated
+
+    def cover(self, mark: int) -> None:
+        """Drop what was stated at ``mark`` or before, and stay closed to what comes in from before."""
+        self.root.floor = mark
+        self._drop_below(self.root, mark + 1)
+
+    def _join(
+        self, branch: Branch, value: dict[str, Any], stated: Stated, floor: int, depth: int
+    ) -> None:
+        floor = max(floor, branch.floor)
+        if stated.mark < floor:
+            return
+        for key, child in value.items():
+            if isinstance(child, dict) and depth > 1:
+                self._join_object(branch, key, child, stated, floor, depth)
+            elif child is not None and child != {}:
+                self._join_leaf(branch, key, child, stated)
+
+    def _join_object(  # the place, the statement, and how far it reaches
+        self,
+        branch: Branch,
+        key: str,
+        value: dict[str, Any],
+        stated: Stated,
+        floor: int,
+        depth: int,
+    ) -> None:
+        mine = branch.children.get(key)
+        if isinstance(mine, Branch):
+            self._join(mine, value, stated, floor, depth - 1)
+            return
+        if mine is None:
+            if not self._fits(_key_bytes(key), key, stated):
+                return
+            opened = Branch(0, {})
+            self.keys += 1
+            self.bytes += _key_bytes(key)
+            self._join(opened, value, stated, floor, depth - 1)
+            if opened.children:
+                branch.children[key] = opened
+            else:
+                self.keys -= 1
+                self.bytes -= _key_bytes(key)
+        elif stated.mark >= mine.mark:
+            opened = Branch(mine.mark, {})
+            self._join(opened, value, stated, floor, depth - 1)
+            if opened.children:
+                self.bytes -= _leaf_bytes(mine.value)
+                branch.children[key] = opened
+                stated.changed = True
+
+    def _join_leaf(self, branch: Branch, key: str, value: Any, stated: Stated) -> None:
+        mine, mark = branch.children.get(key), stated.mark
+        if mine is None and self.keys + 1 >= METADATA_KEYS_MAX:
+            stated.cut = True
+            return
+        size = _leaf_bytes(value)
+        if mine is None:
+            if self._fits(_key_bytes(key) + size, key, stated):
+                self.keys += 1
+                self.bytes += _key_bytes(key) + size
+                branch.children[key] = Leaf(mark, value)
+                stated.changed = True
+            return
+        if isinstance(mine, Branch):
+            if mark <= mine.floor:
+                return
+            mine.floor = mark
+            stated.changed = True
+            self._drop_below(mine, mark)
+            if mine.children:
+                return
+            before = 0
+        else:
+            if (mark, _encode(value)) <= (mine.mark, _encode(mine.value)):
+                return
+            before = _leaf_bytes(mine.value)
+        if self.bytes + size - before > stated.bytes_max and size > before:
+            value, size, stated.cut = CUT_VALUE, _CUT_BYTES, True
+            if mine == Leaf(mark, CUT_VALUE):
+                return
+        branch.children[key] = Leaf(mark, value)
+        self.bytes += size - before
+        stated.changed = True
+
+    def _fits(self, size: int, key: str, stated: Stated) -> bool:
+        if (
+            self.keys + 1 >= METADATA_KEYS_MAX
+            or self.bytes + size > stated.bytes_max
+            or len(key) > METADATA_KEY_CHARS_MAX
+        ):
+            stated.cut = True
+            return False
+        return True
+
+    def _note(self, mark: int, stated: Stated) -> None:
+        mine = self.root.children.get(CUT_KEY)
+        if mine is None:
+            self.keys += 1
+            self.bytes += _NOTE_BYTES
+            self.root.children[CUT_KEY] = Leaf(mark, CUT_NOTE)
+            stated.changed = True
+        elif isinstance(mine, Leaf) and mine.mark < mark and mine.value == CUT_NOTE:
+            mine.mark = mark
+            stated.changed = True
+
+    def _drop_below(self, branch: Branch, floor: int) -> None:
+        """Drop what was stated before ``floor``."""
+        dropped = []
+        for key, child in branch.children.items():
+            if isinstance(child, Leaf):
+                if child.mark < floor:
+                    self.bytes -= _leaf_bytes(child.value)
+                    dropped.append(key)
+            else:
+                self._drop_below(child, floor)
+                if not child.children:
+                    dropped.append(key)
+        for key in dropped:
+            self.keys -= 1
+            self.bytes -= _key_bytes(key)
+            del branch.children[key]
+
+    def copy(self) -> Metadata:
+        return Metadata(_copy(self.root), self.keys, self.bytes)
+
+    def text(self) -> str:
+        """The merged object as JSON, keys in order; empty for nothing."""
+        return _encode(_value(self.root)).decode() if self.root.children else ""
+
+    def marks(self) -> list[Any]:
+        """The marks as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text`` they are the whole state."""
+        return _marks(self.root)
 
 
-def text_of(branch: Branch) -> str:
-    """The merged object as JSON, keys in order; empty for nothing."""
-    return _encode(_value(branch)).decode() if branch.children else ""
+class Stated(msgspec.Struct):
+    """What became of a statement."""
+
+    mark: int
+    bytes_max: int
+    changed: bool = False
+    cut: bool = False
+
+
+def restored(text: str, marks: list[Any]) -> Metadata:
+    """The metadata of which ``text`` and ``marks`` are these."""
+    root = _restored(msgspec.json.decode(text) if text else {}, marks)
+    return Metadata(root, *_branch_size(root))
+
+
+def _copy(branch: Branch) -> Branch:
+    # Leaves change only their mark, and that of the note: they are copied too.
+    return Branch(
+        branch.floor,
+        {
+            key: Leaf(child.mark, child.value) if isinstance(child, Leaf) else _copy(child)
+            for key, child in branch.children.items()
+        },
+    )
 
 
 def _value(branch: Branch) -> dict[str, Any]:
@@ -119,20 +271,14 @@ def _value(branch: Branch) -> dict[str, Any]:
     }
 
 
-def marks_of(branch: Branch) -> list[Any]:
-    """The marks of a branch as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text_of`` it is the whole state."""
+def _marks(branch: Branch) -> list[Any]:
     return [
         branch.floor,
         {
-            key: child.mark if isinstance(child, Leaf) else marks_of(child)
+            key: child.mark if isinstance(child, Leaf) else _marks(child)
             for key, child in branch.children.items()
         },
     ]
-
-
-def restored(text: str, marks: list[Any]) -> Branch:
-    """The branch of which ``text_of`` and ``marks_of`` are these."""
-    return _restored(msgspec.json.decode(text) if text else {}, marks)
 
 
 def _restored(value: dict[str, Any], marks: list[Any]) -> Branch:

@@ -13,6 +13,9 @@ from typing import Final, NamedTuple
 MODEL_LENGTH_MAX: Final = 200
 """Longer ids are not models; they are not matched against anything."""
 
+PREFIXES_MAX: Final = 8
+"""Of one id, as in ``litellm/openrouter/openai/gpt-4o``: what follows more is read no further."""
+
 
 class Reading(NamedTuple):
     """One way to read a model id: at a provider (``None``: none was named) under a name."""
@@ -92,7 +95,7 @@ def readings(model: str) -> Iterator[Reading]:
             yield reading
 
 
-def _all_readings(name: str) -> Iterator[Reading]:
+def _all_readings(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[Reading]:
     name = _WRAPPERS.sub("", name) or name
     provider, slash, rest = name.partition("/")
     if slash:
@@ -105,7 +108,8 @@ def _all_readings(name: str) -> Iterator[Reading]:
         for spelling in _spellings(name):
             yield Reading(None, spelling)
         # A second prefix may follow: "openrouter/openai/gpt-4o", "bedrock/us-east-1/anthropic.claude…".
-        yield from _all_readings(rest)
+        if prefixes_max:
+            yield from _all_readings(rest, prefixes_max - 1)
         return
     if _BEDROCK.match(name):
         for spelling in _spellings(name):

@@ -6,12 +6,12 @@ it in the partition (and on the prices of the moment), not on how they were grou
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from clickhouse.rows import TraceRow
+from streams.core.bounding import Bounds
 from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
 from streams.core.effects import Effects
 from streams.core.encoding import EncodingLimits, records_of
@@ -25,6 +25,7 @@ from streams.core.failures import (
     describe,
 )
 from streams.core.isolation import Isolation, trace_key_of
+from streams.core.limits import DEFAULT_ROW_LIMITS, RowLimits
 from streams.core.lines import Line, ObservationLine
 from streams.core.pricing import PriceBook
 from streams.core.reading import (
@@ -66,6 +67,7 @@ class FoldLimits:
     encoding: EncodingLimits = DEFAULT_ENCODING
     trace_observations_max: int = TRACE_OBSERVATIONS_MAX
     dead_letter_payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    rows: RowLimits = DEFAULT_ROW_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,16 @@ class ObservationsFold:
         tokens: Tokens,
         seen: SeenTraces,
     ) -> None:
-        self._reached: Counter[str] = Counter()
+        bounds = Bounds(limits.rows)
+        self._reached = bounds.reached
         self.residents = Residents(
-            limits.resident_observations_max, limits.resident_text_bytes_max, seen, self._reached
+            limits.resident_observations_max, limits.resident_text_bytes_max, seen, bounds
         )
         self._topic = topic
         self._payload_bytes_max = limits.dead_letter_payload_bytes_max
         self._partition = partition
         self._events = EventFold(
-            self.residents, prices, tokens, limits.trace_observations_max, self._reached
+            self.residents, prices, tokens, limits.trace_observations_max, bounds
         )
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._guard_before = self._guard
@@ -296,6 +299,7 @@ class ObservationsFold:
 
     def _refuse(self, record: ReadRecord, failed: dict[int, str], effects: Effects) -> None:
         """Dead letters of what a record holds that does not count."""
+        self._reached.update(record.reached)
         unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
         good = next((line for at, line in enumerate(record.lines) if at not in failed), None)
         self._guard.observe(
@@ -316,7 +320,6 @@ class ObservationsFold:
             refusals = [*refusals, *failed_events(record, failed)]
         if full:
             refusals = [*refusals, *full_traces(record, full)]
-            self._reached["trace_observations_max"] += len(full)
             effects.unchanged -= len(full)
         for refusal in refusals:
             letter = dead_letter(
@@ -329,6 +332,8 @@ class ObservationsFold:
         """One version a record; and where the trace moved to another day, its row of the old day goes."""
         trace.row_version = max(trace.row_version + 1, version_floor)
         self._touched[trace.key] = trace
+        if trace.spender != trace.said.user_id:
+            self._events.hand_over(trace)
         day = trace.start_us // DAY_US
         if day != trace.day:
             if trace.day >= 0:

@@ -21,8 +21,8 @@ from streams.core.rates import Period, Rate, RateTable, Variant, input_tokens_of
 from streams.core.request import context_of
 from streams.core.units import unit_of
 
-CACHED_MODELS_MAX: Final = 10_000
-"""(project, model) pairs whose prices are kept compiled; the oldest makes room."""
+CACHED_MODELS_MAX: Final = 4_000
+"""(project, model) pairs whose prices are kept compiled, names of at most ``MODEL_LENGTH_MAX`` characters; the oldest makes room."""
 
 
 class PriceTierRecord(Protocol):
@@ -122,6 +122,8 @@ class PriceBook:
         return _priced(table, usage, period.price_id)
 
     def _periods_of(self, project_id: str, model: str) -> tuple[Period, ...]:
+        if len(model) > MODEL_LENGTH_MAX:
+            return ()
         found = self._periods.get((project_id, model))
         if found is None:
             overrides = [*self._own.get(project_id, ()), *self._own.get(None, ())]

@@ -9,8 +9,17 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
+from streams.core.bounding import Bounds
 from streams.core.failures import PROCESSING_FAILED, describe, printable
-from streams.core.lines import LINES, Line, ObservationLine, settle_texts
+from streams.core.limits import DEFAULT_ROW_LIMITS, RowLimits
+from streams.core.lines import (
+    LINES,
+    Line,
+    LongIdentityError,
+    ObservationLine,
+    line_of,
+    settle_texts,
+)
 from tracemill.contract import Score, is_cost
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
@@ -20,6 +29,8 @@ FUTURE_MAX_US: Final = 86_400_000_000
 PAYLOAD_BYTES_MAX: Final = 12 * 2**20
 """A refused line is kept up to this length, as it is escaped in its row; above that of an event, below that of a record."""
 PROJECT_ID_MAX_CHARS: Final = 200
+DETAIL_CHARS_MAX: Final = 2_000
+"""Of why a line was refused: it may quote the line."""
 _ESCAPED_MAX: Final = 6
 """Bytes that one byte may take as JSON."""
 
@@ -52,6 +63,8 @@ class ReadRecord(msgspec.Struct, frozen=True):
     append_us: int
     lines: list[Line]
     refusals: list[Refusal]
+    reached: Mapping[str, int] = {}
+    """How often a limit was reached by what is in a line, by its name."""
 
 
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Refusal]:
@@ -59,7 +72,7 @@ def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterato
     full = {id(line) for line in lines}
     for number, line in enumerate(record.lines):
         if id(line) in full and isinstance(line, ObservationLine):
-            detail = "its trace has as many observations as a trace may have"
+            detail = "its trace has as many observations, usage types or hours of spend as a trace may have"
             yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
@@ -77,9 +90,11 @@ class _Owner(msgspec.Struct):
     project_id: str = ""
 
 
-def read(record: SourceRecord) -> ReadRecord:
+def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
     """The events of a record in order; a line that is none is refused, the others count."""
     value = record.value
+    if len(value) > limits.texts_bytes_max:
+        return _read_line_by_line(record, limits)
     earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
     try:
         if not value.isascii():
@@ -87,15 +102,16 @@ def read(record: SourceRecord) -> ReadRecord:
         lines = LINES.decode_lines(value)
         for line in lines:
             if _fault(line, earliest_us, latest_us) is not None:
-                return _read_line_by_line(record)
+                return _read_line_by_line(record, limits)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # the line that is to blame is found below
-        return _read_line_by_line(record)
+        return _read_line_by_line(record, limits)
     return ReadRecord(record.offset, record.append_us, lines, [])
 
 
-def _read_line_by_line(record: SourceRecord) -> ReadRecord:
+def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
+    bounds = Bounds(limits)
     earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
     lines: list[Line] = []
     refusals: list[Refusal] = []
@@ -105,7 +121,7 @@ def _read_line_by_line(record: SourceRecord) -> ReadRecord:
         fault: Fault | None
         try:
             payload.decode()
-            line = LINES.decode(payload)
+            line = line_of(payload, bounds)
             fault = _fault(line, earliest_us, latest_us)
         except UnicodeDecodeError as error:
             fault = ("not_utf8", str(error))
@@ -113,6 +129,8 @@ def _read_line_by_line(record: SourceRecord) -> ReadRecord:
             fault = ("not_an_event", str(error))
         except (msgspec.DecodeError, RecursionError) as error:
             fault = ("not_json", str(error))
+        except LongIdentityError as error:
+            fault = ("long_identity", str(error))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours costs this line, not the record
@@ -121,7 +139,7 @@ def _read_line_by_line(record: SourceRecord) -> ReadRecord:
             lines.append(line)
         else:
             refusals.append(Refusal(number, *fault, payload))
-    return ReadRecord(record.offset, record.append_us, lines, refusals)
+    return ReadRecord(record.offset, record.append_us, lines, refusals, bounds.reached)
 
 
 Fault = tuple[str, str]
@@ -186,7 +204,8 @@ def dead_letter(
 ) -> DeadLetterRow:
     """The row of a refused line; its id is the place where the line stands, so a replay does not double it. Its detail says so where the payload is cut."""
     payload = refusal.payload.decode(errors="replace")
-    kept, detail = _first(payload, len(refusal.payload), payload_bytes_max), refusal.detail
+    kept = _first(payload, len(refusal.payload), payload_bytes_max)
+    detail = refusal.detail[:DETAIL_CHARS_MAX]
     if kept != payload:
         detail += f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
     line = f"{refusal.reason}/{refusal.line_number}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.bounding import Bounds
 from streams.core.merge import merged_of, merged_of_whole
 from streams.core.observations import known_of, rank_of
 from streams.core.seen import SeenTraces
@@ -34,7 +34,7 @@ class Residents:
     """Traces of one partition, bounded by their observations and by the texts kept of them."""
 
     def __init__(
-        self, observations_max: int, text_bytes_max: int, seen: SeenTraces, reached: Counter[str]
+        self, observations_max: int, text_bytes_max: int, seen: SeenTraces, bounds: Bounds
     ) -> None:
         self.traces: dict[TraceKey, Trace] = {}
         self.seen = seen
@@ -46,7 +46,8 @@ class Residents:
         self._observations_max = observations_max
         self._text_bytes_max = text_bytes_max
         self._trace_text_bytes_max = text_bytes_max // TRACE_SHARE
-        self._reached = reached
+        self._bounds = bounds
+        self._reached = bounds.reached
         self._sizes: dict[TraceKey, tuple[int, int]] = {}
 
     def begin(self, key: TraceKey) -> Trace:
@@ -72,7 +73,11 @@ class Residents:
                 known = trace.observations.get(row.id)
                 if known is not None and known.merged is None and (trace.key, row.id) in texts_of:
                     whole = not row.merge_state
-                    merged = merged_of_whole(row, rank_of(known)) if whole else merged_of(row)
+                    merged = (
+                        merged_of_whole(row, rank_of(known), self._bounds)
+                        if whole
+                        else merged_of(row)
+                    )
                     trace.regain(known, merged)
             self._measure(trace)
             return
@@ -80,10 +85,11 @@ class Residents:
         for row in history.observations:
             known = known_of(row, merged_of(row) if row.merge_state else None)
             if known.merged is None and (trace.key, row.id) in texts_of:
-                known.merged = merged_of_whole(row, rank_of(known))
+                known.merged = merged_of_whole(row, rank_of(known), self._bounds)
             trace.count_in(known)
         if history.row is not None:
             trace.said = statements_of(history.row)
+            trace.spender = trace.said.user_id
             trace.row_version = history.row.row_version
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)

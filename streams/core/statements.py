@@ -1,6 +1,7 @@
 """What was said about a trace, by any of its observations or by itself; joined so that order and number do not matter.
 
 The latest statement about a field wins, tags unite, metadata merges key by key, the environment is what was said first, the start is the least that was stated.
+What is too long, or too much, is cut as its statement comes in (``streams.core.bounding``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import TraceRow
-from streams.core import metadata
+from streams.core.bounding import Bounds, cut_tags
+from streams.core.metadata import Metadata, restored
 from tracemill.contract import TraceAttributes
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -30,8 +32,8 @@ class _State(msgspec.Struct, omit_defaults=True):
 
 class TraceStatements(msgspec.Struct):
     latest: dict[str, Statement] = {}
-    tags: frozenset[str] = frozenset()
-    metadata: metadata.Branch = msgspec.field(default_factory=metadata.nothing)
+    tags: set[str] = set()
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
     environment: Statement | None = None
     start_us: int = 0
     """Least start that was stated; 0: none was."""
@@ -40,7 +42,7 @@ class TraceStatements(msgspec.Struct):
     user_id: str = ""
     """Of ``latest``: asked for with every observation."""
 
-    def hear(self, attributes: TraceAttributes, ts_us: int) -> bool:  # noqa: C901  # a line per field: a loop over them costs twice as much
+    def hear(self, attributes: TraceAttributes, ts_us: int, bounds: Bounds) -> bool:  # noqa: C901  # a line per field: a loop over them costs twice as much
         """Take in what an event says; true if that changed anything."""
         changed = False
         if attributes.user_id:
@@ -59,19 +61,25 @@ class TraceStatements(msgspec.Struct):
         if attributes.external_id:
             changed |= self._keep("external_id", attributes.external_id, ts_us)
         if attributes.input:
-            changed |= self._keep("input", attributes.input, ts_us)
+            changed |= self._keep("input", bounds.text(attributes.input), ts_us)
         if attributes.output:
-            changed |= self._keep("output", attributes.output, ts_us)
+            changed |= self._keep("output", bounds.text(attributes.output), ts_us)
         if attributes.tags and not self.tags.issuperset(attributes.tags):
-            self.tags = self.tags.union(attributes.tags)
-            changed = True
+            changed |= self._unite(attributes.tags, bounds)
         if attributes.metadata:
-            changed |= self._hear_metadata(attributes.metadata, ts_us)
+            changed |= bounds.metadata(self.metadata, attributes.metadata, ts_us)
         start_us = attributes.start_us
         if start_us is not None and not 0 < self.start_us <= start_us:
             self.start_us = start_us
             changed = True
         return changed
+
+    def _unite(self, tags: tuple[str, ...], bounds: Bounds) -> bool:
+        before = self.tags
+        self.tags = before.union(tags)
+        if cut_tags(self.tags):
+            bounds.reached["trace_tags_max"] += 1
+        return self.tags != before
 
     def _keep(self, field: str, value: str | bool, ts_us: int) -> bool:
         held = self.latest.get(field)
@@ -91,12 +99,6 @@ class TraceStatements(msgspec.Struct):
             changed = True
         return changed
 
-    def _hear_metadata(self, text: str, ts_us: int) -> bool:
-        after = metadata.merge(self.metadata, metadata.statement(text, ts_us))
-        changed = after != self.metadata
-        self.metadata = after
-        return changed
-
     def said(self, field: str) -> Any:
         held = self.latest.get(field)
         return None if held is None else held[1]
@@ -107,7 +109,7 @@ class TraceStatements(msgspec.Struct):
         held = sum(
             len(self.latest[field][1]) for field in ("input", "output") if field in self.latest
         )
-        return held + 64 * len(self.metadata.children)
+        return held + self.metadata.bytes
 
     def write(self, row: TraceRow) -> None:
         """Set the fields of ``row`` that were stated, and its ``merge_state``."""
@@ -115,13 +117,13 @@ class TraceStatements(msgspec.Struct):
             setattr(row, field, value)
         row.public = int(bool(self.said("public")))
         row.tags = tuple(sorted(self.tags))
-        row.metadata = metadata.text_of(self.metadata)
+        row.metadata = self.metadata.text()
         state = _State(
             marks={field: mark for field, (mark, _) in self.latest.items()},
             first_us=self.first_us,
             start_us=self.start_us,
             environment=self.environment,
-            metadata=metadata.marks_of(self.metadata) if self.metadata.children else [],
+            metadata=self.metadata.marks() if self.metadata else [],
         )
         row.merge_state = _encode(state).decode()
 
@@ -136,8 +138,8 @@ def statements_of(row: TraceRow) -> TraceStatements:
         latest["public"] = (state.marks["public"], bool(row.public))
     return TraceStatements(
         latest,
-        frozenset(row.tags),
-        metadata.restored(row.metadata, state.metadata) if state.metadata else metadata.nothing(),
+        set(row.tags),
+        restored(row.metadata, state.metadata) if state.metadata else Metadata(),
         state.environment,
         state.start_us,
         state.first_us,

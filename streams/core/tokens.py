@@ -15,10 +15,15 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from streams.core.bounded_cache import BoundedCache
+from streams.core.json_texts import json_of
+from streams.core.models import MODEL_LENGTH_MAX
+
 TEXT_MAX_CHARS: Final = 32_000
 """Of a longer prompt or reply so much is counted, over all its texts, and the rest taken to be like it: bounds how long one event is counted."""
 
-_MODELS_REMEMBERED_MAX: Final = 4_096
+CACHE_BYTES_MAX: Final = 4 * 2**20
+"""Names of models whose encoding is remembered."""
 _PER_MESSAGE: Final = 4
 _PER_REPLY: Final = 3
 """OpenAI's chat format: three tokens and a role around every message, three before the reply (their cookbook on counting tokens)."""
@@ -70,11 +75,19 @@ class EstimatedTokens:
         return {usage_type: count for usage_type, count in counts.items() if count}
 
 
-@lru_cache(_MODELS_REMEMBERED_MAX)
 def encoding_name_of(model: str) -> str | None:
     """The encoding to count a model's tokens by; ``None`` for models of no known family."""
+    return _encoding_names[model] if len(model) <= MODEL_LENGTH_MAX else None
+
+
+def _encoding_name_of(model: str) -> str | None:
     name = model.lower()
     return next((encoding for family, encoding in _ENCODINGS if family.search(name)), None)
+
+
+_encoding_names: Final = BoundedCache(
+    _encoding_name_of, bytes_max=CACHE_BYTES_MAX, key_chars_max=MODEL_LENGTH_MAX
+)
 
 
 def installed_tokens() -> EstimatedTokens | None:
@@ -148,9 +161,4 @@ def _texts_of(message: dict[str, Any]) -> Iterator[str]:
 
 
 def _json_of(text: str) -> Any:
-    if text[:1] not in ("[", "{"):
-        return None
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
+    return json_of(text) if text[:1] in ("[", "{") else None

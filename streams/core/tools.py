@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from clickhouse.rows import ObservationRow
+from streams.core.json_texts import json_of
 from streams.core.lines import kept
 
 TEXT_BYTES_MAX: Final = 1024 * 1024
@@ -49,7 +50,6 @@ _OTHERS: Final = ("user", "system", "developer", "tool", "function")
 _OBJECT: Final = b"{"
 _OBJECT_OR_LIST: Final = b"{["
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,10 +57,7 @@ def write_tools(row: ObservationRow) -> bool:
     """Set the fields of ``row`` that are about tools; whether all that was found is kept whole."""
     if row.type != "GENERATION":
         return True
-    try:
-        return _write_definitions(row) & _write_calls(row)
-    except RecursionError:  # nested as deep as a parser just follows
-        return True
+    return _write_definitions(row) & _write_calls(row)
 
 
 def _write_definitions(row: ObservationRow) -> bool:
@@ -129,10 +126,7 @@ def _mentions(text: str, opening: bytes, words: tuple[bytes, ...]) -> bool:
 
 
 def _parsed(text: str) -> Any:
-    try:
-        return _decode(kept(text))
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    return json_of(kept(text))
 
 
 def _text_of(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
 from streams.core.amounts import row_amount, row_amounts
+from streams.core.extremes import Extremes
+from streams.core.limits import TRACE_SPEND_CELLS_MAX, TRACE_USAGE_TYPES_MAX, USAGE_TYPES_MAX
 from streams.core.merge import Merged
-from streams.core.observations import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
+from streams.core.observations import ERROR, LEVELS, SEVERITY, Known
 from streams.core.statements import TraceStatements
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
@@ -16,18 +17,23 @@ TraceKey = tuple[str, str]
 """Project, trace."""
 
 DAY_US: Final = 86_400_000_000
-_NONE: Final[frozenset[str]] = frozenset()
+BUCKET_S: Final = 900
+BUCKET_US: Final = BUCKET_S * 1_000_000
+SpentCell = tuple[int, str, str]
+"""Start of a quarter of an hour, model, environment."""
+
 _DEFAULT: Final = SEVERITY["DEFAULT"]
 
 
 class Trace:
-    """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``."""
+    """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``, at a cost that does not grow with their number."""
 
     __slots__ = (
-        "_end_us",
-        "_root",
-        "_start_us",
+        "_extremes",
+        "_spent",
+        "_text_bytes",
         "cost_pico",
+        "crowded",
         "day",
         "key",
         "observations",
@@ -35,6 +41,7 @@ class Trace:
         "said",
         "severities",
         "shed",
+        "spender",
         "text_bytes",
         "touched_by",
         "unpriced",
@@ -48,8 +55,12 @@ class Trace:
         self.severities = [0] * len(LEVELS)
         self.text_bytes = 0
         """Of the texts of its observations: those told in parts keep them."""
-        self.shed: AbstractSet[str] = _NONE
+        self.shed: set[str] = set()
         """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
+        self.spender = ""
+        """The user under whom its costs are counted; that of ``said`` as soon as its source record is folded."""
+        self.crowded = False
+        """Whether one more observation may find no room."""
         self.unpriced = 0
         self.cost_pico = 0
         self.usage: dict[str, int] = {}
@@ -58,77 +69,101 @@ class Trace:
         """Of the start as last settled, in days since the epoch: part of the row's key; −1: there is no row yet."""
         self.touched_by = 0
         """Number of the chunk that was the last to change the trace."""
-        self._start_us = 0
-        self._end_us = 0
-        self._root: Known | None = None
+        self._extremes = Extremes(self.observations)
+        self._text_bytes: dict[str, int] = {}
+        """Of each observation whose texts are in memory, least recently changed first."""
+        self._spent: dict[SpentCell, int] | None = None
+        """``None``: not asked for yet."""
 
     def count_in(self, known: Known) -> None:
         self.observations[known.id] = known
         self.severities[known.severity] += 1
-        self.cost_pico += known.cost_pico
+        if known.cost_pico:
+            self.cost_pico += known.cost_pico
+            if len(self.observations) >= TRACE_SPEND_CELLS_MAX:
+                self.crowded = True
+            if self._spent is not None:
+                self._spend(self._spent, known, 1)
         if known.cost_source == "unpriced":
             self.unpriced += 1
         if known.merged is not None:
-            self.text_bytes += known.merged.text_bytes
+            size = self._text_bytes[known.id] = known.merged.text_bytes
+            self.text_bytes += size
         if known.usage:
             usage = self.usage
             for key, count in known.usage.items():
                 usage[key] = usage.get(key, 0) + count
-        self._stretch(known)
+            if len(usage) > TRACE_USAGE_TYPES_MAX - USAGE_TYPES_MAX:
+                self.crowded = True
+        self._extremes.enter(known)
 
     def count_out(self, known: Known) -> None:
         del self.observations[known.id]
         self.severities[known.severity] -= 1
-        self.cost_pico -= known.cost_pico
+        if known.cost_pico:
+            self.cost_pico -= known.cost_pico
+            if self._spent is not None:
+                self._spend(self._spent, known, -1)
         self.unpriced -= known.cost_source == "unpriced"
-        if known.merged is not None:
-            self.text_bytes -= known.merged.text_bytes
+        self.text_bytes -= self._text_bytes.pop(known.id, 0)
         for key, count in known.usage.items():
             self.usage[key] -= count
             if not self.usage[key]:
                 del self.usage[key]
-        end_us = known.end_us or known.start_us
-        if self._start_us == known.start_us or self._end_us == end_us or self._root is known:
-            self._start_us, self._end_us, self._root = 0, 0, None
-            for other in self.observations.values():
-                self._stretch(other)
+        self._extremes.leave(known)
+
+    def has_room_for(self, known: Known) -> bool:
+        """Whether its usage types, and the cells that it spent in, stay within their limits with this one."""
+        new = known.usage.keys() - self.usage.keys()
+        if new and len(self.usage) + len(new) > TRACE_USAGE_TYPES_MAX:
+            return False
+        if len(self.observations) < TRACE_SPEND_CELLS_MAX or not known.cost_pico:
+            return True
+        spent = self.spent()
+        return len(spent) < TRACE_SPEND_CELLS_MAX or _spent_cell(known) in spent
+
+    def spent(self) -> dict[SpentCell, int]:
+        """What it spent, in picodollars, where that is not nothing."""
+        if self._spent is None:
+            self._spent = {}
+            for known in self.observations.values():
+                if known.cost_pico:
+                    self._spend(self._spent, known, 1)
+        return self._spent
+
+    @staticmethod
+    def _spend(spent: dict[SpentCell, int], known: Known, sign: int) -> None:
+        cell = _spent_cell(known)
+        pico = spent.get(cell, 0) + sign * known.cost_pico
+        if pico:
+            spent[cell] = pico
+        else:
+            del spent[cell]
 
     def shed_texts(self, bytes_max: int) -> None:
         """Let go of the texts of observations, least recently changed first, until ``bytes_max`` are left."""
-        shed = set(self.shed)
-        for known in self.observations.values():
-            if self.text_bytes <= bytes_max:
-                break
-            if known.merged is not None:
-                self.text_bytes -= known.merged.text_bytes
-                known.merged = None
-                shed.add(known.id)
-        self.shed = shed
+        while self.text_bytes > bytes_max:
+            observation_id = next(iter(self._text_bytes))
+            self.text_bytes -= self._text_bytes.pop(observation_id)
+            self.observations[observation_id].merged = None
+            self.shed.add(observation_id)
 
     def regain(self, known: Known, merged: Merged) -> None:
         """Take back the statements of an observation, texts included."""
         known.merged = merged
-        self.text_bytes += merged.text_bytes
-        self.shed = self.shed - {known.id}
-
-    def _stretch(self, known: Known) -> None:
-        if not 0 < self._start_us <= known.start_us:
-            self._start_us = known.start_us
-        self._end_us = max(self._end_us, known.end_us or known.start_us)
-        if known.rootness != HAS_PARENT and (
-            self._root is None or known.root_rank < self._root.root_rank
-        ):
-            self._root = known
+        size = self._text_bytes[known.id] = merged.text_bytes
+        self.text_bytes += size
+        self.shed.discard(known.id)
 
     @property
     def start_us(self) -> int:
-        stated_us = self.said.start_us
-        if not self._start_us:
+        stated_us, start_us = self.said.start_us, self._extremes.start_us
+        if not start_us:
             return stated_us or self.said.first_us
-        return min(self._start_us, stated_us) if stated_us else self._start_us
+        return min(start_us, stated_us) if stated_us else start_us
 
     def row(self) -> TraceRow:
-        said, root = self.said, self._root
+        said, root = self.said, self._extremes.root
         project_id, trace_id = self.key
         count = len(self.observations)
         row = TraceRow(
@@ -136,7 +171,7 @@ class Trace:
             id=trace_id,
             start_us=self.start_us,
             row_version=self.row_version,
-            end_us=self._end_us,
+            end_us=self._extremes.end_us,
             name="" if root is None else root.name,
             environment=self._environment(),
             root_observation_id="" if root is None else root.id,
@@ -147,7 +182,7 @@ class Trace:
             usage=row_amounts(self.usage),
             total_cost_pico=row_amount(self.cost_pico),
         )
-        if said.latest or said.tags or said.first_us or said.start_us or said.metadata.children:
+        if said.latest or said.tags or said.first_us or said.start_us or said.metadata:
             said.write(row)
         return row
 
@@ -155,19 +190,18 @@ class Trace:
         """As first stated for the trace; else the root's; else that of the observation which began first."""
         if self.said.environment is not None:
             return str(self.said.environment[1])
-        if self._root is not None:
-            return self._root.environment
-        if not self.observations:
-            return DEFAULT_ENVIRONMENT
-        return min(
-            self.observations.values(), key=lambda known: (known.start_us, known.id)
-        ).environment
+        root = self._extremes.root or self._extremes.first()
+        return DEFAULT_ENVIRONMENT if root is None else root.environment
 
     def _level(self) -> str:
         for severity in range(ERROR, -1, -1):
             if self.severities[severity]:
                 return LEVELS[severity]
         return LEVELS[_DEFAULT]
+
+
+def _spent_cell(known: Known) -> SpentCell:
+    return known.start_us // BUCKET_US * BUCKET_S, known.model, known.environment
 
 
 def deleted_row(trace: Trace, old_start_us: int) -> TraceRow:

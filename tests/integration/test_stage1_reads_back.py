@@ -8,6 +8,7 @@ import pytest
 from clickhouse.rows import ROW_OF_TABLE, ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
+from streams.core.bounding import Bounds
 from streams.core.lines import LINES
 from streams.core.merge import merged_of, merged_part, write_statements
 from streams.core.observations import known_of
@@ -102,7 +103,7 @@ async def test_statements_come_back_as_they_were_written(
         end_us=START_US - 5,
         app_root=True,
     )
-    merged = merged_part(None, LINES.decode(encode_event(event)), START_US)
+    merged = merged_part(None, LINES.decode(encode_event(event)), START_US, Bounds())
     row = observation()
     write_statements(merged, row)
     said = TraceStatements()

@@ -59,8 +59,8 @@ def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         _fail_if(made is not None and any(each.name == "fail-delta" for each in made.windows))
         return made
 
-    def failing_hear(self, attributes, ts_us):
-        changed = hear(self, attributes, ts_us)
+    def failing_hear(self, attributes, *rest):
+        changed = hear(self, attributes, *rest)
         _fail_if(attributes.session_id == "fail-statement")
         return changed
 

@@ -113,7 +113,7 @@ async def test_no_more_chunks_begin_than_may_be_in_flight(broker: Broker):
         await asyncio.wait_for(begin(writer, 3, [message], effects()), 0.05)
 
 
-def test_rows_are_cut_into_records_but_not_from_their_deletions():
+def test_rows_are_cut_into_records_but_not_from_the_deletion_of_what_they_replace():
     def row(id_: str, is_deleted: int = 0) -> ObservationRow:
         return ObservationRow(
             project_id="p",
@@ -128,15 +128,28 @@ def test_rows_are_cut_into_records_but_not_from_their_deletions():
     rows = [row("a"), row("a", 1), row("b"), row("c"), row("c", 1), row("c", 1)]
     records = list(records_of(rows, limits(50)))
     read = [[msgspec.json.decode(line)["id"] for line in each.split(b"\n")] for each in records]
-    assert read == [["a", "a"], ["b"], ["c", "c", "c"]]
+    assert read == [["a", "a"], ["b"], ["c", "c"], ["c"]]
 
 
-def test_the_deltas_of_one_source_record_stay_together():
+def test_a_large_row_begins_a_record_of_its_own_if_it_does_not_fit_into_the_one_before():
+    rows = [
+        ObservationRow(
+            project_id="p", trace_id="t", id=id_, start_us=1, row_version=1, input="x" * size
+        )
+        for id_, size in (("a", 10), ("b", 900), ("c", 10))
+    ]
+    records = list(records_of(rows, EncodingLimits(2, 1_000, 2_048)))
+    assert [each.count(b"\n") + 1 for each in records] == [1, 1, 1] or max(
+        map(len, records)
+    ) <= 1_024
+
+
+def test_the_deltas_of_one_source_record_may_be_cut_apart():
     deltas = [
         Delta(project, 0, offset, [], []) for offset, project in [(1, "p"), (1, "q"), (2, "p")]
     ]
     records = list(records_of(deltas, limits(1)))
-    assert [len(each.split(b"\n")) for each in records] == [2, 1]
+    assert [len(each.split(b"\n")) for each in records] == [1, 1, 1]
 
 
 async def test_an_inbox_holds_back_whoever_brings_too_much_until_something_is_taken():

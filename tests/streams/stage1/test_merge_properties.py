@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow
-from streams.core import metadata
+from streams.core.bounding import Bounds
+from streams.core.limits import RowLimits
 from streams.core.lines import LINES
 from streams.core.merge import merged_of, merged_part, write_statements
+from streams.core.metadata import CUT_KEY, Metadata, restored
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
 from tracemill.contract import TraceAttributes, encode_event
 
@@ -22,36 +24,44 @@ objects = st.recursive(
     lambda inner: st.dictionaries(st.sampled_from("abc"), st.one_of(scalars, inner), max_size=3),
     max_leaves=6,
 )
-statements = st.builds(
-    lambda value, mark: metadata.statement(json.dumps(value), mark), objects, st.integers(0, 4)
-)
+statements = st.tuples(objects.map(json.dumps), st.integers(0, 4))
 
 
-@given(statements, statements)
-def test_metadata_merges_the_same_either_way(one, other):
-    assert metadata.merge(one, other) == metadata.merge(other, one)
+def merged(said: list[tuple[str, int]], bounds: Bounds | None = None) -> Metadata:
+    metadata = Metadata()
+    for text, mark in said:
+        (bounds or Bounds()).metadata(metadata, text, mark)
+    return metadata
 
 
-@given(statements, statements, statements)
-def test_metadata_merges_the_same_however_it_is_grouped(one, two, three):
-    left = metadata.merge(metadata.merge(one, two), three)
-    assert left == metadata.merge(one, metadata.merge(two, three))
-
-
-@given(statements, statements)
-def test_metadata_merged_again_stays_as_it_is(one, other):
-    both = metadata.merge(one, other)
-    assert metadata.merge(both, other) == both
-    assert metadata.merge(both, both) == both
+@given(st.lists(statements, max_size=5), st.randoms(use_true_random=False))
+def test_metadata_merges_the_same_in_any_order_and_any_number_of_times(said, chance):
+    again = [*said, *chance.choices(said, k=len(said))] if said else []
+    chance.shuffle(again)
+    assert merged(again) == merged(said)
 
 
 @given(st.lists(statements, max_size=4))
 def test_metadata_comes_back_from_its_row(said):
-    merged = metadata.nothing()
-    for statement in said:
-        merged = metadata.merge(merged, statement)
-    restored = metadata.restored(metadata.text_of(merged), metadata.marks_of(merged))
-    assert restored == merged
+    metadata = merged(said)
+    assert restored(metadata.text(), metadata.marks()) == metadata
+
+
+@given(st.lists(statements, max_size=12), st.integers(0, 12))
+def test_of_too_much_metadata_the_same_is_cut_whether_it_was_read_back_in_between_or_not(
+    said, split
+):
+    tight = Bounds(RowLimits(1_000, 700))
+    resident = merged(said, tight)
+    metadata = merged(said[:split], tight)
+    metadata = restored(metadata.text(), metadata.marks())
+    for text, mark in said[split:]:
+        tight.metadata(metadata, text, mark)
+    assert metadata == resident
+    in_row = len(json.dumps(metadata.text())) + len(json.dumps(json.dumps(metadata.marks())))
+    assert in_row <= 700 + 100
+    if CUT_KEY not in metadata.root.children:
+        assert metadata.text() == merged(said).text()
 
 
 parts = st.builds(
@@ -114,7 +124,7 @@ def test_what_is_known_of_an_observation_comes_back_from_its_row(events, split):
     lines = [LINES.decode(encode_event(event)) for event in events]
     merged = None
     for at, line in enumerate(lines):
-        merged = merged_part(merged, line, line.ts_us)
+        merged = merged_part(merged, line, line.ts_us, Bounds())
         if at == split:
             row = ObservationRow(project_id="p", trace_id="t", id="o", start_us=0, row_version=0)
             write_statements(merged, row)

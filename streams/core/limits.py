@@ -1,0 +1,78 @@
+"""How large what stage 1 keeps and writes may be, and why a row always fits into a record.
+
+What arrives is bounded by ``streams.core.bounding``, field by field; what is merged of many events by the merges themselves. Lengths of names, ids and dimensions are
+constants, not settings: they decide what counts as the same, and two workers, or one worker over time, must never differ about that.
+
+The arithmetic, in bytes of JSON, where one character takes at most six:
+
+====================================================  ==========================
+short texts of a row, 16 of at most 1,000 characters              96,000
+status message, parameters of a call                           1,200,000
+usage and costs: 4 maps of 65 types                              320,000
+lists of tools (``streams.core.tools``)                        1,100,000
+tags of a trace: 256 of 200 characters                           310,000
+usage of a trace: 1,024 types of 200 characters                1,300,000
+field names, numbers                                              10,000
+everything but texts and metadata: ``FIXED_BYTES_MAX``         3,145,728
+====================================================  ==========================
+
+Input, output and metadata share what is left of a row: ``RowLimits`` divides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ID_CHARS_MAX: Final = 1_000
+"""Of ids and names; a longer one is cut, and ends in a hash of the whole."""
+DIMENSION_CHARS_MAX: Final = 200
+"""Of an environment, a usage type or a tag, likewise."""
+LONG_CHARS_MAX: Final = 100_000
+"""Of a status message and of the parameters of a call; what is more is cut."""
+SCORE_TEXT_CHARS_MAX: Final = 800_000
+"""Of each text of a score."""
+USAGE_TYPES_MAX: Final = 64
+"""Usage types, and likewise types of cost, of one observation; what is more is counted together as ``OTHER_USAGE``."""
+OTHER_USAGE: Final = "other"
+TRACE_TAGS_MAX: Final = 256
+"""Of one trace; of more, the first in their order stay."""
+TRACE_USAGE_TYPES_MAX: Final = 1_024
+"""Of all observations of a trace; an event that would bring more of them is refused."""
+TRACE_SPEND_CELLS_MAX: Final = 4_096
+"""Different quarters of an hour × model × environment in which a trace spent; an event that would add another is refused."""
+CELL_USAGE_TYPES_MAX: Final = 256
+"""Of the change of one window; what is more is counted together as ``OTHER_USAGE``."""
+METADATA_KEYS_MAX: Final = 2_000
+"""Keys of merged metadata, those of objects in it included."""
+METADATA_KEY_CHARS_MAX: Final = 1_000
+
+ESCAPED_BYTES_MAX: Final = 6
+"""Bytes that one character may take as JSON."""
+FIXED_BYTES_MAX: Final = 3 * 2**20 + 2**19
+ROW_BYTES_MAX: Final = 16 * 2**20 - 64 * 2**10
+"""What a record of the default size has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """Bytes that the texts of a row may take as JSON."""
+
+    text_bytes_max: int = 5 * 2**20
+    """Input, and output, of a trace or of an observation told in parts."""
+    metadata_bytes_max: int = 2 * 2**20
+    """Merged metadata, with what is remembered of each key."""
+
+    @property
+    def texts_bytes_max(self) -> int:
+        """Input, output and metadata of an observation told at once, together."""
+        return 2 * self.text_bytes_max + self.metadata_bytes_max
+
+
+DEFAULT_ROW_LIMITS: Final = RowLimits()
+
+
+def row_limits(row_bytes_max: int) -> RowLimits:
+    """The limits under which no row takes more than ``row_bytes_max``; where that is little, under which none of usual names does."""
+    texts = max(row_bytes_max - FIXED_BYTES_MAX, row_bytes_max // 2)
+    return RowLimits(texts * 5 // 12, texts * 2 // 12)
