@@ -107,7 +107,9 @@ async def test_statements_come_back_as_they_were_written(
     row = observation()
     write_statements(merged, row)
     said = TraceStatements()
-    said.hear(TraceAttributes(user_id="ann", public=True, tags=("b", "a"), input="hi"), START_US)
+    said.hear(
+        TraceAttributes(user_id="ann", public=True, tags=("b", "a"), input="hi"), START_US, Bounds()
+    )
     trace_row = trace("t1")
     said.write(trace_row)
     await insert(clickhouse_store, "observations", row)
