@@ -31,6 +31,7 @@ SETTINGS: Final = (
     ("streams", "streams.settings", ("StreamsSettings",)),
     ("streams", "streams.project_settings", ("ProjectSettings",)),
     ("streams", "streams.notifier_settings", ("NotifierSettings",)),
+    ("streams", "streams.quarantine_settings", ("QuarantineSettings",)),
     ("streams and query", "producers.settings", ("WebhookSettings",)),
     ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
     ("query", "query_api.settings", ("QuerySettings",)),

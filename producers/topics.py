@@ -62,6 +62,11 @@ class Topics:
         return f"{self.prefix}.dead-letters"
 
     @property
+    def quarantine(self) -> str:
+        """Attempts of workers and the records they skip (``streams.core.quarantined``); one partition, compacted. JSON, one object a record."""
+        return f"{self.prefix}.quarantine"
+
+    @property
     def control(self) -> str:
         """The control-plane log; one partition, compacted by record key. JSON, one object a record."""
         return f"{self.prefix}.control"

@@ -65,6 +65,7 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
         TopicShape(topics.deliveries, 1, compacted),
         TopicShape(topics.dead_letters, 1, flowing),
         TopicShape(topics.control, 1, compacted),
+        TopicShape(topics.quarantine, 1, compacted),
     ]
 
 

@@ -2,7 +2,8 @@
 
 StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
-└── OutOfStepError          a record of the events topic is missing between two others
+├── OutOfStepError          a record of the events topic is missing between two others
+└── QuarantineFullError     more records kill their worker than the quarantine takes
 
 ``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
 """
@@ -20,3 +21,7 @@ class StreamsStoppedError(StreamsError):
 
 class OutOfStepError(StreamsError):
     """Records did not come one after the other. A restart reads them again from the last that took effect."""
+
+
+class QuarantineFullError(StreamsError):
+    """More records kill their worker than the quarantine takes: something else is wrong."""

@@ -67,16 +67,17 @@ class LogTail:
 
     async def caught_up(self) -> None:
         """Return once every record that was there at the time of the call was seen."""
-        end = await self._end()
+        end = await self.end_of(self._partition)
         async with self._advanced:
             await self._advanced.wait_for(lambda: self._next_offset >= end)
 
-    async def _end(self) -> int:
+    async def end_of(self, partition: TopicPartition) -> int:
+        """The offset after the last record of any partition; waits while the broker is away."""
         while True:
             if self._consumer is not None:
                 with contextlib.suppress(KafkaError):
-                    ends = await self._consumer.end_offsets([self._partition])
-                    return int(ends[self._partition])
+                    ends = await self._consumer.end_offsets([partition])
+                    return int(ends[partition])
             await asyncio.sleep(RECONNECT_S)
 
     async def _follow(self) -> None:

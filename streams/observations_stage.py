@@ -19,6 +19,8 @@ from streams.core.valuation import Tokens
 from streams.lag import Watched
 from streams.partition_stage import PartitionStage
 from streams.ports import History, Output
+from streams.quarantine_log import QuarantineLog
+from streams.screen import Screen
 from streams.settings import StreamsSettings
 from streams.source import SourceMessage
 
@@ -36,6 +38,7 @@ class ObservationsStage:
         history: History,
         prices: PriceBook,
         tokens: Tokens,
+        quarantine: QuarantineLog | None = None,
     ) -> None:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._kafka = kafka
@@ -44,6 +47,7 @@ class ObservationsStage:
         self._history = history
         self._prices = prices
         self._tokens = tokens
+        self._quarantine = quarantine
         self._partitions: dict[int, tuple[PartitionStage, asyncio.Task[None]]] = {}
         self._assigned = False
 
@@ -95,11 +99,21 @@ class ObservationsStage:
                     self._prices,
                     self._tokens,
                     self._kafka.record_max_bytes,
+                    self._screen(partition),
                 )
                 task = asyncio.create_task(stage.run(), name=f"observations {partition}")
                 task.add_done_callback(self._ended)
                 self._partitions[partition] = (stage, task)
         self._assigned = True
+
+    def _screen(self, partition: int) -> Screen | None:
+        settings = self._settings
+        # Folded but not acknowledged: chunks that wait, and those that are being written together.
+        chunks = 2 * settings.chunks_in_flight_max + 2
+        span_records = settings.chunk_records_max * chunks
+        if self._quarantine is None:
+            return None
+        return Screen(self._quarantine, "events", partition, span_records)
 
     async def revoke(self, partitions: Iterable[int]) -> None:
         """These are somebody else's now. What was sent for them arrives before they begin to read it; nothing more is sent.

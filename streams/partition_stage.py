@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -31,7 +32,9 @@ from streams.core.traces import TraceKey
 from streams.core.valuation import Tokens
 from streams.errors import OutOfStepError
 from streams.lag import Backlog, Lag
+from streams.observations_screen import ObservationsScreen
 from streams.ports import History, Output, Restored
+from streams.screen import Screen
 from streams.settings import StreamsSettings
 from streams.source import Inbox, SourceMessage
 from streams.writer import ChunkWriter
@@ -41,6 +44,8 @@ RECORD_MAX_BYTES: Final = 16 * 1024 * 1024
 
 ATTEMPTS_SPARE: Final = 8
 """Attempts at a chunk beyond one for each of its events."""
+
+TryFirst = Callable[[Sequence[ReadRecord], Isolation], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +64,7 @@ class PartitionStage:
         prices: PriceBook,
         tokens: Tokens,
         record_max_bytes: int = RECORD_MAX_BYTES,
+        screen: Screen | None = None,
     ) -> None:
         self.restored = asyncio.Event()
         self._partition = partition
@@ -72,6 +78,7 @@ class PartitionStage:
         self._history = history
         self._prices = prices
         self._tokens = tokens
+        self._screen = screen
         self._inbox = Inbox(settings.inbox_records_max, settings.inbox_bytes_max)
         self._fold: ObservationsFold | None = None
         self._writer: ChunkWriter | None = None
@@ -79,6 +86,9 @@ class PartitionStage:
         self._last_put = -1
         self._backlog = Backlog()
         self._resume_after: int | None = None
+        self._failure: Exception | None = None
+        self._try_first: TryFirst | None = None
+        self._folded_to = -1
         self._chunk = 0
         self._evicted = 0
 
@@ -156,19 +166,28 @@ class PartitionStage:
             traces=len(fold.residents.traces),
             seen=len(seen),
         )
+        if self._screen is not None:
+            await self._screen.begin(restored.resume_after)
         self.restored.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._writer.run())
-            self._folding = tasks.create_task(
-                self._fold_all(fold, self._writer, restored.resume_after)
-            )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._writer.run())
+                self._folding = tasks.create_task(
+                    self._fold_all(fold, self._writer, restored.resume_after)
+                )
+        except Exception as error:
+            self._failure = error
+            raise
 
     async def stop_folding(self) -> None:
         """Take in nothing more; return once what was folded is acknowledged."""
         await self._inbox.close()
         if self._folding is not None and self._writer is not None:
             self._folding.cancel()
-            await self._writer.idle()
+            if self._failure is None:
+                await self._writer.idle()
+            if self._screen is not None:
+                await self._screen.end(self._failure)
 
     async def _fold_all(
         self, fold: ObservationsFold, writer: ChunkWriter, resume_after: int
@@ -196,7 +215,30 @@ class PartitionStage:
                     after=resume_after,
                     next=fresh[0].offset,
                 )
-            await self._fold_chunk(fold, writer, fresh)
+            if self._screen is not None and self._screen.is_active:
+                await self._fold_screened(self._screen, fold, writer, fresh)
+            else:
+                await self._fold_chunk(fold, writer, fresh)
+
+    async def _fold_screened(
+        self,
+        screen: Screen,
+        fold: ObservationsFold,
+        writer: ChunkWriter,
+        messages: list[SourceMessage],
+    ) -> None:
+        """Fold a chunk without what ends, or ended, its worker."""
+        screened = ObservationsScreen(screen, fold, self._encoding)
+        self._try_first = screened.try_first
+        try:
+            await screened.fold(
+                messages,
+                fold_chunk=partial(self._fold_chunk, fold, writer),
+                folded_to=lambda: self._folded_to,
+                written=lambda: writer.written(self._chunk),
+            )
+        finally:
+            self._try_first = None
 
     async def _fold_chunk(
         self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
@@ -229,6 +271,7 @@ class PartitionStage:
                     isolation.leave_out_all(failure, records)
             await asyncio.sleep(0)  # other partitions go on between the attempts
         self._measure(fold, effects)
+        self._folded_to = messages[-1].offset
         await writer.begin(self._chunk, messages, effects, chunk)
 
     async def _attempt(
@@ -246,6 +289,8 @@ class PartitionStage:
         needs = fold.needs(records, isolation)
         if needs:
             await self._read_back(fold, writer, needs)
+        if self._try_first is not None:
+            await self._try_first(records, isolation)
         began = time.perf_counter()
         effects = fold.fold(records, self._chunk, isolation)
         chunk = encoded(effects, self._encoding)

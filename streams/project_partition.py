@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from aiokafka import TopicPartition
@@ -25,7 +26,9 @@ from streams.lag import Backlog, Lag
 from streams.project_marker import read_progress
 from streams.project_output import ProjectOutput
 from streams.project_reader import ProjectReader
+from streams.project_screen import apply_screened
 from streams.project_settings import ProjectSettings
+from streams.screen import Screen
 from streams.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
@@ -62,6 +65,7 @@ class ProjectPartition:
     partition: int
     around: Surroundings
     output: ProjectOutput
+    screen: Screen | None = None
     _queue: asyncio.Queue[EventT[bytes]] = field(init=False)
     _fold: ProjectFold | None = None
     _expected: int | None = None
@@ -139,7 +143,7 @@ class ProjectPartition:
 
     async def _restore(self) -> ProjectFold:
         """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. In a new log: write its first marker.
-        5. Take the budgets.
+        5. Take the budgets. 6. Find out how the worker before ended.
         """
         began = time.monotonic()
         kafka, settings = self.around.kafka, self.around.settings
@@ -153,6 +157,8 @@ class ProjectPartition:
         for budget in self.around.budgets(self.partition):
             budgets.put(_rule(budget), _now_us())
         budgets.resume(marker.unsettled)
+        if self.screen is not None:
+            await self.screen.begin(marker.input_offset)
         if progress.marker or progress.is_new:
             self._expected = self._kept_to = marker.input_offset + 1
         self._fold = fold
@@ -180,20 +186,40 @@ class ProjectPartition:
             while not self._queue.empty() and len(batch) < self.around.settings.batch_records_max:
                 batch.append(self._queue.get_nowait())
             metrics.PENDING.labels(self.partition).set(self._queue.qsize())
-            records = [
-                (event, deltas_of(event.message.value or b"")) for event in await self._due(batch)
-            ]
-            await self._read_back(fold, [delta for _, deltas in records for delta in deltas])
-            waited = False
-            for event, deltas in records:
-                if fold.budgets.is_full:
-                    await self._room_for_periods(fold)
-                    waited = True
-                if waited:
-                    # Meanwhile groups may have left memory.
-                    await self._read_back(fold, deltas)
-                self._apply(fold, event, deltas)
+            due = [(event, event.message.value or b"") for event in await self._due(batch)]
+            if due and self.screen is not None and self.screen.is_active:
+                await apply_screened(
+                    self.screen,
+                    fold,
+                    due,
+                    read_back=partial(self._read_back, fold),
+                    apply=partial(self._apply_batch, fold),
+                    flushed=self._flushed_past,
+                )
+            else:
+                await self._apply_batch(fold, due)
             await self._room()
+
+    async def _apply_batch(
+        self, fold: ProjectFold, batch: Sequence[tuple[EventT[bytes], bytes]]
+    ) -> None:
+        records = [(event, deltas_of(value)) for event, value in batch]
+        await self._read_back(fold, [delta for _, deltas in records for delta in deltas])
+        waited = False
+        for event, deltas in records:
+            if fold.budgets.is_full:
+                await self._room_for_periods(fold)
+                waited = True
+            if waited:
+                # Meanwhile groups may have left memory.
+                await self._read_back(fold, deltas)
+            self._apply(fold, event, deltas)
+
+    async def _flushed_past(self, offset: int) -> None:
+        """Return once the record at ``offset`` is in an acknowledged flush."""
+        while self._kept_to <= offset:
+            self._flushed.clear()
+            await self._flushed.wait()
 
     async def _due(self, batch: list[EventT[bytes]]) -> list[EventT[bytes]]:
         """Those records that come next; what was flushed before is acknowledged, after a gap reading goes back."""

@@ -26,6 +26,8 @@ from streams.project_output import ProjectOutput
 from streams.project_partition import ProjectPartition, Surroundings
 from streams.project_reader import ProjectReader
 from streams.project_settings import ProjectSettings
+from streams.quarantine_log import QuarantineLog
+from streams.screen import Screen
 from streams.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,9 @@ class ProjectStage:
         store: Store,
         control: ControlLog,
         settings: ProjectSettings,
+        quarantine: QuarantineLog | None = None,
     ) -> None:
+        self._quarantine = quarantine
         self._app = app
         self._kafka = kafka
         self._control = control
@@ -116,7 +120,7 @@ class ProjectStage:
             output = ProjectOutput(
                 self._producer, self._kafka.topics, number, self._settings.output_record_bytes
             )
-            partition = ProjectPartition(number, self._around, output)
+            partition = ProjectPartition(number, self._around, output, self._screen(number))
             task = asyncio.create_task(self._run(partition), name=f"projects {number}")
             self._owned[number] = (partition, task)
 
@@ -137,11 +141,24 @@ class ProjectStage:
 
     async def _run(self, partition: ProjectPartition) -> None:
         """A partition that breaks takes the worker down: its successor begins at the last marker."""
+        screen = partition.screen
         try:
             await partition.run()
+            if screen is not None:
+                await screen.end()
         except Exception as error:
             log.exception("partition_failed", partition=partition.partition)
+            if screen is not None:
+                await screen.end(error)
             await self._app.crash(error)
+
+    def _screen(self, partition: int) -> Screen | None:
+        settings = self._settings
+        # What may be applied but not flushed, and what waits to be applied.
+        span_records = settings.unacknowledged_records_max + settings.batch_records_max
+        if self._quarantine is None:
+            return None
+        return Screen(self._quarantine, "deltas", partition, span_records)
 
     async def _earliest(self, partition: int) -> int:
         tp = TP(self._kafka.topics.deltas, partition)
@@ -178,10 +195,11 @@ def register_project_stage(
     store: Store,
     control: ControlLog,
     settings: ProjectSettings,
+    quarantine: QuarantineLog | None = None,
 ) -> ProjectStage:
     """Let ``app`` run stages 2 and 3 on the topic ``deltas``."""
     topic = kafka.topics.deltas
-    stage = ProjectStage(app, kafka, store, control, settings)
+    stage = ProjectStage(app, kafka, store, control, settings, quarantine)
 
     @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name="projects")
     async def projects(stream: StreamT[bytes]) -> None:

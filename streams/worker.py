@@ -28,6 +28,8 @@ from streams.observations_stage import ObservationsStage, register_observations_
 from streams.output import KafkaOutput
 from streams.project_settings import ProjectSettings
 from streams.project_stage import ProjectStage, register_project_stage
+from streams.quarantine_log import QuarantineLog
+from streams.quarantine_settings import QuarantineSettings
 from streams.readback import StoreHistory
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
@@ -47,6 +49,7 @@ class Streams:
         project_settings: ProjectSettings,
         notifier_settings: NotifierSettings,
         webhooks: WebhookSettings,
+        quarantine_settings: QuarantineSettings,
     ) -> None:
         self._kafka = kafka
         self._store = store
@@ -55,6 +58,7 @@ class Streams:
         self._project_settings = project_settings
         self._notifier_settings = notifier_settings
         self._webhooks = webhooks
+        self._quarantine_settings = quarantine_settings
         self._observations: ObservationsStage | None = None
         self._projects: ProjectStage | None = None
         self._repricing = False
@@ -85,6 +89,9 @@ class Streams:
             progress = SinkProgress(kafka, settings.sink_poll_s)
             await progress.start()
             stack.push_async_callback(progress.stop)
+            quarantine = QuarantineLog(kafka, self._quarantine_settings, producer)
+            await quarantine.start()
+            stack.push_async_callback(quarantine.stop)
             app = create_app(kafka, settings.instance_id)
             stage = self._observations = ObservationsStage(
                 kafka,
@@ -93,10 +100,11 @@ class Streams:
                 StoreHistory(kafka, self._store, settings, progress),
                 self._prices(),
                 tokens_of_this_worker(),
+                quarantine,
             )
             register_observations_stage(app, stage, kafka.topics.events)
             projects = self._projects = register_project_stage(
-                app, kafka, self._store, self._control, self._project_settings
+                app, kafka, self._store, self._control, self._project_settings, quarantine
             )
             await projects.start()
             stack.push_async_callback(projects.stop)

@@ -14,6 +14,7 @@ from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.notifier_settings import NotifierSettings
 from streams.project_settings import ProjectSettings
+from streams.quarantine_settings import QuarantineSettings
 from streams.settings import StreamsSettings
 from streams.worker import Streams
 
@@ -37,6 +38,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             ProjectSettings(),
             NotifierSettings(),
             WebhookSettings(),
+            QuarantineSettings(),
         )
         probes = {"stages": _takes_events(streams)}
         async with serve_probes(process.metrics_host, process.metrics_port, probes):

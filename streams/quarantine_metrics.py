@@ -1,0 +1,27 @@
+"""What the quarantine measures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+QUARANTINED: Final = Counter(
+    "tracemill_quarantine_records_total",
+    "Records, or events of them, set aside because they killed their worker.",
+    ["stage"],
+)
+ENTRIES: Final = Gauge(
+    "tracemill_quarantine_entries", "Records in quarantine, by state.", ["state"]
+)
+UNCLEAN_ENDS: Final = Counter(
+    "tracemill_quarantine_unclean_ends_total",
+    "Partitions taken over from a worker that ended without saying so.",
+    ["stage"],
+)
+TRIALS: Final = Counter(
+    "tracemill_quarantine_trials_total", "Inputs tried in a child process.", ["outcome"]
+)
+LIMIT_REACHED: Final = Counter(
+    "tracemill_quarantine_limit_reached_total", "How often a named limit was reached.", ["limit"]
+)

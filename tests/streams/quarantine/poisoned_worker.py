@@ -1,0 +1,48 @@
+"""The production streams worker, but events named ``poison…`` end its process: ``python -m tests.streams.quarantine.poisoned_worker``.
+
+Which way they end it comes with the name: ``poison-SIGSEGV``, ``poison-exit``, ``poison-loop``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from deploy.process import run_process
+from deploy.processes import streams as role
+from streams.core.events import EventFold
+from streams.core.project_fold import ProjectFold
+
+observation, apply = EventFold.observation, ProjectFold.apply
+
+
+def die(name: str) -> None:
+    how = name.removeprefix("poison-")
+    if how == "exit":
+        os._exit(0)
+    if how == "loop":
+        while True:
+            pass
+    os.kill(os.getpid(), getattr(signal, how))
+
+
+def deadly_observation(self: EventFold, line: Any) -> bool:
+    if (line.name or "").startswith("poison-"):
+        die(line.name)
+    return observation(self, line)
+
+
+def deadly_apply(self: ProjectFold, offset: int, deltas: Any, now_s: int) -> Any:
+    deltas = list(deltas)
+    for delta in deltas:
+        for window in delta.windows:
+            if window.name.startswith("later-poison-"):
+                die(window.name.removeprefix("later-"))
+    return apply(self, offset, deltas, now_s)
+
+
+if __name__ == "__main__":
+    EventFold.observation = deadly_observation  # type: ignore[method-assign]
+    ProjectFold.apply = deadly_apply  # type: ignore[method-assign]
+    raise SystemExit(run_process("streams", role.main))

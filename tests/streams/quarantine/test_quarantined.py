@@ -1,0 +1,139 @@
+"""Which record is set aside follows from what workers wrote before they ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.quarantined import (
+    Attempt,
+    guilty_offset,
+    is_single,
+    is_suspicious,
+    next_attempt,
+    only_lines,
+    without_lines,
+)
+
+WORKER_DEATHS = 3
+
+
+def entering(attempt: Attempt, offset: int) -> Attempt:
+    return msgspec.structs.replace(attempt, entering=offset)
+
+
+def ended(attempt: Attempt) -> Attempt:
+    return msgspec.structs.replace(attempt, ended=True, entering=-1)
+
+
+def test_nothing_is_suspected_at_first_or_after_a_clean_end() -> None:
+    first = next_attempt(None, 4, "a")
+    assert not is_suspicious(first)
+    assert not is_suspicious(next_attempt(ended(first), 4, "b"))
+
+
+def test_an_unclean_end_makes_what_follows_suspicious_and_two_in_place_single() -> None:
+    first = next_attempt(None, 4, "a")
+    second = next_attempt(first, 9, "b")
+    assert is_suspicious(second)
+    assert not is_single(second)
+    third = next_attempt(second, 9, "c")
+    assert is_single(third)
+    assert not is_single(next_attempt(third, 10, "d"))
+
+
+def test_the_record_entered_before_each_of_three_deaths_is_guilty() -> None:
+    attempt = next_attempt(next_attempt(None, 4, "a"), 4, "b")
+    for deaths in range(WORKER_DEATHS):
+        assert guilty_offset(attempt, WORKER_DEATHS) is None, deaths
+        attempt = next_attempt(entering(attempt, 5), 4, "c")
+    assert guilty_offset(attempt, WORKER_DEATHS) == 5
+
+
+def test_a_record_that_took_effect_is_innocent() -> None:
+    attempt = next_attempt(None, 4, "a")
+    for _ in range(WORKER_DEATHS):
+        attempt = next_attempt(entering(attempt, 5), 5, "b")
+    assert guilty_offset(attempt, 1) is None
+
+
+def test_deaths_at_different_records_add_up_to_nothing() -> None:
+    attempt = next_attempt(None, 4, "a")
+    for offset in (5, 6, 5, 6):
+        attempt = next_attempt(entering(attempt, offset), 4, "b")
+        assert guilty_offset(attempt, 2) is None
+
+
+class World:
+    """A partition whose records are processed alone, one of which ends each worker that enters it."""
+
+    records = 20
+
+    def __init__(self, poison: int) -> None:
+        self.poison = poison
+        self.resume_after = -1
+        self.aside: set[int] = set()
+        self._attempt: Attempt | None = None
+        self._hits = Counter[int]()
+
+    def live(self, records: int, *, is_hit: bool = False, is_clean: bool = False) -> None:
+        """A worker that processes so many records, unless one ends it, and is then killed.
+
+        ``is_hit``: in the moment when the next record is entered. The random pause before a record
+        that was blamed already keeps kills from hitting it as often as a poison.
+        """
+        attempt = next_attempt(self._attempt, self.resume_after, "x")
+        guilty = guilty_offset(attempt, WORKER_DEATHS)
+        if guilty is not None:
+            self.aside.add(guilty)
+        for _ in range(records):
+            offset = self.resume_after + 1
+            if offset == self.poison and offset not in self.aside:
+                self._attempt = entering(attempt, offset)
+                return
+            if offset < self.records:
+                self.resume_after = offset
+        following = self.resume_after + 1
+        if is_clean:
+            self._attempt = ended(attempt)
+        elif is_hit and self._hits[following] < WORKER_DEATHS - 1:
+            self._hits[following] += 1
+            self._attempt = entering(attempt, following)
+        else:
+            self._attempt = attempt
+
+
+@given(
+    st.integers(0, World.records - 1),
+    st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.booleans()), max_size=40),
+)
+def test_a_poison_is_set_aside_and_nothing_else_whoever_kills_workers_meanwhile(
+    poison: int, lives: list[tuple[int, bool, bool]]
+) -> None:
+    world = World(poison)
+    for records, is_hit, is_clean in lives:
+        world.live(records, is_hit=is_hit and world.resume_after + 1 != poison, is_clean=is_clean)
+        assert world.aside <= {poison}
+    for _ in range(WORKER_DEATHS + 1):
+        world.live(World.records)
+    assert world.aside == {poison}
+    assert world.resume_after == World.records - 1
+
+
+@given(st.lists(st.binary(max_size=5).filter(lambda b: b"\n" not in b), min_size=1), st.data())
+def test_a_record_falls_into_the_lines_set_aside_and_the_others(
+    lines: list[bytes], data: st.DataObject
+) -> None:
+    value = b"\n".join(lines)
+    aside = tuple(data.draw(st.sets(st.integers(0, len(lines) - 1), min_size=1)))
+    kept = without_lines(value, aside).split(b"\n")
+    assert kept == [b"" if n in aside else line for n, line in enumerate(lines)]
+    assert only_lines(value, aside).split(b"\n") == [lines[n] for n in aside]
+
+
+def test_no_lines_are_all_lines() -> None:
+    assert without_lines(b"a\nb", ()) == b""
+    assert only_lines(b"a\nb", ()) == b"a\nb"
