@@ -1,0 +1,1 @@
+"""Hostile inputs of one project, and what another project notices of them."""
