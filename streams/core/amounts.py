@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from streams.core.limits import CELL_USAGE_TYPES_MAX, OTHER_USAGE
+
 ROW_AMOUNT_MAX: Final = 2**63 - 1
 
 
@@ -30,3 +32,13 @@ def row_amounts(totals: Mapping[str, int]) -> dict[str, int]:
 def is_capped(amount: int) -> bool:
     """Whether the total behind an amount of a row may have been greater."""
     return amount >= ROW_AMOUNT_MAX
+
+
+def usage_key(totals: Mapping[str, int], usage_type: str) -> str:
+    """Under what a cell counts a usage type: as it is called, or together with others when the cell has as many as it may.
+
+    The sum over all types is exact in any case: what is taken back of a type that has no total of its own is taken from the others.
+    """
+    if len(totals) < CELL_USAGE_TYPES_MAX or usage_type in totals:
+        return usage_type
+    return OTHER_USAGE

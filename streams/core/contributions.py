@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streams.core.amounts import usage_key
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.observations import ERROR, Known
 from streams.core.sketch import key_of
@@ -44,6 +45,8 @@ class DeltaBook:
         if known.usage:
             usage = cell.usage
             for usage_type, count in known.usage.items():
+                if usage_type not in usage:
+                    usage_type = usage_key(usage, usage_type)  # noqa: PLW2901  # the name it goes by
                 usage[usage_type] = usage.get(usage_type, 0) + sign * count
         if end_us:
             bins = cell.latency_bins

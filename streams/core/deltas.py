@@ -1,7 +1,8 @@
 """What stage 1 tells stages 2 and 3: by how much a project's windows and spend changed.
 
-One ``Delta`` per source record and project. ``partition`` and ``offset`` name the source record: a delta is applied only if its offset is above the last one
-applied for its partition (or is that one, for another project), so sending it again changes nothing. Numbers may be negative: a correction takes back what it replaces.
+One ``Delta`` per source record and project, or several ``parts_of`` it where it is large. ``partition`` and ``offset`` name the source record: a delta is applied only if
+its offset is above the last one applied for its partition (or is that one, for another project or part), so sending it again changes nothing. Numbers may be negative: a
+correction takes back what it replaces.
 
 On the topic the deltas of one source partition come in ascending source offset, over lines and over Kafka records (so never one Kafka record per project): the last offset
 then tells what was applied. After a crash they come again from an earlier one.
@@ -9,8 +10,12 @@ then tells what was applied. After a crash they come again from an earlier one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import msgspec
 
+from streams.core.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
 
 
@@ -47,6 +52,61 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     offset: int
     windows: list[WindowDelta]
     spend: list[SpendDelta]
+    part: int = 0
+    """Of several that one source record gives one project."""
+
+
+PART_BYTES_MAX: Final = 512 * 2**10
+"""Of a part as JSON, counted as if every character had to be escaped; a single larger change makes a larger part."""
+_FEW: Final = 16
+"""Changes that fit into a record, whatever they are (``streams.core.limits``)."""
+_CHANGE_BYTES: Final = 256
+"""Numbers and punctuation of a change."""
+_AMOUNT_BYTES: Final = DIMENSION_CHARS_MAX * ESCAPED_BYTES_MAX + 24
+_BIN_BYTES: Final = 32
+
+
+def parts_of(delta: Delta) -> Iterator[Delta]:
+    """``delta`` in parts that fit into a record each; the same delta always in the same parts."""
+    if len(delta.windows) + len(delta.spend) <= _FEW:
+        yield delta
+        return
+    part = Delta(delta.project_id, delta.partition, delta.offset, [], [])
+    size = 0
+    for window in delta.windows:
+        change_bytes = _window_bytes(window)
+        if size and size + change_bytes > PART_BYTES_MAX:
+            yield part
+            part, size = _following(part), 0
+        part.windows.append(window)
+        size += change_bytes
+    for spend in delta.spend:
+        change_bytes = _spend_bytes(spend)
+        if size and size + change_bytes > PART_BYTES_MAX:
+            yield part
+            part, size = _following(part), 0
+        part.spend.append(spend)
+        size += change_bytes
+    yield part
+
+
+def _following(part: Delta) -> Delta:
+    return Delta(part.project_id, part.partition, part.offset, [], [], part.part + 1)
+
+
+def _window_bytes(window: WindowDelta) -> int:
+    chars = len(window.environment) + len(window.model) + len(window.name)
+    return (
+        _CHANGE_BYTES
+        + chars * ESCAPED_BYTES_MAX
+        + len(window.usage) * _AMOUNT_BYTES
+        + len(window.latency_bins) * _BIN_BYTES
+    )
+
+
+def _spend_bytes(spend: SpendDelta) -> int:
+    chars = len(spend.user_id) + len(spend.model) + len(spend.environment) + len(spend.trace_id)
+    return _CHANGE_BYTES + chars * ESCAPED_BYTES_MAX
 
 
 def partition_of_project(project_id: str, partitions: int) -> int:

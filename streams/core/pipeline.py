@@ -13,6 +13,7 @@ from typing import Final
 from clickhouse.rows import TraceRow
 from streams.core.bounding import Bounds
 from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
+from streams.core.deltas import parts_of
 from streams.core.effects import Effects
 from streams.core.encoding import EncodingLimits, records_of
 from streams.core.events import EventFold
@@ -235,7 +236,7 @@ class ObservationsFold:
         for project_id, book in events.books.items():
             delta = book.delta(project_id, self._partition, record.offset)
             if delta is not None:
-                effects.deltas.append(delta)
+                effects.deltas += parts_of(delta)
         self._refuse(record, failed, effects)
 
     def _fold_events(  # noqa: C901  # the innermost loop: a call for each part costs a twentieth of it
@@ -295,7 +296,8 @@ class ObservationsFold:
                 book.delta(project_id, self._partition, place[0])
                 for project_id, book in self._events.books.items()
             ]
-            list(records_of([delta for delta in deltas if delta is not None], self._encoding))
+            parts = [part for delta in deltas if delta is not None for part in parts_of(delta)]
+            list(records_of(parts, self._encoding))
 
     def _refuse(self, record: ReadRecord, failed: dict[int, str], effects: Effects) -> None:
         """Dead letters of what a record holds that does not count."""

@@ -30,7 +30,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     input_offset: int
     """The last record of ``deltas`` in them."""
     applied: dict[int, tuple[int, list[str]]]
-    """By source partition: the last source offset in them, and the projects whose delta of it is."""
+    """By source partition: the last source offset in them, and the projects whose delta of it is; of a later part of one: project, newline, number."""
     version_base: int
     """Versions of rows count from here: above those of every log there was before, so that a new log goes on with an old store."""
     windows_horizon_s: int | None
@@ -187,12 +187,13 @@ class ProjectFold:
 
     def _is_new(self, delta: Delta) -> bool:
         """Whether it was not applied before; it counts as applied from now on."""
+        name = f"{delta.project_id}\n{delta.part}" if delta.part else delta.project_id
         last, done = self._applied.get(delta.partition, (-1, set()))
         if delta.offset > last:
-            self._applied[delta.partition] = (delta.offset, {delta.project_id})
+            self._applied[delta.partition] = (delta.offset, {name})
             return True
-        if delta.offset == last and delta.project_id not in done:
-            done.add(delta.project_id)
+        if delta.offset == last and name not in done:
+            done.add(name)
             return True
         return False
 

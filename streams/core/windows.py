@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from clickhouse.rows import WindowRow
-from streams.core.amounts import is_capped, row_amount, row_amounts
+from streams.core.amounts import is_capped, row_amount, row_amounts, usage_key
 from streams.core.deltas import WindowDelta
+from streams.core.limits import CELL_USAGE_TYPES_MAX
 from streams.core.sketch import bins_of, state_hex
 
 WINDOW_S: Final = 60
@@ -54,13 +55,24 @@ class WindowCell:
         self.observations += change.observations
         self.errors += change.errors
         self.cost_pico += change.cost_pico
-        _add(self.usage, change.usage)
+        usage = change.usage
+        if len(self.usage) + len(usage) > CELL_USAGE_TYPES_MAX:
+            usage = self._within_limit(usage)
+        _add(self.usage, usage)
         _add(self.bins, change.latency_bins)
         if self.capped:
             self.cost_pico = max(self.cost_pico, 0)
             self.usage = {kind: units for kind, units in self.usage.items() if units > 0}
         self.row_version = version
         return True
+
+    def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
+        """A change of usage by no more types than a window may have."""
+        named = dict.fromkeys(self.usage, 0)
+        for usage_type, by in change.items():
+            key = usage_key(named, usage_type)
+            named[key] = named.get(key, 0) + by
+        return named
 
 
 def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
