@@ -9,6 +9,7 @@ ProducersError
 │   ├── ControlLimitError       too large a record, or too many of them
 │   ├── InitError               the first project and key are not as the settings say
 │   └── ControlUnavailableError the log could not be written or read back in time
+├── MoreWorkError               a body is more work than may be done on the event loop
 ├── OverloadedError             a limit on what may be pending was reached: try again later
 │   └── DiskFullError           the disk is nearly full: try again when there is room
 ├── UndeliveredError            the broker did not acknowledge in time: try again later
@@ -61,6 +62,10 @@ class InitError(ControlError):
 
 class ControlUnavailableError(ControlError):
     """The log could not be written, or not read back, within the deadline. Whether the record was written is unknown."""
+
+
+class MoreWorkError(ProducersError):
+    """A body is more work than its size promises: it is decoded in a thread instead."""
 
 
 class OverloadedError(ProducersError):

@@ -141,7 +141,7 @@ class GatewaySettings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0)
     """From a request's head to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
-    """Bodies of all requests being answered, decompressed; above it: 503."""
+    """Bodies of all requests being answered, decompressed; above it: 503. A project that has some holds no more than is still free, so that one leaves half to the others."""
     large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
     """A body of more, or of a length nobody says, waits for its turn before it is read."""
     large_bodies_max: int = Field(6, ge=1)
@@ -164,14 +164,20 @@ class GatewaySettings(BaseSettings):
     """Attributes of one export and what is in their arrays and key-value lists, all together; above it: 413."""
     json_values_max: int = Field(1_000_000, ge=1)
     """Values of one JSON body, counted before it is decoded; above it: 413."""
-    inline_max_bytes: int = Field(1 * MIB, ge=1 * KIB)
-    """A larger body is decoded beside the event loop, one at a time."""
+    inline_max_bytes: int = Field(512 * KIB, ge=1 * KIB)
+    """A larger body is decoded in a thread beside the event loop, those of one project one at a time."""
+    inline_values_max: int = Field(20_000, ge=100)
+    """A body of more attributes and values than that is decoded in a thread, however small it is."""
+    decoding_threads_max: int = Field(2, ge=1, le=64)
+    """Such threads."""
+    body_rate_min_bytes_per_s: int = Field(256 * KIB, ge=1)
+    """A large body that comes slower gives its place to one that waits: 503."""
     batch_events_max: int = Field(10_000, ge=1)
     """Events of one ingestion batch or one list of scores."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
     """What one request becomes as lines of JSON; above it: 413. A large resource is written out with each of its spans."""
     pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
-    """Lines waiting for the broker's acknowledgement; above it: 503."""
+    """Lines waiting for the broker's acknowledgement; above it: 503. Shared between projects like ``in_flight_max_bytes``."""
     record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)
     """Where a micro-batch is cut; only a single larger event makes a larger record."""
     linger_ms: float = Field(5.0, ge=0, le=1000)

@@ -43,12 +43,13 @@ class Gateway:
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self.publisher = publisher or EventPublisher(kafka, gateway)
+        self._turns = Turns(gateway)
         context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),
             publisher=self.publisher,
             in_flight=InFlight(gateway.in_flight_max_bytes),
-            turns=Turns(gateway),
+            turns=self._turns,
             disk=disk or DiskFloor(DiskSettings(paths="")),
         )
         traces = Traces(context)
@@ -84,6 +85,7 @@ class Gateway:
         try:
             yield
         finally:
+            self._turns.close()
             await self.publisher.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

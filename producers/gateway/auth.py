@@ -30,6 +30,11 @@ class Principal:
     scope: Scope
     public_key: str
 
+    @property
+    def share(self) -> str:
+        """Whose share of the gateway its requests use: what strangers send with a public key is not its project's."""
+        return self.project_id if self.scope == "project" else f"{self.project_id} (public key)"
+
 
 class Authenticator:
     """Checks credentials against the control plane's view: a look-up and one SHA-256, a few microseconds.

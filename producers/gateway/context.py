@@ -6,6 +6,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import structlog
@@ -21,6 +22,8 @@ from producers.errors import (
     UndeliveredError,
 )
 from producers.gateway.auth import Authenticator, Principal, authorization_of
+from producers.gateway.failures import describe_failure
+from producers.gateway.gunzip import Gunzip
 from producers.gateway.http import (
     JSON_TYPE,
     BodyLimits,
@@ -29,18 +32,17 @@ from producers.gateway.http import (
     Lease,
     answer,
     answer_json,
-    gunzip,
     headers_of,
     is_gzip,
     read_body,
 )
 from producers.gateway.publisher import EventPublisher
-from producers.gateway.turns import Turns
+from producers.gateway.turns import Place, Turns
 from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
-GZIP_RATIO: Final = 16
-"""How many times larger than its gzip a body of telemetry usually is, at most."""
+INLINE_ITEMS_MAX: Final = 1_000
+"""Events or scores of one request that are read on the event loop."""
 COMPLAINT_INTERVAL_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -127,9 +129,9 @@ class Endpoint(ABC):
             principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
             context.disk.refuse_when_low()
             context.publisher.refuse_when_full()
-            async with context.turns.turn(principal, headers):
-                with context.in_flight.lease() as lease:
-                    body = await self._body(principal, headers, receive, lease)
+            async with context.turns.turn(principal, headers) as place:
+                with context.in_flight.lease(principal.share) as lease:
+                    body = await self._body(principal, headers, receive, lease, place)
                     received_us = time.time_ns() // 1000
                     answered = await self.serve(Call(principal, headers, body, received_us))
         except RequestError as error:
@@ -141,8 +143,8 @@ class Endpoint(ABC):
         except TimeoutError:
             metrics.LIMIT_REACHED.labels(limit="body_timeout_s").inc()
             return await self._refuse(send, BodyTimeoutError("the body took too long to arrive"))
-        except Exception:
-            log.exception("request failed", route=self.name)
+        except Exception as error:  # noqa: BLE001  the last resort
+            describe_failure(self.name, error)
             apology = {"message": "Internal Server Error", "error": "InternalServerError"}
             await answer_json(send, 500, apology)
             return 500
@@ -150,19 +152,54 @@ class Endpoint(ABC):
         return answered.status
 
     async def _body(
-        self, principal: Principal, headers: dict[bytes, bytes], receive: Receive, lease: Lease
+        self,
+        principal: Principal,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        lease: Lease,
+        place: Place | None,
     ) -> bytes:
-        """The body, decompressed; the errors are those of ``read_body`` and ``decompressed``."""
+        """The body, decompressed; the errors are those of ``read_body`` and ``Gunzip``."""
         limits = self._body_limits if principal.scope == "project" else self._scores_limits
-        async with asyncio.timeout(self.context.settings.body_timeout_s):
-            body = await read_body(headers, receive, lease, limits)
+        try:
+            async with asyncio.timeout(self.context.settings.body_timeout_s) as deadline:
+                if place is None:
+                    body = await read_body(headers, receive, lease, limits)
+                else:
+                    with place.being_read(deadline):
+                        body = await read_body(headers, receive, lease, limits, place.count)
+        except TimeoutError:
+            if place is not None and place.given_away:
+                limit = "body_rate_min_bytes_per_s"
+                raise OverloadedError(limit) from None
+            raise
         if is_gzip(headers):
-            # Whether it becomes large is not known yet: 64 MiB of zeros come as 64 KiB.
-            size = len(body) * GZIP_RATIO
-            body = await self.context.turns.run(size, gunzip, body, limits)
-            lease.take(len(body))
+            body = await self._decompressed(principal.share, body, limits, lease)
         metrics.BODY_BYTES.labels(self.name).inc(len(body))
         return body
+
+    async def _decompressed(
+        self, share: str, body: bytes, limits: BodyLimits, lease: Lease
+    ) -> bytes:
+        """The body unpacked: its begin at once, and what is large in a thread, piece by piece."""
+        parts: list[bytes] = []
+        size = 0
+        pieces = iter(Gunzip(body, limits))
+        while True:
+            if size < self.context.settings.inline_max_bytes:
+                piece = next(pieces, None)
+            else:
+                piece = await self.context.turns.in_thread(share, partial(next, pieces, None))
+            if piece is None:
+                break
+            size += len(piece)
+            lease.take(len(piece))
+            parts.append(piece)
+        if len(parts) == 1:
+            return parts[0]
+        if size < self.context.settings.inline_max_bytes:
+            return b"".join(parts)
+        return await self.context.turns.in_thread(share, partial(b"".join, parts))
 
     async def _refuse(self, send: Send, error: RequestError) -> int:
         unauthorized = isinstance(error, UnauthorizedError)

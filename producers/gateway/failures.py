@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 import structlog
 
 from producers import metrics
-from producers.errors import BodyError, RequestError
+from producers.errors import BodyError, ProducersError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,11 +61,11 @@ def refusing_body(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     """The result of a function of nothing but the body: an unexpected exception is the body's fault.
 
     Raises:
-        RequestError: the function raised it, or something that is none.
+        BodyError: the function raised what is no error of this room.
     """
     try:
         return function(*args, **kwargs)
-    except RequestError:
+    except ProducersError:
         raise
     except Exception as error:
         described = describe_failure("body", error)

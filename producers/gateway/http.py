@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,14 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from producers import metrics
 from producers.errors import (
-    BodyError,
     OverloadedError,
     ProducersError,
     TooLargeError,
     UnsupportedError,
 )
+from producers.gateway.shares import ByteShares
 
-GZIP_WINDOW: Final = 31
 PLAIN_ENCODINGS: Final = frozenset({b"", b"identity"})
 GZIP_ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})
 
@@ -37,39 +35,39 @@ class InFlight:
     """Bytes of bodies that are being answered, all requests together."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
+        self._shares = ByteShares(max_bytes)
 
-    def lease(self) -> Lease:
-        return Lease(self)
+    def lease(self, project_id: str) -> Lease:
+        return Lease(self, project_id)
 
-    def add(self, size: int) -> None:
-        """Take ``size`` bytes; a single request may always take what its own limits allow.
+    def add(self, project_id: str, size: int) -> None:
+        """Take ``size`` bytes.
 
         Raises:
-            OverloadedError: others hold too much.
+            OverloadedError: others hold too much, or the project more than its share.
         """
-        if self._bytes and self._bytes + size > self._max_bytes:
+        if not self._shares.has_room(project_id, size):
             metrics.LIMIT_REACHED.labels(limit="in_flight_max_bytes").inc()
             limit = "in_flight_max_bytes"
             raise OverloadedError(limit)
-        self._bytes += size
-        metrics.IN_FLIGHT_BYTES.set(self._bytes)
+        self._shares.add(project_id, size)
+        metrics.IN_FLIGHT_BYTES.set(self._shares.total)
 
-    def give_back(self, size: int) -> None:
-        self._bytes -= size
-        metrics.IN_FLIGHT_BYTES.set(self._bytes)
+    def give_back(self, project_id: str, size: int) -> None:
+        self._shares.add(project_id, -size)
+        metrics.IN_FLIGHT_BYTES.set(self._shares.total)
 
 
 class Lease:
     """What one request holds; all of it is given back at the end of the block."""
 
-    def __init__(self, in_flight: InFlight) -> None:
+    def __init__(self, in_flight: InFlight, project_id: str) -> None:
         self._in_flight = in_flight
+        self._project_id = project_id
         self._bytes = 0
 
     def take(self, size: int) -> None:
-        self._in_flight.add(size)
+        self._in_flight.add(self._project_id, size)
         self._bytes += size
 
     def __enter__(self) -> Self:
@@ -81,7 +79,7 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._in_flight.give_back(self._bytes)
+        self._in_flight.give_back(self._project_id, self._bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,15 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, lease: Lease, limits: BodyLimits
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    lease: Lease,
+    limits: BodyLimits,
+    on_part: Callable[[int], None] | None = None,
 ) -> bytes:
     """The body as it comes over the wire; with or without ``Content-Length``.
+
+    ``on_part`` is told the size of each part.
 
     Raises:
         TooLargeError: more than one of the limits; noticed before more than that is held.
@@ -119,7 +123,7 @@ async def read_body(
         raise UnsupportedError(message)
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared[:20]) > limits.wire_max_bytes:
-        raise _too_large("body", limits.setting, limits.wire_max_bytes)
+        raise too_large("body", limits.setting, limits.wire_max_bytes)
     parts = []
     size = 0
     more = True
@@ -131,8 +135,10 @@ async def read_body(
         more = message_of_server.get("more_body", False)
         size += len(part)
         if size > limits.wire_max_bytes:
-            raise _too_large("body", limits.setting, limits.wire_max_bytes)
+            raise too_large("body", limits.setting, limits.wire_max_bytes)
         lease.take(len(part))
+        if on_part is not None:
+            on_part(len(part))
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -143,38 +149,6 @@ def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
 
 def _encoding(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-encoding", b"").strip().lower()
-
-
-def gunzip(body: bytes, limits: BodyLimits) -> bytes:
-    """Decompress all gzip members, never holding more than ``limits`` allow.
-
-    Raises:
-        TooLargeError: it would be more.
-        BodyError: not gzip, cut short, or more than ``gzip_members_max`` members: whatever follows a member is copied, which many tiny ones make expensive.
-    """
-    parts = []
-    room = limits.decompressed_max_bytes
-    for _ in range(limits.gzip_members_max):
-        member = zlib.decompressobj(GZIP_WINDOW)
-        try:
-            part = member.decompress(body, room + 1)
-        except zlib.error as error:
-            message = f"the body is not gzip: {error}"
-            raise BodyError(message) from error
-        if len(part) > room:
-            setting, max_bytes = limits.decompressed_setting, limits.decompressed_max_bytes
-            raise _too_large("decompressed body", setting, max_bytes)
-        if not member.eof:
-            message = "the gzip body is cut short"
-            raise BodyError(message)
-        parts.append(part)
-        room -= len(part)
-        body = member.unused_data.lstrip(b"\0")
-        if not body:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-    metrics.LIMIT_REACHED.labels(limit="gzip_members_max").inc()
-    message = f"the body has more than {limits.gzip_members_max} gzip members"
-    raise BodyError(message)
 
 
 async def answer(
@@ -205,7 +179,7 @@ async def answer_json(
     await answer(send, status, _encode(body), headers=headers)
 
 
-def _too_large(what: str, limit: str, max_bytes: int) -> TooLargeError:
+def too_large(what: str, limit: str, max_bytes: int) -> TooLargeError:
     metrics.LIMIT_REACHED.labels(limit=limit).inc()
     message = f"the {what} is larger than {max_bytes} bytes"
     return TooLargeError(message)

@@ -6,10 +6,10 @@ will never be valid goes to the dead letters, and an SDK is told that it was tak
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
@@ -18,12 +18,13 @@ from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import (
     BatchTooLargeError,
     BodyError,
+    MoreWorkError,
     RequestError,
     TooLargeError,
     UnauthorizedError,
 )
 from producers.gateway.bodies import IngestionBatch
-from producers.gateway.context import Answer, Call, Endpoint
+from producers.gateway.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
 from producers.gateway.ingestion_events import (
     ReadEvent,
@@ -34,7 +35,7 @@ from producers.gateway.ingestion_events import (
     said_by,
     traces_of_observations,
 )
-from producers.gateway.json_size import DEPTH_MAX, check_json_values, cut_deep
+from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.json_text import (
     check_utf8,
     is_truthy_member,
@@ -45,11 +46,7 @@ from producers.gateway.publisher import EventBatch
 from producers.gateway.statements import Times
 from producers.settings import GatewaySettings
 
-T = TypeVar("T")
-
 INVALID: Final = "Invalid request data"
-SLICE_EVENTS: Final = 500
-"""After so many events other requests have their turn."""
 _ENVELOPE_DEPTH: Final = 4
 """Arrays and objects around an event, at most."""
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
@@ -70,22 +67,31 @@ class Ingestion(Endpoint):
         return super().refusal(error)
 
     async def serve(self, call: Call) -> Answer:
-        batch = await self.context.turns.run(
-            len(call.body), refusing_body, _batch_of, call.body, self.context.settings
+        published, outcome, kinds = await self.context.turns.run(
+            call.principal.share, len(call.body), partial(self._read, call)
         )
+        await self.context.publisher.publish(published)
+        for kind, count in kinds.items():
+            metrics.EVENTS_IN.labels(kind).inc(count)
+        return Answer(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))
+
+    def _read(
+        self, call: Call, inline_values_max: int | None
+    ) -> tuple[EventBatch, _Outcome, Counter[str]]:
+        check_inline(call.body, inline_values_max)
+        batch = refusing_body(_batch_of, call.body, self.context.settings)
+        if inline_values_max is not None and len(batch.batch) > INLINE_ITEMS_MAX:
+            raise MoreWorkError
         outcome = _Outcome(
             call,
             tells_faults=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        published = self.context.publisher.batch()
-        kinds = await _publish(batch.batch, call, published, outcome)
+        published = self.context.publisher.batch(call.principal.share)
+        kinds = _take(batch.batch, call, published, outcome)
         for letter in outcome.dead_letters:
             published.set_aside(letter)
-        await self.context.publisher.publish(published)
-        for kind, count in kinds.items():
-            metrics.EVENTS_IN.labels(kind).inc(count)
-        return Answer(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))
+        return published, outcome, kinds
 
 
 class _Outcome:
@@ -135,21 +141,21 @@ class _Outcome:
         self.errors.append({"id": event_id, "status": status, "message": message, "error": error})
 
 
-async def _publish(
+def _take(
     raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
 ) -> Counter[str]:
-    """Take what is valid into ``published``, and how many of each kind that was. Other requests have their turn in between."""
+    """Take what is valid into ``published``; returns how many of each kind that was."""
     times = Times(call.received_us)
     scores_only = call.principal.scope == "scores"
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
-    async for raw in _unhurried(raws):
+    for raw in raws:
         try:
             read.append((raw, read_event(raw, times, scores_only=scores_only)))
         except Exception as error:  # noqa: BLE001  a bug must cost no more than the event
             outcome.refuse(raw, error)
     kinds: Counter[str] = Counter()
     trace_of = traces_of_observations([event for _, event in read])
-    async for raw, event in _unhurried(read):
+    for raw, event in read:
         try:
             said = said_by(event, times, call.principal.project_id, trace_of)
             if said is not None:
@@ -162,13 +168,6 @@ async def _publish(
         else:
             outcome.accept(event.id)
     return kinds
-
-
-async def _unhurried(items: list[T]) -> AsyncIterator[T]:
-    for number, item in enumerate(items, 1):
-        yield item
-        if number % SLICE_EVENTS == 0:
-            await asyncio.sleep(0)
 
 
 def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:

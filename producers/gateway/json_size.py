@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from producers import metrics
-from producers.errors import TooLargeError
+from producers.errors import MoreWorkError, TooLargeError
 
 DEPTH_MAX: Final = 400
 """Arrays and objects inside each other that are decoded. Far below the interpreter's recursion limit,
@@ -17,6 +17,7 @@ so that the answer depends on neither the thread nor the call stack."""
 VALUES_MAX: Final = 100_000
 """Values of one item (a span, an event, a JSON text in an attribute) that are decoded: a few
 milliseconds during which no other request is served."""
+_VALUES_OF_ATTRIBUTE: Final = 3
 TOO_DEEP: Final = b'"[nested too deep]"'
 
 _STEPS: Final = [0] * 256
@@ -45,6 +46,16 @@ def check_json_values(body: bytes, values_max: int) -> None:
         return
     metrics.LIMIT_REACHED.labels(limit="json_values_max").inc()
     raise TooLargeError(f"more than {values_max} values in one JSON body")
+
+
+def check_inline(body: bytes, values_max: int | None) -> None:
+    """See that a body is little enough work to be done on the event loop.
+
+    Raises:
+        MoreWorkError: it may hold more than ``values_max`` attributes, each of which is a few values.
+    """
+    if values_max is not None and _marks(body) > _VALUES_OF_ATTRIBUTE * values_max:
+        raise MoreWorkError
 
 
 def check_item(text: str | bytes) -> None:

@@ -19,6 +19,7 @@ _LONE_HALF: Final = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
+_BETWEEN_PAIRS: Final = re.compile(rb'"|\\u(?![dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u')
 _REPLACEMENT: Final = rb"\\ufffd"
 _PIECE_BYTES: Final = 1024 * 1024
 _BACKSLASH: Final = rb"\\"
@@ -76,11 +77,11 @@ def without_lone_surrogates(body: bytes) -> bytes:
 
 
 def _pieces(hidden: bytes) -> Iterator[bytes]:
-    """Cut a body behind quotes, which no escape holds, so that no single search takes long."""
+    """Cut a body where no pair of surrogates is cut, so that no single search takes long."""
     start = 0
     while start < len(hidden):
-        end = hidden.rfind(b'"', start, start + _PIECE_BYTES) + 1
-        end = end or hidden.find(b'"', start + _PIECE_BYTES) + 1 or len(hidden)
+        found = _BETWEEN_PAIRS.search(hidden, start + _PIECE_BYTES)
+        end = found.start() if found else len(hidden)
         yield hidden[start:end]
         start = end
 

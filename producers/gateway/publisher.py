@@ -27,6 +27,7 @@ from producers.errors import (
     TooLargeError,
     UndeliveredError,
 )
+from producers.gateway.shares import ByteShares
 from producers.kafka import new_producer, started, stopped
 from producers.settings import GatewaySettings, KafkaSettings
 from tracemill.contract import Event, encode_event
@@ -40,35 +41,73 @@ log = structlog.get_logger(__name__)
 class _Chunk:
     """Lines of one request for one lane, small enough for one record."""
 
-    __slots__ = ("acked", "lane", "lines", "size")
+    __slots__ = ("acked", "lane", "lines", "project_id", "size")
 
-    def __init__(self, lane: _Lane, lines: list[bytes], size: int) -> None:
+    def __init__(self, lane: _Lane, project_id: str, lines: list[bytes], size: int) -> None:
         self.lane = lane
+        self.project_id = project_id
         self.lines = lines
         self.size = size
         self.acked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class _Lane:
-    """What waits for one partition."""
+    """What waits for one partition: chunks of each project in their order, and the projects in turn."""
 
-    __slots__ = ("chunks", "filled", "partition", "sending_since_s", "topic")
+    __slots__ = ("filled", "partition", "queues", "sending_since_s", "topic")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
-        self.chunks: deque[_Chunk] = deque()
+        self.queues: dict[str, deque[_Chunk]] = {}
+        """By project; the one whose turn is next is the first, and none is empty."""
         self.filled = asyncio.Event()
         self.sending_since_s: float | None = None
         """When the record that is on its way was handed over, by the event loop's clock."""
+
+    def append(self, chunk: _Chunk) -> None:
+        self.queues.setdefault(chunk.project_id, deque()).append(chunk)
+        self.filled.set()
+
+    def remove(self, chunk: _Chunk) -> bool:
+        """Take a chunk back; false if it has left."""
+        queue = self.queues.get(chunk.project_id, ())
+        if chunk not in queue:
+            return False
+        self.queues[chunk.project_id].remove(chunk)
+        if not self.queues[chunk.project_id]:
+            del self.queues[chunk.project_id]
+        return True
+
+    def take(self, target_bytes: int) -> list[_Chunk]:
+        """The next chunks that fit one record: of each project the next, in turn."""
+        taken: list[_Chunk] = []
+        size = 0
+        while self.queues:
+            project_id, queue = next(iter(self.queues.items()))
+            size += queue[0].size
+            if taken and size > target_bytes:
+                return taken
+            taken.append(queue.popleft())
+            del self.queues[project_id]
+            if queue:
+                self.queues[project_id] = queue
+        self.filled.clear()
+        return taken
 
 
 class EventBatch:
     """Events and dead letters of one request, encoded and sorted by partition: everything is encoded before anything is queued."""
 
     def __init__(
-        self, lanes: Sequence[_Lane], dead_letter_lane: _Lane, gateway: GatewaySettings
+        self,
+        project_id: str,
+        lanes: Sequence[_Lane],
+        dead_letter_lane: _Lane,
+        gateway: GatewaySettings,
     ) -> None:
+        self.project_id = project_id
+        """Whose share of the publisher it uses."""
         self._lanes = lanes
         self._dead_letter_lane = dead_letter_lane
         self._event_max_bytes = gateway.event_max_bytes
@@ -129,7 +168,7 @@ class EventPublisher:
             _Lane(kafka.topics.events, number) for number in range(kafka.event_partitions)
         ]
         self._dead_letter_lane = _Lane(kafka.topics.dead_letters, 0)
-        self._pending_bytes = 0
+        self._pending = ByteShares(gateway.pending_max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         self._producer: AIOKafkaProducer | None = None
@@ -170,9 +209,9 @@ class EventPublisher:
             return False
         return True
 
-    def batch(self) -> EventBatch:
+    def batch(self, project_id: str = "") -> EventBatch:
         """An empty batch for one request."""
-        return EventBatch(self._event_lanes, self._dead_letter_lane, self._gateway)
+        return EventBatch(project_id, self._event_lanes, self._dead_letter_lane, self._gateway)
 
     def refuse_when_full(self) -> None:
         """See that something more could be taken, before work is put into it.
@@ -180,7 +219,7 @@ class EventPublisher:
         Raises:
             OverloadedError: ``pending_max_bytes`` is reached.
         """
-        if self._pending_bytes >= self._gateway.pending_max_bytes:
+        if self._pending.total >= self._pending.max_bytes:
             self._refuse_full()
 
     def _refuse_full(self) -> NoReturn:
@@ -197,7 +236,7 @@ class EventPublisher:
             UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some of it may have been.
         """
         self._refuse_behind_stalled(batch.lines_by_lane)
-        chunks = self._enqueue(batch.lines_by_lane)
+        chunks = self._enqueue(batch.project_id, batch.lines_by_lane)
         if not chunks:
             return
         _, late = await asyncio.wait(
@@ -222,37 +261,36 @@ class EventPublisher:
                 metrics.LIMIT_REACHED.labels(limit=limit).inc()
                 raise OverloadedError(limit)
 
-    def _enqueue(self, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
+    def _enqueue(self, project_id: str, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
         size = sum(len(line) + 1 for lines in lines_by_lane.values() for line in lines)
-        if self._pending_bytes and self._pending_bytes + size > self._gateway.pending_max_bytes:
+        if not self._pending.has_room(project_id, size):
             self._refuse_full()
-        self._add_pending(size)
+        self._add_pending(project_id, size)
         chunks = []
         for lane, lines in lines_by_lane.items():
-            cut = self._cut(lane, lines)
-            lane.chunks.extend(cut)
-            lane.filled.set()
+            cut = self._cut(lane, project_id, lines)
+            for chunk in cut:
+                lane.append(chunk)
             chunks += cut
         return chunks
 
     def _withdraw(self, chunks: Iterable[_Chunk]) -> None:
         """Take back what has not left yet: nobody waits for it any more, and its client sends it again."""
         for chunk in chunks:
-            with contextlib.suppress(ValueError):  # on its way already
-                chunk.lane.chunks.remove(chunk)
-                self._add_pending(-chunk.size)
+            if chunk.lane.remove(chunk):  # else it is on its way already
+                self._add_pending(chunk.project_id, -chunk.size)
 
-    def _cut(self, lane: _Lane, lines: list[bytes]) -> list[_Chunk]:
+    def _cut(self, lane: _Lane, project_id: str, lines: list[bytes]) -> list[_Chunk]:
         chunks: list[_Chunk] = []
         current: list[bytes] = []
         current_bytes = 0
         for line in lines:
             if current and current_bytes + len(line) + 1 > self._gateway.record_target_bytes:
-                chunks.append(_Chunk(lane, current, current_bytes))
+                chunks.append(_Chunk(lane, project_id, current, current_bytes))
                 current, current_bytes = [], 0
             current.append(line)
             current_bytes += len(line) + 1
-        chunks.append(_Chunk(lane, current, current_bytes))
+        chunks.append(_Chunk(lane, project_id, current, current_bytes))
         return chunks
 
     async def _run(self, lane: _Lane) -> None:
@@ -265,23 +303,11 @@ class EventPublisher:
             pause_s = sent_at + linger_s - loop.time()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
-            chunks = self._take(lane)
+            chunks = lane.take(self._gateway.record_target_bytes)
             if chunks:
                 sent_at = lane.sending_since_s = loop.time()
                 await self._send(lane, chunks)
                 lane.sending_since_s = None
-
-    def _take(self, lane: _Lane) -> list[_Chunk]:
-        """The next chunks that fit one record."""
-        taken: list[_Chunk] = []
-        size = 0
-        while lane.chunks:
-            size += lane.chunks[0].size
-            if taken and size > self._gateway.record_target_bytes:
-                return taken
-            taken.append(lane.chunks.popleft())
-        lane.filled.clear()
-        return taken
 
     async def _send(self, lane: _Lane, chunks: list[_Chunk]) -> None:
         lines = [line for chunk in chunks for line in chunk.lines]
@@ -306,7 +332,7 @@ class EventPublisher:
 
     def _settle(self, chunks: list[_Chunk], error: BaseException | None) -> None:
         for chunk in chunks:
-            self._add_pending(-chunk.size)
+            self._add_pending(chunk.project_id, -chunk.size)
             if error is None:
                 chunk.acked.set_result(None)
             else:
@@ -335,10 +361,10 @@ class EventPublisher:
         batch_bytes = 2 * self._gateway.record_target_bytes + RECORD_OVERHEAD_BYTES
         return new_producer(self._kafka, batch_bytes=batch_bytes)
 
-    def _add_pending(self, size: int) -> None:
-        self._pending_bytes += size
-        if self._pending_bytes:
+    def _add_pending(self, project_id: str, size: int) -> None:
+        self._pending.add(project_id, size)
+        if self._pending.total:
             self._idle.clear()
         else:
             self._idle.set()
-        metrics.PENDING_BYTES.set(self._pending_bytes)
+        metrics.PENDING_BYTES.set(self._pending.total)

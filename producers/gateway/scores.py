@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from producers import metrics
 from producers.dead_letters import dead_letter
-from producers.errors import BodyError, RequestError, TooLargeError
+from producers.errors import (
+    BatchTooLargeError,
+    BodyError,
+    MoreWorkError,
+    RequestError,
+    TooLargeError,
+)
 from producers.gateway.bodies import ScoreBody
-from producers.gateway.context import Answer, Call, Endpoint
+from producers.gateway.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.json_size import DEPTH_MAX, check_json_values, cut_deep
+from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.json_text import check_raw, without_lone_surrogates
 from producers.gateway.publisher import EventBatch
 from producers.gateway.statements import Times, score_statement
@@ -26,6 +34,17 @@ _decode_score = msgspec.json.Decoder(ScoreBody).decode
 _encode = msgspec.json.Encoder().encode
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What was taken of one request."""
+
+    batch: EventBatch
+    is_list: bool
+    score_id: str | None = None
+    """Of a score that came alone."""
+    faults: list[str] = field(default_factory=list)
+
+
 class Scores(Endpoint):
     name = "scores"
     body_limit = "scores_body_max_bytes"
@@ -36,55 +55,50 @@ class Scores(Endpoint):
         return {"message": str(error)}
 
     async def serve(self, call: Call) -> Answer:
-        values_max = self.context.settings.json_values_max
-        raws, is_list = await self.context.turns.run(
-            len(call.body), refusing_body, _scores_of, call.body, values_max
-        )
-        if is_list:
-            return await self._serve_list(raws, call)
-        batch = self.context.publisher.batch()
-        try:
-            score_id = _add_score(batch, raws[0], call)
-        except RequestError:
-            raise
-        except Exception as error:
-            fault = self._set_aside(batch, raws[0], call, error)
-            await self.context.publisher.publish(batch)
-            raise BodyError(fault) from error
-        await self.context.publisher.publish(batch)
-        metrics.EVENTS_IN.labels("score").inc()
-        return Answer(200, _encode({"id": score_id}))
-
-    async def _serve_list(self, raws: list[msgspec.Raw], call: Call) -> Answer:
-        if len(raws) > self.context.settings.batch_events_max:
-            metrics.LIMIT_REACHED.labels("batch_events_max").inc()
-            message = (
-                f"{len(raws)} scores; {self.context.settings.batch_events_max} are allowed at once"
-            )
-            raise TooLargeError(message)
-        batch = self.context.publisher.batch()
-        faults: list[str] = []
-        for index, raw in enumerate(raws):
-            try:
-                _add_score(batch, raw, call)
-            except (BodyError, TooLargeError) as error:
-                metrics.EVENTS_REFUSED.labels("invalid_event").inc()
-                faults.append(f"[{index}]: {error}")
-            except RequestError:
-                raise
-            except Exception as error:  # noqa: BLE001  as above
-                faults.append(f"[{index}]: {self._set_aside(batch, raw, call, error)}")
-        await self.context.publisher.publish(batch)
-        accepted = len(raws) - len(faults)
-        metrics.EVENTS_IN.labels("score").inc(accepted)
-        if not faults:
+        read = partial(self._read, call)
+        taken = await self.context.turns.run(call.principal.share, len(call.body), read)
+        await self.context.publisher.publish(taken.batch)
+        metrics.EVENTS_IN.labels("score").inc(taken.batch.event_count)
+        if taken.score_id is not None:
+            return Answer(200, _encode({"id": taken.score_id}))
+        if not taken.is_list:
+            raise BodyError(taken.faults[0])
+        if not taken.faults:
             return Answer(202, _encode({"message": "Accepted"}))
         answered = {
-            "accepted": accepted,
-            "rejected": len(faults),
-            "errors": [{"message": fault} for fault in faults[:ERRORS_MAX]],
+            "accepted": taken.batch.event_count,
+            "rejected": len(taken.faults),
+            "errors": [{"message": fault} for fault in taken.faults[:ERRORS_MAX]],
         }
         return Answer(207, _encode(answered))
+
+    def _read(self, call: Call, inline_values_max: int | None) -> _Taken:
+        settings = self.context.settings
+        check_inline(call.body, inline_values_max)
+        raws, is_list = refusing_body(_scores_of, call.body, settings.json_values_max)
+        if inline_values_max is not None and len(raws) > INLINE_ITEMS_MAX:
+            raise MoreWorkError
+        if len(raws) > settings.batch_events_max:
+            metrics.LIMIT_REACHED.labels("batch_events_max").inc()
+            message = f"{len(raws)} scores; {settings.batch_events_max} are allowed at once"
+            raise TooLargeError(message)
+        taken = _Taken(self.context.publisher.batch(call.principal.share), is_list)
+        for index, raw in enumerate(raws):
+            place = f"[{index}]: " if is_list else ""
+            try:
+                score_id = _add_score(taken.batch, raw, call)
+            except BatchTooLargeError:
+                raise
+            except RequestError as error:
+                if not is_list:
+                    raise
+                metrics.EVENTS_REFUSED.labels("invalid_event").inc()
+                taken.faults.append(f"{place}{error}")
+            except Exception as error:  # noqa: BLE001  a bug must cost no more than the score
+                taken.faults.append(f"{place}{self._set_aside(taken.batch, raw, call, error)}")
+            else:
+                taken.score_id = None if is_list else score_id
+        return taken
 
     def _set_aside(self, batch: EventBatch, raw: msgspec.Raw, call: Call, error: Exception) -> str:
         metrics.EVENTS_REFUSED.labels(PROCESSING_FAILED).inc()

@@ -6,8 +6,9 @@ each of them goes to the dead letters.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -60,26 +61,25 @@ class Traces(_Otlp):
         _require_project_scope(call)
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
-        turns = self.context.turns
-        export = await turns.run(
-            len(call.body), refusing_body, decode_export, call.body, content_type, self._limits
-        )
-        _refuse_when_nothing_is_a_span(export)
-        for limit, count in export.limits_reached.items():
-            metrics.LIMIT_REACHED.labels(limit).inc(count)
-        batch, refusals = await self._batch_of(export, call)
+        decode = partial(self._read, call, content_type)
+        batch, refusals = await self.context.turns.run(call.principal.share, len(call.body), decode)
         await self.context.publisher.publish(batch)
         metrics.EVENTS_IN.labels("observation").inc(batch.event_count)
         return _success(content_type, refusals)
 
-    async def _batch_of(self, export: Export, call: Call) -> tuple[EventBatch, list[str]]:
-        """The events of an export, and why some of its spans are not among them. Other requests have their turn in between."""
-        batch = self.context.publisher.batch()
+    def _read(
+        self, call: Call, content_type: str, inline_values_max: int | None
+    ) -> tuple[EventBatch, list[str]]:
+        """The events of an export, and why some of its spans are not among them."""
+        limits = replace(self._limits, inline_values_max=inline_values_max)
+        export = refusing_body(decode_export, call.body, content_type, limits)
+        _refuse_when_nothing_is_a_span(export)
+        for limit, count in export.limits_reached.items():
+            metrics.LIMIT_REACHED.labels(limit).inc(count)
+        batch = self.context.publisher.batch(call.principal.share)
         refusals = [self._set_aside_undecoded(batch, span, call) for span in export.refused]
         project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
-        for number, mapped in enumerate(map_in_slices(export, project_id, call.received_us, sdk)):
-            if number:
-                await asyncio.sleep(0)
+        for mapped in map_in_slices(export, project_id, call.received_us, sdk):
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
                 payload = refusal.payload or _payload_of(refusal.observation)
                 batch.set_aside(self._letter(refusal.reason, refusal.detail, payload, call))

@@ -7,19 +7,29 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from producers import metrics
-from producers.errors import TooLargeError
+from producers.errors import MoreWorkError, TooLargeError
 from producers.gateway.otlp.export import ExportLimits
 
 T = TypeVar("T")
 
 CUT_MARK: Final = "… [cut by tracemill]"
 TOO_DEEP: Final = "[nested too deep]"
+_INLINE_SPANS_MAX: Final = 2_000
+"""Spans, or groups of them, that are decoded on the event loop."""
 
 
 class Cutter:
     """Applies ``limits`` to one export; ``reached`` counts the cuts by the name of the limit."""
 
-    __slots__ = ("groups_left", "limits", "reached", "spans_left", "uncut_bytes", "values_left")
+    __slots__ = (
+        "_inline_end",
+        "groups_left",
+        "limits",
+        "reached",
+        "spans_left",
+        "uncut_bytes",
+        "values_left",
+    )
 
     def __init__(self, limits: ExportLimits) -> None:
         self.limits = limits
@@ -27,6 +37,10 @@ class Cutter:
         self.spans_left = limits.spans_max
         self.groups_left = limits.groups_max
         self.values_left = limits.values_max
+        self._inline_end = -1
+        """More work than may be done inline, once fewer values are left than that."""
+        if limits.inline_values_max is not None:
+            self._inline_end = limits.values_max - limits.inline_values_max
         self.uncut_bytes = max(limits.value_chars_max, 128)
         """An attribute of at most so many bytes holds nothing that is too long."""
 
@@ -37,6 +51,8 @@ class Cutter:
             TooLargeError: the export holds more than it may.
         """
         self.spans_left -= count
+        if self._inline_end >= 0 and self.limits.spans_max - self.spans_left > _INLINE_SPANS_MAX:
+            raise MoreWorkError
         if self.spans_left < 0:
             metrics.LIMIT_REACHED.labels(limit="spans_max").inc()
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
@@ -48,6 +64,8 @@ class Cutter:
             TooLargeError: as for ``take_spans``.
         """
         self.groups_left -= count
+        if self._inline_end >= 0 and self.limits.groups_max - self.groups_left > _INLINE_SPANS_MAX:
+            raise MoreWorkError
         if self.groups_left < 0:
             metrics.LIMIT_REACHED.labels(limit="groups_max").inc()
             message = f"more than {self.limits.groups_max} resources and scopes in one export"
@@ -63,6 +81,8 @@ class Cutter:
         if self.values_left < 0:
             metrics.LIMIT_REACHED.labels(limit="values_max").inc()
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
+        if self.values_left < self._inline_end:
+            raise MoreWorkError
 
     def take_fields(self, count: int) -> None:
         """Count fields in that nothing is read of.

@@ -38,6 +38,8 @@ class ExportLimits:
     """Per span."""
     value_chars_max: int = 4_000_000
     """One string value; texts below 128 characters are never cut."""
+    inline_values_max: int | None = None
+    """What more is to be decoded elsewhere: ``MoreWorkError``."""
     depth_max: int = 32
     """Arrays and key-value lists inside each other."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.json_size import DEPTH_MAX, check_json_values, cut_deep
+from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.json_size import decode_json as decode_item
 from producers.gateway.json_text import check_utf8, without_lone_surrogates
 from producers.gateway.numbers import finite, float_of
@@ -50,6 +50,7 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     Raises:
         BodyError, TooLargeError: as ``decode_export``.
     """
+    check_inline(body, limits.inline_values_max)
     check_json_values(body, limits.json_values_max)
     body = without_lone_surrogates(body)
     refused = Refused()

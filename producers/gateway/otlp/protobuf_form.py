@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from producers import metrics
-from producers.errors import BodyError, TooLargeError
+from producers.errors import BodyError, MoreWorkError, TooLargeError
 from producers.gateway.numbers import finite
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
@@ -155,7 +155,7 @@ def _take_spans(
     for message in messages:
         try:
             spans.append(_span(message, cutter))
-        except TooLargeError:
+        except (TooLargeError, MoreWorkError):
             raise
         except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
             place = refused.place(path, len(spans))

@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from producers.errors import BodyError, TooLargeError
+from producers.errors import BodyError, MoreWorkError, TooLargeError
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.otlp.export import RefusedSpan
 
@@ -64,7 +64,7 @@ class _Isolation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, TooLargeError):
+        if not isinstance(error, Exception) or isinstance(error, TooLargeError | MoreWorkError):
             return False
         self._refused.take(self._place, self._payload, error)
         return True

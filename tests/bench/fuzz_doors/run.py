@@ -35,8 +35,11 @@ class AcknowledgingPublisher(EventPublisher):
     def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings) -> None:
         super().__init__(kafka, gateway)
         self.ids: set[str] = set()
+        self.reads_back = True
 
     async def publish(self, batch: EventBatch) -> None:
+        if not self.reads_back:
+            return
         for lane, lines in batch.lines_by_lane.items():
             if lane.topic == self._kafka.topics.events:
                 for line in lines:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from producers.errors import BodyError, OverloadedError, TooLargeError
 from producers.gateway.app import Gateway
-from producers.gateway.http import BodyLimits, InFlight, gunzip
+from producers.gateway.gunzip import gunzip
+from producers.gateway.http import BodyLimits, InFlight
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
 
@@ -62,16 +63,30 @@ async def test_a_body_of_countless_gzip_members_is_refused_before_it_costs_time(
 
 def test_what_is_in_flight_is_given_back() -> None:
     in_flight = InFlight(100)
-    with in_flight.lease() as first:
+    with in_flight.lease("a") as first:
         first.take(90)
-        with in_flight.lease() as second:
+        with in_flight.lease("b") as second:
             second.take(5)
             with pytest.raises(OverloadedError, match="in_flight_max_bytes"):
                 second.take(6)
-        with in_flight.lease() as third:
+        with in_flight.lease("b") as third:
             third.take(10)
-    with in_flight.lease() as alone:
+    with in_flight.lease("a") as alone:
         alone.take(1000)  # a single request may take what its own limits allow
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40)), max_size=60))
+def test_however_much_some_projects_hold_there_is_a_share_for_another(
+    wanted: list[tuple[str, int]],
+) -> None:
+    in_flight = InFlight(1_000)
+    leases = {project: in_flight.lease(project) for project in "abc"}
+    for project, size in wanted:
+        with suppress(OverloadedError):
+            leases[project].take(size)
+
+    with in_flight.lease("another") as lease:
+        lease.take(1_000 // 4 - 40)
 
 
 class TestMemory:

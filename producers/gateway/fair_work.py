@@ -1,0 +1,66 @@
+"""Work on the event loop, shared between projects: whoever used much of it lately waits for the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from typing import Final
+
+FREE_S: Final = 0.05
+"""Work that a project has done on credit before its requests queue."""
+REPAID_SHARE: Final = 0.5
+"""Seconds of work that each second repays."""
+PROJECTS_REMEMBERED_MAX: Final = 10_000
+
+
+class FairWork:
+    """Lets requests begin their work: at once, or one project after the other where it was much.
+
+    A project's debt is the time its requests have taken, less what has been repaid since. Requests of a
+    project in debt wait in its queue; queues take turns, one request for each pass of the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Seconds owed, and when that was true; the project that worked last is the last."""
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
+        self._dispatching: asyncio.Task[None] | None = None
+
+    async def begin(self, project_id: str) -> None:
+        """Wait until a request of this project may do its work."""
+        if project_id not in self._queues and self._debt_s(project_id) <= FREE_S:
+            return
+        begins = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(project_id, deque()).append(begins)
+        if self._dispatching is None:
+            self._dispatching = asyncio.create_task(self._dispatch(), name="fair-work")
+        await begins
+
+    def spent(self, project_id: str, seconds: float) -> None:
+        """Count the time that a request of the project has taken."""
+        now_s = asyncio.get_running_loop().time()
+        self._debts[project_id] = (self._debt_s(project_id) + seconds, now_s)
+        self._debts.move_to_end(project_id)
+        if len(self._debts) > PROJECTS_REMEMBERED_MAX:
+            self._debts.popitem(last=False)
+
+    def _debt_s(self, project_id: str) -> float:
+        owed_s, since_s = self._debts.get(project_id, (0.0, 0.0))
+        if not owed_s:
+            return 0.0
+        elapsed_s = asyncio.get_running_loop().time() - since_s
+        return max(owed_s - elapsed_s * REPAID_SHARE, 0.0)
+
+    async def _dispatch(self) -> None:
+        while self._queues:
+            for project_id in list(self._queues):
+                queue = self._queues[project_id]
+                begins = queue.popleft()
+                if not queue:
+                    del self._queues[project_id]
+                if not begins.done():
+                    begins.set_result(None)
+                    # It works in the next pass; what came in meanwhile has its turn before the next.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+        self._dispatching = None

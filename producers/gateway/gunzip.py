@@ -1,0 +1,83 @@
+"""Gzip bodies, decompressed piece by piece: never more than the limits allow, and never long at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from producers import metrics
+from producers.errors import BodyError
+from producers.gateway.http import BodyLimits, too_large
+
+PIECE_BYTES: Final = 512 * 1024
+"""Decompressed bytes of one piece: a millisecond of work."""
+_FED_BYTES: Final = 64 * 1024
+"""Compressed bytes given to zlib at once: it copies what it does not use."""
+_GZIP_WINDOW: Final = 31
+
+
+class Gunzip:
+    """Decompresses all gzip members of a body.
+
+    Each call of ``next`` gives a piece of at most ``PIECE_BYTES``; pieces may be empty.
+
+    Raises (from ``next``):
+        TooLargeError: more than ``limits`` allow would come out.
+        BodyError: not gzip, cut short, or more than ``gzip_members_max`` members.
+    """
+
+    def __init__(self, body: bytes, limits: BodyLimits) -> None:
+        self._body = memoryview(body)
+        self._limits = limits
+        self._room = limits.decompressed_max_bytes
+        self._pieces = self._decompress()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def _decompress(self) -> Iterator[bytes]:
+        at = 0
+        for _ in range(self._limits.gzip_members_max):
+            member = zlib.decompressobj(_GZIP_WINDOW)
+            while not member.eof:
+                fed = member.unconsumed_tail
+                if not fed:
+                    fed = bytes(self._body[at : at + _FED_BYTES])
+                    at += len(fed)
+                try:
+                    piece = member.decompress(fed, PIECE_BYTES)
+                except zlib.error as error:
+                    raise BodyError(f"the body is not gzip: {error}") from error
+                if not fed and not piece and not member.eof:
+                    raise BodyError("the gzip body is cut short")
+                self._room -= len(piece)
+                if self._room < 0:
+                    limits = self._limits
+                    raise too_large(
+                        "decompressed body",
+                        limits.decompressed_setting,
+                        limits.decompressed_max_bytes,
+                    )
+                yield piece
+            at = self._next_member(at - len(member.unused_data))
+            if at == len(self._body):
+                return
+        metrics.LIMIT_REACHED.labels(limit="gzip_members_max").inc()
+        message = f"the body has more than {self._limits.gzip_members_max} gzip members"
+        raise BodyError(message)
+
+    def _next_member(self, at: int) -> int:
+        """Where the next member begins: zeros between members are padding."""
+        while at < len(self._body):
+            run = bytes(self._body[at : at + _FED_BYTES])
+            rest = run.lstrip(b"\0")
+            at += len(run) - len(rest)
+            if rest:
+                break
+        return at
+
+
+def gunzip(body: bytes, limits: BodyLimits) -> bytes:
+    """Decompress all of a body at once; raises as ``Gunzip``."""
+    return b"".join(Gunzip(body, limits))
