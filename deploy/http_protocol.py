@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from deploy.connections import Connections
 from deploy.settings import HttpSettings
+from producers.gateway.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
 
 _SEPARATORS_BYTES: Final = 4
@@ -19,6 +21,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection. Heads are counted where they are parsed; what one read brings beyond a limit is let go with the connection."""
 
     limits: HttpSettings
+    open: Connections
+    """Of all connections of one server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,18 +31,38 @@ class LimitedProtocol(HttpToolsProtocol):
         """Of the head that is being read: what was parsed of it, or all that was received of it."""
         self._head_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[int, str, str] | None = None
+        self.address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.limits.connections_max:
-            self._refuse(503, "connections_max", "Too many connections")
+        self.address = self.open.share_of(self.client[0]) if self.client else ""
+        if not self.open.admit(self):
+            message = "Too many connections (connections_max)"
+            self._refusal = 503, "ServiceUnavailable", message
             self.send_400_response("")
             return
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_head_timer()
+        self.open.closed(self)
         super().connection_lost(exc)
+
+    def waits_for_peer(self) -> bool:
+        """Whether it is idle, its request has not come whole, or its answer is not being read."""
+        if self.is_between_requests() or self._in_head:
+            return True
+        return self.cycle.more_body or self.flow.write_paused
+
+    def is_between_requests(self) -> bool:
+        return not self._in_head and (self.cycle is None or self.cycle.response_complete)
+
+    def evict(self) -> None:
+        self.transport.abort()
+
+    def authenticated(self) -> None:
+        """A request on this connection named a project's secret."""
+        self.open.authenticated(self)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -54,14 +78,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(431, "head_max_bytes", "The headers are too large")
                 self.send_400_response("")
                 return
-        is_between_requests = self.cycle is None or self.cycle.response_complete
-        if self._head_timer is None and (self._in_head or is_between_requests):
+        if self._head_timer is None and (self._in_head or self.is_between_requests()):
             self._await_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
+        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -78,6 +102,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._unset_head_timer()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self.open.request_ended(self)
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what never becomes a request, and close."""
@@ -102,8 +130,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, limit: str, message: str) -> None:
         LIMIT_REACHED.labels(limit=limit).inc()
-        error = "ServiceUnavailable" if status == 503 else "RequestHeaderFieldsTooLarge"
-        self._refusal = status, error, f"{message} ({limit})"
+        self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._head_is_late)
@@ -120,4 +147,4 @@ class LimitedProtocol(HttpToolsProtocol):
 
 def limited(settings: HttpSettings) -> type[LimitedProtocol]:
     """The protocol with these limits: a server takes a class, not an object."""
-    return type("Protocol", (LimitedProtocol,), {"limits": settings})
+    return type("Protocol", (LimitedProtocol,), {"limits": settings, "open": Connections(settings)})

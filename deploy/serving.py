@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
+import structlog
 import uvicorn
 
 from deploy.errors import PortInUseError
@@ -16,6 +18,10 @@ from deploy.settings import HttpSettings
 
 BACKLOG = 2048
 GRACE_S = 5
+OTHER_FILES = 256
+"""Files that a process needs besides its connections."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -45,6 +51,23 @@ def listen(host: str, port: int) -> socket.socket:
         raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
+def within_open_files(limits: HttpSettings) -> HttpSettings:
+    """Let the process open a file for each connection; where it may not, allow fewer connections.
+
+    Without a file a connection is not even accepted, so that none could take an idle one's place.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections_max + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        connections = max(soft - OTHER_FILES, 1)
+        if connections < limits.connections_max:
+            log.warning("fewer connections than connections_max", open_files_max=hard)
+            return limits.model_copy(update={"connections_max": connections})
+    return limits
+
+
 @asynccontextmanager
 async def serving(
     app: Any, host: str, port: int, limits: HttpSettings | None = None
@@ -54,7 +77,7 @@ async def serving(
     Raises:
         PortInUseError: somebody else listens on ``host:port``.
     """
-    limits = limits or HttpSettings()
+    limits = within_open_files(limits or HttpSettings())
     listener = listen(host, port)
     server = _Server(
         uvicorn.Config(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -42,7 +43,11 @@ class HttpSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_HTTP_", frozen=True)
 
     connections_max: int = Field(2_048, ge=1)
-    """Open connections; one more is answered 503 and closed."""
+    """Open connections; one more takes the place of the longest idle one, of a stranger before a caller, else it is answered 503."""
+    connections_of_address_max: int = Field(512, ge=1)
+    """Connections of one address on which no request was authenticated yet."""
+    shared_addresses: str = "127.0.0.0/8,::1"
+    """Networks joined by commas whose addresses stand for many clients, such as a load balancer's: they have no limit of their own."""
     head_max_bytes: int = Field(64 * 1024, ge=1024)
     """Request line and headers; above it: 431."""
     headers_max: int = Field(128, ge=1)
@@ -51,3 +56,10 @@ class HttpSettings(BaseSettings):
     """From connecting, or from the first byte of a request, to the end of its headers; after it: closed."""
     keep_alive_s: int = Field(75, ge=1)
     """How long a connection stays open between two requests."""
+
+    @field_validator("shared_addresses")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            ip_network(part, strict=False)
+        return text

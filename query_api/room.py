@@ -11,7 +11,7 @@ from starlette.requests import Request
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.errors import ForbiddenError
-from producers.gateway.auth import Authenticator, authorization_of
+from producers.gateway.auth import Authenticator, authorization_of, note_authenticated
 from query_api.answers import Documented
 from query_api.reader import Reader
 from query_api.settings import QuerySettings
@@ -36,6 +36,7 @@ async def project_of(request: Request) -> str:
     """
     room: Room = request.app.state.room
     principal = room.authenticator.authenticate(authorization_of(request.scope["headers"]))
+    note_authenticated(request.scope, principal)
     if principal.scope != "project":
         raise ForbiddenError("Access Scope Denied")
     return principal.project_id

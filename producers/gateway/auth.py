@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from producers.control.keys import new_api_key, secret_matches
 from producers.control.log import ControlLog
@@ -20,6 +20,8 @@ NO_HEADER: Final = "No authorization header"
 SEVERAL: Final = "More than one authorization header"
 INVALID: Final = "Invalid credentials. Confirm that you've configured the correct host."
 CREDENTIAL_MAX_BYTES: Final = 1024
+CONNECTION: Final = "tracemill.connection"
+"""Key of an ASGI scope under which a server may have left the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ class Authenticator:
 
     def _key_of(self, public_key: bytes) -> ApiKey | None:
         return self._view.api_key_of_public_key.get(public_key.decode(errors="replace"))
+
+
+def note_authenticated(scope: Mapping[str, Any], principal: Principal) -> None:
+    """Let the server know that the connection of this request is not a stranger's.
+
+    A public key is no proof of that: everybody may know it.
+    """
+    connection = scope.get(CONNECTION)
+    if connection is not None and principal.scope == "project":
+        connection.authenticated()
 
 
 def authorization_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

@@ -21,7 +21,7 @@ from producers.errors import (
     UnauthorizedError,
     UndeliveredError,
 )
-from producers.gateway.auth import Authenticator, Principal, authorization_of
+from producers.gateway.auth import Authenticator, Principal, authorization_of, note_authenticated
 from producers.gateway.failures import describe_failure
 from producers.gateway.gunzip import Gunzip
 from producers.gateway.http import (
@@ -127,6 +127,7 @@ class Endpoint(ABC):
         headers = headers_of(scope)
         try:
             principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
+            note_authenticated(scope, principal)
             context.disk.refuse_when_low()
             context.publisher.refuse_when_full()
             async with context.turns.turn(principal, headers) as place:

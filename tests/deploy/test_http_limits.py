@@ -123,20 +123,3 @@ async def test_half_a_head_after_a_request_is_closed(port: int) -> None:
         await client.say(GET)
 
         assert await client.is_closed()
-
-
-async def test_one_connection_too_many_is_a_503_until_another_ends(port: int) -> None:
-    async with Client(port) as first, Client(port) as second:
-        for client in (first, second):
-            await client.say(GET + b"\r\n")
-            assert (await client.answer())[0] == 200
-        async with Client(port) as third:
-            status, body = await third.answer()
-            assert status == 503
-            assert "connections_max" in json.loads(body)["message"]
-    async with asyncio.timeout(ANSWER_WITHIN_S):
-        while True:
-            async with Client(port) as client:
-                await client.say(GET + b"\r\n")
-                if (await client.answer())[0] == 200:
-                    break
