@@ -206,6 +206,17 @@ class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     appended_us: int
 
 
+class LogPositionRow(msgspec.Struct, kw_only=True, gc=False):
+    """How far one partition of the log was. Key: topic and partition."""
+
+    topic: str
+    topic_partition: int
+    cluster_id: str
+    end_offset: int
+    stored_offset: int
+    row_version: int
+
+
 ROW_OF_TABLE: Final[dict[str, type[msgspec.Struct]]] = {
     "observations": ObservationRow,
     "traces": TraceRow,

@@ -231,6 +231,45 @@ def migrate(
 
 
 @app.command()
+def recover(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of an installation on this machine.",
+            show_default=str(default_data_dir()),
+            envvar="TRACEMILL_DATA_DIR",
+        ),
+    ] = None,
+    broker: Annotated[
+        str,
+        typer.Option(help="'embedded' (started for it) or HOST:PORT.", envvar="TRACEMILL_BROKER"),
+    ] = EMBEDDED,
+    clickhouse: Annotated[
+        str,
+        typer.Option(
+            help="'embedded' (started for it) or a URL.", envvar="TRACEMILL_CLICKHOUSE_URL"
+        ),
+    ] = EMBEDDED,
+) -> None:
+    """Go on with a log that lost its data, from what the store has. Stop all other roles first.
+
+    Makes the topics, restores projects, keys, prices, budgets, webhooks and alerts from the store,
+    and says what could not be restored. Webhooks keep their secrets where TRACEMILL_ENCRYPTION_KEY,
+    or the key in the data directory, is the one they were stored with. Safe to repeat.
+    """
+    from deploy.embedded.recover import run
+    from deploy.embedded.roles import UpOptions
+
+    options = UpOptions(
+        data_dir=(data_dir or default_data_dir()).expanduser().resolve(),
+        broker=broker,
+        clickhouse=clickhouse,
+    )
+    raise SystemExit(run(options, yes=yes))
+
+
+@app.command()
 def broker(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 9092,
     data_dir: Annotated[

@@ -4,6 +4,7 @@ DeployError                 one line for the person at the terminal; the command
 ├── DownloadError           an engine's files could not be fetched, or are not the pinned ones
 ├── EngineError             an embedded engine does not start or does not become ready
 ├── MisconfiguredError      a process cannot start with these settings, however often it tries
+├── LogLostError            the log is not the one that the store was filled from
 ├── NotPreparedError        what `tracemill migrate` makes is not there
 ├── PortInUseError          somebody else listens there
 └── AlreadyRunningError     another instance holds the data directory
@@ -33,6 +34,12 @@ class EngineError(DeployError):
 
 class MisconfiguredError(DeployError):
     """A process says that it cannot start with these settings."""
+
+    exit_code = EX_CONFIG
+
+
+class LogLostError(DeployError):
+    """The log is another than the store was filled from, or lost its end; `tracemill recover` goes on."""
 
     exit_code = EX_CONFIG
 

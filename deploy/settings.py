@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENCRYPTION_KEY_MIN_CHARS: Final = 16
 
 
 def default_data_dir() -> Path:
@@ -33,8 +35,18 @@ class ProcessSettings(BaseSettings):
     """Address of the metrics port."""
     prepared_within_s: float = Field(60.0, gt=0)
     """How long a starting role waits for its engines and for `tracemill migrate`."""
+    encryption_key: SecretStr = Field(SecretStr(""))
+    """Encrypts the secrets of webhooks in the store's copy of the control plane, 16 characters at least; by default the one in the data directory."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Less than this is not logged."""
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < ENCRYPTION_KEY_MIN_CHARS:
+            message = f"at least {ENCRYPTION_KEY_MIN_CHARS} characters"
+            raise ValueError(message)
+        return key
 
 
 class HttpSettings(BaseSettings):

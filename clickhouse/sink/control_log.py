@@ -1,4 +1,4 @@
-"""Records of the control-plane log as rows of the table ``control_log``: who changed what and when, without what signs."""
+"""Records of the control-plane log as rows of the table ``control_log``: who changed what and when, with what signs encrypted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ControlLogRow
 from producers.control.records import RECORD_OF_KIND
+from producers.control.secret_box import SecretBox
 from producers.control.state import Envelope
 
 REDACTED: Final = "redacted"
 REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"secret"})}
-"""By kind: what is needed in clear and therefore must not be kept. An API key's salted hash may be."""
+"""By kind: what is needed in clear and therefore must not be kept so. An API key's salted hash may be."""
 
 
-def control_row(record: ConsumerRecord) -> bytes:
+def control_row(record: ConsumerRecord, secrets: SecretBox | None = None) -> bytes:
     """The row of one log record (its key is ``kind/id/nonce``), as a line.
+
+    ``secrets`` encrypts what needs to be secret, so that a backup can be made from the table; without it that is left out.
 
     Only fields that this version knows are kept: of the others nobody here can say whether they are secret. A record that it cannot read leaves its key and its time.
     """
@@ -31,13 +34,13 @@ def control_row(record: ConsumerRecord) -> bytes:
             kind=kind,
             id=rest.rpartition("/")[0] or rest,
             is_tombstone=int(record.value is None),
-            record=_without_secrets(record.value or b""),
+            record=_without_secrets(record.value or b"", secrets),
             appended_us=record.timestamp * 1000,
         )
     )
 
 
-def _without_secrets(value: bytes) -> str:
+def _without_secrets(value: bytes, secrets: SecretBox | None) -> str:
     try:
         envelope = msgspec.json.decode(value, type=Envelope)
         known = RECORD_OF_KIND[envelope.kind].model_fields
@@ -45,8 +48,12 @@ def _without_secrets(value: bytes) -> str:
         return ""
     redacted = REDACTED_FIELDS.get(envelope.kind, frozenset())
     kept: dict[str, Any] = {
-        name: REDACTED if name in redacted else content
+        name: _hidden(content, secrets) if name in redacted else content
         for name, content in envelope.record.items()
         if name in known
     }
     return msgspec.json.encode(msgspec.structs.replace(envelope, record=kept)).decode()
+
+
+def _hidden(content: Any, secrets: SecretBox | None) -> str:
+    return REDACTED if secrets is None else secrets.encrypt(str(content))

@@ -41,7 +41,7 @@ class Lag:
         try:
             async with asyncio.timeout(self._timeout_s):
                 ends = await self._consumer.end_offsets(mine) if mine else {}
-                done = {partition: await self._done(partition) for partition in mine}
+                done = {partition: await self.stored_up_to(partition) for partition in mine}
         except (KafkaError, TimeoutError):
             for partition in mine:
                 metrics.LAG_RECORDS.labels(_label(partition)).set(math.nan)
@@ -60,7 +60,7 @@ class Lag:
             oldest_ms = min((batch.oldest_timestamp_ms for batch in waiting), default=now_ms)
             metrics.LAG_S.labels(table).set(max(0.0, (now_ms - oldest_ms) / 1000))
 
-    async def _done(self, partition: TopicPartition) -> int:
+    async def stored_up_to(self, partition: TopicPartition) -> int:
         """The offset before which everything is stored."""
         first = [
             batch.first_offsets[partition]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.sink import metrics
@@ -18,10 +20,12 @@ from clickhouse.sink.control_log import control_row
 from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.lag import Lag
 from clickhouse.sink.letters import Letters
+from clickhouse.sink.positions import PositionNotes
 from clickhouse.sink.recurring import Recurring
 from clickhouse.sink.refusals import RefusalGuard, Refused
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
+from producers.control.secret_box import SecretBox
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -40,6 +44,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         store: Store,
         kafka: KafkaSettings,
         settings: SinkSettings,
+        admin: AIOKafkaAdminClient | None = None,
+        secrets: SecretBox | None = None,
     ) -> None:
         self._consumer = consumer
         self._letters = Letters(producer, kafka)
@@ -56,7 +62,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             topics.dead_letters: "dead_letters",
             topics.control: "control_log",
         }
-        self._rows_of: dict[str, RowsOf] = {topics.control: control_row}
+        self._rows_of: dict[str, RowsOf] = {topics.control: partial(control_row, secrets=secrets)}
         self._filling = {table: Batch() for table in self.table_of.values()}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._pace = Pace(settings)
@@ -67,6 +73,13 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing = Recurring(self._commits.commit, settings.commit_interval_s)
         lag = Lag(consumer, self._filling, self._undone, settings.fetch_wait_max_s)
         self._reporting = Recurring(lag.report, LAG_INTERVAL_S)
+        self._notes: PositionNotes | None = None
+        self._noting: Recurring | None = None
+        if admin is not None:
+            self._notes = PositionNotes(
+                consumer, admin, store, kafka, lag.stored_up_to, timeout_s=settings.fetch_wait_max_s
+            )
+            self._noting = Recurring(self._notes.note, settings.positions_interval_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; then what is buffered is written and committed, as far as ``stop_timeout_s`` allows.
@@ -83,13 +96,19 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 if self._commits.are_pending:
                     self._committing.start_if_due()
                 self._reporting.start_if_due()
+                if self._noting is not None:
+                    self._noting.start_if_due()
                 self._raise_failures()
         finally:
             self._committing.cancel()
             self._reporting.cancel()
+            if self._noting is not None:
+                self._noting.cancel()
         try:
             async with asyncio.timeout(self._settings.stop_timeout_s):
                 await self._drain()
+                if self._notes is not None:
+                    await self._notes.note(is_last=True)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
             log.warning("stopped_with_rows_unwritten", will="be read again")

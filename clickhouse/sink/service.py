@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
-from producers.kafka import new_consumer, new_producer, started
+from producers.control.secret_box import SecretBox
+from producers.kafka import new_admin, new_consumer, new_producer, started
 from producers.settings import KafkaSettings
 from producers.topics import Topics
 
@@ -21,9 +22,13 @@ def sink_group(topics: Topics) -> str:
 
 
 async def run_sink(
-    kafka: KafkaSettings, store: Store, settings: SinkSettings, stop: asyncio.Event
+    kafka: KafkaSettings,
+    store: Store,
+    settings: SinkSettings,
+    stop: asyncio.Event,
+    secrets: SecretBox | None = None,
 ) -> None:
-    """Move rows until ``stop``.
+    """Move rows until ``stop``; ``secrets`` encrypts those of webhooks, without it they are left out.
 
     Raises:
         TooManyRefusals: see ``Sink.run``.
@@ -37,7 +42,9 @@ async def run_sink(
         stack.push_async_callback(producer.stop)
         consumer = await started(lambda: _new_consumer(kafka, topics, settings), kafka)
         stack.push_async_callback(consumer.stop)
-        await Sink(consumer, producer, store, kafka, settings).run(stop)
+        admin = await started(lambda: new_admin(kafka), kafka)
+        stack.push_async_callback(admin.stop)
+        await Sink(consumer, producer, store, kafka, settings, admin, secrets).run(stop)
 
 
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:

@@ -23,6 +23,8 @@ class SinkSettings(BaseSettings):
     """Up to so much traffic is light; twice as much doubles the intervals."""
     commit_interval_s: float = Field(default=0.1, ge=0, le=10)
     """Shortest time between two commits of what was written: a crash in between writes the same rows again."""
+    positions_interval_s: float = Field(default=5.0, ge=0.1, le=600)
+    """Shortest time between two notes in the store of how far the log is."""
     batch_bytes_max: int = Field(default=32_000_000, ge=1_000)
     """A table with this much buffered is written at once."""
     buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)

@@ -17,7 +17,7 @@ PASSWORD_BYTES: Final = 24
 
 
 class Credentials(BaseModel):
-    """One password for the broker's clients, and one for each user of the store."""
+    """One password for the broker's clients, one for each user of the store, and the key of what is encrypted in it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +25,7 @@ class Credentials(BaseModel):
     store_ingest: SecretStr
     store_query: SecretStr
     store_migrate: SecretStr
+    encryption: SecretStr
 
 
 def new_password() -> SecretStr:

@@ -9,6 +9,7 @@ from clickhouse import migrate as schema
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.process import run_process
+from deploy.processes.log_check import refuse_lost_log
 from deploy.processes.prepared import until_engines_answer
 from deploy.settings import ProcessSettings
 from producers.control.bootstrap import bootstrap
@@ -23,13 +24,14 @@ def run(*, plan: bool) -> int:
 
 
 async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """In order: topics, tables (side by side), then the records that need the control log's topic."""
+    """In order: that the log is the store's; topics, tables (side by side), then the records that need the control log's topic."""
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
         store = Store(StoreSettings())
         stack.push_async_callback(store.close)
         if not await until_engines_answer(process, kafka, store, stop):
             return
+        await refuse_lost_log(kafka, store)
         async with asyncio.TaskGroup() as group:
             topics = group.create_task(ensure_topics(kafka))
             tables = group.create_task(schema.migrate(store, TieringSettings()))

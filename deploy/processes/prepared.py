@@ -13,6 +13,7 @@ from clickhouse.errors import StoreUnavailable
 from clickhouse.store import Store
 from deploy.broker_probe import topics_of
 from deploy.errors import NotPreparedError
+from deploy.processes.log_check import refuse_lost_log
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
 from producers.topics_admin import topic_shapes
@@ -37,11 +38,15 @@ async def until_prepared(
     Raises:
         NotPreparedError: not within ``prepared_within_s``.
         MigrationError: the tables are of another version.
+        LogLostError: the log is not the one that the store was filled from.
     """
     has_topics = await _until_nothing_lacks(process, lambda: _missing_topics(kafka), stop)
     if not has_topics or store is None:
         return has_topics
-    return await _until_nothing_lacks(process, lambda: _missing_tables(store), stop)
+    has_tables = await _until_nothing_lacks(process, lambda: _missing_tables(store), stop)
+    if has_tables:
+        await refuse_lost_log(kafka, store)
+    return has_tables
 
 
 async def until_engines_answer(

@@ -1,0 +1,104 @@
+"""Notes in the store how far the log is, so that another log, or one that lost its end, is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from clickhouse.errors import StoreError
+from clickhouse.log_positions import LogPosition, note_positions
+from clickhouse.sink.lag import ANSWER_TIMEOUT_S
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+
+HEARTBEAT_S: Final = 60.0
+"""So often positions are noted that did not change: their time says when the log was last there."""
+COMMITTED_BY_STREAMS: Final = "{prefix}-streams"
+
+log = structlog.get_logger(__name__)
+
+StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
+
+
+class PositionNotes:
+    """The positions of this sink's partitions, and of the streams' input."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        admin: AIOKafkaAdminClient,
+        store: Store,
+        kafka: KafkaSettings,
+        stored_up_to: StoredUpTo,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self._consumer = consumer
+        self._admin = admin
+        self._store = store
+        self._kafka = kafka
+        self._stored_up_to = stored_up_to
+        self._timeout_s = timeout_s + ANSWER_TIMEOUT_S
+        self._cluster_id = ""
+        self._noted: dict[TopicPartition, tuple[int, int]] = {}
+        self._version = 0
+        self._next_heartbeat_s = 0.0
+
+    async def note(self, *, is_last: bool = False) -> None:
+        """Keep what changed since the last note; a note that fails is made with the next one."""
+        if is_last or time.monotonic() >= self._next_heartbeat_s:
+            self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
+            self._noted.clear()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                positions = await self._positions()
+            await note_positions(self._store, positions)
+        except (KafkaError, StoreError, TimeoutError) as error:
+            log.warning("log_positions_not_noted", reason=repr(error)[:300])
+        else:
+            for each in positions:
+                partition = TopicPartition(each.topic, each.topic_partition)
+                self._noted[partition] = (each.end_offset, each.stored_offset)
+
+    async def _positions(self) -> list[LogPosition]:
+        if not self._cluster_id:
+            self._cluster_id = (await self._admin.describe_cluster())["cluster_id"]
+        mine = sorted(self._consumer.assignment())
+        if not mine:
+            return []
+        found = {each: await self._stored_up_to(each) for each in mine}
+        topics = self._kafka.topics
+        if TopicPartition(topics.control, 0) in mine:  # one sink of several notes the rest
+            found |= await self._processed()
+        ends = await self._consumer.end_offsets(list(found))
+        self._version = max(self._version + 1, time.time_ns() // 1_000_000)
+        return [
+            LogPosition(
+                topic=each.topic,
+                topic_partition=each.partition,
+                cluster_id=self._cluster_id,
+                end_offset=ends[each],
+                stored_offset=min(done, ends[each]),
+                row_version=self._version,
+            )
+            for each, done in found.items()
+            if self._noted.get(each) != (ends[each], min(done, ends[each]))
+        ]
+
+    async def _processed(self) -> dict[TopicPartition, int]:
+        """How far the streams are with their input."""
+        kafka, topics = self._kafka, self._kafka.topics
+        partitions = [TopicPartition(topics.events, each) for each in range(kafka.event_partitions)]
+        partitions += [
+            TopicPartition(topics.deltas, each) for each in range(kafka.project_partitions)
+        ]
+        group = COMMITTED_BY_STREAMS.format(prefix=topics.prefix)
+        offsets = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
+        return {each: max(0, offsets[each].offset) if each in offsets else 0 for each in partitions}

@@ -1,0 +1,100 @@
+"""Runs `tracemill recover` with the engines of an installation on this machine, or with others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from deploy.embedded.credentials import ensure_credentials
+from deploy.embedded.data_dir import held, open_installation, read_installation
+from deploy.embedded.disk_guard import DiskGuard
+from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
+from deploy.errors import DeployError
+from deploy.failures import exit_code_for, lines_for
+from deploy.installation_key import secret_box
+from deploy.recovery.recover import Confirm, Say, recover
+from deploy.settings import ProcessSettings
+from deploy.supervisor import Process, Supervisor
+from producers.disk import DiskSettings
+from producers.settings import KafkaSettings
+
+ENGINES = ("broker", "store")
+ABORTED = 1
+
+
+def run(options: UpOptions, *, yes: bool) -> int:
+    """Recover; the exit code. Engines that run here are started for it and stopped after it."""
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    def confirm(question: str) -> bool:
+        return yes or (sys.stdin.isatty() and typer.confirm(question))
+
+    try:
+        return _run(options, say=say, confirm=confirm)
+    except Exception as error:
+        lines = lines_for(error)
+        if not lines:
+            raise
+        for line in lines:
+            print(f"tracemill recover: {line}", file=sys.stderr)
+        return exit_code_for(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: UpOptions, *, say: Say, confirm: Confirm) -> int:
+    if EMBEDDED not in {options.broker, options.clickhouse}:
+        os.environ["TRACEMILL_BROKER"] = options.broker
+        os.environ["TRACEMILL_CLICKHOUSE_URL"] = options.clickhouse
+        return asyncio.run(_recover(say, confirm))
+    if read_installation(options.data_dir) is None:
+        raise DeployError(f"there is no installation in {options.data_dir}")
+    with held(options.data_dir):
+        installation = open_installation(options.data_dir, public_port=None, host=options.host)
+        broker = embedded_broker(options, installation, ensure_credentials(options.data_dir))
+        all_of_them = processes(options, installation, broker)
+        engines = [each for each in all_of_them if each.name in ENGINES]
+        # As the step that makes topics and tables is told.
+        os.environ.update(next(each for each in all_of_them if each.name == "migrate").environment)
+        return asyncio.run(_with_engines(engines, options, say, confirm))
+
+
+async def _with_engines(
+    engines: Sequence[Process], options: UpOptions, say: Say, confirm: Confirm
+) -> int:
+    guard = DiskGuard(options.data_dir, DiskSettings(), say=say)
+    supervisor = Supervisor(engines, log_dir=options.data_dir / "logs", say=say, lack=guard.lack)
+    ready = asyncio.Event()
+    running = asyncio.create_task(supervisor.run(on_ready=ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+            raise DeployError("the engines ended before anything was done")
+        return await _recover(say, confirm)
+    finally:
+        waiting.cancel()
+        supervisor.request_stop()
+        await asyncio.wait({running})
+
+
+async def _recover(say: Say, confirm: Confirm) -> int:
+    store = Store(StoreSettings())
+    try:
+        is_done = await recover(
+            KafkaSettings(), store, secret_box(ProcessSettings()), say=say, confirm=confirm
+        )
+    finally:
+        await store.close()
+    if not is_done:
+        say("nothing was changed: confirm, or say --yes")
+    return 0 if is_done else ABORTED

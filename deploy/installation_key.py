@@ -1,0 +1,18 @@
+"""The key that encrypts secrets in the store: from the environment, or of the local installation."""
+
+from __future__ import annotations
+
+from deploy.embedded.credentials import password_file
+from deploy.settings import ProcessSettings
+from producers.control.secret_box import SecretBox
+
+
+def secret_box(process: ProcessSettings) -> SecretBox | None:
+    """Return what encrypts and decrypts; None where there is no key."""
+    key = process.encryption_key.get_secret_value()
+    if not key:
+        try:
+            key = password_file(process.data_dir.expanduser(), "encryption").read_text().strip()
+        except OSError:
+            return None
+    return SecretBox(key) if key else None

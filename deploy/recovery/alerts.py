@@ -1,0 +1,71 @@
+"""The alerts there were, written into the new log, so that no threshold is alerted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from clickhouse.rows import AlertRow
+from clickhouse.store import Store
+from producers.control.records import Webhook
+from producers.topics import Topics
+from streams.core.deliveries import Delivery, ended
+
+_SQL: Final = """
+SELECT project_id, id, budget_id, name, scope, toUnixTimestamp64Micro(period_start_time) AS period_start_us, threshold,
+    toInt64(spent * 1000000000000) AS spent_pico, toInt64(limit_usd * 1000000000000) AS limit_pico, trace_id,
+    toUnixTimestamp64Micro(created_time) AS created_us, row_version
+FROM alerts FINAL
+ORDER BY created_time, id
+"""
+_alerts: Final = msgspec.json.Decoder(AlertRow, strict=False)
+
+
+async def read_alerts(store: Store) -> list[AlertRow]:
+    """Read every alert. Errors as ``Store.query``."""
+    return list(_alerts.decode_lines(await store.query_bytes(_SQL)))
+
+
+async def restore_alerts(
+    producer: AIOKafkaProducer,
+    topics: Topics,
+    alerts: Iterable[AlertRow],
+    webhooks: Iterable[Webhook],
+    *,
+    delivered_before_us: int,
+) -> int:
+    """Write deliveries first, then the alerts; return how many deliveries are left to be made again.
+
+    An alert from before ``delivered_before_us`` counts as delivered to each webhook of its project. A
+    later one is delivered again, under its old ``webhook-id``.
+
+    Raises:
+        KafkaError: the broker took it not; repeat it as a whole.
+    """
+    of_project: dict[str, list[Webhook]] = {}
+    for webhook in webhooks:
+        of_project.setdefault(webhook.project_id, []).append(webhook)
+    again = 0
+    alerts = list(alerts)
+    for alert in alerts:
+        for webhook in of_project.get(alert.project_id, ()):
+            if alert.created_us >= delivered_before_us:
+                again += 1
+                continue
+            delivery = ended(
+                Delivery(alert_id=alert.id, webhook_id=webhook.id),
+                "delivered",
+                alert.created_us,
+                "from before the log was restored",
+            )
+            await _send(producer, topics.deliveries, delivery.id, delivery)
+    for alert in alerts:
+        await _send(producer, topics.alerts, alert.id, alert)
+    return again
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, key: str, value: msgspec.Struct) -> None:
+    await producer.send_and_wait(topic, msgspec.json.encode(value), key=key.encode(), partition=0)

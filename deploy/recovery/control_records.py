@@ -1,0 +1,101 @@
+"""The control plane as the store's table ``control_log`` has it."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from pydantic import ValidationError
+
+from clickhouse.sink.control_log import REDACTED_FIELDS
+from clickhouse.store import Store
+from producers.control.records import RECORD_OF_KIND, Record
+from producers.control.secret_box import SecretBox
+from producers.control.state import ControlState, Envelope, value_of
+
+SECRET_BYTES: Final = 32
+# One log after the other: each counts its offsets from 0, and was written after the one before.
+_SQL: Final = """
+SELECT log_key, is_tombstone, record
+FROM control_log FINAL
+ORDER BY appended_time, log_offset
+"""
+
+
+class ControlLogEntry(msgspec.Struct, frozen=True):
+    """One version of one record, in the order of the logs."""
+
+    log_key: str
+    is_tombstone: int
+    record: str
+
+
+@dataclass(slots=True)
+class RestoredControl:
+    """What can be restored, and what not as it was."""
+
+    records: list[Record] = field(default_factory=list)
+    """In the order in which they were made: of two that claim the same thing the first holds it."""
+    new_secrets: list[str] = field(default_factory=list)
+    """Identities of records whose secret could not be decrypted: they have a new one."""
+    unreadable: list[str] = field(default_factory=list)
+    """Log keys of records that this version cannot read."""
+
+
+_entries: Final = msgspec.json.Decoder(ControlLogEntry, strict=False)
+
+
+async def read_control_log(store: Store) -> list[ControlLogEntry]:
+    """Read every version of every record.
+
+    Raises:
+        StoreUnavailable, QueryRejected: the table could not be read.
+    """
+    return list(_entries.decode_lines(await store.query_bytes(_SQL)))
+
+
+def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -> RestoredControl:
+    """Fold the versions to the records that are true, with their secrets."""
+    restored = RestoredControl()
+    latest: dict[str, str] = {}
+    for entry in entries:
+        if entry.is_tombstone:
+            latest.pop(entry.log_key, None)
+        else:  # a later version keeps the place of the first: that is its birth
+            latest[entry.log_key] = entry.record
+    state = ControlState()
+    for offset, (log_key, text) in enumerate(latest.items()):
+        record, is_new_secret = _record(text, box)
+        if record is None:
+            restored.unreadable.append(log_key)
+            continue
+        state.apply(log_key, value_of(record, None), offset)
+        if is_new_secret:
+            restored.new_secrets.append(f"{record.kind} {record.id}")
+    holders = [state.holder(f"{record.kind}/{record.id}") for record in state.view.records()]
+    held = [entry for entry in holders if entry is not None]
+    restored.records = [entry.record for entry in sorted(held, key=lambda entry: entry.born)]
+    return restored
+
+
+def _record(text: str, box: SecretBox | None) -> tuple[Record | None, bool]:
+    """The record of a version, and whether it has a new secret; None where it cannot be read."""
+    is_new_secret = False
+    try:
+        envelope = msgspec.json.decode(text, type=Envelope)
+        fields = dict(envelope.record)
+        for name in REDACTED_FIELDS.get(envelope.kind, frozenset()) & fields.keys():
+            secret = box.decrypt(str(fields[name])) if box is not None else None
+            is_new_secret = secret is None
+            fields[name] = secret or _new_secret()
+        return RECORD_OF_KIND[envelope.kind].model_validate(fields, strict=False), is_new_secret
+    except (msgspec.DecodeError, ValidationError, KeyError):
+        return None, False
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"

@@ -1,0 +1,106 @@
+"""The control plane is restored from the store's copy: the latest versions, in their order, with their secrets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import ControlLogRow
+from clickhouse.sink.control_log import control_row
+from deploy.recovery.control_records import ControlLogEntry, restore_control
+from producers.control.keys import new_api_key
+from producers.control.records import Budget, Project, Record, Webhook
+from producers.control.secret_box import SecretBox
+from producers.control.state import value_of
+
+BOX: Final = SecretBox("the key of this installation")
+WEBHOOK: Final = Webhook(
+    id="w",
+    project_id="p",
+    url="https://example.com/hook",
+    events=("budget.threshold_crossed",),
+    secret="whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
+    created_us=1,
+)
+PROJECT: Final = Project(id="p", name="p", created_us=1)
+KEY: Final = new_api_key(key_id="k", project_id="p", public_key="pk", secret="sk", created_us=1)
+BUDGET: Final = Budget(
+    id="b",
+    project_id="p",
+    name="b",
+    period="day",
+    limit_pico=1,
+    thresholds=("0.5", "1"),
+    created_us=1,
+)
+
+
+def stored(log_key: str, record: Record | None, *, box: SecretBox | None = BOX) -> ControlLogEntry:
+    """What the sink makes of a record of the log."""
+    value = None if record is None else value_of(record, None)
+    source = ConsumerRecord("control", 0, 0, 0, 0, log_key.encode(), value, None, 0, 0, ())
+    row = msgspec.json.decode(control_row(source, box), type=ControlLogRow)
+    return ControlLogEntry(log_key, row.is_tombstone, row.record)
+
+
+def test_every_kind_of_record_comes_back_as_it_was() -> None:
+    records = [PROJECT, KEY, BUDGET, WEBHOOK]
+    entries = [stored(f"{each.kind}/{each.id}/1", each) for each in records]
+    restored = restore_control(entries, BOX)
+    assert restored.records == records
+    assert restored.new_secrets == []
+
+
+def test_the_secret_of_a_webhook_is_not_readable_in_the_store() -> None:
+    assert WEBHOOK.secret not in stored("webhook/w/1", WEBHOOK).record
+
+
+@pytest.mark.parametrize("box", [None, SecretBox("another installation's key")])
+def test_without_the_key_a_webhook_has_a_new_secret_and_that_is_reported(
+    box: SecretBox | None,
+) -> None:
+    restored = restore_control([stored("webhook/w/1", WEBHOOK)], box)
+    (webhook,) = restored.records
+    assert isinstance(webhook, Webhook)
+    assert webhook.secret != WEBHOOK.secret
+    assert webhook.url == WEBHOOK.url
+    assert restored.new_secrets == ["webhook w"]
+
+
+def test_a_secret_that_was_left_out_of_the_copy_is_made_anew() -> None:
+    restored = restore_control([stored("webhook/w/1", WEBHOOK, box=None)], BOX)
+    assert restored.new_secrets == ["webhook w"]
+
+
+def test_the_latest_version_counts_and_what_was_deleted_stays_deleted() -> None:
+    renamed = PROJECT.model_copy(update={"name": "renamed"})
+    restored = restore_control(
+        [
+            stored("project/p/1", PROJECT),
+            stored("budget/b/1", BUDGET),
+            stored("project/p/1", renamed),
+            stored("budget/b/1", None),
+        ],
+        BOX,
+    )
+    assert restored.records == [renamed]
+
+
+def test_of_two_that_claim_a_public_key_the_first_holds_it_also_across_logs() -> None:
+    other = KEY.model_copy(update={"id": "other"})
+    restored = restore_control(
+        [stored("api_key/k/1", KEY), stored("api_key/other/1", other), stored("api_key/k/1", KEY)],
+        BOX,
+    )
+    assert restored.records == [KEY]
+
+
+def test_a_record_that_cannot_be_read_is_named_and_the_rest_restored() -> None:
+    restored = restore_control(
+        [ControlLogEntry("project/x/1", 0, ""), stored("project/p/1", PROJECT)], BOX
+    )
+    assert restored.records == [PROJECT]
+    assert restored.unreadable == ["project/x/1"]
