@@ -38,6 +38,11 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
+# Files that could not be read, written, opened, closed, sought or cut, directories that could not be made: the disk's trouble, not the rows'.
+_DISK_CODES: Final = frozenset({74, 75, 76, 77, 87, 88, 481})
+_STD_EXCEPTION: Final = 1001
+"""Of the standard library below the engine, its file systems included."""
+_NO_SPACE: Final = "No space left on device"
 PING_MAX_S: Final = 5.0
 """How long the store may take to say that it is there."""
 ANSWER_GRACE_S: Final = 2.0
@@ -221,7 +226,8 @@ def _store_error(error: ClickHouseError) -> StoreError:
         if isinstance(error, ProgrammingError):
             return QueryRejected(0, message)
         return StoreUnavailable(message, has_dropped=error.__cause__ is not None)
-    if code in _UNAVAILABLE_CODES:
+    is_full = code == _STD_EXCEPTION and _NO_SPACE in message
+    if code in _UNAVAILABLE_CODES or code in _DISK_CODES or is_full:
         return StoreUnavailable(message)
     if code in _LIMIT_CODES:
         return QueryLimitReached(code, message)
