@@ -3,6 +3,7 @@
 StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
 ├── OutOfStepError          a record of the events topic is missing between two others
+├── ProgressUnknownError    a partition that failed cannot tell where it was: the group's offset can
 └── QuarantineFullError     more records kill their worker than the quarantine takes
 
 ``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
@@ -21,6 +22,10 @@ class StreamsStoppedError(StreamsError):
 
 class OutOfStepError(StreamsError):
     """Records did not come one after the other. A restart reads them again from the last that took effect."""
+
+
+class ProgressUnknownError(StreamsError):
+    """A partition of stages 2 and 3 failed before its first marker: only a new assignment knows where to begin."""
 
 
 class QuarantineFullError(StreamsError):

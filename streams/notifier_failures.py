@@ -58,7 +58,7 @@ class FailedDeliveries:
         await self.send(
             dead_letter_of_error(
                 stage=STAGE,
-                place="record",
+                identity=f"{record.topic}/{record.partition}/{record.offset}",
                 error=error,
                 payload=payload,
                 project_id=_owner_of(payload),
@@ -78,7 +78,7 @@ class FailedDeliveries:
         await self.send(
             dead_letter_of_error(
                 stage=STAGE,
-                place=key,
+                identity=key,
                 error=error,
                 payload=b"" if alert is None else msgspec.json.encode(alert),
                 project_id="" if alert is None else alert.project_id,

@@ -24,6 +24,8 @@ UNSETTLED: Final = "unsettled"
 SPEND_TO: Final = "spend_to"
 VERSION_BASE: Final = "version_base"
 
+PERIOD_KEY_MAX_BYTES: Final = 160
+"""What a header takes for one unsettled period: an identifier and a time."""
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
 POLL_MS: Final = 500

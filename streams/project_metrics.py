@@ -14,6 +14,15 @@ REPEATS: Final = Counter(
 LATE: Final = Counter(
     "tracemill_projects_late_changes_total", "Changes of windows older than the lateness horizon."
 )
+SET_ASIDE: Final = Counter(
+    "tracemill_projects_set_aside_total",
+    "Lines, deltas, rows, budgets and alerts that raised and became dead letters.",
+    ["kind"],
+)
+RESTARTS: Final = Counter(
+    "tracemill_projects_partition_restarts_total",
+    "How often a partition failed and was started again by itself.",
+)
 LAG_RECORDS: Final = Gauge(
     "tracemill_projects_lag_records",
     "Records of deltas in the log that are not in an acknowledged flush yet.",

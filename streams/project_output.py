@@ -6,15 +6,20 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from clickhouse.rows import DeadLetterRow
 from producers.topics import Topics
 from streams import project_metrics as metrics
 from streams.core.alerts import Crossing, alert_row
-from streams.core.project_fold import Flush, Marker
+from streams.core.project_fold import Flush, Marker, require_size
 from streams.project_marker import headers_of
+
+RECORD_OVERHEAD_BYTES: Final = 64 * 1024
+"""What a record takes besides its value and its largest headers, generously."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class ProjectOutput:
     topics: Topics
     partition: int
     record_bytes: int
+    record_max_bytes: int
     _alerts: list[asyncio.Task[object]] = field(default_factory=list)
     _spend_to: int = 0
 
@@ -40,15 +46,30 @@ class ProjectOutput:
         """Spend ends here so far."""
         self._spend_to = spend_to
 
-    def alert(self, crossings: Iterable[Crossing]) -> None:
-        """Send alerts at once. Not a coroutine: a flush that begins after it waits until they are kept."""
+    def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
+        """Send alerts at once; those that cannot be written. Not a coroutine: a flush that begins after it waits until they are kept."""
+        failed: list[tuple[Crossing, Exception]] = []
         for crossing in crossings:
             metrics.CROSSINGS.inc()
-            row = alert_row(crossing, time.time_ns() // 1_000)
-            sending = self.producer.send_and_wait(
-                self.topics.alerts, msgspec.json.encode(row), key=row.id.encode(), partition=0
-            )
-            self._alerts.append(asyncio.create_task(sending, name=row.id))
+            try:
+                row = alert_row(crossing, time.time_ns() // 1_000)
+                key, value = row.id.encode(), msgspec.json.encode(row)
+                require_size(value, self.record_max_bytes - RECORD_OVERHEAD_BYTES)
+            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                failed.append((crossing, error))
+            else:
+                self._send_at_once(self.topics.alerts, value, key, row.id)
+        return failed
+
+    def dead_letter(self, row: DeadLetterRow) -> None:
+        """Send a dead letter at once, as an alert."""
+        self._send_at_once(self.topics.dead_letters, msgspec.json.encode(row), None, row.id)
+
+    def _send_at_once(self, topic: str, value: bytes, key: bytes | None, name: str) -> None:
+        sending = self.producer.send_and_wait(topic, value, key=key, partition=0)
+        task = asyncio.create_task(sending, name=name)
+        task.add_done_callback(_retrieve)
+        self._alerts.append(task)
 
     async def write(self, flush: Flush) -> Written:
         """Write a flush; return once all of it is kept.
@@ -63,6 +84,10 @@ class ProjectOutput:
             await self.alerts_kept()
             await self._send_spend(_records(flush.spend, self.record_bytes))
             *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
+            headers = headers_of(flush.marker, self._spend_to)
+            marked_bytes = len(last) + sum(len(value) for _, value in headers)
+            if marked_bytes > self.record_max_bytes - RECORD_OVERHEAD_BYTES:
+                first, last = [*first, last], b""
             await self._send(self.topics.windows, first)
             windows_to = await self.write_marker(flush.marker, last)
         return Written(self._spend_to, windows_to)
@@ -78,7 +103,7 @@ class ProjectOutput:
         return int(marked.offset) + 1
 
     async def alerts_kept(self) -> None:
-        """Return once the alerts sent so far are acknowledged."""
+        """Return once the alerts and dead letters sent so far are acknowledged."""
         while self._alerts:
             await self._alerts[0]
             del self._alerts[0]
@@ -107,3 +132,9 @@ def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
         size += len(line) + 1
     if chunk:
         yield b"\n".join(chunk)
+
+
+def _retrieve(sent: asyncio.Task[object]) -> None:
+    """Take note of an exception that nobody may await: its partition may have failed before."""
+    if not sent.cancelled():
+        sent.exception()

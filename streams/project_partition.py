@@ -5,57 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import EventT
 
 from producers.control.records import Budget
-from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
-from streams.core.alerts import PastAlerts
-from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
-from streams.core.deltas import Delta
-from streams.core.project_fold import Marker, ProjectFold, deltas_of, first_marker
+from streams.core.delta_record import DeltaRecord, read_deltas
+from streams.core.project_fold import NOTHING_REFUSED, Marker, ProjectFold, first_marker
+from streams.errors import ProgressUnknownError
 from streams.lag import Backlog, Lag
-from streams.project_marker import read_progress
-from streams.project_output import ProjectOutput
-from streams.project_reader import ProjectReader
+from streams.project_eviction import evict_all
+from streams.project_failures import ProjectFailures
+from streams.project_marker import PERIOD_KEY_MAX_BYTES, read_progress
+from streams.project_output import RECORD_OVERHEAD_BYTES, ProjectOutput
+from streams.project_read_back import ReadBack
 from streams.project_screen import apply_screened
-from streams.project_settings import ProjectSettings
+from streams.project_surroundings import Surroundings, rule_of
 from streams.screen import Screen
-from streams.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
 
 VERSIONS_PER_MS_BITS = 20
 BASELINE_RETRY_S = 0.05
 SEEK_AGAIN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every partition of a worker shares."""
-
-    kafka: KafkaSettings
-    settings: ProjectSettings
-    reader: ProjectReader
-    sink: SinkProgress
-    alerted: PastAlerts
-    """Ids of the alerts there were."""
-    alerts_known: Callable[[], Awaitable[None]]
-    """Returns once ``alerted`` is complete."""
-    budgets: Callable[[int], list[Budget]]
-    """The budgets of a partition, as they are now."""
-    earliest: Callable[[int], Awaitable[int]]
-    """The first offset that a partition of ``deltas`` still has."""
-    seek: Callable[[int, int], Awaitable[None]]
-    """Continue reading a partition of ``deltas`` at an offset."""
 
 
 @dataclass(slots=True)
@@ -66,6 +44,9 @@ class ProjectPartition:
     around: Surroundings
     output: ProjectOutput
     screen: Screen | None = None
+    read_again_to: int | None = None
+    """Not ``None``: it takes over from a life in this worker that failed, and reads again what that had received before this offset."""
+    ended: bool = False
     _queue: asyncio.Queue[EventT[bytes]] = field(init=False)
     _fold: ProjectFold | None = None
     _expected: int | None = None
@@ -74,6 +55,9 @@ class ProjectPartition:
     """Everything before this input offset is written."""
     _appended_s: int = 0
     """The latest append time of the records applied: broker time."""
+    received_to: int = field(init=False, default=0)
+    """After the last input offset that came from Faust."""
+    _taking: bool = True
     _sought_at_s: float = 0.0
     _backlog: Backlog = field(default_factory=Backlog)
     _unacked: deque[EventT[bytes]] = field(default_factory=deque)
@@ -83,12 +67,31 @@ class ProjectPartition:
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
+    _row_bytes_max: int = 0
+    _failures: ProjectFailures = field(init=False)
+    _read_back: ReadBack = field(init=False)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(self.around.settings.pending_records_max)
+        around = self.around
+        self._queue = asyncio.Queue(around.settings.pending_records_max)
+        self._taking = self.read_again_to is None
+        self._read_back = ReadBack(around.reader)
+        self.received_to = self.read_again_to or 0
+        record_bytes_max = around.kafka.record_max_bytes - RECORD_OVERHEAD_BYTES
+        self._row_bytes_max = record_bytes_max
+        self._failures = ProjectFailures(
+            self.output,
+            around.kafka.topics,
+            self.partition,
+            around.settings.dead_letter_limit(),
+            min(around.settings.dead_letter_payload_bytes_max, record_bytes_max),
+        )
 
     async def put(self, event: EventT[bytes]) -> None:
         """Take the next record; waits while too many are pending."""
+        self.received_to = max(self.received_to, event.message.offset + 1)
+        if not self._taking:
+            return  # nobody else waits for this partition: what is dropped is read again
         if self._queue.full():
             metrics.LIMIT_REACHED.labels("pending_records_max").inc()
         self._settle_backlog()
@@ -101,14 +104,26 @@ class ProjectPartition:
         Raises:
             Exception: whatever broke; what was not acknowledged is read again by the next owner.
         """
-        fold = await self._restore()
-        async with asyncio.TaskGroup() as tasks:
-            self._workers = [
-                tasks.create_task(self._apply_all(fold)),
-                tasks.create_task(self._settle_all(fold)),
-                tasks.create_task(self._evict_all(fold)),
-            ]
-            tasks.create_task(self._flush_all(fold))
+        try:
+            fold = await self._restore()
+            if self.read_again_to is not None and self._expected is None:
+                raise ProgressUnknownError(f"where partition {self.partition} was is not known")
+            async with asyncio.TaskGroup() as tasks:
+                self._workers = [
+                    tasks.create_task(self._apply_all(fold)),
+                    tasks.create_task(self._settle_all(fold)),
+                    tasks.create_task(
+                        evict_all(self.partition, self.around, fold, lambda: self._appended_s)
+                    ),
+                ]
+                if self.read_again_to is not None:
+                    self._workers.append(tasks.create_task(self._read_again()))
+                tasks.create_task(self._flush_all(fold))
+        finally:
+            self.ended = True
+            self._fold = None
+            self._taking = False
+            await self._stop_taking()
 
     def lag(self, end: int | None, now_s: float) -> Lag:
         """How far behind the end of its log this partition is (``streams.lag.Backlog.lag``)."""
@@ -134,8 +149,9 @@ class ProjectPartition:
     def put_budget(self, budget: Budget) -> None:
         """A budget of this partition is new, or another."""
         if self._fold is not None:
-            self._fold.budgets.put(_rule(budget), _now_us())
+            self._fold.budgets.put(rule_of(budget), _now_us())
             self._to_settle.set()
+            self._changed.set()
 
     def remove_budget(self, budget_id: str) -> None:
         if self._fold is not None:
@@ -152,10 +168,19 @@ class ProjectPartition:
         await self.around.sink.stored(progress.ends)
         self.output.begin(progress.ends[TopicPartition(kafka.topics.spend, self.partition)])
         marker = progress.marker or await self._first_marker(is_new=progress.is_new)
-        budgets = Budgets(self.around.alerted, settings.budget_periods_max)
-        fold = ProjectFold(marker, budgets, lateness_s=settings.lateness_h * 3600)
+        unsettled_max = min(
+            settings.budget_periods_unevaluated_max,
+            kafka.record_max_bytes // 2 // PERIOD_KEY_MAX_BYTES,
+        )
+        budgets = Budgets(self.around.alerted, settings.budget_periods_max, unsettled_max)
+        fold = ProjectFold(
+            marker,
+            budgets,
+            lateness_s=settings.lateness_h * 3600,
+            row_bytes_max=self._row_bytes_max,
+        )
         for budget in self.around.budgets(self.partition):
-            budgets.put(_rule(budget), _now_us())
+            budgets.put(rule_of(budget), _now_us())
         budgets.resume(marker.unsettled)
         if self.screen is not None:
             await self.screen.begin(marker.input_offset)
@@ -192,7 +217,7 @@ class ProjectPartition:
                     self.screen,
                     fold,
                     due,
-                    read_back=partial(self._read_back, fold),
+                    read_back=partial(self._read_back.is_readable, fold),
                     apply=partial(self._apply_batch, fold),
                     flushed=self._flushed_past,
                 )
@@ -203,17 +228,19 @@ class ProjectPartition:
     async def _apply_batch(
         self, fold: ProjectFold, batch: Sequence[tuple[EventT[bytes], bytes]]
     ) -> None:
-        records = [(event, deltas_of(value)) for event, value in batch]
-        await self._read_back(fold, [delta for _, deltas in records for delta in deltas])
-        waited = False
-        for event, deltas in records:
+        """Apply records, each delta of them that can be."""
+        records = [(event, read_deltas(value)) for event, value in batch]
+        everything = [delta for _, record in records for delta in record.deltas]
+        one_by_one = not await self._read_back.is_readable(fold, everything)
+        for event, record in records:
+            refused: Mapping[int, Exception] = NOTHING_REFUSED
             if fold.budgets.is_full:
                 await self._room_for_periods(fold)
-                waited = True
-            if waited:
-                # Meanwhile groups may have left memory.
-                await self._read_back(fold, deltas)
-            self._apply(fold, event, deltas)
+                one_by_one = True
+            if one_by_one:
+                # Also because groups may have left memory meanwhile.
+                refused = await self._read_back.unreadable(fold, record.deltas)
+            self._apply(fold, event, record, refused)
 
     async def _flushed_past(self, offset: int) -> None:
         """Return once the record at ``offset`` is in an acknowledged flush."""
@@ -249,25 +276,52 @@ class ProjectPartition:
         await self.around.seek(self.partition, max(expected, earliest))
         self._sought_at_s = time.monotonic()
 
-    async def _read_back(self, fold: ProjectFold, deltas: list[Delta]) -> None:
-        # Again until nothing is missing: while the store answers, other groups may leave memory.
-        while missing := fold.missing(deltas):
-            fold.adopt(missing, *await self.around.reader.read_back(missing))
+    async def _read_again(self) -> None:
+        """Go back to where the life before was, until what it had received came again.
 
-    def _apply(self, fold: ProjectFold, event: EventT[bytes], deltas: list[Delta]) -> None:
+        Faust drops records that it fetched before it went back, so once may not be enough.
+        """
+        assert self._expected is not None, "run() saw to it"
+        self._taking = True
+        while self._expected < self.received_to:
+            before = self._expected
+            await self.around.seek(self.partition, before)
+            metrics.SEEKS.inc()
+            self._sought_at_s = time.monotonic()
+            await asyncio.sleep(SEEK_AGAIN_S)
+            while self._expected > before:
+                before = self._expected
+                await asyncio.sleep(SEEK_AGAIN_S)
+
+    async def _stop_taking(self) -> None:
+        """Let go of what waits: who brings more must not wait for ever."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+            await asyncio.sleep(0)
+
+    def _apply(
+        self,
+        fold: ProjectFold,
+        event: EventT[bytes],
+        record: DeltaRecord,
+        refused: Mapping[int, Exception],
+    ) -> None:
+        message = event.message
         # The broker's time of the record: what is late does not depend on this machine's clock, nor
         # on when a record is read again.
-        self._appended_s = max(self._appended_s, int(event.message.timestamp))
-        applied = fold.apply(event.message.offset, deltas, self._appended_s)
-        self.output.alert(applied.crossings)
+        self._appended_s = max(self._appended_s, int(message.timestamp))
+        applied = fold.apply(message.offset, record.deltas, self._appended_s, refused)
+        self._failures.alerts(self.output.alert(applied.crossings))
         self._unacked.append(event)
         self._changed.set()
         if not fold.budgets.is_settled:
             self._to_settle.set()
         metrics.RECORDS.inc()
-        metrics.DELTAS.inc(len(deltas))
+        metrics.DELTAS.inc(len(record.deltas))
         metrics.REPEATS.inc(applied.repeats)
         metrics.LATE.inc(applied.late)
+        at_us = round(message.timestamp * 1_000) * 1_000
+        self._failures.record(record, applied.failed, message.offset, at_us)
 
     async def _room(self) -> None:
         """Wait while too much is applied but not flushed."""
@@ -297,6 +351,11 @@ class ProjectPartition:
         self._changed.clear()
         events, self._unacked = self._unacked, deque()
         flush = fold.flush()
+        self._failures.rows(flush.failed, flush.marker.input_offset, _now_us())
+        self._failures.budgets(fold.budgets.take_failed())
+        metrics.LIMIT_REACHED.labels("budget_periods_unevaluated_max").inc(
+            fold.budgets.take_not_evaluated()
+        )
         written = await self.output.write(flush)
         self._kept_to = flush.marker.input_offset + 1
         fold.written(spend_to=written.spend_to, windows_to=written.windows_to)
@@ -313,48 +372,18 @@ class ProjectPartition:
                 baselines = fold.budgets.begin(fold.spend, self.around.settings.baselines_max)
                 stored = await self.around.reader.spent_pico(baselines)
                 for baseline, stored_pico in zip(baselines, stored, strict=True):
+                    if isinstance(stored_pico, Exception):
+                        fold.budgets.set_aside(baseline.budget, stored_pico)
+                        continue
                     crossings = fold.budgets.settle(baseline, stored_pico, fold.spend.arrivals)
                     if crossings is None:
                         metrics.BASELINE_RETRIES.inc()
-                    self.output.alert(crossings or ())
-                    self._changed.set()
+                    self._failures.alerts(self.output.alert(crossings or ()))
+                self._changed.set()
                 metrics.UNSETTLED.labels(self.partition).set(len(fold.budgets.unsettled))
                 self._settled.set()
                 await asyncio.sleep(0 if fold.budgets.is_settled else BASELINE_RETRY_S)
             self._settled.set()
-
-    async def _evict_all(self, fold: ProjectFold) -> None:
-        """Let go of cells that are idle or too many, once the store has them."""
-        settings, topics = self.around.settings, self.around.kafka.topics
-        kinds = (
-            (
-                "windows",
-                "window_cells_max",
-                topics.windows,
-                fold.windows,
-                settings.window_cells_max,
-            ),
-            ("spend", "spend_cells_max", topics.spend, fold.spend, settings.spend_cells_max),
-        )
-        while True:
-            await asyncio.sleep(settings.evict_interval_s)
-            try:
-                stored = await self.around.sink.committed(
-                    [TopicPartition(topic, self.partition) for _, _, topic, _, _ in kinds]
-                )
-            except KafkaError as error:
-                log.warning("sink_progress_unknown", reason=repr(error))
-                continue
-            metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
-            metrics.LIMIT_REACHED.labels("alerts_max").inc(self.around.alerted.take_forgotten())
-            idle_before_s = self._appended_s - settings.resident_idle_s
-            for kind, limit, topic, groups, cells_max in kinds:
-                if groups.cell_count > cells_max:
-                    metrics.LIMIT_REACHED.labels(limit).inc()
-                stored_to = stored[TopicPartition(topic, self.partition)]
-                evicted = groups.evict(stored_to, cells_max=cells_max, idle_before_s=idle_before_s)
-                metrics.EVICTED.labels(kind).inc(evicted)
-                metrics.CELLS.labels(self.partition, kind).set(groups.cell_count)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -363,20 +392,6 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
-
-
-def _rule(budget: Budget) -> BudgetRule:
-    return BudgetRule(
-        id=budget.id,
-        project_id=budget.project_id,
-        name=budget.name,
-        scope={str(column): value for column, value in budget.scope.items()},
-        period=budget.period,
-        time_zone=budget.time_zone,
-        limit_pico=budget.limit_pico,
-        thresholds=budget.thresholds,
-        created_us=budget.created_us,
-    )
 
 
 def _now_us() -> int:

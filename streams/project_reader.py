@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from clickhouse.errors import StoreUnavailable
+from clickhouse.errors import QueryRejected, StoreUnavailable
 from clickhouse.rows import SpendRow, WindowRow
 from clickhouse.store import Store
 from streams import project_metrics as metrics
@@ -105,8 +105,12 @@ class ProjectReader:
         """The latest starts of any project. Errors as ``read_back``."""
         return _latest.decode(await self._answered(lambda: self._store.query_bytes(LATEST_SQL)))
 
-    async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int]:
-        """What the store has of each baseline, in their order. Errors as ``read_back``."""
+    async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int | QueryRejected]:
+        """What the store has of each baseline, in their order, or why it refuses to say.
+
+        Raises:
+            QueryRejected: it refuses everything.
+        """
         alike: dict[tuple[str, int, int, tuple[int, ...]], list[Baseline]] = {}
         for baseline in baselines:
             project_id = baseline.budget.project_id
@@ -114,9 +118,9 @@ class ProjectReader:
             alike.setdefault(span, []).append(baseline)
         slots = asyncio.Semaphore(SPENT_CONCURRENCY)
 
-        async def ask(asked: list[Baseline]) -> list[int]:
+        async def ask(asked: list[Baseline]) -> Sequence[int | QueryRejected]:
             async with slots:
-                return await self._spent_pico(asked)
+                return await self._spent_or_refused(asked)
 
         answers = await asyncio.gather(*map(ask, alike.values()))
         found = {
@@ -125,6 +129,19 @@ class ProjectReader:
             for baseline, pico in zip(asked, answer, strict=True)
         }
         return [found[baseline.key] for baseline in baselines]
+
+    async def _spent_or_refused(self, alike: list[Baseline]) -> Sequence[int | QueryRejected]:
+        """Ask for all at once, and where the store refuses that, one by one."""
+        try:
+            return await self._spent_pico(alike)
+        except QueryRejected as error:
+            if len(alike) == 1:
+                await self.latest()  # raises if the store refuses everything
+                return [error]
+        answers: list[int | QueryRejected] = []
+        for baseline in alike:
+            answers += await self._spent_or_refused([baseline])
+        return answers
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> bytes:
         if not groups:

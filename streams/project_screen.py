@@ -8,8 +8,9 @@ from functools import partial
 
 from faust.types import EventT
 
+from streams.core.delta_record import read_deltas
 from streams.core.deltas import Delta
-from streams.core.project_fold import ProjectFold, deltas_of
+from streams.core.project_fold import ProjectFold
 from streams.screen import Screen
 from streams.suspicion import Record
 
@@ -22,7 +23,7 @@ async def apply_screened(
     fold: ProjectFold,
     batch: Batch,
     *,
-    read_back: Callable[[list[Delta]], Awaitable[None]],
+    read_back: Callable[[list[Delta]], Awaitable[object]],
     apply: Callable[[Batch], Awaitable[None]],
     flushed: Callable[[int], Awaitable[None]],
 ) -> None:
@@ -42,11 +43,11 @@ async def apply_screened(
 
         def apply_all(some: Sequence[Record]) -> None:
             for record in some:
-                fold.apply(record.offset, deltas_of(record.value), now_s)
+                fold.apply(record.offset, read_deltas(record.value).deltas, now_s)
             fold.flush()
 
         def decode(some: Sequence[Record]) -> list[Delta]:
-            return [delta for record in some for delta in deltas_of(record.value)]
+            return [delta for record in some for delta in read_deltas(record.value).deltas]
 
         records = await screen.survivors(records, decode)
         await read_back(decode(records))

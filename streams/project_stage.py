@@ -9,6 +9,7 @@ from typing import Any, cast
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT, StreamT
 
@@ -20,13 +21,17 @@ from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
 from streams.core.alerts import PastAlerts
 from streams.core.deltas import partition_of_project
+from streams.core.set_aside import describe_error
+from streams.errors import ProgressUnknownError
 from streams.lag import Watched
 from streams.log_tail import LogTail
 from streams.project_output import ProjectOutput
-from streams.project_partition import ProjectPartition, Surroundings
+from streams.project_partition import ProjectPartition
 from streams.project_reader import ProjectReader
 from streams.project_settings import ProjectSettings
+from streams.project_surroundings import Surroundings
 from streams.quarantine_log import QuarantineLog
+from streams.restarts import keep_running
 from streams.screen import Screen
 from streams.sink_progress import SinkProgress
 
@@ -65,7 +70,9 @@ class ProjectStage:
             seek=self._seek,
         )
         self._producer: AIOKafkaProducer | None = None
-        self._owned: dict[int, tuple[ProjectPartition, asyncio.Task[None]]] = {}
+        self._owned: dict[int, ProjectPartition] = {}
+        """The lives that take records now."""
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Connect; partitions come with the app's assignment.
@@ -92,7 +99,7 @@ class ProjectStage:
     @property
     def restoring(self) -> list[int]:
         """Owned partitions that do not take records yet."""
-        return [number for number, (owned, _) in self._owned.items() if not owned.restored]
+        return [number for number, owned in self._owned.items() if not owned.restored]
 
     @property
     def is_ready(self) -> bool:
@@ -101,7 +108,7 @@ class ProjectStage:
 
     def watched(self) -> Iterator[Watched]:
         """Our partitions, to be watched for their lag."""
-        for number, (owned, _) in self._owned.items():
+        for number, owned in self._owned.items():
             tp = TopicPartition(self._kafka.topics.deltas, number)
             yield Watched(tp, owned.lag, metrics.LAG_RECORDS, metrics.LAG_S)
 
@@ -109,48 +116,43 @@ class ProjectStage:
         """Hand a record to its partition; one that is not ours any more is dropped, its owner reads it."""
         owned = self._owned.get(event.message.partition)
         if owned is not None:
-            await owned[0].put(event)
+            await owned.put(event)
 
     def own(self, partitions: Iterable[int]) -> None:
         """Begin with partitions that are ours now."""
         for number in partitions:
             if number in self._owned:
                 continue
-            assert self._producer is not None, "start() comes first"
-            output = ProjectOutput(
-                self._producer, self._kafka.topics, number, self._settings.output_record_bytes
-            )
-            partition = ProjectPartition(number, self._around, output, self._screen(number))
-            task = asyncio.create_task(self._run(partition), name=f"projects {number}")
-            self._owned[number] = (partition, task)
+            self._owned[number] = self._new_partition(number)
+            self._tasks[number] = asyncio.create_task(self._run(number), name=f"projects {number}")
 
     async def disown(self, partitions: set[int]) -> None:
         """End with partitions that are not ours any more."""
-        leaving = [self._owned.pop(number) for number in partitions & self._owned.keys()]
-        for partition, task in leaving:
+        numbers = partitions & self._owned.keys()
+        leaving = [self._owned.pop(number) for number in numbers]
+        tasks = [self._tasks.pop(number) for number in numbers]
+        for partition, task in zip(leaving, tasks, strict=True):
             if partition.restored:
                 partition.finish()
             else:
                 task.cancel()
         if leaving:
-            tasks = [task for _, task in leaving]
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.stop_timeout_s)
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, partition: ProjectPartition) -> None:
-        """A partition that breaks takes the worker down: its successor begins at the last marker."""
-        screen = partition.screen
-        try:
-            await partition.run()
-            if screen is not None:
-                await screen.end()
-        except Exception as error:
-            log.exception("partition_failed", partition=partition.partition)
-            if screen is not None:
-                await screen.end(error)
-            await self._app.crash(error)
+    def _new_partition(self, number: int, read_again_to: int | None = None) -> ProjectPartition:
+        assert self._producer is not None, "start() comes first"
+        kafka = self._kafka
+        output = ProjectOutput(
+            self._producer,
+            kafka.topics,
+            number,
+            self._settings.output_record_bytes,
+            kafka.record_max_bytes,
+        )
+        return ProjectPartition(number, self._around, output, self._screen(number), read_again_to)
 
     def _screen(self, partition: int) -> Screen | None:
         settings = self._settings
@@ -159,6 +161,33 @@ class ProjectStage:
         if self._quarantine is None:
             return None
         return Screen(self._quarantine, "deltas", partition, span_records)
+
+    async def _run(self, number: int) -> None:
+        """Run a partition. One that fails begins again at its last marker, and ends nothing else.
+
+        A failure of the broker, or one of which nobody knows where to begin again, ends the worker:
+        its successor begins anew.
+        """
+        partition = self._owned[number]
+
+        async def live() -> None:
+            nonlocal partition
+            if partition.ended:
+                partition = self._new_partition(number, partition.received_to)
+                if number in self._owned:
+                    self._owned[number] = partition
+            await _screened(partition)
+
+        try:
+            await keep_running(
+                live,
+                first_pause_s=self._settings.restart_pause_s,
+                pause_max_s=self._settings.restart_pause_max_s,
+                on_failure=lambda error, again_in_s: _failed(number, error, again_in_s),
+            )
+        except Exception as error:
+            log.exception("partition_failed", partition=number)
+            await self._app.crash(error)
 
     async def _earliest(self, partition: int) -> int:
         tp = TP(self._kafka.topics.deltas, partition)
@@ -180,9 +209,9 @@ class ProjectStage:
         if isinstance(change, Budget):
             owned = self._owned.get(self._partition_of(change.project_id))
             if owned is not None:
-                owned[0].put_budget(change)
+                owned.put_budget(change)
         elif isinstance(change, Tombstone) and change.kind == "budget":
-            for partition, _ in self._owned.values():
+            for partition in self._owned.values():
                 partition.remove_budget(change.id)
 
     def _partition_of(self, project_id: str) -> int:
@@ -215,3 +244,42 @@ def register_project_stage(
     app.on_partitions_assigned.connect(cast("Any", assigned), weak=False)
     app.on_partitions_revoked.connect(cast("Any", revoked), weak=False)
     return stage
+
+
+async def _screened(partition: ProjectPartition) -> None:
+    """Run one life of a partition, and say how it ended."""
+    screen = partition.screen
+    try:
+        await partition.run()
+    except Exception as error:
+        if screen is not None:
+            await screen.end(error)
+        raise
+    if screen is not None:
+        await screen.end()
+
+
+def _failed(number: int, error: Exception, again_in_s: float) -> None:
+    """Count and log a failure that its partition survives.
+
+    Raises:
+        Exception: ``error``, if it ends the worker.
+    """
+    if any(isinstance(each, KafkaError | ProgressUnknownError) for each in _leaves(error)):
+        raise error
+    metrics.RESTARTS.inc()
+    log.error(
+        "partition_failed",
+        partition=number,
+        reason="; ".join(map(describe_error, _leaves(error))),
+        again_in_s=round(again_in_s, 1),
+        exc_info=error,
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

@@ -6,6 +6,8 @@ not in memory then. From that moment every change applied to a cell is added. Th
     wanted ──begin()──► starting ──settle(what the store had)──► live        a group read back meanwhile: begin again
 
 A period is wanted when its budget appears, when a delta falls into it, or when a restart finds it unsettled.
+
+A budget that raises is set aside: it is watched no more until it is put again, and ``take_failed`` names it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ PeriodKey = tuple[str, int]
 """Budget, period start in microseconds."""
 
 RECENT_MAX = 1_000
+UNSETTLED_MAX = 50_000
 _SECOND_US = 1_000_000
 
 
@@ -55,6 +58,14 @@ class Baseline:
     """How many groups had arrived when it was asked; the answer counts only if none has since."""
 
 
+@dataclass(frozen=True, slots=True)
+class FailedBudget:
+    """A budget that raised."""
+
+    rule: BudgetRule
+    error: Exception
+
+
 @dataclass(slots=True)
 class _Scopes:
     """The budgets of a project by scope, and which parts of a scope any of them names."""
@@ -84,15 +95,19 @@ class Budgets:
         alerted: ids of the alerts there were; grows with each crossing.
         periods_max: how many periods are held; the least recently used live one leaves and starts again when it is needed. One that is not live is owed an
             evaluation and stays: whoever adds to a fold that ``is_full`` of them waits until some are settled.
+        unsettled_max: periods that are owed one, in all; what more one record or change of budgets asks for is not evaluated. The marker names them all.
     """
 
     alerted: AlertIds
     periods_max: int
+    unsettled_max: int = UNSETTLED_MAX
     _rules: dict[str, BudgetRule] = field(default_factory=dict)
     _by_scope: dict[str, _Scopes] = field(default_factory=dict)
     _live: OrderedDict[PeriodKey, PeriodSpend] = field(default_factory=OrderedDict)
     _unsettled: dict[PeriodKey, PeriodSpend] = field(default_factory=dict)
     _dropped: int = 0
+    _not_evaluated: int = 0
+    _failed: list[FailedBudget] = field(default_factory=list)
 
     @property
     def unsettled(self) -> list[PeriodKey]:
@@ -107,7 +122,7 @@ class Budgets:
     @property
     def is_full(self) -> bool:
         """Whether there are as many of these as periods may be held."""
-        return len(self._unsettled) >= self.periods_max
+        return len(self._unsettled) >= min(self.periods_max, max(1, self.unsettled_max // 2))
 
     def __len__(self) -> int:
         return len(self._live) + len(self._unsettled)
@@ -122,9 +137,22 @@ class Budgets:
         self.remove(rule.id)
         self._rules[rule.id] = rule
         self._by_scope.setdefault(rule.project_id, _Scopes()).put(rule)
-        start_us, _ = self.want(rule.id, now_us // _SECOND_US)
-        if rule.created_us < start_us:
-            self.want(rule.id, start_us // _SECOND_US - 1)
+        try:
+            start_us, _ = self.want(rule.id, now_us // _SECOND_US)
+            if rule.created_us < start_us:
+                self.want(rule.id, start_us // _SECOND_US - 1)
+        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            self.set_aside(rule, error)
+
+    def set_aside(self, rule: BudgetRule, error: Exception) -> None:
+        """Watch a budget that raised no more."""
+        self.remove(rule.id)
+        self._failed.append(FailedBudget(rule, error))
+
+    def take_failed(self) -> list[FailedBudget]:
+        """The budgets set aside since the last call."""
+        failed, self._failed = self._failed, []
+        return failed
 
     def remove(self, budget_id: str) -> None:
         """Forget a budget and its periods; unknown ids are fine."""
@@ -149,8 +177,12 @@ class Budgets:
     def resume(self, keys: list[PeriodKey]) -> None:
         """Want again what was unsettled before a restart."""
         for budget_id, start_us in keys:
-            if budget_id in self._rules:
-                self.want(budget_id, start_us // _SECOND_US)
+            rule = self._rules.get(budget_id)
+            if rule is not None:
+                try:
+                    self.want(budget_id, start_us // _SECOND_US)
+                except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                    self.set_aside(rule, error)
 
     def add(
         self, project_id: str, bucket_s: int, key: SpendKey, cost_pico: int, trace_id: str
@@ -161,30 +193,46 @@ class Budgets:
             return []
         crossings: list[Crossing] = []
         user_id, model, environment = key
-        for by_user, by_model, by_environment in scopes.shapes:
+        for by_user, by_model, by_environment in tuple(scopes.shapes):
             scope = (
                 user_id if by_user else None,
                 model if by_model else None,
                 environment if by_environment else None,
             )
-            for rule in scopes.rules.get(scope, ()):
+            for rule in tuple(scopes.rules.get(scope, ())):
                 try:
-                    start_us, end_us = rule.period_of(bucket_s)
-                except ValueError:
-                    continue
-                period = self._period(rule, start_us, end_us)
-                if period.state != "wanted":
-                    period.spent_pico += cost_pico
-                if period.state == "live":
-                    crossings += self._crossings(period, period.spent_pico, trace_id)
-                else:
-                    period.recent.append((cost_pico, trace_id))
+                    crossings += self._add(rule, bucket_s, cost_pico, trace_id)
+                except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                    self.set_aside(rule, error)
         return crossings
+
+    def _add(
+        self, rule: BudgetRule, bucket_s: int, cost_pico: int, trace_id: str
+    ) -> list[Crossing]:
+        try:
+            start_us, end_us = rule.period_of(bucket_s)
+        except ValueError:
+            return []
+        period = self._period(rule, start_us, end_us)
+        if period is None:
+            return []
+        if period.state != "wanted":
+            period.spent_pico += cost_pico
+        if period.state == "live":
+            return self._crossings(period, period.spent_pico, trace_id)
+        period.recent.append((cost_pico, trace_id))
+        return []
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
         """Start up to ``limit`` unsettled periods from the cells in memory; what to ask the store for the rest."""
         first = list(islice(self._unsettled.items(), limit))
-        return [self._begin(key, period, spend) for key, period in first]
+        baselines: list[Baseline] = []
+        for key, period in first:
+            try:
+                baselines.append(self._begin(key, period, spend))
+            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                self.set_aside(period.budget, error)
+        return baselines
 
     def settle(
         self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
@@ -196,9 +244,16 @@ class Budgets:
         if arrivals.get(baseline.budget.project_id, 0) != baseline.arrivals:
             period.state = "wanted"
             return None
+        try:
+            return self._settle(period, baseline.key, stored_pico)
+        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            self.set_aside(period.budget, error)
+            return []
+
+    def _settle(self, period: PeriodSpend, key: PeriodKey, stored_pico: int) -> list[Crossing]:
         period.spent_pico += stored_pico
         period.state = "live"
-        self._live[baseline.key] = self._unsettled.pop(baseline.key)
+        self._live[key] = self._unsettled.pop(key)
         self._shed()
         recent, period.recent = period.recent, deque()
         spent_pico = period.spent_pico - sum(cost_pico for cost_pico, _ in recent)
@@ -207,6 +262,11 @@ class Budgets:
             spent_pico += cost_pico
             crossings += self._crossings(period, spent_pico, trace_id)
         return crossings
+
+    def take_not_evaluated(self) -> int:
+        """How many periods were not evaluated since the last call because too many were owed it."""
+        not_evaluated, self._not_evaluated = self._not_evaluated, 0
+        return not_evaluated
 
     def take_dropped(self) -> int:
         """How many periods left since the last call because there were too many."""
@@ -218,7 +278,8 @@ class Budgets:
         period = self._live.get(key)
         return None if period is None else period.spent_pico
 
-    def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend:
+    def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend | None:
+        """The period, watched from now on; ``None`` where too many are owed an evaluation."""
         key = (rule.id, start_us)
         period = self._live.get(key)
         if period is not None:
@@ -227,6 +288,9 @@ class Budgets:
         period = self._unsettled.get(key)
         if period is not None:
             return period
+        if len(self._unsettled) >= self.unsettled_max:
+            self._not_evaluated += 1
+            return None
         steps = [
             (pico, threshold)
             for pico, threshold in reversed(rule.steps())

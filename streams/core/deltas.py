@@ -11,33 +11,45 @@ then tells what was applied. After a crash they come again from an earlier one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from streams.core.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
 
 
+CHANGE_MAX: Final = 2**53
+"""The largest change of a count: a thousand of them do not overflow a row's column."""
+
+Second = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What a column of times holds."""
+Change = Annotated[int, Meta(ge=-CHANGE_MAX, le=CHANGE_MAX)]
+SketchKey = Annotated[int, Meta(ge=-1, le=4_095)]
+"""``streams.core.sketch`` has fewer."""
+Offset = Annotated[int, Meta(ge=0, le=2**62)]
+
+
 class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     """Change of one cell: a minute × environment × model × observation name."""
 
-    window_s: int
+    window_s: Second
     environment: str
     model: str
     name: str
-    observations: int
-    errors: int
+    observations: Change
+    errors: Change
     cost_pico: int
     usage: dict[str, int]
-    latency_bins: dict[int, int]
+    latency_bins: dict[SketchKey, Change]
     """Change of the count per sketch key (``streams.core.sketch.key_of`` of the latency in microseconds)."""
 
 
 class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     """Change of the spend of a quarter of an hour × user × model × environment."""
 
-    bucket_s: int
+    bucket_s: Second
     user_id: str
     model: str
     environment: str
@@ -48,11 +60,11 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
 
 class Delta(msgspec.Struct, array_like=True, gc=False):
     project_id: str
-    partition: int
-    offset: int
+    partition: Offset
+    offset: Offset
     windows: list[WindowDelta]
     spend: list[SpendDelta]
-    part: int = 0
+    part: Offset = 0
     """Of several that one source record gives one project."""
 
 

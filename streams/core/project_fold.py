@@ -3,24 +3,29 @@
 For each record, in offset order: what ``missing`` names is read back and adopted, then ``apply`` changes cells and budgets. From time to time ``flush`` gives all that
 changed since, as absolute rows, and a ``Marker`` that says how far that is. Beginning again from the last marker and the rows written gives the same state: repeats of a
 source record are dropped by ``applied``, repeats of a record of ``deltas`` by the version of each cell that has it.
+
+A delta that raises changes nothing: its cells are put back, and it counts as applied, so that it is set aside once, however records are grouped or read again.
+A row that cannot be written, and a budget that raises, are set aside alone as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 import msgspec
 
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.alerts import Crossing
 from streams.core.budgets import Budgets, PeriodKey
-from streams.core.deltas import Delta
-from streams.core.residency import GroupKey, Groups
+from streams.core.deltas import Delta, SpendDelta
+from streams.core.residency import GroupKey, Groups, KeyT
 from streams.core.spend import SpendCell, SpendKey, spend_cell, spend_row
 from streams.core.windows import WindowCell, WindowKey, window_cell, window_row
 
-_decoder = msgspec.json.Decoder(Delta)
+NOTHING_REFUSED: Final[Mapping[int, Exception]] = {}
+CellT = TypeVar("CellT", WindowCell, SpendCell)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,15 +85,48 @@ class Missing:
         return bool(self.windows or self.spend)
 
 
+@dataclass(frozen=True, slots=True)
+class FailedDelta:
+    """A delta that raised and was not applied."""
+
+    index: int
+    """Among those that were given."""
+    delta: Delta
+    error: Exception
+
+
 @dataclass(slots=True)
 class Applied:
     """What a record did."""
+
+    failed: list[FailedDelta] = field(default_factory=list)
 
     crossings: list[Crossing] = field(default_factory=list)
     repeats: int = 0
     """Deltas that had been applied before."""
     late: int = 0
     """Changes of windows older than the lateness horizon; they count all the same."""
+
+
+class RowTooLargeError(Exception):
+    """A row is longer than a record may be."""
+
+
+def require_size(line: bytes, bytes_max: int) -> None:
+    """Raise ``RowTooLargeError`` for a row that is too long."""
+    if len(line) > bytes_max:
+        raise RowTooLargeError(f"the row takes {len(line)} bytes, {bytes_max} are allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A changed cell whose row cannot be written; the store keeps the row before."""
+
+    table: str
+    project_id: str
+    key: str
+    version: int
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +136,15 @@ class Flush:
     spend: list[bytes]
     windows: list[bytes]
     marker: Marker
-
-
-def deltas_of(value: bytes) -> list[Delta]:
-    """The deltas of a record.
-
-    Raises:
-        msgspec.DecodeError: it is not a record of deltas.
-    """
-    return _decoder.decode_lines(value)
+    failed: list[FailedRow]
 
 
 class ProjectFold:
     """The state of one partition of ``deltas``."""
 
-    def __init__(self, marker: Marker, budgets: Budgets, *, lateness_s: int) -> None:
+    def __init__(
+        self, marker: Marker, budgets: Budgets, *, lateness_s: int, row_bytes_max: int = 2**24
+    ) -> None:
         self.windows: Groups[WindowKey, WindowCell] = Groups(WindowCell, marker.windows_horizon_s)
         self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, marker.spend_horizon_s)
         self.budgets = budgets
@@ -120,6 +152,7 @@ class ProjectFold:
         self._version_base = marker.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
         self._lateness_s = lateness_s
+        self._row_bytes_max = row_bytes_max
 
     def missing(self, deltas: Iterable[Delta]) -> Missing:
         """What must be read back before ``deltas`` can be applied."""
@@ -147,28 +180,75 @@ class ProjectFold:
         for key, spend_cells in spend_groups.items():
             self.spend.adopt(key, spend_cells)
 
-    def apply(self, offset: int, deltas: Iterable[Delta], now_s: int) -> Applied:
-        """Apply the record at ``offset``, written at ``now_s``. Several deltas of one record may touch the same cell."""
+    def apply(
+        self,
+        offset: int,
+        deltas: Iterable[Delta],
+        now_s: int,
+        refused: Mapping[int, Exception] = NOTHING_REFUSED,
+    ) -> Applied:
+        """Apply the record at ``offset``, written at ``now_s``. Several deltas of one record may touch the same cell.
+
+        Args:
+            offset: of the record.
+            deltas: its deltas.
+            now_s: the time.
+            refused: those, by index, whose cells could not be read back, and why.
+        """
         outcome = Applied()
-        for delta in deltas:
-            if self._is_new(delta):
-                self._apply(delta, self._version_base + offset + 1, now_s, outcome)
-            else:
+        version = self._version_base + offset + 1
+        for index, delta in enumerate(deltas):
+            if not self._is_new(delta):
                 outcome.repeats += 1
+                continue
+            if index in refused:
+                outcome.failed.append(FailedDelta(index, delta, refused[index]))
+                continue
+            self.windows.begin()
+            self.spend.begin()
+            try:
+                late, added = self._change_cells(delta, version, now_s)
+            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                self.windows.roll_back()
+                self.spend.roll_back()
+                outcome.failed.append(FailedDelta(index, delta, error))
+                continue
+            self.windows.commit()
+            self.spend.commit()
+            outcome.late += late
+            for change, key, added_pico in added:
+                outcome.crossings += self.budgets.add(
+                    delta.project_id, change.bucket_s, key, added_pico, change.trace_id
+                )
         self.input_offset = offset
         return outcome
 
     def flush(self) -> Flush:
         """All that changed since the last flush; to be followed by ``written`` once it was acknowledged."""
-        spend = [
-            _encode(spend_row(*key, cell_key, cell))
-            for key, cell_key, cell in self.spend.take_dirty()
-        ]
-        windows = [
-            _encode(window_row(*key, cell_key, cell))
-            for key, cell_key, cell in self.windows.take_dirty()
-        ]
-        return Flush(spend, windows, self.marker())
+        failed: list[FailedRow] = []
+        spend = self._lines("spend", self.spend, spend_row, failed)
+        windows = self._lines("windows", self.windows, window_row, failed)
+        return Flush(spend, windows, self.marker(), failed)
+
+    def _lines(
+        self,
+        table: str,
+        groups: Groups[KeyT, CellT],
+        row_of: Callable[[str, int, KeyT, CellT], msgspec.Struct],
+        failed: list[FailedRow],
+    ) -> list[bytes]:
+        """Encode each changed cell; those that cannot be written are added to ``failed``."""
+        lines: list[bytes] = []
+        for (project_id, start_s), key, cell in groups.take_dirty():
+            try:
+                line = _encode(row_of(project_id, start_s, key, cell))
+                require_size(line, self._row_bytes_max)
+            except Exception as error:  # noqa: BLE001  # whatever the cell holds, the others count
+                place = f"{start_s}/{key!r}"
+                failed.append(FailedRow(table, project_id, place, cell.row_version, error))
+            else:
+                lines.append(line)
+        return lines
 
     def written(self, *, spend_to: int, windows_to: int) -> None:
         """The last flush lies before these offsets of its topics."""
@@ -197,21 +277,23 @@ class ProjectFold:
             return True
         return False
 
-    def _apply(self, delta: Delta, version: int, now_s: int, outcome: Applied) -> None:
+    def _change_cells(
+        self, delta: Delta, version: int, now_s: int
+    ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
+        """Change the cells; how many changes were late, and what each change of spend added."""
         project_id = delta.project_id
+        late = 0
         for window in delta.windows:
-            if window.window_s < now_s - self._lateness_s:
-                outcome.late += 1
+            late += window.window_s < now_s - self._lateness_s
             window_key = (window.environment, window.model, window.name)
             cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
             cell.apply(window, version)
+        added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
             spend_key = (change.user_id, change.model, change.environment)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
             before_pico = spent.cost_pico
             spent.apply(change, version)
             # What the cell contains already moves no budget, but its period may still have to be evaluated.
-            added_pico = spent.cost_pico - before_pico
-            outcome.crossings += self.budgets.add(
-                project_id, change.bucket_s, spend_key, added_pico, change.trace_id
-            )
+            added.append((change, spend_key, spent.cost_pico - before_pico))
+        return late, added

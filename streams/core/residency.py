@@ -10,13 +10,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 GroupKey = tuple[str, int]
 """Project, start in seconds."""
 
+
+class Cell(Protocol):
+    """What changes in place."""
+
+    def copy(self) -> Cell:
+        """Return one that changes apart from it."""
+
+
 KeyT = TypeVar("KeyT", bound=Hashable)
-CellT = TypeVar("CellT")
+CellT = TypeVar("CellT", bound=Cell)
 
 
 @dataclass(slots=True)
@@ -46,6 +54,8 @@ class Groups(Generic[KeyT, CellT]):
         self._by_use: OrderedDict[GroupKey, None] = OrderedDict()
         self._dirty: set[GroupKey] = set()
         self._in_flight: set[GroupKey] = set()
+        self._before: dict[tuple[GroupKey, KeyT], CellT | None] | None = None
+        """Since ``begin``: cells as they were before they changed, ``None`` for those that were not there."""
         self.arrivals: dict[str, int] = {}
         """How many groups of a project became resident so far."""
         self.cell_count = 0
@@ -81,12 +91,33 @@ class Groups(Generic[KeyT, CellT]):
         group = self._by_project[project_id][start_s]
         group.touched_s = max(group.touched_s, now_s)
         cell = group.cells.get(cell_key)
+        if self._before is not None and (key, cell_key) not in self._before:
+            self._before[key, cell_key] = None if cell is None else cast("CellT", cell.copy())
         if cell is None:
             cell = group.cells[cell_key] = self._new_cell()
             self.cell_count += 1
         group.dirty.add(cell_key)
         self._dirty.add(key)
         return cell
+
+    def begin(self) -> None:
+        """Remember each cell from now on as it is before its first change, for ``roll_back``."""
+        self._before = {}
+
+    def commit(self) -> None:
+        """Keep what changed since ``begin``."""
+        self._before = None
+
+    def roll_back(self) -> None:
+        """Put back every cell as it was at ``begin``. Dirty marks stay: writing such a cell once more changes nothing."""
+        before, self._before = self._before or {}, None
+        for (key, cell_key), cell in before.items():
+            group = self._group(key)
+            if cell is not None:
+                group.cells[cell_key] = cell
+            elif group.cells.pop(cell_key, None) is not None:
+                self.cell_count -= 1
+                group.dirty.discard(cell_key)
 
     def of_project(self, project_id: str) -> Mapping[int, Group[KeyT, CellT]]:
         """A project's resident groups by start."""

@@ -53,7 +53,7 @@ def describe_error(error: BaseException) -> str:
 def dead_letter_of_error(
     *,
     stage: str,
-    place: str,
+    identity: str,
     error: BaseException,
     payload: bytes,
     project_id: str,
@@ -64,7 +64,7 @@ def dead_letter_of_error(
 
     Args:
         stage: the stage that set it aside.
-        place: names the input within its source record, so that a replay gives the same id.
+        identity: names the input, the same whenever it is read again: a replay gives the same row.
         error: what was raised.
         payload: the input; cut where the row would be longer than ``row_bytes_max`` as JSON.
         project_id: its owner; empty when not known.
@@ -76,10 +76,9 @@ def dead_letter_of_error(
     detail = describe_error(error)
     if len(kept) < len(text):
         detail += f" (the payload is cut: the first {len(kept)} of {len(text)} characters)"
-    identity = f"{source.topic}/{source.partition}/{source.offset}/{stage}/{place}"
     return DeadLetterRow(
         project_id=_encodable(project_id) if len(project_id) <= PROJECT_ID_MAX_CHARS else "",
-        id=sha256(identity.encode(errors="replace")).hexdigest()[:32],
+        id=sha256(f"{stage}/{identity}".encode(errors="replace")).hexdigest()[:32],
         created_us=min(max(source.at_us, 0), TIME_MAX_US),
         stage=stage,
         reason=PROCESSING_FAILED,

@@ -29,6 +29,15 @@ class SpendCell:
         self.capped = False
         """It was read back from a row at its end: more may be taken back than is left."""
 
+    def copy(self) -> SpendCell:
+        """Return a cell that changes apart from this one."""
+        cell = SpendCell()
+        cell.cost_pico = self.cost_pico
+        cell.row_version = self.row_version
+        cell.contains = self.contains
+        cell.capped = self.capped
+        return cell
+
     def apply(self, change: SpendDelta, version: int) -> bool:
         """Add ``change`` unless the cell contains it already; whether it did."""
         if version <= self.contains:

@@ -48,6 +48,19 @@ class WindowCell:
         self.capped = False
         """It was read back from a row with an amount at its end: more may be taken back than is left."""
 
+    def copy(self) -> WindowCell:
+        """Return a cell that changes apart from this one."""
+        cell = WindowCell()
+        cell.observations = self.observations
+        cell.errors = self.errors
+        cell.cost_pico = self.cost_pico
+        cell.usage = self.usage.copy()
+        cell.bins = self.bins.copy()
+        cell.row_version = self.row_version
+        cell.contains = self.contains
+        cell.capped = self.capped
+        return cell
+
     def apply(self, change: WindowDelta, version: int) -> bool:
         """Add ``change`` unless the cell contains it already; whether it did."""
         if version <= self.contains:
@@ -84,8 +97,8 @@ def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell)
         model=model,
         name=name,
         row_version=cell.row_version,
-        observation_count=cell.observations,
-        error_count=cell.errors,
+        observation_count=row_amount(cell.observations),
+        error_count=row_amount(cell.errors),
         usage=row_amounts(cell.usage),
         total_cost_pico=row_amount(cell.cost_pico),
         latency_state_hex=state_hex(cell.bins),

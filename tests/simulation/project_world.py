@@ -15,12 +15,12 @@ from clickhouse.rows import SpendRow, WindowRow
 from streams.core.alerts import Crossing
 from streams.core.budget_rules import BudgetRule, matches
 from streams.core.budgets import Baseline, Budgets
+from streams.core.delta_record import read_deltas
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import (
     Marker,
     Missing,
     ProjectFold,
-    deltas_of,
     first_marker,
     with_rows_beyond,
 )
@@ -148,7 +148,7 @@ class Worker:
             self.ask()
             self.answer()
         held = len(budgets)
-        deltas = deltas_of(self.world.log[self.next_offset])
+        deltas = read_deltas(self.world.log[self.next_offset]).deltas
         while missing := self.fold.missing(deltas):
             self.world.effect()
             self.read_back(missing)

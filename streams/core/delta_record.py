@@ -1,0 +1,89 @@
+"""A record of ``deltas``, read: the deltas that it holds, and the lines that are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import DeadLetterRow
+from streams.core.deltas import Delta
+from streams.core.project_fold import FailedDelta
+from streams.core.set_aside import Source, dead_letter_of_error
+
+STAGE: Final = "projects"
+
+_decoder = msgspec.json.Decoder(Delta)
+
+
+class _Owner(msgspec.Struct, array_like=True):
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLine:
+    """A line that does not decode as a delta."""
+
+    payload: bytes
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRecord:
+    """The deltas of a record in their order, and what is refused of it."""
+
+    deltas: list[Delta]
+    failed: list[FailedLine]
+
+
+def read_deltas(value: bytes) -> DeltaRecord:
+    """Read a record; a line that raises is refused, the others count."""
+    try:
+        return DeltaRecord(_decoder.decode_lines(value), [])
+    except Exception:  # noqa: BLE001  # found line by line below
+        record = DeltaRecord([], [])
+    for line in value.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            record.deltas.append(_decoder.decode(line))
+        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            record.failed.append(FailedLine(line, error))
+    return record
+
+
+def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) -> DeadLetterRow:
+    """Build the row of a line that is no delta. One that is sent again is the same dead letter."""
+    return dead_letter_of_error(
+        stage=STAGE,
+        identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",
+        error=failed.error,
+        payload=failed.payload,
+        project_id=_owner_of(failed.payload),
+        source=source,
+        row_bytes_max=row_bytes_max,
+    )
+
+
+def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
+    """Build the row of a delta that raised. It is the same wherever the delta is sent again."""
+    delta = failed.delta
+    place = f"{delta.partition}/{delta.offset}/{delta.part}"
+    return dead_letter_of_error(
+        stage=STAGE,
+        identity=f"{source.topic}/delta/{delta.project_id}/{place}",
+        error=failed.error,
+        payload=msgspec.json.encode(delta),
+        project_id=delta.project_id,
+        source=source,
+        row_bytes_max=row_bytes_max,
+    )
+
+
+def _owner_of(payload: bytes) -> str:
+    try:
+        return msgspec.json.decode(payload, type=_Owner).project_id
+    except Exception:  # noqa: BLE001  # the payload is what could not be read
+        return ""
