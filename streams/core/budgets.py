@@ -135,14 +135,19 @@ class Budgets:
         if self._rules.get(rule.id) == rule:
             return
         self.remove(rule.id)
-        self._rules[rule.id] = rule
-        self._by_scope.setdefault(rule.project_id, _Scopes()).put(rule)
         try:
-            start_us, _ = self.want(rule.id, now_us // _SECOND_US)
-            if rule.created_us < start_us:
-                self.want(rule.id, start_us // _SECOND_US - 1)
+            self._watch(rule, now_us)
         except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
             self.set_aside(rule, error)
+
+    def _watch(self, rule: BudgetRule, now_us: int) -> None:
+        scopes = self._by_scope.get(rule.project_id) or _Scopes()
+        scopes.put(rule)
+        self._by_scope[rule.project_id] = scopes
+        self._rules[rule.id] = rule
+        start_us, _ = self.want(rule.id, now_us // _SECOND_US)
+        if rule.created_us < start_us:
+            self.want(rule.id, start_us // _SECOND_US - 1)
 
     def set_aside(self, rule: BudgetRule, error: Exception) -> None:
         """Watch a budget that raised no more."""

@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clickhouse.rows import SpendRow, WindowRow
+from clickhouse.rows import DeadLetterRow, SpendRow, WindowRow
 from streams.core.alerts import Crossing
 from streams.core.budget_rules import BudgetRule, matches
 from streams.core.budgets import Baseline, Budgets
-from streams.core.delta_record import read_deltas
+from streams.core.delta_record import (
+    dead_letter_of_delta,
+    dead_letter_of_line,
+    read_deltas,
+)
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import (
     Marker,
@@ -24,6 +28,7 @@ from streams.core.project_fold import (
     first_marker,
     with_rows_beyond,
 )
+from streams.core.set_aside import Source
 from streams.core.sketch import bins_of
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
@@ -31,6 +36,14 @@ NOW_US = NOW_S * 1_000_000
 PROJECTS = ("p1", "p2")
 USERS = ("u1", "u2", "")
 MODELS = ("m1", "m2")
+POISON = "poison"
+GARBAGE = (
+    b"[",
+    b"\xff",
+    b"[" * 9_000,
+    b'["p1",0,-1,[],[]]',
+    b'["p1",0,1,[[0,"","","",9e99,0,0,{},{}]],[]]',
+)
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns")
 
 
@@ -49,6 +62,7 @@ class World:
     """Lines; the last record of a flush has its marker, and where the flush ends in spend."""
     spend_topic: list[list[bytes]] = field(default_factory=list)
     alerts: list[Crossing] = field(default_factory=list)
+    dead_letters: dict[str, DeadLetterRow] = field(default_factory=dict)
     stored_windows: dict[tuple, WindowRow] = field(default_factory=dict)
     stored_spend: dict[tuple, SpendRow] = field(default_factory=dict)
     windows_sunk_to: int = 0
@@ -148,18 +162,30 @@ class Worker:
             self.ask()
             self.answer()
         held = len(budgets)
-        deltas = read_deltas(self.world.log[self.next_offset]).deltas
+        record = read_deltas(self.world.log[self.next_offset])
+        deltas = record.deltas
         while missing := self.fold.missing(deltas):
             self.world.effect()
             self.read_back(missing)
             if self.world.rng.random() < 0.5:
                 self.evict()
         applied = self.fold.apply(self.next_offset, deltas, NOW_S)
+        source = Source("deltas", 0, self.next_offset, NOW_US)
+        self.set_aside(
+            [dead_letter_of_line(failed, source, 2**20) for failed in record.failed]
+            + [dead_letter_of_delta(failed, source, 2**20) for failed in applied.failed]
+        )
         self.next_offset += 1
         # Above its limit it holds what is not evaluated yet, and that is of this record.
         assert len(budgets) <= max(budgets.periods_max, held, len(budgets.unsettled))
         self.alert(applied.crossings)
         return True
+
+    def set_aside(self, rows: list[DeadLetterRow]) -> None:
+        for row in rows:
+            self.world.effect()
+            self.world.dead_letters[row.id] = row
+            self.world.effect()
 
     def read_back(self, missing: Missing) -> None:
         self.fold.adopt(
@@ -237,12 +263,20 @@ class Worker:
         self.world.sink_all()
 
 
+def raises(delta: Delta) -> bool:
+    return any(window.name == POISON for window in delta.windows) or any(
+        change.trace_id == POISON for change in delta.spend
+    )
+
+
 @dataclass
-class Source:
+class Stage1:
     """Stage 1 as seen from here: deltas per source record, sent in chunks that may be sent again."""
 
     rng: random.Random
     corrections: bool
+    poison: float = 0.0
+    """The share of deltas, and of records, that hold what raises."""
     partitions: tuple[int, ...] = (0, 1)
     records: dict[int, list[list[Delta]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -258,12 +292,15 @@ class Source:
             deltas = [delta for record in self.records[partition][begin:end] for delta in record]
             cut = self.rng.randint(0, len(deltas))  # a record that is too long is cut anywhere
             for part in (deltas[:cut], deltas[cut:]):
-                world.log.append(b"\n".join(msgspec.json.encode(delta) for delta in part))
+                lines = [msgspec.json.encode(delta) for delta in part]
+                if self._is_poisoned():
+                    lines.insert(self.rng.randint(0, len(lines)), self.rng.choice(GARBAGE))
+                world.log.append(b"\n".join(lines))
             sent[partition] = end
 
     def _record(self, partition: int, offset: int) -> list[Delta]:
         projects = self.rng.sample(PROJECTS, self.rng.randint(0, len(PROJECTS)))
-        return [
+        deltas = [
             Delta(
                 project,
                 partition,
@@ -272,6 +309,26 @@ class Source:
                 [self._spend(f"t{partition}-{offset}") for _ in range(self.rng.randint(0, 3))],
             )
             for project in projects
+        ]
+        for delta in deltas:
+            if self._is_poisoned():
+                if self.rng.random() < 0.5:
+                    delta.windows.append(msgspec.structs.replace(self._window(), name=POISON))
+                else:
+                    delta.spend.append(msgspec.structs.replace(self._spend("t"), trace_id=POISON))
+        return deltas
+
+    def _is_poisoned(self) -> bool:
+        return self.poison > 0 and self.rng.random() < self.poison
+
+    def poisoned(self) -> list[Delta]:
+        """The deltas that raise."""
+        return [
+            delta
+            for records in self.records.values()
+            for r in records
+            for delta in r
+            if raises(delta)
         ]
 
     def _window(self) -> WindowDelta:
@@ -299,6 +356,8 @@ class Source:
         windows: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, Counter(), Counter()])
         spend: Counter[tuple] = Counter()
         for delta in (d for records in self.records.values() for r in records for d in r):
+            if raises(delta):
+                continue
             for w in delta.windows:
                 total = windows[delta.project_id, w.window_s, w.environment, w.model, w.name]
                 total[0] += w.observations

@@ -7,7 +7,7 @@ import pytest
 
 from tests.simulation.project_world import (
     Crash,
-    Source,
+    Stage1,
     Worker,
     World,
     random_budgets,
@@ -34,7 +34,7 @@ def live_through(seed: int, *, corrections: bool):
     """Run workers one after another until one gets through; every action may be its last."""
     rng = random.Random(seed)
     world = World(rng, crash_rate=rng.choice([0.0, 0.01, 0.05, 0.2]))
-    source = Source(rng, corrections)
+    source = Stage1(rng, corrections)
     source.write(world, rng.randint(1, 40))
     budgets = random_budgets(rng)
     work_off(world, budgets)
@@ -103,11 +103,11 @@ def test_corrections_leave_exact_totals_and_miss_no_threshold(seed):
 def test_a_new_log_goes_on_with_what_the_store_has(seed):
     world, first, budgets = live_through(seed, corrections=False)
     world.lose_the_log()
-    second = Source(world.rng, corrections=False)
+    second = Stage1(world.rng, corrections=False)
     second.write(world, world.rng.randint(1, 20))
     work_off(world, budgets)
 
-    both = Source(world.rng, corrections=False)
+    both = Stage1(world.rng, corrections=False)
     both.records = {source: first.records[source] + second.records[source] for source in (0, 1)}
     assert stored_totals(world) == both.totals()
     alerted = [crossing.id for crossing in world.alerts]

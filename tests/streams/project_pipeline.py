@@ -41,9 +41,11 @@ class Pipeline:
     producer: AIOKafkaProducer
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, module: str = "tests.streams.project_process", **settings: str
+    ) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "tests.streams.project_process"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             env=os.environ
             | {

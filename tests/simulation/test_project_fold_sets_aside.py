@@ -1,0 +1,79 @@
+"""What raises costs itself: the totals are those of all other deltas, whatever dies whenever."""
+
+import random
+import secrets
+
+import msgspec
+import pytest
+
+from streams.core.spend import SpendCell
+from streams.core.windows import WindowCell
+from tests.simulation.project_world import (
+    GARBAGE,
+    POISON,
+    Stage1,
+    World,
+    random_budgets,
+    spent_by_period,
+    stored_totals,
+)
+from tests.simulation.test_project_fold_survives import work_off
+
+SEEDS = [*range(40), *(secrets.randbits(48) for _ in range(20))]
+
+
+@pytest.fixture(autouse=True)
+def poison_raises(monkeypatch):
+    """Raise in the middle of a change: the cell is half changed by then."""
+    apply_window, apply_spend = WindowCell.apply, SpendCell.apply
+
+    def window(cell, change, version):
+        done = apply_window(cell, change, version)
+        if change.name == POISON:
+            raise ZeroDivisionError("a bug")
+        return done
+
+    def spend(cell, change, version):
+        if change.trace_id == POISON:
+            cell.cost_pico += 1_000_000
+            raise RecursionError("another")
+        return apply_spend(cell, change, version)
+
+    monkeypatch.setattr(WindowCell, "apply", window)
+    monkeypatch.setattr(SpendCell, "apply", spend)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_poisoned_deltas_become_one_dead_letter_each_and_change_no_total(seed):
+    rng = random.Random(seed)
+    world = World(rng, crash_rate=rng.choice([0.0, 0.01, 0.05, 0.2]))
+    source = Stage1(rng, corrections=False, poison=rng.choice([0.02, 0.2, 0.8]))
+    source.write(world, rng.randint(1, 40))
+    budgets = random_budgets(rng)
+    work_off(world, budgets)
+
+    windows, spend = source.totals()
+    stored_windows, stored_spend = stored_totals(world)
+    assert (stored_windows, stored_spend) == (windows, spend)
+
+    rows = world.dead_letters.values()
+    assert {row.reason for row in rows} <= {"processing_failed"}
+    deltas = [
+        row for row in rows if row.payload.encode() not in GARBAGE and "\ufffd" not in row.payload
+    ]
+    assert sorted(row.payload for row in deltas) == sorted(
+        msgspec.json.encode(delta).decode() for delta in source.poisoned()
+    )
+    assert all(row.project_id in ("p1", "p2") and row.source_offset >= 0 for row in deltas)
+    lines = {line for value in world.log for line in value.split(b"\n")}
+    assert len(rows) - len(deltas) == len(lines & set(GARBAGE))
+
+    alerted = {(c.budget.id, c.period_start_us, c.threshold) for c in world.alerts}
+    assert alerted == {
+        (budget.id, start_us, threshold)
+        for (budget_id, start_us), spent_pico in spent_by_period(budgets, spend).items()
+        for budget in budgets
+        if budget.id == budget_id
+        for pico, threshold in budget.steps()
+        if spent_pico >= pico
+    }

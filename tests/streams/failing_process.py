@@ -1,0 +1,38 @@
+"""The worker of ``project_process`` with a bug: a partition's flush raises now and then, and so do its first two restores."""
+
+from __future__ import annotations
+
+import asyncio
+
+from streams.project_partition import ProjectPartition
+from tests.streams import project_process
+
+FAILING_FLUSHES = (2, 3, 5)
+FAILING_RESTORES = (2, 3)
+
+
+def main() -> None:
+    flush, restore = ProjectPartition._flush, ProjectPartition._restore
+    flushes: dict[int, int] = {}
+    restores: dict[int, int] = {}
+
+    async def failing_flush(self, fold):
+        flushes[self.partition] = flushes.get(self.partition, 0) + 1
+        if flushes[self.partition] in FAILING_FLUSHES:
+            fold.flush()  # what was dirty is lost with this life
+            raise ZeroDivisionError("a bug in the flush")
+        await flush(self, fold)
+
+    async def failing_restore(self):
+        restores[self.partition] = restores.get(self.partition, 0) + 1
+        if restores[self.partition] in FAILING_RESTORES:
+            raise KeyError("a bug while restoring")
+        return await restore(self)
+
+    ProjectPartition._flush = failing_flush
+    ProjectPartition._restore = failing_restore
+    asyncio.run(project_process.main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Budgets, alerts and rows that raise are set aside alone; a dead letter always encodes."""
+
+import dataclasses
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clickhouse.rows import DeadLetterRow, WindowRow
+from streams.core.budget_rules import BudgetRule
+from streams.core.budgets import Budgets
+from streams.core.delta_record import read_deltas
+from streams.core.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
+from streams.core.project_fold import ProjectFold, first_marker
+from streams.core.set_aside import Source, cut_to_json_bytes, dead_letter_of_error, describe_error
+from streams.core.windows import OVERFLOW_TYPE, USAGE_TYPES_MAX, WindowCell
+
+NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
+NOW_US = NOW_S * 1_000_000
+MINUTE_S, BUCKET_S = NOW_S // 60 * 60, NOW_S // 900 * 900
+SOURCE = Source("deltas", 0, 7, NOW_US)
+
+GOOD = BudgetRule(
+    id="good",
+    project_id="p",
+    name="n",
+    scope={},
+    period="day",
+    time_zone="UTC",
+    limit_pico=100,
+    thresholds=("0.5",),
+    created_us=NOW_US,
+)
+
+
+def bad(**fields):
+    return dataclasses.replace(GOOD, id="bad", **fields)
+
+
+def spend(offset, pico):
+    return Delta("p", 0, offset, [], [SpendDelta(BUCKET_S, "u", "m", "e", pico, "t")])
+
+
+def fold_of(*rules, **limits):
+    fold = ProjectFold(
+        first_marker(0, 0, 0), Budgets(set(), periods_max=9), lateness_s=86_400, **limits
+    )
+    for rule in rules:
+        fold.budgets.put(rule, NOW_US)
+    return fold
+
+
+def settle(fold):
+    crossings = []
+    for baseline in fold.budgets.begin(fold.spend, 9):
+        crossings += fold.budgets.settle(baseline, 0, fold.spend.arrivals) or []
+    return crossings
+
+
+def apply(fold, offset, *deltas):
+    fold.missing(deltas)
+    return fold.apply(offset, deltas, NOW_S)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        bad(time_zone="No/Where"),
+        bad(thresholds=("a lot",)),
+        bad(thresholds=("nan",)),
+        bad(limit_pico=None),
+        bad(scope=None),
+        bad(period="week", limit_pico="x"),
+    ],
+)
+def test_a_budget_that_raises_is_set_aside_and_the_others_watch_on(rule):
+    fold = fold_of(rule, GOOD)
+    crossings = settle(fold)
+    for offset in range(3):
+        crossings += apply(fold, offset, spend(offset, 30)).crossings
+        crossings += settle(fold)
+    assert [(c.budget.id, c.spent_pico) for c in crossings if c.budget.id == "good"] == [
+        ("good", 60)
+    ]
+    assert {failed.rule.id for failed in fold.budgets.take_failed()} <= {"bad"}
+    assert fold.budgets.take_failed() == []
+    assert fold.budgets.unsettled == []
+
+
+def test_a_budget_whose_thresholds_raise_is_named():
+    fold = fold_of(bad(thresholds=("a lot",)), GOOD)
+    [failed] = fold.budgets.take_failed()
+    assert failed.rule.id == "bad"
+    assert "a lot" in describe_error(failed.error)
+
+
+def test_periods_owed_an_evaluation_have_a_limit_and_what_is_above_is_counted():
+    budgets = Budgets(set(), periods_max=1_000, unsettled_max=4)
+    fold = ProjectFold(first_marker(0, 0, 0), budgets, lateness_s=86_400)
+    budgets.put(GOOD, NOW_US)
+    days = [SpendDelta(BUCKET_S - 86_400 * day, "u", "m", "e", 1, "t") for day in range(10)]
+    apply(fold, 0, Delta("p", 0, 0, [], days))
+    assert len(budgets.unsettled) == 4
+    assert budgets.is_full
+    assert budgets.take_not_evaluated() == 6
+    assert sum(cell.cost_pico for _, _, cell in fold.spend.take_dirty()) == 10
+
+
+def test_a_row_longer_than_a_record_is_set_aside_and_the_others_are_written():
+    fold = fold_of(row_bytes_max=2_000)
+    windows = [
+        WindowDelta(MINUTE_S, "e", "m", name, 1, 0, 1, {}, {}) for name in ("short", "long" * 900)
+    ]
+    apply(fold, 0, Delta("p", 0, 0, windows, []))
+    flush = fold.flush()
+    assert [msgspec.json.decode(line, type=WindowRow).name for line in flush.windows] == ["short"]
+    [failed] = flush.failed
+    assert (failed.table, failed.project_id) == ("windows", "p")
+
+
+def test_a_failed_delta_leaves_no_trace_in_cells_that_others_changed(monkeypatch):
+    fold = fold_of()
+    window = WindowDelta(MINUTE_S, "e", "m", "n", 1, 0, 5, {"input": 3}, {7: 1})
+    apply(fold, 0, Delta("p", 0, 0, [window], [SpendDelta(BUCKET_S, "u", "m", "e", 5, "t")]))
+    poison = WindowDelta(MINUTE_S, "e", "m", "new", 1, 0, None, {}, {})
+    outcome = apply(
+        fold,
+        1,
+        Delta("p", 0, 1, [window, poison], [SpendDelta(BUCKET_S, "u", "m", "e", 5, "t")]),
+        Delta("p", 0, 2, [window], []),
+    )
+    assert [failed.index for failed in outcome.failed] == [0]
+    rows = [msgspec.json.decode(line, type=WindowRow) for line in fold.flush().windows]
+    assert [(row.name, row.observation_count, row.usage) for row in rows] == [
+        ("n", 2, {"input": 6})
+    ]
+    assert apply(fold, 2, Delta("p", 0, 1, [window], [])).repeats == 1
+
+
+counts = st.integers(-CHANGE_MAX, CHANGE_MAX)
+amounts = st.integers(-(2**200), 2**200)
+texts = st.text(max_size=20)
+windows = st.builds(
+    WindowDelta,
+    st.integers(0, 2**32 - 1), texts, texts, texts, counts, counts, amounts,
+    st.dictionaries(texts, amounts, max_size=5),
+    st.dictionaries(st.integers(-1, 4_095), counts, max_size=5),
+)  # fmt: skip
+spends = st.builds(SpendDelta, st.integers(0, 2**32 - 1), texts, texts, texts, amounts, texts)
+all_deltas = st.lists(
+    st.builds(
+        Delta, texts, st.integers(0, 9), st.integers(0, 2**62),
+        st.lists(windows, max_size=3), st.lists(spends, max_size=3),
+    ), max_size=4,
+)  # fmt: skip
+
+
+@given(st.lists(all_deltas, max_size=4))
+def test_every_delta_that_decodes_makes_rows_that_encode(records):
+    fold = fold_of()
+    for offset, deltas in enumerate(records):
+        value = b"\n".join(map(msgspec.json.encode, deltas))
+        record = read_deltas(value)
+        assert record.failed == []
+        missing = fold.missing(record.deltas)
+        fold.adopt(missing, [], [])
+        assert fold.apply(offset, record.deltas, NOW_S).failed == []
+    flush = fold.flush()
+    assert flush.failed == []
+    for line in flush.windows:
+        row = msgspec.json.decode(line, type=WindowRow)
+        assert abs(row.total_cost_pico) < 2**63 > abs(row.observation_count)
+    msgspec.json.encode(flush.marker)
+
+
+@given(st.lists(st.tuples(st.integers(0, USAGE_TYPES_MAX * 2), st.integers(1, 9)), max_size=300))
+def test_usage_types_of_a_cell_are_limited_and_their_sum_stays_exact(changes):
+    cell, total = WindowCell(), 0
+    applied = [(f"type{kind}", units) for kind, units in [*((n, 1) for n in range(250)), *changes]]
+    for version, (kind, units) in enumerate(applied, start=1):
+        cell.apply(WindowDelta(0, "", "", "", 1, 0, 0, {kind: units}, {}), version)
+        total += units
+    assert sum(cell.usage.values()) == total
+    assert len(cell.usage) == USAGE_TYPES_MAX
+    assert OVERFLOW_TYPE in cell.usage
+    for version, (kind, units) in enumerate(applied, start=len(applied) + 1):
+        cell.apply(WindowDelta(0, "", "", "", -1, 0, 0, {kind: -units}, {}), version)
+    assert sum(cell.usage.values()) == 0
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no message")
+
+
+@given(
+    st.binary(max_size=3_000),
+    st.text(max_size=3_000) | st.just("\ud800" * 9),
+    st.text(max_size=300),
+    st.integers(17_000, 40_000),
+    st.integers(-(2**70), 2**70),
+)
+def test_a_dead_letter_encodes_within_its_limit_whatever_it_is_of(
+    payload, message, project, limit, at_us
+):
+    for error in (ValueError(message), Unprintable()):
+        row = dead_letter_of_error(
+            stage="projects",
+            identity=message,
+            error=error,
+            payload=payload,
+            project_id=project,
+            source=Source("deltas", 0, 7, at_us),
+            row_bytes_max=limit,
+        )
+        line = msgspec.json.encode(row)
+        assert len(line) <= limit
+        assert msgspec.json.decode(line, type=DeadLetterRow) == row
+        if len(row.payload) < len(payload.decode(errors="replace")):
+            assert "is cut" in row.detail
+
+
+@given(st.text(max_size=2_000), st.integers(0, 3_000))
+def test_a_text_is_cut_to_what_fits(text, limit):
+    kept = cut_to_json_bytes(text, limit)
+    assert text.startswith(kept)
+    assert len(msgspec.json.encode(kept)) <= max(limit, 2)
+
+
+def test_the_code_location_is_the_innermost_of_our_own():
+    try:
+        fold_of().apply(0, [Delta("p", 0, 0, [None], [])], NOW_S)
+        [failed] = fold_of().apply(0, [Delta("p", 0, 0, [None], [])], NOW_S).failed
+    finally:
+        pass
+    assert "streams.core.project_fold:" in describe_error(failed.error)
+    assert "in _change_cells" in describe_error(failed.error)
