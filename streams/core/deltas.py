@@ -19,7 +19,6 @@ from msgspec import Meta
 from streams.core.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
 
-
 CHANGE_MAX: Final = 2**53
 """The largest change of a count: a thousand of them do not overflow a row's column."""
 

@@ -14,7 +14,6 @@ from streams.core.delta_record import read_deltas
 from streams.core.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import ProjectFold, first_marker
 from streams.core.set_aside import Source, cut_to_json_bytes, dead_letter_of_error, describe_error
-from streams.core.windows import OVERFLOW_TYPE, USAGE_TYPES_MAX, WindowCell
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
 NOW_US = NOW_S * 1_000_000
@@ -172,21 +171,6 @@ def test_every_delta_that_decodes_makes_rows_that_encode(records):
         row = msgspec.json.decode(line, type=WindowRow)
         assert abs(row.total_cost_pico) < 2**63 > abs(row.observation_count)
     msgspec.json.encode(flush.marker)
-
-
-@given(st.lists(st.tuples(st.integers(0, USAGE_TYPES_MAX * 2), st.integers(1, 9)), max_size=300))
-def test_usage_types_of_a_cell_are_limited_and_their_sum_stays_exact(changes):
-    cell, total = WindowCell(), 0
-    applied = [(f"type{kind}", units) for kind, units in [*((n, 1) for n in range(250)), *changes]]
-    for version, (kind, units) in enumerate(applied, start=1):
-        cell.apply(WindowDelta(0, "", "", "", 1, 0, 0, {kind: units}, {}), version)
-        total += units
-    assert sum(cell.usage.values()) == total
-    assert len(cell.usage) == USAGE_TYPES_MAX
-    assert OVERFLOW_TYPE in cell.usage
-    for version, (kind, units) in enumerate(applied, start=len(applied) + 1):
-        cell.apply(WindowDelta(0, "", "", "", -1, 0, 0, {kind: -units}, {}), version)
-    assert sum(cell.usage.values()) == 0
 
 
 class Unprintable(Exception):
