@@ -33,13 +33,13 @@ def deadly_observation(self: EventFold, line: Any) -> bool:
     return observation(self, line)
 
 
-def deadly_apply(self: ProjectFold, offset: int, deltas: Any, now_s: int) -> Any:
+def deadly_apply(self: ProjectFold, offset: int, deltas: Any, *rest: Any) -> Any:
     deltas = list(deltas)
     for delta in deltas:
         for window in delta.windows:
             if window.name.startswith("later-poison-"):
                 die(window.name.removeprefix("later-"))
-    return apply(self, offset, deltas, now_s)
+    return apply(self, offset, deltas, *rest)
 
 
 if __name__ == "__main__":
