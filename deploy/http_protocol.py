@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from deploy.connections import Connections
@@ -13,6 +14,8 @@ from deploy.settings import HttpSettings
 from producers.gateway.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
 
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
+"""What any path takes."""
 _SEPARATORS_BYTES: Final = 4
 """Colon, space and line end of a header."""
 
@@ -117,6 +120,8 @@ class LimitedProtocol(HttpToolsProtocol):
             b"content-length: %d" % len(content),
             b"connection: close",
         ]
+        if status == 405:
+            lines.append(b"allow: " + ", ".join(METHODS).encode())
         if status == 503:
             lines.append(b"retry-after: 1")
         self.transport.write(b"\r\n".join([*lines, b"", content]))
@@ -130,7 +135,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, limit: str, message: str) -> None:
         LIMIT_REACHED.labels(limit=limit).inc()
-        self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
+        method = self._method()
+        if method and method not in METHODS:
+            # A head that is right would be answered so.
+            self._refusal = 405, "MethodNotAllowedError", f"{method} is taken nowhere"
+        else:
+            self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
+
+    def _method(self) -> str:
+        """The method of the head that is being read; empty where none was read yet."""
+        try:
+            return str(self.parser.get_method().decode("ascii"))
+        except (httptools.HttpParserError, AttributeError, ValueError):
+            return ""
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._head_is_late)

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.gateway.auth import Authenticator
+from producers.options import AnswerOptions
 from query_api.answers import Documented
 from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi import install_openapi
@@ -87,4 +88,5 @@ def create_query_api(
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
     )
+    app.add_middleware(AnswerOptions)
     return app

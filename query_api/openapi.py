@@ -53,6 +53,7 @@ _NATIVE_REASONS: Final = {
     "409": "The state of the project forbids it.",
     "413": "The body is too large.",
     "422": "A parameter or field is wrong, or the query is too costly.",
+    "431": "The headers or the address are too large, or too many.",
     "503": "A dependency does not answer; `Retry-After` says when to ask again.",
 }
 _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
@@ -60,6 +61,10 @@ _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
     "422": "The query is too costly.",
 }
 _OPEN: Final = frozenset({"/api/public/health", "/api/public/ready"})
+_OPEN_REASONS: Final = ("400", "408", "413", "431", "503")
+"""What is answered whatever the path, also where no credential is needed."""
+_OF_THE_SERVER: Final = frozenset({"431"})
+"""Answered before the path is known, on both surfaces in the same form."""
 
 
 def install_openapi(app: FastAPI, documented: Documented) -> None:
@@ -114,11 +119,15 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     examples = LANGFUSE if langfuse else NATIVE
     responses = operation["responses"]
     responses.pop("422", None)
+    reasons = _LANGFUSE_REASONS if langfuse else _NATIVE_REASONS
     if path in _OPEN:
         operation["security"] = []
-        return
-    operation["security"] = [{"projectKey": []}]
-    for status, reason in (_LANGFUSE_REASONS if langfuse else _NATIVE_REASONS).items():
+        reasons = {status: reasons[status] for status in _OPEN_REASONS}
+    else:
+        operation["security"] = [{"projectKey": []}]
+    for status, reason in reasons.items():
         content = {"schema": schema, "example": examples[status]}
+        if status in _OF_THE_SERVER:
+            content["schema"] = {"$ref": "#/components/schemas/LangfuseRefusal"}
         refusal = {"description": reason, "content": {"application/json": content}}
         responses.setdefault(status, refusal)

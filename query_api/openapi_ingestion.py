@@ -69,6 +69,10 @@ _REFUSALS: Final = {
         "A content type or encoding that is not understood.",
         "content encoding 'br' is not supported; send gzip or none",
     ),
+    "431": (
+        "The headers or the address are too large, or too many.",
+        "The headers are too large (head_max_bytes)",
+    ),
     "503": (
         "The broker did not take it; `Retry-After` says when to send it again.",
         "Service Unavailable: the broker does not answer",

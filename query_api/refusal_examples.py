@@ -7,6 +7,10 @@ from typing import Any, Final
 _NO_HEADER: Final = "No authorization header"
 _BODY_TOO_LARGE: Final = "the body is larger than 65536 bytes"
 _BODY_TOO_SLOW: Final = "the body took too long to arrive"
+_HEAD_TOO_LARGE: Final = {
+    "message": "The headers are too large (head_max_bytes)",
+    "error": "RequestHeaderFieldsTooLarge",
+}
 _UNAVAILABLE: Final = "the store does not answer"
 
 
@@ -32,6 +36,7 @@ NATIVE: Final[dict[str, dict[str, Any]]] = {
         field="group_by",
         allowed=["model", "environment", "name"],
     ),
+    "431": _HEAD_TOO_LARGE,
     "503": _native("unavailable", _UNAVAILABLE),
 }
 LANGFUSE: Final[dict[str, dict[str, Any]]] = {
@@ -52,5 +57,6 @@ LANGFUSE: Final[dict[str, dict[str, Any]]] = {
     "409": _langfuse("there are too many", "LangfuseConflictError"),
     "413": _langfuse(_BODY_TOO_LARGE, "InvalidRequestError"),
     "422": _langfuse("the query reads more than it may", "Request timed out"),
+    "431": _HEAD_TOO_LARGE,
     "503": _langfuse(_UNAVAILABLE, "ServiceUnavailable"),
 }

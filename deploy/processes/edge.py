@@ -22,6 +22,7 @@ from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.gateway.auth import Authenticator
+from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
 from query_api.pipeline_watch import PipelineWatch
@@ -38,7 +39,7 @@ SCORES: Final = "/api/public/scores"
 def is_ingestion(method: str, path: str) -> bool:
     """Whether a request goes to the gateway; all others ask the query API."""
     if path == SCORES:
-        return method in {"POST", "OPTIONS"}
+        return method == "POST"
     if path == "/v1/traces":
         return True
     return path.startswith(("/api/public/otel/", "/api/public/ingestion"))
@@ -134,6 +135,7 @@ async def _serve(
                 checks,
             )
         routes = own_routes(probes, query_app.state.readiness if query_app else None)
-        application = one_port(Starlette(routes=routes), gateway_app, query_app)
+        own = AnswerOptions(Starlette(routes=routes))
+        application = one_port(own, gateway_app, query_app)
         async with serving(application, process.host, process.port):
             await stop.wait()

@@ -25,6 +25,7 @@ from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.gateway.scores import Scores
 from producers.gateway.traces import Metrics, Traces
 from producers.gateway.turns import Turns
+from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
 
 CORS_MAX_AGE_S: Final = 86_400
@@ -63,13 +64,14 @@ class Gateway:
                 Route("/api/public/scores", Scores(context), methods=["POST"]),
             ],
             middleware=[
+                Middleware(AnswerOptions),
                 Middleware(
                     CORSMiddleware,
                     allow_origins=["*"],
                     allow_methods=["*"],
                     allow_headers=["*"],
                     max_age=CORS_MAX_AGE_S,
-                )
+                ),
             ],
             exception_handlers={404: _no_such_route, 405: _wrong_method},
         )

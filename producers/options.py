@@ -1,0 +1,39 @@
+"""`OPTIONS` without a preflight's headers: the methods of a path, however the application refuses it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPTIONS: Final = "OPTIONS"
+
+
+class AnswerOptions:
+    """Turns the refusal of `OPTIONS` on a path that takes other methods into an answer that lists them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != OPTIONS:
+            await self._app(scope, receive, send)
+            return
+        is_answered = False
+
+        async def listing(message: Message) -> None:
+            nonlocal is_answered
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                is_answered = True
+                headers = [h for h in message["headers"] if not h[0].startswith(b"content-")]
+                allowed = [value for name, value in headers if name == b"allow"]
+                methods = {m.strip() for value in allowed for m in value.decode().split(",")}
+                kept = [header for header in headers if header[0] != b"allow"]
+                allow = ", ".join(sorted((methods | {OPTIONS}) - {""})).encode()
+                await send({**message, "status": 204, "headers": [*kept, (b"allow", allow)]})
+            elif not is_answered:
+                await send(message)
+            elif not message.get("more_body", False):
+                await send({"type": "http.response.body", "body": b""})
+
+        await self._app(scope, receive, listing)
