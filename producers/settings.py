@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from producers.control.own_endpoints import own_endpoints
 from producers.topics import Topics
 
 KIB: Final = 1024
@@ -197,6 +198,14 @@ class WebhookSettings(BaseSettings):
 
     allow_private: bool = False
     """Private, loopback and other addresses that are not of the public internet."""
+    forbidden_ports: str = ""
+    """Where no webhook may go even so, joined by commas: a port of this machine, or HOST:PORT. Always among them: the role's own ports, the broker and the store."""
+
+    @field_validator("forbidden_ports")
+    @classmethod
+    def _parses(cls, texts: str) -> str:
+        own_endpoints(texts)
+        return texts
 
 
 class InitSettings(BaseSettings):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producers.control.own_endpoints import own_endpoints
 
 
 class QuerySettings(BaseSettings):
@@ -70,3 +72,16 @@ class QuerySettings(BaseSettings):
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),
     )
     """Let webhooks point into private networks; the deliveries check the same setting again."""
+    webhooks_forbidden_ports: str = Field(
+        default="",
+        validation_alias=AliasChoices(
+            "TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "webhooks_forbidden_ports"
+        ),
+    )
+    """Where webhooks may not point even so; the deliveries check the same setting again."""
+
+    @field_validator("webhooks_forbidden_ports")
+    @classmethod
+    def _parses(cls, texts: str) -> str:
+        own_endpoints(texts)
+        return texts

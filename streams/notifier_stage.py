@@ -16,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from producers.control.log import ControlLog
+from producers.control.own_endpoints import own_endpoints
 from producers.control.records import Change
 from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings, WebhookSettings
@@ -96,7 +97,11 @@ class NotifierStage:
 
     async def deliver(self, producer: AIOKafkaProducer) -> None:
         """Deliver until cancelled. Raises whatever ended the notifier."""
-        sender = WebhookSender(self._settings, allow_private=self._webhooks.allow_private)
+        sender = WebhookSender(
+            self._settings,
+            allow_private=self._webhooks.allow_private,
+            own=own_endpoints(self._webhooks.forbidden_ports),
+        )
         try:
             self._notifier = Notifier(self._kafka, self._control, producer, sender, self._settings)
             await self._notifier.run()

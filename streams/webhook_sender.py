@@ -16,9 +16,15 @@ import httpcore
 import httpx
 from standardwebhooks import Webhook as Signer
 
+from producers.control.own_endpoints import OwnEndpoints
 from producers.control.records import Webhook
 from producers.control.resolver import Address, Resolver
-from producers.control.webhook_guard import WebhookTarget, checked_addresses, target_of
+from producers.control.webhook_guard import (
+    NO_ENDPOINTS,
+    WebhookTarget,
+    checked_addresses,
+    target_of,
+)
 from producers.errors import WebhookAddressError
 from streams import notifier_metrics as metrics
 from streams.core.deliveries import DETAIL_MAX_CHARS, RETRY_AFTER_MAX_CHARS
@@ -48,9 +54,16 @@ class Answer:
 class WebhookSender:
     """Makes attempts. Redirects are not followed: where they lead was not checked, nor meant."""
 
-    def __init__(self, settings: NotifierSettings, *, allow_private: bool) -> None:
+    def __init__(
+        self,
+        settings: NotifierSettings,
+        *,
+        allow_private: bool,
+        own: OwnEndpoints = NO_ENDPOINTS,
+    ) -> None:
         self._settings = settings
         self._allow_private = allow_private
+        self._own = own
         self._resolver = Resolver()
         self._connections = httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
@@ -68,7 +81,7 @@ class WebhookSender:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
                 target = target_of(webhook.url)
                 addresses = await checked_addresses(
-                    target, self._resolver, allow_private=self._allow_private
+                    target, self._resolver, allow_private=self._allow_private, own=self._own
                 )
                 return await self._send(
                     target, addresses, signed_headers(webhook.secret, message_id, body), body

@@ -78,6 +78,7 @@ def processes(
         "TRACEMILL_BROKER": options.broker,
         "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
         **_disks(options),
+        **_own_ports(installation),
     }
     engines: list[Process] = []
     if broker is not None:
@@ -128,6 +129,13 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
         return {}
     wanted = {"TRACEMILL_EVENT_PARTITIONS": "2", "TRACEMILL_PROJECT_PARTITIONS": "1"}
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def _own_ports(installation: Installation) -> dict[str, str]:
+    """Every port that the roles and engines listen on, which no webhook may go to, and what the user names."""
+    ports = [installation.public_port, *installation.ports.model_dump().values()]
+    named = os.environ.get("TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "")
+    return {"TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS": ",".join([*map(str, ports), named])}
 
 
 def _disks(options: UpOptions) -> dict[str, str]:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, probe_routes, report
 from deploy.processes.checks import broker_answers, control_is_current, disk_has_room
 from deploy.processes.prepared import until_prepared
@@ -101,7 +102,8 @@ async def _serve(
 ) -> None:
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
-        store = Store(StoreSettings())
+        store_settings = StoreSettings()
+        store = Store(store_settings)
         stack.push_async_callback(store.close)
         if not await until_prepared(process, kafka, store if queries else None, stop):
             return
@@ -122,6 +124,10 @@ async def _serve(
             probes["clock"] = clock.fault
         if queries:
             settings = QuerySettings()
+            forbidden = forbidden_ports(
+                process, kafka, store_settings, settings.webhooks_forbidden_ports
+            )
+            settings = settings.model_copy(update={"webhooks_forbidden_ports": forbidden})
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
             checks = readiness_checks(control, store, TieringSettings(), watch, clock)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
+from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, serve_probes
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
@@ -23,13 +24,16 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     """Run until ``stop``."""
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
-        store = Store(StoreSettings())
+        store_settings = StoreSettings()
+        store = Store(store_settings)
         stack.push_async_callback(store.close)
         if not await until_prepared(process, kafka, store, stop):
             return
         control = ControlLog(kafka)
         await control.start()
         stack.push_async_callback(control.stop)
+        webhooks = WebhookSettings()
+        forbidden = forbidden_ports(process, kafka, store_settings, webhooks.forbidden_ports)
         streams = Streams(
             kafka,
             store,
@@ -37,7 +41,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             StreamsSettings(),
             ProjectSettings(),
             NotifierSettings(),
-            WebhookSettings(),
+            webhooks.model_copy(update={"forbidden_ports": forbidden}),
             QuarantineSettings(),
         )
         probes = {"stages": _takes_events(streams)}

@@ -12,12 +12,14 @@ from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
+from producers.control.own_endpoints import OwnEndpoints
 from producers.control.resolver import Address, Resolver
 from producers.errors import WebhookAddressError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 URL_LENGTH_MAX: Final = 2_000
 RESOLVE_TIMEOUT_S: Final = 5.0
+NO_ENDPOINTS: Final = OwnEndpoints()
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _REFUSED: Final = tuple(
@@ -102,6 +104,7 @@ async def checked_addresses(
     resolver: Resolver,
     *,
     allow_private: bool,
+    own: OwnEndpoints = NO_ENDPOINTS,
     timeout_s: float = RESOLVE_TIMEOUT_S,
 ) -> list[Address]:
     """The addresses that a request to ``target`` may go to, IPv4 first.
@@ -110,14 +113,16 @@ async def checked_addresses(
         target: where to.
         resolver: looks the name up.
         allow_private: take any address, for receivers in one's own network.
+        own: where this installation listens; never taken.
         timeout_s: how long the name may take to resolve.
 
     Raises:
-        WebhookAddressError: the name has no address, or one that is not public.
+        WebhookAddressError: the name has no address, one that is not public, or one of our own ports.
     """
     try:
         async with asyncio.timeout(timeout_s):
             addresses = await resolver.addresses(target.host)
+            is_own = await own.include(target.host, target.port, addresses, resolver)
     except TimeoutError as error:
         raise WebhookAddressError(f"{target.host} did not resolve within {timeout_s} s") from error
     except OSError as error:
@@ -129,13 +134,19 @@ async def checked_addresses(
         )
     if not addresses:
         raise WebhookAddressError(f"{target.host} does not resolve")
+    if is_own:
+        raise WebhookAddressError(
+            f"port {target.port} of {target.host} belongs to this installation"
+        )
     return sorted(addresses, key=lambda address: address.version)
 
 
-async def check_webhook_url(url: str, resolver: Resolver, *, allow_private: bool) -> None:
+async def check_webhook_url(
+    url: str, resolver: Resolver, *, allow_private: bool, own: OwnEndpoints = NO_ENDPOINTS
+) -> None:
     """Refuse a URL that no delivery could go to. The resolver is one for all calls: it bounds how many names are looked up at once.
 
     Raises:
         WebhookAddressError: the message says why, fit for the client.
     """
-    await checked_addresses(target_of(url), resolver, allow_private=allow_private)
+    await checked_addresses(target_of(url), resolver, allow_private=allow_private, own=own)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
+from producers.control.own_endpoints import own_endpoints
 from producers.control.records import Webhook
 from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
@@ -71,6 +72,7 @@ def webhooks_router(room: Room) -> APIRouter:
     places = Places("webhooks", "webhooks_per_project_max", room.settings.webhooks_per_project_max)
     control, documented = room.control, room.documented
     resolver = Resolver()
+    own = own_endpoints(room.settings.webhooks_forbidden_ports)
 
     def webhook_of(project_id: str, webhook_id: str) -> Webhook:
         webhook = control.view.webhooks.get(webhook_id)
@@ -90,7 +92,7 @@ def webhooks_router(room: Room) -> APIRouter:
         """Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. They come at least once; `webhook-id` stays the same when one is repeated."""
         try:
             allow_private = room.settings.webhooks_allow_private
-            await check_webhook_url(body.url, resolver, allow_private=allow_private)
+            await check_webhook_url(body.url, resolver, allow_private=allow_private, own=own)
         except WebhookAddressError as error:
             raise BadRequestError(f"url: {error}", field="url") from error
         webhook = Webhook(

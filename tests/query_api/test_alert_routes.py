@@ -59,6 +59,22 @@ async def test_private_addresses_are_taken_where_a_setting_allows_them(api: Api)
         await client.aclose()
 
 
+async def test_a_webhook_to_the_installations_own_ports_is_refused_whatever_is_allowed(
+    api: Api,
+) -> None:
+    settings = QuerySettings(webhooks_allow_private=True, webhooks_forbidden_ports="7700,20001")
+    private, clients = make_api(api.store, settings)
+    for url in ("http://127.0.0.1:20001/?query=DROP TABLE x", "http://[::ffff:127.0.0.1]:7700/"):
+        answer = await private.client.post(
+            "/v1/webhooks", json=ASKED | {"url": url.replace(" ", "%20")}
+        )
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, "url")
+        assert "belongs to this installation" in answer.text
+    assert not private.control.view.webhooks
+    for client in clients:
+        await client.aclose()
+
+
 async def test_a_project_has_a_limited_number_of_webhooks_and_budgets(api: Api) -> None:
     settings = QuerySettings(webhooks_per_project_max=1, budgets_per_project_max=1)
     small, clients = make_api(api.store, settings)

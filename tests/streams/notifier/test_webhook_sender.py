@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook as Verifier
 
+from producers.control.own_endpoints import own_endpoints
 from producers.control.records import Webhook
 from streams import webhook_sender
 from streams.notifier_settings import NotifierSettings
@@ -125,6 +126,19 @@ async def test_a_private_address_is_refused_at_every_attempt():
     await sender.close()
     assert receiver.requests == []
     assert "not an address of the public internet" in answer.detail
+
+
+async def test_an_own_port_is_refused_at_every_attempt_whatever_is_allowed():
+    async with receiving() as receiver:
+        sender = WebhookSender(
+            NotifierSettings(), allow_private=True, own=own_endpoints(str(receiver.port))
+        )
+        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0.0.0.0"):
+            url = f"http://{host}:{receiver.port}/?query=DROP"
+            answer = await sender.attempt(webhook(url), "alert_1", BODY)
+            assert "belongs to this installation" in answer.detail
+        await sender.close()
+    assert receiver.requests == []
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""Where this process and its engines listen, as webhooks must not go there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.settings import StoreSettings
+from deploy.settings import ProcessSettings
+from producers.settings import KafkaSettings
+
+KAFKA_PORT: Final = 9092
+"""Of a broker whose address names none."""
+
+
+def forbidden_ports(
+    process: ProcessSettings, kafka: KafkaSettings, store: StoreSettings, configured: str
+) -> str:
+    """Return ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS`` with what belongs to the process added to it."""
+    brokers = [
+        address if ":" in address else f"{address}:{KAFKA_PORT}"
+        for address in map(str.strip, kafka.broker.split(","))
+        if address
+    ]
+    own = [str(process.port), *brokers, store.clickhouse_url]
+    if process.metrics_port:
+        own.append(str(process.metrics_port))
+    return ",".join([*own, configured])

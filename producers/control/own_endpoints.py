@@ -1,0 +1,95 @@
+"""Where this installation listens: no webhook may go there, whatever else is allowed.
+
+A port alone stands for that port of every address of this machine, loopback included; HOST:PORT for
+one of another machine, such as a broker's. Addresses are compared, not spellings.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from urllib.parse import urlsplit
+
+from producers.control.resolver import Address, Resolver
+
+PORT_MAX = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEndpoints:
+    """Ports of this machine, and ports of hosts by name."""
+
+    ports: frozenset[int] = frozenset()
+    hosts: frozenset[tuple[str, int]] = frozenset()
+
+    async def include(
+        self, host: str, port: int, addresses: Iterable[Address], resolver: Resolver
+    ) -> bool:
+        """Whether a host with these addresses and this port is one of them."""
+        meant = set(map(plain_address, addresses))
+        here = any(map(is_of_this_machine, meant))
+        if port in self.ports and here:
+            return True
+        for name, its_port in self.hosts:
+            if its_port != port:
+                continue
+            if name == host.rstrip(".").lower():
+                return True
+            try:
+                own = set(map(plain_address, await resolver.addresses(name)))
+            except OSError:  # what does not resolve is not reached either
+                continue
+            if own & meant or (here and any(map(is_of_this_machine, own))):
+                return True
+        return False
+
+
+def own_endpoints(*texts: str) -> OwnEndpoints:
+    """Parse PORT, HOST:PORT and URLs, each text several of them joined by commas.
+
+    Raises:
+        ValueError: an entry is none of these.
+    """
+    ports: set[int] = set()
+    hosts: set[tuple[str, int]] = set()
+    for entry in (entry.strip() for text in texts for entry in text.split(",")):
+        if not entry:
+            continue
+        if entry.isascii() and entry.isdigit():
+            ports.add(_checked_port(int(entry), entry))
+            continue
+        parts = urlsplit(entry if "://" in entry else f"//{entry}")
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        if not parts.hostname or port is None:
+            raise ValueError(f"neither a port nor HOST:PORT: {entry!r}")
+        hosts.add((parts.hostname.rstrip(".").lower(), _checked_port(port, entry)))
+    return OwnEndpoints(frozenset(ports), frozenset(hosts))
+
+
+def plain_address(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one carries for the same machine, or the address itself."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_of_this_machine(address: Address) -> bool:
+    """Whether a connection to the address ends at this machine: one can listen on it."""
+    address = plain_address(address)
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def _checked_port(port: int, entry: str) -> int:
+    if not 1 <= port <= PORT_MAX:
+        raise ValueError(f"a port lies between 1 and {PORT_MAX}: {entry!r}")
+    return port
