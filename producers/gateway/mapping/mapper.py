@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from producers import metrics
+from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
@@ -18,9 +19,8 @@ from producers.gateway.mapping.values import text_of
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
 
-ORIGINS_MAX: Final = 1_024
-ORIGIN_MAX_CHARS: Final = 32 * 1024
-"""Facts of an origin that says more about itself are used and not kept."""
+ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
+"""Facts of all origins that are kept, with the origins."""
 SLICE_ATTRIBUTES_MAX: Final = 4_096
 """Attributes of a slice: a few milliseconds of spans that look alike, a tenth of a second of the worst."""
 _ATTRIBUTES_OF_SPAN: Final = 8
@@ -49,7 +49,9 @@ class Mapped(msgspec.Struct, frozen=True):
     refusals: list[Refusal]
 
 
-_facts: dict[tuple[int, Sdk], tuple[Origin, OriginFacts]] = {}
+_facts: BoundedCache[tuple[int, Sdk], tuple[Origin, OriginFacts]] = BoundedCache(
+    "origins_max_bytes", ORIGINS_MAX_BYTES
+)
 """By the identity of the origin, which the value keeps alive."""
 _NO_SDK: Final = Sdk()
 
@@ -130,12 +132,10 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
     known = _facts.get((id(origin), sdk))
     if known is None:
         facts = facts_of(origin, sdk)
-        if len(facts.metadata_text) > ORIGIN_MAX_CHARS:
-            return facts
-        if len(_facts) >= ORIGINS_MAX:
-            metrics.LIMIT_REACHED.labels(limit="origins_max").inc()
-            _facts.clear()
-        known = _facts[id(origin), sdk] = (origin, facts)
+        # Its metadata is kept twice, and the origin itself with it.
+        size = 3 * size_of(facts.metadata_text) + size_of(origin.resource) + size_of(origin.scope)
+        size += size_of(sdk.name) + size_of(sdk.version)
+        known = _facts.keep((id(origin), sdk), (origin, facts), size)
     return known[1]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from producers.bounded_cache import BoundedCache
 from producers.gateway.mapping.values import encode_json, text_of
 from producers.gateway.otlp import AttributeValue, Origin
 from tracemill.contract import DEFAULT_ENVIRONMENT
@@ -81,9 +81,16 @@ class Sdk:
     version: str = ""
 
 
-@lru_cache(maxsize=1024)
+_environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_bytes", 1024 * 1024)
+
+
 def normalise_environment(name: str) -> str:
     """Lower case, without leading ``langfuse``, at most 40 of ``a-z 0-9 - _``; else the default environment."""
+    known = _environments.get(name)
+    return _environments.keep(name, _normalised(name)) if known is None else known
+
+
+def _normalised(name: str) -> str:
     cut = _ENVIRONMENT_PREFIX.sub("", name.lower())[:_ENVIRONMENT_LENGTH_MAX]
     return cut if _ENVIRONMENT.fullmatch(cut) else DEFAULT_ENVIRONMENT
 

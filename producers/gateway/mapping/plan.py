@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import takewhile
 from operator import itemgetter
+from sys import getsizeof
 from typing import Any, Final, TypeAlias
 
 from producers import metrics
+from producers.bounded_cache import BoundedCache
 from producers.gateway.mapping.io_sources import INPUT_OUTPUT, InputOutput
 from producers.gateway.mapping.metadata import MetadataPlan, observation_metadata_plan
 from producers.gateway.mapping.origin import Dialect
@@ -29,8 +31,7 @@ PLAN_MAX_BYTES: Final = 256 * 1024
 """A plan above it, roughly, is used and not kept."""
 PLANS_MAX_BYTES: Final = 32 * 1024 * 1024
 """What all plans take that are kept, roughly: senders choose their attributes, so new shapes may never end."""
-DESCRIPTIONS_MAX: Final = 1_024
-DESCRIPTION_MAX_BYTES: Final = 32 * 1024
+DESCRIPTIONS_MAX_BYTES: Final = 16 * 1024 * 1024
 """The same for what shapes say of their traces."""
 _BYTES_OF_PLAN: Final = 2_048
 _BYTES_OF_KEY: Final = 300
@@ -96,10 +97,13 @@ class _Shelf:
 
 def _bytes_of(keys: tuple[str, ...]) -> int:
     """Roughly what a plan for these keys takes in memory."""
-    return _BYTES_OF_PLAN + _BYTES_OF_KEY * len(keys) + sum(map(len, keys))
+    return _BYTES_OF_PLAN + _BYTES_OF_KEY * len(keys) + 2 * sum(map(getsizeof, keys))
 
 
 _shelf: Final = _Shelf()
+_descriptions: BoundedCache[tuple[Dialect, tuple[str, ...], bool], Description] = BoundedCache(
+    "descriptions_max_bytes", DESCRIPTIONS_MAX_BYTES
+)
 
 
 class Plans:
@@ -165,13 +169,18 @@ def _trace_description(shape: Shape, *, of_root: bool) -> Description | None:
     if not fields:
         return None
     keys = tuple(_keys_of(fields))
-    if _bytes_of(keys) > DESCRIPTION_MAX_BYTES:
-        return _description(fields)
     return _shared_description(shape.dialect, keys, of_root)
 
 
-@lru_cache(maxsize=DESCRIPTIONS_MAX)
 def _shared_description(dialect: Dialect, keys: tuple[str, ...], of_root: bool) -> Description:
+    key = (dialect, keys, of_root)
+    known = _descriptions.get(key)
+    if known is None:
+        known = _descriptions.keep(key, _new_description(*key), _bytes_of(keys))
+    return known
+
+
+def _new_description(dialect: Dialect, keys: tuple[str, ...], of_root: bool) -> Description:
     fields = TRACE_FIELDS_OF_ROOT if of_root else TRACE_FIELDS
     return _description(_bound(fields, Shape(dialect, keys)))
 

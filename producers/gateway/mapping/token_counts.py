@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.mapping.sources import Pairs
 from producers.gateway.usage import TYPES_MAX, count_of
 from tracemill.contract import COUNT_MAX
@@ -97,12 +97,19 @@ class TokenCounts:
 
 def token_counts(raw: Mapping[str, int]) -> dict[str, int]:
     """Buckets of counts by the names that follow the attributes' prefixes."""
-    return _reader_of(tuple(raw)).read(raw)
+    names = tuple(raw)
+    reader = _readers.get(names)
+    if reader is None:
+        reader = TokenCounts(tuple((name, name) for name in names))
+        _readers.keep(names, reader, _READER_COPIES * size_of(names))
+    return reader.read(raw)
 
 
-@lru_cache(maxsize=256)
-def _reader_of(names: tuple[str, ...]) -> TokenCounts:
-    return TokenCounts(tuple((name, name) for name in names))
+_readers: BoundedCache[tuple[str, ...], TokenCounts] = BoundedCache(
+    "cached_token_readers_max_bytes", 2 * 1024 * 1024
+)
+_READER_COPIES: Final = 4
+"""How much a reader takes, by its names."""
 
 
 def _present(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from producers import metrics
+from producers.bounded_cache import BoundedCache
 from producers.gateway.json_size import check_item, decode_json
 from producers.gateway.numbers import decimal_of
 from producers.gateway.otlp import TOO_DEEP, AttributeValue
@@ -85,16 +85,22 @@ def object_of(value: AttributeValue) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-@lru_cache(maxsize=1024)
+_objects: BoundedCache[str, bool] = BoundedCache("cached_objects_max_bytes", 1024 * 1024)
+"""Whether a text is the JSON of an object with members: model parameters come again in every span."""
+
+
 def _is_object(text: str) -> bool:
-    return object_of(text) not in (None, {})
+    known = _objects.get(text)
+    if known is not None:
+        return known
+    is_object = object_of(text) not in (None, {})
+    return _objects.keep(text, is_object) if len(text) <= _CACHED_TEXT_LENGTH_MAX else is_object
 
 
 def object_text_of(value: AttributeValue) -> str | None:
     """The JSON text of an object given as text or as a key-value list; ``None`` for an empty one."""
     if isinstance(value, str):
-        check = _is_object if len(value) <= _CACHED_TEXT_LENGTH_MAX else _is_object.__wrapped__
-        return value if check(value) else None
+        return value if _is_object(value) else None
     return text_of(value) if isinstance(value, dict) and value else None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from producers import metrics
+from producers.bounded_cache import BoundedCache, size_of
 from producers.errors import BodyError, MoreWorkError, TooLargeError
 from producers.gateway.numbers import finite
 from producers.gateway.otlp.cutting import Cutter
@@ -45,13 +45,16 @@ _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
 
 CACHED_ENTRY_BYTES_MAX: Final = 80
-CACHED_ENTRIES_MAX: Final = 8_192
-CACHED_ORIGIN_BYTES_MAX: Final = 16 * 1024
-CACHED_ORIGINS_MAX: Final = 1_024
+CACHED_ENTRIES_MAX_BYTES: Final = 4 * 1024 * 1024
+CACHED_ORIGINS_MAX_BYTES: Final = 16 * 1024 * 1024
 
-_entries: dict[bytes, tuple[str, AttributeValue]] = {}
+_entries: BoundedCache[bytes, tuple[str, AttributeValue]] = BoundedCache(
+    "cached_entries_max_bytes", CACHED_ENTRIES_MAX_BYTES
+)
 """Short attributes by their bytes: types, models, environments and small counts come again in every span."""
-_origins: dict[tuple[bytes, bytes], Origin] = {}
+_origins: BoundedCache[tuple[bytes, bytes], Origin] = BoundedCache(
+    "cached_origins_max_bytes", CACHED_ORIGINS_MAX_BYTES
+)
 
 
 def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
@@ -233,16 +236,14 @@ class _Resource:
 
 
 def _origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
-    if len(resource.encoded) + len(scope) > CACHED_ORIGIN_BYTES_MAX:
+    if len(resource.encoded) + len(scope) > _origins.max_bytes // 64:  # not to be copied as a key
         return _new_origin(resource, scope, cutter)
     key = (resource.encoded, scope)
     origin = _origins.get(key)
     if origin is None:
         origin = _new_origin(resource, scope, cutter)
-        if len(_origins) >= CACHED_ORIGINS_MAX:
-            metrics.LIMIT_REACHED.labels(limit="cached_origins_max").inc()
-            _origins.clear()
-        _origins[key] = origin
+        size = size_of(key) + size_of(origin.resource) + size_of(origin.scope)
+        _origins.keep(key, origin, size)
     return origin
 
 
@@ -318,10 +319,7 @@ _HEADERS: Final = _headers()
 def _kept(entry: bytes, pair: tuple[str, AttributeValue]) -> tuple[str, AttributeValue]:
     """The pair, remembered if it is short and cannot be changed."""
     if len(entry) <= CACHED_ENTRY_BYTES_MAX and not isinstance(pair[1], list | dict):
-        if len(_entries) >= CACHED_ENTRIES_MAX:
-            metrics.LIMIT_REACHED.labels(limit="cached_entries_max").inc()
-            _entries.clear()
-        _entries[entry] = pair
+        _entries.keep(entry, pair)
     return pair
 
 

@@ -54,16 +54,16 @@ def test_endless_new_shapes_are_mapped_all_the_same_and_few_are_kept(
 
 
 def test_endless_new_origins_are_mapped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protobuf_form, "CACHED_ORIGINS_MAX", 10)
-    monkeypatch.setattr(mapper, "ORIGINS_MAX", 10)
-    before = times_reached("cached_origins_max"), times_reached("origins_max")
-    for number in range(30):
+    monkeypatch.setattr(protobuf_form._origins, "max_bytes", 100_000)
+    monkeypatch.setattr(mapper._facts, "max_bytes", 100_000)
+    limits = ("cached_origins_max_bytes", "origins_max_bytes")
+    before = [times_reached(limit) for limit in limits]
+    for number in range(300):
         compact = {"resource": {"service.name": f"s{number}"}, "spans": [{}]}
         (observation,) = mapped(compact).observations
         assert observation.service_name == f"s{number}"
 
-    assert times_reached("cached_origins_max") > before[0]
-    assert times_reached("origins_max") > before[1]
+    assert all(times_reached(limit) > count for limit, count in zip(limits, before, strict=True))
 
 
 @pytest.mark.parametrize("as_json", [False, True])
