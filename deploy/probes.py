@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,10 +17,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deploy.serving import serving
+from deploy.settings import ProcessSettings
+from deploy.stalls import LOOK_EVERY_S, LoopBeat, StallWatch
+from producers.work import Work
 
 Probe = Callable[[], Awaitable[str | None]]
 """``None`` when all is well, else what is missing."""
 STALLED: Final = "stalled"
+SERVICE_UNAVAILABLE: Final = 503
+STOP_SEEN_WITHIN_S: Final = 0.2
 RETRY_AFTER_S: Final = 1
 """When to ask again whether a process is ready that was not."""
 
@@ -73,12 +81,93 @@ def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = lis
     ]
 
 
-@asynccontextmanager
-async def serve_probes(host: str, port: int, probes: Mapping[str, Probe]) -> AsyncIterator[None]:
-    """Serve the probes on ``host:port`` while the block runs; port 0 serves nothing."""
-    if port == 0:
-        yield
-        return
-    app = Starlette(routes=probe_routes(lambda: report(probes)))
-    async with serving(app, host, port):
-        yield
+def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
+    """What an answer of ``/healthz`` says does not move; empty for any other answer.
+
+    A 503 may also come from a full server that has no connection to spare.
+    """
+    if status != SERVICE_UNAVAILABLE:
+        return ()
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return ()
+    if not isinstance(said, dict) or said.get("status") != STALLED:
+        return ()
+    stalls = said.get("stalls")
+    return tuple(map(str, stalls)) if isinstance(stalls, list) else ()
+
+
+class ProbeServer:
+    """Serves the probes of a worker from a thread of their own: they answer while its loop hangs."""
+
+    def __init__(
+        self, process: ProcessSettings, probes: Mapping[str, Probe], work: Callable[[], list[Work]]
+    ) -> None:
+        self._process = process
+        self._probes = probes
+        self._beat = LoopBeat(process.loop_blocked_after_s)
+        self._watch = StallWatch(
+            work,
+            self._beat,
+            stalled_after_s=process.stalled_after_s,
+            blocked_after_s=process.loop_blocked_after_s,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answer on ``metrics_host:metrics_port`` while the block runs; port 0 serves nothing.
+
+        Raises:
+            PortInUseError: somebody else listens there.
+        """
+        if self._process.metrics_port == 0:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        stop, listening = threading.Event(), loop.create_future()
+        serve = asyncio.to_thread(asyncio.run, self._serve(loop, stop, listening))
+        async with self._beat.running():
+            task = asyncio.create_task(serve)
+            await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                if task.done():
+                    task.result()
+                yield
+            finally:
+                stop.set()
+                await task
+
+    async def _serve(
+        self,
+        main: asyncio.AbstractEventLoop,
+        stop: threading.Event,
+        listening: asyncio.Future[None],
+    ) -> None:
+        async def found() -> Mapping[str, str]:
+            return await report(
+                {name: _asked_in(main, probe) for name, probe in self._probes.items()}
+            )
+
+        routes = probe_routes(found, lambda: self._watch.stalls)
+        app = Starlette(routes=routes)
+        async with serving(app, self._process.metrics_host, self._process.metrics_port):
+            main.call_soon_threadsafe(listening.set_result, None)
+            look_at_s = 0.0
+            while not stop.is_set():
+                if time.monotonic() >= look_at_s:
+                    look_at_s = time.monotonic() + LOOK_EVERY_S
+                    self._watch.look(time.monotonic())
+                await asyncio.sleep(STOP_SEEN_WITHIN_S)
+
+
+def _asked_in(main: asyncio.AbstractEventLoop, probe: Probe) -> Probe:
+    """A probe that runs in the process's own loop, asked from another."""
+
+    async def ask() -> str | None:
+        async def asked() -> str | None:
+            return await probe()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked(), main))
+
+    return ask

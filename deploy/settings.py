@@ -37,6 +37,12 @@ class ProcessSettings(BaseSettings):
     """How long a starting role waits for its engines and for `tracemill migrate`."""
     encryption_key: SecretStr = Field(SecretStr(""))
     """Encrypts the secrets of webhooks in the store's copy of the control plane, 16 characters at least; by default the one in the data directory."""
+    stalled_after_s: float = Field(30.0, ge=1)
+    """A stage that has had input for so long without making progress, while it waits for nothing, is stalled: `/healthz` is 503, and `tracemill up` starts its process again. So it does with a role that does not answer for so long."""
+    engine_silent_after_s: float = Field(120.0, ge=1)
+    """An embedded broker or store that does not answer for so long is started again by `tracemill up`."""
+    loop_blocked_after_s: float = Field(5.0, gt=0)
+    """An event loop that does not run for so long has its traceback written to the log."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Less than this is not logged."""
 

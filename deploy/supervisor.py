@@ -20,6 +20,7 @@ from pathlib import Path
 
 from deploy.embedded.launch import bound_to_this_process
 from deploy.errors import EX_CONFIG, EngineError, MisconfiguredError
+from deploy.liveness import Liveness, until_hung
 from deploy.supervisor_logs import ConsoleWarnings, RotatingFile, pump, readable
 
 BACKOFF_FIRST_S = 0.2
@@ -41,6 +42,7 @@ class Process:
     (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the processes it works with: it is started beside them, waits
     for them by itself, and is stopped before them.
     `environment` is added to the supervisor's own. One that is not ready after `ready_within_s` the first time ends the run, unless it may catch up on much work first.
+    One that `liveness` finds hung is killed, and started again.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within_s: float = 120.0
     ends_run_if_late: bool = True
+    liveness: Liveness | None = None
     stop_within_s: float = 10.0
 
     @property
@@ -243,6 +246,7 @@ class _Kept:
         self._life = await _Life.start(self.process, self._log, self._on_line)
         ended = asyncio.create_task(self._life.wait())
         probing = asyncio.create_task(self._await_ready(started_s))
+        watching = asyncio.create_task(self._kill_when_hung(self._life))
         try:
             await asyncio.wait({ended, probing}, return_when=asyncio.FIRST_COMPLETED)
             if probing.done():
@@ -250,7 +254,15 @@ class _Kept:
             return await ended
         finally:
             probing.cancel()
+            watching.cancel()
             ended.cancel()
+
+    async def _kill_when_hung(self, life: _Life) -> None:
+        """Kill at once, without SIGTERM: what hangs does not stop cleanly, and must not seem to have."""
+        if self.process.liveness is not None:
+            wrong = await until_hung(self.process.liveness)
+            self._say(f"{self.process.name} hangs: {wrong}; killing it")
+            life.kill()
 
     async def _await_ready(self, started_s: float) -> None:
         is_ready, name = self.process.is_ready, self.process.name

@@ -17,11 +17,14 @@ from prometheus_client import Gauge
 
 from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
+from producers.work import Work
 
 log = structlog.get_logger(__name__)
 
 MEASURE_S: Final = 1.0
 STOP_TIMEOUT_S: Final = 2.0
+THE_BROKER: Final = "the broker"
+THE_STORE: Final = "the store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +75,42 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where the work on a partition is.
+
+    Attributes:
+        next_offset: the first record that has not taken effect; None while that is being found out.
+        received_to: the offset after the last record that was received.
+        waits_for: the dependency that the work waits for; empty: for none.
+        steps: grows with whatever else is progress, such as attempts to fold a chunk without what fails.
+    """
+
+    next_offset: int | None
+    received_to: int
+    waits_for: str = ""
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
-    """One partition, and the gauges (labelled by its number) that show its lag."""
+    """One partition, where its work is, and the gauges (labelled by its number) that show its lag."""
 
     partition: TopicPartition
     lag: Callable[[int | None, float], Lag]
     records: Gauge
     seconds: Gauge
+    position: Callable[[], Position] = lambda: Position(None, 0)
 
 
 Ends = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+
+
+@dataclass(slots=True)
+class EndsSeen:
+    """The end of a log when it was measured first, and last: None where that failed."""
+
+    first: int
+    last: int | None
 
 
 class LagWatch:
@@ -92,6 +121,7 @@ class LagWatch:
         self._watched = watched
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ends_seen: dict[TopicPartition, EndsSeen] = {}
 
     async def start(self) -> None:
         """Connect.
@@ -101,7 +131,33 @@ class LagWatch:
         """
         consumer: AIOKafkaConsumer = await started(lambda: new_consumer(self._kafka), self._kafka)
         self._consumer = consumer
-        self._task = asyncio.create_task(watch(consumer.end_offsets, self._watched), name="lag")
+        self._task = asyncio.create_task(
+            watch(consumer.end_offsets, self._watched, ends_seen=self._ends_seen), name="lag"
+        )
+
+    def work(self) -> list[Work]:
+        """Where each partition is now, with the log's end as it was measured last; may be called
+        from another thread.
+        """
+        found = []
+        for each in list(self._watched()):
+            position, seen = each.position(), self._ends_seen.get(each.partition)
+            waits_for = position.waits_for
+            if position.next_offset is None:
+                waits_for = "what was written before"
+            elif seen is None or seen.last is None:
+                waits_for = THE_BROKER
+            next_offset = position.next_offset or 0
+            # A log may have been cut before its end, with nothing left to read: only growth counts.
+            grown = seen is not None and seen.last is not None and seen.last > seen.first
+            has_input = position.received_to > next_offset or (
+                grown and seen is not None and (seen.last or 0) > next_offset
+            )
+            topic, number = each.partition.topic, each.partition.partition
+            found.append(
+                Work("streams", topic, number, next_offset, has_input, waits_for, position.steps)
+            )
+        return found
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -113,7 +169,11 @@ class LagWatch:
 
 
 async def watch(
-    ends: Ends, watched: Callable[[], Iterable[Watched]], every_s: float = MEASURE_S
+    ends: Ends,
+    watched: Callable[[], Iterable[Watched]],
+    every_s: float = MEASURE_S,
+    *,
+    ends_seen: dict[TopicPartition, EndsSeen] | None = None,
 ) -> None:
     """Measure until cancelled; a partition that is watched no more is shown no more."""
     shown: dict[TopicPartition, Watched] = {}
@@ -130,8 +190,26 @@ async def watch(
                 gone.records.remove(str(partition.partition))
                 gone.seconds.remove(str(partition.partition))
         shown = now
+        if ends_seen is not None:
+            _note_ends(ends_seen, now, known)
         for partition, each in now.items():
             lag = each.lag(known.get(partition), time.time())
             each.records.labels(str(partition.partition)).set(lag.records)
             each.seconds.labels(str(partition.partition)).set(lag.seconds)
         await asyncio.sleep(every_s)
+
+
+def _note_ends(
+    seen: dict[TopicPartition, EndsSeen],
+    watched: Iterable[TopicPartition],
+    known: Mapping[TopicPartition, int],
+) -> None:
+    wanted = set(watched)
+    for gone in seen.keys() - wanted:
+        del seen[gone]
+    for partition in wanted:
+        end = known.get(partition)
+        if partition in seen:
+            seen[partition].last = end
+        elif end is not None:
+            seen[partition] = EndsSeen(end, end)

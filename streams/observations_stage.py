@@ -66,9 +66,9 @@ class ObservationsStage:
 
     def watched(self) -> Iterator[Watched]:
         """Our partitions, to be watched for their lag."""
-        for number, (stage, _) in self._partitions.items():
+        for number, (stage, _) in list(self._partitions.items()):
             tp = TopicPartition(self._kafka.topics.events, number)
-            yield Watched(tp, stage.lag, metrics.LAG_RECORDS, metrics.LAG_S)
+            yield Watched(tp, stage.lag, metrics.LAG_RECORDS, metrics.LAG_S, stage.position)
 
     async def take(self, event: EventT[bytes]) -> None:
         """A source record; waits while its partition has more than it can hold."""

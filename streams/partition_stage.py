@@ -31,7 +31,7 @@ from streams.core.seen import SeenTraces
 from streams.core.traces import TraceKey
 from streams.core.valuation import Tokens
 from streams.errors import OutOfStepError
-from streams.lag import Backlog, Lag
+from streams.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.observations_screen import ObservationsScreen
 from streams.ports import History, Output, Restored
 from streams.screen import Screen
@@ -89,6 +89,8 @@ class PartitionStage:
         self._failure: Exception | None = None
         self._try_first: TryFirst | None = None
         self._folded_to = -1
+        self._waits_for = ""
+        self._attempts = 0
         self._chunk = 0
         self._evicted = 0
 
@@ -115,6 +117,14 @@ class PartitionStage:
         """How far behind the end of its log this partition is (``streams.lag.Backlog.lag``)."""
         self._settle_backlog()
         return self._backlog.lag(end, now_s)
+
+    def position(self) -> Position:
+        """Where the work is: read by the watch for stalls, also from another thread."""
+        if self._resume_after is None or self._writer is None:
+            return Position(None, self._last_put + 1)
+        done = max(self._resume_after, self._writer.committed_offset)
+        waits_for = self._waits_for or (THE_BROKER if self._writer.is_writing else "")
+        return Position(done + 1, self._last_put + 1, waits_for, self._attempts)
 
     def _settle_backlog(self) -> None:
         if self._resume_after is not None and self._writer is not None:
@@ -286,6 +296,7 @@ class PartitionStage:
         Raises:
             FoldFailedError: something of the content raised; the state of its traces is to be forgotten.
         """
+        self._attempts += 1
         needs = fold.needs(records, isolation)
         if needs:
             await self._read_back(fold, writer, needs)
@@ -324,8 +335,12 @@ class PartitionStage:
             # A chunk that was never begun, because an attempt at it failed, wrote nothing.
             last = min(fold.residents.last_chunk_of(needs.traces), writer.begun)
             ends = await writer.written(last)
-            await self._history.stored(self._partition, ends)
-            fold.adopt(await self._history.read_back(needs), needs)
+            self._waits_for = THE_STORE
+            try:
+                await self._history.stored(self._partition, ends)
+                fold.adopt(await self._history.read_back(needs), needs)
+            finally:
+                self._waits_for = ""
 
 
 def _skip(messages: Iterable[SourceMessage]) -> None:

@@ -40,6 +40,8 @@ class ProjectOutput:
     record_bytes: int
     record_max_bytes: int
     _alerts: list[asyncio.Task[object]] = field(default_factory=list)
+    is_writing: bool = field(init=False, default=False)
+    """Whether a flush is on its way."""
     _spend_to: int = 0
 
     def begin(self, spend_to: int) -> None:
@@ -80,6 +82,7 @@ class ProjectOutput:
             KafkaError: the broker took it not; the state in memory is ahead of what is written.
         """
         metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
+        self.is_writing = True
         with metrics.FLUSH_S.time():
             await self.alerts_kept()
             await self._send_spend(_records(flush.spend, self.record_bytes))
@@ -90,6 +93,7 @@ class ProjectOutput:
                 first, last = [*first, last], b""
             await self._send(self.topics.windows, first)
             windows_to = await self.write_marker(flush.marker, last)
+        self.is_writing = False
         return Written(self._spend_to, windows_to)
 
     async def write_marker(self, marker: Marker, windows: bytes = b"") -> int:

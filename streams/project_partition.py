@@ -19,7 +19,8 @@ from streams.core.budgets import Budgets
 from streams.core.delta_record import DeltaRecord, read_deltas
 from streams.core.project_fold import NOTHING_REFUSED, Marker, ProjectFold, first_marker
 from streams.errors import ProgressUnknownError
-from streams.lag import Backlog, Lag
+from streams.event_wait import set_within
+from streams.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.project_eviction import evict_all
 from streams.project_failures import ProjectFailures
 from streams.project_marker import PERIOD_KEY_MAX_BYTES, read_progress
@@ -129,6 +130,15 @@ class ProjectPartition:
         """How far behind the end of its log this partition is (``streams.lag.Backlog.lag``)."""
         self._settle_backlog()
         return self._backlog.lag(end, now_s)
+
+    def position(self) -> Position:
+        """Where the work is: read by the watch for stalls, also from another thread."""
+        fold = self._fold
+        if fold is None or self._expected is None:
+            return Position(None, self.received_to)
+        needs_store = self._read_back.is_asking or fold.budgets.is_full
+        waits_for = THE_STORE if needs_store else THE_BROKER if self.output.is_writing else ""
+        return Position(self._kept_to, self.received_to, waits_for)
 
     def _settle_backlog(self) -> None:
         if self._expected is not None:
@@ -342,8 +352,8 @@ class ProjectPartition:
         """Flush soon after each change, and now and then without one, so that the marker stays."""
         settings = self.around.settings
         while not self._stopping.is_set():
-            if await _set_within(self._changed, settings.marker_interval_s):
-                await _set_within(self._stopping, settings.flush_interval_s)
+            if await set_within(self._changed, settings.marker_interval_s):
+                await set_within(self._stopping, settings.flush_interval_s)
             await self._flush(fold)
 
     async def _flush(self, fold: ProjectFold) -> None:
@@ -384,14 +394,6 @@ class ProjectPartition:
                 self._settled.set()
                 await asyncio.sleep(0 if fold.budgets.is_settled else BASELINE_RETRY_S)
             self._settled.set()
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 def _now_us() -> int:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from aiokafka.errors import KafkaError
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError
+from clickhouse.rows import SpendRow, WindowRow
 from streams.core.deltas import Delta
-from streams.core.project_fold import NOTHING_REFUSED, ProjectFold
+from streams.core.project_fold import NOTHING_REFUSED, Missing, ProjectFold
 from streams.project_reader import ProjectReader
 
 
@@ -17,6 +18,8 @@ class ReadBack:
 
     def __init__(self, reader: ProjectReader) -> None:
         self._reader = reader
+        self.is_asking = False
+        """Whether an answer of the store is awaited."""
 
     async def is_readable(self, fold: ProjectFold, deltas: Sequence[Delta]) -> bool:
         """Read back what deltas need; False: what they ask for, or what the store has of it, raises.
@@ -27,7 +30,7 @@ class ReadBack:
         try:
             # Again until nothing is missing: while the store answers, other groups may leave memory.
             while missing := fold.missing(deltas):
-                fold.adopt(missing, *await self._reader.read_back(missing))
+                fold.adopt(missing, *await self._ask(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise
@@ -58,12 +61,19 @@ class ReadBack:
         """Read back what one delta needs; what that raises, if it is about the delta."""
         try:
             while missing := fold.missing([delta]):
-                fold.adopt(missing, *await self._reader.read_back(missing))
+                fold.adopt(missing, *await self._ask(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise
             return error
         return None
+
+    async def _ask(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
+        self.is_asking = True
+        try:
+            return await self._reader.read_back(missing)
+        finally:
+            self.is_asking = False
 
     async def _is_about_content(self, error: Exception) -> bool:
         """Whether an exception is about what was asked and answered, and not about the store."""

@@ -108,9 +108,9 @@ class ProjectStage:
 
     def watched(self) -> Iterator[Watched]:
         """Our partitions, to be watched for their lag."""
-        for number, owned in self._owned.items():
+        for number, owned in list(self._owned.items()):
             tp = TopicPartition(self._kafka.topics.deltas, number)
-            yield Watched(tp, owned.lag, metrics.LAG_RECORDS, metrics.LAG_S)
+            yield Watched(tp, owned.lag, metrics.LAG_RECORDS, metrics.LAG_S, owned.position)
 
     async def take(self, event: EventT[bytes]) -> None:
         """Hand a record to its partition; one that is not ours any more is dropped, its owner reads it."""

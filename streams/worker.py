@@ -12,10 +12,12 @@ import faust
 import structlog
 
 from clickhouse.store import Store
+from producers.broker_clock import BrokerClock
 from producers.control.log import ControlLog
 from producers.control.records import Change
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings, WebhookSettings
+from producers.work import Work
 from streams.app import create_app
 from streams.core.pricing import PriceBook
 from streams.core.tokens import installed_tokens
@@ -61,7 +63,9 @@ class Streams:
         self._quarantine_settings = quarantine_settings
         self._observations: ObservationsStage | None = None
         self._projects: ProjectStage | None = None
+        self._lag: LagWatch | None = None
         self._repricing = False
+        self.clock = BrokerClock(kafka.clock_skew_max_s)
 
     @property
     def is_ready(self) -> bool:
@@ -72,6 +76,10 @@ class Streams:
             and self._projects is not None
             and self._projects.is_ready
         )
+
+    def work(self) -> list[Work]:
+        """Where each partition is; may be called from another thread."""
+        return [] if self._lag is None else self._lag.work()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop``.
@@ -96,7 +104,7 @@ class Streams:
             stage = self._observations = ObservationsStage(
                 kafka,
                 settings,
-                KafkaOutput(producer),
+                KafkaOutput(producer, self.clock),
                 StoreHistory(kafka, self._store, settings, progress),
                 self._prices(),
                 tokens_of_this_worker(),
@@ -117,7 +125,7 @@ class Streams:
             )
             notifier.start()
             stack.push_async_callback(notifier.stop)
-            lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
+            lag = self._lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
             await lag.start()
             stack.push_async_callback(lag.stop)
             self._control.subscribe(self._on_change)

@@ -142,6 +142,11 @@ class ChunkWriter:
         found = self._positions.get(number)
         return self._positions[next(iter(self._positions))] if found is None else found
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is on its way that the broker has not acknowledged."""
+        return self.begun > self._written
+
     async def idle(self) -> None:
         """Return once nothing is in flight."""
         await self.written(self.begun)

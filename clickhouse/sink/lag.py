@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,8 +14,10 @@ from aiokafka.errors import KafkaError
 
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch
+from producers.work import Work
 
 ANSWER_TIMEOUT_S: Final = 2.0
+UNMEASURED_MAX_S: Final = 10.0
 
 
 class Lag:
@@ -25,11 +28,17 @@ class Lag:
         consumer: AIOKafkaConsumer,
         tables: Iterable[str],
         undone: Callable[[str], list[Batch]],
+        is_writing: Callable[[str], bool],
+        table_of: Mapping[str, str],
         fetch_wait_max_s: float,
     ) -> None:
         self._consumer = consumer
         self._tables = tuple(tables)
         self._undone = undone
+        self._is_writing = is_writing
+        self._table_of = table_of
+        self._work: list[Work] = []
+        self._reported_at_s = time.monotonic()
         # The broker answers a connection's requests one by one: this one waits for the fetch before it.
         self._timeout_s = fetch_wait_max_s + ANSWER_TIMEOUT_S
         self._told: set[TopicPartition] = set()
@@ -37,6 +46,7 @@ class Lag:
     async def report(self) -> None:
         """Seconds from what is in hand; records from the ends of the topics, NaN while the broker does not tell them."""
         self._tell_seconds()
+        self._reported_at_s = time.monotonic()
         mine = sorted(self._consumer.assignment())
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -45,13 +55,29 @@ class Lag:
         except (KafkaError, TimeoutError):
             for partition in mine:
                 metrics.LAG_RECORDS.labels(_label(partition)).set(math.nan)
+            self._work = [replace(each, waits_for="the broker") for each in self._work]
         else:
+            self._work = [self._work_on(each, done[each], ends[each]) for each in mine]
             for partition in mine:
                 behind = max(0, ends[partition] - done[partition])
                 metrics.LAG_RECORDS.labels(_label(partition)).set(behind)
         for partition in self._told.difference(mine):
             metrics.LAG_RECORDS.remove(_label(partition))
         self._told = set(mine)
+
+    def work(self) -> list[Work]:
+        """Where each partition was when last measured; may be called from another thread.
+
+        Measuring is part of the sink's loop: when that hangs, what was measured is taken for stuck.
+        """
+        if time.monotonic() - self._reported_at_s <= UNMEASURED_MAX_S:
+            return self._work
+        return [replace(each, has_input=True, waits_for="") for each in self._work]
+
+    def _work_on(self, partition: TopicPartition, done: int, end: int) -> Work:
+        is_writing = self._is_writing(self._table_of[partition.topic])
+        waits_for = "the store" if is_writing else ""
+        return Work("sink", partition.topic, partition.partition, done, end > done, waits_for)
 
     def _tell_seconds(self) -> None:
         now_ms = time.time() * 1000

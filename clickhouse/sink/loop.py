@@ -71,13 +71,25 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._in_flight: dict[str, Batch] = {}
         self._commits = Commits(consumer)
         self._committing = Recurring(self._commits.commit, settings.commit_interval_s)
-        lag = Lag(consumer, self._filling, self._undone, settings.fetch_wait_max_s)
-        self._reporting = Recurring(lag.report, LAG_INTERVAL_S)
+        self.lag = Lag(
+            consumer,
+            self._filling,
+            self._undone,
+            lambda table: table in self._in_flight,
+            self.table_of,
+            settings.fetch_wait_max_s,
+        )
+        self._reporting = Recurring(self.lag.report, LAG_INTERVAL_S)
         self._notes: PositionNotes | None = None
         self._noting: Recurring | None = None
         if admin is not None:
             self._notes = PositionNotes(
-                consumer, admin, store, kafka, lag.stored_up_to, timeout_s=settings.fetch_wait_max_s
+                consumer,
+                admin,
+                store,
+                kafka,
+                self.lag.stored_up_to,
+                timeout_s=settings.fetch_wait_max_s,
             )
             self._noting = Recurring(self._notes.note, settings.positions_interval_s)
 

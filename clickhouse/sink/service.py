@@ -14,6 +14,7 @@ from producers.control.secret_box import SecretBox
 from producers.kafka import new_admin, new_consumer, new_producer, started
 from producers.settings import KafkaSettings
 from producers.topics import Topics
+from producers.work import WorkBoard
 
 
 def sink_group(topics: Topics) -> str:
@@ -27,8 +28,11 @@ async def run_sink(
     settings: SinkSettings,
     stop: asyncio.Event,
     secrets: SecretBox | None = None,
+    board: WorkBoard | None = None,
 ) -> None:
     """Move rows until ``stop``; ``secrets`` encrypts those of webhooks, without it they are left out.
+
+    ``board`` shows where each partition is.
 
     Raises:
         TooManyRefusals: see ``Sink.run``.
@@ -44,7 +48,10 @@ async def run_sink(
         stack.push_async_callback(consumer.stop)
         admin = await started(lambda: new_admin(kafka), kafka)
         stack.push_async_callback(admin.stop)
-        await Sink(consumer, producer, store, kafka, settings, admin, secrets).run(stop)
+        sink = Sink(consumer, producer, store, kafka, settings, admin, secrets)
+        if board is not None:
+            board.source = sink.lag.work
+        await sink.run(stop)
 
 
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 
 ANSWER_WITHIN_S = 2.0
+BODY_MAX_BYTES = 64 * 1024
 
 
 async def http_answers(port: int, path: str, *, host: str = "127.0.0.1") -> bool:
     """Whether `GET path` is answered with a 2xx status within ANSWER_WITHIN_S."""
+    answer = await http_get(port, path, host=host)
+    return answer is not None and 200 <= answer[0] < 300
+
+
+async def http_get(port: int, path: str, *, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
+    """Status and body of `GET path`, cut at BODY_MAX_BYTES; None without an answer in time."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
                 writer.write(request.encode("ascii"))
-                status_line = await reader.readline()
+                answer = b""
+                while part := await reader.read(BODY_MAX_BYTES - len(answer)):
+                    answer += part
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return False
-    parts = status_line.split()
-    return len(parts) >= 2 and parts[1].startswith(b"2")
+        return None
+    head, _, body = answer.partition(b"\r\n\r\n")
+    parts = head.split(maxsplit=2)
+    return (int(parts[1]), body) if len(parts) >= 2 and parts[1].isdigit() else None

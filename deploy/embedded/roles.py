@@ -13,8 +13,11 @@ from deploy.embedded.credentials import Credentials, ensure_credentials, passwor
 from deploy.embedded.data_dir import Installation
 from deploy.embedded.kafka import EmbeddedKafka, broker_settings
 from deploy.embedded.ports import LOOPBACK
-from deploy.embedded.readiness import http_answers
+from deploy.embedded.readiness import http_answers, http_get
+from deploy.liveness import Health, Liveness
 from deploy.local import broker_environment
+from deploy.probes import stalls_in
+from deploy.settings import ProcessSettings
 from deploy.supervisor import Process
 from producers.settings import KafkaSettings
 
@@ -71,7 +74,7 @@ def processes(
     options: UpOptions, installation: Installation, broker: EmbeddedKafka | None
 ) -> Sequence[Process]:
     """All side by side: what imports and what compiles need not wait for each other."""
-    ports = installation.ports
+    ports, settings = installation.ports, ProcessSettings()
     common = {
         **_parallelism(options),
         "TRACEMILL_DATA_DIR": str(options.data_dir),
@@ -89,6 +92,7 @@ def processes(
                 broker.command(),
                 prepare=broker.prepare,
                 is_ready=_kafka(broker.client_settings()),
+                liveness=_answering(_kafka(broker.client_settings()), settings),
             )
         )
     if options.clickhouse == EMBEDDED:
@@ -98,6 +102,7 @@ def processes(
                 "store",
                 role_command("store"),
                 is_ready=_http(ports.store, "/ping"),
+                liveness=_answering(_http(ports.store, "/ping"), settings),
                 environment={**common, "TRACEMILL_STORE_PORT": str(ports.store)},
             )
         )
@@ -105,14 +110,15 @@ def processes(
     return [
         *engines,
         Process("migrate", role_command("migrate"), needs=needs, environment=common),
-        _worker("sink", ports.sink_metrics, common, needs),
+        _worker("sink", ports.sink_metrics, common, needs, settings),
         # Stopped in the way of an event, so that what was accepted is stored when all has stopped.
-        _worker("streams", ports.streams_metrics, common, [*needs, "sink"]),
+        _worker("streams", ports.streams_metrics, common, [*needs, "sink"], settings),
         Process(
             "edge",
             role_command("edge"),
             is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
             ends_run_if_late=False,
+            liveness=_moving(installation.public_port, settings, host=_reachable(options.host)),
             needs=[*needs, "streams"],
             environment={
                 **common,
@@ -146,12 +152,19 @@ def _disks(options: UpOptions) -> dict[str, str]:
     return {"TRACEMILL_DISK_PATHS": os.pathsep.join([*paths, *named])}
 
 
-def _worker(role: str, metrics_port: int, common: dict[str, str], needs: Sequence[str]) -> Process:
+def _worker(
+    role: str,
+    metrics_port: int,
+    common: dict[str, str],
+    needs: Sequence[str],
+    settings: ProcessSettings,
+) -> Process:
     return Process(
         role,
         role_command(role),
         is_ready=_http(metrics_port, "/readyz"),
         ends_run_if_late=False,
+        liveness=_moving(metrics_port, settings),
         needs=needs,
         environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
     )
@@ -163,6 +176,25 @@ def _kafka(kafka: KafkaSettings) -> Callable[[], Awaitable[bool]]:
 
 def _http(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitable[bool]]:
     return lambda: http_answers(port, path, host=host)
+
+
+def _answering(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
+    """An engine is alive while it answers; it is given longer than a role: it may be recovering."""
+
+    async def ask() -> Health:
+        return Health(await answers())
+
+    return Liveness(ask, settings.engine_silent_after_s)
+
+
+def _moving(port: int, settings: ProcessSettings, *, host: str = LOOPBACK) -> Liveness:
+    """A role is alive while `/healthz` answers and names no stalls."""
+
+    async def ask() -> Health:
+        answer = await http_get(port, "/healthz", host=host)
+        return Health(False) if answer is None else Health(True, stalls_in(*answer))
+
+    return Liveness(ask, settings.stalled_after_s)
 
 
 def _reachable(host: str) -> str:

@@ -18,6 +18,7 @@ from deploy.processes.checks import broker_answers, control_is_current, disk_has
 from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
+from deploy.stalls import LoopBeat
 from producers.broker_clock import BrokerClock
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
@@ -143,5 +144,6 @@ async def _serve(
         routes = own_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))
         application = one_port(own, gateway_app, query_app)
-        async with serving(application, process.host, process.port):
+        beat = LoopBeat(process.loop_blocked_after_s)
+        async with beat.running(), serving(application, process.host, process.port):
             await stop.wait()

@@ -9,11 +9,12 @@ from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.installation_key import secret_box
-from deploy.probes import serve_probes
+from deploy.probes import ProbeServer
 from deploy.processes.checks import store_answers
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
+from producers.work import WorkBoard
 
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
@@ -21,10 +22,11 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     store = Store(StoreSettings())
     kafka = KafkaSettings()
     probes = {"store": store_answers(store)}
+    board = WorkBoard()
     try:
         if not await until_prepared(process, kafka, store, stop):
             return
-        async with serve_probes(process.metrics_host, process.metrics_port, probes):
-            await run_sink(kafka, store, SinkSettings(), stop, secret_box(process))
+        async with ProbeServer(process, probes, board.work).running():
+            await run_sink(kafka, store, SinkSettings(), stop, secret_box(process), board)
     finally:
         await store.close()

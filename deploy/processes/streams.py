@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.own_ports import forbidden_ports
-from deploy.probes import Probe, serve_probes
+from deploy.probes import Probe, ProbeServer
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
@@ -44,8 +44,8 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             webhooks.model_copy(update={"forbidden_ports": forbidden}),
             QuarantineSettings(),
         )
-        probes = {"stages": _takes_events(streams)}
-        async with serve_probes(process.metrics_host, process.metrics_port, probes):
+        probes = {"stages": _takes_events(streams), "clock": streams.clock.fault}
+        async with ProbeServer(process, probes, streams.work).running():
             await streams.run(stop)
 
 

@@ -23,6 +23,7 @@ from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
+from producers.work import Work
 from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation
 from tests.fixtures.sink import sinking
 from tests.fixtures.store import StoreAt
@@ -200,10 +201,42 @@ async def test_a_commit_that_failed_is_made_up_for_without_another_row() -> None
     assert broker.committed == {partition: 5}
 
 
+def lag_of(broker: Broker, filling: Batch, *, writing: set[str] | None = None) -> Lag:
+    return Lag(
+        broker,
+        ["observations"],
+        lambda _: [filling],
+        (writing or set()).__contains__,
+        {"rows-of-nobody": "observations"},
+        0.5,
+    )
+
+
+async def test_work_shows_the_first_row_that_is_not_stored_and_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partition = TopicPartition("rows-of-nobody", 0)
+    broker, filling, writing = Broker(partition), Batch(), set[str]()
+    lag = lag_of(broker, filling, writing=writing)
+    writing_lag = lag_of(broker, filling, writing={"observations"})
+    assert lag.work() == []
+    filling.first_offsets[partition] = 4
+    await lag.report()
+    await writing_lag.report()
+    place = ("sink", "rows-of-nobody", 0, 4)
+    assert lag.work() == [Work(*place, has_input=True)]
+    assert writing_lag.work() == [Work(*place, has_input=True, waits_for="the store")]
+    broker.is_away = True
+    await lag.report()
+    assert lag.work() == [Work(*place, has_input=True, waits_for="the broker")]
+    monkeypatch.setattr("clickhouse.sink.lag.UNMEASURED_MAX_S", -1)
+    assert lag.work() == [Work(*place, has_input=True)], "the sink's own loop hangs"
+
+
 async def test_the_records_behind_are_unknown_while_the_broker_is_away() -> None:
     partition = TopicPartition("rows-of-nobody", 0)
     broker, filling = Broker(partition), Batch()
-    lag = Lag(broker, ["observations"], lambda _: [filling], 0.5)
+    lag = lag_of(broker, filling)
 
     def behind() -> float | None:
         return REGISTRY.get_sample_value(

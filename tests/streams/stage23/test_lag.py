@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from random import Random
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry, Gauge
 
-from streams.core.deltas import Delta
+from producers.work import Work
+from streams.core.deltas import Delta, partition_of_project
 from streams.core.valuation import NoTokens
-from streams.lag import Backlog, Lag, LagWatch, Watched, watch
+from streams.lag import Backlog, Lag, LagWatch, Position, Watched, watch
 from streams.partition_stage import PartitionStage
 from streams.settings import StreamsSettings
 from streams.source import SourceMessage
@@ -130,5 +132,38 @@ async def test_the_logs_end_is_asked_of_the_broker(pipeline, until):
             return sorted(each.of("records") or 0 for each in shown) == [0, 3]
 
         await until(three)
+    finally:
+        await watch.stop()
+
+
+async def test_work_is_where_a_partition_is_and_what_it_waits_for(pipeline, until):
+    deltas = pipeline.kafka.topics.deltas
+    number = partition_of_project("p1", pipeline.kafka.project_partitions)
+    partition = TopicPartition(deltas, number)
+    position = Position(None, 0)
+    watched = dataclasses.replace(Shown(partition, Backlog()).watched, position=lambda: position)
+    watch = LagWatch(pipeline.kafka, lambda: [watched])
+
+    def at(offset: int, *, has_input: bool, waits_for: str = "") -> list[Work]:
+        return [Work("streams", deltas, partition.partition, offset, has_input, waits_for)]
+
+    async def becomes(expected: list[Work]) -> None:
+        async def shown() -> bool:
+            return watch.work() == expected
+
+        await until(shown)
+
+    try:
+        assert watch.work() == at(0, has_input=False, waits_for="what was written before")
+        position = Position(0, 0)
+        assert watch.work() == at(0, has_input=False, waits_for="the broker")
+        await watch.start()
+        await becomes(at(0, has_input=False))
+        await pipeline.send(Delta("p1", 0, 0, [], []))
+        await becomes(at(0, has_input=True))
+        position = Position(0, 1, "the store")
+        await becomes(at(0, has_input=True, waits_for="the store"))
+        position = Position(1, 1)
+        await becomes(at(1, has_input=False))
     finally:
         await watch.stop()

@@ -1,0 +1,43 @@
+"""What a stage is at in one partition, for those who judge from outside whether it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The state of one partition at the last measurement.
+
+    Attributes:
+        stage: who does the work: "streams", "sink".
+        topic: whose records it processes.
+        partition: its number.
+        next_offset: the first record that has not taken effect.
+        has_input: whether such a record is in the log.
+        waits_for: the dependency that the stage waits for, in words; empty: for nothing.
+        steps: grows with whatever else is progress.
+    """
+
+    stage: str
+    topic: str
+    partition: int
+    next_offset: int
+    has_input: bool
+    waits_for: str = ""
+    steps: int = 0
+
+    @property
+    def place(self) -> str:
+        return f"partition {self.partition} of {self.topic}"
+
+
+class WorkBoard:
+    """Where a role shows its work once it has begun; nothing is shown before."""
+
+    def __init__(self) -> None:
+        self.source: Callable[[], list[Work]] = list
+
+    def work(self) -> list[Work]:
+        return self.source()
