@@ -6,10 +6,10 @@ LOCK := deploy/locks/requirements.lock
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint lock bench
+.PHONY: help setup up test lint lock bench chaos-disk
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
 
 setup: $(STAMP) ## Create .venv with everything pinned; quick when nothing changed
 
@@ -39,6 +39,9 @@ lint: setup ## Check style, types and the rules between the rooms
 
 bench: setup ## Measure the pipeline and each stage alone; prints one table
 	$(BIN)/python -m tests.bench
+
+chaos-disk: setup ## Fill small disks under load, delete a log and recover: 15 minutes, mounts need root
+	$(BIN)/python -m tests.chaos
 
 lock: setup ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \

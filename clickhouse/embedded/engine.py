@@ -130,6 +130,15 @@ class Engine:
         """Close one whose statement failed (its output buffer may hold leftovers) or changed the session."""
         connection.raw.close()
 
+    def command(self, sql: str) -> None:
+        """Run a statement of the engine's own administration.
+
+        Raises:
+            EngineError: the engine refuses it.
+        """
+        with self._killing, engine_errors():
+            self._anchor.query(sql, "TSV")
+
     def kill(self, mark: str) -> None:
         """Cancel the running statement that starts with ``mark``, without waiting for its end."""
         with self._killing:

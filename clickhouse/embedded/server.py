@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from clickhouse.embedded.config import s3_endpoint, write_config
+from clickhouse.embedded.disk_yield import BackgroundWork
 from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.front import Credentials, StoreFront
 from clickhouse.errors import StoreError
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings, TieringSettings
+from producers.disk import DiskFloor, DiskSettings
 
 COLD_ANSWERS_WITHIN_S = 5.0
 
@@ -72,7 +74,10 @@ def run_store(
         # uvicorn raises the signal again when it has stopped; what is left to do then is ours.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        server.run(sockets=[listener])
+        disk = DiskFloor(DiskSettings(paths=str(data_dir)))
+        background = BackgroundWork(disk, engine.command, cold_is_local=not tiering.cold_url)
+        with background.watched(disk.settings.check_interval_s):
+            server.run(sockets=[listener])
         front.close()
 
 

@@ -1,0 +1,66 @@
+"""Background work of the embedded engine waits while its disk is nearly full."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from producers.disk import DiskFloor
+
+# A merge needs room for all its parts once more before it frees any.
+STOP: Final = ("SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES")
+START: Final = ("SYSTEM START MERGES", "SYSTEM START TTL MERGES")
+# To another disk of the same machine nothing is won; to S3 rows leave this one.
+STOP_MOVES: Final = "SYSTEM STOP MOVES"
+START_MOVES: Final = "SYSTEM START MOVES"
+JOIN_WITHIN_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class BackgroundWork:
+    """Stops merges and moves when the disk is low, and starts them when there is room."""
+
+    def __init__(self, disk: DiskFloor, run: Callable[[str], None], *, cold_is_local: bool) -> None:
+        self._disk = disk
+        self._run = run
+        self._stop = (*STOP, STOP_MOVES) if cold_is_local else STOP
+        self._start = (*START, START_MOVES) if cold_is_local else START
+        self.is_stopped = False
+
+    def check(self) -> None:
+        """Look once. Raises what the engine raises; it is then tried again with the next look."""
+        reason = self._disk.reason()
+        if (reason is not None) == self.is_stopped:
+            return
+        for statement in self._start if self.is_stopped else self._stop:
+            self._run(statement)
+        self.is_stopped = not self.is_stopped
+        if self.is_stopped:
+            log.warning("merges_stopped", reason=reason)
+        else:
+            log.info("merges_started")
+
+    @contextmanager
+    def watched(self, interval_s: float) -> Iterator[None]:
+        """Look every ``interval_s`` while the block runs, in a thread of its own."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(interval_s):
+                try:
+                    self.check()
+                except Exception as error:  # noqa: BLE001  # the engine may refuse: look again
+                    log.warning("merges_not_stopped", error=str(error)[:300])
+
+        thread = threading.Thread(target=watch, name="disk", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(JOIN_WITHIN_S)

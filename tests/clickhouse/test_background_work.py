@@ -1,0 +1,73 @@
+"""Merges of the embedded engine wait while its disk is nearly full, and go on by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clickhouse.embedded.config import write_config
+from clickhouse.embedded.disk_yield import BackgroundWork
+from clickhouse.embedded.engine import Engine
+from clickhouse.settings import TieringSettings
+from producers.disk import MIB, DiskFloor, DiskSettings, Space
+
+
+class Disk:
+    free_mib = 5_000
+
+    def measure(self, _: Path) -> Space:
+        return Space(self.free_mib * MIB, 10_000 * MIB, None)
+
+    def floor(self) -> DiskFloor:
+        ticks = iter(range(1_000))
+        return DiskFloor(DiskSettings(paths="/x"), self.measure, lambda: float(next(ticks)))
+
+
+def test_merges_stop_at_the_floor_and_start_when_there_is_room() -> None:
+    disk, statements = Disk(), list[str]()
+    work = BackgroundWork(disk.floor(), statements.append, cold_is_local=True)
+    work.check()
+    assert statements == []
+    disk.free_mib = 10
+    work.check()
+    work.check()
+    assert statements == ["SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES", "SYSTEM STOP MOVES"]
+    statements.clear()
+    disk.free_mib = 5_000
+    work.check()
+    assert statements == ["SYSTEM START MERGES", "SYSTEM START TTL MERGES", "SYSTEM START MOVES"]
+
+
+def test_rows_still_leave_for_a_cold_volume_elsewhere() -> None:
+    disk, statements = Disk(), list[str]()
+    disk.free_mib = 10
+    BackgroundWork(disk.floor(), statements.append, cold_is_local=False).check()
+    assert "SYSTEM STOP MOVES" not in statements
+
+
+def test_what_the_engine_refused_is_tried_again() -> None:
+    disk, calls = Disk(), list[str]()
+    disk.free_mib = 10
+
+    def refuse_once(statement: str) -> None:
+        calls.append(statement)
+        if len(calls) == 1:
+            raise RuntimeError(statement)
+
+    work = BackgroundWork(disk.floor(), refuse_once, cold_is_local=False)
+    with pytest.raises(RuntimeError):
+        work.check()
+    work.check()
+    assert work.is_stopped
+
+
+def test_the_engine_takes_these_statements(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, write_config(tmp_path, TieringSettings()), {}, idle_max=1)
+    try:
+        disk = Disk()
+        work = BackgroundWork(disk.floor(), engine.command, cold_is_local=True)
+        for disk.free_mib in (10, 5_000):
+            work.check()
+    finally:
+        engine.close()
