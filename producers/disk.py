@@ -47,6 +47,8 @@ class DiskSettings(BaseSettings):
     """The embedded broker is stopped at the floor times this, and started again half way between there and the floor."""
     check_interval_s: float = Field(0.1, gt=0, le=1)
     """How old the last look at a disk may be. Between two looks at most ``stop_factor`` of the floor may be written."""
+    log_max_share: float = Field(0.25, gt=0, lt=1)
+    """What the log of the embedded broker may take of its file system; above it, and near the floor, records go that are processed and stored."""
     reserve_bytes: int = Field(64 * MIB, ge=0)
     """A file in the data directory that is given up only to recover an engine on a full disk; of a small file system a sixteenth at most."""
 

@@ -77,6 +77,8 @@ share.coordinator.state.topic.num.partitions=1
 
 # A segment that is closed can be deleted: small ones, where a small disk must be kept free.
 log.segment.bytes={segment_bytes}
+log.retention.check.interval.ms=5000
+log.segment.delete.delay.ms=1000
 
 # Consumers start at once, and the node is back 3 s after a kill -9 instead of 11 s.
 group.initial.rebalance.delay.ms=0
@@ -133,6 +135,11 @@ class EmbeddedKafka:
     @property
     def data_dir(self) -> Path:
         return self._data_dir
+
+    @property
+    def log_dir(self) -> Path:
+        """Where its partitions lie."""
+        return self._log_dir
 
     @property
     def address(self) -> str:

@@ -23,6 +23,7 @@ from deploy.embedded.data_dir import (
 from deploy.embedded.disk_guard import DiskGuard
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
+from deploy.embedded.log_retention import LogRetention
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
 from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
@@ -57,9 +58,13 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
                 say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
                 say(greet(installation))
 
-            asyncio.run(
-                _supervise(processes(options, installation, broker), options, on_ready=on_ready)
-            )
+            retention = None
+            if broker is not None:
+                retention = LogRetention(
+                    broker.log_dir, broker.client_settings(), DiskSettings(), say=say
+                )
+            kept = processes(options, installation, broker)
+            asyncio.run(_supervise(kept, options, retention, on_ready=on_ready))
     except DeployError as error:
         print(f"tracemill: {error}", file=sys.stderr)
         return error.exit_code
@@ -83,7 +88,11 @@ def say(line: str) -> None:
 
 
 async def _supervise(
-    kept: Sequence[Process], options: UpOptions, *, on_ready: Callable[[], None]
+    kept: Sequence[Process],
+    options: UpOptions,
+    retention: LogRetention | None,
+    *,
+    on_ready: Callable[[], None],
 ) -> None:
     if options.broker != EMBEDDED and not await broker_answers(
         KafkaSettings(broker=options.broker)
@@ -91,14 +100,17 @@ async def _supervise(
         raise EngineError(f"no Kafka broker answers at {options.broker}")
     guard = DiskGuard(options.data_dir, DiskSettings(), say=say)
     supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say, lack=guard.lack)
-    watching = asyncio.create_task(guard.watch(supervisor))
+    watching = [asyncio.create_task(guard.watch(supervisor))]
+    if retention is not None:
+        watching.append(asyncio.create_task(retention.watch()))
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, supervisor.request_stop)
     try:
         await supervisor.run(on_ready=on_ready)
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
     say("stopped")

@@ -1,0 +1,95 @@
+"""The embedded broker's log shrinks before the disk is full, and never by what is not processed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+
+from deploy.embedded.kafka import EmbeddedKafka
+from deploy.embedded.log_retention import LogRetention, Segment, deletable, segments_below
+from producers.disk import MIB, DiskSettings, Space
+from producers.kafka import new_consumer, new_producer, started
+from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
+from tests.fixtures.engines import new_broker, running
+
+EVENTS = TopicPartition("tracemill.events", 0)
+ROWS = TopicPartition("tracemill.observations", 0)
+
+
+def chain(partition: TopicPartition, count: int, *, first_s: float = 0.0) -> list[Segment]:
+    """Segments of ten records and ten bytes, one a second; the last is being written."""
+    return [
+        Segment(partition, 10 * n, None if n == count - 1 else 10 * n + 10, 10, first_s + n)
+        for n in range(count)
+    ]
+
+
+def test_the_oldest_segments_go_first_and_no_more_than_needed() -> None:
+    segments = chain(EVENTS, 5) + chain(ROWS, 5, first_s=0.5)
+    before, freed = deletable(segments, {EVENTS: 50, ROWS: 50}, 25)
+    assert (before, freed) == ({EVENTS: 20, ROWS: 10}, 30)
+
+
+def test_what_is_not_committed_stays_whatever_the_disk_needs() -> None:
+    before, freed = deletable(chain(EVENTS, 6), {EVENTS: 25}, 10**9)
+    assert (before, freed) == ({EVENTS: 20}, 20)
+    assert deletable(chain(EVENTS, 6), {}, 10**9) == ({}, 0)
+
+
+def test_the_last_closed_segment_stays_for_those_who_read_the_end() -> None:
+    before, _ = deletable(chain(EVENTS, 4), {EVENTS: 10**9}, 10**9)
+    assert before == {EVENTS: 20}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    broker = new_broker(tmp_path_factory.mktemp("retention"))
+    with running(broker):
+        yield broker
+
+
+async def test_a_real_log_loses_its_processed_beginning_only(broker: EmbeddedKafka) -> None:
+    kafka = broker.client_settings()
+    await ensure_topics(kafka)
+    events = TopicPartition(kafka.topics.events, 0)
+    producer = await started(lambda: new_producer(kafka, batch_bytes=2 * MIB), kafka)
+    consumer = await started(
+        lambda: new_consumer(kafka, group_id=f"{kafka.topics.prefix}-streams"), kafka
+    )
+    try:
+        for _ in range(140):
+            await producer.send_and_wait(events.topic, os.urandom(MIB), partition=0)
+        consumer.assign([events])
+        await consumer.commit({events: 70})
+        closed = [each for each in segments_below(broker.log_dir, [events.topic]) if each.size]
+        assert len(closed) >= 4
+
+        retention = LogRetention(
+            broker.log_dir,
+            kafka,
+            DiskSettings(log_max_share=0.001),
+            say=print,
+            measure=lambda _: Space(10_000 * MIB, 20_000 * MIB, None),
+        )
+        assert await retention.shrink() > 0
+        begin = (await consumer.beginning_offsets([events]))[events]
+        assert 0 < begin <= 70
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+def test_a_log_within_its_share_on_a_disk_with_room_takes_nothing_too_much() -> None:
+    retention = LogRetention(
+        Path("/none"),
+        KafkaSettings(),
+        DiskSettings(),
+        say=print,
+        measure=lambda _: Space(5_000 * MIB, 10_000 * MIB, None),
+    )
+    assert retention.excess(chain(EVENTS, 5)) <= 0
