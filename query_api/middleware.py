@@ -13,15 +13,20 @@ from query_api import metrics
 
 _BRACKETS: Final = re.compile(rb"(^|&)([A-Za-z_]+)(?:\[\]|%5[Bb]%5[Dd])=")
 
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+
 
 class UnbracketLists:
-    """Reads ``tags[]=a&tags[]=b``, as some clients write lists, like ``tags=a&tags=b``."""
+    """Reads ``tags[]=a&tags[]=b``, as some clients write lists, like ``tags=a&tags=b``, and bytes that no address may hold as if they were quoted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"")
+        if not query.isascii():
+            query = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], query)
+            scope = {**scope, "query_string": query}
         if b"[]" in query or b"%5" in query:
             scope = {**scope, "query_string": _BRACKETS.sub(rb"\1\2=", query)}
         await self._app(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from producers.gateway.otlp import TOO_DEEP, AttributeValue
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _exact_decoder: Final = msgspec.json.Decoder(float_hook=decimal_of)
 
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 TAGS_MAX: Final = 100
 DEPTH_MAX: Final = 100
 _CACHED_TEXT_LENGTH_MAX: Final = 500
@@ -45,6 +47,15 @@ def text_of(value: AttributeValue) -> str | None:
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else encode_json(value).decode()
+
+
+def reference_of(value: AttributeValue) -> str | None:
+    """A text that identifies something and must be able to stand in an address: none with control characters."""
+    text = text_of(value)
+    if text is None or text.isprintable() or not _CONTROLS.search(text):
+        return text
+    metrics.VALUES_DROPPED.labels(field="session_id").inc()
+    return None
 
 
 def json_of(value: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
+from urllib.parse import quote
 
-from tests.bench.fuzz_doors.extremes import BROKEN_FRAGMENTS
+from tests.bench.fuzz_doors.extremes import BROKEN_FRAGMENTS, JSON_FRAGMENTS
 from tests.bench.fuzz_doors.mutations import (
     field_of,
     mutated_bytes,
@@ -36,7 +37,8 @@ class Mutation:
     content_type: str = JSON_TYPE
     expects: str = ""
     """Id of an item that must be accepted, unless the request as a whole is above a limit."""
-    headers: dict[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    query: bytes = b""
 
 
 Door = Callable[[Random], Mutation]
@@ -255,6 +257,71 @@ def webhooks(chance: Random) -> Mutation:
     return Mutation(body if chance.random() < 0.7 else mutated_bytes(body, chance), "/v1/webhooks")
 
 
+_FILTER: Final = [
+    {"type": "string", "column": "name", "operator": "contains", "value": "a"},
+    {"type": "datetime", "column": "timestamp", "operator": ">=", "value": "2024-01-01T00:00:00Z"},
+    {"type": "number", "column": "latency", "operator": ">", "value": 0.5},
+    {"type": "arrayOptions", "column": "tags", "operator": "any of", "value": ["a"]},
+    {"type": "stringObject", "column": "metadata", "key": "k", "operator": "=", "value": "v"},
+]
+_PARAMETERS: Final = (
+    ("limit", "50"),
+    ("page", "1"),
+    ("cursor", "eyJhIjoxfQ"),
+    ("fromTimestamp", "2024-01-01T00:00:00Z"),
+    ("toTimestamp", "2024-01-02T00:00:00+02:00"),
+    ("fromStartTime", "2024-01-01T00:00:00Z"),
+    ("from", "2024-01-01T00:00:00Z"),
+    ("to", "2024-01-02T00:00:00Z"),
+    ("step", "1m"),
+    ("group_by", "model,environment"),
+    ("userId", "ada"),
+    ("name", "a"),
+    ("tags", "a"),
+    ("orderBy", "timestamp.desc"),
+    ("operator", ">="),
+    ("value", "0.5"),
+    ("fields", "core,io"),
+)
+_QUERY_PATHS: Final = (
+    "/api/public/traces",
+    "/api/public/observations",
+    "/api/public/v2/observations",
+    "/api/public/scores",
+    "/api/public/v2/scores",
+    "/api/public/v3/scores",
+    "/api/public/traces/some-id",
+    "/v1/windows",
+    "/v1/alerts",
+    "/v1/dead-letters",
+    "/v1/traces/some-id/tree",
+    "/api/public/health",
+)
+
+
+def queries(chance: Random) -> Mutation:
+    """Parameters and filters of the routes that read; the store behind them answers nothing."""
+    pairs: list[tuple[str, bytes]] = []
+    for name, value in chance.sample(_PARAMETERS, chance.randrange(5)):
+        encoded = value.encode()
+        match chance.randrange(4):
+            case 0:
+                encoded = mutated_bytes(encoded, chance)
+            case 1:
+                encoded = chance.choice(JSON_FRAGMENTS).strip(b'"')
+        pairs.append((name, encoded))
+    if chance.random() < 0.6:
+        entries = chance.sample(_FILTER, chance.randrange(1, 3))
+        encoded = mutated_json(entries, chance)
+        pairs.append(
+            ("filter", encoded if chance.random() < 0.8 else mutated_bytes(encoded, chance))
+        )
+    query = "&".join(f"{name}={quote(value[:60_000])}" for name, value in pairs).encode()
+    if chance.random() < 0.1:
+        query = mutated_bytes(query, chance)
+    return Mutation(b"", chance.choice(_QUERY_PATHS), method="GET", query=query)
+
+
 DOORS: Final[dict[str, Door]] = {
     "otlp-protobuf": otlp_protobuf,
     "otlp-json": otlp_json,
@@ -262,5 +329,6 @@ DOORS: Final[dict[str, Door]] = {
     "scores": scores,
     "budgets": budgets,
     "webhooks": webhooks,
+    "queries": queries,
 }
 GATEWAY_DOORS: Final = frozenset({"otlp-protobuf", "otlp-json", "ingestion", "scores"})

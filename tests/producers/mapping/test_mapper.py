@@ -344,3 +344,10 @@ def test_observations_know_only_the_project_they_were_sent_to() -> None:
     for project_id in ("p1", "p2", "p1"):
         (observation,) = map_export(export, project_id, RECEIVED_US).observations
         assert msgspec.to_builtins(observation)["project_id"] == project_id
+
+
+@pytest.mark.parametrize("control", ["\n", "\r", "\x00", "\x7f", "\t"])
+def test_a_session_id_that_cannot_stand_in_an_address_is_left_out(control: str) -> None:
+    trace = one({"session.id": f"a{control}b", "gen_ai.conversation.id": "c\u2028 é"}).trace
+    assert trace is not None
+    assert trace.session_id == "c\u2028 é"
