@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from streams.core.limits import CELL_USAGE_TYPES_MAX, OTHER_USAGE
+from streams.core.limits import OTHER_USAGE
 
 ROW_AMOUNT_MAX: Final = 2**63 - 1
 
@@ -34,11 +34,13 @@ def is_capped(amount: int) -> bool:
     return amount >= ROW_AMOUNT_MAX
 
 
-def usage_key(totals: Mapping[str, int], usage_type: str) -> str:
-    """Under what a cell counts a usage type: as it is called, or together with others when the cell has as many as it may.
+def add_amounts(
+    totals: dict[str, int], change: Mapping[str, int], sign: int, types_max: int
+) -> None:
+    """Add a change of usage to a cell, by no more than ``types_max`` types: what is more is counted together as ``OTHER_USAGE``.
 
     The sum over all types is exact in any case: what is taken back of a type that has no total of its own is taken from the others.
     """
-    if len(totals) < CELL_USAGE_TYPES_MAX or usage_type in totals:
-        return usage_type
-    return OTHER_USAGE
+    for usage_type, count in change.items():
+        key = usage_type if usage_type in totals or len(totals) < types_max else OTHER_USAGE
+        totals[key] = totals.get(key, 0) + sign * count

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.core.amounts import usage_key
+from streams.core.amounts import add_amounts
 from streams.core.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.limits import DELTA_USAGE_TYPES_MAX
 from streams.core.observations import ERROR, Known
 from streams.core.sketch import key_of
 from streams.core.traces import BUCKET_S, BUCKET_US, SpentCell
@@ -44,10 +45,11 @@ class DeltaBook:
         cell.cost_pico += sign * known.cost_pico
         if known.usage:
             usage = cell.usage
-            for usage_type, count in known.usage.items():
-                if usage_type not in usage:
-                    usage_type = usage_key(usage, usage_type)  # noqa: PLW2901  # the name it goes by
-                usage[usage_type] = usage.get(usage_type, 0) + sign * count
+            if len(usage) + len(known.usage) > DELTA_USAGE_TYPES_MAX:
+                add_amounts(usage, known.usage, sign, DELTA_USAGE_TYPES_MAX)
+            else:
+                for usage_type, count in known.usage.items():
+                    usage[usage_type] = usage.get(usage_type, 0) + sign * count
         if end_us:
             bins = cell.latency_bins
             latency_key = key_of(end_us - start_us)
@@ -58,9 +60,13 @@ class DeltaBook:
         if not known.cost_pico:
             return
         bucket_s = known.start_us // BUCKET_US * BUCKET_S
-        self._move(
-            (bucket_s, user_id, known.model, known.environment), sign * known.cost_pico, trace_id
-        )
+        key = (bucket_s, user_id, known.model, known.environment)
+        cell = self._spend.get(key)
+        if cell is None:
+            self._spend[key] = SpendDelta(*key, sign * known.cost_pico, trace_id)
+        else:
+            cell.cost_pico += sign * known.cost_pico
+            cell.trace_id = trace_id
 
     def hand_over(
         self, spent: Mapping[SpentCell, int], old_user_id: str, new_user_id: str, trace_id: str

@@ -69,7 +69,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
 
 PART_BYTES_MAX: Final = 512 * 2**10
 """Of a part as JSON, counted as if every character had to be escaped; a single larger change makes a larger part."""
-_FEW: Final = 16
+_FEW: Final = 64
 """Changes that fit into a record, whatever they are (``streams.core.limits``)."""
 _CHANGE_BYTES: Final = 256
 """Numbers and punctuation of a change."""

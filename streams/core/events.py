@@ -6,14 +6,14 @@ from clickhouse.rows import ObservationRow
 from streams.core.bounding import Bounds
 from streams.core.contributions import DeltaBook
 from streams.core.effects import Effects
-from streams.core.lines import ObservationLine
-from streams.core.merge import Merged, merged_part, merged_whole, write_statements
+from streams.core.lines import NO_TEXT, ObservationLine
+from streams.core.merge import Merged, merged_part, merged_whole, write_fields, write_merge_state
 from streams.core.observations import Known, known_of, rank_of, tombstones_of, whole_row
 from streams.core.pricing import PriceBook
 from streams.core.residents import PartKey, Residents
 from streams.core.tools import write_tools
 from streams.core.traces import Trace, TraceKey
-from streams.core.valuation import Tokens, appraise
+from streams.core.valuation import PartlyCounted, Tokens, appraise
 from tracemill.contract import TraceAttributes, TraceUpdate
 
 Change = tuple[Known, ObservationRow]
@@ -45,6 +45,8 @@ class EventFold:
         self.books: dict[str, DeltaBook] = {}
         self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
         """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
+        self._unfinished: dict[PartKey, Merged] = {}
+        """Those of which ``finish_rows`` has to complete the row."""
         self.refused: list[ObservationLine] = []
         """Of the record: events that found their trace full."""
         self.is_changing = False
@@ -60,6 +62,7 @@ class EventFold:
     def begin_chunk(self, effects: Effects) -> None:
         self._effects = effects
         self.merged_rows.clear()
+        self._unfinished.clear()
 
     def begin_record(self, version_floor: int) -> None:
         self._floor = version_floor
@@ -161,7 +164,7 @@ class EventFold:
         before = None if old is None else old.merged
         if before is None and old is not None and line.ts_us < old.ts_us:
             return None
-        if before is not None and before.metadata:
+        if before is not None and (before.metadata or line.metadata is not NO_TEXT):
             # It is joined in place, unless the event may be refused.
             if crowded:
                 before = before.apart()
@@ -182,10 +185,30 @@ class EventFold:
             after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
         if after is before:
             return None
-        row = self._merged_row(key, line.id, after)
+        row = self._merged_row(key, line.id, after, self._tokens_of_changes(old, before, after))
         row.row_version = self._floor if old is None else max(old.row_version + 1, self._floor)
-        self._find_tools(row)
-        return known_of(row, after), row
+        known = known_of(row, after)
+        if row.usage_estimated:
+            known.estimated = {side: n for side, n in row.usage.items() if side != "total"}
+        return known, row
+
+    def _tokens_of_changes(self, old: Known | None, before: Merged | None, after: Merged) -> Tokens:
+        """Counts tokens; not again those of a text that is still the same."""
+        if old is None or old.estimated is None or before is None:
+            return self._tokens
+        was, now = before.latest, after.latest
+        if was.get("model") is not now.get("model"):
+            return self._tokens
+        same = {side for side in ("input", "output") if was.get(side) is now.get(side)}
+        return PartlyCounted(self._tokens, old.estimated, same)
+
+    def finish_rows(self) -> None:
+        """Complete the rows of observations told in parts by what does not count: once a chunk, however often they changed in it."""
+        for part, merged in self._unfinished.items():
+            row = self.merged_rows[part][0]
+            write_merge_state(merged, row)
+            self._find_tools(row)
+        self._unfinished.clear()
 
     def _put(
         self, trace: Trace, book: DeltaBook, old: Known | None, change: Change, *, is_merged: bool
@@ -201,6 +224,8 @@ class EventFold:
             rows = self.merged_rows.setdefault((trace.key, row.id), [row])
             rows[0] = row
             rows += deletions
+            assert known.merged is not None
+            self._unfinished[trace.key, row.id] = known.merged
         else:
             self._effects.observations.append(row)
             self._effects.observations += deletions
@@ -221,11 +246,13 @@ class EventFold:
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """The row of a whole event, but for its version."""
         row = whole_row(line)
-        self._appraise(row)
+        self._appraise(row, self._tokens)
         return row
 
-    def _merged_row(self, key: TraceKey, observation_id: str, merged: Merged) -> ObservationRow:
-        """The row of an observation told in parts, but for its version."""
+    def _merged_row(
+        self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
+    ) -> ObservationRow:
+        """The row of an observation told in parts, but for its version and what ``finish_rows`` sets."""
         row = ObservationRow(
             project_id=key[0],
             trace_id=key[1],
@@ -233,14 +260,14 @@ class EventFold:
             start_us=merged.start_us,
             row_version=0,
         )
-        write_statements(merged, row)
-        self._appraise(row)
+        write_fields(merged, row)
+        self._appraise(row, tokens)
         return row
 
     def _find_tools(self, row: ObservationRow) -> None:
         if not write_tools(row):
             self._reached["observation_tools_max"] += 1
 
-    def _appraise(self, row: ObservationRow) -> None:
-        if not appraise(row, self.prices, self._tokens):
+    def _appraise(self, row: ObservationRow, tokens: Tokens) -> None:
+        if not appraise(row, self.prices, tokens):
             self._reached["observation_cost_max"] += 1

@@ -42,7 +42,9 @@ TRACE_USAGE_TYPES_MAX: Final = 1_024
 TRACE_SPEND_CELLS_MAX: Final = 4_096
 """Different quarters of an hour × model × environment in which a trace spent; an event that would add another is refused."""
 CELL_USAGE_TYPES_MAX: Final = 256
-"""Of the change of one window; what is more is counted together as ``OTHER_USAGE``."""
+"""Of one window; what is more is counted together as ``OTHER_USAGE``."""
+DELTA_USAGE_TYPES_MAX: Final = 70
+"""Of the change of one window by one source record, likewise."""
 METADATA_KEYS_MAX: Final = 2_000
 """Keys of merged metadata, those of objects in it included."""
 METADATA_KEY_CHARS_MAX: Final = 1_000

@@ -46,6 +46,7 @@ LATEST: Final[dict[str, str]] = {
 """Fields of which the latest statement holds → the row's field with the same value."""
 
 _TEXTS: Final = ("input", "output")
+_SLICE_CHARS: Final = 4_096
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 Statement = tuple[int, Any]
@@ -167,7 +168,19 @@ def _said(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
 
 
 def _later(new: Statement, old: Statement) -> bool:
-    return new[0] > old[0] or (new[0] == old[0] and _encode(new[1]) > _encode(old[1]))
+    return new[0] > old[0] or (new[0] == old[0] and is_greater(new[1], old[1]))
+
+
+def is_greater(one: Any, other: Any) -> bool:
+    """Whether a value comes after another in the order of their JSON; of texts no more is looked at than they have in common."""
+    if isinstance(one, str) and isinstance(other, str):
+        if one == other:
+            return False
+        at = 0
+        while one[at : at + _SLICE_CHARS] == other[at : at + _SLICE_CHARS]:
+            at += _SLICE_CHARS
+        one, other = one[at : at + _SLICE_CHARS], other[at : at + _SLICE_CHARS]
+    return _encode(one) > _encode(other)
 
 
 def _earliest(old: Statement | None, mark: int, value: Any) -> Statement | None:
@@ -178,16 +191,26 @@ def _earliest(old: Statement | None, mark: int, value: Any) -> Statement | None:
 
 def write_statements(merged: Merged, row: ObservationRow) -> None:
     """Set the fields of ``row`` that the statements are about, and its ``merge_state``."""
+    write_fields(merged, row)
+    write_merge_state(merged, row)
+
+
+def write_fields(merged: Merged, row: ObservationRow) -> None:
+    """Set what counts, at a cost that does not grow with texts and metadata."""
     for field, (_, value) in merged.latest.items():
         setattr(row, LATEST[field], value)
     row.app_root = int("app_root" in merged.latest)
     row.start_us = merged.start_us
-    stated_end_us = row.end_us
-    row.end_us = max(stated_end_us, row.start_us) if stated_end_us else 0
+    row.end_us = max(row.end_us, row.start_us) if row.end_us else 0
     if merged.environment is not None:
         row.environment = merged.environment[1]
-    row.metadata = merged.metadata.text()
     row.event_us = merged.last_us
+
+
+def write_merge_state(merged: Merged, row: ObservationRow) -> None:
+    """Set the rest: merged metadata, and what later statements must be weighed against."""
+    row.metadata = merged.metadata.text()
+    stated_end_us = merged.latest["end_us"][1] if "end_us" in merged.latest else 0
     state = _MergeState(
         first_us=merged.first_us,
         marks={field: mark for field, (mark, _) in merged.latest.items()},
@@ -199,6 +222,7 @@ def write_statements(merged: Merged, row: ObservationRow) -> None:
         end_us=stated_end_us if stated_end_us != row.end_us else 0,
     )
     row.merge_state = _encode(state).decode()
+    merged.metadata.written = None  # it is written again when it has changed only
 
 
 def merged_of(row: ObservationRow) -> Merged:

@@ -80,13 +80,24 @@ def _branch_size(branch: Branch) -> tuple[int, int]:
     return keys, size
 
 
-class Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct, eq=False):
     """Merged metadata, within its bounds; ``state`` and ``cover`` change it in place."""
 
     root: Branch = msgspec.field(default_factory=lambda: Branch(0, {}))
     keys: int = 0
     bytes: int = 0
     """Of its text and of its marks, in a row."""
+    written: tuple[str, list[Any]] | None = None
+    """Text and marks, once they were asked for and until something changes."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Metadata) and (self.root, self.keys, self.bytes) == (
+            other.root,
+            other.keys,
+            other.bytes,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.root.children)
@@ -102,10 +113,13 @@ class Metadata(msgspec.Struct):
         self._join(self.root, value, stated, 0, DEPTH_MAX)
         if stated.cut:
             self._note(mark, stated)
+        if stated.changed:
+            self.written = None
         return stated
 
     def cover(self, mark: int) -> None:
         """Drop what was stated at ``mark`` or before, and stay closed to what comes in from before."""
+        self.written = None
         self.root.floor = mark
         self._drop_below(self.root, mark + 1)
 
@@ -156,36 +170,42 @@ class Metadata(msgspec.Struct):
 
     def _join_leaf(self, branch: Branch, key: str, value: Any, stated: Stated) -> None:
         mine, mark = branch.children.get(key), stated.mark
-        if mine is None and self.keys + 1 >= METADATA_KEYS_MAX:
+        if mine is None:
+            self._add_leaf(branch, key, value, stated)
+        elif isinstance(mine, Branch):
+            if mark > mine.floor:
+                mine.floor = mark
+                stated.changed = True
+                self._drop_below(mine, mark)
+                if not mine.children:
+                    self._replace(branch, key, value, 0, stated)
+        elif mark > mine.mark or (mark == mine.mark and _encode(value) > _encode(mine.value)):
+            self._replace(branch, key, value, _leaf_bytes(mine.value), stated)
+
+    def _add_leaf(self, branch: Branch, key: str, value: Any, stated: Stated) -> None:
+        if (
+            self.keys + 1 >= METADATA_KEYS_MAX
+        ):  # before its bytes are counted: there may be very many
             stated.cut = True
             return
-        size = _leaf_bytes(value)
-        if mine is None:
-            if self._fits(_key_bytes(key) + size, key, stated):
-                self.keys += 1
-                self.bytes += _key_bytes(key) + size
-                branch.children[key] = Leaf(mark, value)
-                stated.changed = True
-            return
-        if isinstance(mine, Branch):
-            if mark <= mine.floor:
-                return
-            mine.floor = mark
+        size = _key_bytes(key) + _leaf_bytes(value)
+        if self._fits(size, key, stated):
+            self.keys += 1
+            self.bytes += size
+            branch.children[key] = Leaf(stated.mark, value)
             stated.changed = True
-            self._drop_below(mine, mark)
-            if mine.children:
-                return
-            before = 0
-        else:
-            if (mark, _encode(value)) <= (mine.mark, _encode(mine.value)):
-                return
-            before = _leaf_bytes(mine.value)
-        if self.bytes + size - before > stated.bytes_max and size > before:
+
+    def _replace(
+        self, branch: Branch, key: str, value: Any, before_bytes: int, stated: Stated
+    ) -> None:
+        """Put a value in the place of what took ``before_bytes``."""
+        size = _leaf_bytes(value)
+        if self.bytes + size - before_bytes > stated.bytes_max and size > before_bytes:
             value, size, stated.cut = CUT_VALUE, _CUT_BYTES, True
-            if mine == Leaf(mark, CUT_VALUE):
+            if branch.children[key] == Leaf(stated.mark, CUT_VALUE):
                 return
-        branch.children[key] = Leaf(mark, value)
-        self.bytes += size - before
+        branch.children[key] = Leaf(stated.mark, value)
+        self.bytes += size - before_bytes
         stated.changed = True
 
     def _fits(self, size: int, key: str, stated: Stated) -> bool:
@@ -231,11 +251,17 @@ class Metadata(msgspec.Struct):
 
     def text(self) -> str:
         """The merged object as JSON, keys in order; empty for nothing."""
-        return _encode(_value(self.root)).decode() if self.root.children else ""
+        return self._written()[0]
 
     def marks(self) -> list[Any]:
         """The marks as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text`` they are the whole state."""
-        return _marks(self.root)
+        return self._written()[1]
+
+    def _written(self) -> tuple[str, list[Any]]:
+        if self.written is None:
+            text = _encode(_value(self.root)).decode() if self.root.children else ""
+            self.written = text, _marks(self.root)
+        return self.written
 
 
 class Stated(msgspec.Struct):

@@ -41,6 +41,8 @@ class Known(msgspec.Struct, gc=False):
     cost_source: str
     merged: Merged | None = None
     """Of observations told in parts: the statements, texts included."""
+    estimated: dict[str, int] | None = None
+    """Likewise: tokens that were counted in its texts, where nobody gave any."""
 
     @property
     def root_rank(self) -> tuple[int, int, str]:

@@ -217,6 +217,7 @@ class ObservationsFold:
         return effects
 
     def _write_rows(self, effects: Effects, chunk: int) -> None:
+        self._events.finish_rows()
         for rows in self._events.merged_rows.values():
             effects.observations += rows
         for trace in self._touched.values():
@@ -287,6 +288,7 @@ class ObservationsFold:
                 row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key
             ]
             list(records_of(last, self._encoding))
+            self._events.finish_rows()
             for (trace_key, _), rows in self._events.merged_rows.items():
                 if trace_key == key:
                     list(records_of(rows, self._encoding))

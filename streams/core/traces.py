@@ -6,10 +6,10 @@ from typing import Final
 
 from clickhouse.rows import TraceRow
 from streams.core.amounts import row_amount, row_amounts
-from streams.core.extremes import Extremes
+from streams.core.extremes import FEW, Extremes, start_rank
 from streams.core.limits import TRACE_SPEND_CELLS_MAX, TRACE_USAGE_TYPES_MAX, USAGE_TYPES_MAX
 from streams.core.merge import Merged
-from streams.core.observations import ERROR, LEVELS, SEVERITY, Known
+from streams.core.observations import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
 from streams.core.statements import TraceStatements
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
@@ -29,8 +29,11 @@ class Trace:
     """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``, at a cost that does not grow with their number."""
 
     __slots__ = (
+        "_end_us",
         "_extremes",
+        "_root",
         "_spent",
+        "_start_us",
         "_text_bytes",
         "cost_pico",
         "crowded",
@@ -69,7 +72,11 @@ class Trace:
         """Of the start as last settled, in days since the epoch: part of the row's key; −1: there is no row yet."""
         self.touched_by = 0
         """Number of the chunk that was the last to change the trace."""
-        self._extremes = Extremes(self.observations)
+        self._start_us = 0
+        self._end_us = 0
+        self._root: Known | None = None
+        self._extremes: Extremes | None = None
+        """Of many observations, as soon as one of the three above is taken out."""
         self._text_bytes: dict[str, int] = {}
         """Of each observation whose texts are in memory, least recently changed first."""
         self._spent: dict[SpentCell, int] | None = None
@@ -95,7 +102,9 @@ class Trace:
                 usage[key] = usage.get(key, 0) + count
             if len(usage) > TRACE_USAGE_TYPES_MAX - USAGE_TYPES_MAX:
                 self.crowded = True
-        self._extremes.enter(known)
+        self._stretch(known)
+        if self._extremes is not None:
+            self._extremes.enter(known)
 
     def count_out(self, known: Known) -> None:
         del self.observations[known.id]
@@ -110,7 +119,9 @@ class Trace:
             self.usage[key] -= count
             if not self.usage[key]:
                 del self.usage[key]
-        self._extremes.leave(known)
+        end_us = known.end_us or known.start_us
+        if self._start_us == known.start_us or self._end_us == end_us or self._root is known:
+            self._shrink()
 
     def has_room_for(self, known: Known) -> bool:
         """Whether its usage types, and the cells that it spent in, stay within their limits with this one."""
@@ -155,15 +166,47 @@ class Trace:
         self.text_bytes += size
         self.shed.discard(known.id)
 
+    def _stretch(self, known: Known) -> None:
+        if not 0 < self._start_us <= known.start_us:
+            self._start_us = known.start_us
+        self._end_us = max(self._end_us, known.end_us or known.start_us)
+        if known.rootness != HAS_PARENT and (
+            self._root is None or known.root_rank < self._root.root_rank
+        ):
+            self._root = known
+
+    def _shrink(self) -> None:
+        """Find start, end and root again, without one that mattered."""
+        if len(self.observations) > FEW:
+            extremes = self._of_many()
+            first, last = extremes.first(), extremes.last()
+            self._start_us = 0 if first is None else first.start_us
+            self._end_us = 0 if last is None else last.end_us or last.start_us
+            self._root = extremes.root()
+            return
+        self._start_us, self._end_us, self._root, self._extremes = 0, 0, None, None
+        for known in self.observations.values():
+            self._stretch(known)
+
+    def _of_many(self) -> Extremes:
+        if self._extremes is None:
+            self._extremes = Extremes(self.observations)
+        return self._extremes
+
+    def _first(self) -> Known | None:
+        if len(self.observations) > FEW:
+            return self._of_many().first()
+        return min(self.observations.values(), key=start_rank, default=None)
+
     @property
     def start_us(self) -> int:
-        stated_us, start_us = self.said.start_us, self._extremes.start_us
+        stated_us, start_us = self.said.start_us, self._start_us
         if not start_us:
             return stated_us or self.said.first_us
         return min(start_us, stated_us) if stated_us else start_us
 
     def row(self) -> TraceRow:
-        said, root = self.said, self._extremes.root
+        said, root = self.said, self._root
         project_id, trace_id = self.key
         count = len(self.observations)
         row = TraceRow(
@@ -171,7 +214,7 @@ class Trace:
             id=trace_id,
             start_us=self.start_us,
             row_version=self.row_version,
-            end_us=self._extremes.end_us,
+            end_us=self._end_us,
             name="" if root is None else root.name,
             environment=self._environment(),
             root_observation_id="" if root is None else root.id,
@@ -190,7 +233,7 @@ class Trace:
         """As first stated for the trace; else the root's; else that of the observation which began first."""
         if self.said.environment is not None:
             return str(self.said.environment[1])
-        root = self._extremes.root or self._extremes.first()
+        root = self._root or self._first()
         return DEFAULT_ENVIRONMENT if root is None else root.environment
 
     def _level(self) -> str:

@@ -6,6 +6,7 @@ model and texts are known is estimated by a tokeniser, and marked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from clickhouse.rows import ObservationRow
@@ -29,6 +30,31 @@ class NoTokens:
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:  # noqa: ARG002  # the protocol's
         return {}
+
+
+class PartlyCounted:
+    """Counts only the text that has changed.
+
+    Args:
+        tokens: count it.
+        counted: what was counted before.
+        sides: ``input``, ``output``: those of which that still holds.
+    """
+
+    def __init__(
+        self, tokens: Tokens, counted: Mapping[str, int], sides: frozenset[str] | set[str]
+    ) -> None:
+        self._tokens = tokens
+        self._counted = counted
+        self._sides = sides
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
+        held = {side: count for side, count in self._counted.items() if side in self._sides}
+        new_input = "" if "input" in self._sides else input_text
+        new_output = "" if "output" in self._sides else output_text
+        if not new_input and not new_output:
+            return held
+        return self._tokens.usage_of(model, new_input, new_output) | held
 
 
 def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one for each way to know a cost, or none

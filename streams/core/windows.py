@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from clickhouse.rows import WindowRow
-from streams.core.amounts import is_capped, row_amount, row_amounts, usage_key
+from streams.core.amounts import add_amounts, is_capped, row_amount, row_amounts
 from streams.core.deltas import WindowDelta
 from streams.core.limits import CELL_USAGE_TYPES_MAX
 from streams.core.sketch import bins_of, state_hex
@@ -82,9 +82,7 @@ class WindowCell:
     def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
         """A change of usage by no more types than a window may have."""
         named = dict.fromkeys(self.usage, 0)
-        for usage_type, by in change.items():
-            key = usage_key(named, usage_type)
-            named[key] = named.get(key, 0) + by
+        add_amounts(named, change, 1, CELL_USAGE_TYPES_MAX)
         return named
 
 

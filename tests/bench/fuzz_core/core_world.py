@@ -14,7 +14,7 @@ from streams.core.bounding import Bounds
 from streams.core.dead_letters import DeadLetterLimit
 from streams.core.deltas import Delta
 from streams.core.encoding import EncodedChunk, EncodingLimits, encoded
-from streams.core.limits import CELL_USAGE_TYPES_MAX
+from streams.core.limits import DELTA_USAGE_TYPES_MAX
 from streams.core.metadata import Metadata
 from streams.core.pipeline import FoldLimits, Needs, ObservationsFold
 from streams.core.pricing import PriceBook
@@ -109,7 +109,7 @@ class CoreWorld:
             self._windows[*key, "errors"] += window.errors
             self._windows[*key, "cost"] += window.cost_pico
             self._windows[*key, "usage"] += sum(window.usage.values())
-            assert len(window.usage) <= CELL_USAGE_TYPES_MAX + 1
+            assert len(window.usage) <= DELTA_USAGE_TYPES_MAX + 1
         for spend in delta.spend:
             key = (delta.project_id, spend.bucket_s, spend.user_id, spend.model, spend.environment)
             self._spend[key] += spend.cost_pico
