@@ -17,6 +17,7 @@ from clickhouse.store import Store
 from deploy.errors import DeployError
 from deploy.processes.log_check import Comparison, LogState, compare_log, log_state
 from deploy.recovery.alerts import read_alerts, restore_alerts
+from deploy.recovery.consistency import disagreements
 from deploy.recovery.control_records import read_control_log, restore_control
 from producers.control.log import ControlLog
 from producers.control.records import Webhook
@@ -78,6 +79,8 @@ async def recover(
         if not found.is_other_cluster:
             await _pad(producer, kafka, found.noted, say)
     now = await log_state(kafka)
+    for line in await disagreements(store):
+        say(f"not restored: {line}")
     await note_positions(store, _positions(now, found))
     say("recovered: the next start goes on from here")
     return True

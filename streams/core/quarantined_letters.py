@@ -60,7 +60,8 @@ def letters_of(
         payload = line.decode(errors="replace")
         kept = _first(payload, len(line), payload_bytes_max)
         cut = f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
-        place = f"{topic}/{partition}/{offset}/{REASON}/{number}"
+        # With its time: a new log counts its offsets from 0 again.
+        place = f"{topic}/{partition}/{offset}/{created_us}/{REASON}/{number}"
         rows.append(
             DeadLetterRow(
                 project_id=owner_of(line),

@@ -209,7 +209,8 @@ def dead_letter(
     if kept != payload:
         detail += f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
     line = f"{refusal.reason}/{refusal.line_number}"
-    place = f"{topic}/{partition}/{record.offset}/{line}"
+    # With its time: a new log counts its offsets from 0 again.
+    place = f"{topic}/{partition}/{record.offset}/{record.append_us}/{line}"
     detail = printable(detail)
     return DeadLetterRow(
         project_id=owner_of(refusal.payload),

@@ -61,6 +61,8 @@ def test_a_dead_letter_has_its_place_for_an_id_and_the_project_if_it_can_be_told
     assert (one.project_id, one.source_partition, one.source_offset) == ("p", 3, 7)
     assert one.payload.encode() == line
     assert one.id != dead_letter(record.refusals[0], record, "events", 2).id
+    later = read(SourceRecord(7, NOW_US + 1, line))  # a new log counts from 0 again
+    assert one.id != dead_letter(later.refusals[0], later, "events", 3).id
 
 
 @pytest.mark.parametrize("text", ["x", '"', "\x00", "ü", "\ud800"])

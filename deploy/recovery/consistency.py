@@ -1,0 +1,62 @@
+"""Whether what the store has of observations, windows and spend is of one moment.
+
+Rows of one event come to the store on several topics. Where the log was lost between them, a total has
+what another lacks, and nothing in the log is left to bring it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import structlog
+
+from clickhouse.errors import StoreError
+from clickhouse.store import Store
+
+DAYS_SHOWN_MAX: Final = 10
+_SQL: Final = """
+SELECT day, sum(observations) AS observations, sum(in_windows) AS in_windows,
+    sum(cost) AS cost, sum(cost_in_windows) AS cost_in_windows, sum(spent) AS spent
+FROM
+(
+    SELECT toDate(start_time) AS day, count() AS observations, 0 AS in_windows,
+        sum(total_cost) AS cost, toDecimal128(0, 12) AS cost_in_windows, toDecimal128(0, 12) AS spent
+    FROM observations FINAL WHERE is_deleted = 0 GROUP BY day
+    UNION ALL
+    SELECT toDate(window_start), 0, sum(observation_count), toDecimal128(0, 12), sum(total_cost),
+        toDecimal128(0, 12)
+    FROM windows FINAL GROUP BY toDate(window_start)
+    UNION ALL
+    SELECT toDate(bucket_start), 0, 0, toDecimal128(0, 12), toDecimal128(0, 12), sum(total_cost)
+    FROM spend FINAL GROUP BY toDate(bucket_start)
+)
+GROUP BY day
+HAVING observations != in_windows OR cost != cost_in_windows OR cost != spent
+ORDER BY day DESC
+LIMIT {limit:UInt32}
+"""
+
+log = structlog.get_logger(__name__)
+
+
+async def disagreements(store: Store) -> list[str]:
+    """Compare the totals by day, the latest first; a line for each day whose totals differ.
+
+    Empty where they agree, and where the store takes too long to tell.
+    """
+    try:
+        rows = await store.query(_SQL, {"limit": DAYS_SHOWN_MAX})
+    except StoreError as error:
+        log.warning("totals_not_compared", reason=str(error)[:300])
+        return []
+    return [
+        f"on {row['day']} the store has {row['observations']} observations "
+        f"(${_usd(row['cost'])}), its windows {row['in_windows']} (${_usd(row['cost_in_windows'])}), "
+        f"its spend ${_usd(row['spent'])}"
+        for row in rows
+    ]
+
+
+def _usd(amount: Decimal) -> str:
+    return f"{amount:f}"
