@@ -1,6 +1,6 @@
 """Brings the schema to what the migrations say: ordered files, applied once each, recorded with their checksums.
 
-A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``) of statements that may be repeated; one that was applied is never edited,
+A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the first day that is not old) of statements that may be repeated; one that was applied is never edited,
 a change is a new file. The days that rows stay hot are no migration: they follow the settings.
 """
 
@@ -10,15 +10,19 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from string import Template
 
 from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
+from clickhouse.repartition import DIRECTIVE, repartition
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
 _TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
+_SHAPE_OF_KEY = "toStartOfYear("
+"""What the partition keys of migration 14 have in common, whenever they were made."""
 _TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
 
 
@@ -76,7 +80,7 @@ async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
     for step in steps:
         started_s = time.monotonic()
         for statement in step.statements:
-            await store.command(statement, use_database=False)
+            await _run(store, statement)
         if step.number:
             await _record(store, step, int((time.monotonic() - started_s) * 1000))
     return steps
@@ -92,6 +96,7 @@ async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
         "database": store.database,
         "hot_days": str(tiering.hot_days),
         "storage_policy": tiering.storage_policy,
+        "old_before": _month_before(datetime.now(UTC).date()).isoformat(),
     }
     steps = [
         Step(
@@ -104,6 +109,19 @@ async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
         if migration.number not in applied
     ]
     return steps + await _hot_days_steps(store, tiering)
+
+
+async def _run(store: Store, statement: str) -> None:
+    asked = DIRECTIVE.match(statement)
+    if asked is None:
+        await store.command(statement, use_database=False)
+    else:
+        await repartition(store, asked.group(2), asked.group(3), shape=_SHAPE_OF_KEY)
+
+
+def _month_before(day: date) -> date:
+    """The first day of the month before that of ``day``."""
+    return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 async def pending(store: Store) -> list[int]:

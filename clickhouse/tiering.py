@@ -21,8 +21,10 @@ WITH
             parts.table AS table,
             if(has(cold_disks, parts.disk_name), 'cold', 'hot') AS volume,
             toUInt32OrZero(extract(tables.engine_full, 'toIntervalDay\\\\((\\\\d+)\\\\) TO VOLUME')) AS hot_days,
-            toDateOrNull(parts.partition) AS day,
-            hot_days > 0 AND volume = 'hot' AND day + hot_days <= toDate(now('UTC')) AS is_overdue,
+            hot_days > 0 AND isNotNull(toDateOrNull(parts.partition)) AS has_days,
+            if(has_days, toDate(parts.min_time, 'UTC'), NULL) AS min_day,
+            if(has_days, toDate(parts.max_time, 'UTC'), NULL) AS max_day,
+            volume = 'hot' AND max_day + hot_days <= toDate(now('UTC')) AS is_overdue,
             parts.rows AS part_rows,
             parts.bytes_on_disk AS part_bytes
         FROM system.parts AS parts
@@ -31,7 +33,7 @@ WITH
     )
 SELECT
     table, volume, count() AS parts, sum(part_rows) AS rows, sum(part_bytes) AS bytes,
-    min(day) AS first_day, max(day) AS last_day,
+    min(min_day) AS first_day, max(max_day) AS last_day,
     countIf(is_overdue) AS overdue_parts, sumIf(part_rows, is_overdue) AS overdue_rows
 FROM parts_with_days
 GROUP BY table, volume
