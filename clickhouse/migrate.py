@@ -22,7 +22,7 @@ from clickhouse.store import Store
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
 _TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
 _SHAPE_OF_KEY = "toStartOfYear("
-"""What the partition keys of migration 14 have in common, whenever they were made."""
+"""What the partition keys of migration 15 have in common, whenever they were made."""
 _TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
 
 

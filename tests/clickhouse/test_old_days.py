@@ -18,7 +18,7 @@ from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
 
 TIERING = TieringSettings(hot_days=7)
 DAYS = 3_600
-BEFORE = 13
+BEFORE = 14
 """The last migration before old days shared partitions."""
 SKETCH = "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
 TABLES = ("observations", "observations_slim", "traces", "windows", "spend")
