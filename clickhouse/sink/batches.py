@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.sink import old_days
 from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
@@ -89,6 +90,24 @@ class Batch:
         for partition in revoked:
             self.next_offsets.pop(partition, None)
 
+    def in_parts(self, key: Callable[[bytes], Hashable], keys_max: int) -> list[Batch]:
+        """The same rows in batches of ``keys_max`` different keys at most; they discharge nothing."""
+        by_key: dict[Hashable, list[tuple[bytes, Source]]] = {}
+        for value, source in zip(self.values, self.sources, strict=True):
+            for line in lines_of(value):
+                by_key.setdefault(key(line), []).append((line, source))
+        parts: list[Batch] = []
+        for number, rows in enumerate(by_key.values()):
+            if number % keys_max == 0:
+                parts.append(Batch())
+            part = parts[-1]
+            for line, source in rows:
+                part.values.append(line)
+                part.sources.append(source)
+                part.rows += 1
+                part.size_bytes += len(line)
+        return parts
+
     def body(self) -> bytes:
         return b"\n".join(self.values)
 
@@ -129,6 +148,8 @@ class Pace:
     def interval_s(self, table: str) -> float:
         """How old rows of ``table`` may become before they are written."""
         settings = self._settings
+        if table.endswith(old_days.SUFFIX):
+            return settings.old_rows_flush_interval_s
         is_rollup = table in ROLLUP_TABLES
         light_s = settings.rollup_flush_interval_s if is_rollup else settings.flush_interval_s
         load = self._bytes_per_s / settings.light_traffic_bytes_per_s

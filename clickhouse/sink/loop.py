@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.sink import metrics
+from clickhouse.errors import StoreError
+from clickhouse.sink import metrics, old_days
 from clickhouse.sink.batches import Batch, Pace, RowsOf, carried_rows
 from clickhouse.sink.commits import Commits
 from clickhouse.sink.control_log import control_row
@@ -63,7 +65,13 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             topics.control: "control_log",
         }
         self._rows_of: dict[str, RowsOf] = {topics.control: partial(control_row, secrets=secrets)}
-        self._filling = {table: Batch() for table in self.table_of.values()}
+        tables = tuple(self.table_of.values())
+        # Of a table, or of the old rows of a table.
+        self._filling = {
+            queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(old_days.TABLES)))
+        }
+        self._partition_keys = old_days.PartitionKeys(store)
+        self._stored: dict[TopicPartition, int] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._pace = Pace(settings)
         self._guards = {table: RefusalGuard(table, settings) for table in self.table_of.values()}
@@ -73,9 +81,9 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing = Recurring(self._commits.commit, settings.commit_interval_s)
         self.lag = Lag(
             consumer,
-            self._filling,
+            tables,
             self._undone,
-            lambda table: table in self._in_flight,
+            lambda table: not {table, old_days.queue_of(table)}.isdisjoint(self._in_flight),
             self.table_of,
             settings.fetch_wait_max_s,
         )
@@ -136,6 +144,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
         await self._commits.commit()
         self._commits.forget(gone)
+        for partition in gone:
+            self._stored.pop(partition, None)
         for batch in self._in_flight.values():
             batch.give_up(gone)
         for table, batch in self._filling.items():
@@ -160,11 +170,35 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             self._fetch_again_at_s = now_s + self._settings.fetch_interval_s
         fetched_bytes = 0
         for partition, records in fetched.items():
-            batch = self._filling[self.table_of[partition.topic]]
-            rows_of, rows = self._rows_of.get(partition.topic, carried_rows), batch.rows
-            fetched_bytes += batch.add(records, partition, now_s, rows_of)
-            metrics.ROWS_READ.labels(self.table_of[partition.topic]).inc(batch.rows - rows)
+            fetched_bytes += self._take(partition, records, now_s)
         self._pace.fetched(fetched_bytes, now_s)
+
+    def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
+        """Buffer the rows of ``records``, old ones apart; the bytes they add."""
+        table = self.table_of[partition.topic]
+        batch, rows_of = self._filling[table], self._rows_of.get(partition.topic, carried_rows)
+        if table not in old_days.TABLES:
+            rows = batch.rows
+            added = batch.add(records, partition, now_s, rows_of)
+            metrics.ROWS_READ.labels(table).inc(batch.rows - rows)
+            return added
+        oldest_us = int((time.time() - self._settings.old_rows_age_h * 3600) * 1_000_000)
+        old_rows: dict[int, bytes] = {}
+        old_records = []
+
+        def fresh_rows(record: ConsumerRecord) -> bytes:
+            fresh, old = old_days.split_by_age(rows_of(record), oldest_us)
+            if old:
+                old_rows[record.offset] = old
+                old_records.append(record)
+            return fresh
+
+        apart = self._filling[old_days.queue_of(table)]
+        rows = batch.rows + apart.rows
+        added = batch.add(records, partition, now_s, fresh_rows)
+        added += apart.add(old_records, partition, now_s, lambda record: old_rows[record.offset])
+        metrics.ROWS_READ.labels(table).inc(batch.rows + apart.rows - rows)
+        return added
 
     def _next_due_s(self) -> float:
         now_s = time.monotonic()
@@ -191,20 +225,53 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._in_flight[table] = batch
         self._writing[table] = asyncio.create_task(self._write(table, batch))
 
-    async def _write(self, table: str, batch: Batch) -> None:
+    async def _write(self, queue: str, batch: Batch) -> None:
         """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. the offsets may be committed."""
-        try:
-            refused: list[Refused] = []
-            if batch.size_bytes:
-                refused = await self._inserts.insert(table, batch.body())
-                metrics.ROWS_WRITTEN.labels(table).inc(batch.rows - len(refused))
-                metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
-                metrics.BATCHES.labels(table).inc()
-                metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
-            await self._set_aside(table, batch, refused)
-            self._commits.discharge(batch.next_offsets)
-        finally:
-            self._in_flight.pop(table, None)
+        table = old_days.table_of(queue)
+        if queue == table:
+            await self._store_rows(table, batch)
+        else:
+            await self._store_old_rows(table, batch)
+        # Not after a failure: its offsets must hold back those of other batches until the end.
+        self._in_flight.pop(queue, None)
+        self._discharge(table, batch)
+
+    async def _store_rows(self, table: str, batch: Batch) -> None:
+        refused: list[Refused] = []
+        if batch.size_bytes:
+            refused = await self._inserts.insert(table, batch.body())
+            metrics.ROWS_WRITTEN.labels(table).inc(batch.rows - len(refused))
+            metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
+            metrics.BATCHES.labels(table).inc()
+            metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
+        await self._set_aside(table, batch, refused)
+
+    async def _store_old_rows(self, table: str, batch: Batch) -> None:
+        """Insert a few partitions at a time, with pauses in which fresh rows have the store."""
+        with suppress(StoreError):
+            # Without it, days count instead of partitions.
+            await self._partition_keys.load(table)
+        partition_of = partial(self._partition_keys.of, table)
+        parts = batch.in_parts(partition_of, self._settings.old_rows_partitions_max)
+        for part in parts:
+            started_s = time.monotonic()
+            await self._store_rows(table, part)
+            if part is not parts[-1]:
+                metrics.LIMIT_REACHED.labels("old_rows_partitions_max").inc()
+                await asyncio.sleep(time.monotonic() - started_s)
+
+    def _discharge(self, table: str, batch: Batch) -> None:
+        """Commit up to the first record of which a row is not stored: fresh and old rows share records."""
+        offsets = {}
+        for partition, offset in batch.next_offsets.items():
+            stored = self._stored[partition] = max(self._stored.get(partition, 0), offset)
+            undone = (
+                other.first_offsets[partition]
+                for other in self._undone(table)
+                if partition in other.next_offsets
+            )
+            offsets[partition] = min([stored, *undone])
+        self._commits.discharge(offsets)
 
     async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
         """Write dead letters of what the batch could not store."""
@@ -243,4 +310,6 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(batch.size_bytes for batch in batches)
 
     def _undone(self, table: str) -> list[Batch]:
-        return [batch for batch in (self._in_flight.get(table), self._filling[table]) if batch]
+        queues = (table, old_days.queue_of(table))
+        batches = [of.get(queue) for of in (self._in_flight, self._filling) for queue in queues]
+        return [batch for batch in batches if batch]

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 class SinkSettings(BaseSettings):
     """How the sink batches. Reaching a limit on what is buffered, refused or waited for (``flush_interval_max_s``, ``batch_bytes_max``, ``buffer_bytes_max``,
-    ``refused_rows_consecutive_max``, ``refused_rows_ratio_max``, ``insert_attempts_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
+    ``refused_rows_consecutive_max``, ``refused_rows_ratio_max``, ``insert_attempts_max``, ``old_rows_partitions_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
@@ -21,6 +21,12 @@ class SinkSettings(BaseSettings):
     """The age at most: it grows with the traffic, as bigger batches cost the store less per row."""
     light_traffic_bytes_per_s: int = Field(default=2_000_000, ge=1)
     """Up to so much traffic is light; twice as much doubles the intervals."""
+    old_rows_age_h: float = Field(default=48.0, ge=1)
+    """Observations and traces that started longer ago are written apart, so that the partitions of many old days delay no fresh rows."""
+    old_rows_flush_interval_s: float = Field(default=0.5, ge=0.05, le=60)
+    """Age of the oldest buffered old row at which those of a table are written."""
+    old_rows_partitions_max: int = Field(default=32, ge=1)
+    """Partitions of the store that one insert of old rows may touch; after a full one, writing them pauses as long as it took. Offsets are committed when all rows before them are stored."""
     commit_interval_s: float = Field(default=0.1, ge=0, le=10)
     """Shortest time between two commits of what was written: a crash in between writes the same rows again."""
     positions_interval_s: float = Field(default=5.0, ge=0.1, le=600)

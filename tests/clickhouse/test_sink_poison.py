@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
@@ -83,10 +85,10 @@ async def test_a_record_that_does_not_convert_leaves_a_letter_without_its_secret
     producer: AIOKafkaProducer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fails_once(record: ConsumerRecord) -> bytes:
+    def fails_once(record: ConsumerRecord, secrets: Any) -> bytes:
         if record.key == b"webhook/w1/n1":
             raise OverflowError("year 10000")
-        return control_row(record)
+        return control_row(record, secrets=secrets)
 
     monkeypatch.setattr(loop, "control_row", fails_once)
     topic = kafka.topics.control

@@ -1,0 +1,82 @@
+"""Rows of old days: written apart and a few partitions at a time, so that they delay no fresh rows.
+
+An insert makes a part in each partition that it touches. Rows of ten years touch hundreds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from datetime import date, timedelta
+from typing import Final
+
+from clickhouse.store import Store
+
+DAY_US: Final = 86_400_000_000
+EPOCH: Final = date(1970, 1, 1)
+TABLES: Final = frozenset({"observations", "traces"})
+"""Tables that are partitioned by day."""
+SUFFIX: Final = " of old days"
+_START: Final = re.compile(rb'"start_us":(\d+)')
+_BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
+
+
+def queue_of(table: str) -> str:
+    """The name of the batches that hold old rows of ``table``."""
+    return table + SUFFIX
+
+
+def table_of(queue: str) -> str:
+    """The table of a queue, which is a table's name or ``queue_of`` it."""
+    return queue.removesuffix(SUFFIX)
+
+
+def split_by_age(rows: bytes, oldest_us: int) -> tuple[bytes, bytes]:
+    """The rows that start at ``oldest_us`` or later, and those before.
+
+    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a
+    row is not mistaken for its start, as its quotes are escaped; maps come behind the start.
+    """
+    oldest = b"%d" % oldest_us
+    starts = _START.findall(rows)
+    if not starts or min(starts) >= oldest:
+        return rows, b""
+    fresh: list[bytes] = []
+    old: list[bytes] = []
+    for line in rows.split(b"\n"):
+        start = _START.search(line)
+        (old if start and start[1] < oldest else fresh).append(line)
+    return b"\n".join(fresh), b"\n".join(old)
+
+
+class PartitionKeys:
+    """Which partition a row belongs to, as the store's tables are made."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._border_days: dict[str, int] = {}
+
+    async def load(self, table: str) -> None:
+        """Ask the store once since which day ``table`` has a partition a day.
+
+        Raises:
+            StoreError: it does not answer.
+        """
+        if table in self._border_days:
+            return
+        rows = await self._store.query(
+            "SELECT partition_key FROM system.tables"
+            " WHERE database = {database:String} AND name = {table:String}",
+            {"database": self._store.database, "table": table},
+        )
+        border = _BORDER.search(rows[0]["partition_key"]) if rows else None
+        day = date.fromisoformat(border[1]) if border else EPOCH
+        self._border_days[table] = (day - EPOCH).days
+
+    def of(self, table: str, row: bytes) -> Hashable:
+        """The row's partition."""
+        start = _START.search(row)
+        day = int(start[1]) // DAY_US if start else 0
+        if day >= self._border_days.get(table, 0):
+            return (1, day)
+        return (0, (EPOCH + timedelta(days=day)).year)
