@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
-from streams.core.project_fold import Marker, with_rows_beyond
+from streams.core.project_fold import Marker, with_rows_beyond, with_unknown_horizons
+
+log = structlog.get_logger(__name__)
 
 Headers = list[tuple[str, bytes]]
 
@@ -89,7 +92,6 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         KafkaError: it stopped answering.
-        msgspec.DecodeError: what was written is not what this version writes.
     """
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
@@ -101,16 +103,20 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
         if found is None:
             return Progress(None, not (ends[windows] or ends[spend]), ends)
         marker, windows_to, spend_to = found
-        windows_s = [
-            row.window_s
-            async for record in _between(consumer, windows, windows_to, ends[windows])
-            for row in _windows.decode_lines(record.value)
-        ]
-        spend_s = [
-            row.bucket_s
-            async for record in _between(consumer, spend, spend_to, ends[spend])
-            for row in _spend.decode_lines(record.value)
-        ]
+        try:
+            windows_s = [
+                row.window_s
+                async for record in _between(consumer, windows, windows_to, ends[windows])
+                for row in _windows.decode_lines(record.value or b"")
+            ]
+            spend_s = [
+                row.bucket_s
+                async for record in _between(consumer, spend, spend_to, ends[spend])
+                for row in _spend.decode_lines(record.value or b"")
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            log.exception("rows_beyond_marker_unreadable", partition=partition)
+            return Progress(with_unknown_horizons(marker), False, ends)
         return Progress(with_rows_beyond(marker, windows_s, spend_s), False, ends)
     finally:
         await stopped(consumer, STOP_TIMEOUT_S)
@@ -126,7 +132,12 @@ async def _last_marker(
         lower = max(begin, upper - step)
         found = None
         async for record in _between(consumer, windows, lower, upper):
-            marked = marker_of(record)
+            try:
+                marked = marker_of(record)
+            except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
+                # The one before it is as good: what was written after that is read again.
+                log.exception("marker_unreadable", offset=record.offset)
+                continue
             if marked is not None:
                 found = (marked[0], record.offset + 1, marked[1])
         if found is not None:

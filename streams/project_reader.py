@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
-# The pairs are the product of both lists; a few groups too many cost less than one query per group.
+# The pairs are the product of both lists; a few groups too many cost less than one query per project.
 WINDOWS_SQL: Final = """
 SELECT project_id, toUnixTimestamp(window_start) AS window_s, environment, model, name, row_version,
     observation_count, error_count, usage,
@@ -49,6 +50,8 @@ SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (S
 """
 SCOPE_COLUMNS: Final = ("user_id", "model", "environment")
 SPENT_CONCURRENCY: Final = 4
+USELESS_SHARE_MAX: Final = 4
+"""Groups that one query for several projects may ask for, per group that is needed."""
 
 _windows = msgspec.json.Decoder(WindowRow, strict=False)
 _spend = msgspec.json.Decoder(SpendRow, strict=False)
@@ -91,12 +94,14 @@ class ProjectReader:
         return (
             [
                 row
-                for row in _windows.decode_lines(windows)
+                for answer in windows
+                for row in _windows.decode_lines(answer)
                 if (row.project_id, row.window_s) in missing.windows
             ],
             [
                 row
-                for row in _spend.decode_lines(spend)
+                for answer in spend
+                for row in _spend.decode_lines(answer)
                 if (row.project_id, row.bucket_s) in missing.spend
             ],
         )
@@ -143,14 +148,12 @@ class ProjectReader:
             answers += await self._spent_or_refused([baseline])
         return answers
 
-    async def _groups(self, sql: str, groups: set[GroupKey]) -> bytes:
-        if not groups:
-            return b""
-        params = {
-            "projects": sorted({project_id for project_id, _ in groups}),
-            "starts": _times(sorted({start_s for _, start_s in groups})),
-        }
-        return await self._answered(lambda: self._store.query_bytes(sql, params))
+    async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
+        """Ask for groups, a limited number by one query: what one project asks for must not make the others' answers grow."""
+        return [
+            await self._answered(partial(self._store.query_bytes, sql, params))
+            for params in _questions(groups, self._settings.read_back_groups_max)
+        ]
 
     async def _spent_pico(self, alike: list[Baseline]) -> list[int]:
         """Of baselines that differ in their scopes only: one query."""
@@ -183,6 +186,22 @@ class ProjectReader:
                 log.warning("store_unavailable", retry_in_s=delay_s, reason=str(error))
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, self._settings.store_retry_max_s)
+
+
+def _questions(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any]]:
+    """Parameters of the queries for groups: one for all where few are asked for besides, else one or more for each project."""
+    starts_of: dict[str, list[int]] = {}
+    for project_id, start_s in sorted(groups):
+        starts_of.setdefault(project_id, []).append(start_s)
+    starts = sorted({start_s for _, start_s in groups})
+    if len(starts_of) * len(starts) <= min(groups_max, USELESS_SHARE_MAX * len(groups)):
+        if groups:
+            yield {"projects": list(starts_of), "starts": _times(starts)}
+        return
+    for project_id, of_project in starts_of.items():
+        for begin in range(0, len(of_project), groups_max):
+            chosen = of_project[begin : begin + groups_max]
+            yield {"projects": [project_id], "starts": _times(chosen)}
 
 
 def _time(second: int) -> datetime:

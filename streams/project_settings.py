@@ -32,6 +32,8 @@ class ProjectSettings(BaseSettings):
     """Records applied in one go, and read back for together."""
     unacknowledged_records_max: int = Field(50_000, ge=1)
     """Records applied but not flushed; above it the partition waits for its flush."""
+    read_back_groups_max: int = Field(1_000, ge=1)
+    """Minutes or quarter-hours of projects read back by one query; more take several."""
     window_cells_max: int = Field(200_000, ge=1)
     """Windows in memory, per partition; others are read back when they change."""
     spend_cells_max: int = Field(500_000, ge=1)

@@ -57,6 +57,11 @@ def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable
     )
 
 
+def with_unknown_horizons(marker: Marker) -> Marker:
+    """The marker, knowing that rows were written after it but not which: every group has to be read back."""
+    return msgspec.structs.replace(marker, windows_horizon_s=None, spend_horizon_s=None)
+
+
 def _latest(horizon_s: int | None, starts_s: Iterable[int]) -> int | None:
     return None if horizon_s is None else max([horizon_s, *starts_s])
 

@@ -129,3 +129,20 @@ async def test_a_stage_that_refuses_most_of_its_input_stops_and_says_so(pipeline
     await pipeline.send(delta(0, 5, project=other))
     await until(spent(pipeline, **{other: 5}))
     assert 0 <= len(await pipeline.rows(DEAD_LETTERS)) <= 21
+
+
+async def test_a_marker_and_rows_that_cannot_be_read_cost_a_longer_way_back(pipeline, until):
+    kafka = pipeline.kafka
+    partition = partition_of_project("p1", kafka.project_partitions)
+    pipeline.start_worker()
+    await pipeline.send(delta(0, 10), delta(1, 20))
+    await until(spent(pipeline, p1=30))
+    pipeline.kill_workers()
+    for headers in ([], [("input_offset", b"99"), ("applied", b"["), ("horizons", b"\xff")]):
+        await pipeline.producer.send_and_wait(
+            kafka.topics.windows, b"[" * 5_000, partition=partition, headers=headers
+        )
+    await pipeline.producer.send_and_wait(kafka.topics.spend, b"\xff", partition=partition)
+    pipeline.start_worker()
+    await pipeline.send(delta(1, 20), delta(2, 3))
+    await until(spent(pipeline, p1=33))

@@ -1,6 +1,7 @@
 """Budgets, alerts and rows that raise are set aside alone; a dead letter always encodes."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from streams.core.delta_record import read_deltas
 from streams.core.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import ProjectFold, first_marker
 from streams.core.set_aside import Source, cut_to_json_bytes, dead_letter_of_error, describe_error
+from streams.project_reader import _questions
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
 NOW_US = NOW_S * 1_000_000
@@ -220,3 +222,22 @@ def test_the_code_location_is_the_innermost_of_our_own():
         pass
     assert "streams.core.project_fold:" in describe_error(failed.error)
     assert "in _change_cells" in describe_error(failed.error)
+
+
+@given(
+    st.sets(st.tuples(st.sampled_from("abcd"), st.integers(0, 40)), max_size=60),
+    st.integers(1, 20),
+)
+def test_what_one_project_asks_of_the_store_does_not_make_the_answers_of_others_grow(
+    groups, groups_max
+):
+    asked = [
+        [(project, start) for project in question["projects"] for start in question["starts"]]
+        for question in _questions({(project, n * 900) for project, n in groups}, groups_max)
+    ]
+    pairs = [pair for question in asked for pair in question]
+    needed = {(project, datetime.fromtimestamp(n * 900, UTC)) for project, n in groups}
+    assert len(pairs) == len(set(pairs))
+    assert needed <= set(pairs)
+    assert len(pairs) <= 4 * len(needed)
+    assert all(len(question) <= groups_max for question in asked)
