@@ -119,6 +119,26 @@ async def test_spend_is_summed_by_scope_without_what_is_in_memory(clickhouse_sto
     assert answers == [HUGE_PICO + 15, 18, 7, HUGE_PICO, 0, 0]
 
 
+async def test_a_scope_of_any_text_is_answered_or_refused_alone(clickhouse_store, reader):
+    texts = [
+        "\0",
+        "a\0b",
+        "\r\n\t\b",
+        "\\N",
+        "{x:String}",
+        "' OR 1",
+        "%00",
+        "\ufffe",
+        "x" * 300_000,
+    ]
+    await insert(clickhouse_store, "spend", *(spend(user_id=text) for text in texts), spend())
+    asked = [baseline(number, {"user_id": text}) for number, text in enumerate([*texts, "u1"])]
+    answers = await reader.spent_pico(asked)
+    assert answers == [spend().total_cost_pico] * (len(texts) + 1)
+    windows, _ = await reader.read_back(Missing({(text[:200], DAY_S) for text in texts}, set()))
+    assert windows == []
+
+
 async def test_spend_beyond_64_bits_is_summed_right(clickhouse_store, reader):
     quarters = range(DAY_S, DAY_S + 86_400, 900)
     rows = [spend(bucket_s=at_s, total_cost_pico=2**63 - 1) for at_s in quarters]
