@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import ssl
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -139,9 +139,27 @@ def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafka
     )
 
 
-def new_producer(kafka: KafkaSettings, *, batch_bytes: int) -> AIOKafkaProducer:
-    """An idempotent producer whose records are kept once they are acknowledged."""
-    return AIOKafkaProducer(
+class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carries no types
+    """A producer that asks before each record whether it may be sent."""
+
+    def __init__(self, may_send: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._may_send = may_send
+
+    async def send(self, *arguments: Any, **options: Any) -> Any:
+        self._may_send()
+        return await super().send(*arguments, **options)
+
+
+def new_producer(
+    kafka: KafkaSettings, *, batch_bytes: int, may_send: Callable[[], None] | None = None
+) -> AIOKafkaProducer:
+    """An idempotent producer whose records are kept once they are acknowledged.
+
+    ``may_send`` is called before each record, and raises where it must not be sent.
+    """
+    new = AIOKafkaProducer if may_send is None else partial(CheckedProducer, may_send)
+    return new(
         **client_options(kafka),
         acks="all",
         enable_idempotence=True,

@@ -3,6 +3,7 @@
 StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
 ├── OutOfStepError          a record of the events topic is missing between two others
+├── SuspendedError          the process was stopped for longer than its session: another worker has its partitions
 ├── ProgressUnknownError    a partition that failed cannot tell where it was: the group's offset can
 └── QuarantineFullError     more records kill their worker than the quarantine takes
 
@@ -22,6 +23,10 @@ class StreamsStoppedError(StreamsError):
 
 class OutOfStepError(StreamsError):
     """Records did not come one after the other. A restart reads them again from the last that took effect."""
+
+
+class SuspendedError(StreamsError):
+    """The process did not run for longer than its session; a restart goes on from what was written."""
 
 
 class ProgressUnknownError(StreamsError):

@@ -34,6 +34,7 @@ from streams.quarantine_log import QuarantineLog
 from streams.restarts import keep_running
 from streams.screen import Screen
 from streams.sink_progress import SinkProgress
+from streams.suspension import SuspensionGuard
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +50,10 @@ class ProjectStage:
         control: ControlLog,
         settings: ProjectSettings,
         quarantine: QuarantineLog | None = None,
+        guard: SuspensionGuard | None = None,
     ) -> None:
         self._quarantine = quarantine
+        self._may_send = None if guard is None else guard.check
         self._app = app
         self._kafka = kafka
         self._control = control
@@ -81,7 +84,11 @@ class ProjectStage:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
         self._producer = await started(
-            lambda: new_producer(self._kafka, batch_bytes=self._settings.output_record_bytes),
+            lambda: new_producer(
+                self._kafka,
+                batch_bytes=self._settings.output_record_bytes,
+                may_send=self._may_send,
+            ),
             self._kafka,
         )
         await self._sink.start()
@@ -225,10 +232,11 @@ def register_project_stage(
     control: ControlLog,
     settings: ProjectSettings,
     quarantine: QuarantineLog | None = None,
+    guard: SuspensionGuard | None = None,
 ) -> ProjectStage:
     """Let ``app`` run stages 2 and 3 on the topic ``deltas``."""
     topic = kafka.topics.deltas
-    stage = ProjectStage(app, kafka, store, control, settings, quarantine)
+    stage = ProjectStage(app, kafka, store, control, settings, quarantine, guard)
 
     @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"), name="projects")
     async def projects(stream: StreamT[bytes]) -> None:

@@ -18,7 +18,7 @@ from producers.control.records import Change
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings, WebhookSettings
 from producers.work import Work
-from streams.app import create_app
+from streams.app import SESSION_TIMEOUT_S, create_app
 from streams.core.pricing import PriceBook
 from streams.core.tokens import installed_tokens
 from streams.core.valuation import NoTokens, Tokens
@@ -35,6 +35,7 @@ from streams.quarantine_settings import QuarantineSettings
 from streams.readback import StoreHistory
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
+from streams.suspension import SuspensionGuard
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +91,13 @@ class Streams:
         """
         kafka, settings = self._kafka, self._settings
         async with AsyncExitStack() as stack:
+            guard = SuspensionGuard(SESSION_TIMEOUT_S)
+            await stack.enter_async_context(guard.running())
             producer = await started(
-                lambda: new_producer(kafka, batch_bytes=settings.output_batch_bytes), kafka
+                lambda: new_producer(
+                    kafka, batch_bytes=settings.output_batch_bytes, may_send=guard.check
+                ),
+                kafka,
             )
             stack.push_async_callback(producer.stop)
             progress = SinkProgress(kafka, settings.sink_poll_s)
@@ -112,7 +118,7 @@ class Streams:
             )
             register_observations_stage(app, stage, kafka.topics.events)
             projects = self._projects = register_project_stage(
-                app, kafka, self._store, self._control, self._project_settings, quarantine
+                app, kafka, self._store, self._control, self._project_settings, quarantine, guard
             )
             await projects.start()
             stack.push_async_callback(projects.stop)
@@ -131,7 +137,7 @@ class Streams:
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
             stack.push_async_callback(stage.stop)
-            await _first_of(stop, app, stage.failed)
+            await _first_of(stop, app, guard.suspended, stage.failed)
 
     def _prices(self) -> PriceBook:
         return PriceBook().with_prices(self._control.view.prices.values())
