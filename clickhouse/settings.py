@@ -21,7 +21,7 @@ class StoreSettings(BaseSettings):
     clickhouse_url: str = "http://127.0.0.1:8123"
     """Of its HTTP interface."""
     clickhouse_user: str = "default"
-    """Who the roles are there: may create, insert and select."""
+    """Who the role is there: `tracemill migrate --users` makes one each with just its privileges."""
     clickhouse_password: SecretStr = SecretStr("")
     """The user's."""
     clickhouse_database: DatabaseName = "tracemill"
@@ -87,5 +87,13 @@ class EmbeddedStoreSettings(BaseSettings):
     """What is gathered of a result before it is sent; an error within it is still answered with a status."""
     memory_max_bytes: int = Field(default=2 * 2**30, ge=64 * 2**20)
     """What one statement may use."""
+    execution_time_max_s: int = Field(default=600, ge=1)
+    """Longest a statement of the users ingest and query may run; they may ask for less."""
+    ingest_password: SecretStr = SecretStr("")
+    """Of the user ingest (SELECT, INSERT of rows); empty: there is no such user."""
+    query_password: SecretStr = SecretStr("")
+    """Of the user query (SELECT); empty: there is no such user."""
+    migrate_password: SecretStr = SecretStr("")
+    """Of the user migrate (SELECT, INSERT, DDL); empty: there is no such user."""
     stop_timeout_s: int = Field(default=10, ge=0)
     """How long running requests may take to end after SIGTERM."""

@@ -217,6 +217,13 @@ def migrate(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be done, and do nothing.")
     ] = False,
+    users: Annotated[
+        bool,
+        typer.Option(
+            "--users",
+            help="Print the SQL that makes a ClickHouse server's users, with new passwords, and do nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Create what the roles need: topics, tables, the first project and its key. Safe to repeat.
 
@@ -225,8 +232,11 @@ def migrate(
     TRACEMILL_STORAGE_POLICY and TRACEMILL_HOT_DAYS (tables); TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY and
     TRACEMILL_INIT_SECRET_KEY (the first project).
     """
-    from deploy.processes.migrate import run
+    from deploy.processes.migrate import run, users_script
 
+    if users:
+        print(users_script(), end="")
+        return
     raise SystemExit(run(plan=plan))
 
 
@@ -280,7 +290,7 @@ def broker(
     """The embedded Apache Kafka alone, one node on loopback.
 
     Its clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD, where that is not set with the
-    password that is generated into `credentials.json` of TRACEMILL_DATA_DIR.
+    password that is generated into `credentials` of TRACEMILL_DATA_DIR.
     """
     from deploy.local import run_broker
 
@@ -299,6 +309,10 @@ def store(
     ] = None,
 ) -> None:
     """The embedded ClickHouse engine behind its HTTP interface, on loopback.
+
+    Its users are ingest, query and migrate, with TRACEMILL_STORE_INGEST_PASSWORD and so on; or TRACEMILL_CLICKHOUSE_USER,
+    who may do everything, with TRACEMILL_CLICKHOUSE_PASSWORD; where none is set, with the passwords that are generated
+    into `credentials` of TRACEMILL_DATA_DIR.
 
     Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.

@@ -74,6 +74,16 @@ def store_environment(port: int, user: str, credentials: Credentials) -> dict[st
     }
 
 
+def store_passwords(credentials: Credentials) -> dict[str, str]:
+    """Return the variables that give the embedded store its users, and no other."""
+    return {
+        "TRACEMILL_STORE_INGEST_PASSWORD": credentials.store_ingest.get_secret_value(),
+        "TRACEMILL_STORE_QUERY_PASSWORD": credentials.store_query.get_secret_value(),
+        "TRACEMILL_STORE_MIGRATE_PASSWORD": credentials.store_migrate.get_secret_value(),
+        "TRACEMILL_CLICKHOUSE_PASSWORD": "",
+    }
+
+
 def run_broker(data_dir: Path | None, port: int) -> int:
     """Become the embedded broker; returns only an exit code, where it cannot.
 

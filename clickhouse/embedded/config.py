@@ -29,7 +29,12 @@ SERVER_SETTINGS: dict[str, int] = {
 }
 
 
-def write_config(data_dir: Path, tiering: TieringSettings) -> Path:
+def write_users(data_dir: Path, text: str) -> Path:
+    """Write ``DATA_DIR/users.xml``, the engine's users and their privileges; return its path."""
+    return _write_private(data_dir / "users.xml", text)
+
+
+def write_config(data_dir: Path, tiering: TieringSettings, users_file: Path) -> Path:
     """Write ``DATA_DIR/engine.xml`` (readable by its owner only: it may hold the bucket's keys); return its path."""
     lines = [f"  <{name}>{value}</{name}>" for name, value in SERVER_SETTINGS.items()]
     text = "\n".join(
@@ -37,12 +42,16 @@ def write_config(data_dir: Path, tiering: TieringSettings) -> Path:
             "<clickhouse>",
             "  <logger><level>none</level></logger>",
             *lines,
+            f"  <user_directories><users_xml><path>{escape(str(users_file))}</path></users_xml></user_directories>",
             _storage(data_dir, tiering),
             "</clickhouse>",
             "",
         ]
     )
-    path = data_dir / "engine.xml"
+    return _write_private(data_dir / "engine.xml", text)
+
+
+def _write_private(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -34,10 +35,12 @@ class EngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a statement runs under: its database and the settings that it changes."""
+    """What a statement runs under: its database, the settings that it changes, its privileges."""
 
     database: str = "default"
     settings: Mapping[str, str] = field(default_factory=dict)
+    role: str = ""
+    """Of the engine's users file; empty: all of them."""
 
 
 @dataclass(slots=True)
@@ -60,9 +63,13 @@ class _Connection:
         self._defaults = defaults
         self.database = "default"
         self.settings: dict[str, str] = {}
+        self.role = ""
 
     def enter(self, session: Session) -> None:
         """Change what differs: most statements in a row come from the same client and cost nothing here."""
+        if session.role != self.role:
+            self.raw.query(f"SET ROLE {session.role or 'ALL'}", "TSV")
+            self.role = session.role
         wanted = {**self._defaults, **session.settings}
         if wanted != self.settings:
             dropped = [f"{name} = DEFAULT" for name in self.settings if name not in wanted]
@@ -139,6 +146,11 @@ class Engine:
         with self._killing, engine_errors():
             self._anchor.query(sql, "TSV")
 
+    def rows(self, sql: str) -> list[Any]:
+        """The rows of a query of our own, which names the format JSONCompactEachRow."""
+        answer: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
+        return [json.loads(line) for line in answer.splitlines()]
+
     def kill(self, mark: str) -> None:
         """Cancel the running statement that starts with ``mark``, without waiting for its end."""
         with self._killing:
@@ -153,10 +165,15 @@ class Engine:
         with self._lock:
             for index in range(len(self._idle) - 1, -1, -1):
                 candidate = self._idle[index]
-                if candidate.settings == wanted and candidate.database == session.database:
+                if (
+                    candidate.role == session.role
+                    and candidate.settings == wanted
+                    and candidate.database == session.database
+                ):
                     return self._idle.pop(index)
             for index in range(len(self._idle) - 1, -1, -1):
-                if not self._idle[index].is_locked:
+                candidate = self._idle[index]
+                if candidate.role == session.role and not candidate.is_locked:
                     return self._idle.pop(index)
         return None
 

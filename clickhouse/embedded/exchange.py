@@ -124,8 +124,11 @@ class Exchange:
     async def finish(self) -> None:
         await self._send({"type": "http.response.body", "body": self._compressor.finish()})
 
-    async def fail(self, status: int, code: int, message: str) -> None:
-        """Before the head: a status. After it: ClickHouse's marker at the end of the body."""
+    async def fail(self, status: int, code: int, message: str, *, close: bool = False) -> None:
+        """Before the head: a status. After it: ClickHouse's marker at the end of the body.
+
+        ``close`` ends the connection, with the rest of the request unread.
+        """
         text = message.encode() + b"\n"
         if not self._has_begun:
             headers = {
@@ -133,6 +136,8 @@ class Exchange:
                 "x-clickhouse-exception-code": str(code),
                 "content-type": "text/plain; charset=UTF-8",
             }
+            if close:
+                headers["connection"] = "close"
             if status == 503:
                 headers["retry-after"] = "1"
             await send_plain(self._send, status, text, headers)

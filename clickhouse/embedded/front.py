@@ -1,7 +1,7 @@
 """The HTTP front: one ASGI application over the engine.
 
-What happens to a request, in order: credentials; a slot (bounded, queries and inserts apart); a connection in the right session; the statement, in a thread;
-the answer. A result's head is sent once its first part is there, so that most errors still have a status; an error after that is written
+What happens to a request, in order: credentials; what its user may do; a slot (bounded, queries and inserts apart); a connection in the right session;
+the statement, in a thread; the answer. A result's head is sent once its first part is there, so that most errors still have a status; an error after that is written
 into the body the way ClickHouse does it (``X-ClickHouse-Exception-Tag``). A query whose client went away is killed.
 """
 
@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from prometheus_client import generate_latest
 
+from clickhouse.embedded.access import AccessDenied, Users, refuse_browsers
 from clickhouse.embedded.engine import Engine, EngineError, Insert, Query
 from clickhouse.embedded.exchange import (
     Body,
@@ -37,7 +38,6 @@ from clickhouse.embedded.request import (
     decompressor,
     form_fields,
     parse_call,
-    same_secret,
 )
 from clickhouse.embedded.slots import Overloaded, Slots
 from clickhouse.embedded.statement import (
@@ -68,22 +68,13 @@ _WITH_RESULT = frozenset(
 _KEEPS_SESSION = frozenset({"SELECT", "WITH", "INSERT", "SHOW", "EXPLAIN", "DESCRIBE", "EXISTS"})
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    user: str = "default"
-    password: str = ""
-    """Empty: whoever reaches the port may do everything."""
-
-
 class StoreFront:
     """The ASGI application. Speaks ``/``, ``/ping``, ``/healthz``, ``/readyz`` and ``/metrics``."""
 
-    def __init__(
-        self, engine: Engine, settings: EmbeddedStoreSettings, credentials: Credentials
-    ) -> None:
+    def __init__(self, engine: Engine, settings: EmbeddedStoreSettings, users: Users) -> None:
         self._engine = engine
         self._settings = settings
-        self._credentials = credentials
+        self._users = users
         self._queries = Slots(settings.queries_max, settings.waiting_max)
         self._inserts = Slots(settings.inserts_max, settings.waiting_max)
         self._threads = ThreadPoolExecutor(
@@ -118,9 +109,12 @@ class StoreFront:
                 scope["method"], scope["query_string"], scope["headers"], exchange.query_id
             )
             exchange.query_id = call.query_id
-            self._check(call)
+            refuse_browsers(scope["headers"])
+            user = self._users.authenticate(call.user, call.password)
+            call = replace(call, session=user.session(call, self._settings.execution_time_max_s))
             body.decompressor = decompressor(call.content_encoding)
             call, insert = await self._statement(call, body)
+            user.check(call.query, insert)
             kind = "insert" if insert else "query"
             slots = self._inserts if insert else self._queries
             async with slots.slot():
@@ -130,6 +124,10 @@ class StoreFront:
                     else:
                         await self._query(call, receive, exchange)
             outcome = "ok"
+        except AccessDenied as error:
+            # What a stranger sends is not read to its end.
+            outcome = "denied"
+            await exchange.fail(error.status, error.code, _message(error), close=True)
         except BadRequest as error:
             await _refuse(exchange, body, error)
         except Overloaded:
@@ -143,18 +141,6 @@ class StoreFront:
         finally:
             self.metrics.statements.labels(kind, outcome).inc()
             self.metrics.seconds.labels(kind).observe(time.perf_counter() - started)
-
-    def _check(self, call: Call) -> None:
-        expected = self._credentials
-        if not expected.password:
-            return
-        is_right = same_secret(call.password, expected.password) & same_secret(
-            call.user, expected.user
-        )
-        if not is_right:
-            raise BadRequest(
-                403, 516, f"{call.user}: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)"
-            )  # fmt: skip
 
     async def _statement(self, call: Call, body: Body) -> tuple[Call, FormattedInsert | None]:
         """The whole statement; of a formatted insert only its head, the rows stay in the body."""
@@ -286,10 +272,13 @@ async def _refuse(exchange: Exchange, body: Body, error: BadRequest | EngineErro
     with suppress(ClientGone):
         await body.discard()
         if isinstance(error, BadRequest):
-            message = f"Code: {error.code}. DB::Exception: {error}"
-            await exchange.fail(error.status, error.code, message)
+            await exchange.fail(error.status, error.code, _message(error))
         else:
             await exchange.fail(_STATUS_OF_CODE.get(error.code, 500), error.code, str(error))
+
+
+def _message(error: BadRequest) -> str:
+    return f"Code: {error.code}. DB::Exception: {error}"
 
 
 def _with_form(call: Call, fields: dict[str, str]) -> Call:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,7 +70,7 @@ def parse_call(
         if name not in _NOT_SETTINGS and not name.startswith("param_")
     }
     if method == "GET":
-        settings.setdefault("readonly", "1")
+        settings["readonly"] = "1"
     user, password = _credentials(url, head)
     wants_compression = url.get("enable_http_compression", "0") == "1"
     return Call(
@@ -92,11 +91,6 @@ def parse_call(
         if wants_compression
         else frozenset(),
     )
-
-
-def same_secret(given: str, expected: str) -> bool:
-    """Compared in constant time."""
-    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def form_fields(content_type: str, body: bytes) -> dict[str, str]:

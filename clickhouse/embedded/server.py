@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,10 +12,11 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from clickhouse.embedded.config import s3_endpoint, write_config
+from clickhouse.embedded.access import Users, configured_passwords, new_policy, users_xml
+from clickhouse.embedded.config import s3_endpoint, write_config, write_users
 from clickhouse.embedded.disk_yield import BackgroundWork
 from clickhouse.embedded.engine import Engine
-from clickhouse.embedded.front import Credentials, StoreFront
+from clickhouse.embedded.front import StoreFront
 from clickhouse.errors import StoreError
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings, TieringSettings
 from producers.disk import DiskFloor, DiskSettings
@@ -39,23 +39,25 @@ def run_store(
     """
     store = store or StoreSettings()
     embedded = embedded or EmbeddedStoreSettings()
-    password = store.clickhouse_password.get_secret_value()
-    if not password and not ipaddress.ip_address(host).is_loopback:
-        raise StoreError(f"without a password the store is served on loopback only, not on {host}")
+    passwords = configured_passwords(store, embedded)
+    if not passwords:
+        raise StoreError("no user has a password (TRACEMILL_STORE_QUERY_PASSWORD and others)")
     data_dir = data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     tiering = tiering or TieringSettings()
     with _only_one(data_dir), _listening(host, port) as listener:
         if tiering.cold_url:
             _require_answering(s3_endpoint(tiering))
-        config_file = write_config(data_dir, tiering)
+        users_file = write_users(data_dir, users_xml(store.clickhouse_database))
+        config_file = write_config(data_dir, tiering, users_file)
         try:
             engine = Engine(
                 data_dir, config_file, _defaults(embedded), idle_max=embedded.queries_max
             )
         except RuntimeError as error:
             raise StoreError(f"the engine does not start: {str(error).splitlines()[0]}") from None
-        front = StoreFront(engine, embedded, Credentials(store.clickhouse_user, password))
+        users = Users(passwords, new_policy(engine, embedded))
+        front = StoreFront(engine, embedded, users)
         server = uvicorn.Server(
             uvicorn.Config(
                 front,

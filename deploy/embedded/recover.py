@@ -59,8 +59,9 @@ def _run(options: UpOptions, *, say: Say, confirm: Confirm) -> int:
         raise DeployError(f"there is no installation in {options.data_dir}")
     with held(options.data_dir):
         installation = open_installation(options.data_dir, public_port=None, host=options.host)
-        broker = embedded_broker(options, installation, ensure_credentials(options.data_dir))
-        all_of_them = processes(options, installation, broker)
+        credentials = ensure_credentials(options.data_dir)
+        broker = embedded_broker(options, installation, credentials)
+        all_of_them = processes(options, installation, credentials, broker)
         engines = [each for each in all_of_them if each.name in ENGINES]
         # As the step that makes topics and tables is told.
         os.environ.update(next(each for each in all_of_them if each.name == "migrate").environment)

@@ -15,7 +15,7 @@ from deploy.embedded.kafka import EmbeddedKafka, broker_settings
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers, http_get
 from deploy.liveness import Health, Liveness
-from deploy.local import broker_environment
+from deploy.local import broker_environment, store_environment, store_passwords
 from deploy.probes import stalls_in
 from deploy.settings import ProcessSettings
 from deploy.supervisor import Process
@@ -71,7 +71,10 @@ def broker_of(options: UpOptions, installation: Installation) -> tuple[KafkaSett
 
 
 def processes(
-    options: UpOptions, installation: Installation, broker: EmbeddedKafka | None
+    options: UpOptions,
+    installation: Installation,
+    credentials: Credentials,
+    broker: EmbeddedKafka | None,
 ) -> Sequence[Process]:
     """All side by side: what imports and what compiles need not wait for each other."""
     ports, settings = installation.ports, ProcessSettings()
@@ -96,23 +99,33 @@ def processes(
             )
         )
     if options.clickhouse == EMBEDDED:
-        common["TRACEMILL_CLICKHOUSE_URL"] = f"http://{LOOPBACK}:{ports.store}"
         engines.append(
             Process(
                 "store",
                 role_command("store"),
                 is_ready=_http(ports.store, "/ping"),
                 liveness=_answering(_http(ports.store, "/ping"), settings),
-                environment={**common, "TRACEMILL_STORE_PORT": str(ports.store)},
+                environment={
+                    **common,
+                    **store_passwords(credentials),
+                    "TRACEMILL_STORE_PORT": str(ports.store),
+                },
             )
         )
+
+    def as_user(store_user: str) -> dict[str, str]:
+        """The environment of a role that is this user at the store."""
+        if options.clickhouse != EMBEDDED:
+            return common
+        return {**common, **store_environment(ports.store, store_user, credentials)}
+
     needs = [each.name for each in engines]
     return [
         *engines,
-        Process("migrate", role_command("migrate"), needs=needs, environment=common),
-        _worker("sink", ports.sink_metrics, common, needs, settings),
+        Process("migrate", role_command("migrate"), needs=needs, environment=as_user("migrate")),
+        _worker("sink", ports.sink_metrics, as_user("ingest"), needs, settings),
         # Stopped in the way of an event, so that what was accepted is stored when all has stopped.
-        _worker("streams", ports.streams_metrics, common, [*needs, "sink"], settings),
+        _worker("streams", ports.streams_metrics, as_user("ingest"), [*needs, "sink"], settings),
         Process(
             "edge",
             role_command("edge"),
@@ -121,7 +134,7 @@ def processes(
             liveness=_moving(installation.public_port, settings, host=_reachable(options.host)),
             needs=[*needs, "streams"],
             environment={
-                **common,
+                **as_user("query"),
                 "TRACEMILL_HOST": options.host,
                 "TRACEMILL_PORT": str(installation.public_port),
             },

@@ -63,7 +63,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
                 retention = LogRetention(
                     broker.log_dir, broker.client_settings(), DiskSettings(), say=say
                 )
-            kept = processes(options, installation, broker)
+            kept = processes(options, installation, credentials, broker)
             asyncio.run(_supervise(kept, options, retention, on_ready=on_ready))
     except DeployError as error:
         print(f"tracemill: {error}", file=sys.stderr)

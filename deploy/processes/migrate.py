@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from clickhouse import migrate as schema
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from clickhouse.users import server_script
 from deploy.process import run_process
 from deploy.processes.log_check import refuse_lost_log
 from deploy.processes.prepared import until_engines_answer
@@ -21,6 +22,11 @@ from producers.topics_admin import ensure_topics
 def run(*, plan: bool) -> int:
     """Do it, or only print what would be done; the exit code."""
     return run_process("migrate", _plan if plan else _migrate)
+
+
+def users_script() -> str:
+    """The SQL by which an administrator of a ClickHouse server makes the users of the roles."""
+    return server_script(StoreSettings().clickhouse_database)
 
 
 async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from clickhouse.embedded.access import configured_passwords
 from clickhouse.embedded.server import run_store
 from clickhouse.errors import StoreError
+from clickhouse.settings import EmbeddedStoreSettings, StoreSettings
+from deploy.embedded.credentials import ensure_credentials
+from deploy.errors import DeployError
 from deploy.logs import configure_logs
 from deploy.settings import ProcessSettings
 
@@ -16,8 +20,24 @@ def run(data_dir: Path | None, port: int) -> int:
     settings = ProcessSettings()
     configure_logs("store", level=settings.log_level)
     try:
-        run_store(data_dir or settings.data_dir / "store", port)
-    except StoreError as error:
+        embedded = _with_passwords(data_dir or settings.data_dir)
+        run_store(data_dir or settings.data_dir / "store", port, embedded=embedded)
+    except (StoreError, DeployError) as error:
         print(f"tracemill store: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _with_passwords(data_dir: Path) -> EmbeddedStoreSettings:
+    """The environment's, where it has any; else those of the data directory."""
+    embedded = EmbeddedStoreSettings()
+    if configured_passwords(StoreSettings(), embedded):
+        return embedded
+    found = ensure_credentials(data_dir.expanduser())
+    return embedded.model_copy(
+        update={
+            "ingest_password": found.store_ingest,
+            "query_password": found.store_query,
+            "migrate_password": found.store_migrate,
+        }
+    )

@@ -18,22 +18,26 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
 from deploy.embedded.ports import free_ports
-from tests.fixtures.store import running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
 
 MINUTE_OF_CPU = "SELECT sum(cityHash64(number)) FROM numbers(100000000000)"
 WITHIN_S = 60.0
+AUTH = (STORE_USER, STORE_PASSWORD)
+LOGIN = {"username": STORE_USER, "password": STORE_PASSWORD}
 
 
 @pytest.fixture
 async def client(clickhouse_url: str) -> AsyncIterator[AsyncClient]:
     url = httpx.URL(clickhouse_url)
-    async with await clickhouse_connect.get_async_client(host=url.host, port=url.port) as client:
+    async with await clickhouse_connect.get_async_client(
+        host=url.host, port=url.port, **LOGIN
+    ) as client:
         yield client
 
 
 @pytest.fixture
 def http(clickhouse_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=clickhouse_url, timeout=30) as http:
+    with httpx.Client(base_url=clickhouse_url, timeout=30, auth=AUTH) as http:
         yield http
 
 
@@ -92,7 +96,7 @@ async def test_compressed_inserts_and_results(
 ) -> None:
     url = httpx.URL(clickhouse_url)
     async with await clickhouse_connect.get_async_client(
-        host=url.host, port=url.port, compress=compression or False
+        host=url.host, port=url.port, compress=compression or False, **LOGIN
     ) as client:
         await client.insert(table, [[n, "x" * 50] for n in range(50_000)], column_names=["a", "s"])
         result = await client.query(f"SELECT a, s FROM {table} ORDER BY a")
@@ -332,7 +336,7 @@ async def test_a_query_whose_client_left_is_killed(
         )
         return int(result.result_rows[0][0])
 
-    async with httpx.AsyncClient() as other:
+    async with httpx.AsyncClient(auth=AUTH) as other:
         abandoned = asyncio.create_task(
             other.post(
                 clickhouse_url,
@@ -363,7 +367,7 @@ def test_too_many_requests_are_told_to_come_back(tmp_path_factory: pytest.TempPa
 
 
 async def _post_at_once(url: str, count: int) -> list[int]:
-    async with httpx.AsyncClient(timeout=WITHIN_S) as client:
+    async with httpx.AsyncClient(timeout=WITHIN_S, auth=AUTH) as client:
         answers = await asyncio.gather(
             *(client.post(url, content=b"SELECT sleep(3) FORMAT Null") for _ in range(count))
         )
@@ -375,7 +379,7 @@ async def _post_at_once(url: str, count: int) -> list[int]:
 
 
 async def test_an_endless_result_whose_client_left_is_killed(clickhouse_url: str) -> None:
-    async with httpx.AsyncClient(timeout=WITHIN_S) as client:
+    async with httpx.AsyncClient(timeout=WITHIN_S, auth=AUTH) as client:
         sql = b"SELECT number FROM system.numbers WHERE number < 88888888888"
         async with client.stream("POST", clickhouse_url, content=sql) as answer:
             async for _ in answer.aiter_raw():

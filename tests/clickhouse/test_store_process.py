@@ -18,7 +18,7 @@ from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from tests.clickhouse.rows_for_tests import observation, write
-from tests.fixtures.store import ROOT, StoreAt, running_store
+from tests.fixtures.store import ROOT, STORE_PASSWORD, STORE_USER, StoreAt, running_store
 
 WITHIN_S = 60.0
 ENDLESS = "SELECT sum(cityHash64(number)) FROM numbers(100000000000000)"
@@ -64,6 +64,7 @@ def test_a_signal_stops_it_cleanly_and_in_time(tmp_path: Path, number: signal.Si
         httpx.post(
             f"http://127.0.0.1:{port}/",
             content=b"CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a",
+            auth=(STORE_USER, STORE_PASSWORD),
             timeout=WITHIN_S,
         )
         started = time.monotonic()

@@ -1,0 +1,75 @@
+"""Cuts SQL into tokens, strictly: what ClickHouse might read in another way is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["string", "quoted", "number", "word", "mark"]
+
+# Everything else is refused: dollar quotes, hash comments, typographic quotes, letters beyond ASCII
+# outside of quotes, unfinished quotes and comments.
+_TOKEN: Final = re.compile(
+    rb"""(?P<skip>[ \t\r\n\f\v]+|--[^\n]*|/\*.*?\*/)
+    |(?P<string>'(?:[^'\\]|\\.)*')
+    |(?P<quoted>"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)
+    |(?P<number>[0-9][0-9A-Za-z_.]*)
+    |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<mark>/(?!\*)|[()\[\]{},.;:?+\-*%<>=!|&@^~])""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class UnreadableSql(ValueError):
+    """The statement has a character where ClickHouse might read something else than we do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    kind: Kind
+    text: str
+    """Of a quoted identifier without its quotes."""
+
+    @property
+    def is_name(self) -> bool:
+        return self.kind in {"word", "quoted"}
+
+    def is_word(self, *words: str) -> bool:
+        """Whether it is one of these keywords, given in upper case."""
+        return self.kind == "word" and self.text.upper() in words
+
+    def is_mark(self, mark: str) -> bool:
+        return self.kind == "mark" and self.text == mark
+
+
+def tokens(sql: bytes) -> Iterator[Token]:
+    """Yield the tokens of ``sql`` without space and comments.
+
+    Raises:
+        UnreadableSql: at a character that is not part of a token.
+    """
+    at = 0
+    while at < len(sql):
+        match = _TOKEN.match(sql, at)
+        if match is None or b"\0" in match.group():
+            shown = sql[at : at + 20].decode(errors="replace")
+            raise UnreadableSql(f"cannot be read at {shown!r}")
+        at = match.end()
+        kind = match.lastgroup
+        text = match.group().decode(errors="surrogateescape")
+        if kind == "quoted":
+            yield Token("quoted", _unquoted(text))
+        elif kind != "skip":
+            yield Token(kind, text)  # type: ignore[arg-type]  # the groups' names are the kinds
+
+
+def one_statement(found: list[Token]) -> bool:
+    """Whether there is nothing behind a semicolon."""
+    ends = [at for at, token in enumerate(found) if token.is_mark(";")]
+    return not ends or ends == [len(found) - 1]
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
