@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.quarantine_cli import quarantine
 from deploy.settings import default_data_dir
 
 app = typer.Typer(
@@ -328,6 +329,9 @@ def settings() -> None:
     from deploy.variables import as_text
 
     print(as_text(), end="")
+
+
+app.add_typer(quarantine)
 
 
 def main() -> None:

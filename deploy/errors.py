@@ -6,6 +6,7 @@ DeployError                 one line for the person at the terminal; the command
 ├── MisconfiguredError      a process cannot start with these settings, however often it tries
 ├── LogLostError            the log is not the one that the store was filled from
 ├── NotPreparedError        what `tracemill migrate` makes is not there
+├── QuarantineError         a command of the quarantine cannot do what it was asked
 ├── PortInUseError          somebody else listens there
 └── AlreadyRunningError     another instance holds the data directory
 """
@@ -54,3 +55,7 @@ class PortInUseError(DeployError):
 
 class AlreadyRunningError(DeployError):
     """Another instance holds the data directory."""
+
+
+class QuarantineError(DeployError):
+    """A command of the quarantine cannot do what it was asked; the message says why."""

@@ -53,6 +53,7 @@ def letters_of(
     created_us: int,
     detail: str,
     payload_bytes_max: int,
+    reason: str = REASON,
 ) -> list[DeadLetterRow]:
     """A dead letter for each numbered line; its id is the place of the line, so none is doubled."""
     rows = []
@@ -61,14 +62,14 @@ def letters_of(
         kept = _first(payload, len(line), payload_bytes_max)
         cut = f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
         # With its time: a new log counts its offsets from 0 again.
-        place = f"{topic}/{partition}/{offset}/{created_us}/{REASON}/{number}"
+        place = f"{topic}/{partition}/{offset}/{created_us}/{reason}/{number}"
         rows.append(
             DeadLetterRow(
                 project_id=owner_of(line),
                 id=sha256(place.encode()).hexdigest()[:32],
                 created_us=created_us,
                 stage=stage,
-                reason=REASON,
+                reason=reason,
                 detail=detail if kept == payload else detail + cut,
                 source_topic=topic,
                 source_partition=partition,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from deploy.process import run_process
@@ -22,6 +23,7 @@ def die(name: str) -> None:
     if how == "exit":
         os._exit(0)
     if how == "loop":
+        Path(os.environ["TEST_ENTERED"]).touch()
         while True:
             pass
     os.kill(os.getpid(), getattr(signal, how))

@@ -1,0 +1,140 @@
+"""Reaches the broker for the commands of the quarantine: its log, source records, appends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from deploy.broker_probe import topics_of
+from deploy.errors import QuarantineError
+from producers.kafka import client_options, new_producer, started, stopped
+from producers.settings import KafkaSettings
+from streams.app import streams_group
+from streams.core.quarantined import Entry, Kind
+from streams.quarantine_log import QuarantineView, entry_key, topic_of
+
+BATCH_BYTES: Final = 1024 * 1024
+STOP_TIMEOUT_S: Final = 2.0
+READ_TIMEOUT_S: Final = 15.0
+POLL_MS: Final = 300
+
+
+@dataclass(slots=True)
+class QuarantineAccess:
+    """The quarantine as it is now, and what changes it."""
+
+    kafka: KafkaSettings
+    view: QuarantineView
+    consumer: AIOKafkaConsumer
+    producer: AIOKafkaProducer
+
+    async def source_record(self, kind: Kind, partition: int, offset: int) -> ConsumerRecord | None:
+        """The source record at an offset; None when retention has deleted it, or there is none yet."""
+        place = TopicPartition(topic_of(self.kafka, kind), partition)
+        first, end = await self.range_of(kind, partition)
+        if not first <= offset < end:
+            return None
+        records = await _read(self.consumer, place, offset, offset + 1)
+        return records[0] if records and records[0].offset == offset else None
+
+    async def range_of(self, kind: Kind, partition: int) -> tuple[int, int]:
+        """The first offset that a source partition has, and the one after its last."""
+        place = TopicPartition(topic_of(self.kafka, kind), partition)
+        self.consumer.assign([place])
+        first = (await self.consumer.beginning_offsets([place]))[place]
+        return first, (await self.consumer.end_offsets([place]))[place]
+
+    async def committed(self, kind: Kind, partition: int) -> int:
+        """The offset that the streams are known to have processed everything before; at least."""
+        place = TopicPartition(topic_of(self.kafka, kind), partition)
+        member = AIOKafkaConsumer(
+            **client_options(self.kafka),
+            group_id=streams_group(self.kafka),
+            enable_auto_commit=False,
+        )
+        await member.start()
+        try:
+            member.assign([place])
+            return await member.committed(place) or 0
+        finally:
+            await stopped(member, STOP_TIMEOUT_S)
+
+    async def partitions(self, kind: Kind) -> int:
+        """How many partitions a source topic has."""
+        return len(await self.producer.partitions_for(topic_of(self.kafka, kind)))
+
+    async def append(self, topic: str, partition: int, value: bytes) -> int:
+        """Append a record; its offset, once it is acknowledged."""
+        written = await self.producer.send_and_wait(topic, value, partition=partition)
+        return int(written.offset)
+
+    async def put(self, entry: Entry) -> None:
+        """Write an entry; workers know it within milliseconds, those that start before they process anything."""
+        topic = self.kafka.topics.quarantine
+        value = msgspec.json.encode(entry)
+        await self.producer.send_and_wait(topic, value, key=entry_key(entry), partition=0)
+
+
+@asynccontextmanager
+async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAccess]:
+    """The quarantine of an installation, its log read to the end.
+
+    Raises:
+        QuarantineError: the broker does not answer, or has no quarantine.
+    """
+    topics = await topics_of(kafka)
+    if topics is None:
+        raise QuarantineError(
+            f"no Kafka broker answers at {kafka.broker}. The quarantine is kept in the broker: start "
+            "it (`tracemill up`; the other roles may be down), or set TRACEMILL_BROKER"
+        )
+    log = TopicPartition(kafka.topics.quarantine, 0)
+    if log.topic not in topics:
+        raise QuarantineError(f"topic {log.topic} does not exist: run `tracemill migrate`")
+    async with AsyncExitStack() as stack:
+        consumer: AIOKafkaConsumer = await started(
+            lambda: AIOKafkaConsumer(
+                **client_options(kafka),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=kafka.record_max_bytes,
+            ),
+            kafka,
+        )
+        stack.push_async_callback(stopped, consumer, STOP_TIMEOUT_S)
+        producer = await started(lambda: new_producer(kafka, batch_bytes=BATCH_BYTES), kafka)
+        stack.push_async_callback(stopped, producer, STOP_TIMEOUT_S)
+        view = QuarantineView()
+        consumer.assign([log])
+        end = (await consumer.end_offsets([log]))[log]
+        for record in await _read(consumer, log, 0, end):
+            view.apply(record)
+        yield QuarantineAccess(kafka, view, consumer, producer)
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int
+) -> list[ConsumerRecord]:
+    """The records of a range; compaction may have left gaps in it."""
+    records: list[ConsumerRecord] = []
+    consumer.assign([place])
+    if begin >= end:
+        return records
+    consumer.seek(place, begin)
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            while await consumer.position(place) < end:
+                polled = await consumer.getmany(place, timeout_ms=POLL_MS)
+                records += [each for each in polled.get(place, ()) if each.offset < end]
+                if records and records[-1].offset == end - 1:
+                    break
+    except TimeoutError as error:
+        raise QuarantineError(f"the broker did not send {place.topic} in time") from error
+    return records

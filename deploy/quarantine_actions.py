@@ -1,0 +1,207 @@
+"""Replays and skips what is in quarantine, or is to be."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Final
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.store import Store
+from deploy.errors import QuarantineError
+from deploy.quarantine_access import QuarantineAccess
+from streams.core.quarantine_replay import replayed_value
+from streams.core.quarantined import Entry, Kind
+from streams.core.quarantined_letters import letters_of, owner_of_delta, owner_of_event
+from streams.quarantine_log import topic_of
+from streams.quarantine_settings import QuarantineSettings
+
+SKIPPED: Final = "skipped_by_operator"
+CUT: Final = re.compile(r"payload (is )?cut|cut by tracemill")
+UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
+_ENTRY: Final = re.compile(r"(events|deltas)/(\d+)/(\d+)")
+_DEAD_LETTER: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
+    """The entry with this id.
+
+    Raises:
+        QuarantineError: there is none, or it is not an id.
+    """
+    matched = _ENTRY.fullmatch(entry_id)
+    if matched is None:
+        raise QuarantineError(
+            f"{entry_id!r} is not the id of a record in quarantine: it looks like events/0/1234 "
+            "(`tracemill quarantine list`)"
+        )
+    kind, partition, offset = matched.groups()
+    for entry in access.view.entries.get((_kind(kind), int(partition)), {}).values():
+        if entry.offset == int(offset):
+            return entry
+    raise QuarantineError(f"{entry_id} is not in quarantine (`tracemill quarantine list`)")
+
+
+def is_dead_letter_id(text: str) -> bool:
+    """Whether this is the id of a dead letter rather than of an entry."""
+    return _DEAD_LETTER.fullmatch(text) is not None
+
+
+async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
+    """The source record of an entry.
+
+    Raises:
+        QuarantineError: it is not there any more.
+    """
+    record = await access.source_record(entry.kind, entry.partition, entry.offset)
+    if record is None or record.timestamp != entry.timestamp_ms:
+        hint = (
+            f"; its dead letters can: {' '.join(entry.dead_letters)}" if entry.dead_letters else ""
+        )
+        raise QuarantineError(
+            f"{topic_of(access.kafka, entry.kind)} does not have {entry.id} any more, so it cannot "
+            f"be replayed{hint}"
+        )
+    return record
+
+
+async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
+    """Send what was set aside in again; what that means, in words.
+
+    1. Append it to its topic. 2. Mark the entry. Doing it twice changes nothing.
+
+    Raises:
+        QuarantineError: the source record is gone, or is not what its topic holds.
+    """
+    record = await source_of(access, entry)
+    try:
+        value = replayed_value(entry, record.value)
+    except msgspec.DecodeError as error:
+        raise QuarantineError(f"{entry.id} cannot be replayed: {error}") from error
+    topic = topic_of(access.kafka, entry.kind)
+    offset = await access.append(topic, entry.partition, value)
+    await access.put(_changed(entry, "replayed"))
+    return f"{entry.id} was sent in again as {entry.kind}/{entry.partition}/{offset}: totals contain it as soon as it is processed"
+
+
+async def replay_dead_letter(access: QuarantineAccess, store: Store, letter_id: str) -> str:
+    """Send the payload of a dead letter in again; what that means, in words.
+
+    Raises:
+        QuarantineError: there is none with this id, or its payload is not whole or not of a topic.
+        StoreError: the store does not answer.
+    """
+    rows = await store.query(
+        "SELECT stage, reason, detail, source_topic, source_partition, payload "
+        "FROM dead_letters FINAL WHERE id = {id:String}",
+        {"id": letter_id},
+    )
+    if not rows:
+        raise QuarantineError(f"there is no dead letter {letter_id}")
+    topic, partition, payload = _source_of_letter(access, letter_id, rows[0])
+    offset = await access.append(topic, partition, payload.encode())
+    return f"dead letter {letter_id} was sent in again, to offset {offset} of {topic}/{partition}: if it is refused again, there is another dead letter"
+
+
+def _source_of_letter(
+    access: QuarantineAccess, letter_id: str, row: dict[str, Any]
+) -> tuple[str, int, str]:
+    """Where a dead letter's payload goes, and the payload."""
+    topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
+    why = None
+    if CUT.search(row["detail"]):
+        why = "its payload was too long to be kept whole"
+    elif stage == "gateway":
+        why = (
+            "it was refused at the gateway, and has the client's form: let the client send it again"
+        )
+    elif row["reason"] in UNREADABLE:
+        why = f"its payload is no event ({row['reason']}), and would be refused again"
+    elif topic == topics.deltas:
+        why = "it is a change of windows: replay its record instead (`tracemill quarantine list`)"
+    elif topic not in {
+        topics.events,
+        topics.observations,
+        topics.traces,
+        topics.scores,
+        topics.windows,
+        topics.spend,
+    }:
+        why = f"what comes from {topic or stage} is not replayed"
+    if why is not None:
+        raise QuarantineError(f"dead letter {letter_id} cannot be replayed: {why}")
+    return topic, int(row["source_partition"]), row["payload"]
+
+
+async def skip_entry(access: QuarantineAccess, entry: Entry) -> str:
+    """Give a record in quarantine up; what that means, in words."""
+    await access.put(_changed(entry, "skipped"))
+    return f"{entry.id} is given up: totals never contain it; its dead letters stay ({' '.join(entry.dead_letters) or 'none'})"
+
+
+async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offset: int) -> str:
+    """Take a record that was not processed yet out of the way; what that means, in words.
+
+    1. Write its dead letters. 2. Write the entry.
+
+    Raises:
+        QuarantineError: there is no such record, or it was processed.
+    """
+    topic = topic_of(access.kafka, kind)
+    if access.view.entries.get((kind, partition), {}).get(offset) is not None:
+        return await skip_entry(access, access.view.entries[kind, partition][offset])
+    partitions = await access.partitions(kind)
+    if partition >= partitions:
+        raise QuarantineError(f"--partition {partition}: {topic} has 0 to {partitions - 1}")
+    first, end = await access.range_of(kind, partition)
+    record = await access.source_record(kind, partition, offset)
+    if record is None:
+        allowed = f"{first} to {end - 1}" if first < end else "no records"
+        raise QuarantineError(f"--offset {offset}: {topic}/{partition} has {allowed}")
+    if offset < await access.committed(kind, partition):
+        raise QuarantineError(
+            f"{kind}/{partition}/{offset} was processed already: there is nothing to skip"
+        )
+    lines = [(n, line) for n, line in enumerate(record.value.split(b"\n")) if line.strip()]
+    letters = letters_of(
+        lines,
+        owner_of_event if kind == "events" else owner_of_delta,
+        reason=SKIPPED,
+        stage="observations" if kind == "events" else "projects",
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        created_us=record.timestamp * 1_000,
+        detail="an operator skipped it",
+        payload_bytes_max=QuarantineSettings().payload_bytes_max,
+    )
+    for letter in letters:
+        await access.append(access.kafka.topics.dead_letters, 0, msgspec.json.encode(letter))
+    now_us = time.time_ns() // 1_000
+    entry = Entry(
+        kind=kind,
+        partition=partition,
+        offset=offset,
+        timestamp_ms=record.timestamp,
+        state="skipped",
+        cause="operator",
+        by="operator",
+        payload_bytes=len(record.value),
+        dead_letters=tuple(letter.id for letter in letters),
+        created_us=now_us,
+        changed_us=now_us,
+    )
+    await access.put(entry)
+    return f"{entry.id} is skipped: its {len(lines)} lines are dead letters, and totals do not contain them. `tracemill quarantine replay {entry.id}` sends them in again"
+
+
+def _changed(entry: Entry, state: str) -> Entry:
+    return msgspec.structs.replace(
+        entry, state=state, by="operator", changed_us=time.time_ns() // 1_000
+    )
+
+
+def _kind(text: str) -> Kind:
+    return "events" if text == "events" else "deltas"
