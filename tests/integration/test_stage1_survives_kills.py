@@ -21,6 +21,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
+from deploy.quarantine_access import open_quarantine
 from producers.control.records import Price
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
@@ -80,6 +81,8 @@ async def test_events_sent_twice_and_shuffled_are_counted_once_whoever_dies(
         await until_stored(kafka, clickhouse_store, events)
         third.terminate()
         assert await asyncio.to_thread(third.wait, STOPPED_WITHIN_S) == 0
+    async with open_quarantine(kafka) as quarantine:
+        assert list(quarantine.view.every()) == []  # kills from outside set nothing aside
     windows, spend = applied(await deltas_of(kafka))
     assert windows == oracle.windows_of(events)
     assert spend == oracle.spend_of(events)

@@ -1,6 +1,7 @@
 """The production streams worker, but events named ``poison…`` end its process: ``python -m tests.streams.quarantine.poisoned_worker``.
 
-Which way they end it comes with the name: ``poison-SIGSEGV``, ``poison-exit``, ``poison-loop``.
+Which way they end it comes with the name: ``poison-SIGSEGV``, ``poison-exit``, ``poison-loop``;
+``poison-worker`` ends the worker, but no child process of it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from deploy.processes import streams as role
 from streams.core.events import EventFold
 from streams.core.project_fold import ProjectFold
 
+WORKER = os.getpid()
 observation, apply = EventFold.observation, ProjectFold.apply
 
 
 def die(name: str) -> None:
     how = name.removeprefix("poison-")
+    if how == "worker":  # as what children do not do: write
+        if os.getpid() != WORKER:
+            return
+        how = "SIGSEGV"
     if how == "exit":
         os._exit(0)
     if how == "loop":
