@@ -24,6 +24,7 @@ from deploy.embedded.files import replace_if_changed
 from deploy.embedded.jars import Fetcher, ensure_jars, kafka_cache_dir, read_lock
 from deploy.embedded.ports import LOOPBACK, require_free
 from deploy.errors import EngineError
+from producers.disk import MIB, measured
 from producers.settings import KafkaSettings
 
 JAVA_FLAGS = (
@@ -41,7 +42,9 @@ _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
 USERNAME = "tracemill"
 """As which clients log in."""
-SEGMENT_BYTES = 32 * 1024 * 1024
+SEGMENT_MAX_BYTES = 32 * MIB
+SEGMENT_SHARE = 1 / 64
+"""Of the file system: only closed segments can be deleted, so a small disk wants small ones."""
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -169,7 +172,7 @@ class EmbeddedKafka:
                 log_dir=self._log_dir,
                 broker_login=_login("node", node | {USERNAME: self._password.get_secret_value()}),
                 controller_login=_login("node", node),
-                segment_bytes=SEGMENT_BYTES,
+                segment_bytes=self._segment_bytes(),
             ),
         )
         if not (self._log_dir / "meta.properties").exists():
@@ -178,6 +181,12 @@ class EmbeddedKafka:
     def command(self) -> list[str]:
         """The command line of the broker process. SIGTERM stops it cleanly within a second."""
         return [*self._java(), "kafka.Kafka", str(self._properties)]
+
+    def _segment_bytes(self) -> int:
+        """Small on a small disk, but never too small for the largest record."""
+        by_size = int(measured(self._data_dir).size * SEGMENT_SHARE)
+        smallest = self.client_settings().record_max_bytes + MIB
+        return max(smallest, min(by_size, SEGMENT_MAX_BYTES))
 
     def _format(self) -> None:
         run = subprocess.run(

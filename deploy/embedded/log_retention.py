@@ -1,8 +1,8 @@
 """Retention by size of the embedded broker's log: what is processed and stored goes before the disk is full.
 
 Kafka's own ``retention.bytes`` deletes segments whether they were read or not. Here only closed segments
-are deleted that lie wholly before what the streams and the sink have committed, oldest first, and of
-each partition the last closed segment stays: the streams read the end of their output when they start.
+are deleted that lie wholly before what the streams and the sink have committed, oldest first. Of topics
+whose end the streams read when they start, the last closed segment stays.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,15 +69,22 @@ def segments_below(log_dir: Path, topics: Iterable[str]) -> list[Segment]:
 
 
 def deletable(
-    segments: Iterable[Segment], committed: Mapping[TopicPartition, int], wanted_bytes: int
+    segments: Iterable[Segment],
+    committed: Mapping[TopicPartition, int],
+    wanted_bytes: int,
+    read_at_start: Container[str] = (),
 ) -> tuple[dict[TopicPartition, int], int]:
-    """By partition the offset before which to delete, to free ``wanted_bytes``; and what it frees."""
+    """By partition the offset before which to delete, to free ``wanted_bytes``; and what it frees.
+
+    Of the topics ``read_at_start`` the last closed segment stays.
+    """
     of_partition: dict[TopicPartition, list[Segment]] = {}
     for segment in segments:
         of_partition.setdefault(segment.partition, []).append(segment)
     candidates: list[Segment] = []
     for partition, ordered in of_partition.items():
-        for segment in ordered[:-2]:  # the last closed one stays, and the one being written
+        stay = 2 if partition.topic in read_at_start else 1  # the one being written always does
+        for segment in ordered[:-stay]:
             if segment.next_offset is None or segment.next_offset > committed.get(partition, 0):
                 break
             candidates.append(segment)
@@ -111,6 +118,7 @@ class LogRetention:
         self._measure = measure
         self._next_word_s = 0.0
         topics = kafka.topics
+        self._read_at_start = {topics.observations, topics.traces, topics.windows, topics.spend}
         self._by_streams = (topics.events, topics.deltas)
         self._by_sink = (
             topics.observations,
@@ -157,7 +165,7 @@ class LogRetention:
                     for partition, found in offsets.items()
                     if partition.topic in topics
                 }
-            before, freed = deletable(segments, committed, wanted)
+            before, freed = deletable(segments, committed, wanted, self._read_at_start)
             if before:
                 await admin.delete_records(
                     {partition: RecordsToDelete(offset) for partition, offset in before.items()}

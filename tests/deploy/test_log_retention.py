@@ -42,8 +42,9 @@ def test_what_is_not_committed_stays_whatever_the_disk_needs() -> None:
 
 
 def test_the_last_closed_segment_stays_for_those_who_read_the_end() -> None:
-    before, _ = deletable(chain(EVENTS, 4), {EVENTS: 10**9}, 10**9)
-    assert before == {EVENTS: 20}
+    segments, committed = chain(EVENTS, 4) + chain(ROWS, 4), {EVENTS: 10**9, ROWS: 10**9}
+    before, _ = deletable(segments, committed, 10**9, {ROWS.topic})
+    assert before == {EVENTS: 30, ROWS: 20}
 
 
 @pytest.fixture(scope="module")
