@@ -73,6 +73,8 @@ class World:
         self._sink_rate = chance.choice((0.02, 0.1, 0.3))
         self._pending: dict[Place, deque[tuple[Record, asyncio.Future[int]]]] = defaultdict(deque)
         self._sunk_more = asyncio.Condition()
+        self.writes_late = False
+        self._late: list[dict[Place, deque[Record]]] = []
 
     # The broker.
 
@@ -86,7 +88,11 @@ class World:
 
     def deliver_one(self) -> None:
         waiting = [place for place, sent in self._pending.items() if sent]
-        if waiting:
+        late = [(sent, place) for each in self._late for place, sent in each.items() if sent]
+        if late and (not waiting or self.chance.random() < 0.3):
+            sent, place = self.chance.choice(late)
+            self.logs[place].append(sent.popleft())
+        elif waiting:
             self._append(self.chance.choice(waiting))
 
     def _append(self, place: Place) -> None:
@@ -96,11 +102,21 @@ class World:
             future.set_result(len(self.logs[place]) - 1)
 
     def crash(self) -> None:
-        """Of what was on its way some arrives and some does not; each partition keeps its order."""
+        """Of what was on its way some arrives and some does not; each partition keeps its order.
+
+        With ``writes_late`` the worker was stopped and goes on later: what it had handed over then
+        arrives between the records of the workers after it.
+        """
+        is_stopped = self.writes_late and self.chance.random() < 0.5
+        late: dict[Place, deque[Record]] = {}
         for place, sent in self._pending.items():
-            for _ in range(self.chance.randrange(len(sent) + 1)):
-                self._append(place)
+            if is_stopped:
+                late[place] = deque(record for record, _ in sent)
+            else:
+                for _ in range(self.chance.randrange(len(sent) + 1)):
+                    self._append(place)
             sent.clear()
+        self._late.append(late)
 
     # The sink and the store.
 
@@ -227,9 +243,11 @@ class World:
     async def _step(self) -> None:
         await self._yield()
         draw = self.chance.random()
-        if draw < 0.6:
+        # A slow broker leaves much on its way when a worker is stopped.
+        delivers = 0.15 if self.writes_late else 0.6
+        if draw < delivers:
             self.deliver_one()
-        elif draw < 0.6 + self._sink_rate:
+        elif draw < delivers + self._sink_rate:
             await self.sink_one()
         await asyncio.sleep(0)
 

@@ -37,6 +37,7 @@ async def survive(seed: int) -> None:
     chance = Random(seed)
     events = random_events(chance, chance.randint(1, 60))
     world = World(chance)
+    world.writes_late = seed % 2 == 1
     world.source = in_records(chance, events)
     settings = StreamsSettings(
         chunk_records_max=chance.randint(1, 6),
