@@ -81,6 +81,8 @@ class EmbeddedStoreSettings(BaseSettings):
     """Requests that wait for a slot; the next one is answered 503."""
     query_bytes_max: int = Field(default=16 * 2**20, ge=1024)
     """Longest statement, and longest body of a statement that is not a formatted insert."""
+    insert_bytes_max: int = Field(default=512 * 2**20, ge=2**20)
+    """Rows of one insert; they are gathered in memory before the engine reads them."""
     insert_chunk_bytes: int = Field(default=4 * 2**20, ge=1024)
     """What is gathered of an insert's body before the engine is given it."""
     result_chunk_bytes: int = Field(default=2**20, ge=1024)

@@ -60,6 +60,8 @@ _STATUS_OF_CODE = {
     159: 408,
     516: 403,
 }
+_MEMORY_LIMIT_CODE = 241
+_INSERT_TOO_LARGE = "The rows of one insert are too many bytes (setting insert_bytes_max)"
 _OVERLOADED = "Too many simultaneous requests. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 _STREAMABLE = frozenset({"SELECT", "WITH"})
 _WITH_RESULT = frozenset(
@@ -166,11 +168,15 @@ class StoreFront:
         insert = Insert(self._engine, parts)
         began = time.perf_counter()
         try:
-            gathered, size = [parts.data], len(parts.data)
+            gathered, size, total = [parts.data], len(parts.data), len(parts.data)
             while True:
                 piece = await body.next_piece()
                 gathered.append(piece)
                 size += len(piece)
+                total += len(piece)
+                if total > self._settings.insert_bytes_max:
+                    self.metrics.limits_reached.labels("insert_bytes_max").inc()
+                    raise BadRequest(413, _MEMORY_LIMIT_CODE, _INSERT_TOO_LARGE)
                 is_last = body.is_finished
                 if size >= self._settings.insert_chunk_bytes or (is_last and size):
                     self.metrics.bytes_received.inc(size)

@@ -378,6 +378,22 @@ async def _post_at_once(url: str, count: int) -> list[int]:
     return [answer.status_code for answer in answers]
 
 
+def test_an_insert_of_too_many_bytes_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    (port,) = free_ports(1)
+    limits = {"TRACEMILL_STORE_INSERT_BYTES_MAX": str(2**20)}
+    with running_store(tmp_path_factory.mktemp("bounded"), port, limits):
+        refused = httpx.post(
+            f"http://127.0.0.1:{port}/",
+            params={"query": "INSERT INTO nowhere FORMAT JSONEachRow"},
+            content=b'{"a":1}\n' * 2**18,
+            auth=AUTH,
+            timeout=WITHIN_S,
+        )
+    assert refused.status_code == 413
+    assert refused.headers["x-clickhouse-exception-code"] == "241"
+    assert "insert_bytes_max" in refused.text
+
+
 async def test_an_endless_result_whose_client_left_is_killed(clickhouse_url: str) -> None:
     async with httpx.AsyncClient(timeout=WITHIN_S, auth=AUTH) as client:
         sql = b"SELECT number FROM system.numbers WHERE number < 88888888888"
