@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 import sys
 import time
@@ -68,6 +69,11 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     except DeployError as error:
         print(f"tracemill: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"tracemill: the disk of {options.data_dir} is full: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # before the supervisor took the signals over, while downloading
         return INTERRUPTED
     return 0
