@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 
-from producers.kafka import new_client
+from producers.kafka import client_options, new_client
 from producers.settings import KafkaSettings
 
 PROBE_TIMEOUT_S: Final = 2.0
+REASON_MAX_CHARS: Final = 300
 
 
 async def broker_answers(kafka: KafkaSettings) -> bool:
     """Whether a Kafka cluster with at least one registered broker takes our requests."""
     return await topics_of(kafka) is not None
+
+
+async def broker_trouble(kafka: KafkaSettings) -> str | None:
+    """Why the broker cannot be used, in a few words (empty: unknown); None when it can."""
+    if await broker_answers(kafka):
+        return None
+    options = client_options(kafka)
+    host, _, port = options.pop("bootstrap_servers").split(",")[0].strip().rpartition(":")
+    with _quiet("aiokafka"):
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                connection = await create_conn(
+                    host.strip("[]"),
+                    int(port),
+                    request_timeout_ms=int(PROBE_TIMEOUT_S * 1000),
+                    **options,
+                )
+        except (KafkaError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            return _reason(error)
+    connection.close()
+    return "it closes connections like ours, or is no Kafka broker"
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case SaslAuthenticationFailed():
+            return "it refuses TRACEMILL_BROKER_USERNAME and TRACEMILL_BROKER_PASSWORD"
+        case TimeoutError():
+            return f"it did not answer within {PROBE_TIMEOUT_S:g} s"
+        case socket.gaierror():
+            return str(error.strerror)
+        case ConnectionRefusedError():
+            return ""
+        case ValueError():
+            return "the address is HOST:PORT"
+    return " ".join(str(error).split())[:REASON_MAX_CHARS]
 
 
 async def topics_of(kafka: KafkaSettings) -> set[str] | None:

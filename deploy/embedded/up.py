@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.broker_probe import broker_answers
 from deploy.embedded.credentials import ensure_credentials
 from deploy.embedded.data_dir import (
     DEFAULT_PUBLIC_PORT,
@@ -22,6 +21,7 @@ from deploy.embedded.data_dir import (
     require_public_port,
 )
 from deploy.embedded.disk_guard import DiskGuard
+from deploy.embedded.given_engines import require_broker, require_clickhouse
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
 from deploy.embedded.log_retention import LogRetention
@@ -30,7 +30,6 @@ from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
 from deploy.supervisor import Process, Supervisor
 from producers.disk import DiskSettings
-from producers.settings import KafkaSettings
 
 INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -50,6 +49,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
             installation = open_installation(
                 options.data_dir, public_port=options.port, host=options.host
             )
+            asyncio.run(_require_given(options))
             credentials = ensure_credentials(options.data_dir)
             broker = embedded_broker(options, installation, credentials)
             if broker is not None:
@@ -79,6 +79,13 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     return 0
 
 
+async def _require_given(options: UpOptions) -> None:
+    if options.broker != EMBEDDED:
+        await require_broker(options.broker)
+    if options.clickhouse != EMBEDDED:
+        await require_clickhouse(options.clickhouse)
+
+
 def _warm_up() -> None:
     java_executable()  # the one thing that nothing replaces
     try:
@@ -100,10 +107,6 @@ async def _supervise(
     *,
     on_ready: Callable[[], None],
 ) -> None:
-    if options.broker != EMBEDDED and not await broker_answers(
-        KafkaSettings(broker=options.broker)
-    ):
-        raise EngineError(f"no Kafka broker answers at {options.broker}")
     guard = DiskGuard(options.data_dir, DiskSettings(), say=say)
     supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say, lack=guard.lack)
     watching = [asyncio.create_task(guard.watch(supervisor))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Final
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from clickhouse.errors import QueryRejected
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.cli import app
 from deploy.embedded.ports import free_ports
 from tests.clickhouse.rows_for_tests import observation, write
-from tests.fixtures.store import running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
 
 PASSWORDS: Final = {user: f"password-of-{user}" for user in ("ingest", "query", "migrate")}
 TABLE: Final = "tracemill.schema_history"
@@ -422,6 +425,35 @@ def test_who_migrates_reaches_no_files_and_no_other_database(
     ):
         answer = as_user("migrate").post("/", content=sql.encode())
         assert answer.headers["X-ClickHouse-Exception-Code"] == "497", answer.text
+
+
+def test_the_users_of_a_clickhouse_server_are_sql_that_the_engine_parses(
+    clickhouse_url: str,
+) -> None:
+    script = CliRunner().invoke(app, ["migrate", "--users"]).output
+    statements = [
+        line for line in script.splitlines() if line.strip() and not line.startswith("--")
+    ]
+    assert len(statements) > 10
+    for statement in statements:
+        answer = httpx.post(
+            clickhouse_url,
+            content=b"SELECT formatQuery({statement:String})",
+            params={"param_statement": statement.rstrip(";")},
+            auth=(STORE_USER, STORE_PASSWORD),
+            timeout=WITHIN_S,
+        )
+        assert answer.status_code == 200, f"{statement}: {answer.text}"
+
+
+def test_the_passwords_of_a_clickhouse_servers_users_are_new_each_time() -> None:
+    passwords = re.compile(r"BY '([^']+)'")
+    first, second = (
+        set(passwords.findall(CliRunner().invoke(app, ["migrate", "--users"]).output))
+        for _ in range(2)
+    )
+    assert len(first) == len(second) == 3
+    assert not first & second
 
 
 def test_a_store_without_any_password_is_refused(tmp_path: Path) -> None:

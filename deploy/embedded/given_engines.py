@@ -1,0 +1,59 @@
+"""Asks engines that `tracemill up` was given whether they can be used, before anything is started."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit
+
+from clickhouse.errors import QueryRejected, StoreError
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from deploy.broker_probe import broker_trouble
+from deploy.errors import EngineError
+from producers.settings import KafkaSettings
+
+ANSWER_WITHIN_S: Final = 15.0
+AUTHENTICATION_FAILED: Final = 516
+REASON_MAX_CHARS: Final = 300
+
+
+async def require_broker(address: str) -> None:
+    """Raise EngineError, in one line, when no Kafka broker takes our requests at ``address``."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            trouble = await broker_trouble(KafkaSettings(broker=address))
+    except TimeoutError:
+        trouble = f"nothing came back within {ANSWER_WITHIN_S:g} s"
+    if trouble is not None:
+        reason = f": {trouble}" if trouble else ""
+        raise EngineError(f"no Kafka broker answers at {address}{reason}")
+
+
+async def require_clickhouse(url: str) -> None:
+    """Raise EngineError, in one line, when no ClickHouse server takes our queries at ``url``."""
+    address = urlsplit(url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise EngineError(f"--clickhouse {url!r} is not a URL like http://HOST:8123")
+    store = Store(StoreSettings(clickhouse_url=url))
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await store.ping()
+    except TimeoutError:
+        reason = f"nothing came back within {ANSWER_WITHIN_S:g} s"
+    except QueryRejected as error:
+        reason = _one_line(error)
+        if error.code == AUTHENTICATION_FAILED:
+            reason = "it refuses TRACEMILL_CLICKHOUSE_USER and TRACEMILL_CLICKHOUSE_PASSWORD"
+    except (StoreError, ValueError) as error:
+        reason = _one_line(error)
+    else:
+        return
+    finally:
+        await store.close()
+    shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+    raise EngineError(f"no ClickHouse server answers at {shown}: {reason}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:REASON_MAX_CHARS]
