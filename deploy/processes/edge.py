@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -144,6 +145,9 @@ async def _serve(
         routes = own_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))
         application = one_port(own, gateway_app, query_app)
+        # What lives as long as the process is not to be walked by each collection, which stops all.
+        gc.collect()
+        gc.freeze()
         beat = LoopBeat(process.loop_blocked_after_s)
         async with beat.running(), serving(application, process.host, process.port):
             await stop.wait()

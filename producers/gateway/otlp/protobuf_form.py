@@ -43,6 +43,8 @@ _SLICED_TEXT_BYTES_MAX: Final = 16_300
 """Lengths of up to two bytes, with room for the string's own tag and length."""
 _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
+_NO_EVENTS: Final[list[SpanEvent]] = []
+"""Of all spans without events: a list of its own each would be walked by every garbage collection."""
 
 CACHED_ENTRY_BYTES_MAX: Final = 80
 CACHED_ENTRIES_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -189,7 +191,7 @@ def _span(message: Any, cutter: Cutter) -> ExportedSpan:
         message.start_ns,
         message.end_ns,
         _attributes(message.attributes, cutter),
-        _events(message.events, cutter) if message.events else [],
+        _events(message.events, cutter) if message.events else _NO_EVENTS,
     )
     if status := message.status:
         said = parsed(StatusMessage, status)
