@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clickhouse.embedded.config import write_config
+from clickhouse.embedded.access import users_xml
+from clickhouse.embedded.config import write_config, write_users
 from clickhouse.embedded.disk_yield import BackgroundWork
 from clickhouse.embedded.engine import Engine
 from clickhouse.settings import TieringSettings
@@ -63,7 +64,8 @@ def test_what_the_engine_refused_is_tried_again() -> None:
 
 
 def test_the_engine_takes_these_statements(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, write_config(tmp_path, TieringSettings()), {}, idle_max=1)
+    users_file = write_users(tmp_path, users_xml("tracemill"))
+    engine = Engine(tmp_path, write_config(tmp_path, TieringSettings(), users_file), {}, idle_max=1)
     try:
         disk = Disk()
         work = BackgroundWork(disk.floor(), engine.command, cold_is_local=True)
