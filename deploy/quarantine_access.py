@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from deploy.broker_probe import topics_of
 from deploy.errors import QuarantineError
-from producers.kafka import client_options, new_producer, started, stopped
+from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams.app import streams_group
 from streams.core.quarantined import Entry, Kind
@@ -54,11 +54,7 @@ class QuarantineAccess:
     async def committed(self, kind: Kind, partition: int) -> int:
         """The offset that the streams are known to have processed everything before; at least."""
         place = TopicPartition(topic_of(self.kafka, kind), partition)
-        member = AIOKafkaConsumer(
-            **client_options(self.kafka),
-            group_id=streams_group(self.kafka),
-            enable_auto_commit=False,
-        )
+        member = new_consumer(self.kafka, group_id=streams_group(self.kafka))
         await member.start()
         try:
             member.assign([place])
@@ -100,9 +96,8 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
         raise QuarantineError(f"topic {log.topic} does not exist: run `tracemill migrate`")
     async with AsyncExitStack() as stack:
         consumer: AIOKafkaConsumer = await started(
-            lambda: AIOKafkaConsumer(
-                **client_options(kafka),
-                enable_auto_commit=False,
+            lambda: new_consumer(
+                kafka,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=kafka.record_max_bytes,
             ),
