@@ -30,6 +30,7 @@ from streams.core.residents import TraceHistory
 from streams.core.seen import SeenTraces
 from streams.core.traces import TraceKey
 from streams.core.valuation import Tokens
+from streams.core.versions import RecordVersion
 from streams.errors import OutOfStepError
 from streams.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.observations_screen import ObservationsScreen
@@ -140,7 +141,8 @@ class PartitionStage:
         """Work until cancelled.
 
         1. Restore what the output says: where to go on, and the traces it holds completely.
-        2. Wait until the store has everything that was written before the rows just read; learn which traces it has.
+        2. Wait until the store has everything that was written before the rows just read; learn which traces it has, and,
+           where no commit tells, the highest version of their rows.
         3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
 
         Raises:
@@ -158,6 +160,7 @@ class PartitionStage:
             self._prices,
             self._tokens,
             seen,
+            await self._version(restored),
         )
         _adopt_restored(fold, complete_traces(restored, seen))
         self._writer = ChunkWriter(
@@ -188,6 +191,12 @@ class PartitionStage:
         except Exception as error:
             self._failure = error
             raise
+
+    async def _version(self, restored: Restored) -> RecordVersion:
+        version = restored.trace_version
+        if version is None:
+            version = max(restored.trace_version_max, await self._history.trace_version())
+        return RecordVersion(restored.resume_after, version)
 
     async def stop_folding(self) -> None:
         """Take in nothing more; return once what was folded is acknowledged."""

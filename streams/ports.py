@@ -48,6 +48,10 @@ class Restored:
     observations: list[ObservationRow]
     begin: Ends
     ends: Ends
+    trace_version: int | None = None
+    """Of the record at ``resume_after`` (``streams.core.versions``); ``None`` where no commit tells."""
+    trace_version_max: int = 0
+    """The highest of the rows of traces that were read, those not committed included."""
 
 
 class History(Protocol):
@@ -61,6 +65,9 @@ class History(Protocol):
 
     async def seen(self, partition: int) -> array[int]:
         """Hashes (``streams.core.seen.trace_hash``) of the traces of the partition that the store has, ascending; at most ``seen_traces_max``."""
+
+    async def trace_version(self) -> int:
+        """Return the highest version of a trace's row that the store has; 0 if it has none."""
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         """What the store has of these traces; texts of whole observations only where they are needed."""

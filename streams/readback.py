@@ -40,6 +40,7 @@ WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt
 ORDER BY hash
 LIMIT {limit:UInt64}
 """
+TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
 # Without FINAL, which would read the texts of every row nearby: of several versions the latest is picked here. A deletion never stands alone, the row that
 # takes the place of the deleted one has the same version under another key, so deletions can be left out.
 TRACES_SQL: Final = """
@@ -118,6 +119,12 @@ class StoreHistory:
             metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
             log.warning("limit_reached", limit="seen_traces_max", partition=partition)
         return hashes
+
+    async def trace_version(self) -> int:
+        body = await self._patiently(
+            lambda: self._store.query_bytes(TRACE_VERSION_SQL, {}, fmt="RowBinary")
+        )
+        return int.from_bytes(body[:8], "little")
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         histories: list[TraceHistory] = []

@@ -1,7 +1,9 @@
 """Reads the tail of a partition's own output, to go on where it ended.
 
-The last record of ``observations`` with the header ``source_offset`` is the commit: what lies behind it in ``observations``, and rows of ``traces`` that name a
-later source offset, had not taken effect.
+The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
+lies behind it in ``observations``, and rows of ``traces`` that name a later source offset, had not
+taken effect. Commits of a worker that was stopped may lie behind those of its successor: each
+follows all that it speaks of, so the highest holds, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from producers.topics import Topics
 from streams import metrics
 from streams.ports import Ends, Restored
 from streams.settings import StreamsSettings
-from streams.writer import SOURCE_OFFSET
+from streams.writer import SOURCE_OFFSET, TRACE_VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +76,13 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
 
 def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
     resume_after = -1
+    trace_version: int | None = None
     committed = 0
     for index, record in enumerate(observations.records, start=1):
         offset = source_offset(record.headers)
         if offset is not None:
-            resume_after = max(resume_after, offset)
+            if offset >= resume_after:
+                resume_after, trace_version = offset, _header(record.headers, TRACE_VERSION)
             committed = index
     known = [
         record.value
@@ -95,13 +99,24 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
         ),
         Ends(observations.begin, traces.begin),
         Ends(observations.end, traces.end),
+        trace_version,
+        0 if trace_version is not None else _version_max(traces, topics),
     )
+
+
+def _version_max(traces: Tail, topics: Topics) -> int:
+    rows = _rows(_traces, [record.value for record in traces.records], topics.traces)
+    return max((row.row_version for row in rows), default=0)
 
 
 def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
     """The header of a record that ends a chunk; none for others."""
+    return _header(headers, SOURCE_OFFSET)
+
+
+def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
     for name, value in headers:
-        if name == SOURCE_OFFSET:
+        if name == wanted:
             return int(value)
     return None
 

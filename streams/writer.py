@@ -1,7 +1,7 @@
 """Writes what a chunk produced, in the order that makes each source record take effect once.
 
 1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows of traces. 3. When those are: rows of observations,
-the last record with the header ``source_offset``: the commit. 4. When that is: the source records are acknowledged.
+the last record with the headers ``source_offset`` and ``trace_version``: the commit. 4. When that is: the source records are acknowledged.
 
 A crash before 3 folds the same records again. The deltas come out as before and are dropped by their offset; and whatever row had got out ahead of its commit,
 its deltas had got out before it, so a state read back from such a row owes nobody anything.
@@ -23,6 +23,7 @@ from streams.ports import Ends, Headers, Output
 from streams.source import SourceMessage
 
 SOURCE_OFFSET: Final = "source_offset"
+TRACE_VERSION: Final = "trace_version"
 POSITIONS_MAX: Final = 1_000
 """Chunks whose place in the output is remembered; for older ones a later place stands in."""
 
@@ -108,7 +109,7 @@ class ChunkWriter:
             *values, marked = chunk.encoded.observations or [b""]
             for value in values:
                 await self._output.send(self._topics.observations, self._partition, value)
-            headers = _offset_header(chunk.effects.last_offset)
+            headers = _commit_headers(chunk.effects)
             last.append(
                 await self._output.send(self._topics.observations, self._partition, marked, headers)
             )
@@ -164,3 +165,8 @@ class ChunkWriter:
 
 def _offset_header(offset: int) -> list[tuple[str, bytes]]:
     return [(SOURCE_OFFSET, str(offset).encode())]
+
+
+def _commit_headers(effects: Effects) -> list[tuple[str, bytes]]:
+    version = str(effects.trace_version).encode()
+    return [*_offset_header(effects.last_offset), (TRACE_VERSION, version)]

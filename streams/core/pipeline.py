@@ -43,13 +43,11 @@ from streams.core.scores import LatestScores
 from streams.core.seen import SeenTraces
 from streams.core.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.valuation import Tokens
+from streams.core.versions import RecordVersion, version_floor
 from tracemill.contract import Score, TraceUpdate
 
 NOTHING_SET_ASIDE: Final = Isolation()
-
-VERSION_SHIFT = 20
-"""A row version is the receiving time in milliseconds, shifted by this, or one more than the version before if that is higher."""
-
+FIRST_VERSION: Final = RecordVersion(-1, 0)
 
 TRACE_OBSERVATIONS_MAX = 20_000
 """Well below what memory holds: a larger trace would leave it, and be read back, with every chunk, and take all others along."""
@@ -95,6 +93,7 @@ class ObservationsFold:
         prices: PriceBook,
         tokens: Tokens,
         seen: SeenTraces,
+        version: RecordVersion = FIRST_VERSION,
     ) -> None:
         bounds = Bounds(limits.rows)
         self._reached = bounds.reached
@@ -109,6 +108,8 @@ class ObservationsFold:
         )
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._guard_before = self._guard
+        self._version = self._version_before = version
+        """Of the last record folded, and of the last one of the chunk before."""
         self._scores = LatestScores(limits.resident_scores_max, self._reached)
         self._encoding = limits.encoding
         self._touched: dict[TraceKey, Trace] = {}
@@ -182,6 +183,9 @@ class ObservationsFold:
         """
         keys: set[TraceKey] = set()
         for record in records:
+            if record.offset <= self._version.offset:
+                # Folded as a whole, but not encoded: it will be folded again.
+                self._version = self._version_before
             for line in record.lines:
                 key = trace_key_of(line)
                 if key is not None:
@@ -206,14 +210,18 @@ class ObservationsFold:
         self._deletions.clear()
         self._events.begin_chunk(effects)
         self._guard_before = self._guard.copy()
+        version = self._version
         try:
             for record in records:
-                self._fold_record(record, effects, isolation)
+                version = version.of_next(record.offset, record.append_us)
+                self._fold_record(record, version.version, effects, isolation)
             self._write_rows(effects, chunk)
         except (FoldFailedError, MemoryError, TooManyDeadLettersError):
             raise
         except Exception as error:
             raise FoldFailedError("a chunk") from error
+        self._version_before, self._version = self._version, version
+        effects.trace_version = version.version
         return effects
 
     def _write_rows(self, effects: Effects, chunk: int) -> None:
@@ -226,14 +234,15 @@ class ObservationsFold:
             effects.traces += self._deletions.pop(trace.key, ())
         self.residents.touch(self._touched.values())
 
-    def _fold_record(self, record: ReadRecord, effects: Effects, isolation: Isolation) -> None:
+    def _fold_record(
+        self, record: ReadRecord, trace_version: int, effects: Effects, isolation: Isolation
+    ) -> None:
         events = self._events
-        version_floor = record.append_us // 1000 << VERSION_SHIFT
-        events.begin_record(version_floor)
+        events.begin_record(version_floor(record.append_us))
         failed = self._fold_events(record, effects, isolation)
         effects.events += len(record.lines)
         for trace in events.changed.values():
-            self._settle(trace, version_floor)
+            self._settle(trace, trace_version)
         for project_id, book in events.books.items():
             delta = book.delta(project_id, self._partition, record.offset)
             if delta is not None:
@@ -332,9 +341,9 @@ class ObservationsFold:
             self._reached["dead_letter_payload_bytes_max"] += letter.detail != refusal.detail
             effects.dead_letters.append(letter)
 
-    def _settle(self, trace: Trace, version_floor: int) -> None:
-        """One version a record; and where the trace moved to another day, its row of the old day goes."""
-        trace.row_version = max(trace.row_version + 1, version_floor)
+    def _settle(self, trace: Trace, version: int) -> None:
+        """Give it the record's version; where it moved to another day, its row of the old day goes."""
+        trace.row_version = version
         self._touched[trace.key] = trace
         if trace.spender != trace.said.user_id:
             self._events.hand_over(trace)

@@ -178,6 +178,11 @@ class World:
         hashes = {trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces)}
         return array("Q", sorted(hashes)[: self.seen_traces_max])
 
+    async def trace_version(self) -> int:
+        await self._yield()
+        rows = [row for key, row in self.store.items() if key[0] == TOPICS.traces]
+        return max((row.row_version for row in rows), default=0)
+
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         await self._yield()
         histories = {key: TraceHistory(key, None, []) for key in sorted(needs.traces)}

@@ -12,7 +12,7 @@ from streams.core.effects import Effects
 from streams.core.encoding import EncodingLimits, encoded, records_of
 from streams.ports import Ends
 from streams.source import Inbox, SourceMessage
-from streams.writer import SOURCE_OFFSET, ChunkWriter
+from streams.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter
 
 TOPICS = Topics("t")
 
@@ -76,7 +76,9 @@ async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Brok
     messages = [
         SourceMessage(offset, 0, b"", lambda o=offset: acknowledged.append(o)) for offset in (8, 9)
     ]
-    await begin(writer, 1, messages, effects())
+    chunk = effects()
+    chunk.trace_version = 7
+    await begin(writer, 1, messages, chunk)
     await asyncio.sleep(0)
     assert broker.topics() == ["deltas"]
     await broker.acknowledge(TOPICS.deltas)
@@ -85,7 +87,7 @@ async def test_a_chunk_leaves_step_by_step_and_is_acknowledged_last(broker: Brok
     assert broker.topics()[3:] == []
     await broker.acknowledge(TOPICS.traces)
     assert broker.topics()[3:] == ["observations"]
-    assert broker.sent[3][3] == [(SOURCE_OFFSET, b"9")]
+    assert broker.sent[3][3] == [(SOURCE_OFFSET, b"9"), (TRACE_VERSION, b"7")]
     assert acknowledged == []
     await broker.acknowledge(TOPICS.observations)
     assert acknowledged == [8, 9]
@@ -98,7 +100,8 @@ async def test_a_chunk_without_rows_commits_with_an_empty_record(broker: Broker)
     running = asyncio.create_task(writer.run())
     await begin(writer, 1, [SourceMessage(4, 0, b"", lambda: None)], Effects(4))
     await asyncio.sleep(0)
-    assert broker.sent == [(TOPICS.observations, 3, b"", [(SOURCE_OFFSET, b"4")])]
+    headers = [(SOURCE_OFFSET, b"4"), (TRACE_VERSION, b"0")]
+    assert broker.sent == [(TOPICS.observations, 3, b"", headers)]
     await broker.acknowledge(TOPICS.observations)
     assert await writer.written(1) == Ends(1, 50)
     running.cancel()
