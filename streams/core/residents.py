@@ -10,7 +10,7 @@ import msgspec
 from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.bounding import Bounds
 from streams.core.merge import merged_of, merged_of_whole
-from streams.core.observations import known_of, rank_of
+from streams.core.observations import Known, known_of, rank_of
 from streams.core.seen import SeenTraces
 from streams.core.statements import statements_of
 from streams.core.traces import DAY_US, Trace, TraceKey
@@ -72,13 +72,7 @@ class Residents:
             for row in history.observations:
                 known = trace.observations.get(row.id)
                 if known is not None and known.merged is None and (trace.key, row.id) in texts_of:
-                    whole = not row.merge_state
-                    merged = (
-                        merged_of_whole(row, rank_of(known), self._bounds)
-                        if whole
-                        else merged_of(row)
-                    )
-                    trace.regain(known, merged)
+                    self._adopt_texts(trace, known, row)
             self._measure(trace)
             return
         trace = self.begin(history.key)
@@ -93,6 +87,18 @@ class Residents:
             trace.row_version = history.row.row_version
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)
+
+    def _adopt_texts(self, trace: Trace, known: Known, row: ObservationRow) -> None:
+        if row.row_version > known.row_version:
+            # A worker that ended before its commit wrote it: the events that are in its texts will
+            # change nothing when they are folded again, so its numbers count from now on as well.
+            trace.count_out(known)
+            known = known_of(row, None)
+            trace.count_in(known)
+        if row.merge_state:
+            trace.regain(known, merged_of(row))
+        else:
+            trace.regain(known, merged_of_whole(row, rank_of(known), self._bounds))
 
     def last_chunk_of(self, keys: Iterable[TraceKey]) -> int:
         """The latest chunk that changed any of these, whether they are here or have left."""

@@ -14,8 +14,15 @@ from streams.core.residents import TraceHistory
 from streams.readback import StoreHistory
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
-from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, observation, stored
-from tracemill.contract import Event, encode_event
+from tests.streams.stage1.stage1_folding import (
+    LIMITS,
+    NOW_US,
+    Folding,
+    last_trace,
+    observation,
+    stored,
+)
+from tracemill.contract import Event, TraceAttributes, TraceUpdate, encode_event
 
 TRACE = ("p", "t")
 KAFKA = KafkaSettings()
@@ -80,6 +87,25 @@ def test_whatever_is_said_of_an_observation_without_its_texts_they_are_read_back
     (row,) = stored(folding.core.fold(records, folding.chunk).observations)
     assert (row.name, row.input, row.output) == ("n0", "y" * 50, "z")
     assert row.row_version > folding.written["o0"].row_version
+
+
+def test_texts_that_are_ahead_of_the_commit_bring_their_numbers_along():
+    """The worker before wrote the row of an event, and ended before its commit."""
+    event = part("o0", ts=1, usage={"input": 10}, model="m", level="ERROR")
+    update = TraceUpdate(
+        project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="u")
+    )
+    before, after = crowded(), crowded()
+    records, needs = before.asked(event)
+    before.core.adopt([TraceHistory(TRACE, None, [before.written["o0"]])], needs)
+    (ahead,) = stored(before.core.fold(records, before.chunk).observations)
+    expected = last_trace(before.fold(update))
+
+    records, needs = after.asked(event)
+    after.core.adopt([TraceHistory(TRACE, None, [ahead])], needs)
+    assert after.core.fold(records, after.chunk).observations == []
+    assert last_trace(after.fold(update)) == expected
+    assert (expected.usage["input"], expected.error_count) == (10, 1)
 
 
 async def test_of_a_trace_in_memory_the_store_is_asked_for_texts_alone(
