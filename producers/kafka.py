@@ -20,6 +20,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.helpers import create_ssl_context
 
+from producers.checked_producer import CheckedProducer, MaySend
 from producers.errors import BrokerUnavailableError
 from producers.settings import KafkaSettings
 
@@ -139,24 +140,13 @@ def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafka
     )
 
 
-class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carries no types
-    """A producer that asks before each record whether it may be sent."""
-
-    def __init__(self, may_send: Callable[[], None], **options: Any) -> None:
-        super().__init__(**options)
-        self._may_send = may_send
-
-    async def send(self, *arguments: Any, **options: Any) -> Any:
-        self._may_send()
-        return await super().send(*arguments, **options)
-
-
 def new_producer(
-    kafka: KafkaSettings, *, batch_bytes: int, may_send: Callable[[], None] | None = None
+    kafka: KafkaSettings, *, batch_bytes: int, may_send: MaySend | None = None
 ) -> AIOKafkaProducer:
     """An idempotent producer whose records are kept once they are acknowledged.
 
-    ``may_send`` is called before each record, and raises where it must not be sent.
+    ``may_send`` is called before each record is buffered and before each request is sent, and
+    raises where that must not be: what is buffered then fails.
     """
     new = AIOKafkaProducer if may_send is None else partial(CheckedProducer, may_send)
     return new(

@@ -26,6 +26,7 @@ from streams.core.set_aside import describe_error
 from streams.notifier import Notifier
 from streams.notifier_settings import NotifierSettings
 from streams.restarts import keep_running
+from streams.suspension import SuspensionGuard
 from streams.webhook_sender import WebhookSender
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,9 @@ class NotifierStage:
         settings: NotifierSettings,
         webhooks: WebhookSettings,
         instance_id: str = "",
+        guard: SuspensionGuard | None = None,
     ) -> None:
+        self._may_send = None if guard is None else guard.check
         self._kafka = kafka
         self._control = control
         self._settings = settings
@@ -82,7 +85,11 @@ class NotifierStage:
         timeout_s = self._settings.stop_timeout_s
         async with AsyncExitStack() as stack:
             producer = await started(
-                lambda: new_producer(self._kafka, batch_bytes=self._kafka.control_record_max_bytes),
+                lambda: new_producer(
+                    self._kafka,
+                    batch_bytes=self._kafka.control_record_max_bytes,
+                    may_send=self._may_send,
+                ),
                 self._kafka,
             )
             stack.push_async_callback(stopped, producer, timeout_s)

@@ -128,6 +128,7 @@ class Streams:
                 self._notifier_settings,
                 self._webhooks,
                 settings.instance_id,
+                guard,
             )
             notifier.start()
             stack.push_async_callback(notifier.stop)

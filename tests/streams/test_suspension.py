@@ -10,8 +10,10 @@ import sys
 
 import pytest
 
+from producers.checked_producer import NotSentError
 from producers.kafka import new_producer
 from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
 from streams.errors import SuspendedError
 from streams.suspension import SuspensionGuard
 
@@ -108,3 +110,32 @@ async def test_a_producer_sends_nothing_that_it_may_not(
                 await send(kafka.topics.events, b"x", partition=0)
     finally:
         await producer.stop()
+
+
+async def test_a_record_that_is_buffered_when_its_worker_is_stopped_is_not_sent(
+    kafka_broker: str, topic_prefix: str
+) -> None:
+    clock = Clock()
+    guard = SuspensionGuard(LIMIT_S, clock)
+    kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)
+    await ensure_topics(kafka)
+    producer = new_producer(kafka, batch_bytes=16_384, may_send=guard.check)
+    await producer.start()
+    try:
+        topic = kafka.topics.events
+        before = await producer.send_and_wait(topic, b"sent", partition=0)
+        buffered = await producer.send(topic, b"buffered", partition=0)
+        clock.now_s += STOPPED_S
+        with pytest.raises(NotSentError, match="longer than its session"):
+            async with asyncio.timeout(WITHIN_S):
+                await buffered
+    finally:
+        async with asyncio.timeout(WITHIN_S):
+            await producer.stop()
+    other = new_producer(kafka, batch_bytes=16_384)
+    await other.start()
+    try:
+        after = await other.send_and_wait(topic, b"of the successor", partition=0)
+    finally:
+        await other.stop()
+    assert after.offset == before.offset + 1

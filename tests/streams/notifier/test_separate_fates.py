@@ -12,6 +12,7 @@ from streams.core.deltas import Delta, SpendDelta
 from streams.notifier_settings import NotifierSettings
 from streams.notifier_stage import NotifierStage
 from streams.restarts import pause_s
+from streams.suspension import SuspensionGuard
 from tests.streams.notifier.receivers import OK, receiving, status
 
 FAST = {"TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": json.dumps([0.2] * 50)}
@@ -142,6 +143,43 @@ async def test_a_notifier_that_fails_is_started_again_and_ends_nothing_else(
             await stage.stop()
     assert len(began) == 3
     assert restarts() == before + 2
+
+
+async def test_a_notifier_whose_worker_was_stopped_writes_nothing_more(pipeline, until):
+    now_s = [100.0]
+    guard = SuspensionGuard(6, lambda: now_s[0])
+    stage = NotifierStage(
+        pipeline.kafka,
+        pipeline.control,
+        NotifierSettings(restart_pause_s=0.05, restart_pause_max_s=0.2),
+        WebhookSettings(allow_private=True),
+        guard=guard,
+    )
+
+    async def delivered(alert_id):
+        states = await pipeline.values_of(pipeline.kafka.topics.deliveries)
+        return any(alert_id.encode() in state for state in states)
+
+    def restarts():
+        return REGISTRY.get_sample_value("tracemill_notifier_restarts_total")
+
+    async with receiving() as receiver:
+        await pipeline.put_webhook(receiver.url)
+        stage.start()
+        try:
+            await pipeline.put_alert("alert_0")
+            await until(lambda: delivered("alert_0"))
+            before = restarts()
+            now_s[0] += 60
+            await pipeline.put_alert("alert_1")
+
+            async def refused():
+                return restarts() > before
+
+            await until(refused)
+        finally:
+            await stage.stop()
+    assert not await delivered("alert_1")
 
 
 @pytest.mark.parametrize("failures", [1, 2, 5, 1_000_000])

@@ -1,0 +1,65 @@
+"""A worker that is stopped in the middle of its work for longer than its session writes nothing more when it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from random import Random
+
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from producers.topics_admin import ensure_topics
+from tests.fixtures.sink import sinking
+from tests.integration.test_stage1_survives_kills import (
+    STOPPED_WITHIN_S,
+    StartWorker,
+    deltas_of,
+    kafka,
+    produce,
+    set_prices,
+    start_worker,
+    until_ready,
+    until_stored,
+)
+from tests.simulation import stage1_oracle as oracle
+from tests.simulation.stage1_events import random_events
+from tests.simulation.stage1_world import applied
+
+__all__ = ["kafka", "start_worker"]
+
+EVENTS = 600
+
+
+async def test_totals_are_exact_when_a_stopped_worker_goes_on_behind_its_successor(
+    kafka: KafkaSettings,  # a fixture
+    clickhouse_store: Store,
+    start_worker: StartWorker,
+) -> None:
+    chance = Random(2027)
+    await ensure_topics(kafka)
+    await set_prices(kafka)
+    events = random_events(chance, EVENTS, traces=40)
+    first_part, rest = events[: EVENTS // 2], events[EVENTS // 2 :]
+    async with sinking(kafka, clickhouse_store):
+        first, port = start_worker()
+        await until_ready(first, port)
+        second, port = start_worker()
+        await until_ready(second, port)  # they share the partitions now
+        producing = asyncio.create_task(produce(kafka, [*first_part, *first_part], chance))
+        await asyncio.sleep(chance.uniform(0.3, 1.0))  # somewhere in the middle
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            await producing
+            # Only the second worker runs: it has all partitions then.
+            await until_stored(kafka, clickhouse_store, first_part)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first.pid, signal.SIGCONT)
+        await produce(kafka, rest, chance)
+        assert await asyncio.to_thread(first.wait, STOPPED_WITHIN_S) != 0
+        await until_stored(kafka, clickhouse_store, events)
+    windows, spend = applied(await deltas_of(kafka))
+    assert windows == oracle.windows_of(events)
+    assert spend == oracle.spend_of(events)
