@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCK := deploy/locks/requirements.lock
+# Of `make test`, each with engines of its own; one test at a time: make test WORKERS=0
+WORKERS ?= 2
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ up: setup ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/tracemill up
 
 test: setup ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: setup ## Check style, types and the rules between the rooms
 	$(BIN)/ruff check .

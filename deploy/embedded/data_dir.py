@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.embedded.credentials import make_private
 from deploy.embedded.files import replace_if_changed
-from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free
+from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free, reserve
 from deploy.errors import AlreadyRunningError, DeployError
 
 DEFAULT_PUBLIC_PORT = 7700
@@ -122,9 +122,18 @@ def read_installation(data_dir: Path) -> Installation | None:
 
 def _choose_ports(found: InternalPorts | None, *, public_port: int) -> InternalPorts:
     """Those of the last run that can still be had, and others in the place of the rest."""
-    ports = {name: port for name, port in (found or ()) if port != public_port and is_free(port)}
+    ports = {
+        name: port
+        for name, port in (found or ())
+        if port != public_port and is_free(port) and reserve(port)
+    }
     usual = public_port + BROKER_PORT_OFFSET
-    if "broker" not in ports and usual not in ports.values() and is_lasting(usual):
+    if (
+        "broker" not in ports
+        and usual not in ports.values()
+        and is_lasting(usual)
+        and reserve(usual)
+    ):
         ports["broker"] = usual
     missing = [name for name in InternalPorts.model_fields if name not in ports]
     others = free_ports(len(missing), except_for={public_port, *ports.values()})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from deploy.errors import PortInUseError
@@ -18,14 +22,44 @@ _RANDOM = random.SystemRandom()  # of its own: tests seed the common one, and wo
 
 
 def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:
-    """`count` different ports nobody listens on now, for servers that may die and come back."""
+    """Reserve `count` different ports nobody listens on now, for servers that may die and come back.
+
+    They stay this process's until it ends: no other process is given one of them meanwhile, which
+    would find it free between the choice of a port and the start of the server that listens there.
+    """
     first_ephemeral = _first_ephemeral_port()
     chosen: list[int] = []
     while len(chosen) < count:
         port = _RANDOM.randrange(FIRST_INTERNAL_PORT, first_ephemeral)
-        if port not in chosen and port not in except_for and is_lasting(port):
+        if port not in chosen and port not in except_for and is_lasting(port) and reserve(port):
             chosen.append(port)
     return chosen
+
+
+def reserve(port: int) -> bool:
+    """Keep the port from the choices of other processes until this one ends; False if one has it."""
+    reservations = _reservations()
+    if reservations is None:
+        return True
+    try:
+        # One byte a port: the kernel gives it back with the process, however that ends.
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError as error:
+        return error.errno not in {errno.EACCES, errno.EAGAIN}
+    return True
+
+
+@cache
+def _reservations() -> int | None:
+    """The file whose bytes are locked, common to a user's processes; None where none can be had.
+
+    It stays open: closing any handle of it would give back all that this process has reserved.
+    """
+    path = Path(tempfile.gettempdir()) / f"tracemill-ports-{os.getuid()}.lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:  # only two starts at the same moment need it
+        return None
 
 
 def is_lasting(port: int) -> bool:

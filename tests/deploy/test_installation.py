@@ -15,7 +15,7 @@ from deploy.embedded.data_dir import (
     held,
     open_installation,
 )
-from deploy.embedded.ports import free_ports, is_lasting, require_free
+from deploy.embedded.ports import free_ports, is_lasting, require_free, reserve
 from deploy.embedded.roles import UpOptions
 from deploy.embedded.up import up
 from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
@@ -54,7 +54,8 @@ def opened(path: Path, *, public_port: int | None = None) -> Installation:
 def public_port_with_free_neighbour() -> int:
     while True:
         (port,) = free_ports(1)
-        if is_lasting(port + BROKER_PORT_OFFSET):
+        neighbour = port + BROKER_PORT_OFFSET
+        if is_lasting(neighbour) and reserve(neighbour):
             return port
 
 
