@@ -1,10 +1,10 @@
 """Whatever dies whenever: window and spend totals are exact, and each threshold is alerted once."""
 
 import random
-import secrets
 
 import pytest
 
+from tests.simulation.fresh_seeds import fresh_seeds
 from tests.simulation.project_world import (
     Crash,
     Stage1,
@@ -15,7 +15,7 @@ from tests.simulation.project_world import (
     stored_totals,
 )
 
-SEEDS = [*range(60), *(secrets.randbits(48) for _ in range(40))]
+SEEDS = [*range(60), *fresh_seeds(40)]
 
 
 ACTIONS = [
