@@ -1,13 +1,13 @@
 """What raises costs itself: the totals are those of all other deltas, whatever dies whenever."""
 
 import random
-import secrets
 
 import msgspec
 import pytest
 
 from streams.core.spend import SpendCell
 from streams.core.windows import WindowCell
+from tests.simulation.fresh_seeds import fresh_seeds
 from tests.simulation.project_world import (
     GARBAGE,
     POISON,
@@ -19,7 +19,7 @@ from tests.simulation.project_world import (
 )
 from tests.simulation.test_project_fold_survives import work_off
 
-SEEDS = [*range(40), *(secrets.randbits(48) for _ in range(20))]
+SEEDS = [*range(40), *fresh_seeds(20)]
 
 
 @pytest.fixture(autouse=True)
