@@ -222,7 +222,7 @@ def migrate(
         bool,
         typer.Option(
             "--users",
-            help="Print the SQL that makes a ClickHouse server's users, with new passwords, and do nothing.",
+            help="Print the SQL that creates a ClickHouse server's users, with new passwords, and exit.",
         ),
     ] = False,
 ) -> None:
@@ -247,7 +247,7 @@ def recover(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Of an installation on this machine.",
+            help="Data directory of an installation on this machine.",
             show_default=str(default_data_dir()),
             envvar="TRACEMILL_DATA_DIR",
         ),
@@ -263,11 +263,11 @@ def recover(
         ),
     ] = EMBEDDED,
 ) -> None:
-    """Go on with a log that lost its data, from what the store has. Stop all other roles first.
+    """Rebuild a log in Kafka that lost its data from the store. Stop all other roles first.
 
-    Makes the topics, restores projects, keys, prices, budgets, webhooks and alerts from the store,
-    and says what could not be restored. Webhooks keep their secrets where TRACEMILL_ENCRYPTION_KEY,
-    or the key in the data directory, is the one they were stored with. Safe to repeat.
+    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts from the store,
+    and lists what could not be restored. Webhooks keep their secrets if TRACEMILL_ENCRYPTION_KEY, or
+    the key in the data directory, is the one that they were stored with. Safe to repeat.
     """
     from deploy.embedded.recover import run
     from deploy.embedded.roles import UpOptions
@@ -288,10 +288,10 @@ def broker(
         typer.Option(help="Where the log is kept.", show_default="kafka in TRACEMILL_DATA_DIR"),
     ] = None,
 ) -> None:
-    """The embedded Apache Kafka alone, one node on loopback.
+    """Run the embedded Apache Kafka alone, one node on loopback.
 
-    Its clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD, where that is not set with the
-    password that is generated into `credentials` of TRACEMILL_DATA_DIR.
+    Clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD; if that is not set, with the
+    password that is generated into `credentials` in TRACEMILL_DATA_DIR.
     """
     from deploy.local import run_broker
 
@@ -309,14 +309,14 @@ def store(
         typer.Option(help="Where the tables are kept.", show_default="store in TRACEMILL_DATA_DIR"),
     ] = None,
 ) -> None:
-    """The embedded ClickHouse engine behind its HTTP interface, on loopback.
+    """Run the embedded ClickHouse engine behind its HTTP interface, on loopback.
 
-    Its users are ingest, query and migrate, with TRACEMILL_STORE_INGEST_PASSWORD and so on; or TRACEMILL_CLICKHOUSE_USER,
-    who may do everything, with TRACEMILL_CLICKHOUSE_PASSWORD; where none is set, with the passwords that are generated
-    into `credentials` of TRACEMILL_DATA_DIR.
+    Its users are ingest, query and migrate, with the passwords in TRACEMILL_STORE_INGEST_PASSWORD and
+    so on; or TRACEMILL_CLICKHOUSE_USER, with all privileges, and TRACEMILL_CLICKHOUSE_PASSWORD. If no
+    password is set, they are generated into `credentials` in TRACEMILL_DATA_DIR.
 
-    Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.
+    Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION,
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.
     """
     from deploy.processes.store import run
 

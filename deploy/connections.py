@@ -1,4 +1,8 @@
-"""Which connection is closed when there are too many: strangers before callers, and of these the longest idle."""
+"""Choose the connection to close when there are too many.
+
+Unauthenticated ones (strangers) are closed before authenticated ones (callers), and of each kind the
+longest idle one first.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,17 @@ from producers.metrics import LIMIT_REACHED
 Network = IPv4Network | IPv6Network
 
 _IPV6_SHARE_BITS: Final = 64
-"""What one host or home has: a share of each address would be none."""
+"""Prefix of an IPv6 share: one host has all addresses of its /64, so a limit per address is none."""
 
 
 class Connection(Protocol):
-    """What the registry asks of a connection."""
+    """What the registry needs of a connection."""
 
     address: str
-    """Whose share it is part of; empty if of none."""
+    """Address whose share the connection counts toward; empty if none."""
 
     def waits_for_peer(self) -> bool:
-        """Whether nothing is done here until the other end sends or reads something."""
+        """Return whether the server can do nothing until the peer sends or reads something."""
 
     def is_between_requests(self) -> bool: ...
 
@@ -32,10 +36,10 @@ class Connection(Protocol):
 
 
 class Connections:
-    """The open connections of one server, each kind with the longest idle first.
+    """Keep the open connections of one server, each kind ordered by idle time.
 
-    A connection is a stranger's until a request on it was authenticated. Idle begins with the connection
-    and anew with the end of each request, so bytes that trickle in do not make a connection younger.
+    A connection is a stranger's until a request on it is authenticated. Idle time is counted from the
+    connection's start or the end of its last request, so bytes that trickle in do not reset it.
     """
 
     def __init__(self, limits: HttpSettings) -> None:
@@ -49,7 +53,7 @@ class Connections:
         return len(self._strangers) + len(self._callers)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a new connection in, if need be in the place of an idle one; false if there is none."""
+        """Add a new connection, evicting an idle one if necessary; false if none can be evicted."""
         address, limits = connection.address, self._limits
         if address and self._strangers_of_address[address] >= limits.connections_of_address_max:
             LIMIT_REACHED.labels(limit="connections_of_address_max").inc()
@@ -64,13 +68,13 @@ class Connections:
         return True
 
     def authenticated(self, connection: Connection) -> None:
-        """A request on this connection named a project's secret."""
+        """Count a connection as a caller's: a request on it was authenticated by a secret key."""
         if connection in self._strangers:
             self._forget_stranger(connection)
             self._callers[connection] = None
 
     def request_ended(self, connection: Connection) -> None:
-        """Idle begins anew."""
+        """Restart the idle time of a connection."""
         for kind in (self._strangers, self._callers):
             if connection in kind:
                 kind.move_to_end(connection)
@@ -103,7 +107,7 @@ class Connections:
         return False
 
     def share_of(self, host: str) -> str:
-        """The address whose share a connection from ``host`` is part of; empty for those that many share."""
+        """Return the address whose share ``host`` counts toward; empty for shared addresses."""
         try:
             found = ip_address(host.partition("%")[0])
         except ValueError:
@@ -118,10 +122,10 @@ class Connections:
 
 
 def networks_of(text: str) -> tuple[Network, ...]:
-    """Networks and addresses, joined by commas.
+    """Parse networks and addresses that are joined by commas.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: an entry is neither.
     """
     parts: Iterable[str] = (part.strip() for part in text.split(","))
     return tuple(ip_network(part, strict=False) for part in parts if part)

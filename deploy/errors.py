@@ -6,7 +6,7 @@ DeployError                 one line for the person at the terminal; the command
 ├── MisconfiguredError      a process cannot start with these settings, however often it tries
 ├── LogLostError            the log is not the one that the store was filled from
 ├── NotPreparedError        what `tracemill migrate` makes is not there
-├── QuarantineError         a command of the quarantine cannot do what it was asked
+├── QuarantineError         a `tracemill quarantine` command failed
 ├── PortInUseError          somebody else listens there
 └── AlreadyRunningError     another instance holds the data directory
 """
@@ -40,7 +40,10 @@ class MisconfiguredError(DeployError):
 
 
 class LogLostError(DeployError):
-    """The log is another than the store was filled from, or lost its end; `tracemill recover` goes on."""
+    """The log is not the one that the store was filled from, or lost its end.
+
+    `tracemill recover` rebuilds it from the store.
+    """
 
     exit_code = EX_CONFIG
 
@@ -58,4 +61,4 @@ class AlreadyRunningError(DeployError):
 
 
 class QuarantineError(DeployError):
-    """A command of the quarantine cannot do what it was asked; the message says why."""
+    """A `tracemill quarantine` command failed; the message names the reason."""

@@ -50,7 +50,7 @@ def greeting(host: str, port: int, kafka: KafkaSettings, password_file: Path | N
 
 
 def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
-    """What a program that uses ``Tracer`` needs besides the broker's address."""
+    """Return what a program that uses ``Tracer`` needs besides the broker's address."""
     if password_file is None:
         return ""
     return f"""

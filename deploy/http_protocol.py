@@ -15,7 +15,7 @@ from producers.gateway.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
-"""What any path takes."""
+"""Methods that at least one path accepts."""
 _SEPARATORS_BYTES: Final = 4
 """Colon, space and line end of a header."""
 
@@ -25,7 +25,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     limits: HttpSettings
     open: Connections
-    """Of all connections of one server."""
+    """Registry of all connections of one server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,7 +52,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def waits_for_peer(self) -> bool:
-        """Whether it is idle, its request has not come whole, or its answer is not being read."""
+        """Return whether it is idle, its request is incomplete, or its answer is not being read."""
         if self.is_between_requests() or self._in_head:
             return True
         return self.cycle.more_body or self.flow.write_paused
@@ -64,7 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def authenticated(self) -> None:
-        """A request on this connection named a project's secret."""
+        """Count this connection as a caller's: a request on it was authenticated."""
         self.open.authenticated(self)
 
     def data_received(self, data: bytes) -> None:
@@ -137,13 +137,13 @@ class LimitedProtocol(HttpToolsProtocol):
         LIMIT_REACHED.labels(limit=limit).inc()
         method = self._method()
         if method and method not in METHODS:
-            # A head that is right would be answered so.
+            # A well-formed head with this method would get the same answer.
             self._refusal = 405, "MethodNotAllowedError", f"{method} is taken nowhere"
         else:
             self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
 
     def _method(self) -> str:
-        """The method of the head that is being read; empty where none was read yet."""
+        """Return the method of the head that is being read; empty if not yet read."""
         try:
             return str(self.parser.get_method().decode("ascii"))
         except (httptools.HttpParserError, AttributeError, ValueError):

@@ -1,4 +1,4 @@
-"""The key that encrypts secrets in the store: from the environment, or of the local installation."""
+"""Reads the key that encrypts secrets in the store, from the environment or the data directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from producers.control.secret_box import SecretBox
 
 
 def secret_box(process: ProcessSettings) -> SecretBox | None:
-    """Return what encrypts and decrypts; None where there is no key."""
+    """Return the box that encrypts and decrypts secrets; None if there is no key."""
     key = process.encryption_key.get_secret_value()
     if not key:
         try:

@@ -1,4 +1,4 @@
-"""When a process that runs should be killed because it does nothing."""
+"""Decides when a running process is hung and should be killed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 PROBE_EVERY_S: Final = 2.0
 PROBE_ENDS_WITHIN_S: Final = 5.0
 SILENT_PROBES_MIN: Final = 4
-"""Probes without an answer before silence counts, however long one took."""
+"""Consecutive probes without an answer before a process counts as hung, however long they took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a probe found: no answer at all, or what the process says about itself."""
+    """Result of a probe: no answer, or the stalls that the process reports."""
 
     answers: bool
     stalls: tuple[str, ...] = ()
@@ -24,14 +24,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """How to ask a process, and for how long it may give no answer."""
+    """How to probe a process, and how long it may go without an answer."""
 
     ask: Callable[[], Awaitable[Health]]
     silent_after_s: float
 
 
 class Silence:
-    """For how long a process has not answered, as long as whoever asks was running itself."""
+    """Measure how long a process has not answered, counting only time in which the prober ran."""
 
     def __init__(self, silent_after_s: float) -> None:
         self._silent_after_s = silent_after_s
@@ -40,7 +40,7 @@ class Silence:
         self._asked_at_s: float | None = None
 
     def verdict(self, health: Health, now_s: float) -> str | None:
-        """Take the answer of a probe that ended now; what is wrong, or None."""
+        """Take the result of a probe that ended now; return what is wrong, or None."""
         was_away = (
             self._asked_at_s is not None
             and now_s - self._asked_at_s > PROBE_EVERY_S + 2 * PROBE_ENDS_WITHIN_S
@@ -48,7 +48,7 @@ class Silence:
         before_s, self._asked_at_s = self._asked_at_s, now_s
         if health.answers:
             self._since_s, self._probes = None, 0
-            # What a process says that has just been stopped together with us is not its fault.
+            # A process that was suspended together with this one is not to blame for its stalls.
             return "; ".join(health.stalls) or None if not was_away else None
         if was_away or self._since_s is None or before_s is None:
             self._since_s, self._probes = now_s, 0
@@ -60,9 +60,9 @@ class Silence:
 
 
 async def until_hung(liveness: Liveness) -> str:
-    """Ask again and again; return what is wrong once the process should be killed.
+    """Probe until the process should be killed; return what is wrong.
 
-    Silence counts from the first answer on: a process that starts has its own deadline.
+    Missing answers count after the first answer only: starting has its own deadline.
     """
     while not (await liveness.ask()).answers:  # noqa: ASYNC110  (of another process)
         await asyncio.sleep(PROBE_EVERY_S)

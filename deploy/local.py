@@ -1,4 +1,4 @@
-"""The installation on this machine: how its engines are reached, for commands beside `tracemill up`."""
+"""Gives commands beside `tracemill up` the addresses and passwords of this machine's engines."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def broker_environment(kafka: KafkaSettings) -> dict[str, str]:
 
 
 def store_environment(port: int, user: str, credentials: Credentials) -> dict[str, str]:
-    """Return the variables by which another process is ``user`` at the embedded store."""
+    """Return the variables by which another process connects to the embedded store as ``user``."""
     password: SecretStr = getattr(credentials, f"store_{user}")
     return {
         "TRACEMILL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
@@ -75,7 +75,7 @@ def store_environment(port: int, user: str, credentials: Credentials) -> dict[st
 
 
 def store_passwords(credentials: Credentials) -> dict[str, str]:
-    """Return the variables that give the embedded store its users, and no other."""
+    """Return the variables that give the embedded store its users."""
     return {
         "TRACEMILL_STORE_INGEST_PASSWORD": credentials.store_ingest.get_secret_value(),
         "TRACEMILL_STORE_QUERY_PASSWORD": credentials.store_query.get_secret_value(),
@@ -85,9 +85,9 @@ def store_passwords(credentials: Credentials) -> dict[str, str]:
 
 
 def run_broker(data_dir: Path | None, port: int) -> int:
-    """Become the embedded broker; returns only an exit code, where it cannot.
+    """Replace this process by the embedded broker; returns an exit code only if that fails.
 
-    Its password is the environment's, or else that of the data directory.
+    The password is the environment's, or else the one in the data directory.
     """
     process, kafka = ProcessSettings(), KafkaSettings()
     log_dir = (data_dir or process.data_dir / "kafka").expanduser().resolve()

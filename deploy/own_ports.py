@@ -1,4 +1,4 @@
-"""Where this process and its engines listen, as webhooks must not go there."""
+"""Lists the ports of this process and its engines, which webhooks must not reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
 
 KAFKA_PORT: Final = 9092
-"""Of a broker whose address names none."""
+"""Port of a broker whose address names none."""
 
 
 def forbidden_ports(

@@ -45,14 +45,14 @@ async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[st
 
 
 Report = Callable[[], Awaitable[Mapping[str, str]]]
-"""By check: ``ok`` or what is missing."""
+"""Result of each check by its name: ``ok`` or what is missing."""
 
 
 def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = list) -> list[Route]:
-    """Routes for ``/metrics``, ``/healthz`` and ``/readyz``.
+    """Return routes for ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    ``stalls`` tells in a line each what should move and does not: then ``/healthz`` is 503, and the
-    process should be killed and started again.
+    ``stalls`` returns a line for each stalled partition or event loop. With any, ``/healthz`` is 503,
+    and the process should be killed and restarted.
     """
 
     async def metrics(_: Request) -> Response:
@@ -82,7 +82,7 @@ def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = lis
 
 
 def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
-    """What an answer of ``/healthz`` says does not move; empty for any other answer.
+    """Return the stalls in an answer of ``/healthz``; empty for any other answer.
 
     A 503 may also come from a full server that has no connection to spare.
     """
@@ -99,7 +99,7 @@ def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
 
 
 class ProbeServer:
-    """Serves the probes of a worker from a thread of their own: they answer while its loop hangs."""
+    """Serves the probes of a worker from a thread, so that they answer while its loop is blocked."""
 
     def __init__(
         self, process: ProcessSettings, probes: Mapping[str, Probe], work: Callable[[], list[Work]]
@@ -119,7 +119,7 @@ class ProbeServer:
         """Answer on ``metrics_host:metrics_port`` while the block runs; port 0 serves nothing.
 
         Raises:
-            PortInUseError: somebody else listens there.
+            PortInUseError: another process listens there.
         """
         if self._process.metrics_port == 0:
             yield
@@ -162,7 +162,7 @@ class ProbeServer:
 
 
 def _asked_in(main: asyncio.AbstractEventLoop, probe: Probe) -> Probe:
-    """A probe that runs in the process's own loop, asked from another."""
+    """Return a probe that runs ``probe`` in the loop ``main`` and can be awaited in another."""
 
     async def ask() -> str | None:
         async def asked() -> str | None:

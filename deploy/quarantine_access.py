@@ -1,4 +1,4 @@
-"""Reaches the broker for the commands of the quarantine: its log, source records, appends."""
+"""Reads and writes the quarantine log and source records for `tracemill quarantine`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POLL_MS: Final = 300
 
 @dataclass(slots=True)
 class QuarantineAccess:
-    """The quarantine as it is now, and what changes it."""
+    """The quarantine's current entries, and the operations that change them."""
 
     kafka: KafkaSettings
     view: QuarantineView
@@ -36,7 +36,7 @@ class QuarantineAccess:
     producer: AIOKafkaProducer
 
     async def source_record(self, kind: Kind, partition: int, offset: int) -> ConsumerRecord | None:
-        """The source record at an offset; None when retention has deleted it, or there is none yet."""
+        """Return the source record at an offset; None if it was deleted or is not written yet."""
         place = TopicPartition(topic_of(self.kafka, kind), partition)
         first, end = await self.range_of(kind, partition)
         if not first <= offset < end:
@@ -45,14 +45,14 @@ class QuarantineAccess:
         return records[0] if records and records[0].offset == offset else None
 
     async def range_of(self, kind: Kind, partition: int) -> tuple[int, int]:
-        """The first offset that a source partition has, and the one after its last."""
+        """Return the first offset of a source partition and the one after its last."""
         place = TopicPartition(topic_of(self.kafka, kind), partition)
         self.consumer.assign([place])
         first = (await self.consumer.beginning_offsets([place]))[place]
         return first, (await self.consumer.end_offsets([place]))[place]
 
     async def committed(self, kind: Kind, partition: int) -> int:
-        """The offset that the streams are known to have processed everything before; at least."""
+        """Return an offset before which the streams have processed everything; it may lag."""
         place = TopicPartition(topic_of(self.kafka, kind), partition)
         member = new_consumer(self.kafka, group_id=streams_group(self.kafka))
         await member.start()
@@ -63,16 +63,19 @@ class QuarantineAccess:
             await stopped(member, STOP_TIMEOUT_S)
 
     async def partitions(self, kind: Kind) -> int:
-        """How many partitions a source topic has."""
+        """Return the number of partitions of a source topic."""
         return len(await self.producer.partitions_for(topic_of(self.kafka, kind)))
 
     async def append(self, topic: str, partition: int, value: bytes) -> int:
-        """Append a record; its offset, once it is acknowledged."""
+        """Append a record; return its offset once it is acknowledged."""
         written = await self.producer.send_and_wait(topic, value, partition=partition)
         return int(written.offset)
 
     async def put(self, entry: Entry) -> None:
-        """Write an entry; workers know it within milliseconds, those that start before they process anything."""
+        """Write an entry.
+
+        Running workers apply it within milliseconds, starting ones before they process anything.
+        """
         topic = self.kafka.topics.quarantine
         value = msgspec.json.encode(entry)
         await self.producer.send_and_wait(topic, value, key=entry_key(entry), partition=0)
@@ -80,7 +83,7 @@ class QuarantineAccess:
 
 @asynccontextmanager
 async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAccess]:
-    """The quarantine of an installation, its log read to the end.
+    """Open the quarantine of an installation, with its log read to the end.
 
     Raises:
         QuarantineError: the broker does not answer, or has no quarantine.
@@ -88,8 +91,8 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
     topics = await topics_of(kafka)
     if topics is None:
         raise QuarantineError(
-            f"no Kafka broker answers at {kafka.broker}. The quarantine is kept in the broker: start "
-            "it (`tracemill up`; the other roles may be down), or set TRACEMILL_BROKER"
+            f"no Kafka broker answers at {kafka.broker}, which keeps the quarantine: start it "
+            "(`tracemill up`; the other roles may be down), or set TRACEMILL_BROKER"
         )
     log = TopicPartition(kafka.topics.quarantine, 0)
     if log.topic not in topics:
@@ -117,7 +120,7 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
 async def _read(
     consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int
 ) -> list[ConsumerRecord]:
-    """The records of a range; compaction may have left gaps in it."""
+    """Return the records of a range of offsets; compaction may have left gaps."""
     records: list[ConsumerRecord] = []
     consumer.assign([place])
     if begin >= end:

@@ -1,4 +1,4 @@
-"""Replays and skips what is in quarantine, or is to be."""
+"""Replays and skips quarantined records, dead letters and records that block their partition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEAD_LETTER: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
-    """The entry with this id.
+    """Return the entry with this id.
 
     Raises:
         QuarantineError: there is none, or it is not an id.
@@ -50,10 +50,10 @@ def is_dead_letter_id(text: str) -> bool:
 
 
 async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
-    """The source record of an entry.
+    """Return the source record of an entry.
 
     Raises:
-        QuarantineError: it is not there any more.
+        QuarantineError: it has been deleted.
     """
     record = await access.source_record(entry.kind, entry.partition, entry.offset)
     if record is None or record.timestamp != entry.timestamp_ms:
@@ -68,9 +68,9 @@ async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
 
 
 async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
-    """Send what was set aside in again; what that means, in words.
+    """Append a quarantined record to its topic again; return a sentence about the effect.
 
-    1. Append it to its topic. 2. Mark the entry. Doing it twice changes nothing.
+    1. Append it. 2. Mark the entry as replayed. Doing it twice changes nothing.
 
     Raises:
         QuarantineError: the source record is gone, or is not what its topic holds.
@@ -83,14 +83,17 @@ async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
     topic = topic_of(access.kafka, entry.kind)
     offset = await access.append(topic, entry.partition, value)
     await access.put(_changed(entry, "replayed"))
-    return f"{entry.id} was sent in again as {entry.kind}/{entry.partition}/{offset}: totals contain it as soon as it is processed"
+    return (
+        f"{entry.id} was sent in again as {entry.kind}/{entry.partition}/{offset}: "
+        "totals contain it as soon as it is processed"
+    )
 
 
 async def replay_dead_letter(access: QuarantineAccess, store: Store, letter_id: str) -> str:
-    """Send the payload of a dead letter in again; what that means, in words.
+    """Append the payload of a dead letter to its topic again; return a sentence about the effect.
 
     Raises:
-        QuarantineError: there is none with this id, or its payload is not whole or not of a topic.
+        QuarantineError: there is none with this id, its payload was cut, or it came from no topic.
         StoreError: the store does not answer.
     """
     rows = await store.query(
@@ -102,13 +105,16 @@ async def replay_dead_letter(access: QuarantineAccess, store: Store, letter_id: 
         raise QuarantineError(f"there is no dead letter {letter_id}")
     topic, partition, payload = _source_of_letter(access, letter_id, rows[0])
     offset = await access.append(topic, partition, payload.encode())
-    return f"dead letter {letter_id} was sent in again, to offset {offset} of {topic}/{partition}: if it is refused again, there is another dead letter"
+    return (
+        f"dead letter {letter_id} was sent in again, to offset {offset} of {topic}/{partition}: "
+        "if it is refused again, there is another dead letter"
+    )
 
 
 def _source_of_letter(
     access: QuarantineAccess, letter_id: str, row: dict[str, Any]
 ) -> tuple[str, int, str]:
-    """Where a dead letter's payload goes, and the payload."""
+    """Return the topic and partition that a dead letter's payload came from, and the payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
     why = None
     if CUT.search(row["detail"]):
@@ -136,13 +142,14 @@ def _source_of_letter(
 
 
 async def skip_entry(access: QuarantineAccess, entry: Entry) -> str:
-    """Give a record in quarantine up; what that means, in words."""
+    """Mark a quarantined record as skipped for good; return a sentence about the effect."""
     await access.put(_changed(entry, "skipped"))
-    return f"{entry.id} is given up: totals never contain it; its dead letters stay ({' '.join(entry.dead_letters) or 'none'})"
+    letters = " ".join(entry.dead_letters) or "none"
+    return f"{entry.id} is given up: totals never contain it; its dead letters stay ({letters})"
 
 
 async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offset: int) -> str:
-    """Take a record that was not processed yet out of the way; what that means, in words.
+    """Skip a record that was not processed yet; return a sentence about the effect.
 
     1. Write its dead letters. 2. Write the entry.
 
@@ -194,7 +201,10 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         changed_us=now_us,
     )
     await access.put(entry)
-    return f"{entry.id} is skipped: its {len(lines)} lines are dead letters, and totals do not contain them. `tracemill quarantine replay {entry.id}` sends them in again"
+    return (
+        f"{entry.id} is skipped: its {len(lines)} lines are dead letters, and totals do not contain "
+        f"them. `tracemill quarantine replay {entry.id}` sends them in again"
+    )
 
 
 def _changed(entry: Entry, state: str) -> Entry:

@@ -1,4 +1,4 @@
-"""`tracemill quarantine`: look at records that end their workers, send them in again, or give them up."""
+"""`tracemill quarantine`: list, show, replay and skip records that end their workers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 quarantine = typer.Typer(
     name="quarantine",
     no_args_is_help=True,
-    help="""Records that are not processed, because they end the process that works on them.
+    help="""List, show, replay and skip records that end the process that works on them.
 
-    A worker that ends by a signal, without memory or without an end is followed by one that finds the event it ended of, and sets that event aside; everything else
-    goes on. Totals, windows and budgets do not contain what is in quarantine until it is replayed.
+    When a worker crashes, runs out of memory or hangs, the next one finds the event that caused it
+    and quarantines it; everything else is processed. Totals, windows and budgets do not contain what
+    is in quarantine until it is replayed.
 
     The commands need the broker: TRACEMILL_BROKER, or a running `tracemill up` on TRACEMILL_DATA_DIR.""",
 )
@@ -42,7 +43,7 @@ def list_entries(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what is in quarantine, and partitions whose workers end again and again.
+    """List quarantined records, and partitions whose workers end repeatedly.
 
     Changes nothing.
     """
@@ -60,7 +61,7 @@ def list_entries(
             place = f"--topic {each['topic']} --partition {each['partition']}"
             print(
                 f"{each['topic']}/{each['partition']}: {each['deaths']} workers ended at offset "
-                f"{each['next_offset']} or soon after it. If that does not end by itself:\n"
+                f"{each['next_offset']} or soon after it. If this continues:\n"
                 f"  tracemill quarantine skip {place} --offset {each['next_offset']}"
             )
 
@@ -108,11 +109,12 @@ def show(
 
 @quarantine.command()
 def replay(ids: Ids) -> None:
-    """Send records in again, by their ids, or dead letters by theirs.
+    """Send quarantined records or dead letters in again, by their ids.
 
-    Exactness: what is sent in goes through the same code as a new event, at the time of the replay's
-    arrival. Afterwards totals contain it as if it had come late. Events replace themselves and changes of windows apply once, so replaying twice changes nothing.
-    If it ends its worker again, it is set aside again under a new id. A dead letter can be replayed if its payload was kept whole.
+    Exactness: a replayed record is processed like a new event that arrives now, so totals contain it
+    as a late event. Events replace themselves and changes of windows apply once, so replaying twice
+    changes nothing. If it ends its worker again, it is quarantined again under a new id. A dead letter
+    can be replayed if its payload was kept whole.
     """
 
     async def run(access: QuarantineAccess) -> None:
@@ -151,12 +153,14 @@ def skip(
     partition: Annotated[int | None, typer.Option(help="Its partition.", min=0)] = None,
     offset: Annotated[int | None, typer.Option(help="Its offset.", min=0)] = None,
 ) -> None:
-    """Give records up for good, or take one out of the way that blocks its partition.
+    """Skip quarantined records for good, or one record that blocks its partition.
 
-    Exactness: totals, windows and budgets never contain what is skipped. What is lost is kept in dead
-    letters, one for each event. Of a record of `deltas` windows and budgets lose the changes, traces and observations lose nothing.
-    If the worker ended after it had written a record's changes of windows, but before its rows, windows keep these.
-    A running worker skips it at once, others when they start. It needs --topic, --partition and --offset where the record is not in quarantine yet.
+    Exactness: totals, windows and budgets never contain what is skipped. Its events are kept as dead
+    letters, one each. Skipping a record of `deltas` takes its changes from windows and budgets only;
+    traces and observations are complete. If the worker ended after it had written a record's changes
+    of windows, but before its rows, windows keep these changes. Running workers skip the record at
+    once, others when they start. Give --topic, --partition and --offset for a record that is not in
+    quarantine yet.
     """
     place = (topic, partition, offset)
     if (ids and any(each is not None for each in place)) or (
@@ -180,7 +184,7 @@ def skip(
 
 
 def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None:
-    """Run a command on the quarantine of the environment, or of the local installation."""
+    """Run a command on the quarantine of the environment's broker, or the local installation's."""
     from deploy.failures import exit_code_for, lines_for
     from deploy.local import use_local_installation
     from deploy.logs import configure_logs
@@ -205,7 +209,7 @@ def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None
 
 
 async def _blocked(access: QuarantineAccess) -> list[dict[str, Any]]:
-    """Partitions whose workers ended more than once in one place, and that are still there."""
+    """List partitions whose workers ended more than once at the offset where they still are."""
     from streams.core.quarantined import DEATHS_BEFORE_SINGLE
 
     blocked = []

@@ -19,7 +19,7 @@ from deploy.settings import HttpSettings
 BACKLOG = 2048
 GRACE_S = 5
 OTHER_FILES = 256
-"""Files that a process needs besides its connections."""
+"""Open files that a process needs besides its connections."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,9 +52,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def within_open_files(limits: HttpSettings) -> HttpSettings:
-    """Let the process open a file for each connection; where it may not, allow fewer connections.
+    """Raise the limit of open files to one for each connection, or allow fewer connections.
 
-    Without a file a connection is not even accepted, so that none could take an idle one's place.
+    Without a free file no connection is accepted, so a new one could not replace an idle one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.connections_max + OTHER_FILES

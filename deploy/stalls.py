@@ -1,8 +1,8 @@
-"""Decides whether the stages of this process move, beside its event loop and not in it.
+"""Detects stalled stages and a blocked event loop, from a thread beside that loop.
 
 A stage is stalled when it has had input, waits for no dependency, and its position has not changed
 for ``stalled_after_s``. The event loop is stalled when it has not run for as long. Time counts only
-while this process runs: after it was stopped (SIGSTOP, a laptop that slept) it begins anew.
+while this process runs: it restarts after the process was suspended (SIGSTOP, a sleeping laptop).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from producers.work import Work
 
 LOOK_EVERY_S: Final = 1.0
 NOT_RUNNING_AFTER_S: Final = 5.0
-"""Two looks that are further apart than this: the process was stopped in between."""
+"""Time between two checks above which the process was suspended in between."""
 BEAT_EVERY_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
 
 class LoopBeat:
-    """Shows that the event loop runs; a loop that is blocked gets its traceback into the log.
+    """Records when the event loop last ran, and logs the traceback of a blocked loop.
 
-    The traceback is written by a thread of the interpreter's own, which needs no lock: it comes
-    even when the loop hangs in C code.
+    The traceback is written by a thread of the interpreter that needs no lock, so it works even when
+    the loop hangs in C code.
     """
 
     def __init__(self, blocked_after_s: float) -> None:
@@ -62,7 +62,7 @@ class LoopBeat:
 
 
 class StallWatch:
-    """``look`` once a second; ``stalls`` has a line for each thing that does not move."""
+    """Keeps in ``stalls`` a line for each stall; ``look`` has to be called once a second."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class StallWatch:
         self.stalls: list[str] = []
 
     def look(self, now_s: float) -> None:
-        """Compare with the looks before."""
+        """Compare the current positions with the earlier ones."""
         if self._looked_at_s is not None and now_s - self._looked_at_s > NOT_RUNNING_AFTER_S:
             log.warning("was_not_running", seconds=round(now_s - self._looked_at_s, 1))
             self._since.clear()

@@ -38,11 +38,12 @@ _VERDICT = re.compile(r"^tracemill(?: \w+)?: ")
 class Process:
     """One process to keep.
 
-    `is_ready` is asked until it says yes; without it the process is ready when it has ended with 0
-    (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the processes it works with: it is started beside them, waits
-    for them by itself, and is stopped before them.
-    `environment` is added to the supervisor's own. One that is not ready after `ready_within_s` the first time ends the run, unless it may catch up on much work first.
-    One that `liveness` finds hung is killed, and started again.
+    `is_ready` is polled until it is true; without it the process is ready when it has ended with 0
+    (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the
+    processes it works with: it is started beside them, waits for them by itself, and is stopped
+    before them. `environment` is added to the supervisor's own. If it is not ready after
+    `ready_within_s` the first time, the run ends, unless it may catch up on much work first. One that
+    `liveness` finds hung is killed and restarted.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Supervisor:
         say: Callable[[str], None],
         lack: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``lack`` says why nothing may be started now, if so: it is waited for."""
+        """Create it; while ``lack`` returns a reason, starts are postponed."""
         self._kept = {each.name: _Kept(each, log_dir, say, lack) for each in processes}
         self._stop_requested = asyncio.Event()
 
@@ -82,15 +83,15 @@ class Supervisor:
         return {name: kept.pid for name, kept in self._kept.items() if kept.pid is not None}
 
     def is_running(self, name: str) -> bool:
-        """Whether the process is there and runs."""
+        """Return whether the process runs."""
         return name in self.pids
 
     def is_starting(self, name: str) -> bool:
-        """Whether the process runs and was not ready yet in this life."""
+        """Return whether the process runs and has not been ready since its start."""
         return self.is_running(name) and not self._kept[name].is_up
 
     def stop_for_now(self, name: str, reason: str, *, at_once: bool) -> None:
-        """Stop a process (``at_once``: kill it); it is started again when nothing lacks."""
+        """Stop a process (``at_once``: kill it) until ``lack`` returns None."""
         self._kept[name].stop_for_now(reason, at_once=at_once)
 
     def request_stop(self) -> None:
@@ -150,7 +151,7 @@ class _Kept:
         self.process = process
         self.ready = asyncio.Event()
         self.is_up = False
-        """Whether it was ready in this life."""
+        """Whether it has been ready since its start."""
         self._say = say
         self._lack = lack
         self._stopped_for = ""
@@ -198,7 +199,7 @@ class _Kept:
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
     def stop_for_now(self, reason: str, *, at_once: bool) -> None:
-        """Stop this life; the next one begins when nothing lacks."""
+        """Stop the process; the next start waits until ``lack`` returns None."""
         if self._life is None or not self._life.runs or (self._stopped_for and not at_once):
             return
         if not self._stopped_for:
@@ -258,7 +259,7 @@ class _Kept:
             ended.cancel()
 
     async def _kill_when_hung(self, life: _Life) -> None:
-        """Kill at once, without SIGTERM: what hangs does not stop cleanly, and must not seem to have."""
+        """Kill without SIGTERM: a hung process cannot stop cleanly, and must not look as if it had."""
         if self.process.liveness is not None:
             wrong = await until_hung(self.process.liveness)
             self._say(f"{self.process.name} hangs: {wrong}; killing it")

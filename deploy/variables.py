@@ -142,7 +142,7 @@ def mistakes(error: ValidationError | SettingsError) -> list[str]:
 
 
 def _own_words(reason: ErrorDetails) -> str:
-    """What a validator of ours has against a value; empty where pydantic refused its type."""
+    """Return the message of a validator of ours; empty if pydantic refused the value's type."""
     return str(reason["ctx"]["error"]) if reason["type"] == "value_error" else ""
 
 

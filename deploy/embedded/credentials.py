@@ -1,4 +1,4 @@
-"""Passwords of an installation's own engines: generated once, each in a file beside its data."""
+"""Generate and read the passwords of an installation's own engines, each in a file of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSWORD_BYTES: Final = 24
 
 
 class Credentials(BaseModel):
-    """One password for the broker's clients, one for each user of the store, and the key of what is encrypted in it."""
+    """Passwords of the broker's clients and the store's users, and the key that encrypts secrets."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ def new_password() -> SecretStr:
 
 
 def password_file(data_dir: Path, name: str) -> Path:
-    """Where the password of a field of ``Credentials`` is kept, and nothing else."""
+    """Return the path of the file that holds one field of ``Credentials``."""
     return data_dir / "credentials" / name
 
 
@@ -60,7 +60,7 @@ def read_credentials(data_dir: Path) -> Credentials | None:
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory, or take an existing one away from other users: mode 700."""
+    """Create a directory, or restrict an existing one, to its owner: mode 700."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_uid == os.geteuid():
         directory.chmod(0o700)
@@ -85,7 +85,7 @@ def _ensure(path: Path) -> SecretStr:
             staged.write(new_password().get_secret_value() + "\n")
             staged.flush()
             os.fsync(staged.fileno())
-            # Whole or not at all, and never in the place of another's.
+            # A hard link appears complete or not at all, and never replaces an existing file.
             with contextlib.suppress(FileExistsError):
                 os.link(staged.name, path)
     except OSError as error:

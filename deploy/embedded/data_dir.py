@@ -68,7 +68,7 @@ def held(data_dir: Path) -> Iterator[None]:
         except BlockingIOError as error:
             pid = os.read(handle, 32).decode().strip() or "unknown"
             raise AlreadyRunningError(f"already running on {data_dir} (process {pid})") from error
-        with contextlib.suppress(OSError):  # a full disk: only the number for others is missing
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the written number
             os.ftruncate(handle, 0)
             os.write(handle, f"{os.getpid()}\n".encode())
         yield
@@ -102,10 +102,10 @@ def require_public_port(port: int, host: str) -> None:
 
 
 def read_installation(data_dir: Path) -> Installation | None:
-    """Read what the first run chose; None where there was none.
+    """Read what the first run chose; None if there was no run yet.
 
     Raises:
-        DeployError: the file is there and cannot be used.
+        DeployError: the file exists and cannot be used.
     """
     path = data_dir / _CONFIG
     try:

@@ -1,10 +1,10 @@
-"""Keeps the embedded broker away from a full disk, and starts nothing into one.
+"""Stops the embedded broker before its disk is full, and starts nothing while it is.
 
 A broker whose write fails ends and has lost nothing; a broker that recovers its log on a full disk
-truncates it, the metadata of all topics included. So it is stopped before the disk is full, and after
-any end it waits until there is room to recover. A reserve of space covers what is written between two
-looks, and lets a broker that was stopped cleanly (nothing to recover) start on a full disk, so that
-what is stored can be queried.
+truncates it, including the metadata of all topics. So it is stopped before the disk is full, and after
+any end it is not restarted until there is enough space to recover. A reserve file covers what is
+written between two checks, and lets a broker that was stopped cleanly (nothing to recover) start on a
+full disk, so that what is stored can be queried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from producers.disk import MIB, DiskSettings, Levels, Measure, levels_of, measur
 
 RESERVE_SHARE: Final = 1 / 16
 RECOVERY_SHARE: Final = 0.25
-"""Of the stop level: what a broker needs at least that runs on the reserve."""
+"""Share of the stop level that must be free for a broker to run on the reserve."""
 GIVE_UP_RESERVE_AFTER_S: Final = 10.0
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 BROKER: Final = "broker"
@@ -35,7 +35,7 @@ class Stoppable(Protocol):
     def is_starting(self, name: str) -> bool: ...
 
     def stop_for_now(self, name: str, reason: str, *, at_once: bool) -> None:
-        """Stop a process; it is started again when there is room."""
+        """Stop a process until ``DiskGuard.lack`` is None again."""
 
 
 class DiskGuard:
@@ -63,7 +63,7 @@ class DiskGuard:
             self._starved_since_s = now_s()
 
     def lack(self) -> str | None:
-        """Why nothing may be started now; None while there is room."""
+        """Return why nothing may be started now; None while there is enough space."""
         if self._starved_since_s is None or self._on_reserve:
             return None
         return (
@@ -72,18 +72,18 @@ class DiskGuard:
         )
 
     async def watch(self, supervised: Stoppable) -> None:
-        """Look every ``check_interval_s``, until cancelled."""
+        """Check every ``check_interval_s``, until cancelled."""
         while True:
-            with contextlib.suppress(OSError):  # of the reserve; the next look tries again
+            with contextlib.suppress(OSError):  # writing the reserve failed; the next check retries
                 self.check(supervised)
             await asyncio.sleep(self._settings.check_interval_s)
 
     def check(self, supervised: Stoppable) -> None:
-        """Look once: 1. stop the broker if it must not write; 2. give up or make the reserve."""
+        """Check once: 1. stop the broker if it must not write; 2. delete or create the reserve."""
         try:
             self._free, self._size = self._look()
         except OSError:
-            return  # a disk that does not answer has no room that one could measure
+            return  # the free space of a disk that does not answer is unknown
         levels = self._levels
         if self._free >= levels.start:
             self._end_of_shortage()
@@ -117,7 +117,7 @@ class DiskGuard:
         self._starved_since_s, self._on_reserve = None, False
 
     def _stop_broker(self, supervised: Stoppable) -> None:
-        """A broker that recovers is killed, which it bears; one that runs is stopped cleanly."""
+        """Stop a running broker cleanly; kill one that is recovering, which loses nothing."""
         if not supervised.is_running(BROKER):
             return
         is_recovering = supervised.is_starting(BROKER)
@@ -145,7 +145,7 @@ class DiskGuard:
     def _make_reserve(self) -> None:
         if self._reserve.exists():
             return
-        with contextlib.suppress(OSError):  # made at a later look
+        with contextlib.suppress(OSError):  # a later check creates it
             staged = self._reserve.with_suffix(".new")
             with staged.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self._reserve_bytes)

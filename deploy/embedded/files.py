@@ -1,4 +1,4 @@
-"""Files of the data directory that a full disk must not leave half written."""
+"""Writes files of the data directory so that a full disk leaves none half written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def replace_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` as a whole or not at all; a file that has it already is left alone.
+    """Write ``text`` to ``path`` atomically, unless the file contains it already.
 
     Raises:
-        OSError: it could not be written; what was there before is there still.
+        OSError: it could not be written; the file is unchanged.
     """
     try:
         if path.read_text(encoding="utf-8") == text:

@@ -1,4 +1,4 @@
-"""Asks engines that `tracemill up` was given whether they can be used, before anything is started."""
+"""Checks that engines given to `tracemill up` can be used, before anything is started."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def require_broker(address: str) -> None:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             trouble = await broker_trouble(KafkaSettings(broker=address))
     except TimeoutError:
-        trouble = f"nothing came back within {ANSWER_WITHIN_S:g} s"
+        trouble = f"no answer within {ANSWER_WITHIN_S:g} s"
     if trouble is not None:
         reason = f": {trouble}" if trouble else ""
         raise EngineError(f"no Kafka broker answers at {address}{reason}")
@@ -40,7 +40,7 @@ async def require_clickhouse(url: str) -> None:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await store.ping()
     except TimeoutError:
-        reason = f"nothing came back within {ANSWER_WITHIN_S:g} s"
+        reason = f"no answer within {ANSWER_WITHIN_S:g} s"
     except QueryRejected as error:
         reason = _one_line(error)
         if error.code == AUTHENTICATION_FAILED:

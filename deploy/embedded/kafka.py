@@ -1,8 +1,8 @@
-"""The embedded broker: Apache Kafka itself, one KRaft node, as a child process.
+"""Runs the embedded broker: Apache Kafka, one KRaft node, as a child process.
 
-Broker and controller in one Java process with listeners on loopback only, and both ask for a
-password. Everything it knows lies below its data directory, the cluster's identity included, so a
-restart continues where it stopped.
+Broker and controller are one Java process with listeners on loopback only; both require a password.
+All state is in the data directory, including the cluster's identity, so a restart continues where it
+stopped.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ JAVA_FLAGS = (
 _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
 USERNAME = "tracemill"
-"""As which clients log in."""
+"""User that clients log in as."""
 SEGMENT_MAX_BYTES = 32 * MIB
 SEGMENT_SHARE = 1 / 64
-"""Of the file system: only closed segments can be deleted, so a small disk wants small ones."""
+"""Share of the file system: only closed segments can be deleted, so small disks need small ones."""
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -150,7 +150,7 @@ class EmbeddedKafka:
         return address_of(self._port)
 
     def client_settings(self) -> KafkaSettings:
-        """What a client needs to connect; the rest is taken from the environment."""
+        """Return what a client needs to connect; the rest is taken from the environment."""
         return broker_settings(self._port, self._password)
 
     def fetch(self) -> None:
@@ -161,7 +161,7 @@ class EmbeddedKafka:
         """Write the configuration, format the storage unless it is. Raises EngineError."""
         make_private(self._data_dir)
         replace_if_changed(self._log4j, _LOG4J_PROPERTIES)
-        # Of the node alone, and new with each start: clients never have it.
+        # Only the node itself has it, and it changes with each start.
         node = {"node": secrets.token_urlsafe(32)}
         write_private(
             self._properties,
@@ -183,7 +183,7 @@ class EmbeddedKafka:
         return [*self._java(), "kafka.Kafka", str(self._properties)]
 
     def _segment_bytes(self) -> int:
-        """Small on a small disk, but never too small for the largest record."""
+        """Return the segment size: small on a small disk, never below the largest record."""
         by_size = int(measured(self._data_dir).size * SEGMENT_SHARE)
         smallest = self.client_settings().record_max_bytes + MIB
         return max(smallest, min(by_size, SEGMENT_MAX_BYTES))
@@ -234,7 +234,7 @@ def address_of(port: int) -> str:
 
 
 def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
-    """What a client needs to connect to the embedded broker; the rest is the environment's."""
+    """Return what a client needs to connect to the embedded broker; the rest is the environment's."""
     return KafkaSettings(
         broker=address_of(port),
         broker_username=USERNAME,
@@ -248,7 +248,7 @@ def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
 
 
 def _login(login: str, passwords: Mapping[str, str]) -> str:
-    """The value of a listener's ``sasl.jaas.config``: who may log in, and as whom the node does."""
+    """Return a listener's ``sasl.jaas.config``: the node's own login and the users that may log in."""
     options = [f'username="{login}"', f"password={_jaas_quoted(passwords[login])}"]
     options += [f"user_{user}={_jaas_quoted(password)}" for user, password in passwords.items()]
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -261,7 +261,7 @@ def _jaas_quoted(text: str) -> str:
 
 
 def _properties_escaped(text: str) -> str:
-    r"""Text as the value of a Java property: backslashes doubled, all but ASCII as ``\uXXXX``."""
+    r"""Escape a Java property's value: backslashes doubled, non-ASCII characters as ``\uXXXX``."""
     units = text.encode("utf-16-be")
     codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
     plain = (chr(code).replace("\\", "\\\\") for code in codes)
@@ -298,12 +298,10 @@ def startup_cache(cache_dir: Path) -> Path:
 
 
 def become_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
-    """Become a broker on `port`, its controller on the next one, with its data in `data_dir`.
-
-    Java takes the place of this process.
+    """Replace this process by a broker on `port` with its controller on the next port.
 
     Raises:
-        DeployError: it cannot.
+        DeployError: the broker cannot be started.
     """
     controller_port = port + 1
     for each in (port, controller_port):

@@ -1,8 +1,8 @@
-"""Retention by size of the embedded broker's log: what is processed and stored goes before the disk is full.
+"""Deletes processed and stored records of the embedded broker before its disk is full.
 
-Kafka's own ``retention.bytes`` deletes segments whether they were read or not. Here only closed segments
-are deleted that lie wholly before what the streams and the sink have committed, oldest first. Of topics
-whose end the streams read when they start, the last closed segment stays.
+Kafka's own ``retention.bytes`` deletes segments whether they were read or not. Here only closed
+segments are deleted that lie wholly before what the streams and the sink have committed, oldest first.
+The last closed segment stays of topics whose end the streams read when they start.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from producers.settings import KafkaSettings
 LOOK_EVERY_S: Final = 2.0
 SAID_EVERY_S: Final = 300.0
 SHRINK_FACTOR: Final = 2
-"""The log shrinks where less than the floor times this is free."""
+"""The log is shortened while the free space is below the floor times this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of a partition's log."""
+    """One file of a partition's log."""
 
     partition: TopicPartition
     base_offset: int
     next_offset: int | None
-    """The base of the one that follows; None: it is being written."""
+    """First offset of the following segment; None for the segment that is being written."""
     size: int
     modified_s: float
 
 
 def segments_below(log_dir: Path, topics: Iterable[str]) -> list[Segment]:
-    """The segments of ``topics`` as they lie in the broker's directory, by partition and offset."""
+    """List the segments of ``topics`` in the broker's directory, by partition and offset."""
     wanted = set(topics)
     found: list[Segment] = []
     for directory in sorted(log_dir.glob("*-*")):
@@ -74,9 +74,9 @@ def deletable(
     wanted_bytes: int,
     read_at_start: Container[str] = (),
 ) -> tuple[dict[TopicPartition, int], int]:
-    """By partition the offset before which to delete, to free ``wanted_bytes``; and what it frees.
+    """Choose the offset of each partition to delete up to; also return the bytes that this frees.
 
-    Of the topics ``read_at_start`` the last closed segment stays.
+    Stops at ``wanted_bytes``. The last closed segment of the topics ``read_at_start`` stays.
     """
     of_partition: dict[TopicPartition, list[Segment]] = {}
     for segment in segments:
@@ -130,8 +130,8 @@ class LogRetention:
         )
 
     async def watch(self) -> None:
-        """Look every few seconds, until cancelled; a broker that is away is asked again."""
-        # Each attempt to reach a broker that is away would be a line on the terminal.
+        """Check every few seconds, until cancelled; retries while the broker is down."""
+        # Each failed attempt to connect would be a line on the terminal.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         while True:
             with contextlib.suppress(KafkaError, ProducersError, OSError, TimeoutError):
@@ -139,7 +139,7 @@ class LogRetention:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def shrink(self) -> int:
-        """Delete what may go while the log takes too much; the bytes that it frees soon.
+        """Delete what may be deleted while the log is too large; return the bytes that are freed.
 
         Raises:
             KafkaError, BrokerUnavailableError: the broker did not answer.
@@ -176,7 +176,7 @@ class LogRetention:
         return freed
 
     def excess(self, segments: Iterable[Segment]) -> int:
-        """Bytes that the log takes too much: of its share, or of what must be free."""
+        """Return by how many bytes the log exceeds its share, or the space that must stay free."""
         space = self._measure(self._log_dir)
         share = int(space.size * self._settings.log_max_share)
         shrink_at = levels_of(self._settings, space.size).floor * SHRINK_FACTOR

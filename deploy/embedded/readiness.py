@@ -15,7 +15,7 @@ async def http_answers(port: int, path: str, *, host: str = "127.0.0.1") -> bool
 
 
 async def http_get(port: int, path: str, *, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
-    """Status and body of `GET path`, cut at BODY_MAX_BYTES; None without an answer in time."""
+    """Return status and body of `GET path`, cut at BODY_MAX_BYTES; None without an answer in time."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection(host, port)

@@ -1,4 +1,4 @@
-"""Runs `tracemill recover` with the engines of an installation on this machine, or with others."""
+"""Runs `tracemill recover` with the engines of an installation on this machine or other engines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABORTED = 1
 
 
 def run(options: UpOptions, *, yes: bool) -> int:
-    """Recover; the exit code. Engines that run here are started for it and stopped after it."""
+    """Recover and return the exit code; embedded engines are started for it and stopped after it."""
 
     def say(line: str) -> None:
         print(line, flush=True)
@@ -63,7 +63,7 @@ def _run(options: UpOptions, *, say: Say, confirm: Confirm) -> int:
         broker = embedded_broker(options, installation, credentials)
         all_of_them = processes(options, installation, credentials, broker)
         engines = [each for each in all_of_them if each.name in ENGINES]
-        # As the step that makes topics and tables is told.
+        # The same variables that the step `migrate` of `tracemill up` gets.
         os.environ.update(next(each for each in all_of_them if each.name == "migrate").environment)
         return asyncio.run(_with_engines(engines, options, say, confirm))
 

@@ -60,7 +60,7 @@ def embedded_broker(
 
 
 def broker_of(options: UpOptions, installation: Installation) -> tuple[KafkaSettings, Path | None]:
-    """How the broker is reached; of an embedded one also the file with its password."""
+    """Return how to reach the broker, and of an embedded one the file with its password."""
     if options.broker != EMBEDDED:
         return KafkaSettings(broker=options.broker), None
     password = ensure_credentials(options.data_dir).broker
@@ -114,7 +114,7 @@ def processes(
         )
 
     def as_user(store_user: str) -> dict[str, str]:
-        """The environment of a role that is this user at the store."""
+        """Return the environment of a role that uses this user of the store."""
         if options.clickhouse != EMBEDDED:
             return common
         return {**common, **store_environment(ports.store, store_user, credentials)}
@@ -124,7 +124,7 @@ def processes(
         *engines,
         Process("migrate", role_command("migrate"), needs=needs, environment=as_user("migrate")),
         _worker("sink", ports.sink_metrics, as_user("ingest"), needs, settings),
-        # Stopped in the way of an event, so that what was accepted is stored when all has stopped.
+        # Stopped in the order in which events pass them, so that all accepted events are stored.
         _worker("streams", ports.streams_metrics, as_user("ingest"), [*needs, "sink"], settings),
         Process(
             "edge",
@@ -151,14 +151,14 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
 
 
 def _own_ports(installation: Installation) -> dict[str, str]:
-    """Every port that the roles and engines listen on, which no webhook may go to, and what the user names."""
+    """Return the ports that webhooks may not go to: those of roles and engines, and the user's."""
     ports = [installation.public_port, *installation.ports.model_dump().values()]
     named = os.environ.get("TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "")
     return {"TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS": ",".join([*map(str, ports), named])}
 
 
 def _disks(options: UpOptions) -> dict[str, str]:
-    """Whose disks are watched: those of the embedded engines, and what the user names."""
+    """Return whose disks are watched: those of the embedded engines, and the user's paths."""
     engines = {"kafka": options.broker, "store": options.clickhouse}
     paths = [str(options.data_dir / name) for name, at in engines.items() if at == EMBEDDED]
     named = [each for each in os.environ.get("TRACEMILL_DISK_PATHS", "").split(os.pathsep) if each]
@@ -192,7 +192,7 @@ def _http(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitab
 
 
 def _answering(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
-    """An engine is alive while it answers; it is given longer than a role: it may be recovering."""
+    """Judge an engine by whether it answers; it gets more time than a role, as it may recover."""
 
     async def ask() -> Health:
         return Health(await answers())
@@ -201,7 +201,7 @@ def _answering(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings
 
 
 def _moving(port: int, settings: ProcessSettings, *, host: str = LOOPBACK) -> Liveness:
-    """A role is alive while `/healthz` answers and names no stalls."""
+    """Judge a role by whether `/healthz` answers and names no stalls."""
 
     async def ask() -> Health:
         answer = await http_get(port, "/healthz", host=host)

@@ -47,7 +47,7 @@ def control_is_current(control: ControlLog) -> Probe:
 
 
 def disk_has_room(disk: DiskFloor) -> Probe:
-    """The engines' disks have more free space than the floor."""
+    """Check that the engines' disks have more free space than the floor."""
 
     async def probe() -> str | None:
         return disk.reason()

@@ -67,8 +67,10 @@ def one_port(
 
 
 def own_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
-    """Probe routes of a public port; where queries are answered, ready means that an event sent now
-    would be visible soon, as for ``/api/public/ready``.
+    """Return the probe routes of a public port.
+
+    With ``readiness``, ``/readyz`` means what ``/api/public/ready`` means: an event sent now would be
+    visible soon.
     """
 
     async def found() -> Mapping[str, str]:
@@ -145,7 +147,7 @@ async def _serve(
         routes = own_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))
         application = one_port(own, gateway_app, query_app)
-        # What lives as long as the process is not to be walked by each collection, which stops all.
+        # Objects that live as long as the process need not be walked by each garbage collection.
         gc.collect()
         gc.freeze()
         beat = LoopBeat(process.loop_blocked_after_s)

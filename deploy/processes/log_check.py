@@ -1,4 +1,4 @@
-"""Whether the log is the one that the store was filled from, and as long as it was."""
+"""Checks that the log is the one that the store was filled from, and has not lost its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LogState:
 
     cluster_id: str
     ends: dict[TopicPartition, int]
-    """Of every partition of our topics that exists."""
+    """End offset of every existing partition of tracemill's topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Comparison:
     now: LogState
     noted: list[LogPosition]
     has_control_records: bool
-    """The store has a copy of control records, of whichever log."""
+    """Whether the store has a copy of control records, from any log."""
     faults: list[str] = field(default_factory=list)
     """What is missing; empty: it is the same log."""
 
@@ -61,7 +61,7 @@ async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
     topics = {shape.name for shape in topic_shapes(kafka)}
     noted = [each for each in noted_of_all if each.topic in topics]
     now = await log_state(kafka)
-    # A store of before there were notes: it has control records, and the log has none.
+    # A store from before positions were recorded: it has control records, and the log has none.
     has_records = await _has_control_records(store)
     found = Comparison(now, noted, has_records)
     if not noted_of_all and has_records:
@@ -114,7 +114,7 @@ async def log_state(kafka: KafkaSettings) -> LogState:
             consumer = await started(lambda: new_consumer(kafka), kafka)
             ends = await consumer.end_offsets(partitions)
     except KafkaError as error:
-        message = f"the broker at {kafka.broker} does not tell its offsets: {error!r}"
+        message = f"the broker at {kafka.broker} did not return its offsets: {error!r}"
         raise BrokerUnavailableError(message) from error
     finally:
         if consumer is not None:

@@ -25,12 +25,12 @@ def run(*, plan: bool) -> int:
 
 
 def users_script() -> str:
-    """The SQL by which an administrator of a ClickHouse server makes the users of the roles."""
+    """Return the SQL by which an administrator of a ClickHouse server creates the roles' users."""
     return server_script(StoreSettings().clickhouse_database)
 
 
 async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """In order: that the log is the store's; topics, tables (side by side), then the records that need the control log's topic."""
+    """Check the log; create topics and tables (concurrently); then write the first control records."""
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
         store = Store(StoreSettings())

@@ -33,7 +33,9 @@ Lack = str | None
 async def until_prepared(
     process: ProcessSettings, kafka: KafkaSettings, store: Store | None, stop: asyncio.Event
 ) -> bool:
-    """Wait until ``tracemill migrate`` has made the topics and, for a role that uses ``store``, the tables; false if ``stop`` came first.
+    """Wait until ``tracemill migrate`` has run; false if ``stop`` was set first.
+
+    A role without ``store`` waits for the topics only, one with it also for the tables.
 
     Raises:
         NotPreparedError: not within ``prepared_within_s``.

@@ -29,7 +29,7 @@ def run(data_dir: Path | None, port: int) -> int:
 
 
 def _with_passwords(data_dir: Path) -> EmbeddedStoreSettings:
-    """The environment's, where it has any; else those of the data directory."""
+    """Return settings with the environment's passwords, or else those of the data directory."""
     embedded = EmbeddedStoreSettings()
     if configured_passwords(StoreSettings(), embedded):
         return embedded

@@ -1,1 +1,1 @@
-"""`tracemill recover`: goes on with a new or shortened log from what the store has."""
+"""`tracemill recover`: rebuilds a new or shortened log from what the store has."""

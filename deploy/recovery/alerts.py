@@ -1,4 +1,4 @@
-"""The alerts there were, written into the new log, so that no threshold is alerted twice."""
+"""Writes past alerts into the new log, so that no threshold is alerted twice."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ async def restore_alerts(
     *,
     delivered_before_us: int,
 ) -> int:
-    """Write deliveries first, then the alerts; return how many deliveries are left to be made again.
+    """Write deliveries, then alerts; return how many deliveries will be made again.
 
     An alert from before ``delivered_before_us`` counts as delivered to each webhook of its project. A
     later one is delivered again, under its old ``webhook-id``.
 
     Raises:
-        KafkaError: the broker took it not; repeat it as a whole.
+        KafkaError: the broker refused a record; repeat all of it.
     """
     of_project: dict[str, list[Webhook]] = {}
     for webhook in webhooks:

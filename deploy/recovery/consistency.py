@@ -1,7 +1,7 @@
-"""Whether what the store has of observations, windows and spend is of one moment.
+"""Compares the store's totals of observations, windows and spend.
 
-Rows of one event come to the store on several topics. Where the log was lost between them, a total has
-what another lacks, and nothing in the log is left to bring it.
+Rows of one event reach the store through several topics. If the log was lost after some of them were
+stored, one table contains an event that another lacks, and the log cannot supply it any more.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = structlog.get_logger(__name__)
 
 
 async def disagreements(store: Store) -> list[str]:
-    """Compare the totals by day, the latest first; a line for each day whose totals differ.
+    """Compare the totals by day; return a line for each day that differs, the latest first.
 
-    Empty where they agree, and where the store takes too long to tell.
+    Empty if all agree, and if the comparison takes too long.
     """
     try:
         rows = await store.query(_SQL, {"limit": DAYS_SHOWN_MAX})

@@ -1,4 +1,4 @@
-"""The control plane as the store's table ``control_log`` has it."""
+"""Restores control records from the store's table ``control_log``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from producers.control.secret_box import SecretBox
 from producers.control.state import ControlState, Envelope, value_of
 
 SECRET_BYTES: Final = 32
-# One log after the other: each counts its offsets from 0, and was written after the one before.
+# By time first: each log counts its offsets from 0, and was written after the one before.
 _SQL: Final = """
 SELECT log_key, is_tombstone, record
 FROM control_log FINAL
@@ -36,12 +36,12 @@ class ControlLogEntry(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class RestoredControl:
-    """What can be restored, and what not as it was."""
+    """Records that can be restored, and what could not be restored as it was."""
 
     records: list[Record] = field(default_factory=list)
-    """In the order in which they were made: of two that claim the same thing the first holds it."""
+    """In order of creation: of two records with the same unique key the first one is valid."""
     new_secrets: list[str] = field(default_factory=list)
-    """Identities of records whose secret could not be decrypted: they have a new one."""
+    """Identities of records that got a new secret because the old one could not be decrypted."""
     unreadable: list[str] = field(default_factory=list)
     """Log keys of records that this version cannot read."""
 
@@ -59,13 +59,13 @@ async def read_control_log(store: Store) -> list[ControlLogEntry]:
 
 
 def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -> RestoredControl:
-    """Fold the versions to the records that are true, with their secrets."""
+    """Fold all versions to the current records, with their secrets."""
     restored = RestoredControl()
     latest: dict[str, str] = {}
     for entry in entries:
         if entry.is_tombstone:
             latest.pop(entry.log_key, None)
-        else:  # a later version keeps the place of the first: that is its birth
+        else:  # a later version keeps the position of the first: the order is that of creation
             latest[entry.log_key] = entry.record
     state = ControlState()
     for offset, (log_key, text) in enumerate(latest.items()):
@@ -83,7 +83,7 @@ def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -
 
 
 def _record(text: str, box: SecretBox | None) -> tuple[Record | None, bool]:
-    """The record of a version, and whether it has a new secret; None where it cannot be read."""
+    """Return a version's record, None if unreadable, and whether it got a new secret."""
     is_new_secret = False
     try:
         envelope = msgspec.json.decode(text, type=Envelope)

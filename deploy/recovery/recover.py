@@ -1,4 +1,4 @@
-"""The steps of `tracemill recover`, each of which may be repeated."""
+"""Runs the steps of `tracemill recover`, each of which may be repeated."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
 
 PADDING_MAX_RECORDS: Final = 1_000_000
-"""Of one partition: a log that lost more than this of its end is given back or begun anew under another prefix."""
+"""Lost offsets of one partition that are filled with empty records.
+
+A log that lost more is restored from a backup, or replaced by one under another topic prefix.
+"""
 PADDING_BATCH: Final = 1_000
 UNSURE_S: Final = 60
-"""Alerts of the last minute before the log was lost may not have been delivered."""
+"""Age of alerts, before the log was lost, that may not have been delivered."""
 
 Say = Callable[[str], None]
 Confirm = Callable[[str], bool]
@@ -39,14 +42,14 @@ Confirm = Callable[[str], bool]
 async def recover(
     kafka: KafkaSettings, store: Store, box: SecretBox | None, *, say: Say, confirm: Confirm
 ) -> bool:
-    """Go on with the log that is there now, from what the store has; false where ``confirm`` refused.
+    """Rebuild the current log from the store; false if ``confirm`` returned false.
 
-    1. Tables and topics. 2. Control records. 3. Alerts, and their deliveries. 4. Offsets that must not
-    be given twice. 5. Note the new log as the store's, which ends the recovery: before it, every start
-    is refused, and all of it may be repeated.
+    1. Create tables and topics. 2. Restore control records. 3. Restore alerts and their deliveries.
+    4. Skip offsets that were used before. 5. Record the new log's positions in the store: until then
+    every role refuses to start, and all steps may be repeated.
 
     Raises:
-        DeployError, ProducersError, StoreError: what went wrong; nothing but the last step counts.
+        DeployError, ProducersError, StoreError: a step failed; run all of them again.
     """
     found = await compare_log(kafka, store)
     if not found.faults:
@@ -56,11 +59,11 @@ async def recover(
         say(f"found: {fault}")
     for line in _lost(found, kafka):
         say(f"lost: {line}")
-    if not confirm("Go on from what the store has? The old log cannot be used after it."):
+    if not confirm("Rebuild the log from the store? The old log cannot be used after this."):
         return False
     await schema.migrate(store, TieringSettings())
     created = await ensure_topics(kafka)
-    say(f"topics: {len(created)} made, the others are there")
+    say(f"topics: {len(created)} created, the others exist")
     async with AsyncExitStack() as stack:
         producer = await started(
             lambda: new_producer(kafka, batch_bytes=kafka.record_max_bytes), kafka
@@ -75,14 +78,14 @@ async def recover(
         again = await restore_alerts(
             producer, kafka.topics, alerts, webhooks, delivered_before_us=unsure_from_us
         )
-        say(f"alerts: {len(alerts)} restored, {again} deliveries may come again (same webhook-id)")
+        say(f"alerts: {len(alerts)} restored, {again} deliveries are repeated (same webhook-id)")
         if not found.is_other_cluster:
             await _pad(producer, kafka, found.noted, say)
     now = await log_state(kafka)
     for line in await disagreements(store):
         say(f"not restored: {line}")
     await note_positions(store, _positions(now, found))
-    say("recovered: the next start goes on from here")
+    say("recovered: the roles can be started")
     return True
 
 
@@ -106,8 +109,8 @@ async def _restore_control(
         say(f"control records: {found} restored")
         for identity in restored.new_secrets:
             say(
-                f"not as it was: {identity} has a new secret (its old one was kept without a key, "
-                "or with another TRACEMILL_ENCRYPTION_KEY): make it anew to learn it"
+                f"changed: {identity} has a new secret (the old one was stored without a key or with "
+                "another TRACEMILL_ENCRYPTION_KEY): create it again to get a secret that you know"
             )
         for log_key in restored.unreadable:
             say(f"not restored: {log_key} cannot be read by this version")
@@ -119,7 +122,7 @@ async def _restore_control(
 async def _pad(
     producer: AIOKafkaProducer, kafka: KafkaSettings, noted: list[LogPosition], say: Say
 ) -> None:
-    """Give no offset twice: what was written under it took effect already, and a new record would be skipped.
+    """Fill lost offsets with empty records: new records under used offsets would be skipped.
 
     Raises:
         DeployError: too many are missing.
@@ -141,7 +144,7 @@ async def _pad(
             ]
             for acknowledgement in sent:
                 await acknowledgement
-        say(f"offsets: {place} goes on at {each.end_offset}, {missing} empty records stand in")
+        say(f"offsets: {place} continues at {each.end_offset} after {missing} empty records")
 
 
 def _positions(now: LogState, found: Comparison) -> list[LogPosition]:
@@ -160,9 +163,9 @@ def _positions(now: LogState, found: Comparison) -> list[LogPosition]:
 
 
 def _lost(found: Comparison, kafka: KafkaSettings) -> list[str]:
-    """What was accepted and had not come to the store, as far as it was noted."""
+    """Describe what was accepted and not stored, according to the last recorded positions."""
     if not found.noted:
-        return ["unknown: the store has no notes of the log"]
+        return ["unknown: the store has no recorded positions of the log"]
     ends = {(each.topic, each.partition): end for each, end in found.now.ends.items()}
     lines = []
     for topic, what in (
@@ -177,4 +180,4 @@ def _lost(found: Comparison, kafka: KafkaSettings) -> list[str]:
         lines.append(f"{count} {what}")
     noted_s = max(each.row_version for each in found.noted) / 1000
     at = datetime.fromtimestamp(noted_s, UTC).isoformat(timespec="seconds")
-    return [*lines, f"and what was accepted after {at}, when this was noted"]
+    return [*lines, f"and what was accepted after {at}, when the positions were recorded"]
