@@ -23,7 +23,7 @@ class StoreUnavailable(StoreError):  # names say what is, as the tree above does
     def __init__(self, message: str, *, has_dropped: bool = False) -> None:
         super().__init__(message)
         self.has_dropped = has_dropped
-        """The connection ended without an answer: what was sent may be the cause."""
+        """Whether the connection ended without an answer: the request may be the cause."""
 
 
 class QueryRejected(StoreError):

@@ -1,4 +1,4 @@
-"""How far the log was when the store was last filled from it: noted by the sink, compared by every start."""
+"""Stores the log's positions in ClickHouse: the sink writes them, every start compares them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from clickhouse.store import Store
 
 TABLE: Final = "log_positions"
 _NO_SUCH: Final = frozenset({60, 81})
-"""ClickHouse's codes of a table and a database that do not exist."""
+"""ClickHouse's error codes for a table and a database that do not exist."""
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition of the log at one moment."""
+    """The position of one partition of the log at one moment."""
 
     topic: str
     topic_partition: int
@@ -25,9 +25,9 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     end_offset: int
     """Every record before it was acknowledged."""
     stored_offset: int
-    """Of a row topic: the store has everything before it. Of events and deltas: it was processed."""
+    """All records before it are stored (row topics) or processed (events and deltas)."""
     row_version: int
-    """Milliseconds since the epoch when it was noted, or one more than the version before."""
+    """Milliseconds since the epoch when it was written, or one more than the version before."""
 
 
 _positions: Final = msgspec.json.Decoder(LogPosition, strict=False)
@@ -39,7 +39,7 @@ ORDER BY topic, topic_partition
 
 
 async def read_positions(store: Store) -> list[LogPosition]:
-    """Read the last positions; none where none were noted, or the table is not there yet.
+    """Read the last positions; empty if there are none, or no table yet.
 
     Raises:
         StoreUnavailable: the store did not answer.
@@ -53,10 +53,10 @@ async def read_positions(store: Store) -> list[LogPosition]:
 
 
 async def note_positions(store: Store, positions: Iterable[LogPosition]) -> None:
-    """Keep positions; of each partition the one with the highest version counts.
+    """Store positions; the highest version of each partition is valid.
 
     Raises:
-        StoreUnavailable, QueryRejected: they are not kept.
+        StoreUnavailable, QueryRejected: they are not stored.
     """
     rows: Sequence[bytes] = [
         msgspec.json.encode(

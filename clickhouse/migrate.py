@@ -1,7 +1,8 @@
-"""Brings the schema to what the migrations say: ordered files, applied once each, recorded with their checksums.
+"""Applies the migrations: ordered files, each applied once and recorded with its checksum.
 
-A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the first day that is not old) of statements that may be repeated; one that was applied is never edited,
-a change is a new file. The days that rows stay hot are no migration: they follow the settings.
+A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the first
+day that is not old) of statements that may be repeated. An applied one is never edited; a change is a
+new file. How many days rows stay hot is no migration: it follows the settings.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from clickhouse.store import Store
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
 _TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
 _SHAPE_OF_KEY = "toStartOfYear("
-"""What the partition keys of migration 15 have in common, whenever they were made."""
+"""Text in all partition keys of migration 15, on whatever day they were made."""
 _TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
 
 
@@ -120,7 +121,7 @@ async def _run(store: Store, statement: str) -> None:
 
 
 def _month_before(day: date) -> date:
-    """The first day of the month before that of ``day``."""
+    """Return the first day of the month before that of ``day``."""
     return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 

@@ -1,4 +1,4 @@
-"""Gives a table another partition key: its rows move to a new table, partition by partition."""
+"""Changes the partition key of a table by moving its rows to a new one, partition by partition."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from clickhouse.store import Store
 log = structlog.get_logger(__name__)
 
 DIRECTIVE: Final = re.compile(r"REPARTITION (\w+)\.(\w+) BY (\S.*)\Z", re.DOTALL)
-"""How a migration asks for it: ``REPARTITION database.table BY expression``."""
+"""Directive of a migration: ``REPARTITION database.table BY expression``."""
 _PARTITION_BY: Final = re.compile(r" PARTITION BY .+?(?= PRIMARY KEY | ORDER BY )")
 STATEMENT_MAX_S: Final = 86_400.0
-"""The rows of one partition may take long to copy."""
+"""Time limit of one statement: copying the rows of one partition may take hours."""
 
 
 async def repartition(store: Store, table: str, key: str, shape: str) -> None:
     """Partition ``table`` by ``key`` unless its key contains ``shape`` already.
 
-    Effects, in order: 1. a new table beside it; 2. per partition, its rows merged, copied
-    and dropped;
-    3. the two exchange their names; 4. the emptied one is dropped. A crash in between repeats the
-    rest: a row that is copied twice replaces itself. Nothing may write to the table meanwhile.
+    1. Create a new table. 2. Merge, copy and drop the rows of each partition. 3. Exchange the names of
+    both tables. 4. Drop the empty one. After a crash the remaining steps are repeated: a row that is
+    copied twice replaces itself. Nothing may write to the table meanwhile.
 
     Raises:
         MigrationError: there is no such table. StoreUnavailable, QueryRejected: as they come.
@@ -73,7 +72,7 @@ async def _move_rows(store: Store, table: str, moved: str) -> None:
     )
     for partition in partitions:
         partition_id = partition["partition_id"]
-        # Of rows with the same version, merges keep the last one inserted; a copy has no such order.
+        # Of rows with the same version merges keep the one inserted last; a copy loses that order.
         await store.command(
             f"OPTIMIZE TABLE {table} PARTITION ID '{partition_id}' FINAL",
             settings={"optimize_throw_if_noop": "1"},

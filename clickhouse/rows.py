@@ -207,7 +207,7 @@ class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class LogPositionRow(msgspec.Struct, kw_only=True, gc=False):
-    """How far one partition of the log was. Key: topic and partition."""
+    """The position of one partition of the log. Key: topic and partition."""
 
     topic: str
     topic_partition: int

@@ -21,7 +21,7 @@ class StoreSettings(BaseSettings):
     clickhouse_url: str = "http://127.0.0.1:8123"
     """Of its HTTP interface."""
     clickhouse_user: str = "default"
-    """Who the role is there: `tracemill migrate --users` makes one each with just its privileges."""
+    """User of the role; `tracemill migrate --users` prints SQL for users with least privilege."""
     clickhouse_password: SecretStr = SecretStr("")
     """The user's."""
     clickhouse_database: DatabaseName = "tracemill"
@@ -82,7 +82,7 @@ class EmbeddedStoreSettings(BaseSettings):
     query_bytes_max: int = Field(default=16 * 2**20, ge=1024)
     """Longest statement, and longest body of a statement that is not a formatted insert."""
     insert_bytes_max: int = Field(default=512 * 2**20, ge=2**20)
-    """Rows of one insert; they are gathered in memory before the engine reads them."""
+    """Bytes of one insert's rows, which are held in memory until the engine reads them."""
     insert_chunk_bytes: int = Field(default=4 * 2**20, ge=1024)
     """What is gathered of an insert's body before the engine is given it."""
     result_chunk_bytes: int = Field(default=2**20, ge=1024)
@@ -90,12 +90,12 @@ class EmbeddedStoreSettings(BaseSettings):
     memory_max_bytes: int = Field(default=2 * 2**30, ge=64 * 2**20)
     """What one statement may use."""
     execution_time_max_s: int = Field(default=600, ge=1)
-    """Longest a statement of the users ingest and query may run; they may ask for less."""
+    """Time limit of a statement of the users ingest and query; a statement may set a lower one."""
     ingest_password: SecretStr = SecretStr("")
-    """Of the user ingest (SELECT, INSERT of rows); empty: there is no such user."""
+    """Password of the user ingest (SELECT, INSERT of rows); empty: there is no such user."""
     query_password: SecretStr = SecretStr("")
-    """Of the user query (SELECT); empty: there is no such user."""
+    """Password of the user query (SELECT); empty: there is no such user."""
     migrate_password: SecretStr = SecretStr("")
-    """Of the user migrate (SELECT, INSERT, DDL); empty: there is no such user."""
+    """Password of the user migrate (SELECT, INSERT, DDL); empty: there is no such user."""
     stop_timeout_s: int = Field(default=10, ge=0)
     """How long running requests may take to end after SIGTERM."""

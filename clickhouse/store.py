@@ -38,10 +38,11 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
-# Files that could not be read, written, opened, closed, sought or cut, directories that could not be made: the disk's trouble, not the rows'.
+# Files that could not be read, written, opened, closed, sought or truncated, directories that could
+# not be created: failures of the disk, not of the rows.
 _DISK_CODES: Final = frozenset({74, 75, 76, 77, 87, 88, 481})
 _STD_EXCEPTION: Final = 1001
-"""Of the standard library below the engine, its file systems included."""
+"""Code of exceptions of the C++ standard library, including those of file systems."""
 _NO_SPACE: Final = "No space left on device"
 PING_MAX_S: Final = 5.0
 """How long the store may take to say that it is there."""
@@ -98,7 +99,7 @@ class Store:
 
         Raises:
             StoreUnavailable: nothing or part of it may be stored; send the same bytes again.
-            QueryLimitReached: the same; fewer rows may fit into memory and time.
+            QueryLimitReached: as above; fewer rows may fit into memory and time.
             QueryRejected: a line or the table is not as it should be.
         """
         rows = body if isinstance(body, bytes) else b"".join(body)

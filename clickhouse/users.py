@@ -1,4 +1,4 @@
-"""Users of the store with least privilege: the same for the embedded store and a ClickHouse server."""
+"""Defines the store's users with least privilege, for the embedded store and ClickHouse servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 SYSTEM_TABLES: Final = (
     "columns", "databases", "disks", "one", "parts", "settings", "storage_policies", "tables",
 )  # fmt: skip
-"""Of ``system``: what clients and the roles read, without anything about other users' statements."""
+"""Tables of ``system`` that clients and roles read; none is about other users' statements."""
 
 READ_ONLY: Final = 2
 """ClickHouse's ``readonly``: no writes and no DDL, while a statement may lower its limits."""
@@ -21,7 +21,7 @@ THREADS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class UserPrivileges:
-    """One user: the roles that log in as it, and what it may do with the tables."""
+    """One user: the roles that log in as it, and its privileges on the tables."""
 
     name: str
     used_by: str
@@ -51,9 +51,9 @@ USERS: Final = (INGEST, QUERY, MIGRATE)
 
 
 def server_statements(database: str) -> Iterator[str]:
-    """Yield the SQL by which an administrator of a ClickHouse server makes the users.
+    """Yield the SQL by which an administrator of a ClickHouse server creates the users.
 
-    Each call has new passwords. Repeating them changes passwords, and nothing else.
+    Each call generates new passwords. Running the SQL again changes only the passwords.
     """
     for user in USERS:
         name = f"{database}_{user.name}"

@@ -17,7 +17,10 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class UnbracketLists:
-    """Reads ``tags[]=a&tags[]=b``, as some clients write lists, like ``tags=a&tags=b``, and bytes that no address may hold as if they were quoted."""
+    """Rewrites ``tags[]=a&tags[]=b``, as some clients write lists, to ``tags=a&tags=b``.
+
+    It also quotes bytes that a URL may not contain.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -62,9 +62,9 @@ _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
 }
 _OPEN: Final = frozenset({"/api/public/health", "/api/public/ready"})
 _OPEN_REASONS: Final = ("400", "408", "413", "431", "503")
-"""What is answered whatever the path, also where no credential is needed."""
+"""Statuses that any path may answer, also without credentials."""
 _OF_THE_SERVER: Final = frozenset({"431"})
-"""Answered before the path is known, on both surfaces in the same form."""
+"""Statuses that are answered before the path is known, in one form on both surfaces."""
 
 
 def install_openapi(app: FastAPI, documented: Documented) -> None:

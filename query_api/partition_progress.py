@@ -1,4 +1,4 @@
-"""How old the oldest record is that a consumer group has not processed, judged from offsets alone."""
+"""Estimates the age of the oldest record that a consumer group has not processed, from offsets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from typing import Final
 
 SAMPLES_MAX: Final = 600
-"""Lengths of a log that are remembered while none of them is reached; later ones share the last place."""
+"""End offsets that are kept until they are reached; later ones replace the last of them."""
 
 
 class PartitionProgress:
-    """Follow one partition: its end, and how far its consumer group is.
+    """Follows the end of one partition and the committed offset of its consumer group.
 
-    Ages come from when this process first saw the log reach a length: they need no record to be
-    read, and no clock but a monotonic one.
+    Ages count from when this process first saw an end offset: no record has to be read, and only a
+    monotonic clock is needed.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class PartitionProgress:
         self.grew_at_s = float("-inf")
 
     def observe(self, end: int, reached: int, now_s: float) -> None:
-        """Note the offset after the last record, and the offset before which all is processed."""
+        """Record the end offset, and the offset before which all records are processed."""
         if self._first_end is None:
             self._first_end, self._advanced_at_s = end, now_s
         elif end > self.end:
@@ -44,15 +44,15 @@ class PartitionProgress:
 
     @property
     def is_proven(self) -> bool:
-        """Whether a record that was written after the first observation has been processed."""
+        """Return whether a record written after the first observation has been processed."""
         return self._first_end is not None and self._reached > self._first_end
 
     def age_s(self, now_s: float) -> float:
-        """Age of the oldest record that is not processed; 0 without one."""
+        """Return the age of the oldest unprocessed record; 0 if there is none."""
         return max(0.0, now_s - self._ends[0][1]) if self._ends else 0.0
 
     def fault(self, partition: str, age_max_s: float, now_s: float) -> str | None:
-        """Say what is wrong in one line; None when records are processed in time."""
+        """Describe what is wrong in one line; None if records are processed in time."""
         age_s, idle_s = self.age_s(now_s), now_s - self._advanced_at_s
         if age_s <= age_max_s:
             return None if self.is_proven else f"{partition} has not been seen to make progress yet"

@@ -1,8 +1,8 @@
 """Watches whether records pass through the streams and the sink, with clients that stay open.
 
-Each look asks the broker three questions, however many ask whether the pipeline is ready: where the
-logs end, and how far the two consumer groups are. A partition of events or deltas that has not grown
-for a while is sent a canary (``producers.canary``), so that a hung stage shows without input, too.
+Each check makes three requests to the broker, however many callers ask for readiness: for the ends of
+the logs, and for the offsets of the two consumer groups. A partition of events or deltas that has not
+grown for a while gets a canary (``producers.canary``), so that a hung stage is noticed without input.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the topics whose records it has to process."""
+    """A consumer group and the topics that it processes."""
 
     group: str
     topics: tuple[str, ...]
 
 
 class PipelineWatch:
-    """``running`` keeps looking; ``broker_fault`` and ``stage_fault`` tell what the last looks found."""
+    """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` return results."""
 
     def __init__(
         self, kafka: KafkaSettings, settings: QuerySettings, clock: BrokerClock | None = None
@@ -77,7 +77,7 @@ class PipelineWatch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look again and again while the block runs; a broker that is away is connected anew."""
+        """Check periodically while the block runs; reconnects while the broker is down."""
         task = asyncio.create_task(self._watch(), name="pipeline watch")
         try:
             yield
@@ -87,11 +87,11 @@ class PipelineWatch:
                 await task
 
     async def broker_fault(self) -> str | None:
-        """Why the broker cannot be used; None when it answered lately."""
+        """Return why the broker cannot be used; None if it answered recently."""
         return None if self._is_current() else self._error[:300]
 
     async def stage_fault(self, stage: Stage) -> str | None:
-        """Why records of a stage are not processed in time; None when they are."""
+        """Return why a stage's records are not processed in time; None if they are."""
         if not self._is_current():
             return f"its progress is not known: {self._error}"[:300]
         if stage.group in self._memberless:
@@ -109,7 +109,7 @@ class PipelineWatch:
         return f"{faults[0]}{more}"
 
     def _is_current(self) -> bool:
-        """Whether the last look is recent: this process, too, may have been stopped for a while."""
+        """Return whether the last check is recent: this process may have been suspended as well."""
         limit_s = self._settings.readiness_look_interval_s + self._settings.readiness_timeout_s
         return self._looked_at_s is not None and time.monotonic() - self._looked_at_s <= limit_s
 
@@ -117,7 +117,7 @@ class PipelineWatch:
         self, partition: TopicPartition, progress: PartitionProgress, now_s: float
     ) -> str | None:
         age_max_s = self._settings.readiness_record_age_max_s
-        # A canary moves neither traces and scores nor alerts: they are judged by what comes.
+        # A canary produces no traces, scores or alerts: these topics are judged by their records.
         if partition.topic not in self._moving and progress.age_s(now_s) <= age_max_s:
             return None
         return progress.fault(
@@ -177,7 +177,7 @@ class PipelineWatch:
         partitions: list[TopicPartition],
     ) -> None:
         groups = [self.streams.group, self.sink.group]
-        # What was committed first: a record that comes in between is one that is not processed yet.
+        # Committed offsets first: a record that arrives in between then counts as unprocessed.
         committed = {
             partition: found.offset
             for offsets in [await admin.list_consumer_group_offsets(group) for group in groups]
@@ -199,12 +199,12 @@ class PipelineWatch:
         partitions: Iterable[TopicPartition],
         committed: Mapping[TopicPartition, int],
     ) -> Mapping[TopicPartition, int]:
-        """Where partitions begin of which nothing was ever committed: that is how far their group is."""
+        """Return the first offset of partitions without a committed one, as their group's position."""
         unknown = [each for each in partitions if committed.get(each, -1) < 0]
         return await consumer.beginning_offsets(unknown) if unknown else {}
 
     async def _feed(self, producer: AIOKafkaProducer) -> None:
-        """Send a canary into each partition that did not grow for a while; wait until all are acknowledged."""
+        """Send a canary into each partition that has not grown for a while; await all of them."""
         now_s = time.monotonic()
         interval_s = self._settings.readiness_canary_interval_s
         quiet = [

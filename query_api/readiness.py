@@ -104,7 +104,7 @@ def readiness_checks(
     watch: PipelineWatch,
     clock: BrokerClock,
 ) -> tuple[ReadinessCheck, ...]:
-    """Check the way of an event: keys to let it in, broker, streams, sink, store, clock."""
+    """Check what an event needs to become visible: keys, broker, streams, sink, store, clock."""
     return (
         ReadinessCheck("keys", keys_probe(control)),
         ReadinessCheck("broker", watch.broker_fault),

@@ -54,11 +54,12 @@ class QuerySettings(BaseSettings):
     readiness_timeout_s: float = Field(default=2.0, gt=0)
     """One probe of one dependency."""
     readiness_look_interval_s: float = Field(default=1.0, gt=0, le=60)
-    """How often the progress of the streams and the sink is looked at."""
+    """Interval of checking the progress of the streams and the sink."""
     readiness_canary_interval_s: float = Field(default=2.0, gt=0, le=60)
-    """A partition that has not grown for so long is sent an empty record, to see that it is processed."""
+    """A partition that has not grown for this time gets an empty record, to see that it is processed."""
     readiness_record_age_max_s: float = Field(default=5.0, gt=0)
-    """Age of the oldest record that the streams, or the sink, have not processed; above it: not ready. An event sent now is visible within twice this time."""
+    """Age of the oldest record that the streams or the sink have not processed; above it: not ready.
+    An event sent while ready is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """A request's body: a budget, a webhook."""
     body_timeout_s: float = Field(default=30.0, gt=0)
@@ -78,7 +79,7 @@ class QuerySettings(BaseSettings):
             "TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "webhooks_forbidden_ports"
         ),
     )
-    """Where webhooks may not point even so; the deliveries check the same setting again."""
+    """Ports that webhooks may not point to in any case; deliveries check the same setting again."""
 
     @field_validator("webhooks_forbidden_ports")
     @classmethod

@@ -1,4 +1,4 @@
-"""Who may use the embedded store, and as what: users, passwords, and what their requests may do."""
+"""Authenticates the embedded store's users and checks what their requests may do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from clickhouse.embedded.statement import FormattedInsert
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings
 from clickhouse.users import INGEST, MIGRATE, QUERY, READ_ONLY, THREADS_MAX, USERS, UserPrivileges
 
-ADMIN: Final = UserPrivileges("admin", "whoever configured a user of his own", ("ALL",))
+ADMIN: Final = UserPrivileges("admin", "a user set by TRACEMILL_CLICKHOUSE_USER", ("ALL",))
 SYNTAX_ERROR: Final = 62
 ACCESS_DENIED: Final = 497
 AUTHENTICATION_FAILED: Final = 516
@@ -31,22 +31,22 @@ _BROWSER_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-m
 
 
 class AccessDenied(BadRequest):
-    """Nobody whose request is worth reading."""
+    """The request is not authenticated; its body is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who has shown a password."""
+    """An authenticated user."""
 
     privileges: UserPrivileges
     policy: Policy | None
-    """None: the engine's privileges are all that limits the user."""
+    """None: only the engine's privileges limit the user."""
 
     def session(self, call: Call, execution_time_max_s: int) -> Session:
         """Return the engine's session of a request.
 
         Raises:
-            BadRequest: it asks for a database or a setting that the user may not have.
+            BadRequest: the user may not use the database or a setting.
         """
         session = replace(call.session, role=self.privileges.name)
         if self.policy is None:
@@ -57,10 +57,10 @@ class User:
         return replace(session, settings={**limit, **session.settings})
 
     def check(self, sql: bytes, insert: FormattedInsert | None) -> None:
-        """Refuse a statement that is not this user's, or is more than one.
+        """Refuse a statement that the user may not run, or more than one statement.
 
         Raises:
-            BadRequest: with the reason.
+            BadRequest: the message names the reason.
         """
         with self._denials():
             if self.policy is None:
@@ -73,7 +73,7 @@ class User:
                 raise NotAllowed("only SELECT is allowed")
 
     def _require_one(self, sql: bytes, insert: FormattedInsert | None) -> None:
-        """Of an insert only what is in front of its rows."""
+        """Refuse more than one statement; of an insert only the part before its rows is read."""
         text = sql if insert is None else insert.head + insert.settings
         try:
             found = list(tokens(text))
@@ -94,7 +94,7 @@ class User:
 
 
 class Users:
-    """The users by their passwords."""
+    """Finds users by name and password."""
 
     def __init__(self, passwords: Mapping[str, tuple[str, UserPrivileges]], policy: Policy) -> None:
         self._users = [
@@ -109,7 +109,7 @@ class Users:
         """Find the user; takes as long for a wrong name as for a wrong password.
 
         Raises:
-            AccessDenied: there is none with this password.
+            AccessDenied: no user has this name and password.
         """
         given, found = _digest(name, password), None
         for expected, user in self._users:
@@ -128,7 +128,7 @@ class Users:
 def configured_passwords(
     store: StoreSettings, embedded: EmbeddedStoreSettings
 ) -> dict[str, tuple[str, UserPrivileges]]:
-    """The users that have a password: name → password and privileges."""
+    """Return the users that have a password: name → password and privileges."""
     passwords = {
         INGEST: embedded.ingest_password,
         QUERY: embedded.query_password,
@@ -146,7 +146,7 @@ def configured_passwords(
 
 
 def new_policy(engine: Engine, embedded: EmbeddedStoreSettings) -> Policy:
-    """The policy of the users that are no administrators, from what the engine knows."""
+    """Build the policy of users without administrator privileges from the engine's functions."""
     functions = function_names(engine.rows(FUNCTIONS_SQL))
     limits = {
         "max_execution_time": embedded.execution_time_max_s,
@@ -159,7 +159,7 @@ def new_policy(engine: Engine, embedded: EmbeddedStoreSettings) -> Policy:
 
 
 def refuse_browsers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse what a page in a browser sends, whatever name it found this address by.
+    """Refuse requests of web pages in a browser, including those by DNS rebinding.
 
     Raises:
         AccessDenied: the request has a browser's headers, or a host name that is not this machine.
@@ -174,8 +174,8 @@ def refuse_browsers(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def users_xml(database: str) -> str:
-    """The engine's users file: one user that can put a connection into each role, and nothing else."""
-    # A connection goes back to the database `default`, where there is nothing, between two requests.
+    """Return the engine's users file: one user that can only switch a connection to a role."""
+    # Between two requests a connection is in the database `default`, which is empty.
     roles = [
         (user.name, [*user.grants(database), "GRANT SHOW DATABASES ON default.*"]) for user in USERS
     ]

@@ -1,4 +1,4 @@
-"""Background work of the embedded engine waits while its disk is nearly full."""
+"""Pauses background work of the embedded engine while its disk is nearly full."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 
 from producers.disk import DiskFloor
 
-# A merge needs room for all its parts once more before it frees any.
+# A merge writes all its parts once more before it frees any.
 STOP: Final = ("SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES")
 START: Final = ("SYSTEM START MERGES", "SYSTEM START TTL MERGES")
-# To another disk of the same machine nothing is won; to S3 rows leave this one.
+# Moves to another disk of the same machine free nothing; moves to S3 free this disk.
 STOP_MOVES: Final = "SYSTEM STOP MOVES"
 START_MOVES: Final = "SYSTEM START MOVES"
 JOIN_WITHIN_S: Final = 5.0
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundWork:
-    """Stops merges and moves when the disk is low, and starts them when there is room."""
+    """Stops merges and moves when the disk is low, and starts them when there is space."""
 
     def __init__(self, disk: DiskFloor, run: Callable[[str], None], *, cold_is_local: bool) -> None:
         self._disk = disk
@@ -33,7 +33,7 @@ class BackgroundWork:
         self.is_stopped = False
 
     def check(self) -> None:
-        """Look once. Raises what the engine raises; it is then tried again with the next look."""
+        """Check once. Raises what the engine raises; the next check retries."""
         reason = self._disk.reason()
         if (reason is not None) == self.is_stopped:
             return
@@ -47,7 +47,7 @@ class BackgroundWork:
 
     @contextmanager
     def watched(self, interval_s: float) -> Iterator[None]:
-        """Look every ``interval_s`` while the block runs, in a thread of its own."""
+        """Check every ``interval_s``, in a thread, while the block runs."""
         ended = threading.Event()
 
         def watch() -> None:

@@ -35,12 +35,12 @@ class EngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a statement runs under: its database, the settings that it changes, its privileges."""
+    """Database, changed settings and privileges that a statement runs with."""
 
     database: str = "default"
     settings: Mapping[str, str] = field(default_factory=dict)
     role: str = ""
-    """Of the engine's users file; empty: all of them."""
+    """Role in the engine's users file; empty: all roles."""
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class Engine:
             self._anchor.query(sql, "TSV")
 
     def rows(self, sql: str) -> list[Any]:
-        """The rows of a query of our own, which names the format JSONCompactEachRow."""
+        """Return the rows of an internal query, which must use the format JSONCompactEachRow."""
         answer: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
         return [json.loads(line) for line in answer.splitlines()]
 
@@ -186,7 +186,7 @@ def engine_errors() -> Iterator[None]:
     except RuntimeError as error:
         raise EngineError(str(error)) from None
     except UnicodeDecodeError as error:
-        # ClickHouse quotes the data that it refuses, which may be any bytes.
+        # ClickHouse quotes refused data, which may be any bytes.
         raise EngineError(error.object.decode("utf-8", "replace")) from None
 
 
@@ -272,11 +272,10 @@ class Query:
 
 
 class Insert:
-    """An insert whose rows are gathered piece by piece, cut anywhere, and then read by the engine.
+    """An insert that collects its rows in pieces of any size before the engine reads them.
 
-    The engine reads them from a file in memory, not from its streaming insert: that one reports
-    errors of parsing only. A failed constraint, default expression or write is swallowed there, and
-    the rows are counted as written.
+    The engine reads them from a file in memory. Its streaming insert reports parsing errors only: it
+    ignores a failed constraint, default expression or write, and counts the rows as written.
     """
 
     def __init__(self, engine: Engine, statement: FormattedInsert) -> None:
@@ -294,7 +293,7 @@ class Insert:
             rest = rest[os.write(self._rows_file, rest) :]
 
     def finish(self, session: Session) -> None:
-        """Return when the rows are in the table."""
+        """Insert the rows; return when they are in the table."""
         if self._rows_file is None:
             self._rows_file = os.memfd_create("insert")
         parts = self._statement
@@ -312,7 +311,7 @@ class Insert:
         self.progress.written_bytes = result.bytes_written()
 
     def close(self) -> None:
-        """Free the rows; what was not finished is not inserted."""
+        """Free the rows; without ``finish`` they are not inserted."""
         rows_file, self._rows_file = self._rows_file, None
         if rows_file is not None:
             os.close(rows_file)

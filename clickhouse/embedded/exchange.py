@@ -125,7 +125,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": self._compressor.finish()})
 
     async def fail(self, status: int, code: int, message: str, *, close: bool = False) -> None:
-        """Before the head: a status. After it: ClickHouse's marker at the end of the body.
+        """Answer with an error: a status, or after the head ClickHouse's marker in the body.
 
         ``close`` ends the connection, with the rest of the request unread.
         """

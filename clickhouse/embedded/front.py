@@ -1,8 +1,10 @@
 """The HTTP front: one ASGI application over the engine.
 
-What happens to a request, in order: credentials; what its user may do; a slot (bounded, queries and inserts apart); a connection in the right session;
-the statement, in a thread; the answer. A result's head is sent once its first part is there, so that most errors still have a status; an error after that is written
-into the body the way ClickHouse does it (``X-ClickHouse-Exception-Tag``). A query whose client went away is killed.
+Each request passes, in order: credentials; the user's policy; a slot (bounded, separate for queries
+and inserts); a connection in the right session; the statement, in a thread; the answer. The head is
+sent with the first part of the result, so that most errors still have a status. A later error is
+written into the body as ClickHouse does (``X-ClickHouse-Exception-Tag``). A query whose client
+disconnected is killed.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ class StoreFront:
                         await self._query(call, receive, exchange)
             outcome = "ok"
         except AccessDenied as error:
-            # What a stranger sends is not read to its end.
+            # An unauthenticated body is not read.
             outcome = "denied"
             await exchange.fail(error.status, error.code, _message(error), close=True)
         except BadRequest as error:

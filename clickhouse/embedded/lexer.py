@@ -1,4 +1,4 @@
-"""Cuts SQL into tokens, strictly: what ClickHouse might read in another way is refused."""
+"""Splits SQL into tokens, and refuses whatever ClickHouse might split in another way."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _TOKEN: Final = re.compile(
 
 
 class UnreadableSql(ValueError):
-    """The statement has a character where ClickHouse might read something else than we do."""
+    """The statement has a character that ClickHouse might read differently than this lexer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     kind: Kind
     text: str
-    """Of a quoted identifier without its quotes."""
+    """The token's text; of a quoted identifier without the quotes."""
 
     @property
     def is_name(self) -> bool:
         return self.kind in {"word", "quoted"}
 
     def is_word(self, *words: str) -> bool:
-        """Whether it is one of these keywords, given in upper case."""
+        """Return whether the token is one of these keywords, given in upper case."""
         return self.kind == "word" and self.text.upper() in words
 
     def is_mark(self, mark: str) -> bool:
@@ -45,7 +45,7 @@ class Token:
 
 
 def tokens(sql: bytes) -> Iterator[Token]:
-    """Yield the tokens of ``sql`` without space and comments.
+    """Yield the tokens of ``sql`` without whitespace and comments.
 
     Raises:
         UnreadableSql: at a character that is not part of a token.
@@ -66,7 +66,7 @@ def tokens(sql: bytes) -> Iterator[Token]:
 
 
 def one_statement(found: list[Token]) -> bool:
-    """Whether there is nothing behind a semicolon."""
+    """Return whether no token follows a semicolon."""
     ends = [at for at, token in enumerate(found) if token.is_mark(";")]
     return not ends or ends == [len(found) - 1]
 

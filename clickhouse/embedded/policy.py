@@ -1,9 +1,9 @@
-"""What a user's statement may contain, where the engine's own privileges do not reach.
+"""Checks the parts of a user's statement that the engine's own privileges do not cover.
 
-The engine keeps users apart by grants (see ``clickhouse.users``): tables, writes, DDL, and every
-table function that reaches a file or another machine. It has no grants for functions that read
-files or the server's settings, for its own system tables, or for raising a limit in a statement.
-Those are allowed by lists here: what is on none of them is refused.
+The engine separates users by grants (see ``clickhouse.users``): tables, writes, DDL, and every table
+function that reaches a file or another machine. It has no grants for functions that read files or the
+server's settings, for its own system tables, or for raising a limit in a statement. For those there
+are lists of what is allowed here; everything else is refused.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _KEYWORDS_BEFORE_BRACKETS: Final = frozenset(
         "WITH", "APPLY", "REPLACE", "TO", "VALUES",
     }
 )  # fmt: skip
-# Of statements that are no SELECT, of files, of other parsers; and names taken from parameters.
+# Words of statements other than SELECT, of files and of other parsers; names from parameters.
 _NEVER: Final = (
     "INSERT", "OUTFILE", "INFILE", "EXECUTE", "PARALLEL", "IDENTIFIER", "ATTACH", "INTO",
 )  # fmt: skip
@@ -79,16 +79,16 @@ _SETTING_VALUE: Final = re.compile(r"'[A-Za-z0-9_,:/ +.-]*'|[0-9A-Za-z_.]+")
 
 
 class NotAllowed(Exception):
-    """A user may not do this; the message says what."""
+    """A user may not do this; the message names what is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionNames:
-    """Names of functions that a statement may call."""
+    """The names of the functions that a statement may call."""
 
     exact: frozenset[str]
     any_case: frozenset[str]
-    """Lower case: of functions whose name may be written in any."""
+    """Names that are not case-sensitive, in lower case."""
     aggregates: frozenset[str]
 
     def allow(self, name: str) -> bool:
@@ -111,7 +111,7 @@ WHERE known.origin = 'System' FORMAT JSONCompactEachRow
 
 
 def function_names(rows: Iterable[tuple[str, int, int, str]]) -> FunctionNames:
-    """Choose from the engine's functions (rows of ``FUNCTIONS_SQL``) those that are harmless."""
+    """Select the harmless ones of the engine's functions (rows of ``FUNCTIONS_SQL``)."""
     pure = [row for row in rows if row[2] or row[3] in PURE_CATEGORIES]
     return FunctionNames(
         exact=frozenset({row[0] for row in pure}) | _OTHER_FUNCTIONS | _TYPES,
@@ -167,7 +167,7 @@ class Policy:
             self._require_setting(name, value)
 
     def _check(self, sql: bytes) -> str:
-        """Why the statement is refused; empty when it is not."""
+        """Return why the statement is refused; empty if it is allowed."""
         try:
             found = list(tokens(sql))
             self._require_select(found)
@@ -218,7 +218,7 @@ class Policy:
                 raise NotAllowed(f"the table {table} is not allowed")
 
     def _require_settings(self, behind: list[Token]) -> int:
-        """``name = value, …`` right behind SETTINGS; returns of how many tokens."""
+        """Check ``name = value, …`` after SETTINGS; return the number of its tokens."""
         at = 0
         while True:
             name, equals, value, after = (*behind[at : at + 4], None, None, None, None)[:4]

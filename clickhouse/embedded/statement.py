@@ -36,11 +36,11 @@ _ANY_FORMAT = re.compile(rb"\bFORMAT\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FormattedInsert:
-    """``INSERT INTO t (…) SETTINGS … FORMAT x`` in its parts, and what of its data came along."""
+    """The parts of ``INSERT INTO t (…) SETTINGS … FORMAT x``, and the data that followed them."""
 
     head: bytes
     settings: bytes
-    """The clause with its keyword; empty where there is none."""
+    """The SETTINGS clause with its keyword; empty if there is none."""
     format: str
     data: bytes
 

@@ -48,7 +48,7 @@ class Batch:
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     oldest_timestamp_ms: int = 0
     unreadable: list[tuple[Refused, Source]] = field(default_factory=list)
-    """Records of which no row could be made."""
+    """Records that could not be converted to a row."""
 
     def add(
         self,
@@ -91,7 +91,7 @@ class Batch:
             self.next_offsets.pop(partition, None)
 
     def in_parts(self, key: Callable[[bytes], Hashable], keys_max: int) -> list[Batch]:
-        """The same rows in batches of ``keys_max`` different keys at most; they discharge nothing."""
+        """Split the rows into batches of at most ``keys_max`` keys; these commit no offsets."""
         by_key: dict[Hashable, list[tuple[bytes, Source]]] = {}
         for value, source in zip(self.values, self.sources, strict=True):
             for line in lines_of(value):

@@ -1,4 +1,4 @@
-"""Records of the control-plane log as rows of the table ``control_log``: who changed what and when, with what signs encrypted."""
+"""Converts control records to rows of the table ``control_log``, with their secrets encrypted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from producers.control.state import Envelope
 
 REDACTED: Final = "redacted"
 REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"secret"})}
-"""By kind: what is needed in clear and therefore must not be kept so. An API key's salted hash may be."""
+"""Fields by kind that hold a secret in clear. An API key's salted hash is none."""
 
 
 def control_row(record: ConsumerRecord, secrets: SecretBox | None = None) -> bytes:
-    """The row of one log record (its key is ``kind/id/nonce``), as a line.
+    """Convert one log record (its key is ``kind/id/nonce``) to a row, as a line.
 
-    ``secrets`` encrypts what needs to be secret, so that a backup can be made from the table; without it that is left out.
-
-    Only fields that this version knows are kept: of the others nobody here can say whether they are secret. A record that it cannot read leaves its key and its time.
+    ``secrets`` encrypts secret fields, so that the log can be restored from the table; without it they
+    are left out. Only fields that this version knows are kept, as others may be secret. Of a record
+    that it cannot read, the key and the time are kept.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
     kind, _, rest = log_key.partition("/")

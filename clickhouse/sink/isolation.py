@@ -1,4 +1,4 @@
-"""Inserts batches; of a batch that fails, finds the rows that cause it, so that the rest lands."""
+"""Inserts batches, and isolates the rows that make one fail, so that the others are stored."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ log = structlog.get_logger(__name__)
 
 DECODED_AT_A_TIME: Final = 500
 STATEMENT_TRUSTED_S: Final = 1.0
-"""How long the store's taking a table's statement counts as a sign that it still does."""
+"""How long a statement that the store accepted counts as accepted."""
 LIMIT_ATTEMPTS_FACTOR: Final = 2
-"""A row that exceeds a limit gets more attempts: it may be other statements that use the memory."""
+"""Factor of attempts for a row that exceeds a limit: other statements may use the memory."""
 
 Row = tuple[int, bytes]
-"""Which line of the batch it is, and the line."""
+"""Number of the line in the batch, and the line."""
 
 
 class Solitude:
-    """Lets inserts run together, and one that may end the store run alone.
+    """A lock that lets inserts run together, and an insert that may crash the store run alone.
 
-    Otherwise the rows of other tables would be on their way each time the store ends, and look as
-    if they were the cause.
+    Otherwise rows of other tables would be in flight each time the store crashes, and would look like
+    the cause.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Solitude:
 
 @dataclass(slots=True)
 class Failures:
-    """What one insert met that may be its own doing."""
+    """Counts the failures of one insert that its rows may have caused."""
 
     attempts_max: int
     attempts: int = 0
@@ -75,7 +75,7 @@ class Failures:
     _factor: int = 1
 
     def count(self, error: QueryLimitReached | StoreUnavailable) -> None:
-        """A store that says itself why it is not available blames nobody."""
+        """Count a failure, unless the store itself reports that it is unavailable."""
         is_limit = isinstance(error, QueryLimitReached)
         if is_limit or (isinstance(error, StoreUnavailable) and error.has_dropped):
             self.attempts += 1
@@ -89,11 +89,11 @@ class Failures:
 
 
 class IsolatingInserts:
-    """Inserts rows however long it takes; only rows that the store cannot take are left out.
+    """Inserts rows, with retries without limit, except rows that the store cannot take.
 
-    A row is blamed when the store refuses it while it takes the statement without rows, or when it
-    exceeded a limit or ended the connection ``insert_attempts_max`` times while the store answered
-    in between and took other rows. A store that is away, full or read-only is waited for.
+    A row is refused if the store refuses it and accepts the statement without rows, or if it exceeded
+    a limit or ended the connection ``insert_attempts_max`` times while the store answered in between
+    and took other rows. While the store is down, full or read-only, inserts wait.
     """
 
     def __init__(self, store: Store, settings: SinkSettings) -> None:
@@ -105,9 +105,9 @@ class IsolatingInserts:
         self._took_statement_at_s: dict[str, float] = {}
 
     async def insert(self, table: str, body: bytes) -> list[Refused]:
-        """Insert ``body`` (NDJSON); the lines that the store cannot take, in their order.
+        """Insert ``body`` (NDJSON); return the lines that the store cannot take, in their order.
 
-        Parts are inserted on their own: a row that is inserted twice replaces itself.
+        Parts may be inserted more than once: a row that is inserted twice replaces itself.
         """
         error = await self._insert(table, body, is_single=False, attempts_max=self._attempts_max)
         if error is None:
@@ -143,7 +143,7 @@ class IsolatingInserts:
     async def _insert(
         self, table: str, body: bytes, *, is_single: bool, attempts_max: int
     ) -> Exception | None:
-        """Insert ``body``; the error where its rows are the cause."""
+        """Insert ``body``; return the error if its rows are the cause."""
         failures = Failures(attempts_max)
         backoff_s = self._settings.retry_backoff_s
         while True:
@@ -181,7 +181,7 @@ class IsolatingInserts:
         return None
 
     async def _takes_statement(self, table: str) -> bool:
-        """Whether the store takes the same statement without rows: then they are the cause."""
+        """Return whether the store takes the same statement without rows: then rows are the cause."""
         if time.monotonic() - self._took_statement_at_s.get(table, -math.inf) < STATEMENT_TRUSTED_S:
             return True
         try:
@@ -203,7 +203,7 @@ class IsolatingInserts:
             backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
 
     async def _not_of_table(self, table: str, rows: Sequence[Row]) -> list[Row]:
-        """The rows that are not of the table's type: tried apart, they spare the rest its halving."""
+        """Return the rows that do not decode as the table's; they are tried first and separately."""
         decode = msgspec.json.Decoder(ROW_OF_TABLE[table]).decode
         found = []
         for at, row in enumerate(rows):

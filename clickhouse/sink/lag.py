@@ -66,9 +66,9 @@ class Lag:
         self._told = set(mine)
 
     def work(self) -> list[Work]:
-        """Where each partition was when last measured; may be called from another thread.
+        """Return the last measured position of each partition; may be called from another thread.
 
-        Measuring is part of the sink's loop: when that hangs, what was measured is taken for stuck.
+        The sink's loop measures, so the positions do not change while the loop hangs.
         """
         if time.monotonic() - self._reported_at_s <= UNMEASURED_MAX_S:
             return self._work

@@ -1,4 +1,4 @@
-"""Dead letters of rows that the store cannot take. Writing one cannot fail because of its content."""
+"""Writes dead letters of rows that the store cannot take; no content makes that fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Letters:
         self._record_max_bytes = kafka.record_max_bytes
 
     async def send(self, table: str, refused: Iterable[tuple[Refused, Source]]) -> None:
-        """Return once the broker has a letter of each of ``refused``.
+        """Write a dead letter for each of ``refused``; return once all are acknowledged.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -55,7 +55,7 @@ class Letters:
         acks = []
         for refused, source in rows:
             if table == LETTERS_TABLE and _is_of_letter(refused.line):
-                # The store refuses even what holds no content: its topic keeps it, and the log.
+                # The store refuses even a dead letter without payload: the topic and the log keep it.
                 metrics.LETTERS_DROPPED.inc()
                 log.error("dead_letter_refused", offset=source.offset, reason=refused.reason[:300])
                 continue
@@ -70,13 +70,13 @@ class Letters:
             try:
                 await ack
             except MessageSizeTooLargeError:
-                # The topic's own limit is smaller than the settings say.
+                # The topic's own limit is below the one in the settings.
                 letter = minimal_letter(table, refused, source)
                 await self._producer.send_and_wait(self._topic, letter, partition=0)
 
     def _letter(self, table: str, refused: Refused, source: Source) -> bytes:
-        # What is no row may hold secrets of the control plane; a letter that is refused may be so
-        # because of its payload.
+        # An unreadable record may hold secrets of the control plane. A dead letter that the store
+        # refused may be refused because of its payload.
         if refused.code != UNREADABLE and table != LETTERS_TABLE:
             try:
                 return dead_letter(table, refused, source, self._record_max_bytes)
@@ -108,7 +108,7 @@ def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: 
 
 
 def minimal_letter(table: str, refused: Refused, source: Source) -> bytes:
-    """The same without the payload: what is left when the payload itself cannot be written."""
+    """Build a dead letter without its payload, for a payload that cannot be written."""
     mark = f"payload of {len(refused.line)} bytes left out, sha256 {sha256(refused.line).hexdigest()}; "
     row = _row(table, refused, source, "")
     detail = (mark + row.detail).encode("ascii", "replace").decode()
@@ -137,7 +137,7 @@ def _cut(text: str, chars_max: int) -> str:
 
 
 def _project_of(line: bytes) -> str:
-    """The row's project, empty where the line cannot be read."""
+    """Return the row's project; empty if the line cannot be read."""
     try:
         fields = msgspec.json.decode(line)
         project = fields.get("project_id", "") if isinstance(fields, dict) else ""
@@ -147,7 +147,7 @@ def _project_of(line: bytes) -> str:
 
 
 def _is_of_letter(line: bytes) -> bool:
-    """Whether a refused row of ``dead_letters`` is a letter about a refused letter."""
+    """Return whether a refused row of ``dead_letters`` is about a refused dead letter."""
     try:
         row = msgspec.json.decode(line, type=DeadLetterRow)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -174,7 +174,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pace.fetched(fetched_bytes, now_s)
 
     def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
-        """Buffer the rows of ``records``, old ones apart; the bytes they add."""
+        """Buffer the rows of ``records``, old ones separately; return the bytes they add."""
         table = self.table_of[partition.topic]
         batch, rows_of = self._filling[table], self._rows_of.get(partition.topic, carried_rows)
         if table not in old_days.TABLES:
@@ -247,7 +247,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._set_aside(table, batch, refused)
 
     async def _store_old_rows(self, table: str, batch: Batch) -> None:
-        """Insert a few partitions at a time, with pauses in which fresh rows have the store."""
+        """Insert a few partitions at a time, with pauses in which fresh rows are inserted."""
         with suppress(StoreError):
             # Without it, days count instead of partitions.
             await self._partition_keys.load(table)
@@ -261,7 +261,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(time.monotonic() - started_s)
 
     def _discharge(self, table: str, batch: Batch) -> None:
-        """Commit up to the first record of which a row is not stored: fresh and old rows share records."""
+        """Commit up to the first record with a row that is not stored.
+
+        A record may have fresh and old rows.
+        """
         offsets = {}
         for partition, offset in batch.next_offsets.items():
             stored = self._stored[partition] = max(self._stored.get(partition, 0), offset)
@@ -274,7 +277,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._commits.discharge(offsets)
 
     async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
-        """Write dead letters of what the batch could not store."""
+        """Write dead letters of the rows of a batch that could not be stored."""
         count = len(refused) + len(batch.unreadable)
         reasons = [*refused, *(record for record, _ in batch.unreadable)]
         self._guards[table].observe(

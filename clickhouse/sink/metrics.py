@@ -32,7 +32,7 @@ REFUSED_ROWS: Final = Counter(
 )
 LETTERS_DROPPED: Final = Counter(
     "tracemill_sink_letters_dropped_total",
-    "Dead letters about dead letters that the store refused, too; their topic keeps them",
+    "Dead letters about refused dead letters that the store refused as well; their topic keeps them",
 )
 LAG_RECORDS: Final = Gauge(
     "tracemill_sink_lag_records",

@@ -1,6 +1,6 @@
-"""Rows of old days: written apart and a few partitions at a time, so that they delay no fresh rows.
+"""Separates rows of old days, which are written a few partitions at a time to delay no fresh rows.
 
-An insert makes a part in each partition that it touches. Rows of ten years touch hundreds.
+An insert creates a part in each partition that it touches. Rows of ten years touch hundreds.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
 
 
 def queue_of(table: str) -> str:
-    """The name of the batches that hold old rows of ``table``."""
+    """Return the name of the queue of old rows of ``table``."""
     return table + SUFFIX
 
 
 def table_of(queue: str) -> str:
-    """The table of a queue, which is a table's name or ``queue_of`` it."""
+    """Return the table of a queue: a queue is a table's name or ``queue_of`` it."""
     return queue.removesuffix(SUFFIX)
 
 
 def split_by_age(rows: bytes, oldest_us: int) -> tuple[bytes, bytes]:
-    """The rows that start at ``oldest_us`` or later, and those before.
+    """Split rows into those that start at ``oldest_us`` or later, and those before.
 
-    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a
-    row is not mistaken for its start, as its quotes are escaped; maps come behind the start.
+    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a row
+    is not mistaken for its start time, as its quotes are escaped; maps come after the start time.
     """
     oldest = b"%d" % oldest_us
     starts = _START.findall(rows)
@@ -50,14 +50,14 @@ def split_by_age(rows: bytes, oldest_us: int) -> tuple[bytes, bytes]:
 
 
 class PartitionKeys:
-    """Which partition a row belongs to, as the store's tables are made."""
+    """Computes the partition of a row from the partition keys of the store's tables."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._border_days: dict[str, int] = {}
 
     async def load(self, table: str) -> None:
-        """Ask the store once since which day ``table`` has a partition a day.
+        """Read once from the store since which day ``table`` has a partition per day.
 
         Raises:
             StoreError: it does not answer.
@@ -74,7 +74,7 @@ class PartitionKeys:
         self._border_days[table] = (day - EPOCH).days
 
     def of(self, table: str, row: bytes) -> Hashable:
-        """The row's partition."""
+        """Return the row's partition."""
         start = _START.search(row)
         day = int(start[1]) // DAY_US if start else 0
         if day >= self._border_days.get(table, 0):

@@ -1,4 +1,4 @@
-"""Notes in the store how far the log is, so that another log, or one that lost its end, is noticed."""
+"""Records the log's positions in the store, so that a replaced or shortened log is detected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickhouse.store import Store
 from producers.settings import KafkaSettings
 
 HEARTBEAT_S: Final = 60.0
-"""So often positions are noted that did not change: their time says when the log was last there."""
+"""Interval of writing unchanged positions: their time shows when the log last existed."""
 COMMITTED_BY_STREAMS: Final = "{prefix}-streams"
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
 
 
 class PositionNotes:
-    """The positions of this sink's partitions, and of the streams' input."""
+    """Writes the positions of this sink's partitions and of the streams' input."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PositionNotes:
         self._next_heartbeat_s = 0.0
 
     async def note(self, *, is_last: bool = False) -> None:
-        """Keep what changed since the last note; a note that fails is made with the next one."""
+        """Store the positions that changed since the last call; failures are retried by the next."""
         if is_last or time.monotonic() >= self._next_heartbeat_s:
             self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
             self._noted.clear()
@@ -75,7 +75,7 @@ class PositionNotes:
             return []
         found = {each: await self._stored_up_to(each) for each in mine}
         topics = self._kafka.topics
-        if TopicPartition(topics.control, 0) in mine:  # one sink of several notes the rest
+        if TopicPartition(topics.control, 0) in mine:  # one sink of several writes the rest
             found |= await self._processed()
         ends = await self._consumer.end_offsets(list(found))
         self._version = max(self._version + 1, time.time_ns() // 1_000_000)
@@ -93,7 +93,7 @@ class PositionNotes:
         ]
 
     async def _processed(self) -> dict[TopicPartition, int]:
-        """How far the streams are with their input."""
+        """Return the committed offsets of the streams' input."""
         kafka, topics = self._kafka, self._kafka.topics
         partitions = [TopicPartition(topics.events, each) for each in range(kafka.event_partitions)]
         partitions += [

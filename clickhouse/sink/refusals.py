@@ -1,4 +1,4 @@
-"""Rows that the store cannot take, and how many of them are too many."""
+"""Describes rows that the store cannot take, and stops the sink when there are too many."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Refused:
     reason: str
     """The store's words."""
     code: str = REFUSED
-    """Why, for programs: ``REFUSED`` (the store's answer), ``FAILED`` (it exceeded the store's
-    limits or ended the store) or ``UNREADABLE`` (no row could be made of the record)."""
+    """Reason code: ``REFUSED`` (the store's answer), ``FAILED`` (it exceeded the store's limits or
+    crashed the store) or ``UNREADABLE`` (the record could not be converted to a row)."""
 
 
 def lines_of(body: bytes) -> list[bytes]:
@@ -34,7 +34,7 @@ def lines_of(body: bytes) -> list[bytes]:
 
 
 class RefusalGuard:
-    """Counts the refused rows of one table."""
+    """Counts the refused rows of one table, and raises above a limit."""
 
     def __init__(self, table: str, settings: SinkSettings) -> None:
         self._table = table
@@ -45,7 +45,7 @@ class RefusalGuard:
         """Count a batch.
 
         Raises:
-            TooManyRefusals: so many rows were refused that the table or the code must be wrong.
+            TooManyRefusals: so many rows are refused that the table or the code must be wrong.
         """
         settings = self._settings
         self._consecutive = refused if accepted else self._consecutive + refused

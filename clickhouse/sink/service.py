@@ -30,9 +30,10 @@ async def run_sink(
     secrets: SecretBox | None = None,
     board: WorkBoard | None = None,
 ) -> None:
-    """Move rows until ``stop``; ``secrets`` encrypts those of webhooks, without it they are left out.
+    """Move rows until ``stop`` is set.
 
-    ``board`` shows where each partition is.
+    ``secrets`` encrypts webhook secrets; without it they are left out. ``board`` shows the position of
+    each partition.
 
     Raises:
         TooManyRefusals: see ``Sink.run``.

@@ -7,8 +7,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SinkSettings(BaseSettings):
-    """How the sink batches. Reaching a limit on what is buffered, refused or waited for (``flush_interval_max_s``, ``batch_bytes_max``, ``buffer_bytes_max``,
-    ``refused_rows_consecutive_max``, ``refused_rows_ratio_max``, ``insert_attempts_max``, ``old_rows_partitions_max``, ``stop_timeout_s``) is counted under its name; the others are sizes and paces, and being at them is normal.
+    """How the sink batches.
+
+    Reaching a limit on what is buffered, refused or waited for is counted under its name:
+    ``flush_interval_max_s``, ``batch_bytes_max``, ``buffer_bytes_max``, ``insert_attempts_max``,
+    ``refused_rows_consecutive_max``, ``refused_rows_ratio_max``, ``old_rows_partitions_max``,
+    ``stop_timeout_s``. The others are sizes and intervals that are reached in normal operation.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_SINK_", frozen=True)
@@ -22,15 +26,17 @@ class SinkSettings(BaseSettings):
     light_traffic_bytes_per_s: int = Field(default=2_000_000, ge=1)
     """Up to so much traffic is light; twice as much doubles the intervals."""
     old_rows_age_h: float = Field(default=48.0, ge=1)
-    """Observations and traces that started longer ago are written apart, so that the partitions of many old days delay no fresh rows."""
+    """Observations and traces that started longer ago are written separately, so that the partitions
+    of many old days delay no fresh rows."""
     old_rows_flush_interval_s: float = Field(default=0.5, ge=0.05, le=60)
-    """Age of the oldest buffered old row at which those of a table are written."""
+    """Age of the oldest buffered old row at which the old rows of its table are written."""
     old_rows_partitions_max: int = Field(default=32, ge=1)
-    """Partitions of the store that one insert of old rows may touch; after a full one, writing them pauses as long as it took. Offsets are committed when all rows before them are stored."""
+    """Partitions that one insert of old rows may touch. After an insert that reaches this limit,
+    writing old rows pauses as long as the insert took."""
     commit_interval_s: float = Field(default=0.1, ge=0, le=10)
     """Shortest time between two commits of what was written: a crash in between writes the same rows again."""
     positions_interval_s: float = Field(default=5.0, ge=0.1, le=600)
-    """Shortest time between two notes in the store of how far the log is."""
+    """Shortest time between two writes of the log's positions to the store."""
     batch_bytes_max: int = Field(default=32_000_000, ge=1_000)
     """A table with this much buffered is written at once."""
     buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)
@@ -49,9 +55,10 @@ class SinkSettings(BaseSettings):
     """The longest pause."""
     insert_attempts_max: int = Field(default=3, ge=1)
     """Times that a batch may end the store's connection before it is halved, and a single row before
-    it becomes a dead letter. A store that is merely away is waited for without limit."""
+    it becomes a dead letter. While the store is down, inserts are retried without limit."""
     refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
-    """Rows of one table refused one after another at which the sink stops instead of draining a topic into the dead letters."""
+    """Consecutive refused rows of one table at which the sink stops instead of draining a topic into
+    the dead letters."""
     refused_rows_ratio_max: float = Field(default=0.5, gt=0, le=1)
     """Refused rows per row of one table; above it the sink stops."""
     refused_rows_sample: int = Field(default=10_000, ge=1)
