@@ -1,4 +1,4 @@
-"""A cache whose limit is bytes: senders choose what is in it, so neither entries nor their sizes say enough."""
+"""A cache that is bounded in bytes, for keys and values that senders choose."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ENTRY_BYTES: Final = 120
-"""What an entry takes in the table itself."""
+"""Bytes that an entry takes in the table itself."""
 _ENTRY_SHARE: Final = 64
-"""An entry takes no more than this part of a cache, so that a few do not drop all others."""
+"""Largest entry as a fraction of the cache (1/64), so that few entries do not evict all others."""
 
 
 class BoundedCache(dict[K, V]):
-    """A dict to look things up in; ``keep`` puts them in.
+    """A dict for look-ups, filled by ``keep``.
 
-    Above ``max_bytes`` everything is dropped, to be made anew when asked for. An entry that alone is a
-    sixty-fourth of that is never kept. Both are counted under ``limit``.
+    Above ``max_bytes`` all entries are dropped. An entry larger than a sixty-fourth of that is not
+    kept. Both are counted under ``limit``.
     """
 
     def __init__(self, limit: str, max_bytes: int) -> None:
@@ -32,7 +32,7 @@ class BoundedCache(dict[K, V]):
         self._lock = Lock()  # large bodies are decoded in threads
 
     def keep(self, key: K, value: V, size: int | None = None) -> V:
-        """Remember a value, which takes ``size`` bytes with its key (by default as ``size_of`` says)."""
+        """Keep a value that takes ``size`` bytes with its key; by default ``size_of`` counts them."""
         if size is None:
             size = size_of(key) + size_of(value)
         size += ENTRY_BYTES
@@ -51,7 +51,7 @@ class BoundedCache(dict[K, V]):
 
 
 def size_of(value: Any) -> int:
-    """Bytes that a value of plain containers, texts and numbers takes."""
+    """Return the bytes of a value that is made of plain containers, texts and numbers."""
     size = sys.getsizeof(value)
     if isinstance(value, dict):
         return size + sum(size_of(k) + size_of(v) for k, v in value.items())

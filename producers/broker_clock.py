@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the broker's, by the append times of our own records."""
+"""Compares this machine's clock with the broker's, by the append times of this process's records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG_APPEND_TIME: Final = 1
 
 
 class BrokerClock:
-    """Remembers how far this machine's clock is from the broker's."""
+    """Measures how far this machine's clock is from the broker's."""
 
     def __init__(self, skew_max_s: float) -> None:
         self._skew_max_s = skew_max_s
@@ -27,13 +27,13 @@ class BrokerClock:
         """
         if written.timestamp_type != LOG_APPEND_TIME or written.timestamp is None:
             return
-        # Append times are whole milliseconds, cut off.
+        # Append times are rounded down to milliseconds.
         earliest_s, latest_s = written.timestamp / 1000, (written.timestamp + 1) / 1000
         self.skew_s = max(0.0, sent_s - latest_s) - max(0.0, earliest_s - acknowledged_s)
         metrics.CLOCK_SKEW_S.set(self.skew_s)
 
     async def fault(self) -> str | None:
-        """Why this clock cannot be trusted; None while it is close enough to the broker's."""
+        """Return why this clock cannot be trusted; None while it is close to the broker's."""
         if abs(self.skew_s) <= self._skew_max_s:
             return None
         direction = "ahead of" if self.skew_s > 0 else "behind"

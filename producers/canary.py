@@ -1,7 +1,6 @@
-"""Canary records: empty records that pass through the pipeline so that a hung stage is noticed while
-no events arrive.
+"""Defines canaries: empty records that reveal a hung stage while no events arrive.
 
-A canary has no lines, so no stage makes a row, a delta or a dead letter of it, and no total changes.
+A canary has no lines, so no stage writes a row, a delta or a dead letter for it, and no total changes.
 Its offset moves through every stage like that of any other record.
 """
 
@@ -10,6 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 CANARY_VALUE: Final = b""
-"""No lines; never null, which would be a tombstone where topics are compacted."""
+"""No lines; not null, which would be a tombstone on compacted topics."""
 CANARY_HEADERS: Final = (("canary", b"1"),)
-"""For people who look at the log; no stage needs them."""
+"""Marks canaries for people who read the log; no stage needs it."""

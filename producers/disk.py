@@ -1,11 +1,11 @@
-"""The floor of free disk space: below it nothing new is accepted, so that what was accepted can be kept.
+"""Watches free disk space and refuses new data below a floor, so that accepted data can be kept.
 
-Kafka and ClickHouse survive a write that fails, but a broker that recovers its log on a full disk
-truncates it. Hence three levels, each a share of the one before, of every watched file system:
+Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk truncates
+it. Hence three levels of free space on every watched file system:
 
     resume      accept again (above the floor, so that admission does not flap)
-    floor       accept nothing new: the gateway and the control API answer 503, background work yields
-    stop        the embedded broker is stopped before a write can fail (``deploy.embedded.disk_guard``)
+    floor       accept nothing new: the gateway and the control API answer 503, merges pause
+    stop        stop the embedded broker before a write can fail (``deploy.embedded.disk_guard``)
 """
 
 from __future__ import annotations
@@ -25,49 +25,54 @@ from producers.errors import DiskFullError
 
 MIB: Final = 1024 * 1024
 LARGEST_SHARE: Final = 0.25
-"""The floor in bytes never takes more of a small file system than this."""
+"""Largest share of a file system that the floor in bytes may take."""
 
 
 class DiskSettings(BaseSettings):
-    """How much space is kept free on the disks of the embedded engines. Other disks are not looked at unless ``paths`` names them."""
+    """How much space is kept free on the embedded engines' disks, and on those in ``paths``."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DISK_", frozen=True)
 
     paths: str = ""
-    """Directories whose file systems are watched, joined by colons; `tracemill up` sets those of its embedded engines."""
+    """Directories whose file systems are watched, joined by colons; `tracemill up` adds those of its
+    embedded engines."""
     free_min_bytes: int = Field(256 * MIB, ge=0)
-    """Below so much free space nothing new is accepted (503); of a small file system a quarter at most."""
+    """Free bytes below which new data is answered 503; at most a quarter of a small file system."""
     free_min_share: float = Field(0.02, ge=0, lt=1)
-    """The same as a share of the file system; the larger of both counts."""
+    """The same as a share of the file system; the larger of both applies."""
     free_min_inodes: int = Field(1_000, ge=0)
-    """The same in files that can still be made, where the file system counts them."""
+    """The same in files that can still be created, on file systems with a limit."""
     resume_factor: float = Field(1.25, ge=1)
-    """Accepting begins again at the floor times this."""
+    """New data is accepted again at the floor times this."""
     stop_factor: float = Field(0.5, ge=0, le=1)
-    """The embedded broker is stopped at the floor times this, and started again half way between there and the floor."""
+    """The embedded broker is stopped at the floor times this, and restarted half way between there and
+    the floor."""
     check_interval_s: float = Field(0.1, gt=0, le=1)
-    """How old the last look at a disk may be. Between two looks at most ``stop_factor`` of the floor may be written."""
+    """Interval of measuring free space. In one interval at most ``stop_factor`` times the floor may be
+    written."""
     log_max_share: float = Field(0.25, gt=0, lt=1)
-    """What the log of the embedded broker may take of its file system; above it, and near the floor, records go that are processed and stored."""
+    """Share of its file system that the embedded broker's log may take. Above it, and near the floor,
+    records that are processed and stored are deleted."""
     reserve_bytes: int = Field(64 * MIB, ge=0)
-    """A file in the data directory that is given up only to recover an engine on a full disk; of a small file system a sixteenth at most."""
+    """Size of a reserve file in the data directory that is deleted only to recover an engine on a full
+    disk; at most a sixteenth of a small file system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a file system has, in bytes and files."""
+    """Size and free space of a file system, in bytes and files."""
 
     free: int
     size: int
     free_inodes: int | None
-    """None where the file system has no fixed number of files."""
+    """None if the file system has no limit on files."""
 
 
 Measure = Callable[[Path], Space]
 
 
 def measured(path: Path) -> Space:
-    """Ask the kernel what is free to an ordinary user at ``path``, or at the parent that exists.
+    """Measure what is free to an ordinary user at ``path``, or at its nearest existing parent.
 
     Raises:
         OSError: the file system does not answer.
@@ -93,7 +98,7 @@ class Levels:
 
 
 def levels_of(settings: DiskSettings, size: int) -> Levels:
-    """The thresholds for a file system of ``size`` bytes."""
+    """Return the thresholds for a file system of ``size`` bytes."""
     by_bytes = min(settings.free_min_bytes, int(size * LARGEST_SHARE))
     floor = max(by_bytes, int(size * settings.free_min_share))
     stop = int(floor * settings.stop_factor)
@@ -102,7 +107,7 @@ def levels_of(settings: DiskSettings, size: int) -> Levels:
 
 @dataclass(slots=True)
 class DiskFloor:
-    """Says whether there is room for new data on every watched disk, from a look at most ``check_interval_s`` old."""
+    """Decides whether every watched disk has space for new data, measuring at each interval."""
 
     settings: DiskSettings
     measure: Measure = measured
@@ -115,7 +120,7 @@ class DiskFloor:
         return [Path(each) for each in self.settings.paths.split(os.pathsep) if each]
 
     def reason(self) -> str | None:
-        """Why nothing new is accepted; None while there is room."""
+        """Return why new data is refused; None while there is space."""
         now_s = self.now_s()
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + self.settings.check_interval_s
@@ -124,7 +129,7 @@ class DiskFloor:
         return next(iter(self._low.values()), None)
 
     def refuse_when_low(self) -> None:
-        """Let the caller through while there is room.
+        """Return while there is space for new data.
 
         Raises:
             DiskFullError: the message names the disk.

@@ -9,9 +9,9 @@ ProducersError
 │   ├── ControlLimitError       too large a record, or too many of them
 │   ├── InitError               the first project and key are not as the settings say
 │   └── ControlUnavailableError the log could not be written or read back in time
-├── MoreWorkError               a body is more work than may be done on the event loop
+├── MoreWorkError               a body is too much work for the event loop
 ├── OverloadedError             a limit on what may be pending was reached: try again later
-│   └── DiskFullError           the disk is nearly full: try again when there is room
+│   └── DiskFullError           the disk is nearly full: try again when there is space
 ├── UndeliveredError            the broker did not acknowledge in time: try again later
 ├── WebhookAddressError         a webhook's URL goes where none may go
 └── RequestError                the client's fault; carries the status and the answer
@@ -65,7 +65,7 @@ class ControlUnavailableError(ControlError):
 
 
 class MoreWorkError(ProducersError):
-    """A body is more work than its size promises: it is decoded in a thread instead."""
+    """A body is too much work for the event loop; it has to be decoded in a thread."""
 
 
 class OverloadedError(ProducersError):
@@ -77,7 +77,7 @@ class OverloadedError(ProducersError):
 
 
 class DiskFullError(OverloadedError):
-    """The disk of an engine is nearly full; nothing of the request was taken. ``reason`` names the disk."""
+    """The disk of an engine is nearly full; the request had no effect. ``reason`` names the disk."""
 
     def __init__(self, reason: str) -> None:
         ProducersError.__init__(self, reason)

@@ -1,6 +1,6 @@
-"""Makes every client of the broker, with the credentials and certificates of the settings.
+"""Constructs every client of the broker, with the credentials and certificates of the settings.
 
-Nothing else constructs a client of aiokafka, so that none forgets them.
+Nothing else constructs clients of aiokafka, so that none lacks them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _is_loopback(addresses: str) -> bool:
 
 
 def _quiet_about_plain_passwords() -> None:
-    """On loopback, a warning with every connection says nothing; elsewhere it stays."""
+    """Suppress aiokafka's warning about plain passwords with every connection on loopback."""
     logging.getLogger("aiokafka.conn").addFilter(_is_not_about_plain_passwords)
 
 
@@ -115,14 +115,14 @@ def _is_not_about_plain_passwords(record: logging.LogRecord) -> bool:
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
-    """An admin client that is stopped as the other clients are."""
+    """An admin client with ``stop``, like the other clients."""
 
     async def stop(self) -> None:
         await self.close()
 
 
 def new_client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
-    """Make the client below all others, for metadata only."""
+    """Make a low-level client, for metadata only."""
     return AIOKafkaClient(**client_options(kafka), **options)
 
 

@@ -65,7 +65,7 @@ VALUES_DROPPED = Counter(
 )
 PROCESSING_FAILURES = Counter(
     "tracemill_gateway_processing_failures_total",
-    "Unexpected exceptions, by where they were raised; each costs the item or body that caused it.",
+    "Unexpected exceptions, by where they were raised; each refuses the item that caused it.",
     ["source"],
 )
 DEAD_LETTERS = Counter(

@@ -1,4 +1,4 @@
-"""`OPTIONS` without a preflight's headers: the methods of a path, however the application refuses it."""
+"""Answers `OPTIONS` without a preflight's headers with the methods of the path."""
 
 from __future__ import annotations
 

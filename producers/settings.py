@@ -26,7 +26,7 @@ class KafkaSettings(BaseSettings):
     broker_username: str = ""
     """Authenticate to the broker as this user; empty: do not authenticate."""
     broker_password: SecretStr = SecretStr("")
-    """Of the user."""
+    """Password of that user."""
     broker_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     """How user and password are sent to the broker."""
     broker_ssl_cafile: FilePath | None = None
@@ -38,7 +38,7 @@ class KafkaSettings(BaseSettings):
     broker_security_protocol: Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
         Field("auto", validate_default=True)
     )
-    """As Kafka names them; auto: SASL where there is a user, SSL where there is one of its files."""
+    """Kafka's name of the protocol; auto: with SASL if there is a user, with SSL if there is a file."""
     topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Of the names of topics and groups: installations with different ones can share a broker."""
     event_partitions: int = Field(4, ge=1, le=256)
@@ -63,7 +63,7 @@ class KafkaSettings(BaseSettings):
     """From writing a control record until it was read back."""
 
     clock_skew_max_s: float = Field(60.0, gt=0)
-    """How far a machine's clock may be from the broker's; beyond it the process is not ready."""
+    """Largest difference of this machine's clock and the broker's; above it: not ready."""
 
     @property
     def topics(self) -> Topics:
@@ -142,7 +142,8 @@ class GatewaySettings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0)
     """From a request's head to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
-    """Bodies of all requests being answered, decompressed; above it: 503. A project that has some holds no more than is still free, so that one leaves half to the others."""
+    """Decompressed bodies of all requests being answered; above it: 503. A project that holds some may
+    hold no more than is still free, so that one project leaves half to the others."""
     large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
     """A body of more, or of a length nobody says, waits for its turn before it is read."""
     large_bodies_max: int = Field(6, ge=1)
@@ -166,19 +167,20 @@ class GatewaySettings(BaseSettings):
     json_values_max: int = Field(1_000_000, ge=1)
     """Values of one JSON body, counted before it is decoded; above it: 413."""
     inline_max_bytes: int = Field(512 * KIB, ge=1 * KIB)
-    """A larger body is decoded in a thread beside the event loop, those of one project one at a time."""
+    """A larger body is decoded in a thread; the bodies of one project one at a time."""
     inline_values_max: int = Field(20_000, ge=100)
-    """A body of more attributes and values than that is decoded in a thread, however small it is."""
+    """A body of more attributes and values is decoded in a thread, however small it is."""
     decoding_threads_max: int = Field(2, ge=1, le=64)
-    """Such threads."""
+    """Threads that decode bodies."""
     body_rate_min_bytes_per_s: int = Field(256 * KIB, ge=1)
-    """A large body that comes slower gives its place to one that waits: 503."""
+    """A large body that arrives slower is refused (503) when another one waits for its place."""
     batch_events_max: int = Field(10_000, ge=1)
     """Events of one ingestion batch or one list of scores."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
     """What one request becomes as lines of JSON; above it: 413. A large resource is written out with each of its spans."""
     pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
-    """Lines waiting for the broker's acknowledgement; above it: 503. Shared between projects like ``in_flight_max_bytes``."""
+    """Bytes waiting for the broker's acknowledgement; above it: 503. Shared between projects like
+    ``in_flight_max_bytes``."""
     record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)
     """Where a micro-batch is cut; only a single larger event makes a larger record."""
     linger_ms: float = Field(5.0, ge=0, le=1000)
@@ -199,7 +201,8 @@ class WebhookSettings(BaseSettings):
     allow_private: bool = False
     """Private, loopback and other addresses that are not of the public internet."""
     forbidden_ports: str = ""
-    """Where no webhook may go even so, joined by commas: a port of this machine, or HOST:PORT. Always among them: the role's own ports, the broker and the store."""
+    """Ports that no webhook may reach, joined by commas: a port of this machine, or HOST:PORT. The
+    role's own ports, the broker and the store are always among them."""
 
     @field_validator("forbidden_ports")
     @classmethod

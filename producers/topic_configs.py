@@ -13,7 +13,7 @@ from aiokafka.errors import for_code
 TIMESTAMP_TYPE: Final = "message.timestamp.type"
 BROKER_TIME: Final = "LogAppendTime"
 ALIGNED: Final = (TIMESTAMP_TYPE,)
-"""What is changed on topics that exist; the rest belongs to whoever operates the broker."""
+"""Settings that are changed on existing topics; the broker's operator decides the others."""
 SET_ON_THE_TOPIC: Final = 1
 """``config_source`` of a value that was set on the topic itself."""
 
@@ -25,8 +25,8 @@ async def align_configs(
 ) -> list[str]:
     """Change the configurations that differ in ``ALIGNED``; return the names of changed topics.
 
-    ``wanted`` has the configuration by topic. A broker that refuses is logged: producers' times
-    are kept then, and a machine whose clock is days off cannot write.
+    ``wanted`` has the configuration by topic. A refusal is logged: topics then keep the producers'
+    times, and a machine whose clock is days off cannot write.
 
     Raises:
         KafkaError: the broker did not answer.
@@ -40,7 +40,7 @@ async def align_configs(
             if name in wanted[topic] and own.get(name) != wanted[topic][name]
         }
         if missing:
-            # The broker drops what is not repeated: aiokafka has no incremental change.
+            # The broker resets what is not repeated: aiokafka has no incremental change.
             changed[topic] = own | missing
     if not changed:
         return []
@@ -58,7 +58,7 @@ async def align_configs(
 
 
 async def _configs_of(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    """What was set on each topic itself."""
+    """Return the configuration that was set on each topic itself."""
     responses = await admin.describe_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     )

@@ -63,7 +63,10 @@ class Topics:
 
     @property
     def quarantine(self) -> str:
-        """Attempts of workers and the records they skip (``streams.core.quarantined``); one partition, compacted. JSON, one object a record."""
+        """Name of the topic with workers' attempts and quarantined records, as JSON.
+
+        One compacted partition; see ``streams.core.quarantined``.
+        """
         return f"{self.prefix}.quarantine"
 
     @property

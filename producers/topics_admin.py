@@ -70,7 +70,9 @@ def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
 
 
 async def ensure_topics(kafka: KafkaSettings) -> list[str]:
-    """Create the topics that are missing; return their names; bring the others' times to the broker's. Safe to call from several processes at once.
+    """Create missing topics and return their names; set the others to the broker's time.
+
+    Safe to call from several processes at once.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.

@@ -1,4 +1,4 @@
-"""What a stage is at in one partition, for those who judge from outside whether it moves."""
+"""Describes a stage's progress in one partition, for detecting stalls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Work:
 
 
 class WorkBoard:
-    """Where a role shows its work once it has begun; nothing is shown before."""
+    """Holds the function that returns a role's work, once the role has started."""
 
     def __init__(self) -> None:
         self.source: Callable[[], list[Work]] = list

@@ -265,7 +265,7 @@ class ControlLog:
 
 
 def _notify(subscriber: Callable[[Change], None], change: Change) -> None:
-    """Pass a change on; a subscriber that cannot take it must not stop the log for the others."""
+    """Pass a change to a subscriber; one that raises must not stop the log for the others."""
     try:
         subscriber(change)
     except Exception:

@@ -1,7 +1,7 @@
-"""Where this installation listens: no webhook may go there, whatever else is allowed.
+"""Recognises the installation's own endpoints, which no webhook may reach.
 
-A port alone stands for that port of every address of this machine, loopback included; HOST:PORT for
-one of another machine, such as a broker's. Addresses are compared, not spellings.
+A port alone stands for that port on every address of this machine, including loopback; HOST:PORT for
+one on another machine, such as a broker's. Resolved addresses are compared, not names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OwnEndpoints:
     async def include(
         self, host: str, port: int, addresses: Iterable[Address], resolver: Resolver
     ) -> bool:
-        """Whether a host with these addresses and this port is one of them."""
+        """Return whether a host with these addresses and this port is one of them."""
         meant = set(map(plain_address, addresses))
         here = any(map(is_of_this_machine, meant))
         if port in self.ports and here:
@@ -39,7 +39,7 @@ class OwnEndpoints:
                 return True
             try:
                 own = set(map(plain_address, await resolver.addresses(name)))
-            except OSError:  # what does not resolve is not reached either
+            except OSError:  # a name that does not resolve cannot be reached
                 continue
             if own & meant or (here and any(map(is_of_this_machine, own))):
                 return True
@@ -47,7 +47,7 @@ class OwnEndpoints:
 
 
 def own_endpoints(*texts: str) -> OwnEndpoints:
-    """Parse PORT, HOST:PORT and URLs, each text several of them joined by commas.
+    """Parse texts of PORT, HOST:PORT and URLs that are joined by commas.
 
     Raises:
         ValueError: an entry is none of these.
@@ -69,14 +69,14 @@ def own_endpoints(*texts: str) -> OwnEndpoints:
 
 
 def plain_address(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one carries for the same machine, or the address itself."""
+    """Return the IPv4 address that is embedded in an IPv6 one, or the address itself."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
 
 
 def is_of_this_machine(address: Address) -> bool:
-    """Whether a connection to the address ends at this machine: one can listen on it."""
+    """Return whether the address is this machine's, by trying to bind to it."""
     address = plain_address(address)
     if address.is_loopback or address.is_unspecified:
         return True

@@ -1,4 +1,4 @@
-"""Encrypts the secrets of control records where a copy of them is kept outside the log."""
+"""Encrypts the secrets of control records for copies outside the log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PREFIX: Final = "encrypted:"
 
 
 class SecretBox:
-    """Encrypts and decrypts texts with the key of an installation, any text of 16 characters or more."""
+    """Encrypts and decrypts texts with the installation's key, a text of 16 characters or more."""
 
     def __init__(self, key: str) -> None:
-        # Fernet wants 32 bytes; a passphrase of any form becomes that, always the same way.
+        # Fernet needs 32 bytes: they are derived from a passphrase of any form.
         digest = hashlib.sha256(b"tracemill/" + key.encode()).digest()
         self._fernet = Fernet(base64.urlsafe_b64encode(digest))
 
@@ -23,7 +23,7 @@ class SecretBox:
         return PREFIX + self._fernet.encrypt(text.encode()).decode()
 
     def decrypt(self, text: str) -> str | None:
-        """Return the text; None for what was not encrypted, or with another key."""
+        """Return the text; None if it was not encrypted with this key."""
         if not text.startswith(PREFIX):
             return None
         try:

@@ -107,17 +107,17 @@ async def checked_addresses(
     own: OwnEndpoints = NO_ENDPOINTS,
     timeout_s: float = RESOLVE_TIMEOUT_S,
 ) -> list[Address]:
-    """The addresses that a request to ``target`` may go to, IPv4 first.
+    """Resolve ``target`` and return the addresses that a request may go to, IPv4 first.
 
     Args:
-        target: where to.
+        target: host and port of the webhook.
         resolver: looks the name up.
-        allow_private: take any address, for receivers in one's own network.
-        own: where this installation listens; never taken.
-        timeout_s: how long the name may take to resolve.
+        allow_private: allow private addresses, for receivers in one's own network.
+        own: the installation's own endpoints, never allowed.
+        timeout_s: time limit for resolving the name.
 
     Raises:
-        WebhookAddressError: the name has no address, one that is not public, or one of our own ports.
+        WebhookAddressError: there is no address, or one that is not public or is an own endpoint.
     """
     try:
         async with asyncio.timeout(timeout_s):

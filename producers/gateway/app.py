@@ -100,7 +100,7 @@ def create_gateway(
     control: ControlLog,
     disk: DiskFloor | None = None,
 ) -> Gateway:
-    """The gateway on ``control``, which must have been started; without ``disk`` no disk is watched."""
+    """Build the gateway on a started ``control``; without ``disk`` no disk is watched."""
     return Gateway(kafka, gateway, control, disk=disk)
 
 

@@ -21,7 +21,7 @@ SEVERAL: Final = "More than one authorization header"
 INVALID: Final = "Invalid credentials. Confirm that you've configured the correct host."
 CREDENTIAL_MAX_BYTES: Final = 1024
 CONNECTION: Final = "tracemill.connection"
-"""Key of an ASGI scope under which a server may have left the connection."""
+"""Key of an ASGI scope under which the server may have put the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ class Principal:
 
     @property
     def share(self) -> str:
-        """Whose share of the gateway its requests use: what strangers send with a public key is not its project's."""
+        """Return the name of the share that its requests use.
+
+        A public key is known to others, so its requests use a share apart from the project's.
+        """
         return self.project_id if self.scope == "project" else f"{self.project_id} (public key)"
 
 
@@ -94,9 +97,9 @@ class Authenticator:
 
 
 def note_authenticated(scope: Mapping[str, Any], principal: Principal) -> None:
-    """Let the server know that the connection of this request is not a stranger's.
+    """Mark the connection of this request as authenticated.
 
-    A public key is no proof of that: everybody may know it.
+    A public key does not count: it is not secret.
     """
     connection = scope.get(CONNECTION)
     if connection is not None and principal.scope == "project":

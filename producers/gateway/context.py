@@ -42,7 +42,7 @@ from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
 INLINE_ITEMS_MAX: Final = 1_000
-"""Events or scores of one request that are read on the event loop."""
+"""Events or scores of one request that are decoded on the event loop; more go to a thread."""
 COMPLAINT_INTERVAL_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -160,7 +160,7 @@ class Endpoint(ABC):
         lease: Lease,
         place: Place | None,
     ) -> bytes:
-        """The body, decompressed; the errors are those of ``read_body`` and ``Gunzip``."""
+        """Read and decompress the body; raises as ``read_body`` and ``Gunzip``."""
         limits = self._body_limits if principal.scope == "project" else self._scores_limits
         try:
             async with asyncio.timeout(self.context.settings.body_timeout_s) as deadline:
@@ -182,7 +182,7 @@ class Endpoint(ABC):
     async def _decompressed(
         self, share: str, body: bytes, limits: BodyLimits, lease: Lease
     ) -> bytes:
-        """The body unpacked: its begin at once, and what is large in a thread, piece by piece."""
+        """Decompress the body: the beginning at once, the rest of a large one in a thread."""
         parts: list[bytes] = []
         size = 0
         pieces = iter(Gunzip(body, limits))

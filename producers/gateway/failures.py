@@ -1,4 +1,4 @@
-"""Exceptions nobody expected, turned into one refused item, a log line and a count."""
+"""Turns an unexpected exception into one refused item, a log line and a count."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class _LogLimit:
-    """Lets one line pass each ``LOG_INTERVAL_S``: a sender can raise an exception with every request."""
+    """Allows one line each ``LOG_INTERVAL_S``: a sender may cause an exception with every request."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
@@ -41,14 +41,14 @@ _log_limit: Final = _LogLimit()
 
 
 def fingerprint_of(error: BaseException) -> str:
-    """A short id of the exception's type and place, the same for every content that raises it there."""
+    """Return a short id of the exception's type and location, which does not depend on content."""
     frames = traceback.extract_tb(error.__traceback__)
     place = ";".join(f"{frame.filename.rpartition('/')[2]}:{frame.name}" for frame in frames[-4:])
     return hashlib.sha256(f"{type(error).__name__};{place}".encode()).hexdigest()[:12]
 
 
 def describe_failure(source: str, error: BaseException) -> str:
-    """Count and log an unexpected exception; the description names it and where it was raised."""
+    """Count and log an unexpected exception; return its type, message and fingerprint."""
     fingerprint = fingerprint_of(error)
     metrics.PROCESSING_FAILURES.labels(source=source).inc()
     if _log_limit.lets_pass():
@@ -58,10 +58,10 @@ def describe_failure(source: str, error: BaseException) -> str:
 
 
 def refusing_body(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of a function of nothing but the body: an unexpected exception is the body's fault.
+    """Call a function that depends only on the body, and refuse the body if it raises.
 
     Raises:
-        BodyError: the function raised what is no error of this room.
+        BodyError: the function raised an unexpected exception.
     """
     try:
         return function(*args, **kwargs)

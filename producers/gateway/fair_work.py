@@ -1,4 +1,4 @@
-"""Work on the event loop, shared between projects: whoever used much of it lately waits for the others."""
+"""Shares the event loop between projects: a project that used much of it recently waits."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections import OrderedDict, deque
 from typing import Final
 
 FREE_S: Final = 0.05
-"""Work that a project has done on credit before its requests queue."""
+"""Debt of a project up to which its requests do not queue."""
 REPAID_SHARE: Final = 0.5
 """Seconds of work that each second repays."""
 PROJECTS_REMEMBERED_MAX: Final = 10_000
 
 
 class FairWork:
-    """Lets requests begin their work: at once, or one project after the other where it was much.
+    """Starts requests at once, or in turn between the projects that are in debt.
 
-    A project's debt is the time its requests have taken, less what has been repaid since. Requests of a
-    project in debt wait in its queue; queues take turns, one request for each pass of the event loop.
+    A project's debt is the time that its requests have taken, less what has been repaid since.
+    Requests of a project in debt wait in its queue; the queues take turns, one request in each pass of
+    the event loop.
     """
 
     def __init__(self) -> None:
         self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Seconds owed, and when that was true; the project that worked last is the last."""
+        """Seconds owed by each project, and when; the project that worked last is the last."""
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._dispatching: asyncio.Task[None] | None = None
 
@@ -60,7 +61,7 @@ class FairWork:
                     del self._queues[project_id]
                 if not begins.done():
                     begins.set_result(None)
-                    # It works in the next pass; what came in meanwhile has its turn before the next.
+                    # It runs in the next pass; new requests come before the next one in the queue.
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
         self._dispatching = None

@@ -1,4 +1,4 @@
-"""Gzip bodies, decompressed piece by piece: never more than the limits allow, and never long at once."""
+"""Decompresses gzip bodies in small pieces, within limits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from producers.gateway.http import BodyLimits, too_large
 PIECE_BYTES: Final = 512 * 1024
 """Decompressed bytes of one piece: a millisecond of work."""
 _FED_BYTES: Final = 64 * 1024
-"""Compressed bytes given to zlib at once: it copies what it does not use."""
+"""Compressed bytes passed to zlib at once: it copies what it does not use."""
 _GZIP_WINDOW: Final = 31
 
 
 class Gunzip:
     """Decompresses all gzip members of a body.
 
-    Each call of ``next`` gives a piece of at most ``PIECE_BYTES``; pieces may be empty.
+    Each call of ``next`` returns a piece of at most ``PIECE_BYTES``; pieces may be empty.
 
     Raises (from ``next``):
-        TooLargeError: more than ``limits`` allow would come out.
+        TooLargeError: the output would exceed ``limits``.
         BodyError: not gzip, cut short, or more than ``gzip_members_max`` members.
     """
 
@@ -68,7 +68,7 @@ class Gunzip:
         raise BodyError(message)
 
     def _next_member(self, at: int) -> int:
-        """Where the next member begins: zeros between members are padding."""
+        """Return where the next member begins: zeros between members are padding."""
         while at < len(self._body):
             run = bytes(self._body[at : at + _FED_BYTES])
             rest = run.lstrip(b"\0")

@@ -41,10 +41,10 @@ class InFlight:
         return Lease(self, project_id)
 
     def add(self, project_id: str, size: int) -> None:
-        """Take ``size`` bytes.
+        """Reserve ``size`` bytes.
 
         Raises:
-            OverloadedError: others hold too much, or the project more than its share.
+            OverloadedError: all projects hold too much, or this one more than its share.
         """
         if not self._shares.has_room(project_id, size):
             metrics.LIMIT_REACHED.labels(limit="in_flight_max_bytes").inc()
@@ -107,12 +107,12 @@ async def read_body(
     limits: BodyLimits,
     on_part: Callable[[int], None] | None = None,
 ) -> bytes:
-    """The body as it comes over the wire; with or without ``Content-Length``.
+    """Read the body as it is on the wire, with or without ``Content-Length``.
 
-    ``on_part`` is told the size of each part.
+    ``on_part`` is called with the size of each part.
 
     Raises:
-        TooLargeError: more than one of the limits; noticed before more than that is held.
+        TooLargeError: it exceeds a limit; no more than the limit is ever held.
         UnsupportedError: a content encoding other than gzip.
         OverloadedError: too many bytes are in flight.
         ClientGoneError: the connection ended within the body.

@@ -48,7 +48,7 @@ from producers.settings import GatewaySettings
 
 INVALID: Final = "Invalid request data"
 _ENVELOPE_DEPTH: Final = 4
-"""Arrays and objects around an event, at most."""
+"""Largest number of arrays and objects around an event."""
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
 
 _decode_batch = msgspec.json.Decoder(IngestionBatch).decode
@@ -144,7 +144,7 @@ class _Outcome:
 def _take(
     raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
 ) -> Counter[str]:
-    """Take what is valid into ``published``; returns how many of each kind that was."""
+    """Add what is valid to ``published``; return how many of each kind that was."""
     times = Times(call.received_us)
     scores_only = call.principal.scope == "scores"
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
@@ -178,7 +178,7 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
         try:
             batch = _decode_batch(body)
         except RecursionError:
-            # What is nested too deep costs its event; where it is cut, that event is too deep still.
+            # Only the event that is nested too deep is refused: after the cut it is still too deep.
             batch = _decode_batch(cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error

@@ -1,4 +1,4 @@
-"""How much a JSON body would become, counted in its bytes before anything is built of it."""
+"""Bounds the size and depth of JSON by counting in its bytes, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from producers import metrics
 from producers.errors import MoreWorkError, TooLargeError
 
 DEPTH_MAX: Final = 400
-"""Arrays and objects inside each other that are decoded. Far below the interpreter's recursion limit,
-so that the answer depends on neither the thread nor the call stack."""
+"""Largest depth that is decoded, far below the interpreter's recursion limit, so that the result
+depends on neither the thread nor the call stack."""
 VALUES_MAX: Final = 100_000
-"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded: a few
-milliseconds during which no other request is served."""
+"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded, which takes a
+few milliseconds."""
 _VALUES_OF_ATTRIBUTE: Final = 3
 TOO_DEEP: Final = b'"[nested too deep]"'
 
@@ -30,17 +30,17 @@ _decode = msgspec.json.Decoder().decode
 
 
 class JsonLimitError(msgspec.DecodeError):
-    """The text is nested deeper or holds more than is decoded."""
+    """The text exceeds ``DEPTH_MAX`` or ``VALUES_MAX``."""
 
 
 def check_json_values(body: bytes, values_max: int) -> None:
-    """See that ``body`` holds no more than about ``values_max`` values.
+    """Refuse a body of more than about ``values_max`` values.
 
-    Commas and opening brackets are counted: all of them at first, and only where those are too many,
-    those outside of strings. What is not JSON at all passes or not; its parser refuses it then.
+    Commas and opening brackets are counted: first all of them, and if those are too many, those
+    outside of strings. A body that is not JSON may pass; its parser refuses it.
 
     Raises:
-        TooLargeError: it holds more.
+        TooLargeError: it has more values.
     """
     if _has_at_most(body, values_max):
         return
@@ -49,7 +49,7 @@ def check_json_values(body: bytes, values_max: int) -> None:
 
 
 def check_inline(body: bytes, values_max: int | None) -> None:
-    """See that a body is little enough work to be done on the event loop.
+    """Refuse a body that is too much work for the event loop.
 
     Raises:
         MoreWorkError: it may hold more than ``values_max`` attributes, each of which is a few values.
@@ -59,10 +59,10 @@ def check_inline(body: bytes, values_max: int | None) -> None:
 
 
 def check_item(text: str | bytes) -> None:
-    """See that one item is neither nested deeper nor larger than what is decoded.
+    """Refuse an item that is nested too deep or has too many values.
 
     Raises:
-        JsonLimitError: it is; the message says which limit it reaches.
+        JsonLimitError: the message names the limit.
     """
     if len(text) <= DEPTH_MAX:
         return
@@ -76,10 +76,10 @@ def check_item(text: str | bytes) -> None:
 
 
 def decode_json(text: str | bytes) -> Any:
-    """The value of a JSON text of bounded depth and size.
+    """Decode a JSON text of bounded depth and size.
 
     Raises:
-        msgspec.DecodeError: it is not JSON, or more than ``check_item`` lets pass.
+        msgspec.DecodeError: it is not JSON, or ``check_item`` refuses it.
     """
     check_item(text)
     try:
@@ -89,7 +89,7 @@ def decode_json(text: str | bytes) -> Any:
 
 
 def is_deeper(text: bytes, depth_max: int) -> bool:
-    """Whether arrays and objects are nested deeper than ``depth_max`` anywhere in ``text``."""
+    """Return whether arrays and objects are nested deeper than ``depth_max`` in ``text``."""
     if text.count(b"[") + text.count(b"{") <= depth_max:
         return False
     brackets = _outside_strings(_without_escapes(text)).translate(None, _NOT_BRACKETS)
@@ -97,7 +97,7 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
 
 
 def cut_deep(body: bytes, depth_max: int) -> bytes:
-    """Put a mark in the place of what is nested deeper than ``depth_max``; what is not JSON stays none."""
+    """Replace what is nested deeper than ``depth_max`` by a mark; invalid JSON stays invalid."""
     kept: list[bytes] = []
     depth = kept_to = 0
     for found in _STRING_OR_BRACKETS.finditer(body):
@@ -132,7 +132,7 @@ def _without_escapes(text: bytes) -> bytes:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """What stands outside of strings; escapes have been taken out of them."""
+    """Return what is outside of strings, in a text whose escapes have been removed."""
     return b"".join(text.split(b'"')[::2])
 
 

@@ -31,10 +31,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def check_utf8(text: bytes, what: str) -> None:
-    """See that ``text`` is UTF-8.
+    """Refuse a text that is not UTF-8.
 
     Raises:
-        BodyError: it is not; the message begins with ``what``.
+        BodyError: the message begins with ``what``.
     """
     if not text.isascii():
         try:
@@ -53,10 +53,10 @@ def is_utf8(text: bytes) -> bool:
 
 
 def check_raw(raw: msgspec.Raw) -> None:
-    """See that an undecoded value is UTF-8 and not nested too deep.
+    """Refuse an undecoded value that is not UTF-8 or is nested too deep.
 
     Raises:
-        BodyError: it is not; the message says what is allowed.
+        BodyError: the message names what is allowed.
     """
     text = bytes(raw)
     check_utf8(text, "the body")
@@ -77,7 +77,7 @@ def without_lone_surrogates(body: bytes) -> bytes:
 
 
 def _pieces(hidden: bytes) -> Iterator[bytes]:
-    """Cut a body where no pair of surrogates is cut, so that no single search takes long."""
+    """Split a body, never within a surrogate pair, so that no single search takes long."""
     start = 0
     while start < len(hidden):
         found = _BETWEEN_PAIRS.search(hidden, start + _PIECE_BYTES)
@@ -108,7 +108,7 @@ def metadata_of(raw: msgspec.Raw) -> str | None:
 
 
 def is_truthy_member(raw: msgspec.Raw, names: Iterable[str]) -> bool:
-    """Whether an object has one of these members, and it is not empty, null, zero or false."""
+    """Return whether an object has one of these members that is not empty, null, zero or false."""
     try:
         members = _decode_members(raw)
         return any(bool(decode_json(bytes(members[name]))) for name in names if name in members)

@@ -1,4 +1,4 @@
-"""Numbers of strangers, converted within bounds: no digits or exponent make a conversion raise or take long."""
+"""Converts numbers from clients within bounds, so that no conversion raises or takes long."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 DECIMAL_CHARS_MAX: Final = 64
-"""Digits, sign and exponent of an amount."""
+"""Longest text of an amount, including sign and exponent."""
 _NO_NUMBER: Final = Decimal("NaN")
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 
 def decimal_of(text: str) -> Decimal:
-    """The decimal number; NaN for what is none, or is longer or larger than any amount."""
+    """Convert a text to a decimal number; NaN if it is none, or longer or larger than any amount."""
     if len(text) > DECIMAL_CHARS_MAX:
         return _NO_NUMBER
     try:
@@ -23,7 +23,7 @@ def decimal_of(text: str) -> Decimal:
 
 
 def float_of(number: float) -> float:
-    """The float nearest to an integer or float; an infinity where none is near."""
+    """Return the float nearest to a number; an infinity if it is out of range."""
     try:
         return float(number)
     except OverflowError:
@@ -35,7 +35,7 @@ def is_int64(number: int) -> bool:
 
 
 def finite(number: float) -> float | str:
-    """The number, or the name of one that JSON has no number for."""
+    """Return the number, or its name if JSON cannot represent it."""
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"

@@ -52,7 +52,7 @@ class _Chunk:
 
 
 class _Lane:
-    """What waits for one partition: chunks of each project in their order, and the projects in turn."""
+    """The queue of one partition: chunks of each project in order, with the projects in turn."""
 
     __slots__ = ("filled", "partition", "queues", "sending_since_s", "topic")
 
@@ -60,7 +60,7 @@ class _Lane:
         self.topic = topic
         self.partition = partition
         self.queues: dict[str, deque[_Chunk]] = {}
-        """By project; the one whose turn is next is the first, and none is empty."""
+        """Queue of each project, the next one first; none is empty."""
         self.filled = asyncio.Event()
         self.sending_since_s: float | None = None
         """When the record that is on its way was handed over, by the event loop's clock."""
@@ -70,7 +70,7 @@ class _Lane:
         self.filled.set()
 
     def remove(self, chunk: _Chunk) -> bool:
-        """Take a chunk back; false if it has left."""
+        """Remove a chunk; false if it is no longer queued."""
         queue = self.queues.get(chunk.project_id, ())
         if chunk not in queue:
             return False
@@ -80,7 +80,7 @@ class _Lane:
         return True
 
     def take(self, target_bytes: int) -> list[_Chunk]:
-        """The next chunks that fit one record: of each project the next, in turn."""
+        """Remove and return chunks that fit one record, one of each project in turn."""
         taken: list[_Chunk] = []
         size = 0
         while self.queues:
@@ -107,7 +107,7 @@ class EventBatch:
         gateway: GatewaySettings,
     ) -> None:
         self.project_id = project_id
-        """Whose share of the publisher it uses."""
+        """Project, or its public-key share, that the batch counts toward."""
         self._lanes = lanes
         self._dead_letter_lane = dead_letter_lane
         self._event_max_bytes = gateway.event_max_bytes
@@ -277,7 +277,7 @@ class EventPublisher:
     def _withdraw(self, chunks: Iterable[_Chunk]) -> None:
         """Take back what has not left yet: nobody waits for it any more, and its client sends it again."""
         for chunk in chunks:
-            if chunk.lane.remove(chunk):  # else it is on its way already
+            if chunk.lane.remove(chunk):  # otherwise it is being sent already
                 self._add_pending(chunk.project_id, -chunk.size)
 
     def _cut(self, lane: _Lane, project_id: str, lines: list[bytes]) -> list[_Chunk]:

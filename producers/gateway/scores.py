@@ -36,12 +36,12 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class _Taken:
-    """What was taken of one request."""
+    """The accepted and refused scores of one request."""
 
     batch: EventBatch
     is_list: bool
     score_id: str | None = None
-    """Of a score that came alone."""
+    """Id of a score that was sent alone, not in a list."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -116,7 +116,7 @@ class Scores(Endpoint):
 
 
 def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
-    """The undecoded scores of a body, and whether they stand in a list."""
+    """Return the undecoded scores of a body, and whether they are in a list."""
     check_json_values(body, values_max)
     body = without_lone_surrogates(body).strip()
     if not body.startswith(b"["):
@@ -125,7 +125,7 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         try:
             return _decode_list(body), True
         except RecursionError:
-            # Where it is cut, the score is too deep still, and refused alone.
+            # After the cut the score is still too deep, and only it is refused.
             return _decode_list(cut_deep(body, DEPTH_MAX + 2)), True
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error

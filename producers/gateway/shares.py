@@ -1,13 +1,13 @@
-"""One limit in bytes that projects share: each may hold as much as is still free."""
+"""Divides a limit in bytes between projects: each may hold as much as is still free."""
 
 from __future__ import annotations
 
 
 class ByteShares:
-    """Counts what projects hold of ``max_bytes``.
+    """Counts the bytes that each project holds of ``max_bytes``.
 
-    A project that holds something already may hold no more than is left for the others. So one alone
-    gets half, two get a third each, and however many flood, there is room for one that comes anew.
+    A project that holds some already may hold no more than is left free. So one alone gets half, two
+    get a third each, and however many flood, some is left for another.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -16,7 +16,7 @@ class ByteShares:
         self._held: dict[str, int] = {}
 
     def has_room(self, project_id: str, size: int) -> bool:
-        """Whether ``project_id`` may take ``size`` bytes more; the first of all may take anything."""
+        """Return whether ``project_id`` may take ``size`` more bytes; if none are held, it may."""
         if not self.total or not size:
             return True
         free = self.max_bytes - self.total
@@ -24,7 +24,7 @@ class ByteShares:
         return size <= free and (not held or held + size <= free)
 
     def add(self, project_id: str, size: int) -> None:
-        """Count bytes in, or out where ``size`` is negative."""
+        """Add ``size`` bytes to what a project holds; subtract them if negative."""
         self.total += size
         held = self._held.get(project_id, 0) + size
         if held:

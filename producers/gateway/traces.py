@@ -70,7 +70,7 @@ class Traces(_Otlp):
     def _read(
         self, call: Call, content_type: str, inline_values_max: int | None
     ) -> tuple[EventBatch, list[str]]:
-        """The events of an export, and why some of its spans are not among them."""
+        """Return the events of an export, and the reasons why some spans were refused."""
         limits = replace(self._limits, inline_values_max=inline_values_max)
         export = refusing_body(decode_export, call.body, content_type, limits)
         _refuse_when_nothing_is_a_span(export)
@@ -162,10 +162,10 @@ def _payload_of(observation: Observation) -> bytes:
 
 
 def _refuse_when_nothing_is_a_span(export: Export) -> None:
-    """Refuse an export of which no span can be read: its sender has to learn why.
+    """Refuse an export without any readable span, so that its sender gets the reason.
 
     Raises:
-        BodyError: names the first span and what is wrong with it.
+        BodyError: the message names the first span and what is wrong with it.
     """
     if export.refused and not export.span_count:
         first = export.refused[0]

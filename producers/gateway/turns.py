@@ -1,4 +1,4 @@
-"""Admission of requests that are much work: places for large bodies, threads for large decoding, and fair shares of both."""
+"""Admits expensive requests: places for large bodies, threads for decoding, shared fairly."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from producers.settings import GatewaySettings
 T = TypeVar("T")
 
 PATIENCE_S: Final = 0.25
-"""How long a request waits before a slow one has to give its place away, and again for the next."""
+"""Time that a request waits for a place before it takes that of a slow one, and for each further."""
 GRACE_S: Final = 1.0
-"""How long a body may take however slow it comes."""
+"""Time after which a body that arrives slowly may lose its place."""
 
 
 @dataclass(eq=False)
 class Place:
-    """One of the places for large bodies."""
+    """One place for a large body."""
 
     project_id: str
     since_s: float
     received_bytes: int = 0
     reading: asyncio.Timeout | None = field(default=None, repr=False)
-    """The deadline of its body while it is read."""
+    """Deadline of the body while it is read."""
     given_away: bool = False
 
     @contextmanager
     def being_read(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """While its body is read the place may be given away, by ending that deadline."""
+        """Allow the place to be taken away, by ending ``deadline``, while the body is read."""
         self.reading = deadline
         try:
             yield
@@ -99,11 +99,11 @@ class Turns:
             of_project.release()
 
     async def run(self, project_id: str, size: int, function: Callable[[int | None], T]) -> T:
-        """The result of ``function``, which decodes a body of ``size`` bytes.
+        """Call ``function``, which decodes a body of ``size`` bytes, and return its result.
 
-        Up to ``inline_max_bytes`` it runs at once, and is given ``inline_values_max``: where it finds more
-        to do than that it raises ``MoreWorkError``. Then, and for larger bodies, it runs in a thread and
-        is given none; there the bodies of one project follow each other, so that they delay no others.
+        Up to ``inline_max_bytes`` it runs at once with ``inline_values_max`` as argument, and raises
+        ``MoreWorkError`` if the body has more values. Then, and for larger bodies, it runs in a thread
+        with None; there the bodies of one project run one at a time, so that they delay no others.
         """
         if size <= self._settings.inline_max_bytes:
             await self._fair.begin(project_id)
@@ -117,7 +117,7 @@ class Turns:
         return await self.in_thread(project_id, partial(function, None))
 
     async def in_thread(self, project_id: str, function: Callable[[], T]) -> T:
-        """The result of ``function``, run beside the event loop."""
+        """Call ``function`` in a thread and return its result."""
         decoding = self._decoding.get(project_id)
         if decoding is None:
             decoding = self._decoding[project_id] = asyncio.Lock()
@@ -154,7 +154,7 @@ class Turns:
             self._waiting -= 1
 
     async def _take_any(self, project_id: str) -> None:
-        """Take one of all places; where none becomes free soon, one whose body is slow is given away."""
+        """Take a place; if none becomes free soon, take one whose body arrives slowly."""
         while True:
             try:
                 await asyncio.wait_for(self._at_work.acquire(), PATIENCE_S)
@@ -164,7 +164,10 @@ class Turns:
                 return
 
     def _give_away_slow(self, project_id: str) -> None:
-        """Interrupt the slowest body that is below the lowest rate, or belongs to a project with several places when this one has none."""
+        """Interrupt the slowest body that is below the lowest rate.
+
+        If ``project_id`` has no place, a body of a project with several places also qualifies.
+        """
         now_s = asyncio.get_running_loop().time()
         held = Counter(place.project_id for place in self._places)
         slowest: Place | None = None

@@ -20,7 +20,7 @@ from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
 
 ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
-"""Facts of all origins that are kept, with the origins."""
+"""Memory of the cached origins and what is derived from them."""
 SLICE_ATTRIBUTES_MAX: Final = 4_096
 """Attributes of a slice: a few milliseconds of spans that look alike, a tenth of a second of the worst."""
 _ATTRIBUTES_OF_SPAN: Final = 8
@@ -39,7 +39,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future``, ``invalid_time`` or ``processing_failed``."""
     detail: str
     payload: bytes = b""
-    """What to keep of it, where the observation does not say it all."""
+    """Payload of the dead letter, if the observation does not contain all of it."""
 
 
 class Mapped(msgspec.Struct, frozen=True):

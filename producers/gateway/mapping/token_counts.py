@@ -109,7 +109,7 @@ _readers: BoundedCache[tuple[str, ...], TokenCounts] = BoundedCache(
     "cached_token_readers_max_bytes", 2 * 1024 * 1024
 )
 _READER_COPIES: Final = 4
-"""How much a reader takes, by its names."""
+"""Size of a cached reader as a multiple of the size of its names."""
 
 
 def _present(

@@ -50,7 +50,7 @@ def text_of(value: AttributeValue) -> str | None:
 
 
 def reference_of(value: AttributeValue) -> str | None:
-    """A text that identifies something and must be able to stand in an address: none with control characters."""
+    """Return an id that can be part of a URL; None for one with control characters."""
     text = text_of(value)
     if text is None or text.isprintable() or not _CONTROLS.search(text):
         return text
@@ -97,7 +97,7 @@ def object_of(value: AttributeValue) -> dict[str, Any] | None:
 
 
 _objects: BoundedCache[str, bool] = BoundedCache("cached_objects_max_bytes", 1024 * 1024)
-"""Whether a text is the JSON of an object with members: model parameters come again in every span."""
+"""Whether a text is a JSON object with members; cached, as model parameters repeat in every span."""
 
 
 def _is_object(text: str) -> bool:

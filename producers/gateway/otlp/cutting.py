@@ -15,7 +15,7 @@ T = TypeVar("T")
 CUT_MARK: Final = "… [cut by tracemill]"
 TOO_DEEP: Final = "[nested too deep]"
 _INLINE_SPANS_MAX: Final = 2_000
-"""Spans, or groups of them, that are decoded on the event loop."""
+"""Spans, or groups of them, of one export that are decoded on the event loop."""
 
 
 class Cutter:
@@ -38,7 +38,7 @@ class Cutter:
         self.groups_left = limits.groups_max
         self.values_left = limits.values_max
         self._inline_end = -1
-        """More work than may be done inline, once fewer values are left than that."""
+        """Number of values left below which the work is too much for the event loop."""
         if limits.inline_values_max is not None:
             self._inline_end = limits.values_max - limits.inline_values_max
         self.uncut_bytes = max(limits.value_chars_max, 128)
@@ -85,7 +85,7 @@ class Cutter:
             raise MoreWorkError
 
     def take_fields(self, count: int) -> None:
-        """Count fields in that nothing is read of.
+        """Count fields that are skipped.
 
         Raises:
             TooLargeError: as for ``take_spans``.

@@ -39,7 +39,7 @@ class ExportLimits:
     value_chars_max: int = 4_000_000
     """One string value; texts below 128 characters are never cut."""
     inline_values_max: int | None = None
-    """What more is to be decoded elsewhere: ``MoreWorkError``."""
+    """Values above which ``MoreWorkError`` is raised, to decode the export in a thread."""
     depth_max: int = 32
     """Arrays and key-value lists inside each other."""
 
@@ -91,7 +91,7 @@ class RefusedSpan(msgspec.Struct, frozen=True):
     """A span that could not be decoded."""
 
     place: str
-    """Where in the export it stands: ``resourceSpans[0].scopeSpans[0].spans[3]``."""
+    """Its path in the export: ``resourceSpans[0].scopeSpans[0].spans[3]``."""
     reason: str
     """A short code: ``invalid_span`` or ``processing_failed``."""
     detail: str
@@ -106,7 +106,7 @@ class Export(msgspec.Struct):
     limits_reached: dict[str, int]
     """How often something was cut, by the name of the limit."""
     refused: list[RefusedSpan] = []
-    """Spans that are in no group, because they cannot be decoded."""
+    """Spans that could not be decoded and are in no group."""
 
     @property
     def span_count(self) -> int:

@@ -38,7 +38,7 @@ _UINT64_END: Final = 1 << 64
 _INT64_END: Final = 1 << 63
 
 _ENVELOPE_DEPTH: Final = 8
-"""Arrays and objects around a span, at most."""
+"""Largest number of arrays and objects around a span."""
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -57,7 +57,7 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     try:
         groups, reached = _decode_groups(body, limits, refused)
     except RecursionError:
-        # What is nested too deep costs its span; where it is cut, that span is too deep still.
+        # Only the span that is nested too deep is refused: after the cut it is still too deep.
         body = cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH)
         refused = Refused()
         groups, reached = _decode_groups(body, limits, refused)
@@ -104,10 +104,10 @@ def _span_of(raw: bytes, path: str) -> dict[str, Any]:
 
 
 def _value_of(raw: bytes | msgspec.Raw | None, path: str) -> Any:
-    """The value of one item.
+    """Decode one item.
 
     Raises:
-        BodyError: it is nested too deep, too large, or holds a number that no type holds.
+        BodyError: it is nested too deep, too large, or has a number that is out of range.
     """
     if raw is None:
         return None
@@ -137,7 +137,7 @@ def _object(raw: msgspec.Raw, path: str) -> dict[str, msgspec.Raw]:
 def _items(
     parent: Mapping[str, msgspec.Raw], name: str, path: str
 ) -> list[tuple[str, msgspec.Raw]]:
-    """The elements of an array, undecoded, each with its place."""
+    """Return the undecoded elements of an array, each with its path."""
     raw = parent.get(name)
     if raw is None or _first_byte(raw) == b"n":  # null
         return []
@@ -147,7 +147,7 @@ def _items(
 
 
 def _first_byte(raw: msgspec.Raw) -> bytes:
-    """A large value is not copied for it."""
+    """Return the first byte of a value without copying it."""
     return bytes(memoryview(raw)[:1])
 
 

@@ -44,7 +44,7 @@ _SLICED_TEXT_BYTES_MAX: Final = 16_300
 _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
 _NO_EVENTS: Final[list[SpanEvent]] = []
-"""Of all spans without events: a list of its own each would be walked by every garbage collection."""
+"""Shared by all spans without events: garbage collection would walk a list for each span."""
 
 CACHED_ENTRY_BYTES_MAX: Final = 80
 CACHED_ENTRIES_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -137,7 +137,7 @@ def _runs(body: bytes, start: int, end: int, cutter: Cutter) -> Iterator[bytes]:
 def _take_one_by_one(
     run: bytes, path: str, cutter: Cutter, spans: list[ExportedSpan], refused: Refused
 ) -> bytes:
-    """Take the spans of a run that does not parse as a whole; returns its scope."""
+    """Decode one by one the spans of a run that does not parse as a whole; return its scope."""
     scope = b""
     for field, begin, stop in fields(run, 0, len(run), cutter):
         if field == 1:
@@ -170,7 +170,7 @@ def _take_spans(
 
 
 class _IdError(BodyError):
-    """An id that is none; the message begins with its field."""
+    """An id is invalid; the message begins with its field."""
 
 
 def _span(message: Any, cutter: Cutter) -> ExportedSpan:
@@ -194,9 +194,9 @@ def _span(message: Any, cutter: Cutter) -> ExportedSpan:
         _events(message.events, cutter) if message.events else _NO_EVENTS,
     )
     if status := message.status:
-        said = parsed(StatusMessage, status)
-        span.status_code = said.code
-        span.status_message = cutter.text(said.message.decode("utf-8", "replace"))
+        parsed_status = parsed(StatusMessage, status)
+        span.status_code = parsed_status.code
+        span.status_message = cutter.text(parsed_status.message.decode("utf-8", "replace"))
     return span
 
 
@@ -238,7 +238,7 @@ class _Resource:
 
 
 def _origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
-    if len(resource.encoded) + len(scope) > _origins.max_bytes // 64:  # not to be copied as a key
+    if len(resource.encoded) + len(scope) > _origins.max_bytes // 64:  # too large to copy as a key
         return _new_origin(resource, scope, cutter)
     key = (resource.encoded, scope)
     origin = _origins.get(key)

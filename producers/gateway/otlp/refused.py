@@ -1,4 +1,4 @@
-"""Spans that cannot be decoded, set aside one by one."""
+"""Sets aside spans that cannot be decoded, one by one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Refused:
         self._before_scope = len(self.spans)
 
     def place(self, path: str, taken: int) -> str:
-        """Of the span that follows ``taken`` decoded ones of the same scope, and those refused."""
+        """Return the path of the span after ``taken`` decoded and all refused ones of its scope."""
         return f"{path}.spans[{taken + len(self.spans) - self._before_scope}]"
 
     def isolating(self, place: str, payload: bytes) -> _Isolation:
-        """A block around the decoding of one span: whatever it raises refuses this span only.
+        """Return a context in which any exception refuses only the span that is being decoded.
 
         Limits of the whole export (``TooLargeError``) pass through.
         """

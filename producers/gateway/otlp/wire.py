@@ -27,20 +27,20 @@ _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
 class FieldBudget(Protocol):
-    """Counts the fields that are walked for one export."""
+    """Limits the fields that are walked for one export."""
 
     def take_fields(self, count: int) -> None:
-        """Raises ``TooLargeError`` when it is too many."""
+        """Count fields; raise ``TooLargeError`` if there are too many."""
 
 
 def fields(
     data: bytes, start: int, end: int, budget: FieldBudget | None = None
 ) -> Iterator[tuple[int, int, int]]:
-    """Number, begin and end of the content of each field that has a length; others are stepped over.
+    """Yield number, start and end of each length-delimited field; others are skipped.
 
     Raises:
         DecodeError: this is not protobuf.
-        TooLargeError: more fields are stepped over than ``budget`` has.
+        TooLargeError: more fields are skipped than ``budget`` allows.
     """
     at = start
     skipped = 0
@@ -83,7 +83,7 @@ def check_fields(data: bytes, start: int, end: int) -> None:
 
 
 class _Skipped:
-    """Counts what is stepped over in one message."""
+    """Counts the fields that are skipped in one message."""
 
     def __init__(self) -> None:
         self._left = FIELDS_MAX

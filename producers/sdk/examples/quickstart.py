@@ -1,7 +1,7 @@
 """A question answered with retrieval, traced. ``python quickstart.py [HOST:PORT] [TOPIC]``.
 
-Needs a Kafka broker with the events topic. ``tracemill up`` starts one, by default at 127.0.0.1:7709, and names its address
-once all is ready, and where its password is: put it into TRACEMILL_BROKER_USERNAME and TRACEMILL_BROKER_PASSWORD.
+Needs a Kafka broker with the events topic. ``tracemill up`` starts one, by default at 127.0.0.1:7709,
+and prints how to set its address, TRACEMILL_BROKER_USERNAME and TRACEMILL_BROKER_PASSWORD.
 The project is the one that exists from the start.
 """
 

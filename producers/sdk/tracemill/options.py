@@ -31,7 +31,7 @@ class Options:
     password: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_PASSWORD"), repr=False
     )
-    """Of the user."""
+    """Password of that user."""
     sasl_mechanism: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_SASL_MECHANISM", "PLAIN")
     )
