@@ -87,27 +87,31 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
     if not rows:
         return
     record_bytes, value_bytes_max = limits.record_bytes, limits.value_bytes_max
+    encode_into = _encoder.encode_into
     buffer = bytearray()
     previous = rows[0]
+    begin = 0
     for row in rows:
-        together = _belong_together(previous, row)
-        if len(buffer) >= record_bytes and not together:
+        if begin >= record_bytes and not _belong_together(previous, row):
             yield bytes(buffer)
             buffer.clear()
-        begin = len(buffer)
+            begin = 0
         if begin:
             buffer += b"\n"
         try:
-            _encoder.encode_into(row, buffer, -1)
+            encode_into(row, buffer, -1)
         except Exception as error:
             raise RowFailedError("a row does not encode", row) from error
-        if begin and len(buffer) > value_bytes_max and not together:
-            yield bytes(buffer[:begin])
-            del buffer[: begin + 1]
-        if len(buffer) > value_bytes_max:
-            message = f"a record of {len(buffer)} bytes; {value_bytes_max} are allowed"
-            raise RowFailedError(message, row)
-        previous = row
+        size = len(buffer)
+        if size > value_bytes_max:
+            if begin and not _belong_together(previous, row):
+                yield bytes(buffer[:begin])
+                del buffer[: begin + 1]
+                size = len(buffer)
+            if size > value_bytes_max:
+                message = f"a record of {size} bytes; {value_bytes_max} are allowed"
+                raise RowFailedError(message, row)
+        previous, begin = row, size
     yield bytes(buffer)
 
 

@@ -77,21 +77,22 @@ class EventFold:
         """
         key = (line.project_id, line.trace_id)
         trace = self._residents.traces.get(key)
-        known = None
+        known, crowded = None, False
         if trace is not None:
+            crowded = trace.crowded
             known = trace.observations.get(line.id)
             if known is None and len(trace.observations) >= self._trace_observations_max:
                 self._refuse(line, "trace_observations_max")
                 return False
-        is_merged = (
+        if (
             line.partial
             or (known is not None and known.merged is not None)
-            or bool(self.parts and (key, line.id) in self.parts)
-        )
-        crowded = trace is not None and trace.crowded
-        if is_merged:
+            or (self.parts and (key, line.id) in self.parts)
+        ):
+            is_merged = True
             change = self._merged(key, known, line, crowded=crowded)
         else:
+            is_merged = False
             change = self._replaced(known, line)
         if crowded and trace is not None and change and not trace.has_room_for(change[0]):
             self._refuse(line, "trace_amounts_max")
@@ -106,7 +107,11 @@ class EventFold:
         news = attributes is not None and self._hear(trace, attributes, line.ts_us)
         if change is not None:
             news = True
-            self._put(trace, book, known, change, is_merged=is_merged)
+            if known is None and not is_merged:  # as nearly all: the short way through ``_put``
+                self._swap(trace, book, None, change[0])
+                self._effects.observations.append(change[1])
+            else:
+                self._put(trace, book, known, change, is_merged=is_merged)
         if news:
             self.changed[key] = trace
         self.is_changing = False
@@ -146,7 +151,9 @@ class EventFold:
         """What a whole event puts in the place of an older one, or of none; nothing if that stays."""
         if old is not None and line.ts_us < old.ts_us:
             return None
-        row = self._whole_row(line)
+        row = whole_row(line)
+        if not appraise(row, self.prices, self._tokens):
+            self._reached["observation_cost_max"] += 1
         known = known_of(row, None)
         if old is None:
             row.row_version = known.row_version = self._floor
@@ -154,7 +161,8 @@ class EventFold:
             if line.ts_us == old.ts_us and rank_of(known) <= rank_of(old):
                 return None
             row.row_version = known.row_version = max(old.row_version + 1, self._floor)
-        self._find_tools(row)
+        if not write_tools(row):
+            self._reached["observation_tools_max"] += 1
         return known, row
 
     def _merged(

@@ -38,8 +38,8 @@ class Leaf(msgspec.Struct, gc=False):
 
 
 class Branch(msgspec.Struct):
-    floor: int
-    children: dict[str, Leaf | Branch]
+    floor: int = 0
+    children: dict[str, Leaf | Branch] = {}
 
 
 Node = Leaf | Branch
@@ -83,7 +83,7 @@ def _branch_size(branch: Branch) -> tuple[int, int]:
 class Metadata(msgspec.Struct, eq=False):
     """Merged metadata, within its bounds; ``state`` and ``cover`` change it in place."""
 
-    root: Branch = msgspec.field(default_factory=lambda: Branch(0, {}))
+    root: Branch = msgspec.field(default_factory=Branch)
     keys: int = 0
     bytes: int = 0
     """Of its text and of its marks, in a row."""

@@ -277,7 +277,8 @@ class ObservationsFold:
                         raise
                     failed[index] = describe(error)
                     continue
-                effects.unchanged += not news
+                if not news:
+                    effects.unchanged += 1
                 if is_checking:
                     self._check((offset, index), line, effects, isolation)
         except MemoryError:
@@ -312,6 +313,11 @@ class ObservationsFold:
 
     def _refuse(self, record: ReadRecord, failed: dict[int, str], effects: Effects) -> None:
         """Dead letters of what a record holds that does not count."""
+        if not (record.refusals or failed or self._events.refused or record.reached):
+            lines = record.lines
+            good_project = lines[0].project_id if lines else ""
+            self._guard.observe(len(lines), 0, record.offset, good_project=good_project)
+            return
         self._reached.update(record.reached)
         unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
         good = next((line for at, line in enumerate(record.lines) if at not in failed), None)

@@ -6,7 +6,7 @@ What is too long, or too much, is cut as its statement comes in (``streams.core.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,8 @@ from tracemill.contract import TraceAttributes
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 Statement = tuple[int, Any]
+NEVER: Final[tuple[Any, ...]] = ()
+"""Before every statement."""
 
 
 class _State(msgspec.Struct, omit_defaults=True):
@@ -42,18 +44,30 @@ class TraceStatements(msgspec.Struct):
     user_id: str = ""
     """Of ``latest``: asked for with every observation."""
 
-    def hear(self, attributes: TraceAttributes, ts_us: int, bounds: Bounds) -> bool:  # noqa: C901  # a line per field: a loop over them costs twice as much
+    def hear(self, attributes: TraceAttributes, ts_us: int, bounds: Bounds) -> bool:  # noqa: C901, PLR0912  # a line per field: a loop over them costs twice as much
         """Take in what an event says; true if that changed anything."""
-        changed = False
+        changed, latest = False, self.latest
+        # Written out for what nearly every event says: calls would cost as much again.
         if attributes.user_id:
-            changed |= self._keep("user_id", attributes.user_id, ts_us)
-            self.user_id = self.latest["user_id"][1]
+            statement = (ts_us, attributes.user_id)
+            if statement > latest.get("user_id", NEVER):
+                latest["user_id"], self.user_id = statement, attributes.user_id
+                changed = True
         if attributes.session_id:
-            changed |= self._keep("session_id", attributes.session_id, ts_us)
+            statement = (ts_us, attributes.session_id)
+            if statement > latest.get("session_id", NEVER):
+                latest["session_id"] = statement
+                changed = True
         if attributes.name:
-            changed |= self._keep("name", attributes.name, ts_us)
+            statement = (ts_us, attributes.name)
+            if statement > latest.get("name", NEVER):
+                latest["name"] = statement
+                changed = True
         if attributes.release:
-            changed |= self._keep("release", attributes.release, ts_us)
+            statement = (ts_us, attributes.release)
+            if statement > latest.get("release", NEVER):
+                latest["release"] = statement
+                changed = True
         if attributes.version:
             changed |= self._keep("version", attributes.version, ts_us)
         if attributes.public is not None:
@@ -82,8 +96,7 @@ class TraceStatements(msgspec.Struct):
         return self.tags != before
 
     def _keep(self, field: str, value: str | bool, ts_us: int) -> bool:
-        held = self.latest.get(field)
-        if held is None or ts_us > held[0] or (ts_us == held[0] and value > held[1]):
+        if (ts_us, value) > self.latest.get(field, NEVER):
             self.latest[field] = (ts_us, value)
             return True
         return False
@@ -117,13 +130,15 @@ class TraceStatements(msgspec.Struct):
             setattr(row, field, value)
         row.public = int(bool(self.said("public")))
         row.tags = tuple(sorted(self.tags))
-        row.metadata = self.metadata.text()
+        marks: list[Any] = []
+        if self.metadata.root.children:
+            row.metadata, marks = self.metadata.text(), self.metadata.marks()
         state = _State(
             marks={field: mark for field, (mark, _) in self.latest.items()},
             first_us=self.first_us,
             start_us=self.start_us,
             environment=self.environment,
-            metadata=self.metadata.marks() if self.metadata else [],
+            metadata=marks,
         )
         row.merge_state = _encode(state).decode()
 
