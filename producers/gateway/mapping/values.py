@@ -51,6 +51,8 @@ def text_of(value: AttributeValue) -> str | None:
 
 def reference_of(value: AttributeValue) -> str | None:
     """Return an id that can be part of a URL; None for one with control characters."""
+    if isinstance(value, str) and value and value.isprintable():  # as nearly all are
+        return value
     text = text_of(value)
     if text is None or text.isprintable() or not _CONTROLS.search(text):
         return text

@@ -23,6 +23,7 @@ class Cutter:
 
     __slots__ = (
         "_inline_end",
+        "_values_end",
         "groups_left",
         "limits",
         "reached",
@@ -41,6 +42,8 @@ class Cutter:
         """Number of values left below which the work is too much for the event loop."""
         if limits.inline_values_max is not None:
             self._inline_end = limits.values_max - limits.inline_values_max
+        self._values_end = max(self._inline_end, 0)
+        """Fewer values left than this: too many, or too many for here."""
         self.uncut_bytes = max(limits.value_chars_max, 128)
         """An attribute of at most so many bytes holds nothing that is too long."""
 
@@ -77,12 +80,15 @@ class Cutter:
         Raises:
             TooLargeError: as for ``take_spans``.
         """
-        self.values_left -= count
+        self.values_left = left = self.values_left - count
+        if left < self._values_end:
+            self._end_values()
+
+    def _end_values(self) -> None:
         if self.values_left < 0:
             metrics.LIMIT_REACHED.labels(limit="values_max").inc()
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
-        if self.values_left < self._inline_end:
-            raise MoreWorkError
+        raise MoreWorkError
 
     def take_fields(self, count: int) -> None:
         """Count fields that are skipped.
