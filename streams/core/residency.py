@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar
 
 GroupKey = tuple[str, int]
 """Project, start in seconds."""
@@ -19,7 +19,7 @@ GroupKey = tuple[str, int]
 class Cell(Protocol):
     """What changes in place."""
 
-    def copy(self) -> Cell:
+    def copy(self) -> Self:
         """Return one that changes apart from it."""
 
 
@@ -54,8 +54,8 @@ class Groups(Generic[KeyT, CellT]):
         self._by_use: OrderedDict[GroupKey, None] = OrderedDict()
         self._dirty: set[GroupKey] = set()
         self._in_flight: set[GroupKey] = set()
-        self._before: dict[tuple[GroupKey, KeyT], CellT | None] | None = None
-        """Since ``begin``: cells as they were before they changed, ``None`` for those that were not there."""
+        self._before: list[tuple[GroupKey, KeyT, CellT | None]] | None = None
+        """Since ``begin``: cells as they were before each change, ``None`` for those that were not there."""
         self.arrivals: dict[str, int] = {}
         """How many groups of a project became resident so far."""
         self.cell_count = 0
@@ -91,8 +91,8 @@ class Groups(Generic[KeyT, CellT]):
         group = self._by_project[project_id][start_s]
         group.touched_s = max(group.touched_s, now_s)
         cell = group.cells.get(cell_key)
-        if self._before is not None and (key, cell_key) not in self._before:
-            self._before[key, cell_key] = None if cell is None else cast("CellT", cell.copy())
+        if self._before is not None:
+            self._before.append((key, cell_key, None if cell is None else cell.copy()))
         if cell is None:
             cell = group.cells[cell_key] = self._new_cell()
             self.cell_count += 1
@@ -101,8 +101,8 @@ class Groups(Generic[KeyT, CellT]):
         return cell
 
     def begin(self) -> None:
-        """Remember each cell from now on as it is before its first change, for ``roll_back``."""
-        self._before = {}
+        """Remember each cell from now on as it is before it changes, for ``roll_back``."""
+        self._before = []
 
     def commit(self) -> None:
         """Keep what changed since ``begin``."""
@@ -110,8 +110,8 @@ class Groups(Generic[KeyT, CellT]):
 
     def roll_back(self) -> None:
         """Put back every cell as it was at ``begin``. Dirty marks stay: writing such a cell once more changes nothing."""
-        before, self._before = self._before or {}, None
-        for (key, cell_key), cell in before.items():
+        before, self._before = self._before or [], None
+        for key, cell_key, cell in reversed(before):  # a cell may have changed more than once
             group = self._group(key)
             if cell is not None:
                 group.cells[cell_key] = cell
