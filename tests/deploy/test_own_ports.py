@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from clickhouse.settings import StoreSettings
+from deploy.embedded.credentials import ensure_credentials
 from deploy.embedded.data_dir import Installation, InternalPorts
 from deploy.embedded.roles import UpOptions, processes
 from deploy.own_ports import forbidden_ports
@@ -28,7 +29,7 @@ def test_up_gives_its_roles_every_port_it_listens_on(
     monkeypatch.setenv(NAME, "9999,vault.test:8200")
     options = UpOptions(data_dir=tmp_path, broker="127.0.0.1:1", clickhouse="http://127.0.0.1:2")
     installation = Installation(public_port=7711, ports=PORTS)
-    for role in processes(options, installation, None):
+    for role in processes(options, installation, ensure_credentials(tmp_path), None):
         own = own_endpoints(role.environment[NAME])
         assert own.ports == {7711, *PORTS.model_dump().values(), 9999}, role.name
         assert own.hosts == {("vault.test", 8200)}
