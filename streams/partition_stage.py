@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 
-from clickhouse.rows import ObservationRow, TraceRow
 from producers.topics import Topics
 from streams import metrics
 from streams.core.effects import Effects
@@ -18,23 +17,18 @@ from streams.core.encoding import EncodedChunk, EncodingLimits, encoded
 from streams.core.failures import (
     PROCESSING_FAILED,
     FoldFailedError,
-    TraceFailedError,
-    describe,
-    root_of,
 )
 from streams.core.isolation import Isolation
 from streams.core.pipeline import Needs, ObservationsFold
 from streams.core.pricing import PriceBook
 from streams.core.reading import ReadRecord, SourceRecord, read
-from streams.core.residents import TraceHistory
 from streams.core.seen import SeenTraces
-from streams.core.traces import TraceKey
 from streams.core.valuation import Tokens
-from streams.core.versions import RecordVersion
 from streams.errors import OutOfStepError
 from streams.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.observations_screen import ObservationsScreen
-from streams.ports import History, Output, Restored
+from streams.ports import History, Output
+from streams.restoring import adopt_restored, complete_traces, restored_from
 from streams.screen import Screen
 from streams.settings import StreamsSettings
 from streams.source import Inbox, SourceMessage
@@ -141,8 +135,7 @@ class PartitionStage:
         """Work until cancelled.
 
         1. Restore what the output says: where to go on, and the traces it holds completely.
-        2. Wait until the store has everything that was written before the rows just read; learn which traces it has, and,
-           where no commit tells, the highest version of their rows.
+        2. Wait until the store has everything that was written before the rows just read; learn which traces it has.
         3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
 
         Raises:
@@ -150,8 +143,9 @@ class PartitionStage:
             KafkaError: the broker took it not; the state in memory is ahead of what is written.
         """
         settings, partition = self._settings, self._partition
-        restored = await self._history.restore(partition)
-        await self._history.stored(partition, restored.begin)
+        restored, version = await restored_from(
+            self._history, self._output, self._topics, partition
+        )
         seen = SeenTraces(await self._history.seen(partition), settings.seen_traces_max)
         fold = self._fold = ObservationsFold(
             self._topics.events,
@@ -160,9 +154,9 @@ class PartitionStage:
             self._prices,
             self._tokens,
             seen,
-            await self._version(restored),
+            version,
         )
-        _adopt_restored(fold, complete_traces(restored, seen))
+        adopt_restored(fold, complete_traces(restored, seen))
         self._writer = ChunkWriter(
             self._output,
             self._topics,
@@ -191,12 +185,6 @@ class PartitionStage:
         except Exception as error:
             self._failure = error
             raise
-
-    async def _version(self, restored: Restored) -> RecordVersion:
-        version = restored.trace_version
-        if version is None:
-            version = max(restored.trace_version_max, await self._history.trace_version())
-        return RecordVersion(restored.resume_after, version)
 
     async def stop_folding(self) -> None:
         """Take in nothing more; return once what was folded is acknowledged."""
@@ -356,41 +344,3 @@ def _skip(messages: Iterable[SourceMessage]) -> None:
     for message in messages:
         message.ack()
         metrics.SKIPPED.inc()
-
-
-def _adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
-    """Take in what was restored; a trace whose rows do not convert is read back when it is needed."""
-    nothing = Needs(set(), set())
-    for history in histories:
-        try:
-            fold.adopt([history], nothing)
-        except TraceFailedError as failure:
-            log.warning("trace_not_restored", trace=str(failure), reason=describe(root_of(failure)))
-
-
-def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:
-    """The traces of which all observations were read again; the others are as good as evicted."""
-    observations: dict[TraceKey, dict[str, ObservationRow]] = {}
-    for row in restored.observations:
-        if row.is_deleted:
-            continue
-        of_trace = observations.setdefault((row.project_id, row.trace_id), {})
-        latest = of_trace.get(row.id)
-        if latest is None or row.row_version >= latest.row_version:
-            of_trace[row.id] = row
-    traces: dict[TraceKey, TraceRow] = {}
-    for trace in restored.traces:
-        if not trace.is_deleted:
-            key = (trace.project_id, trace.id)
-            # Those written last come last, as if they had been changed last.
-            before = traces.pop(key, None)
-            newer = before is None or trace.row_version >= before.row_version
-            traces[key] = trace if newer or before is None else before
-    for key in observations.keys() - traces.keys():
-        seen.add(key)
-    for key, trace in traces.items():
-        rows = observations.get(key, {})
-        if len(rows) == trace.observation_count:
-            yield TraceHistory(key, trace, list(rows.values()))
-        else:
-            seen.add(key)

@@ -38,7 +38,8 @@ class Restored:
 
     Attributes:
         resume_after: the last source offset that took effect; −1: none that we know of.
-        traces: rows of the traces, in order, committed ones only; likewise ``observations``.
+        traces: rows of the traces, in order, also those ahead of the commit.
+        observations: rows of the observations, in order, up to the last commit.
         begin: where the rows that were read begin.
         ends: where the output ended.
     """
@@ -50,8 +51,6 @@ class Restored:
     ends: Ends
     trace_version: int | None = None
     """Of the record at ``resume_after`` (``streams.core.versions``); ``None`` where no commit tells."""
-    trace_version_max: int = 0
-    """The highest of the rows of traces that were read, those not committed included."""
 
 
 class History(Protocol):

@@ -1,9 +1,13 @@
 """Reads the tail of a partition's own output, to go on where it ended.
 
 The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
-lies behind it in ``observations``, and rows of ``traces`` that name a later source offset, had not
-taken effect. Commits of a worker that was stopped may lie behind those of its successor: each
-follows all that it speaks of, so the highest holds, whoever wrote it.
+lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may lie
+behind those of its successor: each follows all that it speaks of, so the highest holds, whoever
+wrote it.
+
+Of ``traces`` the latest row counts, also where it is ahead of the commit, as when it is read back
+from the store: for records of which it contained everything no other row may have been written.
+Nor can a trace be taken for complete by such a row that is not: it counts more observations.
 """
 
 from __future__ import annotations
@@ -81,17 +85,13 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
     for index, record in enumerate(observations.records, start=1):
         offset = source_offset(record.headers)
         if offset is not None:
-            if offset >= resume_after:
+            # Of several with the same offset the first that tells a version counts, for all workers.
+            if offset > resume_after or (offset == resume_after and trace_version is None):
                 resume_after, trace_version = offset, _header(record.headers, TRACE_VERSION)
             committed = index
-    known = [
-        record.value
-        for record in traces.records
-        if (source_offset(record.headers) or 0) <= resume_after
-    ]
     return Restored(
         resume_after,
-        _rows(_traces, known, topics.traces),
+        _rows(_traces, [record.value for record in traces.records], topics.traces),
         _rows(
             _observations,
             [record.value for record in observations.records[:committed]],
@@ -100,13 +100,7 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
         Ends(observations.begin, traces.begin),
         Ends(observations.end, traces.end),
         trace_version,
-        0 if trace_version is not None else _version_max(traces, topics),
     )
-
-
-def _version_max(traces: Tail, topics: Topics) -> int:
-    rows = _rows(_traces, [record.value for record in traces.records], topics.traces)
-    return max((row.row_version for row in rows), default=0)
 
 
 def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:

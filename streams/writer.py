@@ -19,7 +19,8 @@ from producers.topics import Topics
 from streams import metrics
 from streams.core.effects import Effects
 from streams.core.encoding import EncodedChunk
-from streams.ports import Ends, Headers, Output
+from streams.core.versions import RecordVersion
+from streams.ports import Ends, Output
 from streams.source import SourceMessage
 
 SOURCE_OFFSET: Final = "source_offset"
@@ -95,10 +96,9 @@ class ChunkWriter:
         traces: list[asyncio.Future[int]] = []
         for chunk in chunks:
             encoded = chunk.encoded
-            headers = _offset_header(chunk.effects.last_offset)
             others += await self._send(topics.dead_letters, 0, encoded.dead_letters)
             others += await self._send(topics.scores, partition, encoded.scores)
-            traces += await self._send(topics.traces, partition, encoded.traces, headers)
+            traces += await self._send(topics.traces, partition, encoded.traces)
         await asyncio.gather(*others)
         offsets = await asyncio.gather(*traces)
         return offsets[-1] + 1 if offsets else self.position_of(self._written).traces
@@ -109,7 +109,8 @@ class ChunkWriter:
             *values, marked = chunk.encoded.observations or [b""]
             for value in values:
                 await self._output.send(self._topics.observations, self._partition, value)
-            headers = _commit_headers(chunk.effects)
+            effects = chunk.effects
+            headers = commit_headers(RecordVersion(effects.last_offset, effects.trace_version))
             last.append(
                 await self._output.send(self._topics.observations, self._partition, marked, headers)
             )
@@ -128,9 +129,9 @@ class ChunkWriter:
             self._measure(chunk)
 
     async def _send(
-        self, topic: str, partition: int, values: Iterable[bytes], headers: Headers = ()
+        self, topic: str, partition: int, values: Iterable[bytes]
     ) -> list[asyncio.Future[int]]:
-        return [await self._output.send(topic, partition, value, headers) for value in values]
+        return [await self._output.send(topic, partition, value) for value in values]
 
     async def written(self, number: int) -> Ends:
         """Where chunk ``number`` ends in the output, once it is acknowledged."""
@@ -163,10 +164,9 @@ class ChunkWriter:
             metrics.DEAD_LETTERS.labels(row.reason).inc()
 
 
-def _offset_header(offset: int) -> list[tuple[str, bytes]]:
-    return [(SOURCE_OFFSET, str(offset).encode())]
-
-
-def _commit_headers(effects: Effects) -> list[tuple[str, bytes]]:
-    version = str(effects.trace_version).encode()
-    return [*_offset_header(effects.last_offset), (TRACE_VERSION, version)]
+def commit_headers(last: RecordVersion) -> list[tuple[str, bytes]]:
+    """Return the headers of a commit of all source records up to ``last``."""
+    return [
+        (SOURCE_OFFSET, str(last.offset).encode()),
+        (TRACE_VERSION, str(last.version).encode()),
+    ]

@@ -67,9 +67,9 @@ def test_the_highest_commit_counts_whoever_wrote_the_last():
     assert (restored.resume_after, restored.trace_version) == (9, 90)
 
 
-def test_where_no_commit_tells_a_version_that_of_all_rows_counts():
+def test_rows_of_traces_are_restored_also_where_no_commit_tells_of_them():
     row = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=70)
     traces = [Record(msgspec.json.encode(row), **{SOURCE_OFFSET: 9})]
     restored = restored_of(Tail(0, 1, [Record(**{SOURCE_OFFSET: 5})]), Tail(0, 1, traces), TOPICS)
-    assert (restored.traces, restored.trace_version) == ([], None)
-    assert restored.trace_version_max == 70
+    assert restored.trace_version is None
+    assert [each.row_version for each in restored.traces] == [70]  # although ahead of the commit
