@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka import new_consumer, started, stopped
 from producers.settings import KafkaSettings
+from streams.core.marker_choice import index_of_latest, is_first
 from streams.core.project_fold import Marker, with_rows_beyond, with_unknown_horizons
 
 log = structlog.get_logger(__name__)
@@ -125,12 +126,13 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
 async def _last_marker(
     consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
 ) -> tuple[Marker, int, int] | None:
-    """The last marker, and where its flush ends in windows and spend."""
+    """The marker that counts, and where its flush ends in windows and spend."""
     begin = (await consumer.beginning_offsets([windows]))[windows]
     upper, step = end, FIRST_STEP
+    found: list[tuple[Marker, int, int]] = []
     while upper > begin:
         lower = max(begin, upper - step)
-        found = None
+        earlier: list[tuple[Marker, int, int]] = []
         async for record in _between(consumer, windows, lower, upper):
             try:
                 marked = marker_of(record)
@@ -139,9 +141,12 @@ async def _last_marker(
                 log.exception("marker_unreadable", offset=record.offset)
                 continue
             if marked is not None:
-                found = (marked[0], record.offset + 1, marked[1])
-        if found is not None:
-            return found
+                earlier.append((marked[0], record.offset + 1, marked[1]))
+        found = earlier + found
+        if found:
+            latest = found[index_of_latest([marker for marker, _, _ in found])]
+            if lower == begin or not is_first(latest[0]):
+                return latest
         upper, step = lower, step * 4
     return None
 

@@ -10,29 +10,28 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-from aiokafka import TopicPartition
 from faust.types import EventT
 
 from producers.control.records import Budget
 from streams import project_metrics as metrics
 from streams.core.budgets import Budgets
 from streams.core.delta_record import DeltaRecord, read_deltas
-from streams.core.project_fold import NOTHING_REFUSED, Marker, ProjectFold, first_marker
+from streams.core.project_fold import NOTHING_REFUSED, ProjectFold
 from streams.errors import ProgressUnknownError
 from streams.event_wait import set_within
 from streams.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.project_eviction import evict_all
 from streams.project_failures import ProjectFailures
-from streams.project_marker import PERIOD_KEY_MAX_BYTES, read_progress
+from streams.project_marker import PERIOD_KEY_MAX_BYTES
 from streams.project_output import RECORD_OVERHEAD_BYTES, ProjectOutput
 from streams.project_read_back import ReadBack
+from streams.project_restoring import marker_of, progress_of
 from streams.project_screen import apply_screened
 from streams.project_surroundings import Surroundings, rule_of
 from streams.screen import Screen
 
 log = structlog.get_logger(__name__)
 
-VERSIONS_PER_MS_BITS = 20
 BASELINE_RETRY_S = 0.05
 SEEK_AGAIN_S = 2.0
 
@@ -168,16 +167,14 @@ class ProjectPartition:
             self._fold.budgets.remove(budget_id)
 
     async def _restore(self) -> ProjectFold:
-        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. In a new log: write its first marker.
+        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. In a new log: write its first marker, and begin again.
         5. Take the budgets. 6. Find out how the worker before ended.
         """
         began = time.monotonic()
         kafka, settings = self.around.kafka, self.around.settings
         await self.around.alerts_known()
-        progress = await read_progress(kafka, self.partition)
-        await self.around.sink.stored(progress.ends)
-        self.output.begin(progress.ends[TopicPartition(kafka.topics.spend, self.partition)])
-        marker = progress.marker or await self._first_marker(is_new=progress.is_new)
+        progress = await progress_of(self.around, self.output, self.partition)
+        marker = await marker_of(progress, self.around, self.partition)
         unsettled_max = min(
             settings.budget_periods_unevaluated_max,
             kafka.record_max_bytes // 2 // PERIOD_KEY_MAX_BYTES,
@@ -194,25 +191,13 @@ class ProjectPartition:
         budgets.resume(marker.unsettled)
         if self.screen is not None:
             await self.screen.begin(marker.input_offset)
-        if progress.marker or progress.is_new:
+        if progress.marker:
             self._expected = self._kept_to = marker.input_offset + 1
         self._fold = fold
         self._to_settle.set()
         metrics.RESTORE_S.observe(time.monotonic() - began)
         log.info("restored", partition=self.partition, next_offset=self._expected)
         return fold
-
-    async def _first_marker(self, *, is_new: bool) -> Marker:
-        """Versions above those of any log before this one. Where a marker was and is gone, the group's offset says where to go on."""
-        latest = await self.around.reader.latest()
-        marker = first_marker(
-            _now_us() // 1_000 << VERSIONS_PER_MS_BITS, latest.windows_s, latest.spend_s
-        )
-        if is_new:
-            await self.output.write_marker(marker)
-        else:
-            log.warning("progress_unknown", partition=self.partition)
-        return marker
 
     async def _apply_all(self, fold: ProjectFold) -> None:
         """For each batch of records: 1. read back what is missing; 2. apply; 3. send alerts."""

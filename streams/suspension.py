@@ -2,11 +2,13 @@
 
 A stopped process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats: its
 partitions go to another worker. When it goes on it does not know that yet, and what it holds is old.
-A thread notices that it did not run, and nothing is sent from then on: the worker ends, and starts
-again from what was written. What had been handed to the producer before the stop may still arrive
-between the records of the successor. That is rarely more than some milliseconds of output, but it
-is not proven harmless: of 1,000 simulated installations with such records one kept a wrong trace
-row (``TRACEMILL_SIMULATION_SEEDS=1013:1014``). Transactional ids per partition would fence it.
+A thread notices that it did not run, and nothing is sent from then on, nor what its producers hold
+(``producers.checked_producer``): the worker ends, and starts again from what was written.
+
+Bytes that were in a socket before the stop may still arrive between the records of the successor.
+What is stored does not depend on it: a row has the version of the records that it contains
+(``streams.core.versions``, ``streams.core.marker_choice``). The simulations of all stages let such
+records arrive late; rare cases are looked for with ``TRACEMILL_SIMULATION_SEEDS``.
 
 A blocked event loop is another matter: heartbeats come from a thread of their own.
 """

@@ -8,15 +8,8 @@ import pytest
 from streams.core.spend import SpendCell
 from streams.core.windows import WindowCell
 from tests.simulation.fresh_seeds import fresh_seeds
-from tests.simulation.project_world import (
-    GARBAGE,
-    POISON,
-    Stage1,
-    World,
-    random_budgets,
-    spent_by_period,
-    stored_totals,
-)
+from tests.simulation.project_load import GARBAGE, POISON, Stage1, random_budgets, spent_by_period
+from tests.simulation.project_world import World, stored_totals
 from tests.simulation.test_project_fold_survives import work_off
 
 SEEDS = [*range(40), *fresh_seeds(20)]
@@ -48,7 +41,7 @@ def test_poisoned_deltas_become_one_dead_letter_each_and_change_no_total(seed):
     rng = random.Random(seed)
     world = World(rng, crash_rate=rng.choice([0.0, 0.01, 0.05, 0.2]))
     source = Stage1(rng, corrections=False, poison=rng.choice([0.02, 0.2, 0.8]))
-    source.write(world, rng.randint(1, 40))
+    source.write(world.log, rng.randint(1, 40))
     budgets = random_budgets(rng)
     work_off(world, budgets)
 
