@@ -12,9 +12,10 @@ from aiokafka.structs import ConsumerRecord
 from clickhouse.store import Store
 from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
+from streams.core.dead_letter_texts import owner_of_delta, owner_of_event
 from streams.core.quarantine_replay import replayed_value
 from streams.core.quarantined import Entry, Kind
-from streams.core.quarantined_letters import letters_of, owner_of_delta, owner_of_event
+from streams.core.quarantined_letters import letters_of
 from streams.quarantine_log import topic_of
 from streams.quarantine_settings import QuarantineSettings
 

@@ -14,8 +14,9 @@ from aiokafka.structs import ConsumerRecord
 from clickhouse.rows import AlertRow, DeadLetterRow
 from producers.settings import KafkaSettings
 from streams import notifier_metrics as metrics
+from streams.core.dead_letter_texts import cut_to_json_bytes, describe_error, owner_of_event
 from streams.core.deliveries import Delivery, ended
-from streams.core.set_aside import Source, cut_to_json_bytes, dead_letter_of_error, describe_error
+from streams.core.set_aside import Source, dead_letter_of_error
 
 log = structlog.get_logger(__name__)
 
@@ -27,10 +28,6 @@ RECORD_OVERHEAD_BYTES: Final = 64 * 1024
 def is_transient(error: BaseException) -> bool:
     """Whether an exception is about the broker and not about what was to be processed."""
     return isinstance(error, KafkaError) and not isinstance(error, MessageSizeTooLargeError)
-
-
-class _Owner(msgspec.Struct):
-    project_id: str = ""
 
 
 class FailedDeliveries:
@@ -61,7 +58,7 @@ class FailedDeliveries:
                 identity=f"{record.topic}/{record.partition}/{record.offset}",
                 error=error,
                 payload=payload,
-                project_id=_owner_of(payload),
+                project_id=owner_of_event(payload),
                 source=Source(
                     record.topic, record.partition, record.offset, record.timestamp * 1_000
                 ),
@@ -108,10 +105,3 @@ class FailedDeliveries:
         await self._producer.send_and_wait(
             self._topics.dead_letters, msgspec.json.encode(row), partition=0
         )
-
-
-def _owner_of(payload: bytes) -> str:
-    try:
-        return msgspec.json.decode(payload, type=_Owner).project_id
-    except Exception:  # noqa: BLE001  # the payload is what could not be read
-        return ""

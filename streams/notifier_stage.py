@@ -22,7 +22,7 @@ from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings, WebhookSettings
 from streams import notifier_metrics as metrics
 from streams.app import SESSION_TIMEOUT_S
-from streams.core.set_aside import describe_error
+from streams.core.dead_letter_texts import describe_error
 from streams.notifier import Notifier
 from streams.notifier_settings import NotifierSettings
 from streams.restarts import keep_running

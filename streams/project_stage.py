@@ -20,8 +20,8 @@ from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams import project_metrics as metrics
 from streams.core.alerts import PastAlerts
+from streams.core.dead_letter_texts import describe_error
 from streams.core.deltas import partition_of_project
-from streams.core.set_aside import describe_error
 from streams.errors import ProgressUnknownError
 from streams.lag import Watched
 from streams.log_tail import LogTail

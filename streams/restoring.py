@@ -8,7 +8,8 @@ import structlog
 
 from clickhouse.rows import ObservationRow, TraceRow
 from producers.topics import Topics
-from streams.core.failures import TraceFailedError, describe, root_of
+from streams.core.dead_letter_texts import describe_error
+from streams.core.failures import TraceFailedError, root_of
 from streams.core.pipeline import Needs, ObservationsFold
 from streams.core.residents import TraceHistory
 from streams.core.seen import SeenTraces
@@ -47,7 +48,9 @@ def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) ->
         try:
             fold.adopt([history], nothing)
         except TraceFailedError as failure:
-            log.warning("trace_not_restored", trace=str(failure), reason=describe(root_of(failure)))
+            log.warning(
+                "trace_not_restored", trace=str(failure), reason=describe_error(root_of(failure))
+            )
 
 
 def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from streams import quarantine_metrics as metrics
+from streams.core.dead_letter_texts import owner_of_delta, owner_of_event
 from streams.core.quarantined import (
     DETAIL_MAX_CHARS,
     Attempt,
@@ -28,7 +29,7 @@ from streams.core.quarantined import (
     is_suspicious,
     without_lines,
 )
-from streams.core.quarantined_letters import letters_of, owner_of_delta, owner_of_event
+from streams.core.quarantined_letters import letters_of
 from streams.quarantine_log import QuarantineLog, topic_of
 from streams.suspicion import Culprit, Record, Trials, Work, is_blameless
 from streams.trial import Death

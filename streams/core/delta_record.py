@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
+from streams.core.dead_letter_texts import owner_of_delta
 from streams.core.deltas import Delta
 from streams.core.project_fold import FailedDelta
 from streams.core.set_aside import Source, dead_letter_of_error
@@ -16,10 +17,6 @@ from streams.core.set_aside import Source, dead_letter_of_error
 STAGE: Final = "projects"
 
 _decoder = msgspec.json.Decoder(Delta)
-
-
-class _Owner(msgspec.Struct, array_like=True):
-    project_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) 
         identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",
         error=failed.error,
         payload=failed.payload,
-        project_id=_owner_of(failed.payload),
+        project_id=owner_of_delta(failed.payload),
         source=source,
         row_bytes_max=row_bytes_max,
     )
@@ -80,10 +77,3 @@ def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int
         source=source,
         row_bytes_max=row_bytes_max,
     )
-
-
-def _owner_of(payload: bytes) -> str:
-    try:
-        return msgspec.json.decode(payload, type=_Owner).project_id
-    except Exception:  # noqa: BLE001  # the payload is what could not be read
-        return ""

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.dead_letter_texts import describe_error
 from streams.core.encoding import RowFailedError
 from streams.core.failures import (
     EventFailedError,
     EventPlace,
     FoldFailedError,
     TraceFailedError,
-    describe,
     root_of,
 )
 from streams.core.lines import Line
@@ -47,7 +47,7 @@ class Isolation:
     def learn(self, failure: Exception, records: Iterable[ReadRecord]) -> bool:
         """Take in why an attempt failed; false when nothing more can be tried with these records together."""
         if isinstance(failure, EventFailedError):
-            self.set_aside[failure.place] = describe(root_of(failure))
+            self.set_aside[failure.place] = describe_error(root_of(failure))
             return True
         if isinstance(failure, TraceFailedError):
             return self._leave_out(failure.key, failure, records)
@@ -64,7 +64,7 @@ class Isolation:
         """Set aside every event of records that fail for no reason that could be attributed."""
         for record in records:
             for index in range(len(record.lines)):
-                self.set_aside.setdefault((record.offset, index), describe(root_of(failure)))
+                self.set_aside.setdefault((record.offset, index), describe_error(root_of(failure)))
 
     def _leave_out(
         self, key: TraceKey, failure: FoldFailedError, records: Iterable[ReadRecord]
@@ -73,7 +73,7 @@ class Isolation:
         for record in records:
             for index, line in enumerate(record.lines):
                 if trace_key_of(line) == key:
-                    self.set_aside[record.offset, index] = describe(root_of(failure))
+                    self.set_aside[record.offset, index] = describe_error(root_of(failure))
         return len(self.set_aside) > before
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from clickhouse.rows import TraceRow
 from streams.core.bounding import Bounds
+from streams.core.dead_letter_texts import describe_error, owner_of_event
 from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
 from streams.core.deltas import parts_of
 from streams.core.effects import Effects
@@ -23,7 +24,6 @@ from streams.core.failures import (
     EventPlace,
     FoldFailedError,
     TraceFailedError,
-    describe,
 )
 from streams.core.isolation import Isolation, trace_key_of
 from streams.core.limits import DEFAULT_ROW_LIMITS, RowLimits
@@ -36,7 +36,6 @@ from streams.core.reading import (
     dead_letter,
     failed_events,
     full_traces,
-    owner_of,
 )
 from streams.core.residents import PartKey, Residents, TraceHistory
 from streams.core.scores import LatestScores
@@ -275,7 +274,7 @@ class ObservationsFold:
                 except Exception as error:
                     if events.is_changing or isinstance(error, MemoryError):
                         raise
-                    failed[index] = describe(error)
+                    failed[index] = describe_error(error)
                     continue
                 if not news:
                     effects.unchanged += 1
@@ -328,7 +327,7 @@ class ObservationsFold:
             good_project=good.project_id if good is not None else "",
             failing=[record.lines[index].project_id for index in failed]
             + [
-                owner_of(refusal.payload)
+                owner_of_event(refusal.payload)
                 for refusal in record.refusals
                 if refusal.reason == PROCESSING_FAILED
             ],

@@ -10,7 +10,13 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow
 from streams.core.bounding import Bounds
-from streams.core.failures import PROCESSING_FAILED, describe, printable
+from streams.core.dead_letter_texts import (
+    bounded_payload,
+    describe_error,
+    owner_of_event,
+    printable,
+)
+from streams.core.failures import PROCESSING_FAILED
 from streams.core.limits import DEFAULT_ROW_LIMITS, RowLimits
 from streams.core.lines import (
     LINES,
@@ -28,11 +34,8 @@ FUTURE_MAX_US: Final = 86_400_000_000
 """Likewise ahead of it."""
 PAYLOAD_BYTES_MAX: Final = 12 * 2**20
 """A refused line is kept up to this length, as it is escaped in its row; above that of an event, below that of a record."""
-PROJECT_ID_MAX_CHARS: Final = 200
 DETAIL_CHARS_MAX: Final = 2_000
-"""Of why a line was refused: it may quote the line."""
-_ESCAPED_MAX: Final = 6
-"""Bytes that one byte may take as JSON."""
+"""Longest reason of a refused line, which may quote the line."""
 
 STAGE: Final = "observations"
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
@@ -86,10 +89,6 @@ def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[R
         yield Refusal(index, PROCESSING_FAILED, detail, payload)
 
 
-class _Owner(msgspec.Struct):
-    project_id: str = ""
-
-
 def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
     """The events of a record in order; a line that is none is refused, the others count."""
     value = record.value
@@ -134,7 +133,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours costs this line, not the record
-            fault = (PROCESSING_FAILED, describe(error))
+            fault = (PROCESSING_FAILED, describe_error(error))
         if fault is None:
             lines.append(line)
         else:
@@ -202,42 +201,20 @@ def dead_letter(
     partition: int,
     payload_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> DeadLetterRow:
-    """The row of a refused line; its id is the place where the line stands, so a replay does not double it. Its detail says so where the payload is cut."""
-    payload = refusal.payload.decode(errors="replace")
-    kept = _first(payload, len(refusal.payload), payload_bytes_max)
-    detail = refusal.detail[:DETAIL_CHARS_MAX]
-    if kept != payload:
-        detail += f" (the payload is cut: the first {len(kept)} of {len(payload)} characters)"
+    """Build the row of a refused line; its id is the line's place, so a replay replaces it."""
+    payload, note = bounded_payload(refusal.payload, payload_bytes_max)
     line = f"{refusal.reason}/{refusal.line_number}"
-    # With its time: a new log counts its offsets from 0 again.
+    # Includes the time because a new log counts its offsets from 0 again.
     place = f"{topic}/{partition}/{record.offset}/{record.append_us}/{line}"
-    detail = printable(detail)
     return DeadLetterRow(
-        project_id=owner_of(refusal.payload),
+        project_id=owner_of_event(refusal.payload),
         id=sha256(place.encode()).hexdigest()[:32],
         created_us=record.append_us,
         stage=STAGE,
         reason=refusal.reason,
-        detail=detail,
+        detail=printable(refusal.detail[:DETAIL_CHARS_MAX] + note),
         source_topic=topic,
         source_partition=partition,
         source_offset=record.offset,
-        payload=kept,
+        payload=payload,
     )
-
-
-def _first(text: str, size_bytes: int, bytes_max: int) -> str:
-    """As much of a text as takes ``bytes_max`` bytes as JSON, or a little less."""
-    if size_bytes * _ESCAPED_MAX <= bytes_max:
-        return text
-    while (escaped := len(msgspec.json.encode(text))) > bytes_max:
-        text = text[: min(len(text) * bytes_max // escaped, len(text) - 1)]
-    return text
-
-
-def owner_of(payload: bytes) -> str:
-    try:
-        project_id = msgspec.json.decode(payload, type=_Owner).project_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    return project_id if len(project_id) <= PROJECT_ID_MAX_CHARS else ""

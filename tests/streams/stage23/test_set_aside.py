@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from clickhouse.rows import DeadLetterRow, WindowRow
 from streams.core.budget_rules import BudgetRule
 from streams.core.budgets import Budgets
+from streams.core.dead_letter_texts import cut_to_json_bytes, describe_error
 from streams.core.delta_record import read_deltas
 from streams.core.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
 from streams.core.project_fold import ProjectFold, first_marker
-from streams.core.set_aside import Source, cut_to_json_bytes, dead_letter_of_error, describe_error
+from streams.core.set_aside import Source, dead_letter_of_error
 from streams.project_reader import _questions
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
