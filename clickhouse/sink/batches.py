@@ -11,19 +11,12 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.sink import old_days
+from clickhouse.sink.carried import RowsOf, carried_rows
 from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
 AVERAGED_OVER_S: Final = 1.0
 ROLLUP_TABLES: Final = frozenset({"windows", "spend"})
-
-RowsOf = Callable[[ConsumerRecord], bytes]
-"""The rows of a record as NDJSON; empty: none."""
-
-
-def carried_rows(record: ConsumerRecord) -> bytes:
-    """Of a row topic: the value as it is."""
-    return record.value or b""
 
 
 class Source(NamedTuple):
@@ -67,17 +60,17 @@ class Batch:
             self.next_offsets[partition] = record.offset + 1
             source = Source(partition, record.offset, record.timestamp)
             try:
-                rows = rows_of(record)
+                value, rows = rows_of(record)
             except Exception as error:  # noqa: BLE001  # it costs this record only
                 line = b"%b %b" % (record.key or b"", record.value or b"")
                 refused = Refused(0, line, repr(error), UNREADABLE)
                 self.unreadable.append((refused, source))
                 continue
             if rows:
-                self.values.append(rows)
+                self.values.append(value)
                 self.sources.append(source)
-                self.rows += rows.count(b"\n") + (not rows.endswith(b"\n"))
-                added += len(rows)
+                self.rows += rows
+                added += len(value)
         self.size_bytes += added
         return added
 

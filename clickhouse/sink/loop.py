@@ -16,7 +16,8 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.errors import StoreError
 from clickhouse.sink import metrics, old_days
-from clickhouse.sink.batches import Batch, Pace, RowsOf, carried_rows
+from clickhouse.sink.batches import Batch, Pace
+from clickhouse.sink.carried import Rows, RowsOf, carried_rows
 from clickhouse.sink.commits import Commits
 from clickhouse.sink.control_log import control_row
 from clickhouse.sink.isolation import IsolatingInserts
@@ -64,7 +65,9 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             topics.dead_letters: "dead_letters",
             topics.control: "control_log",
         }
-        self._rows_of: dict[str, RowsOf] = {topics.control: partial(control_row, secrets=secrets)}
+        self._rows_of: dict[str, RowsOf] = {
+            topics.control: lambda record: Rows(control_row(record, secrets=secrets), 1)
+        }
         tables = tuple(self.table_of.values())
         # Of a table, or of the old rows of a table.
         self._filling = {
@@ -176,19 +179,19 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
         """Buffer the rows of ``records``, old ones separately; return the bytes they add."""
         table = self.table_of[partition.topic]
-        batch, rows_of = self._filling[table], self._rows_of.get(partition.topic, carried_rows)
+        batch = self._filling[table]
         if table not in old_days.TABLES:
-            rows = batch.rows
+            rows, rows_of = batch.rows, self._rows_of.get(partition.topic, carried_rows)
             added = batch.add(records, partition, now_s, rows_of)
             metrics.ROWS_READ.labels(table).inc(batch.rows - rows)
             return added
         oldest_us = int((time.time() - self._settings.old_rows_age_h * 3600) * 1_000_000)
-        old_rows: dict[int, bytes] = {}
+        old_rows: dict[int, Rows] = {}
         old_records = []
 
-        def fresh_rows(record: ConsumerRecord) -> bytes:
-            fresh, old = old_days.split_by_age(rows_of(record), oldest_us)
-            if old:
+        def fresh_rows(record: ConsumerRecord) -> Rows:
+            fresh, old = old_days.split_by_age(record.value or b"", oldest_us)
+            if old.lines:
                 old_rows[record.offset] = old
                 old_records.append(record)
             return fresh

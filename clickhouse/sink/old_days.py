@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from datetime import date, timedelta
 from typing import Final
 
+from clickhouse.sink.carried import NO_ROWS, Rows
 from clickhouse.store import Store
 
 DAY_US: Final = 86_400_000_000
@@ -18,6 +19,9 @@ TABLES: Final = frozenset({"observations", "traces"})
 """Tables that are partitioned by day."""
 SUFFIX: Final = " of old days"
 _START: Final = re.compile(rb'"start_us":(\d+)')
+_BEFORE_START: Final = b'","start_us":'
+"""The start follows an identifier in all rows of ``TABLES``."""
+_BEFORE_START_BYTES: Final = len(_BEFORE_START)
 _BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
 
 
@@ -31,22 +35,50 @@ def table_of(queue: str) -> str:
     return queue.removesuffix(SUFFIX)
 
 
-def split_by_age(rows: bytes, oldest_us: int) -> tuple[bytes, bytes]:
+def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
     """Split rows into those that start at ``oldest_us`` or later, and those before.
 
     Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a row
-    is not mistaken for its start time, as its quotes are escaped; maps come after the start time.
+    is not mistaken for its start time, as its quotes are escaped; maps come after the start time and
+    have no texts in front of a key.
     """
     oldest = b"%d" % oldest_us
-    starts = _START.findall(rows)
-    if not starts or min(starts) >= oldest:
-        return rows, b""
+    count = _count_if_fresh(rows, oldest)
+    if count is not None:
+        return Rows(rows, count), NO_ROWS
     fresh: list[bytes] = []
     old: list[bytes] = []
     for line in rows.split(b"\n"):
         start = _START.search(line)
         (old if start and start[1] < oldest else fresh).append(line)
-    return b"\n".join(fresh), b"\n".join(old)
+    return Rows.of(b"\n".join(fresh)), Rows.of(b"\n".join(old))
+
+
+def _count_if_fresh(rows: bytes, oldest: bytes) -> int | None:
+    """How many rows there are if each starts at ``oldest`` or later; None if one may not.
+
+    Looks at a few bytes of each row: most rows of a record have their start at the same place.
+    """
+    if not rows:
+        return 0
+    find, is_at = rows.find, rows.startswith
+    digits = len(oldest)
+    count = begin = offset = 0
+    last = len(rows)
+    while begin < last:
+        end = find(b"\n", begin)
+        if end < 0:
+            end = last
+        if not is_at(_BEFORE_START, begin + offset):
+            offset = find(_BEFORE_START, begin, end) - begin
+            if offset < 0:
+                return None
+        at = begin + offset + _BEFORE_START_BYTES
+        if rows[at : at + digits] < oldest:
+            return None
+        count += 1
+        begin = end + 1
+    return count
 
 
 class PartitionKeys:

@@ -7,10 +7,14 @@ import time
 from contextlib import suppress
 from typing import Final
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clickhouse.sink.batches import Batch
+from clickhouse.sink.carried import NO_ROWS, Rows
 from clickhouse.sink.old_days import PartitionKeys, split_by_age
 from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
@@ -25,6 +29,9 @@ DAYS: Final = 120
 DAYS_APART: Final = 30
 VISIBLE_WITHIN_S: Final = 2.0
 SLOW_MACHINE_FACTOR: Final = 5.0
+ODD_TEXTS: Final = st.text(st.sampled_from('",:{}[]\n\\é1start_us'), max_size=40) | st.sampled_from(
+    ['"start_us":1', '","start_us":1', "start_us", "x" * 150]
+)
 FEW_PARTITIONS: Final = SinkSettings(old_rows_partitions_max=2)
 
 
@@ -113,10 +120,51 @@ def test_rows_are_split_by_their_own_start() -> None:
     now = now_us()
     old = observation(1, start_us=now - 9 * DAY_US)
     young = observation(2, start_us=now, input='"start_us":1', usage={"start_us": 1})
-    assert split_by_age(young, now - DAY_US) == (young, b"")
-    assert split_by_age(old, now - DAY_US) == (b"", old)
+    oldest = now - DAY_US
+    assert split_by_age(young, oldest) == (Rows(young, 1), NO_ROWS)
+    assert split_by_age(old, oldest) == (NO_ROWS, Rows(old, 1))
     mixed = b"\n".join([young, old, young])
-    assert split_by_age(mixed, now - DAY_US) == (young + b"\n" + young, old)
+    assert split_by_age(mixed, oldest) == (Rows(young + b"\n" + young, 2), Rows(old, 1))
+
+
+@given(rows=st.lists(st.tuples(st.booleans(), ODD_TEXTS, ODD_TEXTS), max_size=8))
+def test_the_place_of_a_start_in_other_rows_does_not_matter(
+    rows: list[tuple[bool, str, str]],
+) -> None:
+    now = now_us()
+    lines = [
+        observation(
+            number,
+            id=f"{number}{before}",
+            start_us=now - 9 * DAY_US if is_old else now,
+            environment=behind,
+            usage={"start_us": now if is_old else 1, behind: 1},
+        )
+        for number, (is_old, before, behind) in enumerate(rows)
+    ]
+    fresh = [line for line, (is_old, *_) in zip(lines, rows, strict=True) if not is_old]
+    old = [line for line, (is_old, *_) in zip(lines, rows, strict=True) if is_old]
+    assert split_by_age(b"\n".join(lines), now - DAY_US) == (
+        Rows(b"\n".join(fresh), len(fresh)),
+        Rows(b"\n".join(old), len(old)),
+    )
+
+
+@pytest.mark.parametrize(
+    "odd", [b"", b"{}", b"\n", b'{"start_us":', b'{"project_id":"p","start_us":1']
+)
+def test_what_has_no_start_is_left_to_the_store(odd: bytes) -> None:
+    young = observation(2, start_us=now_us())
+    for value in (odd, b"\n".join([young, odd]), b"\n".join([odd, young])):
+        fresh, _ = split_by_age(value, now_us() - 10**16)
+        assert fresh == Rows.of(value)
+
+
+@given(value=st.lists(st.sampled_from([b"\n", b"a", b"{}"])).map(b"".join))
+def test_lines_are_counted(value: bytes) -> None:
+    assert Rows.of(value).lines == (
+        value.count(b"\n") + (not value.endswith(b"\n")) if value else 0
+    )
 
 
 async def test_a_part_touches_few_partitions_and_knows_its_records(clickhouse_store: Store) -> None:
