@@ -4,7 +4,7 @@ StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
 ├── OutOfStepError          a record of the events topic is missing between two others
 ├── SuspendedError          the process was stopped for longer than its session: another worker has its partitions
-├── ProgressUnknownError    a partition that failed cannot tell where it was: the group's offset can
+├── ProgressUnknownError    a failed partition's position is unknown; the group's offset gives it
 └── QuarantineFullError     more records kill their worker than the quarantine takes
 
 ``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
@@ -26,12 +26,12 @@ class OutOfStepError(StreamsError):
 
 
 class SuspendedError(StreamsError):
-    """The process did not run for longer than its session; a restart goes on from what was written."""
+    """The process was suspended for longer than its session; a restart continues from its output."""
 
 
 class ProgressUnknownError(StreamsError):
-    """A partition of stages 2 and 3 failed before its first marker: only a new assignment knows where to begin."""
+    """A partition of stages 2 and 3 failed before its first marker; a new assignment is needed."""
 
 
 class QuarantineFullError(StreamsError):
-    """More records kill their worker than the quarantine takes: something else is wrong."""
+    """More records kill their worker than the quarantine may hold; the cause is another one."""

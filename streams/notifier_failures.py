@@ -1,4 +1,4 @@
-"""What the notifier cannot process, as dead letters."""
+"""Writes dead letters of what the notifier cannot process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 STAGE: Final = "notifier"
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
-"""What a record is larger than its row's payload, generously."""
+"""Upper bound of a record's bytes besides its row's payload."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -67,7 +67,7 @@ class FailedDeliveries:
         )
 
     async def delivery(self, key: str, alert: AlertRow | None, error: Exception) -> Delivery:
-        """Set aside a delivery; what it is after that. Errors as ``record``."""
+        """Set aside a delivery and return its final state. Errors as ``record``."""
         metrics.SET_ASIDE.labels("delivery").inc()
         log.error("delivery_set_aside", delivery=key, reason=describe_error(error))
         now_us = time.time_ns() // 1_000

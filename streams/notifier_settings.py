@@ -40,7 +40,7 @@ class NotifierSettings(BaseSettings):
     sweep_interval_s: float = Field(600.0, gt=0)
     """How often what is older is forgotten."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """From a failure of the notifier until it is started again; after each further one twice as long, give or take."""
+    """Pause before the notifier is restarted; it doubles with each further failure, with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)

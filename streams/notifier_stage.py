@@ -1,7 +1,7 @@
-"""The notifier as a task with a fate of its own: what ends it ends nothing else, and it starts again.
+"""Runs the notifier as a separate task that is restarted when it fails and ends no other stage.
 
-A consumer group of its own decides which worker delivers: whoever is assigned the one partition of
-``alerts``. The group's consumer reads nothing; the notifier follows its logs from their beginning.
+Its own consumer group decides which worker delivers: the one that is assigned the only partition of
+``alerts``. The group's consumer reads nothing; the notifier reads its logs from their beginning.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def notifier_group(kafka: KafkaSettings) -> str:
 
 
 class NotifierStage:
-    """Takes part in the group and delivers while it is this worker's turn, from ``start`` to ``stop``."""
+    """Joins the group, and delivers while this worker has the partition."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class NotifierStage:
                 turn.raise_failure()
 
     async def deliver(self, producer: AIOKafkaProducer) -> None:
-        """Deliver until cancelled. Raises whatever ended the notifier."""
+        """Deliver until cancelled. Raises the exception that ended the notifier."""
         sender = WebhookSender(
             self._settings,
             allow_private=self._webhooks.allow_private,
@@ -161,7 +161,7 @@ class _Turn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             delivering.result()
 
     async def end(self) -> None:
-        """Deliver no more: another worker may."""
+        """Stop delivering, before another worker starts."""
         if self._delivering is not None:
             delivering, self._delivering = self._delivering, None
             delivering.cancel()

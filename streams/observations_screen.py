@@ -1,4 +1,4 @@
-"""Stage 1 behind its screen: what ends the process is set aside before the worker folds it."""
+"""Screens the input of stage 1: what ends the process is quarantined before the worker folds it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.suspicion import Record
 
 
 class ScreenedAgainError(Exception):
-    """An attempt was given up before it began: what it would have died of is in quarantine now."""
+    """An attempt was abandoned before it began, because its fatal input was quarantined."""
 
 
 class ObservationsScreen:

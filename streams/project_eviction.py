@@ -1,4 +1,4 @@
-"""Cells that leave memory once the store has them."""
+"""Evicts cells that the store has from memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one partition of stages 2 and 3 cannot process, as dead letters, and their limit."""
+"""Writes dead letters of what a partition of stages 2 and 3 cannot process, up to a limit."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ProjectFailures:
             )
 
     def budgets(self, failed: Iterable[FailedBudget]) -> None:
-        """Set aside budgets, which are watched no more until they change or the worker restarts."""
+        """Set aside budgets; they are not evaluated until they change or the worker restarts."""
         for budget in failed:
             rule = budget.rule
             identity = f"budget/{rule.id}/{rule.limit_pico}/{rule.thresholds}/{rule.time_zone}"

@@ -1,4 +1,4 @@
-"""Groups of cells read back from the store, and deltas whose groups cannot be."""
+"""Reads groups of cells back from the store, and finds the deltas whose groups cannot be read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from streams.project_reader import ProjectReader
 
 
 class ReadBack:
-    """Reads back what deltas need; one that asks for what raises is found and refused alone."""
+    """Reads back what deltas need; a delta whose groups cannot be read is refused alone."""
 
     def __init__(self, reader: ProjectReader) -> None:
         self._reader = reader
         self.is_asking = False
-        """Whether an answer of the store is awaited."""
+        """Whether a query to the store is running."""
 
     async def is_readable(self, fold: ProjectFold, deltas: Sequence[Delta]) -> bool:
-        """Read back what deltas need; False: what they ask for, or what the store has of it, raises.
+        """Read back what deltas need; False if a query or decoding its result fails.
 
         Raises:
             StoreError, KafkaError, OSError: it is about the store.

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 behind their screen: what ends the process is set aside before it is applied."""
+"""Screens the input of stages 2 and 3: what ends the process is quarantined before it is applied."""
 
 from __future__ import annotations
 

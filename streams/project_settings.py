@@ -45,7 +45,8 @@ class ProjectSettings(BaseSettings):
     budget_periods_max: int = Field(100_000, ge=1)
     """Budget periods watched at a time, per partition; while as many are not evaluated yet, the partition waits (after what one record, or a change of budgets, adds)."""
     budget_periods_unevaluated_max: int = Field(50_000, ge=2)
-    """Of these, those not evaluated yet, which each flush names: while half as many are, the partition waits; what more one record adds is not evaluated. Never more than half a record holds."""
+    """Periods not evaluated yet, which each flush lists. From half of the limit on the partition waits;
+    periods beyond it are not evaluated. Never more than half a record can list."""
     baselines_max: int = Field(64, ge=1)
     """Budget periods asked of the store in one go."""
     alerts_max: int = Field(2_000_000, ge=1)
@@ -61,15 +62,16 @@ class ProjectSettings(BaseSettings):
     marker_interval_s: float = Field(3_600.0, gt=0)
     """How often progress is written while idle: it must not age out of its topic."""
     dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)
-    """A delta that is set aside is kept up to this length, as JSON, and marked where it is cut. Below ``KafkaSettings.record_max_bytes``."""
+    """Longest payload of a delta's dead letter, as JSON; a longer one is cut and marked. Below
+    ``KafkaSettings.record_max_bytes``."""
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
-    """Deltas in a row that fail; above it the partition stops."""
+    """Consecutive deltas that fail; above it the partition stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
     """Deltas that fail per delta; above it the partition stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
     """Deltas over which the ratio is taken."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """From a failure of a partition until it is started again; after each further one twice as long, give or take."""
+    """Pause before a failed partition is restarted; it doubles with each further failure, with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)

@@ -1,6 +1,6 @@
-"""The quarantine log: attempts of workers, and the records that are not processed.
+"""Reads and writes the quarantine log: workers' attempts, and records that are not processed.
 
-``streams.core.quarantined`` says what is in it and what follows from it.
+``streams.core.quarantined`` describes its records and what follows from them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def topic_of(kafka: KafkaSettings, kind: Kind) -> str:
 
 
 class QuarantineView:
-    """What the records of the log say."""
+    """The current attempts and entries of the log."""
 
     def __init__(self) -> None:
         self.attempts: dict[Source, Attempt] = {}
@@ -119,7 +119,7 @@ class QuarantineLog:
         return self._view.entries.setdefault((kind, partition), {})
 
     async def begin(self, kind: Kind, partition: int, resume_after: int) -> Attempt:
-        """Say that this worker goes on after ``resume_after``; returns what is known of attempts before."""
+        """Write that this worker continues after ``resume_after``; return its attempt."""
         await self._tail.caught_up()
         before = self._view.attempts.get((kind, partition))
         attempt = next_attempt(before, resume_after, secrets.token_hex(8))
@@ -132,7 +132,7 @@ class QuarantineLog:
         await self._producer.send_and_wait(self._topic, _encode(attempt), key=key, partition=0)
 
     async def end(self, kind: Kind, partition: int, attempt: Attempt) -> None:
-        """Say that an attempt ended cleanly, if there is time; one that another has followed stays silent."""
+        """Write that an attempt ended cleanly, if there is time and no other attempt followed."""
         latest = self._view.attempts.get((kind, partition))
         if latest is not None and latest.id != attempt.id:
             return
@@ -163,7 +163,7 @@ class QuarantineLog:
         self._view.put(entry)
 
     async def end_of(self, kind: Kind, partition: int) -> int:
-        """Where a source partition ends now."""
+        """Return the current end offset of a source partition."""
         return await self._tail.end_of(TopicPartition(topic_of(self.kafka, kind), partition))
 
     def _apply(self, record: ConsumerRecord) -> None:

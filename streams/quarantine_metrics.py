@@ -1,4 +1,4 @@
-"""What the quarantine measures."""
+"""Metrics of the quarantine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENTRIES: Final = Gauge(
 )
 UNCLEAN_ENDS: Final = Counter(
     "tracemill_quarantine_unclean_ends_total",
-    "Partitions taken over from a worker that ended without saying so.",
+    "Partitions taken over from a worker that ended uncleanly.",
     ["stage"],
 )
 TRIALS: Final = Counter(

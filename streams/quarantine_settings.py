@@ -14,8 +14,8 @@ MIB: Final = 1024 * KIB
 class QuarantineSettings(BaseSettings):
     """Limits of the quarantine.
 
-    All but ``payload_bytes_max`` only apply after a worker ended without saying so; until then
-    nothing is tried or written per record. Limits that are reached are counted by
+    All but ``payload_bytes_max`` apply only after a worker ended uncleanly; until then nothing is
+    tried or written per record. Limits that are reached are counted by
     ``tracemill_quarantine_limit_reached_total`` under their name.
     """
 
@@ -32,12 +32,15 @@ class QuarantineSettings(BaseSettings):
     entries_max: int = Field(10_000, ge=1)
     """Records in quarantine; above it the stage stops instead of setting aside more."""
     payload_bytes_max: int = Field(12 * MIB, ge=1 * KIB)
-    """What is set aside is kept up to this length in its dead letter, and marked where it is cut. Below ``KafkaSettings.record_max_bytes``."""
+    """Longest payload in a dead letter; a longer one is cut and marked. Below
+    ``KafkaSettings.record_max_bytes``."""
     worker_deaths: int = Field(3, ge=2, le=100)
     """Where no child process dies: ends of workers during the same single record before it is set aside."""
     single_wait_s: float = Field(2.0, gt=0)
-    """A record processed alone is blamed for an end of its worker within this time; later ends have other causes, such as a broker that does not answer."""
+    """A record that is processed alone is taken for the cause if its worker ends within this time;
+    later ends have other causes, such as a broker that does not answer."""
     single_pause_max_s: float = Field(1.0, ge=0)
-    """Longest random pause before a blamed record is processed again, so that kills at fixed times after a start do not hit it each time."""
+    """Longest random pause before such a record is processed again, so that kills at fixed times after
+    a start do not hit it each time."""
     write_timeout_s: float = Field(5.0, gt=0)
     """How long a worker that stops waits for the quarantine log."""

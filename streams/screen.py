@@ -75,7 +75,7 @@ class Screen:
         return self.is_careful(offset) and is_single(self._attempt)
 
     async def begin(self, resume_after: int) -> None:
-        """The partition is ours, and goes on after this offset. Say so before anything is processed."""
+        """Record the start of an attempt at the partition, before anything is processed."""
         kind, partition = self._kind, self._partition
         attempt = self._attempt = await self._log.begin(kind, partition, resume_after)
         if not is_suspicious(attempt):
@@ -94,12 +94,12 @@ class Screen:
         )
 
     async def end(self, failure: BaseException | None = None) -> None:
-        """The partition is given away; after a failure that may be its input's, say nothing."""
+        """Record a clean end, unless the partition failed in a way that its input may have caused."""
         if self._attempt is not None and (failure is None or is_blameless(failure)):
             await self._log.end(self._kind, self._partition, self._attempt)
 
     async def kept(self, records: Sequence[Record]) -> list[Record]:
-        """The records without what is in quarantine; those without anything left are empty."""
+        """Return the records without quarantined lines; records without any other lines are empty."""
         if self._careful_before and records[0].offset >= self._careful_before:
             self._careful_before = 0
         kept = []

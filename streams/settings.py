@@ -52,8 +52,9 @@ class StreamsSettings(BaseSettings):
     trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
     """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
     row_bytes_max: int = Field(ROW_BYTES_MAX, ge=256 * KIB)
-    """A row as JSON. Of what names and numbers leave, input and output may each take five twelfths, and merged metadata two; what is more is cut,
-    and marked. Never more than ``KafkaSettings.record_max_bytes`` allows."""
+    """Largest row as JSON, at most what ``KafkaSettings.record_max_bytes`` allows. After names and
+    numbers, input and output may each take five twelfths of it, and merged metadata two; longer ones
+    are cut and marked."""
     resident_scores_max: int = Field(50_000, ge=1)
     """Scores whose version is remembered, so that a duplicate is not written again."""
     seen_traces_max: int = Field(TRACES_MAX, ge=1)

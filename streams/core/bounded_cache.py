@@ -1,4 +1,4 @@
-"""A cache of what texts mean, bounded in bytes."""
+"""A cache of values that are computed from texts, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final, Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 ENTRY_BYTES: Final = 512
-"""What an entry takes besides its key: the objects around it, and a small value."""
+"""Bytes of an entry besides its key: overhead and a small value."""
 CHAR_BYTES_MAX: Final = 4
 
 
 class BoundedCache(dict[str, ValueT], Generic[ValueT]):
-    """``cache[text]`` is ``compute(text)``; the oldest entries make room.
+    """``cache[text]`` returns ``compute(text)``; the oldest entries are evicted.
 
     Args:
         compute: gives a value of a few hundred bytes, or one that is shared.

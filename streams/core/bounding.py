@@ -1,7 +1,8 @@
-"""Cuts what is too long in an event, so that everything after it may rely on ``streams.core.limits``. The same event is always cut the same way.
+"""Cuts what is too long in an event to ``streams.core.limits``, always in the same way.
 
-Ids, names and dimensions keep their beginning and a hash of the whole: different ones stay different, and a parent is still found by its child. A text keeps its
-beginning and says how long it was. Of usage and costs the sum stays.
+Ids, names and dimensions keep their beginning and a hash of the whole: different ones stay different,
+and a child still finds its parent. A text keeps its beginning and a note of its length. The sums of
+usage and costs stay.
 """
 
 from __future__ import annotations
@@ -116,7 +117,10 @@ def cut_tags(tags: set[str]) -> bool:
 
 
 def bounded_event(event: Event, bounds: Bounds) -> Event:
-    """``event`` with every field within its limit, but for the ids of its project and trace, by which it was sent here; it is changed in place."""
+    """Bound every field of ``event`` in place, except the ids of project and trace.
+
+    These two determined the partition, so they cannot be cut.
+    """
     reached = bounds.reached
     _bound_names(event, reached)
     if isinstance(event, Score):
@@ -175,7 +179,10 @@ def _bound_attributes(attributes: TraceAttributes, reached: Counter[str]) -> Non
 
 
 def _bounded_amounts(amounts: dict[str, int], reached: Counter[str]) -> dict[str, int]:
-    """At most ``USAGE_TYPES_MAX`` amounts and ``OTHER_USAGE``: units that are known come first, then the others in order."""
+    """Keep at most ``USAGE_TYPES_MAX`` amounts, known units first, and add up the rest.
+
+    The rest is counted as ``OTHER_USAGE``.
+    """
     named: dict[str, int] = {}
     for usage_type, amount in amounts.items():
         name = _named(usage_type, DIMENSION_CHARS_MAX, reached)

@@ -7,7 +7,7 @@ not in memory then. From that moment every change applied to a cell is added. Th
 
 A period is wanted when its budget appears, when a delta falls into it, or when a restart finds it unsettled.
 
-A budget that raises is set aside: it is watched no more until it is put again, and ``take_failed`` names it.
+A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` names it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class FailedBudget:
-    """A budget that raised."""
+    """A budget whose evaluation raised."""
 
     rule: BudgetRule
     error: Exception
@@ -150,12 +150,12 @@ class Budgets:
             self.want(rule.id, start_us // _SECOND_US - 1)
 
     def set_aside(self, rule: BudgetRule, error: Exception) -> None:
-        """Watch a budget that raised no more."""
+        """Stop evaluating a budget that raised."""
         self.remove(rule.id)
         self._failed.append(FailedBudget(rule, error))
 
     def take_failed(self) -> list[FailedBudget]:
-        """The budgets set aside since the last call."""
+        """Return the budgets that were set aside since the last call."""
         failed, self._failed = self._failed, []
         return failed
 
@@ -269,7 +269,7 @@ class Budgets:
         return crossings
 
     def take_not_evaluated(self) -> int:
-        """How many periods were not evaluated since the last call because too many were owed it."""
+        """Return how many periods the limit of unevaluated ones left out since the last call."""
         not_evaluated, self._not_evaluated = self._not_evaluated, 0
         return not_evaluated
 
@@ -284,7 +284,7 @@ class Budgets:
         return None if period is None else period.spent_pico
 
     def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend | None:
-        """The period, watched from now on; ``None`` where too many are owed an evaluation."""
+        """Start evaluating a period and return it; ``None`` if too many are not evaluated yet."""
         key = (rule.id, start_us)
         period = self._live.get(key)
         if period is not None:

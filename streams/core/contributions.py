@@ -71,7 +71,7 @@ class DeltaBook:
     def hand_over(
         self, spent: Mapping[SpentCell, int], old_user_id: str, new_user_id: str, trace_id: str
     ) -> None:
-        """Another user turns out to have spent this."""
+        """Re-attribute spend to another user."""
         for (bucket_s, model, environment), pico in spent.items():
             self._move((bucket_s, old_user_id, model, environment), -pico, trace_id)
             self._move((bucket_s, new_user_id, model, environment), pico, trace_id)

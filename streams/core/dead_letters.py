@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PROJECTS_REMEMBERED_MAX: Final = 1_000
-"""Projects of the last lines that are told apart."""
+"""Projects of recent lines that are kept."""
 
 
 class TooManyDeadLettersError(Exception):
@@ -24,10 +24,11 @@ class DeadLetterLimit:
 
 
 class DeadLetterGuard:
-    """Watches one partition.
+    """Stops one partition when most of its input is refused.
 
-    Lines that are no events count at once: something else writes to the topic. Events that made the stage fail count only while no other project sends good ones: the
-    events of some projects must not be able to stop the others.
+    Lines that are no events always count: something else writes to the topic. Events that made the
+    stage fail count only while no other project sends good ones, so that the events of one project
+    cannot stop the others.
     """
 
     def __init__(self, limit: DeadLetterLimit, source: str) -> None:
@@ -40,7 +41,7 @@ class DeadLetterGuard:
         self._failing_projects: set[str] = set()
 
     def copy(self) -> DeadLetterGuard:
-        """The same, to go back to when what was observed did not take place."""
+        """Return a copy, to restore when the observed chunk is folded again."""
         other = DeadLetterGuard(self._limit, self._source)
         other._consecutive, other._lines = self._consecutive, self._lines
         other._unreadable = self._unreadable
@@ -91,7 +92,7 @@ class DeadLetterGuard:
             raise TooManyDeadLettersError(message)
 
     def _counted(self, failing: Sequence[str]) -> int:
-        """How many of these count against the stage."""
+        """Return how many of the failing events count toward the limit."""
         self._failing_projects.update(failing[:PROJECTS_REMEMBERED_MAX])
         good = self._good_projects | self._good_projects_before
         return 0 if good - self._failing_projects else len(failing)

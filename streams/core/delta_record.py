@@ -1,4 +1,4 @@
-"""A record of ``deltas``, read: the deltas that it holds, and the lines that are none."""
+"""Decodes a record of ``deltas`` into its deltas and the lines that are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FailedLine:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRecord:
-    """The deltas of a record in their order, and what is refused of it."""
+    """The deltas of a record in order, and its refused lines."""
 
     deltas: list[Delta]
     failed: list[FailedLine]
@@ -52,7 +52,7 @@ def read_deltas(value: bytes) -> DeltaRecord:
 
 
 def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) -> DeadLetterRow:
-    """Build the row of a line that is no delta. One that is sent again is the same dead letter."""
+    """Build the row of a line that is no delta; the same line gives the same dead letter."""
     return dead_letter_of_error(
         stage=STAGE,
         identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",
@@ -65,7 +65,7 @@ def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) 
 
 
 def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
-    """Build the row of a delta that raised. It is the same wherever the delta is sent again."""
+    """Build the row of a delta that raised; the same delta gives the same dead letter."""
     delta = failed.delta
     place = f"{delta.partition}/{delta.offset}/{delta.part}"
     return dead_letter_of_error(

@@ -1,4 +1,4 @@
-"""What stage 1 tells stages 2 and 3: by how much a project's windows and spend changed.
+"""Changes of a project's windows and spend, which stage 1 sends to stages 2 and 3.
 
 One ``Delta`` per source record and project, or several ``parts_of`` it where it is large. ``partition`` and ``offset`` name the source record: a delta is applied only if
 its offset is above the last one applied for its partition (or is that one, for another project or part), so sending it again changes nothing. Numbers may be negative: a
@@ -68,7 +68,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
 
 
 PART_BYTES_MAX: Final = 512 * 2**10
-"""Of a part as JSON, counted as if every character had to be escaped; a single larger change makes a larger part."""
+"""Size of a part as JSON, as if every character were escaped; a larger change is a part alone."""
 _FEW: Final = 64
 """Changes that fit into a record, whatever they are (``streams.core.limits``)."""
 _CHANGE_BYTES: Final = 256
@@ -78,7 +78,7 @@ _BIN_BYTES: Final = 32
 
 
 def parts_of(delta: Delta) -> Iterator[Delta]:
-    """``delta`` in parts that fit into a record each; the same delta always in the same parts."""
+    """Split ``delta`` into parts that fit into a record, always in the same way."""
     if len(delta.windows) + len(delta.spend) <= _FEW:
         yield delta
         return

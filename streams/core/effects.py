@@ -19,7 +19,7 @@ class Effects:
     last_offset: int
     """Of the chunk's source records: with the rows it is the commit."""
     trace_version: int = 0
-    """Of that record (``streams.core.versions``): part of the commit."""
+    """Version of that record (``streams.core.versions``), part of the commit."""
     deltas: list[Delta] = field(default_factory=list)
     observations: list[ObservationRow] = field(default_factory=list)
     traces: list[TraceRow] = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""The effects of a chunk as values of Kafka records: encoded where the chunk is folded, so that a row which cannot be encoded is a failure of the fold."""
+"""Encodes the effects of a chunk as values of Kafka records.
+
+This is part of the fold, so that a row that cannot be encoded fails the fold.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class RowFailedError(FoldFailedError):
-    """A row does not encode, or is too large for a record."""
+    """A row cannot be encoded, or is too large for a record."""
 
     def __init__(self, message: str, row: msgspec.Struct) -> None:
         super().__init__(message)
@@ -59,7 +62,7 @@ class EncodedChunk:
 
 
 def encoded(effects: Effects, limits: EncodingLimits) -> EncodedChunk:
-    """The records of a chunk.
+    """Encode the records of a chunk.
 
     Raises:
         RowFailedError: a row cannot be written.
@@ -79,7 +82,7 @@ def encoded(effects: Effects, limits: EncodingLimits) -> EncodedChunk:
 
 
 def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterator[bytes]:
-    """Rows as NDJSON, cut where a record reaches ``record_bytes``, but never between two that belong together.
+    """Encode rows as NDJSON records of about ``record_bytes``; rows that belong together share one.
 
     Raises:
         RowFailedError: a row does not encode, or makes its record too large.

@@ -21,7 +21,7 @@ Change = tuple[Known, ObservationRow]
 
 
 class EventFold:
-    """Folds the events of one source record at a time; every method says whether the event changed anything.
+    """Folds the events of one source record at a time; methods return whether an event changed state.
 
     Args:
         residents: the traces; whatever an event needs is there (``streams.core.pipeline`` sees to it).
@@ -141,14 +141,14 @@ class EventFold:
         return news
 
     def hand_over(self, trace: Trace) -> None:
-        """What a trace spent so far goes over to the user who turns out to have spent it: once a source record, however often that changed in it."""
+        """Re-attribute a trace's spend when its user changed, once for each source record."""
         project_id, trace_id = trace.key
         book = self.books.setdefault(project_id, DeltaBook())
         book.hand_over(trace.spent(), trace.spender, trace.said.user_id, trace_id)
         trace.spender = trace.said.user_id
 
     def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
-        """What a whole event puts in the place of an older one, or of none; nothing if that stays."""
+        """Return what a whole event replaces an older one or none by; None if it changes nothing."""
         if old is not None and line.ts_us < old.ts_us:
             return None
         row = whole_row(line)
@@ -168,7 +168,7 @@ class EventFold:
     def _merged(
         self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
     ) -> Change | None:
-        """What statements that join those known make of an observation; nothing if that stays."""
+        """Merge a partial update into an observation; None if it changes nothing."""
         before = None if old is None else old.merged
         if before is None and old is not None and line.ts_us < old.ts_us:
             return None
@@ -201,7 +201,7 @@ class EventFold:
         return known, row
 
     def _tokens_of_changes(self, old: Known | None, before: Merged | None, after: Merged) -> Tokens:
-        """Counts tokens; not again those of a text that is still the same."""
+        """Return a token counter that does not count unchanged texts again."""
         if old is None or old.estimated is None or before is None:
             return self._tokens
         was, now = before.latest, after.latest
@@ -211,7 +211,10 @@ class EventFold:
         return PartlyCounted(self._tokens, old.estimated, same)
 
     def finish_rows(self) -> None:
-        """Complete the rows of observations told in parts by what does not count: once a chunk, however often they changed in it."""
+        """Complete the rows of merged observations, once for each chunk.
+
+        Adds what no total depends on, however often the observations changed in the chunk.
+        """
         for part, merged in self._unfinished.items():
             row = self.merged_rows[part][0]
             write_merge_state(merged, row)
@@ -260,7 +263,7 @@ class EventFold:
     def _merged_row(
         self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
     ) -> ObservationRow:
-        """The row of an observation told in parts, but for its version and what ``finish_rows`` sets."""
+        """Build the row of a merged observation, without its version and what ``finish_rows`` sets."""
         row = ObservationRow(
             project_id=key[0],
             trace_id=key[1],

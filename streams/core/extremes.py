@@ -1,6 +1,7 @@
-"""The first, the last and the root of a trace of many observations, known without looking at all of them.
+"""Keeps the first, the last and the root observation of a large trace in heaps.
 
-What has left the trace is dropped from a heap when it comes to the top, so a change costs the logarithm of their number at most, whatever it is.
+Observations that left the trace are removed from a heap when they reach its top, so a change costs at
+most the logarithm of their number.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from typing import Any, Final
 from streams.core.observations import HAS_PARENT, Known
 
 FEW: Final = 64
-"""So many observations are looked at one by one."""
+"""Number of observations up to which they are scanned."""
 
 _Entry = tuple[Any, int, Known]
 """Rank, number of the entry (so that no two are equal), observation."""
 
 
 class Extremes:
-    """Of ``observations``, from now on; ``enter`` follows each that is added."""
+    """Tracks the extremes of ``observations``; call ``enter`` for each that is added."""
 
     __slots__ = ("_firsts", "_heaps", "_lasts", "_observations", "_roots")
 
     def __init__(self, observations: Mapping[str, Known]) -> None:
         self._observations = observations
         self._heaps: tuple[_Heap, ...] = ()
-        """Those of the following that were asked for."""
+        """Heaps that are in use."""
         self._firsts: _Heap | None = None
         self._lasts: _Heap | None = None
         self._roots: _Heap | None = None
@@ -74,7 +75,10 @@ def _may_be_root(known: Known) -> bool:
 
 
 class _Heap:
-    """The observations of a trace by rank; those that have left it are among them until they come to the top, or are too many."""
+    """A heap of a trace's observations by rank.
+
+    Those that left the trace stay until they reach the top or are too many.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,10 @@
-"""Which events of a chunk are left out when it is folded again, because they made an attempt fail.
+"""Finds the events that make folding a chunk fail, so that it is folded again without them.
 
-An event that raises before it changed anything is set aside at once (``streams.core.pipeline``). For everything else the attempt is given up, the traces of the chunk
-are read back, and the chunk is folded again without what failed. What cannot be attributed at first is found by checking rows and deltas after each event.
-What is set aside depends on the event and on what came before it in the partition, not on the chunk, so a replay sets aside the same.
+An event that raises before it changed anything is set aside at once (``streams.core.pipeline``). For
+any other failure the attempt is abandoned, the traces of the chunk are read back, and the chunk is
+folded again without what failed. A failure that cannot be attributed at first is found by checking
+rows and deltas after each event. What is set aside depends on the event and on what came before it in
+the partition, not on the chunk, so a replay sets aside the same events.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from tracemill.contract import Score
 
 @dataclass(slots=True)
 class Isolation:
-    """What the attempts at a chunk have shown so far."""
+    """What the attempts at one chunk have found so far."""
 
     set_aside: dict[EventPlace, str] = field(default_factory=dict)
     """Events that are left out, with the description of their failure."""
@@ -45,7 +47,7 @@ class Isolation:
         return self.checks_all or bool(self.checked_traces)
 
     def learn(self, failure: Exception, records: Iterable[ReadRecord]) -> bool:
-        """Take in why an attempt failed; false when nothing more can be tried with these records together."""
+        """Record why an attempt failed; false if these records cannot be folded together."""
         if isinstance(failure, EventFailedError):
             self.set_aside[failure.place] = describe_error(root_of(failure))
             return True
@@ -61,7 +63,7 @@ class Isolation:
         return False
 
     def leave_out_all(self, failure: Exception, records: Iterable[ReadRecord]) -> None:
-        """Set aside every event of records that fail for no reason that could be attributed."""
+        """Set aside every event of records whose failure cannot be attributed."""
         for record in records:
             for index in range(len(record.lines)):
                 self.set_aside.setdefault((record.offset, index), describe_error(root_of(failure)))
@@ -78,7 +80,7 @@ class Isolation:
 
 
 def trace_key_of(line: Line) -> TraceKey | None:
-    """The trace whose state an event changes; none for scores."""
+    """Return the trace whose state an event changes; None for scores."""
     return None if isinstance(line, Score) else (line.project_id, line.trace_id)
 
 

@@ -1,7 +1,8 @@
-"""Decodes JSON that a client wrote inside a text: the one place that does, so that no content raises.
+"""Decodes JSON in clients' texts without raising; no other module of the core decodes it.
 
-A text that is no JSON, is nested deeper than ``DEPTH_MAX`` or is longer than ``CHARS_MAX`` has no value. What has one can be encoded again from any depth of the
-stack: parsers and encoders follow nesting by recursion, which is why it is bounded here and nowhere else.
+A text that is no JSON, is nested deeper than ``DEPTH_MAX`` or is longer than ``CHARS_MAX`` has no
+value. A value can be encoded again from any depth of the stack: parsers and encoders recurse into
+nested values, so the depth is bounded here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 def json_of(text: str) -> Any:
-    """The value of a JSON text; ``None`` for null and for whatever has no value."""
+    """Decode a JSON text; ``None`` for null and for a text without a value."""
     if len(text) > CHARS_MAX:
         return None
     try:

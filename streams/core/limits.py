@@ -1,7 +1,8 @@
-"""How large what stage 1 keeps and writes may be, and why a row always fits into a record.
+"""Limits of what stage 1 keeps and writes, which guarantee that every row fits into a record.
 
-What arrives is bounded by ``streams.core.bounding``, field by field; what is merged of many events by the merges themselves. Lengths of names, ids and dimensions are
-constants, not settings: they decide what counts as the same, and two workers, or one worker over time, must never differ about that.
+``streams.core.bounding`` bounds the fields of events, and the merges bound what is merged of many
+events. Lengths of names, ids and dimensions are constants, not settings: they decide which values are
+equal, and workers must never differ about that.
 
 The arithmetic, in bytes of JSON, where one character takes at most six:
 
@@ -25,26 +26,26 @@ from dataclasses import dataclass
 from typing import Final
 
 ID_CHARS_MAX: Final = 1_000
-"""Of ids and names; a longer one is cut, and ends in a hash of the whole."""
+"""Longest id or name; a longer one is cut and ends in a hash of the whole."""
 DIMENSION_CHARS_MAX: Final = 200
-"""Of an environment, a usage type or a tag, likewise."""
+"""Longest environment, usage type or tag, cut likewise."""
 LONG_CHARS_MAX: Final = 100_000
-"""Of a status message and of the parameters of a call; what is more is cut."""
+"""Longest status message and parameters of a call; longer ones are cut."""
 SCORE_TEXT_CHARS_MAX: Final = 800_000
-"""Of each text of a score."""
+"""Longest text of a score."""
 USAGE_TYPES_MAX: Final = 64
-"""Usage types, and likewise types of cost, of one observation; what is more is counted together as ``OTHER_USAGE``."""
+"""Usage types, and cost types, of one observation; the others add up as ``OTHER_USAGE``."""
 OTHER_USAGE: Final = "other"
 TRACE_TAGS_MAX: Final = 256
-"""Of one trace; of more, the first in their order stay."""
+"""Tags of one trace; the first ones in sorted order stay."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024
-"""Of all observations of a trace; an event that would bring more of them is refused."""
+"""Usage types of all observations of a trace; an event that would add more is refused."""
 TRACE_SPEND_CELLS_MAX: Final = 4_096
-"""Different quarters of an hour × model × environment in which a trace spent; an event that would add another is refused."""
+"""Quarter-hours × models × environments of a trace's spend; events that would exceed it are refused."""
 CELL_USAGE_TYPES_MAX: Final = 256
-"""Of one window; what is more is counted together as ``OTHER_USAGE``."""
+"""Usage types of one window; the others add up as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70
-"""Of the change of one window by one source record, likewise."""
+"""Usage types in one source record's change of a window; the others likewise."""
 METADATA_KEYS_MAX: Final = 2_000
 """Keys of merged metadata, those of objects in it included."""
 METADATA_KEY_CHARS_MAX: Final = 1_000
@@ -53,7 +54,7 @@ ESCAPED_BYTES_MAX: Final = 6
 """Bytes that one character may take as JSON."""
 FIXED_BYTES_MAX: Final = 3 * 2**20 + 2**19
 ROW_BYTES_MAX: Final = 16 * 2**20 - 64 * 2**10
-"""What a record of the default size has room for."""
+"""Largest row that fits into a record of the default size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ DEFAULT_ROW_LIMITS: Final = RowLimits()
 
 
 def row_limits(row_bytes_max: int) -> RowLimits:
-    """The limits under which no row takes more than ``row_bytes_max``; where that is little, under which none of usual names does."""
+    """Return limits that keep rows within ``row_bytes_max``.
+
+    If that is small, only rows with names of usual length are certain to fit.
+    """
     texts = max(row_bytes_max - FIXED_BYTES_MAX, row_bytes_max // 2)
     return RowLimits(texts * 5 // 12, texts * 2 // 12)

@@ -1,4 +1,4 @@
-"""An observation told in parts: statements about its fields, joined so that their order and number do not matter.
+"""Order-independent, per-field last-write-wins merge of partial updates of an observation.
 
 Each field remembers the mark (``streams.core.marks``) of the statement that it holds. The latest statement wins, except for the start time and the environment, which
 are what was said first: they place the observation. Empty values say nothing. A whole event is a statement about every field at once: it covers all
@@ -67,7 +67,7 @@ class Merged(msgspec.Struct):
         return self.first_us if self.start is None else int(self.start[1])
 
     def apart(self) -> Merged:
-        """A copy that shares nothing that changes."""
+        """Return a copy that shares no mutable state."""
         return msgspec.structs.replace(self, metadata=self.metadata.copy())
 
     @property
@@ -92,7 +92,10 @@ class _MergeState(msgspec.Struct, omit_defaults=True):
 
 
 def merged_part(before: Merged | None, line: ObservationLine, ts_us: int, bounds: Bounds) -> Merged:
-    """What is known after a partial event; ``before`` itself when it says nothing new. Its metadata is taken over, and changed in place."""
+    """Merge a partial event into ``before``; returns ``before`` itself if nothing changed.
+
+    The metadata of ``before`` is reused and changed in place.
+    """
     mark = partial_mark(ts_us)
     if before is None:
         changed = True
@@ -172,7 +175,7 @@ def _later(new: Statement, old: Statement) -> bool:
 
 
 def is_greater(one: Any, other: Any) -> bool:
-    """Whether a value comes after another in the order of their JSON; of texts no more is looked at than they have in common."""
+    """Compare two values by their JSON; of texts only the common length is compared first."""
     if isinstance(one, str) and isinstance(other, str):
         if one == other:
             return False
@@ -196,7 +199,7 @@ def write_statements(merged: Merged, row: ObservationRow) -> None:
 
 
 def write_fields(merged: Merged, row: ObservationRow) -> None:
-    """Set what counts, at a cost that does not grow with texts and metadata."""
+    """Set the fields that totals depend on, at a cost independent of texts and metadata."""
     for field, (_, value) in merged.latest.items():
         setattr(row, LATEST[field], value)
     row.app_root = int("app_root" in merged.latest)
@@ -208,7 +211,7 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
 
 
 def write_merge_state(merged: Merged, row: ObservationRow) -> None:
-    """Set the rest: merged metadata, and what later statements must be weighed against."""
+    """Set the other fields: merged metadata, and the marks that later updates are compared with."""
     row.metadata = merged.metadata.text()
     stated_end_us = merged.latest["end_us"][1] if "end_us" in merged.latest else 0
     state = _MergeState(

@@ -103,7 +103,7 @@ class Metadata(msgspec.Struct, eq=False):
         return bool(self.root.children)
 
     def state(self, text: str, mark: int, limits: RowLimits) -> Stated:
-        """Join what the JSON text of an object says at ``mark``; any other text is the value of the key ``metadata``."""
+        """Merge a JSON object at ``mark``; any other text becomes the value of the key ``metadata``."""
         value = json_of(text)
         if value is None and text.strip() != "null":
             value = text
@@ -118,7 +118,7 @@ class Metadata(msgspec.Struct, eq=False):
         return stated
 
     def cover(self, mark: int) -> None:
-        """Drop what was stated at ``mark`` or before, and stay closed to what comes in from before."""
+        """Drop values stated at ``mark`` or before, and ignore those that arrive later."""
         self.written = None
         self.root.floor = mark
         self._drop_below(self.root, mark + 1)
@@ -265,7 +265,7 @@ class Metadata(msgspec.Struct, eq=False):
 
 
 class Stated(msgspec.Struct):
-    """What became of a statement."""
+    """The result of merging a statement."""
 
     mark: int
     bytes_max: int
@@ -274,7 +274,7 @@ class Stated(msgspec.Struct):
 
 
 def restored(text: str, marks: list[Any]) -> Metadata:
-    """The metadata of which ``text`` and ``marks`` are these."""
+    """Restore metadata from its text and marks."""
     root = _restored(msgspec.json.decode(text) if text else {}, marks)
     return Metadata(root, *_branch_size(root))
 

@@ -192,13 +192,13 @@ class ProjectFold:
         now_s: int,
         refused: Mapping[int, Exception] = NOTHING_REFUSED,
     ) -> Applied:
-        """Apply the record at ``offset``, written at ``now_s``. Several deltas of one record may touch the same cell.
+        """Apply the record at ``offset``; several of its deltas may change the same cell.
 
         Args:
             offset: of the record.
             deltas: its deltas.
-            now_s: the time.
-            refused: those, by index, whose cells could not be read back, and why.
+            now_s: when the record was written.
+            refused: deltas whose cells could not be read back, by index, and why.
         """
         outcome = Applied()
         version = self._version_base + offset + 1
@@ -285,7 +285,7 @@ class ProjectFold:
     def _change_cells(
         self, delta: Delta, version: int, now_s: int
     ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
-        """Change the cells; how many changes were late, and what each change of spend added."""
+        """Change the cells; return the number of late changes, and what each change of spend added."""
         project_id = delta.project_id
         late = 0
         for window in delta.windows:

@@ -1,8 +1,8 @@
-"""What is sent in again of a record that was set aside.
+"""Builds the record that replays a quarantined one.
 
-Lines of ``events`` go in as they are: what they say replaces itself, so repeats change nothing.
-Deltas are changes, not values, and those of a source record apply once only: each is given a
-source of its own, which no partition has, so that it applies once however often it is sent.
+Lines of ``events`` are sent as they are: events replace themselves, so repeats change nothing. Deltas
+are changes, and apply once for each source record: a replayed delta gets a source of its own, which no
+partition has, so that it applies once however often it is sent.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from streams.core.deltas import Delta
 from streams.core.quarantined import Entry, only_lines
 
 PARTITIONS_MAX: Final = 1_024
-"""More than ``KafkaSettings.event_partitions`` may be."""
+"""Upper bound of ``KafkaSettings.event_partitions``."""
 
 REPLAYED: Final = 2**61
-"""Where the numbers of replayed sources begin."""
+"""First number of replayed sources."""
 
 _decoder: Final = msgspec.json.Decoder(Delta)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def replay_source(partition: int, offset: int) -> int:
-    """The number, above that of every real partition, that stands for one source record of ``deltas``.
+    """Return the number of a replayed source record of ``deltas``, above every real partition's.
 
     It follows from the source and not from the place in ``deltas``, where crashes leave copies.
     """
@@ -33,7 +33,7 @@ def replay_source(partition: int, offset: int) -> int:
 
 
 def replayed_value(entry: Entry, value: bytes) -> bytes:
-    """The record to append for what ``entry`` set aside of the source record ``value``.
+    """Return the record to append for the quarantined part of the source record ``value``.
 
     Raises:
         msgspec.DecodeError: a line is no delta.

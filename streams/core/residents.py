@@ -121,7 +121,7 @@ class Residents:
             self.evicted += 1
 
     def forget(self, keys: Iterable[TraceKey]) -> None:
-        """Drop these traces; what the store has of them is read back when they are needed."""
+        """Evict these traces; they are read back from the store when they are needed."""
         for key in keys:
             trace = self.traces.pop(key, None)
             if trace is None:

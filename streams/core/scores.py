@@ -69,5 +69,5 @@ class LatestScores:
         return row
 
     def forget(self, score: Score) -> None:
-        """Its row was not written after all: the same score is news again."""
+        """Drop a score whose row was not written, so that it counts as new again."""
         self._latest.pop((score.project_id, score.id), None)

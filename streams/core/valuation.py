@@ -33,7 +33,7 @@ class NoTokens:
 
 
 class PartlyCounted:
-    """Counts only the text that has changed.
+    """Counts the tokens of changed texts only.
 
     Args:
         tokens: count it.
