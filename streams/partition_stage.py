@@ -119,7 +119,8 @@ class PartitionStage:
             return Position(None, self._last_put + 1)
         done = max(self._resume_after, self._writer.committed_offset)
         waits_for = self._waits_for or (THE_BROKER if self._writer.is_writing else "")
-        return Position(done + 1, self._last_put + 1, waits_for, self._attempts)
+        trials = self._screen.trials_begun if self._screen is not None else 0
+        return Position(done + 1, self._last_put + 1, waits_for, self._attempts + trials)
 
     def _settle_backlog(self) -> None:
         if self._resume_after is not None and self._writer is not None:

@@ -137,7 +137,8 @@ class ProjectPartition:
             return Position(None, self.received_to)
         needs_store = self._read_back.is_asking or fold.budgets.is_full
         waits_for = THE_STORE if needs_store else THE_BROKER if self.output.is_writing else ""
-        return Position(self._kept_to, self.received_to, waits_for)
+        trials = self.screen.trials_begun if self.screen is not None else 0
+        return Position(self._kept_to, self.received_to, waits_for, trials)
 
     def _settle_backlog(self) -> None:
         if self._expected is not None:

@@ -65,6 +65,11 @@ class Screen:
         """Whether anything is left out or tried."""
         return bool(self._entries) or self._careful_before > 0
 
+    @property
+    def trials_begun(self) -> int:
+        """Grows while child processes try what the partition's position does not pass yet."""
+        return self._trials.begun
+
     def is_careful(self, offset: int) -> bool:
         """Whether a batch that begins with this record is tried first."""
         return offset < self._careful_before

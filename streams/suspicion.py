@@ -64,9 +64,12 @@ class Trials:
 
     def __init__(self, settings: QuarantineSettings) -> None:
         self._settings = settings
+        self.begun = 0
+        """Child processes so far. Each is progress: together they may take longer than a stall."""
 
     async def once(self, work: Callable[[], object]) -> Death | None:
         settings = self._settings
+        self.begun += 1
         death = await trial(
             work,
             timeout_s=settings.trial_timeout_s,

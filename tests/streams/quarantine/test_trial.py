@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.quarantine_settings import QuarantineSettings
+from streams.suspicion import Record, Trials
 from streams.trial import Death, trial
 
 MIB = 1024 * 1024
@@ -89,3 +91,12 @@ async def test_no_process_is_left() -> None:
 
 def children() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+async def test_every_child_process_counts_as_progress_of_its_stage() -> None:
+    trials = Trials(QuarantineSettings(trial_deaths=3))
+    records = [Record(7, 0, b"{}")]
+    assert await trials.find(records, lambda _: None) is None
+    assert trials.begun == 1
+    assert await trials.find(records, lambda given: os._exit(1) if given[0].value else None)
+    assert trials.begun > 1 + 3
