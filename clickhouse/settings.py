@@ -83,6 +83,8 @@ class EmbeddedStoreSettings(BaseSettings):
     """Longest statement, and longest body of a statement that is not a formatted insert."""
     insert_bytes_max: int = Field(default=512 * 2**20, ge=2**20)
     """Bytes of one insert's rows, which are held in memory until the engine reads them."""
+    insert_kept_bytes_max: int = Field(default=64 * 2**20, ge=0)
+    """Memory of finished inserts that is kept for the next ones; beyond it the oldest is freed."""
     insert_chunk_bytes: int = Field(default=4 * 2**20, ge=1024)
     """What is gathered of an insert's body before the engine is given it."""
     result_chunk_bytes: int = Field(default=2**20, ge=1024)

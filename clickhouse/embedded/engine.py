@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from chdb import _chdb
 
+from clickhouse.embedded.rows_files import RowsFile, RowsFiles
 from clickhouse.embedded.statement import FormattedInsert
 
 # The wrapper around it serialises calls and parses progress options; this is the engine's own.
@@ -278,26 +278,25 @@ class Insert:
     ignores a failed constraint, default expression or write, and counts the rows as written.
     """
 
-    def __init__(self, engine: Engine, statement: FormattedInsert) -> None:
+    def __init__(self, engine: Engine, statement: FormattedInsert, files: RowsFiles) -> None:
         self._engine = engine
         self._statement = statement
-        self._rows_file: int | None = None
+        self._files = files
+        self._rows: RowsFile | None = None
         self.progress = Progress()
 
     def append(self, data: bytes) -> None:
         """Add a piece of the rows."""
-        if self._rows_file is None:
-            self._rows_file = os.memfd_create("insert")
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._rows_file, rest) :]
+        if self._rows is None:
+            self._rows = self._files.take(len(data))
+        self._rows.append(data)
 
     def finish(self, session: Session) -> None:
         """Insert the rows; return when they are in the table."""
-        if self._rows_file is None:
-            self._rows_file = os.memfd_create("insert")
+        rows = self._rows = self._rows or self._files.take(0)
+        rows.end()
         parts = self._statement
-        source = b" FROM INFILE '/proc/self/fd/%d' " % self._rows_file
+        source = b" FROM INFILE '/proc/self/fd/%d' " % rows.descriptor
         query = b"".join((parts.head, source, parts.settings, b" FORMAT ", parts.format.encode()))
         connection = self._engine.acquire(session)
         try:
@@ -309,12 +308,14 @@ class Insert:
         self._engine.release(connection)
         self.progress.written_rows = result.rows_written()
         self.progress.written_bytes = result.bytes_written()
+        self._rows = None
+        self._files.give_back(rows)
 
     def close(self) -> None:
         """Free the rows; without ``finish`` they are not inserted."""
-        rows_file, self._rows_file = self._rows_file, None
-        if rows_file is not None:
-            os.close(rows_file)
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            rows.close()
 
 
 def _setting_name(name: str) -> str:

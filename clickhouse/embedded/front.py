@@ -41,6 +41,7 @@ from clickhouse.embedded.request import (
     form_fields,
     parse_call,
 )
+from clickhouse.embedded.rows_files import RowsFiles
 from clickhouse.embedded.slots import Overloaded, Slots
 from clickhouse.embedded.statement import (
     CONTENT_TYPES,
@@ -81,6 +82,7 @@ class StoreFront:
         self._users = users
         self._queries = Slots(settings.queries_max, settings.waiting_max)
         self._inserts = Slots(settings.inserts_max, settings.waiting_max)
+        self._rows_files = RowsFiles(settings.insert_kept_bytes_max, settings.insert_chunk_bytes)
         self._threads = ThreadPoolExecutor(
             settings.queries_max + settings.inserts_max + 1, thread_name_prefix="store"
         )
@@ -89,6 +91,7 @@ class StoreFront:
     def close(self) -> None:
         """Waits for the statements that run."""
         self._threads.shutdown()
+        self._rows_files.close()
         self._engine.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +170,7 @@ class StoreFront:
     async def _insert(
         self, call: Call, parts: FormattedInsert, body: Body, exchange: Exchange
     ) -> None:
-        insert = Insert(self._engine, parts)
+        insert = Insert(self._engine, parts, self._rows_files)
         began = time.perf_counter()
         try:
             gathered, size, total = [parts.data], len(parts.data), len(parts.data)
