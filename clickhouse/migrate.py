@@ -1,8 +1,8 @@
 """Applies the migrations: ordered files, each applied once and recorded with its checksum.
 
-A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the first
-day that is not old) of statements that may be repeated. An applied one is never edited; a change is a
-new file. How many days rows stay hot is no migration: it follows the settings.
+A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the
+first day that is not old) of statements that may be repeated. An applied one is never edited; a
+change is a new file. How many days rows stay hot is no migration: it follows the settings.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ STATEMENT_MAX_S: Final = 86_400.0
 async def repartition(store: Store, table: str, key: str, shape: str) -> None:
     """Partition ``table`` by ``key`` unless its key contains ``shape`` already.
 
-    1. Create a new table. 2. Merge, copy and drop the rows of each partition. 3. Exchange the names of
-    both tables. 4. Drop the empty one. After a crash the remaining steps are repeated: a row that is
-    copied twice replaces itself. Nothing may write to the table meanwhile.
+    1. Create a new table. 2. Merge, copy and drop the rows of each partition. 3. Exchange the names
+    of both tables. 4. Drop the empty one. After a crash the remaining steps are repeated: a row
+    that is copied twice replaces itself. Nothing may write to the table meanwhile.
 
     Raises:
         MigrationError: there is no such table. StoreUnavailable, QueryRejected: as they come.

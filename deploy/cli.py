@@ -265,9 +265,10 @@ def recover(
 ) -> None:
     """Rebuild a log in Kafka that lost its data from the store. Stop all other roles first.
 
-    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts from the store,
-    and lists what could not be restored. Webhooks keep their secrets if TRACEMILL_ENCRYPTION_KEY, or
-    the key in the data directory, is the one that they were stored with. Safe to repeat.
+    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts from the
+    store, and lists what could not be restored. Webhooks keep their secrets if
+    TRACEMILL_ENCRYPTION_KEY, or the key in the data directory, is the one that they were stored
+    with. Safe to repeat.
     """
     from deploy.embedded.recover import run
     from deploy.embedded.roles import UpOptions
@@ -311,9 +312,9 @@ def store(
 ) -> None:
     """Run the embedded ClickHouse engine behind its HTTP interface, on loopback.
 
-    Its users are ingest, query and migrate, with the passwords in TRACEMILL_STORE_INGEST_PASSWORD and
-    so on; or TRACEMILL_CLICKHOUSE_USER, with all privileges, and TRACEMILL_CLICKHOUSE_PASSWORD. If no
-    password is set, they are generated into `credentials` in TRACEMILL_DATA_DIR.
+    Its users are ingest, query and migrate, with the passwords in TRACEMILL_STORE_INGEST_PASSWORD
+    and so on; or TRACEMILL_CLICKHOUSE_USER, with all privileges, and TRACEMILL_CLICKHOUSE_PASSWORD.
+    If no password is set, they are generated into `credentials` in TRACEMILL_DATA_DIR.
 
     Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION,
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.

@@ -1,7 +1,7 @@
 """Choose the connection to close when there are too many.
 
-Unauthenticated ones (strangers) are closed before authenticated ones (callers), and of each kind the
-longest idle one first.
+Unauthenticated ones (strangers) are closed before authenticated ones (callers), and of each kind
+the longest idle one first.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Connection(Protocol):
 class Connections:
     """Keep the open connections of one server, each kind ordered by idle time.
 
-    A connection is a stranger's until a request on it is authenticated. Idle time is counted from the
-    connection's start or the end of its last request, so bytes that trickle in do not reset it.
+    A connection is a stranger's until a request on it is authenticated. Idle time is counted from
+    the connection's start or the end of its last request, so bytes that trickle in do not reset it.
     """
 
     def __init__(self, limits: HttpSettings) -> None:

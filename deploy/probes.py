@@ -51,8 +51,8 @@ Report = Callable[[], Awaitable[Mapping[str, str]]]
 def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = list) -> list[Route]:
     """Return routes for ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    ``stalls`` returns a line for each stalled partition or event loop. With any, ``/healthz`` is 503,
-    and the process should be killed and restarted.
+    ``stalls`` returns a line for each stalled partition or event loop. With any, ``/healthz`` is
+    503, and the process should be killed and restarted.
     """
 
     async def metrics(_: Request) -> Response:

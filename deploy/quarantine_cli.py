@@ -111,10 +111,11 @@ def show(
 def replay(ids: Ids) -> None:
     """Send quarantined records or dead letters in again, by their ids.
 
-    Exactness: a replayed record is processed like a new event that arrives now, so totals contain it
+    Exactness: a replayed record is processed like a new event that arrives now, so totals contain
+        it
     as a late event. Events replace themselves and changes of windows apply once, so replaying twice
-    changes nothing. If it ends its worker again, it is quarantined again under a new id. A dead letter
-    can be replayed if its payload was kept whole.
+    changes nothing. If it ends its worker again, it is quarantined again under a new id. A dead
+    letter can be replayed if its payload was kept whole.
     """
 
     async def run(access: QuarantineAccess) -> None:
@@ -155,12 +156,13 @@ def skip(
 ) -> None:
     """Skip quarantined records for good, or one record that blocks its partition.
 
-    Exactness: totals, windows and budgets never contain what is skipped. Its events are kept as dead
-    letters, one each. Skipping a record of `deltas` takes its changes from windows and budgets only;
-    traces and observations are complete. If the worker ended after it had written a record's changes
-    of windows, but before its rows, windows keep these changes. Running workers skip the record at
-    once, others when they start. Give --topic, --partition and --offset for a record that is not in
-    quarantine yet.
+    Exactness: totals, windows and budgets never contain what is skipped. Its events are kept as
+        dead
+    letters, one each. Skipping a record of `deltas` takes its changes from windows and budgets
+    only; traces and observations are complete. If the worker ended after it had written a record's
+    changes of windows, but before its rows, windows keep these changes. Running workers skip the
+    record at once, others when they start. Give --topic, --partition and --offset for a record that
+    is not in quarantine yet.
     """
     place = (topic, partition, offset)
     if (ids and any(each is not None for each in place)) or (

@@ -39,11 +39,13 @@ class ProcessSettings(BaseSettings):
     """Encrypts webhook secrets in the store's copy of the control plane, 16 characters at least; by
     default the key in the data directory."""
     stalled_after_s: float = Field(30.0, ge=1)
-    """A stage is stalled when it has input and makes no progress for this time while it waits for no
+    """A stage is stalled when it has input and makes no progress for this time while it waits for
+    no
     dependency: `/healthz` is 503, and `tracemill up` restarts the process. It also restarts a role
     that gives no answer for this time."""
     engine_silent_after_s: float = Field(120.0, ge=1)
-    """An embedded broker or store that gives no answer for this time is restarted by `tracemill up`."""
+    """An embedded broker or store that gives no answer for this time is restarted by `tracemill
+    up`."""
     loop_blocked_after_s: float = Field(5.0, gt=0)
     """The traceback of an event loop that does not run for this time is written to the log."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -64,13 +66,13 @@ class HttpSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_HTTP_", frozen=True)
 
     connections_max: int = Field(2_048, ge=1)
-    """Open connections. One more replaces the longest idle one, unauthenticated ones first; if none is
-    idle, it is answered 503."""
+    """Open connections. One more replaces the longest idle one, unauthenticated ones first; if none
+    is idle, it is answered 503."""
     connections_of_address_max: int = Field(512, ge=1)
     """Unauthenticated connections of one address."""
     shared_addresses: str = "127.0.0.0/8,::1"
-    """Networks, joined by commas, whose addresses each serve many clients, such as a load balancer's:
-    they have no limit per address."""
+    """Networks, joined by commas, whose addresses each serve many clients, such as a load
+    balancer's: they have no limit per address."""
     head_max_bytes: int = Field(64 * 1024, ge=1024)
     """Request line and headers; above it: 431."""
     headers_max: int = Field(128, ge=1)

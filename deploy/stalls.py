@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 class LoopBeat:
     """Records when the event loop last ran, and logs the traceback of a blocked loop.
 
-    The traceback is written by a thread of the interpreter that needs no lock, so it works even when
-    the loop hangs in C code.
+    The traceback is written by a thread of the interpreter that needs no lock, so it works even
+    when the loop hangs in C code.
     """
 
     def __init__(self, blocked_after_s: float) -> None:

@@ -42,8 +42,8 @@ class Process:
     (a task that runs once). `prepare` is called before each start, in a thread. `needs` names the
     processes it works with: it is started beside them, waits for them by itself, and is stopped
     before them. `environment` is added to the supervisor's own. If it is not ready after
-    `ready_within_s` the first time, the run ends, unless it may catch up on much work first. One that
-    `liveness` finds hung is killed and restarted.
+    `ready_within_s` the first time, the run ends, unless it may catch up on much work first. One
+    that `liveness` finds hung is killed and restarted.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Watches free disk space and refuses new data below a floor, so that accepted data can be kept.
 
-Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk truncates
-it. Hence three levels of free space on every watched file system:
+Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk
+truncates it. Hence three levels of free space on every watched file system:
 
     resume      accept again (above the floor, so that admission does not flap)
     floor       accept nothing new: the gateway and the control API answer 503, merges pause
@@ -34,8 +34,8 @@ class DiskSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DISK_", frozen=True)
 
     paths: str = ""
-    """Directories whose file systems are watched, joined by colons; `tracemill up` adds those of its
-    embedded engines."""
+    """Directories whose file systems are watched, joined by colons; `tracemill up` adds those of
+    its embedded engines."""
     free_min_bytes: int = Field(256 * MIB, ge=0)
     """Free bytes below which new data is answered 503; at most a quarter of a small file system."""
     free_min_share: float = Field(0.02, ge=0, lt=1)
@@ -45,17 +45,17 @@ class DiskSettings(BaseSettings):
     resume_factor: float = Field(1.25, ge=1)
     """New data is accepted again at the floor times this."""
     stop_factor: float = Field(0.5, ge=0, le=1)
-    """The embedded broker is stopped at the floor times this, and restarted half way between there and
-    the floor."""
+    """The embedded broker is stopped at the floor times this, and restarted half way between there
+    and the floor."""
     check_interval_s: float = Field(0.1, gt=0, le=1)
-    """Interval of measuring free space. In one interval at most ``stop_factor`` times the floor may be
-    written."""
+    """Interval of measuring free space. In one interval at most ``stop_factor`` times the floor may
+    be written."""
     log_max_share: float = Field(0.25, gt=0, lt=1)
-    """Share of its file system that the embedded broker's log may take. Above it, and near the floor,
-    records that are processed and stored are deleted."""
+    """Share of its file system that the embedded broker's log may take. Above it, and near the
+    floor, records that are processed and stored are deleted."""
     reserve_bytes: int = Field(64 * MIB, ge=0)
-    """Size of a reserve file in the data directory that is deleted only to recover an engine on a full
-    disk; at most a sixteenth of a small file system."""
+    """Size of a reserve file in the data directory that is deleted only to recover an engine on a
+    full disk; at most a sixteenth of a small file system."""
 
 
 @dataclass(frozen=True, slots=True)

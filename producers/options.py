@@ -10,7 +10,9 @@ OPTIONS: Final = "OPTIONS"
 
 
 class AnswerOptions:
-    """Turns the refusal of `OPTIONS` on a path that takes other methods into an answer that lists them."""
+    """Turns the refusal of `OPTIONS` on a path that takes other methods into an answer that lists
+    them.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -38,7 +38,8 @@ class KafkaSettings(BaseSettings):
     broker_security_protocol: Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
         Field("auto", validate_default=True)
     )
-    """Kafka's name of the protocol; auto: with SASL if there is a user, with SSL if there is a file."""
+    """Kafka's name of the protocol; auto: with SASL if there is a user, with SSL if there is a
+    file."""
     topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Of the names of topics and groups: installations with different ones can share a broker."""
     event_partitions: int = Field(4, ge=1, le=256)
@@ -142,8 +143,8 @@ class GatewaySettings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0)
     """From a request's head to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
-    """Decompressed bodies of all requests being answered; above it: 503. A project that holds some may
-    hold no more than is still free, so that one project leaves half to the others."""
+    """Decompressed bodies of all requests being answered; above it: 503. A project that holds some
+    may hold no more than is still free, so that one project leaves half to the others."""
     large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
     """A body of more, or of a length nobody says, waits for its turn before it is read."""
     large_bodies_max: int = Field(6, ge=1)

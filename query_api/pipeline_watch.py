@@ -1,8 +1,9 @@
 """Watches whether records pass through the streams and the sink, with clients that stay open.
 
-Each check makes three requests to the broker, however many callers ask for readiness: for the ends of
-the logs, and for the offsets of the two consumer groups. A partition of events or deltas that has not
-grown for a while gets a canary (``producers.canary``), so that a hung stage is noticed without input.
+Each check makes three requests to the broker, however many callers ask for readiness: for the ends
+of the logs, and for the offsets of the two consumer groups. A partition of events or deltas that
+has not grown for a while gets a canary (``producers.canary``), so that a hung stage is noticed
+without input.
 """
 
 from __future__ import annotations

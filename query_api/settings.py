@@ -56,10 +56,11 @@ class QuerySettings(BaseSettings):
     readiness_look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Interval of checking the progress of the streams and the sink."""
     readiness_canary_interval_s: float = Field(default=2.0, gt=0, le=60)
-    """A partition that has not grown for this time gets an empty record, to see that it is processed."""
+    """A partition that has not grown for this time gets an empty record, to see that it is
+    processed."""
     readiness_record_age_max_s: float = Field(default=5.0, gt=0)
-    """Age of the oldest record that the streams or the sink have not processed; above it: not ready.
-    An event sent while ready is visible within twice this time."""
+    """Age of the oldest record that the streams or the sink have not processed; above it: not
+    ready. An event sent while ready is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """A request's body: a budget, a webhook."""
     body_timeout_s: float = Field(default=30.0, gt=0)

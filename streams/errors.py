@@ -3,9 +3,9 @@
 StreamsError
 ├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
 ├── OutOfStepError          a record of the events topic is missing between two others
-├── SuspendedError          the process was stopped for longer than its session: another worker has its partitions
-├── ProgressUnknownError    a failed partition's position is unknown; the group's offset gives it
-└── QuarantineFullError     more records kill their worker than the quarantine takes
+├── SuspendedError          the process was stopped for longer than its session: another worker has
+its partitions ├── ProgressUnknownError    a failed partition's position is unknown; the group's
+offset gives it └── QuarantineFullError     more records kill their worker than the quarantine takes
 
 ``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
 """

@@ -82,7 +82,8 @@ class Position:
         next_offset: the first record that has not taken effect; None while that is being found out.
         received_to: the offset after the last record that was received.
         waits_for: the dependency that the work waits for; empty: for none.
-        steps: grows with whatever else is progress, such as attempts to fold a chunk without what fails.
+        steps: grows with whatever else is progress, such as attempts to fold a chunk without what
+            fails.
     """
 
     next_offset: int | None

@@ -26,7 +26,8 @@ class NotifierSettings(BaseSettings):
     attempt_timeout_s: float = Field(15.0, gt=0)
     """From resolving the name until the status of the answer is there."""
     answer_head_max_bytes: int = Field(32 * 1024, ge=1024)
-    """Status line and headers of an answer, informational ones (1xx) included; above it the attempt fails."""
+    """Status line and headers of an answer, informational ones (1xx) included; above it the attempt
+    fails."""
     addresses_per_attempt_max: int = Field(3, ge=1)
     """Addresses of one name that an attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)

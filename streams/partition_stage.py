@@ -251,14 +251,17 @@ class PartitionStage:
     async def _fold_chunk(
         self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
     ) -> None:
-        """Fold records as one chunk; whatever an event raises costs that event alone (``streams.core.isolation``)."""
+        """Fold records as one chunk; whatever an event raises costs that event alone
+        (``streams.core.isolation``).
+        """
         self._chunk += 1
         records = [
             read(SourceRecord(each.offset, each.append_us, each.value), self._limits.rows)
             for each in messages
         ]
         isolation = Isolation()
-        # Each attempt but the first two finds at least one event; whatever needs more is a defect of the isolation itself.
+        # Each attempt but the first two finds at least one event; whatever needs more is a defect
+        # of the isolation itself.
         attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
         while True:
             try:
@@ -292,7 +295,8 @@ class PartitionStage:
         """Fold once, without what was found to fail before.
 
         Raises:
-            FoldFailedError: something of the content raised; the state of its traces is to be forgotten.
+            FoldFailedError: something of the content raised; the state of its traces is to be
+                forgotten.
         """
         self._attempts += 1
         needs = fold.needs(records, isolation)

@@ -50,7 +50,8 @@ class Restored:
     begin: Ends
     ends: Ends
     trace_version: int | None = None
-    """Of the record at ``resume_after`` (``streams.core.versions``); ``None`` where no commit tells."""
+    """Of the record at ``resume_after`` (``streams.core.versions``); ``None`` where no commit
+    tells."""
 
 
 class History(Protocol):

@@ -49,7 +49,10 @@ class ProjectOutput:
         self._spend_to = spend_to
 
     def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
-        """Send alerts at once; those that cannot be written. Not a coroutine: a flush that begins after it waits until they are kept."""
+        """Send alerts at once; those that cannot be written.
+
+        Not a coroutine: a flush that begins after it waits until they are kept.
+        """
         failed: list[tuple[Crossing, Exception]] = []
         for crossing in crossings:
             metrics.CROSSINGS.inc()

@@ -45,7 +45,8 @@ class ProjectPartition:
     output: ProjectOutput
     screen: Screen | None = None
     read_again_to: int | None = None
-    """Not ``None``: it takes over from a life in this worker that failed, and reads again what that had received before this offset."""
+    """Not ``None``: it takes over from a life in this worker that failed, and reads again what that
+    had received before this offset."""
     ended: bool = False
     _queue: asyncio.Queue[EventT[bytes]] = field(init=False)
     _fold: ProjectFold | None = None
@@ -168,7 +169,8 @@ class ProjectPartition:
             self._fold.budgets.remove(budget_id)
 
     async def _restore(self) -> ProjectFold:
-        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that was written. 4. In a new log: write its first marker, and begin again.
+        """1. Know all past alerts. 2. Find the last marker. 3. Wait until the store has all that
+        was written. 4. In a new log: write its first marker, and begin again.
         5. Take the budgets. 6. Find out how the worker before ended.
         """
         began = time.monotonic()

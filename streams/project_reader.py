@@ -149,7 +149,9 @@ class ProjectReader:
         return answers
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
-        """Ask for groups, a limited number by one query: what one project asks for must not make the others' answers grow."""
+        """Ask for groups, a limited number by one query: what one project asks for must not make
+        the others' answers grow.
+        """
         return [
             await self._answered(partial(self._store.query_bytes, sql, params))
             for params in _questions(groups, self._settings.read_back_groups_max)
@@ -189,7 +191,9 @@ class ProjectReader:
 
 
 def _questions(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any]]:
-    """Parameters of the queries for groups: one for all where few are asked for besides, else one or more for each project."""
+    """Parameters of the queries for groups: one for all where few are asked for besides, else one
+    or more for each project.
+    """
     starts_of: dict[str, list[int]] = {}
     for project_id, start_s in sorted(groups):
         starts_of.setdefault(project_id, []).append(start_s)

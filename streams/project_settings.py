@@ -45,8 +45,8 @@ class ProjectSettings(BaseSettings):
     budget_periods_max: int = Field(100_000, ge=1)
     """Budget periods watched at a time, per partition; while as many are not evaluated yet, the partition waits (after what one record, or a change of budgets, adds)."""
     budget_periods_unevaluated_max: int = Field(50_000, ge=2)
-    """Periods not evaluated yet, which each flush lists. From half of the limit on the partition waits;
-    periods beyond it are not evaluated. Never more than half a record can list."""
+    """Periods not evaluated yet, which each flush lists. From half of the limit on the partition
+    waits; periods beyond it are not evaluated. Never more than half a record can list."""
     baselines_max: int = Field(64, ge=1)
     """Budget periods asked of the store in one go."""
     alerts_max: int = Field(2_000_000, ge=1)
@@ -71,7 +71,8 @@ class ProjectSettings(BaseSettings):
     dead_letters_sample_lines: int = Field(10_000, ge=1)
     """Deltas over which the ratio is taken."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """Pause before a failed partition is restarted; it doubles with each further failure, with jitter."""
+    """Pause before a failed partition is restarted; it doubles with each further failure, with
+    jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)

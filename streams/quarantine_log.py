@@ -97,7 +97,8 @@ class QuarantineLog:
         self.settings = settings
         self.kafka = kafka
         self.alone = asyncio.Lock()
-        """Held while a record is processed alone: two could not be told apart when the process ends."""
+        """Held while a record is processed alone: two could not be told apart when the process
+        ends."""
         self._view = QuarantineView()
         self._producer = producer
         self._topic = kafka.topics.quarantine

@@ -35,12 +35,13 @@ class QuarantineSettings(BaseSettings):
     """Longest payload in a dead letter; a longer one is cut and marked. Below
     ``KafkaSettings.record_max_bytes``."""
     worker_deaths: int = Field(3, ge=2, le=100)
-    """Where no child process dies: ends of workers during the same single record before it is set aside."""
+    """Where no child process dies: ends of workers during the same single record before it is set
+    aside."""
     single_wait_s: float = Field(2.0, gt=0)
     """A record that is processed alone is taken for the cause if its worker ends within this time;
     later ends have other causes, such as a broker that does not answer."""
     single_pause_max_s: float = Field(1.0, ge=0)
-    """Longest random pause before such a record is processed again, so that kills at fixed times after
-    a start do not hit it each time."""
+    """Longest random pause before such a record is processed again, so that kills at fixed times
+    after a start do not hit it each time."""
     write_timeout_s: float = Field(5.0, gt=0)
     """How long a worker that stops waits for the quarantine log."""

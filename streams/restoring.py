@@ -1,4 +1,6 @@
-"""What a partition of stage 1 goes on with: the last commit, and the traces of which all was read again."""
+"""What a partition of stage 1 goes on with: the last commit, and the traces of which all was read
+again.
+"""
 
 from __future__ import annotations
 

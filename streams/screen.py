@@ -122,7 +122,8 @@ class Screen:
         return kept
 
     async def survivors(self, records: list[Record], work: Work) -> list[Record]:
-        """The records without what ends a child process that does ``work`` on them; it is set aside.
+        """The records without what ends a child process that does ``work`` on them; it is set
+        aside.
 
         They are the same list where nothing was.
 
@@ -173,7 +174,10 @@ class Screen:
         await self._log.write(self._kind, self._partition, self._attempt)
 
     async def _set_aside(self, record: Record, culprit: Culprit) -> None:
-        """Quarantine a line, or the record where that would be too many. What is written comes from ``QuarantineLog.set_aside``."""
+        """Quarantine a line, or the record where that would be too many.
+
+        What is written comes from ``QuarantineLog.set_aside``.
+        """
         kind, partition, settings = self._kind, self._partition, self._log.settings
         before = self._entries.get(record.offset)
         if before is not None and before.timestamp_ms != record.timestamp_ms:

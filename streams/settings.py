@@ -53,8 +53,8 @@ class StreamsSettings(BaseSettings):
     """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
     row_bytes_max: int = Field(ROW_BYTES_MAX, ge=256 * KIB)
     """Largest row as JSON, at most what ``KafkaSettings.record_max_bytes`` allows. After names and
-    numbers, input and output may each take five twelfths of it, and merged metadata two; longer ones
-    are cut and marked."""
+    numbers, input and output may each take five twelfths of it, and merged metadata two; longer
+    ones are cut and marked."""
     resident_scores_max: int = Field(50_000, ge=1)
     """Scores whose version is remembered, so that a duplicate is not written again."""
     seen_traces_max: int = Field(TRACES_MAX, ge=1)

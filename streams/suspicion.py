@@ -82,7 +82,8 @@ class Trials:
     async def find(self, records: Sequence[Record], work: Work) -> Culprit | None:
         """The first input that ends each of ``trial_deaths`` child processes; usually none.
 
-        A child process that dies of nothing at all proves nothing, nor does one that cannot be made.
+        A child process that dies of nothing at all proves nothing, nor does one that cannot be
+        made.
         """
         try:
             death = None

@@ -1,8 +1,8 @@
 """Reads the tail of a partition's own output, to go on where it ended.
 
 The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
-lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may lie
-behind those of its successor: each follows all that it speaks of, so the highest holds, whoever
+lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may
+lie behind those of its successor: each follows all that it speaks of, so the highest holds, whoever
 wrote it.
 
 Of ``traces`` the latest row counts, also where it is ahead of the commit, as when it is read back
@@ -116,7 +116,9 @@ def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
 
 
 def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
-    """The rows of some records; one that does not decode is left out, and its trace is read back from the store when it is needed."""
+    """The rows of some records; one that does not decode is left out, and its trace is read back
+    from the store when it is needed.
+    """
     rows: list[RowT] = []
     for value in values:
         try:

@@ -187,7 +187,9 @@ def _detach(worker: int) -> None:
 
 
 def _limit(memory_bytes_max: int) -> None:
-    """Leave no core dump, take a bounded amount of memory, and be the first to go where it is short."""
+    """Leave no core dump, take a bounded amount of memory, and be the first to go where it is
+    short.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

@@ -274,8 +274,8 @@ class Query:
 class Insert:
     """An insert that collects its rows in pieces of any size before the engine reads them.
 
-    The engine reads them from a file in memory. Its streaming insert reports parsing errors only: it
-    ignores a failed constraint, default expression or write, and counts the rows as written.
+    The engine reads them from a file in memory. Its streaming insert reports parsing errors only:
+    it ignores a failed constraint, default expression or write, and counts the rows as written.
     """
 
     def __init__(self, engine: Engine, statement: FormattedInsert, files: RowsFiles) -> None:

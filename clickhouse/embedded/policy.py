@@ -1,9 +1,9 @@
 """Checks the parts of a user's statement that the engine's own privileges do not cover.
 
-The engine separates users by grants (see ``clickhouse.users``): tables, writes, DDL, and every table
-function that reaches a file or another machine. It has no grants for functions that read files or the
-server's settings, for its own system tables, or for raising a limit in a statement. For those there
-are lists of what is allowed here; everything else is refused.
+The engine separates users by grants (see ``clickhouse.users``): tables, writes, DDL, and every
+table function that reaches a file or another machine. It has no grants for functions that read
+files or the server's settings, for its own system tables, or for raising a limit in a statement.
+For those there are lists of what is allowed here; everything else is refused.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"s
 def control_row(record: ConsumerRecord, secrets: SecretBox | None = None) -> bytes:
     """Convert one log record (its key is ``kind/id/nonce``) to a row, as a line.
 
-    ``secrets`` encrypts secret fields, so that the log can be restored from the table; without it they
-    are left out. Only fields that this version knows are kept, as others may be secret. Of a record
-    that it cannot read, the key and the time are kept.
+    ``secrets`` encrypts secret fields, so that the log can be restored from the table; without it
+    they are left out. Only fields that this version knows are kept, as others may be secret. Of a
+    record that it cannot read, the key and the time are kept.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
     kind, _, rest = log_key.partition("/")

@@ -35,8 +35,8 @@ Row = tuple[int, bytes]
 class Solitude:
     """A lock that lets inserts run together, and an insert that may crash the store run alone.
 
-    Otherwise rows of other tables would be in flight each time the store crashes, and would look like
-    the cause.
+    Otherwise rows of other tables would be in flight each time the store crashes, and would look
+    like the cause.
     """
 
     def __init__(self) -> None:
@@ -91,9 +91,9 @@ class Failures:
 class IsolatingInserts:
     """Inserts rows, with retries without limit, except rows that the store cannot take.
 
-    A row is refused if the store refuses it and accepts the statement without rows, or if it exceeded
-    a limit or ended the connection ``insert_attempts_max`` times while the store answered in between
-    and took other rows. While the store is down, full or read-only, inserts wait.
+    A row is refused if the store refuses it and accepts the statement without rows, or if it
+    exceeded a limit or ended the connection ``insert_attempts_max`` times while the store answered
+    in between and took other rows. While the store is down, full or read-only, inserts wait.
     """
 
     def __init__(self, store: Store, settings: SinkSettings) -> None:

@@ -38,9 +38,9 @@ def table_of(queue: str) -> str:
 def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
     """Split rows into those that start at ``oldest_us`` or later, and those before.
 
-    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a row
-    is not mistaken for its start time, as its quotes are escaped; maps come after the start time and
-    have no texts in front of a key.
+    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a
+    row is not mistaken for its start time, as its quotes are escaped; maps come after the start
+    time and have no texts in front of a key.
     """
     oldest = b"%d" % oldest_us
     count = _count_if_fresh(rows, oldest)

@@ -32,8 +32,8 @@ async def run_sink(
 ) -> None:
     """Move rows until ``stop`` is set.
 
-    ``secrets`` encrypts webhook secrets; without it they are left out. ``board`` shows the position of
-    each partition.
+    ``secrets`` encrypts webhook secrets; without it they are left out. ``board`` shows the position
+    of each partition.
 
     Raises:
         TooManyRefusals: see ``Sink.run``.

@@ -26,8 +26,8 @@ class SinkSettings(BaseSettings):
     light_traffic_bytes_per_s: int = Field(default=2_000_000, ge=1)
     """Up to so much traffic is light; twice as much doubles the intervals."""
     old_rows_age_h: float = Field(default=48.0, ge=1)
-    """Observations and traces that started longer ago are written separately, so that the partitions
-    of many old days delay no fresh rows."""
+    """Observations and traces that started longer ago are written separately, so that the
+    partitions of many old days delay no fresh rows."""
     old_rows_flush_interval_s: float = Field(default=0.5, ge=0.05, le=60)
     """Age of the oldest buffered old row at which the old rows of its table are written."""
     old_rows_partitions_max: int = Field(default=32, ge=1)
@@ -54,11 +54,11 @@ class SinkSettings(BaseSettings):
     retry_backoff_max_s: float = Field(default=5.0, gt=0)
     """The longest pause."""
     insert_attempts_max: int = Field(default=3, ge=1)
-    """Times that a batch may end the store's connection before it is halved, and a single row before
-    it becomes a dead letter. While the store is down, inserts are retried without limit."""
+    """Times that a batch may end the store's connection before it is halved, and a single row
+    before it becomes a dead letter. While the store is down, inserts are retried without limit."""
     refused_rows_consecutive_max: int = Field(default=1_000, ge=1)
-    """Consecutive refused rows of one table at which the sink stops instead of draining a topic into
-    the dead letters."""
+    """Consecutive refused rows of one table at which the sink stops instead of draining a topic
+    into the dead letters."""
     refused_rows_ratio_max: float = Field(default=0.5, gt=0, le=1)
     """Refused rows per row of one table; above it the sink stops."""
     refused_rows_sample: int = Field(default=10_000, ge=1)

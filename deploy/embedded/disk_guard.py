@@ -1,10 +1,10 @@
 """Stops the embedded broker before its disk is full, and starts nothing while it is.
 
 A broker whose write fails ends and has lost nothing; a broker that recovers its log on a full disk
-truncates it, including the metadata of all topics. So it is stopped before the disk is full, and after
-any end it is not restarted until there is enough space to recover. A reserve file covers what is
-written between two checks, and lets a broker that was stopped cleanly (nothing to recover) start on a
-full disk, so that what is stored can be queried.
+truncates it, including the metadata of all topics. So it is stopped before the disk is full, and
+after any end it is not restarted until there is enough space to recover. A reserve file covers what
+is written between two checks, and lets a broker that was stopped cleanly (nothing to recover) start
+on a full disk, so that what is stored can be queried.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs the embedded broker: Apache Kafka, one KRaft node, as a child process.
 
 Broker and controller are one Java process with listeners on loopback only; both require a password.
-All state is in the data directory, including the cluster's identity, so a restart continues where it
-stopped.
+All state is in the data directory, including the cluster's identity, so a restart continues where
+it stopped.
 """
 
 from __future__ import annotations

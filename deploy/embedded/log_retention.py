@@ -1,8 +1,8 @@
 """Deletes processed and stored records of the embedded broker before its disk is full.
 
 Kafka's own ``retention.bytes`` deletes segments whether they were read or not. Here only closed
-segments are deleted that lie wholly before what the streams and the sink have committed, oldest first.
-The last closed segment stays of topics whose end the streams read when they start.
+segments are deleted that lie wholly before what the streams and the sink have committed, oldest
+first. The last closed segment stays of topics whose end the streams read when they start.
 """
 
 from __future__ import annotations

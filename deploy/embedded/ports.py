@@ -22,7 +22,8 @@ _RANDOM = random.SystemRandom()  # of its own: tests seed the common one, and wo
 
 
 def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:
-    """Reserve `count` different ports nobody listens on now, for servers that may die and come back.
+    """Reserve `count` different ports nobody listens on now, for servers that may die and come
+    back.
 
     They stay this process's until it ends: no other process is given one of them meanwhile, which
     would find it free between the choice of a port and the start of the server that listens there.

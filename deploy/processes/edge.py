@@ -69,8 +69,8 @@ def one_port(
 def own_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
     """Return the probe routes of a public port.
 
-    With ``readiness``, ``/readyz`` means what ``/api/public/ready`` means: an event sent now would be
-    visible soon.
+    With ``readiness``, ``/readyz`` means what ``/api/public/ready`` means: an event sent now would
+    be visible soon.
     """
 
     async def found() -> Mapping[str, str]:

@@ -39,8 +39,8 @@ async def restore_alerts(
 ) -> int:
     """Write deliveries, then alerts; return how many deliveries will be made again.
 
-    An alert from before ``delivered_before_us`` counts as delivered to each webhook of its project. A
-    later one is delivered again, under its old ``webhook-id``.
+    An alert from before ``delivered_before_us`` counts as delivered to each webhook of its project.
+    A later one is delivered again, under its old ``webhook-id``.
 
     Raises:
         KafkaError: the broker refused a record; repeat all of it.

@@ -1,7 +1,7 @@
 """Compares the store's totals of observations, windows and spend.
 
-Rows of one event reach the store through several topics. If the log was lost after some of them were
-stored, one table contains an event that another lacks, and the log cannot supply it any more.
+Rows of one event reach the store through several topics. If the log was lost after some of them
+were stored, one table contains an event that another lacks, and the log cannot supply it any more.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ async def recover(
     """Rebuild the current log from the store; false if ``confirm`` returned false.
 
     1. Create tables and topics. 2. Restore control records. 3. Restore alerts and their deliveries.
-    4. Skip offsets that were used before. 5. Record the new log's positions in the store: until then
-    every role refuses to start, and all steps may be repeated.
+    4. Skip offsets that were used before. 5. Record the new log's positions in the store: until
+    then every role refuses to start, and all steps may be repeated.
 
     Raises:
         DeployError, ProducersError, StoreError: a step failed; run all of them again.

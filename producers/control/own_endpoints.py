@@ -1,7 +1,7 @@
 """Recognises the installation's own endpoints, which no webhook may reach.
 
-A port alone stands for that port on every address of this machine, including loopback; HOST:PORT for
-one on another machine, such as a broker's. Resolved addresses are compared, not names.
+A port alone stands for that port on every address of this machine, including loopback; HOST:PORT
+for one on another machine, such as a broker's. Resolved addresses are compared, not names.
 """
 
 from __future__ import annotations

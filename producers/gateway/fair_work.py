@@ -17,8 +17,8 @@ class FairWork:
     """Starts requests at once, or in turn between the projects that are in debt.
 
     A project's debt is the time that its requests have taken, less what has been repaid since.
-    Requests of a project in debt wait in its queue; the queues take turns, one request in each pass of
-    the event loop.
+    Requests of a project in debt wait in its queue; the queues take turns, one request in each pass
+    of the event loop.
     """
 
     def __init__(self) -> None:

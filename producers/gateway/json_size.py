@@ -15,8 +15,8 @@ DEPTH_MAX: Final = 400
 """Largest depth that is decoded, far below the interpreter's recursion limit, so that the result
 depends on neither the thread nor the call stack."""
 VALUES_MAX: Final = 100_000
-"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded, which takes a
-few milliseconds."""
+"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded, which takes
+a few milliseconds."""
 _VALUES_OF_ATTRIBUTE: Final = 3
 TOO_DEEP: Final = b'"[nested too deep]"'
 
@@ -52,7 +52,8 @@ def check_inline(body: bytes, values_max: int | None) -> None:
     """Refuse a body that is too much work for the event loop.
 
     Raises:
-        MoreWorkError: it may hold more than ``values_max`` attributes, each of which is a few values.
+        MoreWorkError: it may hold more than ``values_max`` attributes, each of which is a few
+            values.
     """
     if values_max is not None and _marks(body) > _VALUES_OF_ATTRIBUTE * values_max:
         raise MoreWorkError

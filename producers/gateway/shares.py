@@ -6,8 +6,8 @@ from __future__ import annotations
 class ByteShares:
     """Counts the bytes that each project holds of ``max_bytes``.
 
-    A project that holds some already may hold no more than is left free. So one alone gets half, two
-    get a third each, and however many flood, some is left for another.
+    A project that holds some already may hold no more than is left free. So one alone gets half,
+    two get a third each, and however many flood, some is left for another.
     """
 
     def __init__(self, max_bytes: int) -> None:

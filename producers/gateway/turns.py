@@ -101,9 +101,10 @@ class Turns:
     async def run(self, project_id: str, size: int, function: Callable[[int | None], T]) -> T:
         """Call ``function``, which decodes a body of ``size`` bytes, and return its result.
 
-        Up to ``inline_max_bytes`` it runs at once with ``inline_values_max`` as argument, and raises
-        ``MoreWorkError`` if the body has more values. Then, and for larger bodies, it runs in a thread
-        with None; there the bodies of one project run one at a time, so that they delay no others.
+        Up to ``inline_max_bytes`` it runs at once with ``inline_values_max`` as argument, and
+        raises ``MoreWorkError`` if the body has more values. Then, and for larger bodies, it runs
+        in a thread with None; there the bodies of one project run one at a time, so that they delay
+        no others.
         """
         if size <= self._settings.inline_max_bytes:
             await self._fair.begin(project_id)

@@ -37,9 +37,11 @@ def is_capped(amount: int) -> bool:
 def add_amounts(
     totals: dict[str, int], change: Mapping[str, int], sign: int, types_max: int
 ) -> None:
-    """Add a change of usage to a cell, by no more than ``types_max`` types: what is more is counted together as ``OTHER_USAGE``.
+    """Add a change of usage to a cell, by no more than ``types_max`` types: what is more is counted
+    together as ``OTHER_USAGE``.
 
-    The sum over all types is exact in any case: what is taken back of a type that has no total of its own is taken from the others.
+    The sum over all types is exact in any case: what is taken back of a type that has no total of
+    its own is taken from the others.
     """
     for usage_type, count in change.items():
         key = usage_type if usage_type in totals or len(totals) < types_max else OTHER_USAGE

@@ -1,8 +1,8 @@
 """Cuts what is too long in an event to ``streams.core.limits``, always in the same way.
 
-Ids, names and dimensions keep their beginning and a hash of the whole: different ones stay different,
-and a child still finds its parent. A text keeps its beginning and a note of its length. The sums of
-usage and costs stay.
+Ids, names and dimensions keep their beginning and a hash of the whole: different ones stay
+different, and a child still finds its parent. A text keeps its beginning and a note of its length.
+The sums of usage and costs stay.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Bounds:
 
 
 def cut_text(text: str, bytes_max: int) -> str:
-    """``text`` itself if it takes at most ``bytes_max`` bytes as JSON; else its beginning, and a note."""
+    """``text`` itself if it takes at most ``bytes_max`` bytes as JSON; else its beginning, and a
+    note.
+    """
     if len(text) * ESCAPED_BYTES_MAX <= bytes_max or len(_encode(text)) <= bytes_max:
         return text
     note_bytes = 100
@@ -96,7 +98,9 @@ def cut_text(text: str, bytes_max: int) -> str:
 
 
 def cut_name(text: str, chars_max: int) -> str:
-    """``text`` itself if it has at most ``chars_max`` characters; else its beginning and a hash of it."""
+    """``text`` itself if it has at most ``chars_max`` characters; else its beginning and a hash of
+    it.
+    """
     if len(text) <= chars_max:
         return text
     digest = sha256(text.encode(errors="surrogatepass")).hexdigest()[:_HASH_CHARS]
@@ -106,7 +110,8 @@ def cut_name(text: str, chars_max: int) -> str:
 def cut_tags(tags: set[str]) -> bool:
     """Leave as many tags as a trace may have, the first in their order; whether there were more.
 
-    Tags only ever unite, so it makes no difference in which order they came, nor when the others were left out.
+    Tags only ever unite, so it makes no difference in which order they came, nor when the others
+    were left out.
     """
     if len(tags) <= TRACE_TAGS_MAX:
         return False

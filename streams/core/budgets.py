@@ -7,7 +7,8 @@ not in memory then. From that moment every change applied to a cell is added. Th
 
 A period is wanted when its budget appears, when a delta falls into it, or when a restart finds it unsettled.
 
-A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` names it.
+A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` names
+it.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Budgets:
         alerted: ids of the alerts there were; grows with each crossing.
         periods_max: how many periods are held; the least recently used live one leaves and starts again when it is needed. One that is not live is owed an
             evaluation and stays: whoever adds to a fold that ``is_full`` of them waits until some are settled.
-        unsettled_max: periods that are owed one, in all; what more one record or change of budgets asks for is not evaluated. The marker names them all.
+        unsettled_max: periods that are owed one, in all; what more one record or change of budgets
+            asks for is not evaluated. The marker names them all.
     """
 
     alerted: AlertIds

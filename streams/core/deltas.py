@@ -1,8 +1,9 @@
 """Changes of a project's windows and spend, which stage 1 sends to stages 2 and 3.
 
-One ``Delta`` per source record and project, or several ``parts_of`` it where it is large. ``partition`` and ``offset`` name the source record: a delta is applied only if
-its offset is above the last one applied for its partition (or is that one, for another project or part), so sending it again changes nothing. Numbers may be negative: a
-correction takes back what it replaces.
+One ``Delta`` per source record and project, or several ``parts_of`` it where it is large.
+``partition`` and ``offset`` name the source record: a delta is applied only if its offset is above
+the last one applied for its partition (or is that one, for another project or part), so sending it
+again changes nothing. Numbers may be negative: a correction takes back what it replaces.
 
 On the topic the deltas of one source partition come in ascending source offset, over lines and over Kafka records (so never one Kafka record per project): the last offset
 then tells what was applied. After a crash they come again from an earlier one.

@@ -119,8 +119,10 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
 
 
 def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
-    """A row and the deletion that follows it; of several deletions the first is of the row that the store has.
+    """A row and the deletion that follows it; of several deletions the first is of the row that the
+    store has.
 
-    Not so the deltas of one source record: each of them is applied once, by its offset, project and part.
+    Not so the deltas of one source record: each of them is applied once, by its offset, project and
+    part.
     """
     return bool(getattr(following, "is_deleted", 0)) and not getattr(row, "is_deleted", 0)

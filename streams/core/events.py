@@ -21,7 +21,8 @@ Change = tuple[Known, ObservationRow]
 
 
 class EventFold:
-    """Folds the events of one source record at a time; methods return whether an event changed state.
+    """Folds the events of one source record at a time; methods return whether an event changed
+    state.
 
     Args:
         residents: the traces; whatever an event needs is there (``streams.core.pipeline`` sees to it).
@@ -50,7 +51,8 @@ class EventFold:
         self.refused: list[ObservationLine] = []
         """Of the record: events that found their trace full."""
         self.is_changing = False
-        """Whether an event is changing state; if it raises then, the state of its trace is not to be trusted."""
+        """Whether an event is changing state; if it raises then, the state of its trace is not to
+        be trusted."""
         self._residents = residents
         self._trace_observations_max = trace_observations_max
         self._tokens = tokens
@@ -71,7 +73,8 @@ class EventFold:
         self.refused.clear()
 
     def observation(self, line: ObservationLine) -> bool:
-        """Fold an observation: first everything that its content can make fail, then the changes of state.
+        """Fold an observation: first everything that its content can make fail, then the changes of
+        state.
 
         What raises while ``is_changing`` is false has changed nothing.
         """

@@ -1,7 +1,7 @@
 """Keeps the first, the last and the root observation of a large trace in heaps.
 
-Observations that left the trace are removed from a heap when they reach its top, so a change costs at
-most the logarithm of their number.
+Observations that left the trace are removed from a heap when they reach its top, so a change costs
+at most the logarithm of their number.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Exceptions that attribute a failure to the event, trace or row of a chunk that caused it.
 
-A stage must survive any content, including content that triggers a bug. Whatever the pure core raises
-while it folds a chunk is attributed to the smallest known part, so that this part can be set aside and
-the rest folded again.
+A stage must survive any content, including content that triggers a bug. Whatever the pure core
+raises while it folds a chunk is attributed to the smallest known part, so that this part can be set
+aside and the rest folded again.
 """
 
 from __future__ import annotations

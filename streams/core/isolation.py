@@ -1,10 +1,10 @@
 """Finds the events that make folding a chunk fail, so that it is folded again without them.
 
-An event that raises before it changed anything is set aside at once (``streams.core.pipeline``). For
-any other failure the attempt is abandoned, the traces of the chunk are read back, and the chunk is
-folded again without what failed. A failure that cannot be attributed at first is found by checking
-rows and deltas after each event. What is set aside depends on the event and on what came before it in
-the partition, not on the chunk, so a replay sets aside the same events.
+An event that raises before it changed anything is set aside at once (``streams.core.pipeline``).
+For any other failure the attempt is abandoned, the traces of the chunk are read back, and the chunk
+is folded again without what failed. A failure that cannot be attributed at first is found by
+checking rows and deltas after each event. What is set aside depends on the event and on what came
+before it in the partition, not on the chunk, so a replay sets aside the same events.
 """
 
 from __future__ import annotations

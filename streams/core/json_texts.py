@@ -14,7 +14,8 @@ import msgspec
 DEPTH_MAX: Final = 64
 """Objects and lists inside each other."""
 CHARS_MAX: Final = 16 * 2**20
-"""Above every text that a record can carry: the time to parse one is bounded by what it took to send it."""
+"""Above every text that a record can carry: the time to parse one is bounded by what it took to
+send it."""
 
 _decode: Final = msgspec.json.Decoder().decode
 

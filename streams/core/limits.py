@@ -1,8 +1,8 @@
 """Limits of what stage 1 keeps and writes, which guarantee that every row fits into a record.
 
 ``streams.core.bounding`` bounds the fields of events, and the merges bound what is merged of many
-events. Lengths of names, ids and dimensions are constants, not settings: they decide which values are
-equal, and workers must never differ about that.
+events. Lengths of names, ids and dimensions are constants, not settings: they decide which values
+are equal, and workers must never differ about that.
 
 The arithmetic, in bytes of JSON, where one character takes at most six:
 
@@ -41,7 +41,8 @@ TRACE_TAGS_MAX: Final = 256
 TRACE_USAGE_TYPES_MAX: Final = 1_024
 """Usage types of all observations of a trace; an event that would add more is refused."""
 TRACE_SPEND_CELLS_MAX: Final = 4_096
-"""Quarter-hours × models × environments of a trace's spend; events that would exceed it are refused."""
+"""Quarter-hours × models × environments of a trace's spend; events that would exceed it are
+refused."""
 CELL_USAGE_TYPES_MAX: Final = 256
 """Usage types of one window; the others add up as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70

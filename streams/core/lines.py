@@ -3,8 +3,9 @@
 ``input``, ``output`` and ``metadata`` make up most of an event and mean nothing here: as ``msgspec.Raw`` they go from the event into the row without being
 unescaped and escaped again. A ``Raw`` is a view of the record that it came in: whoever keeps a text, takes ``text_of`` it.
 
-The types of the fields are the contract's with the limits of ``streams.core.limits``: the decoder checks them for next to nothing, and only an event that exceeds one
-goes the slow way of ``line_of``.
+The types of the fields are the contract's with the limits of ``streams.core.limits``: the decoder
+checks them for next to nothing, and only an event that exceeds one goes the slow way of
+``line_of``.
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ _texts: Final = msgspec.json.Decoder(str)
 
 
 class LongIdentityError(ValueError):
-    """The id of a project or a trace is longer than any may be; it cannot be cut, because it decided where the event was sent."""
+    """The id of a project or a trace is longer than any may be; it cannot be cut, because it
+    decided where the event was sent.
+    """
 
 
 def line_of(payload: bytes, bounds: Bounds) -> Line:

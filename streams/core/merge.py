@@ -4,7 +4,8 @@ Each field remembers the mark (``streams.core.marks``) of the statement that it 
 are what was said first: they place the observation. Empty values say nothing. A whole event is a statement about every field at once: it covers all
 that was said before it.
 
-A text that is too long is cut as its statement comes in, before it is compared with others; metadata is joined in place, within its bounds.
+A text that is too long is cut as its statement comes in, before it is compared with others;
+metadata is joined in place, within its bounds.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _later(new: Statement, old: Statement) -> bool:
 
 
 def is_greater(one: Any, other: Any) -> bool:
-    """Compare two values by their JSON; of texts only the common length is compared first."""
+    """Compare two values by their JSON; of texts only the first slice that differs is encoded."""
     if isinstance(one, str) and isinstance(other, str):
         if one == other:
             return False

@@ -1,11 +1,15 @@
 """Metadata as a join of statements: deep, key by key, the latest statement about a key wins.
 
-A node is a ``Leaf`` (a scalar or a list, stated at ``mark``) or a ``Branch`` (an object). A leaf stated over an object covers every key that was stated before it;
-what is stated of a key afterwards shows again: ``floor`` remembers how high the cover reaches. An object with nothing in it and a null state nothing. Joining is
-associative, commutative and idempotent, so statements may come in any order and any number of times.
+A node is a ``Leaf`` (a scalar or a list, stated at ``mark``) or a ``Branch`` (an object). A leaf
+stated over an object covers every key that was stated before it; what is stated of a key afterwards
+shows again: ``floor`` remembers how high the cover reaches. An object with nothing in it and a null
+state nothing. Joining is associative, commutative and idempotent, so statements may come in any
+order and any number of times.
 
-That holds as long as everything fits. What does not fit any more is left out as its statement comes in, and ``CUT_KEY`` says so. The bounds are part of the join, and
-``Metadata`` is a function of its text and marks alone: so it makes no difference how statements are grouped, or whether it was read back in between.
+That holds as long as everything fits. What does not fit any more is left out as its statement comes
+in, and ``CUT_KEY`` says so. The bounds are part of the join, and ``Metadata`` is a function of its
+text and marks alone: so it makes no difference how statements are grouped, or whether it was read
+back in between.
 
 A mark orders statements; see ``streams.core.marks``.
 """
@@ -103,7 +107,9 @@ class Metadata(msgspec.Struct, eq=False):
         return bool(self.root.children)
 
     def state(self, text: str, mark: int, limits: RowLimits) -> Stated:
-        """Merge a JSON object at ``mark``; any other text becomes the value of the key ``metadata``."""
+        """Merge a JSON object at ``mark``; any other text becomes the value of the key
+        ``metadata``.
+        """
         value = json_of(text)
         if value is None and text.strip() != "null":
             value = text
@@ -254,7 +260,9 @@ class Metadata(msgspec.Struct, eq=False):
         return self._written()[0]
 
     def marks(self) -> list[Any]:
-        """The marks as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text`` they are the whole state."""
+        """The marks as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text`` they are the
+        whole state.
+        """
         return self._written()[1]
 
     def _written(self) -> tuple[str, list[Any]]:

@@ -176,7 +176,8 @@ class ObservationsFold:
                 raise TraceFailedError(history.key) from error
 
     def forget(self, records: Iterable[ReadRecord]) -> None:
-        """Drop the state of everything that these records are about: an attempt to fold them failed.
+        """Drop the state of everything that these records are about: an attempt to fold them
+        failed.
 
         What the store has of it is read back before the next attempt.
         """
@@ -200,7 +201,8 @@ class ObservationsFold:
         """The effects of the records whose ``needs`` were asked last; ``chunk`` numbers the chunks of a partition from 1.
 
         Raises:
-            EventFailedError: an event raised while it changed state. ``forget`` the records, then fold them again without it.
+            EventFailedError: an event raised while it changed state. ``forget`` the records, then
+                fold them again without it.
             FoldFailedError: something else raised; likewise.
             TooManyDeadLettersError: most of the input is refused.
         """
@@ -251,7 +253,9 @@ class ObservationsFold:
     def _fold_events(  # noqa: C901  # the innermost loop: a call for each part costs a twentieth of it
         self, record: ReadRecord, effects: Effects, isolation: Isolation
     ) -> dict[int, str]:
-        """Fold the events of a record; returns the failures of those that are set aside, by their index."""
+        """Fold the events of a record; returns the failures of those that are set aside, by their
+        index.
+        """
         events, offset = self._events, record.offset
         set_aside, is_checking = isolation.set_aside, isolation.is_checking
         failed: dict[int, str] = {}
@@ -288,7 +292,9 @@ class ObservationsFold:
         return failed
 
     def _check(self, place: EventPlace, line: Line, effects: Effects, isolation: Isolation) -> None:
-        """Encode what an event has changed so far, so that what does not encode is attributed to it."""
+        """Encode what an event has changed so far, so that what does not encode is attributed to
+        it.
+        """
         key = trace_key_of(line)
         if key is not None and isolation.checks(key):
             list(records_of([self.residents.traces[key].row()], self._encoding))

@@ -22,7 +22,8 @@ from streams.core.request import context_of
 from streams.core.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
-"""(project, model) pairs whose prices are kept compiled, names of at most ``MODEL_LENGTH_MAX`` characters; the oldest makes room."""
+"""(project, model) pairs whose prices are kept compiled, names of at most ``MODEL_LENGTH_MAX``
+characters; the oldest makes room."""
 
 
 class PriceTierRecord(Protocol):

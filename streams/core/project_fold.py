@@ -4,8 +4,9 @@ For each record, in offset order: what ``missing`` names is read back and adopte
 changed since, as absolute rows, and a ``Marker`` that says how far that is. Beginning again from the last marker and the rows written gives the same state: repeats of a
 source record are dropped by ``applied``, repeats of a record of ``deltas`` by the version of each cell that has it.
 
-A delta that raises changes nothing: its cells are put back, and it counts as applied, so that it is set aside once, however records are grouped or read again.
-A row that cannot be written, and a budget that raises, are set aside alone as well.
+A delta that raises changes nothing: its cells are put back, and it counts as applied, so that it is
+set aside once, however records are grouped or read again. A row that cannot be written, and a
+budget that raises, are set aside alone as well.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     input_offset: int
     """The last record of ``deltas`` in them."""
     applied: dict[int, tuple[int, list[str]]]
-    """By source partition: the last source offset in them, and the projects whose delta of it is; of a later part of one: project, newline, number."""
+    """By source partition: the last source offset in them, and the projects whose delta of it is;
+    of a later part of one: project, newline, number."""
     version_base: int
     """Versions of rows count from here: above those of every log there was before, so that a new log goes on with an old store."""
     windows_horizon_s: int | None
@@ -58,7 +60,9 @@ def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable
 
 
 def with_unknown_horizons(marker: Marker) -> Marker:
-    """The marker, knowing that rows were written after it but not which: every group has to be read back."""
+    """The marker, knowing that rows were written after it but not which: every group has to be read
+    back.
+    """
     return msgspec.structs.replace(marker, windows_horizon_s=None, spend_horizon_s=None)
 
 

@@ -1,8 +1,8 @@
 """Builds the record that replays a quarantined one.
 
-Lines of ``events`` are sent as they are: events replace themselves, so repeats change nothing. Deltas
-are changes, and apply once for each source record: a replayed delta gets a source of its own, which no
-partition has, so that it applies once however often it is sent.
+Lines of ``events`` are sent as they are: events replace themselves, so repeats change nothing.
+Deltas are changes, and apply once for each source record: a replayed delta gets a source of its
+own, which no partition has, so that it applies once however often it is sent.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ def letters_of(
     payload_bytes_max: int,
     reason: str = REASON,
 ) -> list[DeadLetterRow]:
-    """Build a dead letter for each numbered line; its id is the line's place, so repeats replace it."""
+    """Build a dead letter for each numbered line; its id is the line's place, so repeats replace
+    it.
+    """
     rows = []
     for number, line in lines:
         payload, note = bounded_payload(line, payload_bytes_max)

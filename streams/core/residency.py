@@ -55,7 +55,8 @@ class Groups(Generic[KeyT, CellT]):
         self._dirty: set[GroupKey] = set()
         self._in_flight: set[GroupKey] = set()
         self._before: list[tuple[GroupKey, KeyT, CellT | None]] | None = None
-        """Since ``begin``: cells as they were before each change, ``None`` for those that were not there."""
+        """Since ``begin``: cells as they were before each change, ``None`` for those that were not
+        there."""
         self.arrivals: dict[str, int] = {}
         """How many groups of a project became resident so far."""
         self.cell_count = 0
@@ -109,7 +110,10 @@ class Groups(Generic[KeyT, CellT]):
         self._before = None
 
     def roll_back(self) -> None:
-        """Put back every cell as it was at ``begin``. Dirty marks stay: writing such a cell once more changes nothing."""
+        """Put back every cell as it was at ``begin``.
+
+        Dirty marks stay: writing such a cell once more changes nothing.
+        """
         before, self._before = self._before or [], None
         for key, cell_key, cell in reversed(before):  # a cell may have changed more than once
             group = self._group(key)

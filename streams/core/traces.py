@@ -26,7 +26,9 @@ _DEFAULT: Final = SEVERITY["DEFAULT"]
 
 
 class Trace:
-    """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``, at a cost that does not grow with their number."""
+    """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``, at a
+    cost that does not grow with their number.
+    """
 
     __slots__ = (
         "_end_us",
@@ -61,7 +63,8 @@ class Trace:
         self.shed: set[str] = set()
         """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
         self.spender = ""
-        """The user under whom its costs are counted; that of ``said`` as soon as its source record is folded."""
+        """The user under whom its costs are counted; that of ``said`` as soon as its source record
+        is folded."""
         self.crowded = False
         """Whether one more observation may find no room."""
         self.unpriced = 0
@@ -124,7 +127,9 @@ class Trace:
             self._shrink()
 
     def has_room_for(self, known: Known) -> bool:
-        """Whether its usage types, and the cells that it spent in, stay within their limits with this one."""
+        """Whether its usage types, and the cells that it spent in, stay within their limits with
+        this one.
+        """
         new = known.usage.keys() - self.usage.keys()
         if new and len(self.usage) + len(new) > TRACE_USAGE_TYPES_MAX:
             return False

@@ -27,9 +27,9 @@ Why what comes out is exact, whatever arrives late:
 * Rows of observations need no such rule: a record that is already contained in one changes nothing,
   so its version never rises with a replay.
 
-Where no commit tells a version (the first start, a new log) a commit of nothing begins with one above
-all rows there are. It is read back before the first record is folded: of two that were written, the
-first counts, also for the worker that wrote the second.
+Where no commit tells a version (the first start, a new log) a commit of nothing begins with one
+above all rows there are. It is read back before the first record is folded: of two that were
+written, the first counts, also for the worker that wrote the second.
 """
 
 from __future__ import annotations

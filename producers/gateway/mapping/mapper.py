@@ -36,7 +36,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     observation: Observation
     reason: str
-    """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future``, ``invalid_time`` or ``processing_failed``."""
+    """A short code: ``start_too_old``, ``start_in_future``, ``end_in_future``, ``invalid_time`` or
+    ``processing_failed``."""
     detail: str
     payload: bytes = b""
     """Payload of the dead letter, if the observation does not contain all of it."""
