@@ -102,8 +102,7 @@ def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
     """Return the seconds that a ``Retry-After`` header asks for, at most ``max_s``.
 
     RFC 9110 allows a whole number or a date. Anything else counts as 0, as does a header that is
-    too
-    long: a receiver may send anything.
+    too long: a receiver may send anything.
     """
     text = (header or "").strip()
     if len(text) > RETRY_AFTER_MAX_CHARS:
