@@ -130,6 +130,7 @@ class ObservationsFold:
         self, records: Iterable[ReadRecord], isolation: Isolation = NOTHING_SET_ASIDE
     ) -> Needs:
         """What has to be adopted before these records are folded."""
+        self._guard_before = self._guard.copy()
         set_aside = isolation.set_aside
         traces, seen = self.residents.traces, self.residents.seen
         missing: set[TraceKey] = set()
@@ -210,7 +211,6 @@ class ObservationsFold:
         self._touched.clear()
         self._deletions.clear()
         self._events.begin_chunk(effects)
-        self._guard_before = self._guard.copy()
         version = self._version
         try:
             for record in records:
