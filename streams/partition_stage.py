@@ -97,7 +97,11 @@ class PartitionStage:
         """
         if message.offset <= self._last_put:
             return
-        if 0 <= self._last_put < message.offset - 1:
+        due = self._last_put + 1
+        if (
+            0 < due < message.offset
+            and await self._history.next_record(self._partition, due) < message.offset
+        ):
             place = f"{self._topics.events}/{self._partition}"
             raise OutOfStepError(f"after {self._last_put} of {place} came {message.offset}")
         self._last_put = message.offset

@@ -57,6 +57,9 @@ class Restored:
 class History(Protocol):
     """What was written before."""
 
+    async def next_record(self, partition: int, offset: int) -> int:
+        """Return the offset of the first source record at or after ``offset``; there has to be one."""
+
     async def restore(self, partition: int) -> Restored:
         """Read the tail of the partition's output."""
 

@@ -22,6 +22,7 @@ from streams.core.failures import TraceFailedError
 from streams.core.pipeline import Needs
 from streams.core.residents import PartKey, TraceHistory
 from streams.core.traces import TraceKey
+from streams.log_gaps import next_record
 from streams.ports import Ends, Restored
 from streams.settings import StreamsSettings
 from streams.sink_progress import SinkProgress
@@ -89,6 +90,10 @@ class StoreHistory:
         self._store = store
         self._settings = settings
         self._progress = progress
+
+    async def next_record(self, partition: int, offset: int) -> int:
+        events = TopicPartition(self._kafka.topics.events, partition)
+        return await next_record(self._kafka, events, offset)
 
     async def restore(self, partition: int) -> Restored:
         return await restore(self._kafka, self._settings, partition)

@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 POLL_MS: Final = 500
 STRIDE: Final = 64
 STOP_TIMEOUT_S: Final = 2.0
+DIGITS_MAX: Final = 20
+"""Of a number in a header: a worker writes none that is longer."""
 
 _observations = msgspec.json.Decoder(ObservationRow)
 _traces = msgspec.json.Decoder(TraceRow)
@@ -109,9 +111,10 @@ def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
 
 
 def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
+    """The number in a header; none where it is missing, or is not a number as we write them."""
     for name, value in headers:
         if name == wanted:
-            return int(value)
+            return int(value) if value and value.isdigit() and len(value) <= DIGITS_MAX else None
     return None
 
 
@@ -183,9 +186,14 @@ async def read_tail(
 async def _between(
     consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
 ) -> list[ConsumerRecord]:
+    """The records of a range; those without a value are no output of a worker."""
     records: list[ConsumerRecord] = []
     consumer.seek(partition, lower)
     while await consumer.position(partition) < upper:
         polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
-        records.extend(each for each in polled.get(partition, ()) if each.offset < upper)
+        records += [
+            each
+            for each in polled.get(partition, ())
+            if each.offset < upper and each.value is not None
+        ]
     return records

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
+from producers.topics import Topics
 from streams import tail
 from streams.settings import StreamsSettings
 from streams.writer import SOURCE_OFFSET
@@ -80,3 +81,25 @@ async def test_a_log_that_is_short_enough_is_read_from_its_beginning() -> None:
     read = await tail.read_tail(Log(), PARTITION, StreamsSettings(), commit_needed=True)
     assert (read.begin, read.end) == (0, RECORDS)
     assert [reached(limit) for limit in limits] == before
+
+
+@pytest.mark.parametrize("commit", [b"", b"-1", b"x", b"\xff", b"9" * 5_000, None])
+async def test_records_that_no_worker_wrote_are_passed_over(commit: bytes | None) -> None:
+    class Foreign(Record):
+        headers = ((SOURCE_OFFSET, commit),)
+
+    class Shared(Log):
+        async def getmany(self, partition, timeout_ms):
+            polled = await super().getmany(partition, timeout_ms)
+            foreign = [Foreign(each.offset) for each in polled[PARTITION][::2]]
+            empty = [Record(each.offset, None) for each in polled[PARTITION][1:-1:2]]
+            return {PARTITION: sorted([*foreign, *empty, polled[PARTITION][-1]], key=by_offset)}
+
+    read = await tail.read_tail(Shared(), PARTITION, StreamsSettings(), commit_needed=True)
+    assert all(record.value for record in read.records)
+    restored = tail.restored_of(read, tail.Tail(0, 0, []), Topics("t"))
+    assert RECORDS - 10 <= restored.resume_after < RECORDS
+
+
+def by_offset(record: Record) -> int:
+    return record.offset
