@@ -252,7 +252,7 @@ class ProjectPartition:
         for event in batch:
             offset = event.message.offset
             if self._expected is not None and offset > self._expected:
-                await self._go_back(self._expected)
+                await self._go_back(self._expected, offset)
             if self._expected is None or offset == self._expected:
                 due.append(event)
                 self._expected = offset + 1
@@ -260,18 +260,23 @@ class ProjectPartition:
                 event.ack()
         return due
 
-    async def _go_back(self, expected: int) -> None:
-        """Read again from ``expected``: Faust dropped records, or committed what we had not written."""
+    async def _go_back(self, expected: int, came: int) -> None:
+        """Read again from ``expected``: Faust dropped records, or committed what we had not written.
+
+        Not so where the log has no record before the one that came.
+        """
         if time.monotonic() < self._sought_at_s + SEEK_AGAIN_S:
             return
         earliest = await self.around.earliest(self.partition)
         if earliest > expected:
             # Retention was shorter than this worker was away.
             log.error("records_lost", partition=self.partition, first=expected, next=earliest)
-            self._expected = earliest
-        log.warning("going_back", partition=self.partition, to=max(expected, earliest))
+        to = self._expected = await self.around.next_record(self.partition, max(expected, earliest))
+        if to == came:
+            return
+        log.warning("going_back", partition=self.partition, to=to)
         metrics.SEEKS.inc()
-        await self.around.seek(self.partition, max(expected, earliest))
+        await self.around.seek(self.partition, to)
         self._sought_at_s = time.monotonic()
 
     async def _read_again(self) -> None:

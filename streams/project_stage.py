@@ -24,6 +24,7 @@ from streams.core.dead_letter_texts import describe_error
 from streams.core.deltas import partition_of_project
 from streams.errors import ProgressUnknownError
 from streams.lag import Watched
+from streams.log_gaps import next_record
 from streams.log_tail import LogTail
 from streams.project_output import ProjectOutput
 from streams.project_partition import ProjectPartition
@@ -70,6 +71,7 @@ class ProjectStage:
             alerts_known=self._alerts.caught_up,
             budgets=self._budgets_of,
             earliest=self._earliest,
+            next_record=self._next_record,
             seek=self._seek,
         )
         self._producer: AIOKafkaProducer | None = None
@@ -199,6 +201,11 @@ class ProjectStage:
     async def _earliest(self, partition: int) -> int:
         tp = TP(self._kafka.topics.deltas, partition)
         return (await self._app.consumer.earliest_offsets(tp))[tp]
+
+    async def _next_record(self, partition: int, offset: int) -> int:
+        return await next_record(
+            self._kafka, TopicPartition(self._kafka.topics.deltas, partition), offset
+        )
 
     async def _seek(self, partition: int, offset: int) -> None:
         await self._app.consumer.seek(TP(self._kafka.topics.deltas, partition), offset)

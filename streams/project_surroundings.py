@@ -30,6 +30,9 @@ class Surroundings:
     """The budgets of a partition, as they are now."""
     earliest: Callable[[int], Awaitable[int]]
     """The first offset that a partition of ``deltas`` still has."""
+    next_record: Callable[[int, int], Awaitable[int]]
+    """The first offset, from one on, at which a partition of ``deltas`` has a record: the end of a
+    transaction takes an offset, too."""
     seek: Callable[[int, int], Awaitable[None]]
     """Continue reading a partition of ``deltas`` at an offset."""
 

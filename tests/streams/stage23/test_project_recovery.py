@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from clickhouse.migrate import migrate
@@ -171,3 +171,17 @@ async def test_progress_is_written_again_while_nothing_happens(pipeline, until):
     pipeline.start_worker()
     await pipeline.send(delta(0, 5), delta(1, 6))
     await until(spent(pipeline, {"p1": 11}))
+
+
+async def test_offsets_that_transactions_take_hold_nothing_up(pipeline, until):
+    worker = pipeline.start_worker()
+    await pipeline.ready(worker)
+    async with AIOKafkaProducer(
+        **client_options(pipeline.kafka), transactional_id=pipeline.kafka.topic_prefix, acks="all"
+    ) as pipeline.producer:
+        for offset in range(3):
+            await pipeline.producer.begin_transaction()
+            await pipeline.send(delta(offset, 10))
+            await pipeline.producer.commit_transaction()
+        await until(spent(pipeline, {"p1": 30}))
+    assert worker.poll() is None
