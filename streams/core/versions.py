@@ -15,7 +15,8 @@ In particular it does not depend on the trace. A trace that is read back may be 
 than the version read back would give the rows of such a worker higher versions than those of its
 successor, and a late one would replace what contains more.
 
-Why what comes out is exact, whatever arrives late:
+Why what comes out is exact, also when rows arrive late (the deletion of a trace row whose day
+changed is the one case that is not proven, see ``streams.suspension``):
 
 * Each worker writes in order: deltas, rows of traces, rows of observations, commit. Whatever row of
   record ``n`` can be read, the deltas of all records up to ``n`` are in the log before it.
