@@ -114,7 +114,8 @@ def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
     """The number in a header; none where it is missing, or is not a number as we write them."""
     for name, value in headers:
         if name == wanted:
-            return int(value) if value and value.isdigit() and len(value) <= DIGITS_MAX else None
+            digits = (value or b"").removeprefix(b"-")  # a commit of nothing has the offset -1
+            return int(value) if digits.isdigit() and len(value) <= DIGITS_MAX else None
     return None
 
 
