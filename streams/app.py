@@ -21,6 +21,10 @@ FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_INTERVAL_S: Final = 1.0
 """Also how old progress looks from outside: readiness judges by committed offsets."""
 SESSION_TIMEOUT_S: Final = 6.0
+HEARTBEAT_INTERVAL_S: Final = SESSION_TIMEOUT_S / 5
+SUSPENDED_AFTER_S: Final = SESSION_TIMEOUT_S - 1.25 * HEARTBEAT_INTERVAL_S
+"""A worker that did not run for so long may have lost its partitions: its last heartbeat was up to
+an interval before it stopped."""
 
 
 def streams_group(kafka: KafkaSettings) -> str:
@@ -61,7 +65,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
         broker_max_poll_records=POLL_RECORDS_MAX,
         broker_commit_interval=COMMIT_INTERVAL_S,
         broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
+        broker_heartbeat_interval=HEARTBEAT_INTERVAL_S,
     )
 
 

@@ -18,7 +18,7 @@ from producers.control.records import Change
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings, WebhookSettings
 from producers.work import Work
-from streams.app import SESSION_TIMEOUT_S, create_app
+from streams.app import SUSPENDED_AFTER_S, create_app
 from streams.core.pricing import PriceBook
 from streams.core.tokens import installed_tokens
 from streams.core.valuation import NoTokens, Tokens
@@ -91,7 +91,7 @@ class Streams:
         """
         kafka, settings = self._kafka, self._settings
         async with AsyncExitStack() as stack:
-            guard = SuspensionGuard(SESSION_TIMEOUT_S)
+            guard = SuspensionGuard(SUSPENDED_AFTER_S)
             await stack.enter_async_context(guard.running())
             producer = await started(
                 lambda: new_producer(

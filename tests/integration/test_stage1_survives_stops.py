@@ -9,8 +9,10 @@ import signal
 from random import Random
 
 from clickhouse.store import Store
+from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
 from producers.topics_admin import ensure_topics
+from streams.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.integration.test_stage1_survives_kills import (
     STOPPED_WITHIN_S,
@@ -30,6 +32,24 @@ from tests.simulation.stage1_world import applied
 __all__ = ["kafka", "start_worker"]
 
 EVENTS = 600
+
+TAKEN_OVER_WITHIN_S = 60.0
+POLL_S = 0.1
+
+
+async def until_alone(kafka: KafkaSettings) -> None:
+    """Wait until the group of the streams has one member left."""
+    admin = await started(lambda: new_admin(kafka), kafka)
+    try:
+        async with asyncio.timeout(TAKEN_OVER_WITHIN_S):
+            while True:
+                (response,) = await admin.describe_consumer_groups([streams_group(kafka)])
+                _, _, state, _, _, members, *_ = response.groups[0]
+                if state == "Stable" and len(members) == 1:
+                    return
+                await asyncio.sleep(POLL_S)
+    finally:
+        await admin.close()
 
 
 async def test_totals_are_exact_when_a_stopped_worker_goes_on_behind_its_successor(
@@ -52,7 +72,8 @@ async def test_totals_are_exact_when_a_stopped_worker_goes_on_behind_its_success
         os.kill(first.pid, signal.SIGSTOP)
         try:
             await producing
-            # Only the second worker runs: it has all partitions then.
+            # The session of the first is over: the second has all partitions.
+            await until_alone(kafka)
             await until_stored(kafka, clickhouse_store, first_part)
         finally:
             with contextlib.suppress(ProcessLookupError):
