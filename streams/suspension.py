@@ -88,6 +88,6 @@ class SuspensionGuard:
 
     def _message(self) -> str:
         return (
-            f"this process did not run for {self._away_s:.0f} s; after {self._limit_s:g} s its"
-            " partitions may be another worker's: starting again"
+            f"this process did not run for {self._away_s:.0f} s, longer than its session of"
+            f" {self._limit_s:g} s: its partitions may be another worker's; starting again"
         )
