@@ -64,18 +64,19 @@ class Isolation:
 
     def leave_out_all(self, failure: Exception, records: Iterable[ReadRecord]) -> None:
         """Set aside every event of records whose failure cannot be attributed."""
+        detail = describe_error(root_of(failure))
         for record in records:
             for index in range(len(record.lines)):
-                self.set_aside.setdefault((record.offset, index), describe_error(root_of(failure)))
+                self.set_aside.setdefault((record.offset, index), detail)
 
     def _leave_out(
         self, key: TraceKey, failure: FoldFailedError, records: Iterable[ReadRecord]
     ) -> bool:
-        before = len(self.set_aside)
+        before, detail = len(self.set_aside), describe_error(root_of(failure))
         for record in records:
             for index, line in enumerate(record.lines):
                 if trace_key_of(line) == key:
-                    self.set_aside[record.offset, index] = describe_error(root_of(failure))
+                    self.set_aside[record.offset, index] = detail
         return len(self.set_aside) > before
 
 
