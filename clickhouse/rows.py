@@ -9,8 +9,6 @@ Every table is an upsert by its sort key: the row with the highest ``row_version
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 
@@ -215,15 +213,3 @@ class LogPositionRow(msgspec.Struct, kw_only=True, gc=False):
     end_offset: int
     stored_offset: int
     row_version: int
-
-
-ROW_OF_TABLE: Final[dict[str, type[msgspec.Struct]]] = {
-    "observations": ObservationRow,
-    "traces": TraceRow,
-    "scores": ScoreRow,
-    "windows": WindowRow,
-    "spend": SpendRow,
-    "alerts": AlertRow,
-    "dead_letters": DeadLetterRow,
-    "control_log": ControlLogRow,
-}

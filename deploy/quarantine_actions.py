@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.feeds import FEEDS
+from clickhouse.rows import DeadLetterRow
 from clickhouse.store import Store
 from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
+from producers.topics import Cleanup
 from streams.core.dead_letter_texts import owner_of_delta, owner_of_event
 from streams.core.quarantine_replay import replayed_value
 from streams.core.quarantined import Entry, Kind
@@ -22,6 +25,10 @@ from streams.quarantine_settings import QuarantineSettings
 SKIPPED: Final = "skipped_by_operator"
 CUT: Final = re.compile(r"payload (is )?cut|cut by tracemill")
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
+REPLAYED_FEEDS: Final = tuple(
+    feed for feed in FEEDS if feed.topic.cleanup is Cleanup.OLD and feed.row is not DeadLetterRow
+)
+"""Feeds whose refused rows are written to their topic again."""
 _ENTRY: Final = re.compile(r"(events|deltas)/(\d+)/(\d+)")
 _DEAD_LETTER: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -128,14 +135,7 @@ def _source_of_letter(
         why = f"its payload is no event ({row['reason']}), and would be refused again"
     elif topic == topics.deltas:
         why = "it is a change of windows: replay its record instead (`tracemill quarantine list`)"
-    elif topic not in {
-        topics.events,
-        topics.observations,
-        topics.traces,
-        topics.scores,
-        topics.windows,
-        topics.spend,
-    }:
+    elif topic not in {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}:
         why = f"what comes from {topic or stage} is not replayed"
     if why is not None:
         raise QuarantineError(f"dead letter {letter_id} cannot be replayed: {why}")

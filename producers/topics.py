@@ -3,6 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Partitions(Enum):
+    """What decides the partition of a record, and with it how many partitions a topic has."""
+
+    BY_TRACE = "event_partitions"
+    BY_PROJECT = "project_partitions"
+    ONE = "one"
+
+
+class Cleanup(Enum):
+    """What the broker deletes."""
+
+    OLD = "delete"
+    """Records older than ``topic_retention_h``."""
+    REPLACED = "compact"
+    """Records whose key has a newer record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic under any prefix: its name without the prefix, and its layout."""
+
+    name: str
+    partitions: Partitions
+    cleanup: Cleanup = Cleanup.OLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +38,10 @@ class Topics:
     """Names of all topics under one prefix."""
 
     prefix: str = "tracemill"
+
+    def of(self, topic: Topic) -> str:
+        """Return the full name of ``topic``."""
+        return f"{self.prefix}.{topic.name}"
 
     @property
     def events(self) -> str:
@@ -73,3 +105,14 @@ class Topics:
     def control(self) -> str:
         """The control-plane log; one partition, compacted by record key. JSON, one object a record."""
         return f"{self.prefix}.control"
+
+
+CONTROL: Final = Topic("control", Partitions.ONE, Cleanup.REPLACED)
+OWN_TOPICS: Final = (
+    Topic("events", Partitions.BY_TRACE),
+    Topic("deltas", Partitions.BY_PROJECT),
+    Topic("deliveries", Partitions.ONE, Cleanup.REPLACED),
+    Topic("quarantine", Partitions.ONE, Cleanup.REPLACED),
+    CONTROL,
+)
+"""Topics that carry no rows of a table; ``clickhouse.feeds`` declares the others."""

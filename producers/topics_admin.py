@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from producers.errors import BrokerUnavailableError, TopicError, TopicMismatchEr
 from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
 from producers.topic_configs import BROKER_TIME, TIMESTAMP_TYPE, align_configs
+from producers.topics import Cleanup, Partitions, Topic
 
 COMPACTED_RETENTION_MS: Final = 24 * 3600 * 1000
 COMPACTED_SEGMENT_MS: Final = 3600 * 1000
@@ -31,46 +33,33 @@ class TopicShape:
     config: dict[str, str]
 
 
-def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
-    """Every topic of the system, as the settings lay it out."""
-    topics = kafka.topics
-    size = {"max.message.bytes": str(kafka.record_max_bytes)}
+def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
+    """Lay out ``topic`` as the settings define it."""
     # Records stay as their producers compressed them. Their time is the broker's: one clock for all
     # machines, the same on every replay, and no record is refused because a machine's clock is wrong.
-    flowing = size | {
-        "cleanup.policy": "delete",
-        "retention.ms": str(kafka.topic_retention_h * 3600 * 1000),
+    config = {
+        "max.message.bytes": str(kafka.record_max_bytes),
+        "cleanup.policy": topic.cleanup.value,
         "compression.type": "producer",
         TIMESTAMP_TYPE: BROKER_TIME,
     }
-    # A tombstone outlives every process that might still have to read it.
-    compacted = size | {
-        "cleanup.policy": "compact",
-        "delete.retention.ms": str(COMPACTED_RETENTION_MS),
-        "segment.ms": str(COMPACTED_SEGMENT_MS),
-        "min.cleanable.dirty.ratio": "0.1",
-        "compression.type": "producer",
-        TIMESTAMP_TYPE: BROKER_TIME,
+    if topic.cleanup is Cleanup.OLD:
+        config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
+    else:
+        # A tombstone outlives every process that might still have to read it.
+        config["delete.retention.ms"] = str(COMPACTED_RETENTION_MS)
+        config["segment.ms"] = str(COMPACTED_SEGMENT_MS)
+        config["min.cleanable.dirty.ratio"] = "0.1"
+    partitions = {
+        Partitions.BY_TRACE: kafka.event_partitions,
+        Partitions.BY_PROJECT: kafka.project_partitions,
+        Partitions.ONE: 1,
     }
-    by_trace, by_project = kafka.event_partitions, kafka.project_partitions
-    return [
-        TopicShape(topics.events, by_trace, flowing),
-        TopicShape(topics.observations, by_trace, flowing),
-        TopicShape(topics.traces, by_trace, flowing),
-        TopicShape(topics.scores, by_trace, flowing),
-        TopicShape(topics.deltas, by_project, flowing),
-        TopicShape(topics.windows, by_project, flowing),
-        TopicShape(topics.spend, by_project, flowing),
-        TopicShape(topics.alerts, 1, compacted),
-        TopicShape(topics.deliveries, 1, compacted),
-        TopicShape(topics.dead_letters, 1, flowing),
-        TopicShape(topics.control, 1, compacted),
-        TopicShape(topics.quarantine, 1, compacted),
-    ]
+    return TopicShape(kafka.topics.of(topic), partitions[topic.partitions], config)
 
 
-async def ensure_topics(kafka: KafkaSettings) -> list[str]:
-    """Create missing topics and return their names; set the others to the broker's time.
+async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
+    """Create the missing ones of ``topics`` and return their names; set the others to broker time.
 
     Safe to call from several processes at once.
 
@@ -80,7 +69,7 @@ async def ensure_topics(kafka: KafkaSettings) -> list[str]:
         TopicMismatchError: a topic has another number of partitions than the settings say: with another
             number the partition of a trace would change, and with it the order of its events.
     """
-    shapes = {shape.name: shape for shape in topic_shapes(kafka)}
+    shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)
     try:
         async with asyncio.timeout(kafka.broker_wait_s):

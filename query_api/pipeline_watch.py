@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +21,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from clickhouse.feed import Feed
+from clickhouse.feeds import FEEDS
 from producers.broker_clock import BrokerClock
 from producers.canary import CANARY_HEADERS, CANARY_VALUE
 from producers.errors import BrokerUnavailableError
@@ -48,7 +50,11 @@ class PipelineWatch:
     """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` return results."""
 
     def __init__(
-        self, kafka: KafkaSettings, settings: QuerySettings, clock: BrokerClock | None = None
+        self,
+        kafka: KafkaSettings,
+        settings: QuerySettings,
+        clock: BrokerClock | None = None,
+        feeds: Sequence[Feed] = FEEDS,
     ) -> None:
         topics = kafka.topics
         self._kafka = kafka
@@ -57,18 +63,10 @@ class PipelineWatch:
         self.streams = Stage(f"{topics.prefix}-streams", (topics.events, topics.deltas))
         self.sink = Stage(
             f"{topics.prefix}-sink",
-            (
-                topics.observations,
-                topics.traces,
-                topics.scores,
-                topics.windows,
-                topics.spend,
-                topics.alerts,
-                topics.dead_letters,
-            ),
+            tuple(feed.topic_in(topics) for feed in feeds),
         )
         self._fed = frozenset((topics.events, topics.deltas))
-        self._moving = self._fed | {topics.observations, topics.windows}
+        self._moving = self._fed | {feed.topic_in(topics) for feed in feeds if feed.has_canaries}
         self._needed = frozenset((topics.control, *self.streams.topics, *self.sink.topics))
         self._progress: dict[TopicPartition, PartitionProgress] = {}
         self._memberless: set[str] = set()

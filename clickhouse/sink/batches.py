@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.feed import Feed
 from clickhouse.sink import old_days
 from clickhouse.sink.carried import RowsOf, carried_rows
 from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
 AVERAGED_OVER_S: Final = 1.0
-ROLLUP_TABLES: Final = frozenset({"windows", "spend"})
 
 
 class Source(NamedTuple):
@@ -121,8 +121,11 @@ class Pace:
     It is the traffic of all tables that counts: a small table is no reason to keep a busy store from its work.
     """
 
-    def __init__(self, settings: SinkSettings) -> None:
+    def __init__(self, settings: SinkSettings, feeds: Iterable[Feed]) -> None:
         self._settings = settings
+        self._light_s: dict[str, float] = {
+            feed.table: getattr(settings, feed.flush.value) for feed in feeds
+        }
         self._bytes_per_s = 0.0
         self._fetched_at_s = 0.0
 
@@ -143,7 +146,6 @@ class Pace:
         settings = self._settings
         if table.endswith(old_days.SUFFIX):
             return settings.old_rows_flush_interval_s
-        is_rollup = table in ROLLUP_TABLES
-        light_s = settings.rollup_flush_interval_s if is_rollup else settings.flush_interval_s
+        light_s = self._light_s[table]
         load = self._bytes_per_s / settings.light_traffic_bytes_per_s
         return min(light_s * max(load, 1.0), max(light_s, settings.flush_interval_max_s))

@@ -18,7 +18,7 @@ REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"s
 """Fields by kind that hold a secret in clear. An API key's salted hash is none."""
 
 
-def control_row(record: ConsumerRecord, secrets: SecretBox | None = None) -> bytes:
+def control_row(record: ConsumerRecord, secrets: SecretBox | None) -> bytes:
     """Convert one log record (its key is ``kind/id/nonce``) to a row, as a line.
 
     ``secrets`` encrypts secret fields, so that the log can be restored from the table; without it

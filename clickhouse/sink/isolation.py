@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
-from clickhouse.rows import ROW_OF_TABLE
+from clickhouse.feed import Feed
 from clickhouse.sink import metrics
 from clickhouse.sink.refusals import FAILED, REFUSED, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
@@ -96,10 +96,13 @@ class IsolatingInserts:
     in between and took other rows. While the store is down, full or read-only, inserts wait.
     """
 
-    def __init__(self, store: Store, settings: SinkSettings) -> None:
+    def __init__(self, store: Store, settings: SinkSettings, feeds: Iterable[Feed]) -> None:
         self._store = store
         self._settings = settings
-        self._columns = {table: tuple(row.__struct_fields__) for table, row in ROW_OF_TABLE.items()}
+        self._row_of_table = {feed.table: feed.row for feed in feeds}
+        self._columns = {
+            table: tuple(row.__struct_fields__) for table, row in self._row_of_table.items()
+        }
         self._solitude = Solitude()
         self._accepted_at_s = -math.inf
         self._took_statement_at_s: dict[str, float] = {}
@@ -204,7 +207,7 @@ class IsolatingInserts:
 
     async def _not_of_table(self, table: str, rows: Sequence[Row]) -> list[Row]:
         """Return the rows that do not decode as the table's; they are tried first and separately."""
-        decode = msgspec.json.Decoder(ROW_OF_TABLE[table]).decode
+        decode = msgspec.json.Decoder(self._row_of_table[table]).decode
         found = []
         for at, row in enumerate(rows):
             if at % DECODED_AT_A_TIME == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -15,11 +15,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.errors import StoreError
+from clickhouse.feed import Feed, RowOf
+from clickhouse.feeds import FEEDS
 from clickhouse.sink import metrics, old_days
 from clickhouse.sink.batches import Batch, Pace
 from clickhouse.sink.carried import Rows, RowsOf, carried_rows
 from clickhouse.sink.commits import Commits
-from clickhouse.sink.control_log import control_row
 from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.lag import Lag
 from clickhouse.sink.letters import Letters
@@ -49,34 +50,28 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: SinkSettings,
         admin: AIOKafkaAdminClient | None = None,
         secrets: SecretBox | None = None,
+        feeds: Sequence[Feed] = FEEDS,
     ) -> None:
         self._consumer = consumer
         self._letters = Letters(producer, kafka)
-        self._inserts = IsolatingInserts(store, settings)
+        self._inserts = IsolatingInserts(store, settings, feeds)
         self._settings = settings
-        topics = kafka.topics
-        self.table_of = {
-            topics.observations: "observations",
-            topics.traces: "traces",
-            topics.scores: "scores",
-            topics.windows: "windows",
-            topics.spend: "spend",
-            topics.alerts: "alerts",
-            topics.dead_letters: "dead_letters",
-            topics.control: "control_log",
-        }
-        self._rows_of: dict[str, RowsOf] = {
-            topics.control: lambda record: Rows(control_row(record, secrets=secrets), 1)
+        self.table_of = {feed.topic_in(kafka.topics): feed.table for feed in feeds}
+        self._rows_of = {
+            feed.topic_in(kafka.topics): converted_rows(feed.row_of, secrets)
+            for feed in feeds
+            if feed.row_of is not None
         }
         tables = tuple(self.table_of.values())
+        self._by_day = frozenset(feed.table for feed in feeds if feed.is_by_day)
         # Of a table, or of the old rows of a table.
         self._filling = {
-            queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(old_days.TABLES)))
+            queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(self._by_day)))
         }
         self._partition_keys = old_days.PartitionKeys(store)
         self._stored: dict[TopicPartition, int] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
-        self._pace = Pace(settings)
+        self._pace = Pace(settings, feeds)
         self._guards = {table: RefusalGuard(table, settings) for table in self.table_of.values()}
         self._fetch_again_at_s = 0.0
         self._in_flight: dict[str, Batch] = {}
@@ -180,7 +175,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         """Buffer the rows of ``records``, old ones separately; return the bytes they add."""
         table = self.table_of[partition.topic]
         batch = self._filling[table]
-        if table not in old_days.TABLES:
+        if table not in self._by_day:
             rows, rows_of = batch.rows, self._rows_of.get(partition.topic, carried_rows)
             added = batch.add(records, partition, now_s, rows_of)
             metrics.ROWS_READ.labels(table).inc(batch.rows - rows)
@@ -319,3 +314,8 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         queues = (table, old_days.queue_of(table))
         batches = [of.get(queue) for of in (self._in_flight, self._filling) for queue in queues]
         return [batch for batch in batches if batch]
+
+
+def converted_rows(row_of: RowOf, secrets: SecretBox | None) -> RowsOf:
+    """Adapt a feed's conversion: each record is one row."""
+    return lambda record: Rows(row_of(record, secrets), 1)

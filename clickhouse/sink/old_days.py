@@ -15,12 +15,10 @@ from clickhouse.store import Store
 
 DAY_US: Final = 86_400_000_000
 EPOCH: Final = date(1970, 1, 1)
-TABLES: Final = frozenset({"observations", "traces"})
-"""Tables that are partitioned by day."""
 SUFFIX: Final = " of old days"
 _START: Final = re.compile(rb'"start_us":(\d+)')
 _BEFORE_START: Final = b'","start_us":'
-"""The start follows an identifier in all rows of ``TABLES``."""
+"""The start follows an identifier in all rows of feeds that are ``is_by_day``."""
 _BEFORE_START_BYTES: Final = len(_BEFORE_START)
 _BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaConsumer
 
+from clickhouse.feed import Feed
+from clickhouse.feeds import FEEDS
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
@@ -29,6 +32,7 @@ async def run_sink(
     stop: asyncio.Event,
     secrets: SecretBox | None = None,
     board: WorkBoard | None = None,
+    feeds: Sequence[Feed] = FEEDS,
 ) -> None:
     """Move rows until ``stop`` is set.
 
@@ -49,7 +53,7 @@ async def run_sink(
         stack.push_async_callback(consumer.stop)
         admin = await started(lambda: new_admin(kafka), kafka)
         stack.push_async_callback(admin.stop)
-        sink = Sink(consumer, producer, store, kafka, settings, admin, secrets)
+        sink = Sink(consumer, producer, store, kafka, settings, admin, secrets, feeds)
         if board is not None:
             board.source = sink.lag.work
         await sink.run(stop)

@@ -19,12 +19,14 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
 
+from clickhouse.feeds import FEEDS
 from clickhouse.sink.positions import COMMITTED_BY_STREAMS
 from clickhouse.sink.service import sink_group
 from producers.disk import MIB, DiskSettings, Measure, levels_of, measured
 from producers.errors import ProducersError
 from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
+from producers.topics import Cleanup
 
 LOOK_EVERY_S: Final = 2.0
 SAID_EVERY_S: Final = 300.0
@@ -118,15 +120,10 @@ class LogRetention:
         self._measure = measure
         self._next_word_s = 0.0
         topics = kafka.topics
-        self._read_at_start = {topics.observations, topics.traces, topics.windows, topics.spend}
+        self._read_at_start = {feed.topic_in(topics) for feed in FEEDS if feed.is_state}
         self._by_streams = (topics.events, topics.deltas)
-        self._by_sink = (
-            topics.observations,
-            topics.traces,
-            topics.scores,
-            topics.windows,
-            topics.spend,
-            topics.dead_letters,
+        self._by_sink = tuple(
+            feed.topic_in(topics) for feed in FEEDS if feed.topic.cleanup is Cleanup.OLD
         )
 
     async def watch(self) -> None:

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from clickhouse.all_topics import topic_shapes
 from clickhouse.errors import QueryRejected
 from clickhouse.log_positions import LogPosition, read_positions
 from clickhouse.store import Store
@@ -16,7 +17,6 @@ from deploy.errors import LogLostError
 from producers.errors import BrokerUnavailableError
 from producers.kafka import new_admin, new_consumer, started, stopped
 from producers.settings import KafkaSettings
-from producers.topics_admin import topic_shapes
 
 SHOWN_MAX: Final = 3
 STOP_TIMEOUT_S: Final = 2.0

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from clickhouse import migrate as schema
+from clickhouse.all_topics import ensure_topics
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from clickhouse.users import server_script
@@ -16,7 +17,6 @@ from deploy.settings import ProcessSettings
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
 from producers.settings import InitSettings, KafkaSettings
-from producers.topics_admin import ensure_topics
 
 
 def run(*, plan: bool) -> int:

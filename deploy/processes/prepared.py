@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from clickhouse import migrate as schema
+from clickhouse.all_topics import topic_shapes
 from clickhouse.errors import StoreUnavailable
 from clickhouse.store import Store
 from deploy.broker_probe import topics_of
@@ -16,7 +17,6 @@ from deploy.errors import NotPreparedError
 from deploy.processes.log_check import refuse_lost_log
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
-from producers.topics_admin import topic_shapes
 
 LOOK_EVERY_S: Final = 0.1
 SAID_AFTER_S: Final = 5.0

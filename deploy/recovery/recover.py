@@ -11,6 +11,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from clickhouse import migrate as schema
+from clickhouse.all_topics import ensure_topics
 from clickhouse.log_positions import LogPosition, note_positions
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
@@ -24,7 +25,6 @@ from producers.control.records import Webhook
 from producers.control.secret_box import SecretBox
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 
 PADDING_MAX_RECORDS: Final = 1_000_000
 """Lost offsets of one partition that are filled with empty records.

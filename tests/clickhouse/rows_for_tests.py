@@ -6,7 +6,8 @@ import time
 
 import msgspec
 
-from clickhouse.rows import ROW_OF_TABLE, ObservationRow
+from clickhouse.feeds import ROW_OF_TABLE
+from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
 
 DAY_US = 86_400_000_000

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
 from producers.kafka import new_producer
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 
 DEADLINE_S = 120.0
 START_US = 1_767_225_600_000_000

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreUnavailable, TooManyRefusals
+from clickhouse.feeds import FEEDS
 from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.refusals import RefusalGuard
 from clickhouse.sink.settings import SinkSettings
@@ -42,7 +43,7 @@ class StoreOfTests:
 
 
 def inserts_into(store: StoreOfTests) -> IsolatingInserts:
-    return IsolatingInserts(cast("Store", store), SETTINGS)
+    return IsolatingInserts(cast("Store", store), SETTINGS, FEEDS)
 
 
 async def test_a_row_that_ends_the_store_is_found_and_the_rest_lands() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from clickhouse import migrate as migrate_module
 from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
+from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import Migration, migrate, migrations, plan
-from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from tests.clickhouse.rows_for_tests import observation, write

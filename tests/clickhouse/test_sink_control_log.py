@@ -133,7 +133,7 @@ def row_of(key: bytes | None, value: bytes | None) -> ControlLogRow:
         serialized_value_size=0,
         headers=(),
     )
-    return msgspec.json.decode(control_row(record), type=ControlLogRow)
+    return msgspec.json.decode(control_row(record, None), type=ControlLogRow)
 
 
 @pytest.mark.parametrize(

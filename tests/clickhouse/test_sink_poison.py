@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.sink import loop
+from clickhouse.feeds import FEEDS
+from clickhouse.rows import ControlLogRow
 from clickhouse.sink.control_log import control_row
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
@@ -83,21 +84,22 @@ async def test_a_record_that_does_not_convert_leaves_a_letter_without_its_secret
     kafka: KafkaSettings,
     clickhouse_store: Store,
     producer: AIOKafkaProducer,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails_once(record: ConsumerRecord, secrets: Any) -> bytes:
         if record.key == b"webhook/w1/n1":
             raise OverflowError("year 10000")
-        return control_row(record, secrets=secrets)
+        return control_row(record, secrets)
 
-    monkeypatch.setattr(loop, "control_row", fails_once)
+    feeds = [
+        replace(feed, row_of=fails_once) if feed.row is ControlLogRow else feed for feed in FEEDS
+    ]
     topic = kafka.topics.control
     await producer.send_and_wait(topic, b'{"secret":"whsec_1"}', key=b"webhook/w1/n1")
     await producer.send_and_wait(topic, b"[" * 100_000, key=b"\xff\xfe")
     await producer.send_and_wait(
         topic, b'{"kind":"webhook","record":{"url":1}}', key=b"webhook/w2/n2"
     )
-    async with sinking(kafka, clickhouse_store):
+    async with sinking(kafka, clickhouse_store, feeds=feeds):
 
         async def isolated() -> bool:
             return (

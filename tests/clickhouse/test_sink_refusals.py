@@ -7,12 +7,12 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.errors import TooManyRefusals
 from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.settings import MIB, KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation
 from tests.fixtures.sink import sinking
 

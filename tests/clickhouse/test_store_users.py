@@ -384,7 +384,9 @@ def test_a_request_cannot_raise_its_limits(
         "SELECT countMerge(s) FROM (SELECT countState() AS s) SETTINGS max_memory_usage = 100000000",
     ],
 )
-def test_who_reads_can_read(as_user: Callable[[str], httpx.Client], sql: str) -> None:
+async def test_who_reads_can_read(
+    migrated: str, as_user: Callable[[str], httpx.Client], sql: str
+) -> None:
     answer = as_user("query").post("/", content=sql.encode(), params={"param_v": "['a']"})
     assert answer.status_code == 200, answer.text
 

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
 from pydantic import SecretStr
 
+from clickhouse.all_topics import ensure_topics
 from deploy.broker_probe import broker_answers, topics_of
 from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.credentials import (
@@ -33,7 +34,6 @@ from deploy.embedded.ports import free_ports
 from deploy.local import local_environment
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.engines import new_broker, running, stop
 
 STRANGE_PASSWORD = SecretStr('a "quoted" \\back\\slash ünïcode 𝄞 $x ; = # !')

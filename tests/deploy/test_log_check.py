@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka import TopicPartition
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.log_positions import LogPosition, note_positions, read_positions
 from clickhouse.store import Store
 from deploy.errors import EX_CONFIG, LogLostError
@@ -12,7 +13,6 @@ from deploy.processes.log_check import compare_log, log_state, refuse_lost_log
 from deploy.recovery.recover import recover
 from producers.kafka import new_admin, new_producer, started
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
+from clickhouse.all_topics import ensure_topics
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.log_retention import LogRetention, Segment, deletable, segments_below
 from producers.disk import MIB, DiskSettings, Space
 from producers.kafka import new_consumer, new_producer, started
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.engines import new_broker, running
 
 EVENTS = TopicPartition("tracemill.events", 0)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
@@ -19,7 +20,6 @@ from deploy.processes import prepared
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 
 HASTY = ProcessSettings(prepared_within_s=0.2)
 PATIENT = ProcessSettings(prepared_within_s=60)

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.sink import sinking
 from tracemill.contract import Observation, encode_event
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from clickhouse.rows import ROW_OF_TABLE, ObservationRow, TraceRow
+from clickhouse.feeds import ROW_OF_TABLE
+from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams.core.bounding import Bounds

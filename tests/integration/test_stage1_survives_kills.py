@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
@@ -25,7 +26,6 @@ from deploy.quarantine_access import open_quarantine
 from producers.control.records import Price
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta
 from streams.core.pipeline import Needs
 from streams.readback import StoreHistory

@@ -8,10 +8,10 @@ import os
 import signal
 from random import Random
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from streams.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.integration.test_stage1_survives_kills import (

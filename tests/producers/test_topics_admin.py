@@ -9,10 +9,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from clickhouse.all_topics import ensure_topics, topic_shapes
 from producers.errors import TopicError
 from producers.kafka import client_options, new_admin, new_producer
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics, topic_shapes
 
 
 @pytest.fixture

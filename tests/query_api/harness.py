@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import migrate
-from clickhouse.rows import ROW_OF_TABLE, ObservationRow, ScoreRow, TraceRow
+from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from producers.control.keys import new_api_key

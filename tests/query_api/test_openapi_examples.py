@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
 from tests.query_api.harness import Api
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS

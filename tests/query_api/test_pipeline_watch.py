@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY
 
+from clickhouse.all_topics import ensure_topics
 from producers.broker_clock import BrokerClock
 from producers.kafka import new_consumer
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from query_api.pipeline_watch import PipelineWatch, Stage
 from query_api.settings import QuerySettings
 

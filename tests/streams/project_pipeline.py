@@ -16,13 +16,13 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.rows import AlertRow
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.records import Budget, Webhook
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from streams.core.deltas import Delta, partition_of_project
 from tests.fixtures.control_log import following
 from tests.fixtures.daytime import daytime_zone

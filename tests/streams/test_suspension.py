@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
+from clickhouse.all_topics import ensure_topics
 from producers.checked_producer import NotSentError
 from producers.kafka import new_producer
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from streams.errors import SuspendedError
 from streams.suspension import SuspensionGuard
 

@@ -6,8 +6,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import migrate
-from clickhouse.rows import ROW_OF_TABLE
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap, first_key
 from producers.control.keys import secret_matches
 from producers.control.log import ControlLog
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings, KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
 
 

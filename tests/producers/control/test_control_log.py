@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from clickhouse.all_topics import ensure_topics
 from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.records import Budget, Change, Project, Tombstone, Webhook
@@ -20,7 +21,6 @@ from producers.errors import (
 )
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
 from tests.producers.gateway.conftest import times_reached
 

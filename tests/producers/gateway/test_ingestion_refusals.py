@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from clickhouse.all_topics import ensure_topics
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.producers.gateway.conftest import Log
 from tests.producers.gateway.ingestion_batches import NOW, SDK, URL, event, send
 from tracemill.contract import Score

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx
 import pytest
 
+from clickhouse.all_topics import ensure_topics
 from deploy.broker_probe import broker_answers
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.launch import bound_to_this_process
@@ -28,7 +29,6 @@ from producers.errors import (
 from producers.gateway.app import create_gateway
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
-from producers.topics_admin import ensure_topics
 from tests.fixtures.control_log import following
 from tests.fixtures.engines import READY_WITHIN_S, await_ready, new_broker
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, KEYS, Log

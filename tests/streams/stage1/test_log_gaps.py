@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from clickhouse.all_topics import ensure_topics
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from producers.topics_admin import ensure_topics
 from streams.core.valuation import NoTokens
 from streams.errors import OutOfStepError
 from streams.log_gaps import next_record

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from clickhouse import migrate as migrate_module
+from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import migrate, migrations
-from clickhouse.rows import ROW_OF_TABLE, ScoreRow
+from clickhouse.rows import ScoreRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from streams.core.scores import row_of

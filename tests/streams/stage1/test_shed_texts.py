@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from clickhouse.rows import ROW_OF_TABLE, ObservationRow
+from clickhouse.feeds import ROW_OF_TABLE
+from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams.core.pipeline import FoldLimits, Needs

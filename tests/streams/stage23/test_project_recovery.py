@@ -7,12 +7,12 @@ from dataclasses import replace
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from clickhouse.all_topics import ensure_topics
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.kafka import client_options
-from producers.topics_admin import ensure_topics
 from streams.app import streams_group
 from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
 from tests.fixtures.sink import sinking

@@ -1,0 +1,26 @@
+"""Creates every topic of the system: those of the streams and those of the feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clickhouse.feed import Feed
+from clickhouse.feeds import FEEDS
+from producers.settings import KafkaSettings
+from producers.topics import OWN_TOPICS, Topic
+from producers.topics_admin import TopicShape, create_topics, shape_of
+
+
+def all_topics(feeds: Iterable[Feed] = FEEDS) -> tuple[Topic, ...]:
+    """Return each topic once."""
+    return tuple(dict.fromkeys((*OWN_TOPICS, *(feed.topic for feed in feeds))))
+
+
+def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
+    """Return every topic as the settings lay it out."""
+    return [shape_of(topic, kafka) for topic in all_topics()]
+
+
+async def ensure_topics(kafka: KafkaSettings, feeds: Iterable[Feed] = FEEDS) -> list[str]:
+    """Create missing topics; return the names of the new ones. Errors as ``create_topics``."""
+    return await create_topics(kafka, all_topics(feeds))

@@ -1,0 +1,15 @@
+"""Alerts, from stage 3."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.feed import Feed
+from clickhouse.rows import AlertRow
+from producers.topics import Cleanup, Partitions, Topic
+
+FEED: Final = Feed(
+    table="alerts",
+    row=AlertRow,
+    topic=Topic("alerts", Partitions.ONE, Cleanup.REPLACED),
+)

@@ -1,0 +1,12 @@
+"""The control-plane log, without its secrets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.feed import Feed
+from clickhouse.rows import ControlLogRow
+from clickhouse.sink.control_log import control_row
+from producers.topics import CONTROL
+
+FEED: Final = Feed(table="control_log", row=ControlLogRow, topic=CONTROL, row_of=control_row)

@@ -1,0 +1,18 @@
+"""Whole observations, merged and priced by stage 1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.feed import Feed
+from clickhouse.rows import ObservationRow
+from producers.topics import Partitions, Topic
+
+FEED: Final = Feed(
+    table="observations",
+    row=ObservationRow,
+    topic=Topic("observations", Partitions.BY_TRACE),
+    is_by_day=True,
+    is_state=True,
+    has_canaries=True,
+)

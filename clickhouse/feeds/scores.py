@@ -1,0 +1,15 @@
+"""Scores, from stage 1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.feed import Feed
+from clickhouse.rows import ScoreRow
+from producers.topics import Partitions, Topic
+
+FEED: Final = Feed(
+    table="scores",
+    row=ScoreRow,
+    topic=Topic("scores", Partitions.BY_TRACE),
+)

@@ -1,0 +1,18 @@
+"""Windows of one minute, from stage 2."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.feed import Feed, Flush
+from clickhouse.rows import WindowRow
+from producers.topics import Partitions, Topic
+
+FEED: Final = Feed(
+    table="windows",
+    row=WindowRow,
+    topic=Topic("windows", Partitions.BY_PROJECT),
+    flush=Flush.ROLLUP,
+    is_state=True,
+    has_canaries=True,
+)
