@@ -7,7 +7,14 @@ from streams.core.bounding import Bounds
 from streams.core.contributions import DeltaBook
 from streams.core.effects import Effects
 from streams.core.lines import NO_TEXT, ObservationLine
-from streams.core.merge import Merged, merged_part, merged_whole, write_fields, write_merge_state
+from streams.core.merge import (
+    Merged,
+    merged_of_whole,
+    merged_part,
+    merged_whole,
+    write_fields,
+    write_merge_state,
+)
 from streams.core.observations import Known, known_of, rank_of, tombstones_of, whole_row
 from streams.core.pricing import PriceBook
 from streams.core.residents import PartKey, Residents
@@ -46,8 +53,8 @@ class EventFold:
         self.books: dict[str, DeltaBook] = {}
         self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
         """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
-        self._unfinished: dict[PartKey, Merged] = {}
-        """Those of which ``finish_rows`` has to complete the row."""
+        self._unfinished: dict[PartKey, Merged | None] = {}
+        """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
         self.refused: list[ObservationLine] = []
         """Of the record: events that found their trace full."""
         self.is_changing = False
@@ -171,37 +178,69 @@ class EventFold:
     def _merged(
         self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
     ) -> Change | None:
-        """Merge a partial update into an observation; None if it changes nothing."""
+        """Merge an event into an observation with partial updates; None if it changes nothing."""
         before = None if old is None else old.merged
         if before is None and old is not None and line.ts_us < old.ts_us:
             return None
-        if before is not None and (before.metadata or line.metadata is not NO_TEXT):
-            # It is joined in place, unless the event may be refused.
-            if crowded:
-                before = before.apart()
-            else:
-                self.is_changing = True
-        if line.partial:
-            after = merged_part(before, line, line.ts_us, self._bounds)
-        else:
-            alone = known_of(self._whole_row(line), None)
-            rank = rank_of(alone)
-            if (
-                before is None
-                and old is not None
-                and line.ts_us == old.ts_us
-                and rank <= rank_of(old)
-            ):
+        if not line.partial:
+            return self._merged_whole(key, old, line, crowded=crowded)
+        before = self._to_change(before, line, crowded=crowded)
+        after = merged_part(before, line, line.ts_us, self._bounds)
+        return None if after is before else self._merged_change(key, old, line, before, after)
+
+    def _merged_whole(
+        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+    ) -> Change | None:
+        """Merge a whole event; one that covers all that is known gives the row that it gives alone.
+
+        So its row does not depend on which updates share its chunk.
+        """
+        before = None if old is None else old.merged
+        row = self._whole_row(line)
+        alone = known_of(row, None)
+        rank = rank_of(alone)
+        if before is None:
+            if old is not None and line.ts_us == old.ts_us and rank <= rank_of(old):
                 return None
-            after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
-        if after is before:
+        elif not before.is_outranked_by(line.ts_us, rank):
             return None
+        if before is None or before.is_covered_by(line.ts_us):
+            alone.merged = merged_of_whole(row, rank, self._bounds)
+            row.row_version = alone.row_version = self._next_version(old)
+            return alone, row
+        before = self._to_change(before, line, crowded=crowded)
+        after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
+        return self._merged_change(key, old, line, before, after)
+
+    def _to_change(
+        self, before: Merged | None, line: ObservationLine, *, crowded: bool
+    ) -> Merged | None:
+        """Return what an event may be merged into: its metadata changes in place, unless the event
+        may be refused.
+        """
+        if before is not None and (before.metadata or line.metadata is not NO_TEXT):
+            if crowded:
+                return before.apart()
+            self.is_changing = True
+        return before
+
+    def _merged_change(
+        self,
+        key: TraceKey,
+        old: Known | None,
+        line: ObservationLine,
+        before: Merged | None,
+        after: Merged,
+    ) -> Change:
         row = self._merged_row(key, line.id, after, self._tokens_of_changes(old, before, after))
-        row.row_version = self._floor if old is None else max(old.row_version + 1, self._floor)
+        row.row_version = self._next_version(old)
         known = known_of(row, after)
         if row.usage_estimated:
             known.estimated = {side: n for side, n in row.usage.items() if side != "total"}
         return known, row
+
+    def _next_version(self, old: Known | None) -> int:
+        return self._floor if old is None else max(old.row_version + 1, self._floor)
 
     def _tokens_of_changes(self, old: Known | None, before: Merged | None, after: Merged) -> Tokens:
         """Return a token counter that does not count unchanged texts again."""
@@ -220,7 +259,8 @@ class EventFold:
         """
         for part, merged in self._unfinished.items():
             row = self.merged_rows[part][0]
-            write_merge_state(merged, row)
+            if merged is not None:
+                write_merge_state(merged, row)
             self._find_tools(row)
         self._unfinished.clear()
 
@@ -239,7 +279,8 @@ class EventFold:
             rows[0] = row
             rows += deletions
             assert known.merged is not None
-            self._unfinished[trace.key, row.id] = known.merged
+            is_whole = known.merged.is_whole
+            self._unfinished[trace.key, row.id] = None if is_whole else known.merged
         else:
             self._effects.observations.append(row)
             self._effects.observations += deletions

@@ -17,7 +17,7 @@ import msgspec
 
 from clickhouse.rows import ObservationRow
 from streams.core.bounding import Bounds
-from streams.core.lines import ObservationLine, text_of
+from streams.core.lines import ObservationLine, kept, text_of
 from streams.core.marks import partial_mark, whole_mark
 from streams.core.metadata import Metadata, restored
 from tracemill.contract import DEFAULT_ENVIRONMENT
@@ -43,8 +43,14 @@ LATEST: Final[dict[str, str]] = {
     "scope_name": "scope_name",
     "scope_version": "scope_version",
     "app_root": "app_root",
+    "user_id": "user_id",
+    "session_id": "session_id",
 }
 """Fields of which the latest statement holds → the row's field with the same value."""
+
+_OF_TRACE: Final = ("user_id", "session_id")
+"""Those that an event states with the attributes of its trace."""
+_OF_OBSERVATION: Final = tuple(field for field in LATEST if field not in _OF_TRACE)
 
 _TEXTS: Final = ("input", "output")
 _SLICE_CHARS: Final = 4_096
@@ -70,6 +76,25 @@ class Merged(msgspec.Struct):
     def apart(self) -> Merged:
         """Return a copy that shares no mutable state."""
         return msgspec.structs.replace(self, metadata=self.metadata.copy())
+
+    def is_outranked_by(self, ts_us: int, rank: str) -> bool:
+        """Whether a whole event with this time and rank is later than every whole event so far."""
+        return (whole_mark(ts_us), rank) > (self.whole_mark, self.whole_rank)
+
+    def is_covered_by(self, ts_us: int) -> bool:
+        """Whether a whole event at ``ts_us`` leaves nothing of what was stated before it."""
+        mark = whole_mark(ts_us)
+        return (
+            self.last_us <= ts_us
+            and self.whole_mark <= mark
+            and all(held[0] <= mark for held in self.latest.values())
+            and not self.metadata.has_later(mark)
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds one whole event and nothing else."""
+        return self.whole_mark >= 0 and self.is_covered_by(self.whole_mark // 2)
 
     @property
     def text_bytes(self) -> int:
@@ -141,7 +166,7 @@ def merged_whole(  # the event, and what it is weighed by
     mark = whole_mark(ts_us)
     if before is None:
         before = Merged(ts_us, ts_us)
-    if (mark, rank) <= (before.whole_mark, before.whole_rank):
+    if not before.is_outranked_by(ts_us, rank):
         return before
     latest = {field: held for field, held in before.latest.items() if held[0] > mark}
     for field, value in _said(line, bounds):
@@ -163,12 +188,17 @@ def merged_whole(  # the event, and what it is weighed by
 
 
 def _said(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
-    for field in LATEST:
+    for field in _OF_OBSERVATION:
         value = getattr(line, field)
         if field in _TEXTS:
             value = bounds.text(text_of(value))
         if value:
             yield field, value
+    if line.trace is not None:
+        for field in _OF_TRACE:
+            value = getattr(line.trace, field)
+            if value:
+                yield field, value
 
 
 def _later(new: Statement, old: Statement) -> bool:
@@ -250,19 +280,22 @@ def merged_of(row: ObservationRow) -> Merged:
 
 
 def merged_of_whole(row: ObservationRow, rank: str, bounds: Bounds) -> Merged:
-    """The statements of a whole event, from its row with texts."""
+    """The statements of a whole event, from its row with texts: as read back, or just made."""
     mark = whole_mark(row.event_us)
     latest = {field: (mark, getattr(row, of_row)) for field, of_row in LATEST.items()}
     stated = {field: held for field, held in latest.items() if held[1]}
     for field in _TEXTS:
         if field in stated:
-            stated[field] = (mark, bounds.text(stated[field][1]))
+            text = bounds.text(kept(stated.pop(field)[1]))
+            if text:
+                stated[field] = (mark, text)
     if "app_root" in stated:
         stated["app_root"] = (mark, True)
     tree = Metadata()
     tree.cover(mark)
-    if row.metadata:
-        bounds.metadata(tree, row.metadata, mark)
+    about_metadata = kept(row.metadata)
+    if about_metadata:
+        bounds.metadata(tree, about_metadata, mark)
     return Merged(
         row.event_us,
         row.event_us,

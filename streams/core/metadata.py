@@ -252,6 +252,10 @@ class Metadata(msgspec.Struct, eq=False):
             self.bytes -= _key_bytes(key)
             del branch.children[key]
 
+    def has_later(self, mark: int) -> bool:
+        """Whether anything in it was stated after ``mark``."""
+        return _has_later(self.root, mark)
+
     def copy(self) -> Metadata:
         return Metadata(_copy(self.root), self.keys, self.bytes)
 
@@ -285,6 +289,13 @@ def restored(text: str, marks: list[Any]) -> Metadata:
     """Restore metadata from its text and marks."""
     root = _restored(msgspec.json.decode(text) if text else {}, marks)
     return Metadata(root, *_branch_size(root))
+
+
+def _has_later(branch: Branch, mark: int) -> bool:
+    return any(
+        child.mark > mark if isinstance(child, Leaf) else _has_later(child, mark)
+        for child in branch.children.values()
+    )
 
 
 def _copy(branch: Branch) -> Branch:
