@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from array import array
 from typing import Any, Final
 
 import httptools
@@ -20,6 +21,29 @@ _SEPARATORS_BYTES: Final = 4
 """Colon, space and line end of a header."""
 
 
+class RequestParser(httptools.HttpRequestParser):
+    """Parse requests that ask for another protocol as if they did not (RFC 9110, 7.8).
+
+    The parser ends such a request after its head: its body would be taken for the next request.
+    So the head is parsed again without what asks.
+    """
+
+    def __init__(self, protocol: LimitedProtocol) -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes | bytearray | memoryview[int] | array[int]) -> None:
+        rest = memoryview(data)
+        while True:
+            try:
+                super().feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                super().feed_data(self._protocol.head_without_upgrade())
+            else:
+                return
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection. Heads are counted where they are parsed; what one read brings beyond a limit is let go with the connection."""
 
@@ -29,6 +53,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._asks_for_upgrade = False
+        """Whether the head that was read last is going to be read again, without its upgrade."""
         self._in_head = False
         self._head_bytes = 0
         """Of the head that is being read: what was parsed of it, or all that was received of it."""
@@ -86,6 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._asks_for_upgrade = False
         self._in_head = True
         self._head_bytes = 0
         self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
@@ -102,9 +131,26 @@ class LimitedProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value) + _SEPARATORS_BYTES)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self._method() not in METHODS:  # CONNECT always asks for one
+                self._refuse_method()
+                raise ValueError
+            self._asks_for_upgrade = True
+            return
         self._in_head = False
         self._unset_head_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._asks_for_upgrade:
+            super().on_message_complete()
+
+    def head_without_upgrade(self) -> bytes:
+        """Return the head that was read last, without its ``Upgrade`` header."""
+        version = self.parser.get_http_version()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version.encode())]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_response_complete(self) -> None:
         self.open.request_ended(self)
@@ -137,10 +183,12 @@ class LimitedProtocol(HttpToolsProtocol):
         LIMIT_REACHED.labels(limit=limit).inc()
         method = self._method()
         if method and method not in METHODS:
-            # A well-formed head with this method would get the same answer.
-            self._refusal = 405, "MethodNotAllowedError", f"{method} is taken nowhere"
+            self._refuse_method()  # as if the head were well-formed
         else:
             self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
+
+    def _refuse_method(self) -> None:
+        self._refusal = 405, "MethodNotAllowedError", f"{self._method()} is taken nowhere"
 
     def _method(self) -> str:
         """Return the method of the head that is being read; empty if not yet read."""

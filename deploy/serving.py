@@ -85,6 +85,7 @@ async def serving(
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
             timeout_keep_alive=limits.keep_alive_s,
