@@ -1,7 +1,7 @@
-"""Compiles the price data of the package genai-prices into ``streams/core/prices/genai_prices.json``.
+"""Compiles the price data of the package genai-prices into ``streams/core/pricing/prices/genai_prices.json``.
 
 Run ``python -m deploy.compile_prices`` after an update of the package, read the diff, run the tests, commit. Nothing of the package is needed at run time.
-Money becomes integer picodollars, match clauses become names and regular expressions, dates microseconds. See ``streams.core.price_defaults`` for the shape.
+Money becomes integer picodollars, match clauses become names and regular expressions, dates microseconds. See ``streams.core.pricing.price_defaults`` for the shape.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from genai_prices import types as theirs
 from genai_prices.data import providers
 from genai_prices.data_units import unit_data
 
-from streams.core.price_defaults import (
+from streams.core.pricing.price_defaults import (
     ModelEntry,
     PriceEntry,
     PriceList,
     ProviderEntry,
     VariantEntry,
 )
-from streams.core.rates import Hours, Rate, Step
+from streams.core.pricing.rates import Hours, Rate, Step
 
 PICO: Final = 10**12
-TARGET: Final = Path(__file__).parent.parent / "streams/core/prices/genai_prices.json"
+TARGET: Final = Path(__file__).parent.parent / "streams/core/pricing/prices/genai_prices.json"
 
 _UNITS: Final = {
     unit["price_key"]: (usage_key.replace("_tokens", ""), unit["per"])

@@ -11,7 +11,7 @@ from clickhouse.errors import MigrationError, StoreError
 from deploy.errors import EX_CONFIG, DeployError
 from deploy.variables import mistakes
 from producers.errors import InitError, ProducersError, TopicMismatchError
-from streams.core.dead_letters import TooManyDeadLettersError
+from streams.core.dead_letters.limit import TooManyDeadLettersError
 from streams.errors import StreamsError
 
 EXPECTED = (DeployError, StoreError, ProducersError, StreamsError, TooManyDeadLettersError)

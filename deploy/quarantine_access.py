@@ -16,9 +16,9 @@ from deploy.broker_probe import topics_of
 from deploy.errors import QuarantineError
 from producers.kafka import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
-from streams.app import streams_group
-from streams.core.quarantined import Entry, Kind
-from streams.quarantine_log import QuarantineView, entry_key, topic_of
+from streams.core.quarantine.quarantined import Entry, Kind
+from streams.quarantine.log import QuarantineView, entry_key, topic_of
+from streams.runtime.app import streams_group
 
 BATCH_BYTES: Final = 1024 * 1024
 STOP_TIMEOUT_S: Final = 2.0

@@ -15,12 +15,12 @@ from clickhouse.store import Store
 from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
 from producers.topics import Cleanup
-from streams.core.dead_letter_texts import owner_of_delta, owner_of_event
-from streams.core.quarantine_replay import replayed_value
-from streams.core.quarantined import Entry, Kind
-from streams.core.quarantined_letters import letters_of
-from streams.quarantine_log import topic_of
-from streams.quarantine_settings import QuarantineSettings
+from streams.core.dead_letters.texts import owner_of_delta, owner_of_event
+from streams.core.quarantine.letters import letters_of
+from streams.core.quarantine.quarantined import Entry, Kind
+from streams.core.quarantine.replay import replayed_value
+from streams.quarantine.log import topic_of
+from streams.quarantine.settings import QuarantineSettings
 
 SKIPPED: Final = "skipped_by_operator"
 CUT: Final = re.compile(r"payload (is )?cut|cut by tracemill")

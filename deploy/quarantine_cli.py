@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from deploy.quarantine_access import QuarantineAccess
-    from streams.core.quarantined import Entry, Kind
+    from streams.core.quarantine.quarantined import Entry, Kind
 
 quarantine = typer.Typer(
     name="quarantine",
@@ -80,7 +80,7 @@ def show(
 
     async def run(access: QuarantineAccess) -> None:
         from deploy.quarantine_actions import entry_of
-        from streams.core.quarantined import only_lines
+        from streams.core.quarantine.quarantined import only_lines
 
         entry = entry_of(access, entry_id)
         record = await access.source_record(entry.kind, entry.partition, entry.offset)
@@ -212,7 +212,7 @@ def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None
 
 async def _blocked(access: QuarantineAccess) -> list[dict[str, Any]]:
     """List partitions whose workers ended more than once at the offset where they still are."""
-    from streams.core.quarantined import DEATHS_BEFORE_SINGLE
+    from streams.core.quarantine.quarantined import DEATHS_BEFORE_SINGLE
 
     blocked = []
     for (kind, number), attempt in sorted(access.view.attempts.items()):

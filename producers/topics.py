@@ -65,7 +65,7 @@ class Topics:
 
     @property
     def deltas(self) -> str:
-        """What changed in a project's windows and spend (``streams.core.deltas``); partition by project."""
+        """What changed in a project's windows and spend (``streams.core.rollups.deltas``); partition by project."""
         return f"{self.prefix}.deltas"
 
     @property
@@ -97,7 +97,7 @@ class Topics:
     def quarantine(self) -> str:
         """Name of the topic with workers' attempts and quarantined records, as JSON.
 
-        One compacted partition; see ``streams.core.quarantined``.
+        One compacted partition; see ``streams.core.quarantine.quarantined``.
         """
         return f"{self.prefix}.quarantine"
 

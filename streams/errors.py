@@ -7,7 +7,7 @@ StreamsError
 its partitions ├── ProgressUnknownError    a failed partition's position is unknown; the group's
 offset gives it └── QuarantineFullError     more records kill their worker than the quarantine takes
 
-``streams.core.dead_letters.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
+``streams.core.dead_letters.limit.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
-from streams.notifier_settings import NotifierSettings
-from streams.project_settings import ProjectSettings
-from streams.quarantine_settings import QuarantineSettings
-from streams.settings import StreamsSettings
-from streams.worker import Streams
+from streams.notifications.settings import NotifierSettings
+from streams.observations.settings import StreamsSettings
+from streams.quarantine.settings import QuarantineSettings
+from streams.rollups.settings import ProjectSettings
+from streams.runtime.worker import Streams
 
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:

@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 
 from clickhouse.rows import AlertRow
-from streams.core.amounts import row_amount
-from streams.core.budget_rules import BudgetRule
+from streams.core.budgets.rules import BudgetRule
+from streams.core.rollups.amounts import row_amount
 
 
 class AlertIds(Protocol):

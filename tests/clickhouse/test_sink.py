@@ -14,7 +14,7 @@ from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.settings import KafkaSettings
-from streams.sink_progress import SinkProgress
+from streams.runtime.sink_progress import SinkProgress
 from tests.clickhouse.sink_for_tests import count, eventually, observation
 from tests.fixtures.sink import sinking
 from tests.fixtures.store import StoreAt, running_store

@@ -20,7 +20,7 @@ from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
-from streams.sink_progress import SinkProgress
+from streams.runtime.sink_progress import SinkProgress
 from tests.clickhouse.rows_for_tests import DAY_US, now_us
 from tests.clickhouse.sink_for_tests import count, eventually, observation
 from tests.fixtures.sink import sinking

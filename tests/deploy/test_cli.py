@@ -22,7 +22,7 @@ from deploy.embedded.ports import free_ports
 from deploy.errors import EX_CONFIG, EngineError, NotPreparedError
 from deploy.failures import exit_code_for, lines_for
 from producers.errors import InitError, TopicError, TopicMismatchError
-from streams.core.dead_letters import TooManyDeadLettersError
+from streams.core.dead_letters.limit import TooManyDeadLettersError
 from streams.errors import OutOfStepError
 
 

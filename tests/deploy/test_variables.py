@@ -22,7 +22,7 @@ from deploy.settings import ProcessSettings
 from deploy.variables import SETTINGS, groups, mistakes
 from producers.control.records import Project
 from producers.settings import InitSettings, KafkaSettings
-from streams.notifier_settings import NotifierSettings
+from streams.notifications.settings import NotifierSettings
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("producers", "streams", "clickhouse", "query_api", "deploy")

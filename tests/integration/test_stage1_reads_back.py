@@ -9,16 +9,16 @@ from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
-from streams.core.bounding import Bounds
-from streams.core.lines import LINES
-from streams.core.merge import merged_of, merged_part, write_statements
-from streams.core.observations import known_of
-from streams.core.pipeline import Needs
-from streams.core.seen import SeenTraces
-from streams.core.statements import TraceStatements, statements_of
-from streams.readback import StoreHistory
-from streams.settings import StreamsSettings
-from streams.sink_progress import SinkProgress
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.fold import Needs
+from streams.core.observations.lines import LINES
+from streams.core.observations.merge import merged_of, merged_part, write_statements
+from streams.core.observations.seen import SeenTraces
+from streams.core.observations.state import known_of
+from streams.core.observations.statements import TraceStatements, statements_of
+from streams.observations.readback import StoreHistory
+from streams.observations.settings import StreamsSettings
+from streams.runtime.sink_progress import SinkProgress
 from tracemill.contract import Observation, TraceAttributes, encode_event
 from tracemill.partitioning import partition_of
 

@@ -26,11 +26,11 @@ from deploy.quarantine_access import open_quarantine
 from producers.control.records import Price
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from streams.core.deltas import Delta
-from streams.core.pipeline import Needs
-from streams.readback import StoreHistory
-from streams.settings import StreamsSettings
-from streams.sink_progress import SinkProgress
+from streams.core.observations.fold import Needs
+from streams.core.rollups.deltas import Delta
+from streams.observations.readback import StoreHistory
+from streams.observations.settings import StreamsSettings
+from streams.runtime.sink_progress import SinkProgress
 from tests.fixtures.control_log import following
 from tests.fixtures.sink import sinking
 from tests.simulation import stage1_oracle as oracle

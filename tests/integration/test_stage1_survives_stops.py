@@ -12,7 +12,7 @@ from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from producers.kafka import new_admin, started
 from producers.settings import KafkaSettings
-from streams.app import streams_group
+from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.integration.test_stage1_survives_kills import (
     STOPPED_WITHIN_S,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from deploy.variables import mistakes
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from streams.app import create_app
+from streams.runtime.app import create_app
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("producers", "streams", "clickhouse", "query_api", "deploy")

@@ -6,7 +6,7 @@ import pytest
 
 from clickhouse.rows import WindowRow
 from query_api.settings import QuerySettings
-from streams.core.sketch import key_of, state_hex
+from streams.core.rollups.sketch import key_of, state_hex
 from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, make_api, opened
 
 NOON_S = NOON_US // 1_000_000

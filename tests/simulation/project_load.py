@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from clickhouse.rows import SpendRow
-from streams.core.budget_rules import BudgetRule, matches
-from streams.core.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
 NOW_US = NOW_S * 1_000_000

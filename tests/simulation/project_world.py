@@ -14,23 +14,23 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow, SpendRow, WindowRow
 from streams.core.alerts import Crossing
-from streams.core.budget_rules import BudgetRule, matches
-from streams.core.budgets import Baseline, Budgets
-from streams.core.delta_record import (
+from streams.core.budgets.evaluation import Baseline, Budgets
+from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.dead_letters.set_aside import Source
+from streams.core.rollups.checkpoint_choice import index_of_latest
+from streams.core.rollups.delta_record import (
     dead_letter_of_delta,
     dead_letter_of_line,
     read_deltas,
 )
-from streams.core.marker_choice import index_of_latest
-from streams.core.project_fold import (
+from streams.core.rollups.fold import (
     Marker,
     Missing,
     ProjectFold,
     first_marker,
     with_rows_beyond,
 )
-from streams.core.set_aside import Source
-from streams.core.sketch import bins_of
+from streams.core.rollups.sketch import bins_of
 from tests.simulation.project_load import NOW_S, NOW_US, cell_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
-from streams.core.sketch import key_of
+from streams.core.rollups.sketch import key_of
 from tracemill.contract import Event, Observation, Score, TraceUpdate
 
 FIELDS = ("name", "parent_id", "end_us", "level", "model", "usage", "cost", "input", "output")
@@ -82,7 +82,7 @@ def _price(row: dict[str, Any]) -> None:
 
 
 def _rank(event: Observation) -> bytes:
-    """Any total order does, as long as it is the one documented: see ``streams.core.observations.rank_of``."""
+    """Any total order does, as long as it is the one documented: see ``streams.core.observations.state.rank_of``."""
     given = -1
     if event.cost:
         given = event.cost.get("total", sum(event.cost.values()))

@@ -16,17 +16,17 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.topics import Topics
-from streams.core.deltas import Delta
-from streams.core.pipeline import Needs
-from streams.core.pricing import Priced
-from streams.core.residents import TraceHistory
-from streams.core.seen import trace_hash
-from streams.core.valuation import NoTokens
-from streams.partition_stage import PartitionStage
-from streams.ports import Ends, Headers, Restored
-from streams.settings import StreamsSettings
-from streams.source import SourceMessage
-from streams.tail import Tail, restored_of
+from streams.core.observations.fold import Needs
+from streams.core.observations.seen import trace_hash
+from streams.core.observations.trace_cache import TraceHistory
+from streams.core.pricing.price_book import Priced
+from streams.core.pricing.valuation import NoTokens
+from streams.core.rollups.deltas import Delta
+from streams.observations.partition import PartitionStage
+from streams.observations.ports import Ends, Headers, Restored
+from streams.observations.settings import StreamsSettings
+from streams.observations.source import SourceMessage
+from streams.observations.tail import Tail, restored_of
 from tests.simulation.stage1_oracle import RATES
 
 PARTITION = 0
@@ -147,7 +147,7 @@ class World:
     def rows(self, topic: str) -> list:
         return [row for key, row in self.store.items() if key[0] == topic and not row.is_deleted]
 
-    # What the stage asks of it (``streams.ports.History``).
+    # What the stage asks of it (``streams.observations.ports.History``).
 
     async def restore(self, partition: int) -> Restored:
         await self._yield()

@@ -5,8 +5,8 @@ import random
 import msgspec
 import pytest
 
-from streams.core.spend import SpendCell
-from streams.core.windows import WindowCell
+from streams.core.rollups.spend import SpendCell
+from streams.core.rollups.windows import WindowCell
 from tests.simulation.fresh_seeds import fresh_seeds
 from tests.simulation.project_load import GARBAGE, POISON, Stage1, random_budgets, spent_by_period
 from tests.simulation.project_world import World, stored_totals

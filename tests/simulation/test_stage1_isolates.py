@@ -13,9 +13,10 @@ from random import Random
 import msgspec
 import pytest
 
-from streams.core import contributions, encoding, events, statements, traces
-from streams.core.failures import PROCESSING_FAILED
-from streams.settings import StreamsSettings
+from streams.core.observations import encoding, events, statements, traces
+from streams.core.observations.failures import PROCESSING_FAILED
+from streams.core.rollups import contributions
+from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import random_events
 from tests.simulation.stage1_world import TOPICS, World, applied

@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from streams.core.scores import version_of
-from streams.settings import StreamsSettings
+from streams.core.observations.scores import version_of
+from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.stage1_events import MIDNIGHT_US, random_events
 from tests.simulation.stage1_world import TOPICS, World, applied

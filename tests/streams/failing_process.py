@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from streams.project_partition import ProjectPartition
+from streams.rollups.partition import ProjectPartition
 from tests.streams import project_process
 
 FAILING_FLUSHES = (2, 3, 5)

@@ -23,7 +23,7 @@ from producers.control.log import ControlLog
 from producers.control.records import Budget, Webhook
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from streams.core.deltas import Delta, partition_of_project
+from streams.core.rollups.deltas import Delta, partition_of_project
 from tests.fixtures.control_log import following
 from tests.fixtures.daytime import daytime_zone
 from tests.fixtures.sink import sinking

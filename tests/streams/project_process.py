@@ -10,11 +10,11 @@ from clickhouse.store import Store
 from deploy.logs import configure_logs
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
-from streams.app import create_app
-from streams.notifier_settings import NotifierSettings
-from streams.notifier_stage import NotifierStage
-from streams.project_settings import ProjectSettings
-from streams.project_stage import register_project_stage
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.stage import NotifierStage
+from streams.rollups.settings import ProjectSettings
+from streams.rollups.stage import register_project_stage
+from streams.runtime.app import create_app
 
 
 async def main() -> None:

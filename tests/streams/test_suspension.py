@@ -15,7 +15,7 @@ from producers.checked_producer import NotSentError
 from producers.kafka import new_producer
 from producers.settings import KafkaSettings
 from streams.errors import SuspendedError
-from streams.suspension import SuspensionGuard
+from streams.runtime.suspension import SuspensionGuard
 
 WITHIN_S = 60.0
 LIMIT_S = 2.0
@@ -23,7 +23,7 @@ STOPPED_S = 4.0
 WORKER = f"""
 import asyncio, sys
 from streams.errors import SuspendedError
-from streams.suspension import SuspensionGuard
+from streams.runtime.suspension import SuspensionGuard
 
 async def write_on():
     guard = SuspensionGuard({LIMIT_S})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from streams.core.encoding import RECORD_OVERHEAD_BYTES
-from streams.core.limits import ROW_BYTES_MAX
-from streams.core.reading import PROCESSING_FAILED, SourceRecord
-from streams.core.tokens import installed_tokens
-from streams.core.valuation import NoTokens
+from streams.core.observations.encoding import RECORD_OVERHEAD_BYTES
+from streams.core.observations.limits import ROW_BYTES_MAX
+from streams.core.observations.reading import PROCESSING_FAILED, SourceRecord
+from streams.core.pricing.tokens import installed_tokens
+from streams.core.pricing.valuation import NoTokens
 from tests.bench.fuzz_core.core_world import ENCODING, CoreWorld
 from tests.bench.fuzz_core.hostile_events import NOW_US, HostileEvents, in_random_groups
 from tracemill.contract import encode_event

@@ -9,20 +9,20 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
-from streams.core.amounts import row_amount
-from streams.core.bounding import Bounds
-from streams.core.dead_letters import DeadLetterLimit
-from streams.core.deltas import Delta
-from streams.core.encoding import EncodedChunk, EncodingLimits, encoded
-from streams.core.limits import DELTA_USAGE_TYPES_MAX
-from streams.core.metadata import Metadata
-from streams.core.pipeline import FoldLimits, Needs, ObservationsFold
-from streams.core.pricing import PriceBook
-from streams.core.reading import SourceRecord, read
-from streams.core.residents import TraceHistory
-from streams.core.seen import SeenTraces
-from streams.core.traces import TraceKey
-from streams.core.valuation import Tokens
+from streams.core.dead_letters.limit import DeadLetterLimit
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.encoding import EncodedChunk, EncodingLimits, encoded
+from streams.core.observations.fold import FoldLimits, Needs, ObservationsFold
+from streams.core.observations.limits import DELTA_USAGE_TYPES_MAX
+from streams.core.observations.metadata import Metadata
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.seen import SeenTraces
+from streams.core.observations.trace_cache import TraceHistory
+from streams.core.observations.traces import TraceKey
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.valuation import Tokens
+from streams.core.rollups.amounts import row_amount
+from streams.core.rollups.deltas import Delta
 
 MIB = 2**20
 ENCODING = EncodingLimits(1, 64 * 1024, 16 * MIB)

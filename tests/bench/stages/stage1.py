@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from streams.core.dead_letters import DeadLetterLimit
-from streams.core.effects import Effects
-from streams.core.pipeline import FoldLimits, ObservationsFold
-from streams.core.pricing import PriceBook
-from streams.core.reading import SourceRecord, read
-from streams.core.seen import SeenTraces
-from streams.core.valuation import NoTokens
+from streams.core.dead_letters.limit import DeadLetterLimit
+from streams.core.observations.effects import Effects
+from streams.core.observations.fold import FoldLimits, ObservationsFold
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.seen import SeenTraces
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.valuation import NoTokens
 from tests.bench.stages import Cost
 from tracemill.contract import Observation, TraceAttributes, encode_event
 

@@ -17,7 +17,7 @@ from producers.gateway.usage import (
     normalise_usage_details,
     usage_details_of_json,
 )
-from streams.core.units import TOKEN_UNITS, unit_of
+from streams.core.pricing.units import TOKEN_UNITS, unit_of
 from tests.producers.gateway.conftest import times_reached
 from tracemill.contract import COUNT_MAX
 

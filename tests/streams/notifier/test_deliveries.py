@@ -18,7 +18,7 @@ from streams.core.deliveries import (
     retry_after_s,
     webhook_body,
 )
-from streams.delivery_queue import DeliveryQueue
+from streams.notifications.delivery_queue import DeliveryQueue
 
 NOW_US = 1_795_248_000_123_000
 ALERT = AlertRow(

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 
 from producers.control.records import Webhook
 from streams.core.deliveries import Delivery, failed, retry_after_s
-from streams.notifier_settings import NotifierSettings
-from streams.webhook_sender import WebhookSender
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.webhook_sender import WebhookSender
 
 NOW_US = 1_795_248_000_123_000
 TIMEOUT_S = 1.0

@@ -8,7 +8,7 @@ from standardwebhooks import Webhook as Verifier
 
 from deploy.embedded.ports import free_ports
 from streams.core.deliveries import Delivery
-from streams.core.deltas import Delta, SpendDelta
+from streams.core.rollups.deltas import Delta, SpendDelta
 from tests.streams.notifier.receivers import OK, receiving, status
 
 FAST = {

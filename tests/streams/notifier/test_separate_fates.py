@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from producers.settings import WebhookSettings
-from streams import notifier_stage
-from streams.core.deltas import Delta, SpendDelta
-from streams.notifier_settings import NotifierSettings
-from streams.notifier_stage import NotifierStage
-from streams.restarts import pause_s
-from streams.suspension import SuspensionGuard
+from streams.core.rollups.deltas import Delta, SpendDelta
+from streams.notifications import stage as notifier_stage
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.stage import NotifierStage
+from streams.runtime.restarts import pause_s
+from streams.runtime.suspension import SuspensionGuard
 from tests.streams.notifier.receivers import OK, receiving, status
 
 FAST = {"TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": json.dumps([0.2] * 50)}

@@ -11,9 +11,9 @@ from standardwebhooks import Webhook as Verifier
 
 from producers.control.own_endpoints import own_endpoints
 from producers.control.records import Webhook
-from streams import webhook_sender
-from streams.notifier_settings import NotifierSettings
-from streams.webhook_sender import WebhookSender
+from streams.notifications import webhook_sender
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.webhook_sender import WebhookSender
 from tests.streams.notifier.receivers import receiving, status
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

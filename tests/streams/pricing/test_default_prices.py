@@ -17,8 +17,8 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.data_units import unit_data
 
 from deploy.compile_prices import TARGET, compiled_list, encoded
-from streams.core.price_defaults import DefaultPrices, ModelEntry, PriceList, ProviderEntry
-from streams.core.pricing import PriceBook
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.price_defaults import DefaultPrices, ModelEntry, PriceList, ProviderEntry
 
 # Ours, in buckets that do not overlap.
 USAGES: tuple[dict[str, int], ...] = (

@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from streams.core import tokens
-from streams.core.tokens import TEXT_MAX_CHARS, EstimatedTokens, encoding_name_of, installed_tokens
+from streams.core.pricing import tokens
+from streams.core.pricing.tokens import (
+    TEXT_MAX_CHARS,
+    EstimatedTokens,
+    encoding_name_of,
+    installed_tokens,
+)
 
 
 class Letters:

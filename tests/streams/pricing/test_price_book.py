@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.gateway.usage import normalise_usage_details
-from streams.core import pricing
-from streams.core.pricing import PriceBook, total_of_given
+from streams.core.pricing import price_book
+from streams.core.pricing.price_book import PriceBook, total_of_given
 
 NOW_US = 1_795_000_000_000_000  # 2026-11-18
 USD = 10**12
@@ -346,7 +346,7 @@ def test_a_project_may_price_what_it_alone_counts() -> None:
 
 
 def test_more_models_than_the_cache_holds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricing, "CACHED_MODELS_MAX", 3)
+    monkeypatch.setattr(price_book, "CACHED_MODELS_MAX", 3)
     book = PriceBook()
     for round_ in range(2):
         for model in ("gpt-4o", "a", "b", "c", "gpt-4o-mini"):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from streams import worker
-from streams.core.valuation import NoTokens
+from streams.core.pricing.valuation import NoTokens
+from streams.runtime import worker
 
 
 def test_a_worker_without_tokenisers_says_that_nothing_is_estimated(

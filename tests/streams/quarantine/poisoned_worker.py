@@ -13,8 +13,8 @@ from typing import Any
 
 from deploy.process import run_process
 from deploy.processes import streams as role
-from streams.core.events import EventFold
-from streams.core.project_fold import ProjectFold
+from streams.core.observations.events import EventFold
+from streams.core.rollups.fold import ProjectFold
 
 WORKER = os.getpid()
 observation, apply = EventFold.observation, ProjectFold.apply

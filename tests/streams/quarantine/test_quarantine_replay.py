@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.deltas import Delta
-from streams.core.quarantine_replay import replay_source, replayed_value
-from streams.core.quarantined import Entry
+from streams.core.quarantine.quarantined import Entry
+from streams.core.quarantine.replay import replay_source, replayed_value
+from streams.core.rollups.deltas import Delta
 
 SOURCES = st.tuples(st.integers(0, 255), st.integers(0, 2**40))
 

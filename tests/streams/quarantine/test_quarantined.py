@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.quarantined import (
+from streams.core.quarantine.quarantined import (
     Attempt,
     guilty_offset,
     is_single,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.quarantine_settings import QuarantineSettings
-from streams.suspicion import Record, Trials
-from streams.trial import Death, trial
+from streams.quarantine.settings import QuarantineSettings
+from streams.quarantine.suspicion import Record, Trials
+from streams.quarantine.trial import Death, trial
 
 MIB = 1024 * 1024
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
-from streams.core.dead_letters import DeadLetterLimit
-from streams.core.effects import Effects
-from streams.core.pipeline import FoldLimits, ObservationsFold
-from streams.core.pricing import Priced
-from streams.core.reading import SourceRecord, read
-from streams.core.seen import SeenTraces
-from streams.core.valuation import NoTokens
+from streams.core.dead_letters.limit import DeadLetterLimit
+from streams.core.observations.effects import Effects
+from streams.core.observations.fold import FoldLimits, ObservationsFold
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.seen import SeenTraces
+from streams.core.pricing.price_book import Priced
+from streams.core.pricing.valuation import NoTokens
 from tracemill.contract import Event, Observation, encode_event
 
 NOW_US = 1_795_046_400_000_000

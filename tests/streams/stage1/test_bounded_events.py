@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from streams.core.limits import (
+from streams.core.observations.fold import FoldLimits
+from streams.core.observations.limits import (
     DIMENSION_CHARS_MAX,
     ID_CHARS_MAX,
     METADATA_KEYS_MAX,
@@ -15,9 +16,8 @@ from streams.core.limits import (
     TRACE_USAGE_TYPES_MAX,
     USAGE_TYPES_MAX,
 )
-from streams.core.metadata import CUT_KEY
-from streams.core.pipeline import FoldLimits
-from streams.core.reading import SourceRecord, read
+from streams.core.observations.metadata import CUT_KEY
+from streams.core.observations.reading import SourceRecord, read
 from tests.streams.stage1.stage1_folding import (
     LIMITS,
     NOW_US,

@@ -7,12 +7,12 @@ import pytest
 
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from producers.topics import Topics
-from streams.core.deltas import Delta
-from streams.core.effects import Effects
-from streams.core.encoding import EncodingLimits, encoded, records_of
-from streams.ports import Ends
-from streams.source import Inbox, SourceMessage
-from streams.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter
+from streams.core.observations.effects import Effects
+from streams.core.observations.encoding import EncodingLimits, encoded, records_of
+from streams.core.rollups.deltas import Delta
+from streams.observations.ports import Ends
+from streams.observations.source import Inbox, SourceMessage
+from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter
 
 TOPICS = Topics("t")
 

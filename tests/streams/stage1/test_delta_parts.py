@@ -6,9 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.amounts import add_amounts
-from streams.core.deltas import PART_BYTES_MAX, Delta, SpendDelta, WindowDelta, parts_of
-from streams.core.limits import (
+from streams.core.observations.limits import (
     CELL_USAGE_TYPES_MAX,
     DELTA_USAGE_TYPES_MAX,
     DIMENSION_CHARS_MAX,
@@ -16,8 +14,10 @@ from streams.core.limits import (
     OTHER_USAGE,
     ROW_BYTES_MAX,
 )
-from streams.core.project_fold import ProjectFold, first_marker
-from streams.core.windows import WindowCell
+from streams.core.rollups.amounts import add_amounts
+from streams.core.rollups.deltas import PART_BYTES_MAX, Delta, SpendDelta, WindowDelta, parts_of
+from streams.core.rollups.fold import ProjectFold, first_marker
+from streams.core.rollups.windows import WindowCell
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import TraceAttributes, TraceUpdate
 

@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow, TraceRow
-from streams.core.limits import RowLimits
-from streams.core.pipeline import FoldLimits, ObservationsFold
-from streams.core.reading import SourceRecord, read
-from streams.core.residents import TraceHistory
-from streams.core.seen import SeenTraces
+from streams.core.observations.fold import FoldLimits, ObservationsFold
+from streams.core.observations.limits import RowLimits
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.seen import SeenTraces
+from streams.core.observations.trace_cache import TraceHistory
 from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, PerUnit, observation
 from tracemill.contract import Event, TraceAttributes, encode_event
 

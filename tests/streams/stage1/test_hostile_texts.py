@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.json_texts import DEPTH_MAX, json_of
-from streams.core.models import readings
-from streams.core.request import NO_CONTEXT, context_of
-from streams.core.tokens import installed_tokens
+from streams.core.observations.json_texts import DEPTH_MAX, json_of
+from streams.core.pricing.models import readings
+from streams.core.pricing.request import NO_CONTEXT, context_of
+from streams.core.pricing.tokens import installed_tokens
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
 from tracemill.contract import TraceAttributes, TraceUpdate
 

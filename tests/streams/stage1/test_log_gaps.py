@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from clickhouse.all_topics import ensure_topics
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
-from streams.core.valuation import NoTokens
+from streams.core.pricing.valuation import NoTokens
 from streams.errors import OutOfStepError
-from streams.log_gaps import next_record
-from streams.partition_stage import PartitionStage
-from streams.settings import StreamsSettings
-from streams.source import SourceMessage
+from streams.observations.partition import PartitionStage
+from streams.observations.settings import StreamsSettings
+from streams.observations.source import SourceMessage
+from streams.runtime.log_gaps import next_record
 from tests.simulation.stage1_world import PARTITION, TOPICS, FlatPrices, World
 
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow
-from streams.core.bounding import Bounds
-from streams.core.limits import RowLimits
-from streams.core.lines import LINES
-from streams.core.merge import merged_of, merged_part, write_statements
-from streams.core.metadata import CUT_KEY, Metadata, restored
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.limits import RowLimits
+from streams.core.observations.lines import LINES
+from streams.core.observations.merge import merged_of, merged_part, write_statements
+from streams.core.observations.metadata import CUT_KEY, Metadata, restored
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
 from tracemill.contract import TraceAttributes, encode_event
 

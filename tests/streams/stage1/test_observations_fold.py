@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.pipeline import FoldLimits
-from streams.core.reading import SourceRecord, read
-from streams.core.seen import trace_hash
+from streams.core.observations.fold import FoldLimits
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.seen import trace_hash
 from tests.streams.stage1.stage1_folding import (
     LIMITS,
     NOW_US,

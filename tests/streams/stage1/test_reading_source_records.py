@@ -3,10 +3,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from streams.core.dead_letters import DeadLetterGuard, DeadLetterLimit, TooManyDeadLettersError
-from streams.core.lines import ObservationLine
-from streams.core.pipeline import FoldLimits
-from streams.core.reading import SourceRecord, dead_letter, read
+from streams.core.dead_letters.limit import (
+    DeadLetterGuard,
+    DeadLetterLimit,
+    TooManyDeadLettersError,
+)
+from streams.core.observations.fold import FoldLimits
+from streams.core.observations.lines import ObservationLine
+from streams.core.observations.reading import SourceRecord, dead_letter, read
 from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, last_row, observation
 from tracemill.contract import Observation, encode_event
 

@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
 from producers.topics import Topics
-from streams import tail
-from streams.settings import StreamsSettings
-from streams.writer import SOURCE_OFFSET
+from streams.observations import tail
+from streams.observations.settings import StreamsSettings
+from streams.observations.writer import SOURCE_OFFSET
 
 PARTITION = TopicPartition("t", 0)
 RECORDS = 1_000

@@ -15,7 +15,7 @@ from clickhouse.migrate import migrate, migrations
 from clickhouse.rows import ScoreRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from streams.core.scores import row_of
+from streams.core.observations.scores import row_of
 from tests.streams.stage1.stage1_folding import NOW_US
 from tracemill.contract import Score
 

@@ -6,9 +6,9 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.pipeline import FoldLimits, ObservationsFold
-from streams.core.seen import SeenTraces, trace_hash
-from streams.core.valuation import NoTokens
+from streams.core.observations.fold import FoldLimits, ObservationsFold
+from streams.core.observations.seen import SeenTraces, trace_hash
+from streams.core.pricing.valuation import NoTokens
 from tests.streams.stage1.stage1_folding import LIMITS, Folding, PerUnit, observation
 
 KEYS = st.sets(st.integers(0, 300).map(lambda number: ("p", f"t{number}")), max_size=60)

@@ -9,12 +9,12 @@ from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
-from streams.core.pipeline import FoldLimits, Needs
-from streams.core.reading import ReadRecord, SourceRecord, read
-from streams.core.residents import TraceHistory
-from streams.readback import StoreHistory
-from streams.settings import StreamsSettings
-from streams.sink_progress import SinkProgress
+from streams.core.observations.fold import FoldLimits, Needs
+from streams.core.observations.reading import ReadRecord, SourceRecord, read
+from streams.core.observations.trace_cache import TraceHistory
+from streams.observations.readback import StoreHistory
+from streams.observations.settings import StreamsSettings
+from streams.runtime.sink_progress import SinkProgress
 from tests.streams.stage1.stage1_folding import (
     LIMITS,
     NOW_US,

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow
-from streams.core.tools import CALLS_MAX, DEFINITIONS_MAX, LIST_CHARS_MAX, TEXT_BYTES_MAX
+from streams.core.observations.tools import (
+    CALLS_MAX,
+    DEFINITIONS_MAX,
+    LIST_CHARS_MAX,
+    TEXT_BYTES_MAX,
+)
 from tests.streams.stage1.stage1_folding import Folding, last_row, observation
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from clickhouse.rows import TraceRow
 from producers.topics import Topics
-from streams.core.pipeline import Needs
-from streams.core.reading import SourceRecord, read
-from streams.core.residents import TraceHistory
-from streams.core.versions import RecordVersion, version_floor
-from streams.tail import Tail, restored_of
-from streams.writer import SOURCE_OFFSET, TRACE_VERSION
+from streams.core.observations.fold import Needs
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.trace_cache import TraceHistory
+from streams.core.observations.versions import RecordVersion, version_floor
+from streams.observations.tail import Tail, restored_of
+from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import encode_event
 

@@ -7,13 +7,13 @@ import pytest
 
 from clickhouse.rows import ObservationRow, TraceRow
 from producers.topics import Topics
-from streams.core.failures import PROCESSING_FAILED, TraceFailedError
-from streams.core.isolation import Isolation
-from streams.core.pipeline import Needs
-from streams.core.reading import SourceRecord, read
-from streams.core.residents import TraceHistory
-from streams.tail import Tail, restored_of
-from streams.writer import SOURCE_OFFSET
+from streams.core.observations.failures import PROCESSING_FAILED, TraceFailedError
+from streams.core.observations.fold import Needs
+from streams.core.observations.isolation import Isolation
+from streams.core.observations.reading import SourceRecord, read
+from streams.core.observations.trace_cache import TraceHistory
+from streams.observations.tail import Tail, restored_of
+from streams.observations.writer import SOURCE_OFFSET
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import encode_event
 

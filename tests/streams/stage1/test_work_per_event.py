@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from streams.core.limits import METADATA_KEYS_MAX, TRACE_SPEND_CELLS_MAX
-from streams.core.pipeline import FoldLimits
-from streams.core.valuation import NoTokens
+from streams.core.observations.fold import FoldLimits
+from streams.core.observations.limits import METADATA_KEYS_MAX, TRACE_SPEND_CELLS_MAX
+from streams.core.pricing.valuation import NoTokens
 from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, last_row, observation
 from tracemill.contract import Event, TraceAttributes, TraceUpdate
 

@@ -1,4 +1,4 @@
-"""The worst of every field at once, in one event and in many: each row fits into a record (the arithmetic: ``streams.core.limits``)."""
+"""The worst of every field at once, in one event and in many: each row fits into a record (the arithmetic: ``streams.core.observations.limits``)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.limits import FIXED_BYTES_MAX, ROW_BYTES_MAX, row_limits
-from streams.core.metadata import Metadata, restored
-from streams.core.pipeline import FoldLimits
+from streams.core.observations.fold import FoldLimits
+from streams.core.observations.limits import FIXED_BYTES_MAX, ROW_BYTES_MAX, row_limits
+from streams.core.observations.metadata import Metadata, restored
 from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, observation
 from tracemill.contract import COUNT_MAX, Event, Score, TraceAttributes, TraceUpdate
 

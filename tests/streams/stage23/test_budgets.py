@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.alerts import PastAlerts, alert_id, alert_row
-from streams.core.budget_rules import BudgetRule, matches
-from streams.core.budgets import Budgets
-from streams.core.residency import Groups
-from streams.core.spend import SpendCell
+from streams.core.budgets.evaluation import Budgets
+from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.rollups.residency import Groups
+from streams.core.rollups.spend import SpendCell
 
 DAY_US = 86_400_000_000
 

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.budgets import Budgets
-from streams.core.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.project_fold import Missing, ProjectFold, first_marker, with_rows_beyond
-from streams.core.residency import Groups
-from streams.core.sketch import bins_of
-from streams.core.spend import spend_cell, spend_row
-from streams.core.windows import WindowCell, window_cell, window_row
+from streams.core.budgets.evaluation import Budgets
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.rollups.fold import Missing, ProjectFold, first_marker, with_rows_beyond
+from streams.core.rollups.residency import Groups
+from streams.core.rollups.sketch import bins_of
+from streams.core.rollups.spend import spend_cell, spend_row
+from streams.core.rollups.windows import WindowCell, window_cell, window_row
 
 NOW_S = 1_795_262_400
 START = first_marker(0, 0, 0)

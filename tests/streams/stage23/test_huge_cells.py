@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.alerts import alert_row
-from streams.core.budget_rules import BudgetRule
-from streams.core.budgets import Budgets
-from streams.core.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.project_fold import ProjectFold, first_marker
+from streams.core.budgets.evaluation import Budgets
+from streams.core.budgets.rules import BudgetRule
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.rollups.fold import ProjectFold, first_marker
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, TraceAttributes
 

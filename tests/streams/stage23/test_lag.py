@@ -12,12 +12,12 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry, Gauge
 
 from producers.work import Work
-from streams.core.deltas import Delta, partition_of_project
-from streams.core.valuation import NoTokens
-from streams.lag import Backlog, Lag, LagWatch, Position, Watched, watch
-from streams.partition_stage import PartitionStage
-from streams.settings import StreamsSettings
-from streams.source import SourceMessage
+from streams.core.pricing.valuation import NoTokens
+from streams.core.rollups.deltas import Delta, partition_of_project
+from streams.observations.partition import PartitionStage
+from streams.observations.settings import StreamsSettings
+from streams.observations.source import SourceMessage
+from streams.runtime.lag import Backlog, Lag, LagWatch, Position, Watched, watch
 from tests.simulation.stage1_world import PARTITION, TOPICS, FlatPrices, World
 
 

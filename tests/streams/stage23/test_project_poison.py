@@ -5,8 +5,8 @@ import time
 
 import msgspec
 
-from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
-from streams.core.sketch import key_of
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
+from streams.core.rollups.sketch import key_of
 
 NOW_S = int(time.time())
 MINUTE_S, BUCKET_S = NOW_S // 60 * 60, NOW_S // 900 * 900

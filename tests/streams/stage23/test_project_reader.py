@@ -5,12 +5,12 @@ import pytest
 
 from clickhouse.errors import StoreUnavailable
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.budget_rules import BudgetRule
-from streams.core.budgets import Baseline
-from streams.core.project_fold import Missing
-from streams.core.sketch import bins_of, state_hex
-from streams.project_reader import ProjectReader
-from streams.project_settings import ProjectSettings
+from streams.core.budgets.evaluation import Baseline
+from streams.core.budgets.rules import BudgetRule
+from streams.core.rollups.fold import Missing
+from streams.core.rollups.sketch import bins_of, state_hex
+from streams.rollups.reader import ProjectReader
+from streams.rollups.settings import ProjectSettings
 
 DAY_S = 1_795_219_200
 HUGE_PICO = 9_000_000_000_000_000_001

@@ -13,8 +13,8 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.kafka import client_options
-from streams.app import streams_group
-from streams.core.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
+from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.fixtures.store import running_store
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import DeadLetterRow, WindowRow
-from streams.core.budget_rules import BudgetRule
-from streams.core.budgets import Budgets
-from streams.core.dead_letter_texts import cut_to_json_bytes, describe_error
-from streams.core.delta_record import read_deltas
-from streams.core.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
-from streams.core.project_fold import ProjectFold, first_marker
-from streams.core.set_aside import Source, dead_letter_of_error
-from streams.project_reader import _questions
+from streams.core.budgets.evaluation import Budgets
+from streams.core.budgets.rules import BudgetRule
+from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
+from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error
+from streams.core.rollups.delta_record import read_deltas
+from streams.core.rollups.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
+from streams.core.rollups.fold import ProjectFold, first_marker
+from streams.rollups.reader import _questions
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
 NOW_US = NOW_S * 1_000_000
@@ -221,7 +221,7 @@ def test_the_code_location_is_the_innermost_of_our_own():
         [failed] = fold_of().apply(0, [Delta("p", 0, 0, [None], [])], NOW_S).failed
     finally:
         pass
-    assert "streams.core.project_fold:" in describe_error(failed.error)
+    assert "streams.core.rollups.fold:" in describe_error(failed.error)
     assert "in _change_cells" in describe_error(failed.error)
 
 

@@ -10,7 +10,7 @@ from chdb import session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.sketch import (
+from streams.core.rollups.sketch import (
     EMPTY_STATE_HEX,
     STATE_TYPE,
     VALUE_MAX_US,

@@ -1,0 +1,328 @@
+"""How single events change traces: replace, merge, hear; and what each change takes out of and puts into windows and spend."""
+
+from __future__ import annotations
+
+from clickhouse.rows import ObservationRow
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.effects import Effects
+from streams.core.observations.lines import NO_TEXT, ObservationLine
+from streams.core.observations.merge import (
+    Merged,
+    merged_of_whole,
+    merged_part,
+    merged_whole,
+    write_fields,
+    write_merge_state,
+)
+from streams.core.observations.state import Known, known_of, rank_of, tombstones_of, whole_row
+from streams.core.observations.tools import write_tools
+from streams.core.observations.trace_cache import PartKey, Residents
+from streams.core.observations.traces import Trace, TraceKey
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.valuation import PartlyCounted, Tokens, appraise
+from streams.core.rollups.contributions import DeltaBook
+from tracemill.contract import TraceAttributes, TraceUpdate
+
+Change = tuple[Known, ObservationRow]
+"""An observation as it counts from now on, and its row."""
+
+
+class EventFold:
+    """Folds the events of one source record at a time; methods return whether an event changed
+    state.
+
+    Args:
+        residents: the traces; whatever an event needs is there (``streams.core.observations.fold`` sees to it).
+        trace_observations_max: a trace that has so many takes no other: events about others are ``refused``. Which those are depends on what came before in
+            the partition alone, so a replay refuses the same.
+        bounds: of texts; counts the limits that are reached, by their names.
+    """
+
+    def __init__(
+        self,
+        residents: Residents,
+        prices: PriceBook,
+        tokens: Tokens,
+        trace_observations_max: int,
+        bounds: Bounds,
+    ) -> None:
+        self.prices = prices
+        self.parts: set[PartKey] = set()
+        """Observations of the chunk that are told in parts, whatever else is said of them."""
+        self.changed: dict[TraceKey, Trace] = {}
+        self.books: dict[str, DeltaBook] = {}
+        self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
+        """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
+        self._unfinished: dict[PartKey, Merged | None] = {}
+        """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
+        self.refused: list[ObservationLine] = []
+        """Of the record: events that found their trace full."""
+        self.is_changing = False
+        """Whether an event is changing state; if it raises then, the state of its trace is not to
+        be trusted."""
+        self._residents = residents
+        self._trace_observations_max = trace_observations_max
+        self._tokens = tokens
+        self._bounds = bounds
+        self._reached = bounds.reached
+        self._effects = Effects(-1)
+        self._floor = 0
+
+    def begin_chunk(self, effects: Effects) -> None:
+        self._effects = effects
+        self.merged_rows.clear()
+        self._unfinished.clear()
+
+    def begin_record(self, version_floor: int) -> None:
+        self._floor = version_floor
+        self.books.clear()
+        self.changed.clear()
+        self.refused.clear()
+
+    def observation(self, line: ObservationLine) -> bool:
+        """Fold an observation: first everything that its content can make fail, then the changes of
+        state.
+
+        What raises while ``is_changing`` is false has changed nothing.
+        """
+        key = (line.project_id, line.trace_id)
+        trace = self._residents.traces.get(key)
+        known, crowded = None, False
+        if trace is not None:
+            crowded = trace.crowded
+            known = trace.observations.get(line.id)
+            if known is None and len(trace.observations) >= self._trace_observations_max:
+                self._refuse(line, "trace_observations_max")
+                return False
+        if (
+            line.partial
+            or (known is not None and known.merged is not None)
+            or (self.parts and (key, line.id) in self.parts)
+        ):
+            is_merged = True
+            change = self._merged(key, known, line, crowded=crowded)
+        else:
+            is_merged = False
+            change = self._replaced(known, line)
+        if crowded and trace is not None and change and not trace.has_room_for(change[0]):
+            self._refuse(line, "trace_amounts_max")
+            return False
+        self.is_changing = True
+        if trace is None:
+            trace = self._residents.begin(key)
+        book = self.books.get(key[0])
+        if book is None:
+            book = self.books[key[0]] = DeltaBook()
+        attributes = line.trace
+        news = attributes is not None and self._hear(trace, attributes, line.ts_us)
+        if change is not None:
+            news = True
+            if known is None and not is_merged:  # as nearly all: the short way through ``_put``
+                self._swap(trace, book, None, change[0])
+                self._effects.observations.append(change[1])
+            else:
+                self._put(trace, book, known, change, is_merged=is_merged)
+        if news:
+            self.changed[key] = trace
+        self.is_changing = False
+        return news
+
+    def _refuse(self, line: ObservationLine, limit: str) -> None:
+        self.refused.append(line)
+        self._reached[limit] += 1
+
+    def trace_update(self, line: TraceUpdate) -> bool:
+        self.is_changing = True
+        key = (line.project_id, line.trace_id)
+        trace = self._residents.traces.get(key)
+        if trace is None:
+            trace = self._residents.begin(key)
+        news = trace.said.hear_itself(line.environment, line.ts_us)
+        news |= self._hear(trace, line.trace, line.ts_us)
+        if news:
+            self.changed[key] = trace
+        self.is_changing = False
+        return news
+
+    def _hear(self, trace: Trace, attributes: TraceAttributes, ts_us: int) -> bool:
+        news = trace.said.hear(attributes, ts_us, self._bounds)
+        if not trace.cost_pico:
+            trace.spender = trace.said.user_id
+        return news
+
+    def hand_over(self, trace: Trace) -> None:
+        """Re-attribute a trace's spend when its user changed, once for each source record."""
+        project_id, trace_id = trace.key
+        book = self.books.setdefault(project_id, DeltaBook())
+        book.hand_over(trace.spent(), trace.spender, trace.said.user_id, trace_id)
+        trace.spender = trace.said.user_id
+
+    def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
+        """Return what a whole event replaces an older one or none by; None if it changes nothing."""
+        if old is not None and line.ts_us < old.ts_us:
+            return None
+        row = whole_row(line)
+        if not appraise(row, self.prices, self._tokens):
+            self._reached["observation_cost_max"] += 1
+        known = known_of(row, None)
+        if old is None:
+            row.row_version = known.row_version = self._floor
+        else:
+            if line.ts_us == old.ts_us and rank_of(known) <= rank_of(old):
+                return None
+            row.row_version = known.row_version = max(old.row_version + 1, self._floor)
+        if not write_tools(row):
+            self._reached["observation_tools_max"] += 1
+        return known, row
+
+    def _merged(
+        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+    ) -> Change | None:
+        """Merge an event into an observation with partial updates; None if it changes nothing."""
+        before = None if old is None else old.merged
+        if before is None and old is not None and line.ts_us < old.ts_us:
+            return None
+        if not line.partial:
+            return self._merged_whole(key, old, line, crowded=crowded)
+        before = self._to_change(before, line, crowded=crowded)
+        after = merged_part(before, line, line.ts_us, self._bounds)
+        return None if after is before else self._merged_change(key, old, line, before, after)
+
+    def _merged_whole(
+        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+    ) -> Change | None:
+        """Merge a whole event; one that covers all that is known gives the row that it gives alone.
+
+        So its row does not depend on which updates share its chunk.
+        """
+        before = None if old is None else old.merged
+        row = self._whole_row(line)
+        alone = known_of(row, None)
+        rank = rank_of(alone)
+        if before is None:
+            if old is not None and line.ts_us == old.ts_us and rank <= rank_of(old):
+                return None
+        elif not before.is_outranked_by(line.ts_us, rank):
+            return None
+        if before is None or before.is_covered_by(line.ts_us):
+            alone.merged = merged_of_whole(row, rank, self._bounds)
+            row.row_version = alone.row_version = self._next_version(old)
+            return alone, row
+        before = self._to_change(before, line, crowded=crowded)
+        after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
+        return self._merged_change(key, old, line, before, after)
+
+    def _to_change(
+        self, before: Merged | None, line: ObservationLine, *, crowded: bool
+    ) -> Merged | None:
+        """Return what an event may be merged into: its metadata changes in place, unless the event
+        may be refused.
+        """
+        if before is not None and (before.metadata or line.metadata is not NO_TEXT):
+            if crowded:
+                return before.apart()
+            self.is_changing = True
+        return before
+
+    def _merged_change(
+        self,
+        key: TraceKey,
+        old: Known | None,
+        line: ObservationLine,
+        before: Merged | None,
+        after: Merged,
+    ) -> Change:
+        row = self._merged_row(key, line.id, after, self._tokens_of_changes(old, before, after))
+        row.row_version = self._next_version(old)
+        known = known_of(row, after)
+        if row.usage_estimated:
+            known.estimated = {side: n for side, n in row.usage.items() if side != "total"}
+        return known, row
+
+    def _next_version(self, old: Known | None) -> int:
+        return self._floor if old is None else max(old.row_version + 1, self._floor)
+
+    def _tokens_of_changes(self, old: Known | None, before: Merged | None, after: Merged) -> Tokens:
+        """Return a token counter that does not count unchanged texts again."""
+        if old is None or old.estimated is None or before is None:
+            return self._tokens
+        was, now = before.latest, after.latest
+        if was.get("model") is not now.get("model"):
+            return self._tokens
+        same = {side for side in ("input", "output") if was.get(side) is now.get(side)}
+        return PartlyCounted(self._tokens, old.estimated, same)
+
+    def finish_rows(self) -> None:
+        """Complete the rows of merged observations, once for each chunk.
+
+        Adds what no total depends on, however often the observations changed in the chunk.
+        """
+        for part, merged in self._unfinished.items():
+            row = self.merged_rows[part][0]
+            if merged is not None:
+                write_merge_state(merged, row)
+            self._find_tools(row)
+        self._unfinished.clear()
+
+    def _put(
+        self, trace: Trace, book: DeltaBook, old: Known | None, change: Change, *, is_merged: bool
+    ) -> None:
+        """Count an observation as it is now, and write its row."""
+        known, row = change
+        assert not is_merged or old is None or old.merged is not None or row.id not in trace.shed, (
+            "its texts were not read back"
+        )
+        self._swap(trace, book, old, known)
+        deletions = [] if old is None else tombstones_of(row, old.start_us)
+        if is_merged:
+            rows = self.merged_rows.setdefault((trace.key, row.id), [row])
+            rows[0] = row
+            rows += deletions
+            assert known.merged is not None
+            is_whole = known.merged.is_whole
+            self._unfinished[trace.key, row.id] = None if is_whole else known.merged
+        else:
+            self._effects.observations.append(row)
+            self._effects.observations += deletions
+
+    def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
+        user_id, trace_id = trace.spender, trace.key[1]
+        if old is not None:
+            trace.count_out(old)
+            book.count(old, -1)
+            book.spend(old, -1, user_id, trace_id)
+        trace.count_in(new)
+        book.count(new, 1)
+        if new.cost_pico:
+            book.spend(new, 1, user_id, trace_id)
+        if new.cost_source == "unpriced":
+            self._effects.unpriced += 1
+
+    def _whole_row(self, line: ObservationLine) -> ObservationRow:
+        """The row of a whole event, but for its version."""
+        row = whole_row(line)
+        self._appraise(row, self._tokens)
+        return row
+
+    def _merged_row(
+        self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
+    ) -> ObservationRow:
+        """Build the row of a merged observation, without its version and what ``finish_rows`` sets."""
+        row = ObservationRow(
+            project_id=key[0],
+            trace_id=key[1],
+            id=observation_id,
+            start_us=merged.start_us,
+            row_version=0,
+        )
+        write_fields(merged, row)
+        self._appraise(row, tokens)
+        return row
+
+    def _find_tools(self, row: ObservationRow) -> None:
+        if not write_tools(row):
+            self._reached["observation_tools_max"] += 1
+
+    def _appraise(self, row: ObservationRow, tokens: Tokens) -> None:
+        if not appraise(row, self.prices, tokens):
+            self._reached["observation_cost_max"] += 1

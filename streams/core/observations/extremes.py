@@ -1,0 +1,121 @@
+"""Keeps the first, the last and the root observation of a large trace in heaps.
+
+Observations that left the trace are removed from a heap when they reach its top, so a change costs
+at most the logarithm of their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from heapq import heapify, heappop, heappush
+from typing import Any, Final
+
+from streams.core.observations.state import HAS_PARENT, Known
+
+FEW: Final = 64
+"""Number of observations up to which they are scanned."""
+
+_Entry = tuple[Any, int, Known]
+"""Rank, number of the entry (so that no two are equal), observation."""
+
+
+class Extremes:
+    """Tracks the extremes of ``observations``; call ``enter`` for each that is added."""
+
+    __slots__ = ("_firsts", "_heaps", "_lasts", "_observations", "_roots")
+
+    def __init__(self, observations: Mapping[str, Known]) -> None:
+        self._observations = observations
+        self._heaps: tuple[_Heap, ...] = ()
+        """Heaps that are in use."""
+        self._firsts: _Heap | None = None
+        self._lasts: _Heap | None = None
+        self._roots: _Heap | None = None
+
+    def enter(self, known: Known) -> None:
+        for heap in self._heaps:
+            heap.push(known)
+
+    def first(self) -> Known | None:
+        """The observation that began first, of several the one with the least id."""
+        if self._firsts is None:
+            self._firsts = self._kept(_Heap(start_rank, self._observations))
+        return self._firsts.least()
+
+    def last(self) -> Known | None:
+        """The observation that ended last."""
+        if self._lasts is None:
+            self._lasts = self._kept(_Heap(_end_rank, self._observations))
+        return self._lasts.least()
+
+    def root(self) -> Known | None:
+        if self._roots is None:
+            self._roots = self._kept(_Heap(_root_rank, self._observations, _may_be_root))
+        return self._roots.least()
+
+    def _kept(self, heap: _Heap) -> _Heap:
+        self._heaps = (*self._heaps, heap)
+        return heap
+
+
+def start_rank(known: Known) -> tuple[int, str]:
+    return known.start_us, known.id
+
+
+def _end_rank(known: Known) -> int:
+    return -(known.end_us or known.start_us)
+
+
+def _root_rank(known: Known) -> tuple[int, int, str]:
+    return known.root_rank
+
+
+def _may_be_root(known: Known) -> bool:
+    return known.rootness != HAS_PARENT
+
+
+class _Heap:
+    """A heap of a trace's observations by rank.
+
+    Those that left the trace stay until they reach the top or are too many.
+    """
+
+    def __init__(
+        self,
+        rank: Callable[[Known], Any],
+        observations: Mapping[str, Known],
+        takes: Callable[[Known], bool] = lambda _known: True,
+    ) -> None:
+        self._rank = rank
+        self._observations = observations
+        self._takes = takes
+        self._pushed = 0
+        self._entries: list[_Entry] = []
+        self._rebuild()
+
+    def push(self, known: Known) -> None:
+        if not self._takes(known):
+            return
+        self._pushed += 1
+        heappush(self._entries, (self._rank(known), self._pushed, known))
+        if len(self._entries) > 2 * len(self._observations) + FEW:
+            self._rebuild()
+
+    def least(self) -> Known | None:
+        entries, observations = self._entries, self._observations
+        while entries:
+            known = entries[0][2]
+            if observations.get(known.id) is known:
+                return known
+            heappop(entries)
+        return None
+
+    def _rebuild(self) -> None:
+        self._entries = list(self._present())
+        heapify(self._entries)
+
+    def _present(self) -> Iterator[_Entry]:
+        for known in self._observations.values():
+            if self._takes(known):
+                self._pushed += 1
+                yield self._rank(known), self._pushed, known

@@ -1,0 +1,85 @@
+"""Limits of what stage 1 keeps and writes, which guarantee that every row fits into a record.
+
+``streams.core.observations.bounding`` bounds the fields of events, and the merges bound what is merged of many
+events. Lengths of names, ids and dimensions are constants, not settings: they decide which values
+are equal, and workers must never differ about that.
+
+The arithmetic, in bytes of JSON, where one character takes at most six:
+
+====================================================  ==========================
+short texts of a row, 16 of at most 1,000 characters              96,000
+status message, parameters of a call                           1,200,000
+usage and costs: 4 maps of 65 types                              320,000
+lists of tools (``streams.core.observations.tools``)                        1,100,000
+tags of a trace: 256 of 200 characters                           310,000
+usage of a trace: 1,024 types of 200 characters                1,300,000
+field names, numbers                                              10,000
+everything but texts and metadata: ``FIXED_BYTES_MAX``         3,145,728
+====================================================  ==========================
+
+Input, output and metadata share what is left of a row: ``RowLimits`` divides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ID_CHARS_MAX: Final = 1_000
+"""Longest id or name; a longer one is cut and ends in a hash of the whole."""
+DIMENSION_CHARS_MAX: Final = 200
+"""Longest environment, usage type or tag, cut likewise."""
+LONG_CHARS_MAX: Final = 100_000
+"""Longest status message and parameters of a call; longer ones are cut."""
+SCORE_TEXT_CHARS_MAX: Final = 800_000
+"""Longest text of a score."""
+USAGE_TYPES_MAX: Final = 64
+"""Usage types, and cost types, of one observation; the others add up as ``OTHER_USAGE``."""
+OTHER_USAGE: Final = "other"
+TRACE_TAGS_MAX: Final = 256
+"""Tags of one trace; the first ones in sorted order stay."""
+TRACE_USAGE_TYPES_MAX: Final = 1_024
+"""Usage types of all observations of a trace; an event that would add more is refused."""
+TRACE_SPEND_CELLS_MAX: Final = 4_096
+"""Quarter-hours × models × environments of a trace's spend; events that would exceed it are
+refused."""
+CELL_USAGE_TYPES_MAX: Final = 256
+"""Usage types of one window; the others add up as ``OTHER_USAGE``."""
+DELTA_USAGE_TYPES_MAX: Final = 70
+"""Usage types in one source record's change of a window; the others likewise."""
+METADATA_KEYS_MAX: Final = 2_000
+"""Keys of merged metadata, those of objects in it included."""
+METADATA_KEY_CHARS_MAX: Final = 1_000
+
+ESCAPED_BYTES_MAX: Final = 6
+"""Bytes that one character may take as JSON."""
+FIXED_BYTES_MAX: Final = 3 * 2**20 + 2**19
+ROW_BYTES_MAX: Final = 16 * 2**20 - 64 * 2**10
+"""Largest row that fits into a record of the default size."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """Bytes that the texts of a row may take as JSON."""
+
+    text_bytes_max: int = 5 * 2**20
+    """Input, and output, of a trace or of an observation told in parts."""
+    metadata_bytes_max: int = 2 * 2**20
+    """Merged metadata, with what is remembered of each key."""
+
+    @property
+    def texts_bytes_max(self) -> int:
+        """Input, output and metadata of an observation told at once, together."""
+        return 2 * self.text_bytes_max + self.metadata_bytes_max
+
+
+DEFAULT_ROW_LIMITS: Final = RowLimits()
+
+
+def row_limits(row_bytes_max: int) -> RowLimits:
+    """Return limits that keep rows within ``row_bytes_max``.
+
+    If that is small, only rows with names of usual length are certain to fit.
+    """
+    texts = max(row_bytes_max - FIXED_BYTES_MAX, row_bytes_max // 2)
+    return RowLimits(texts * 5 // 12, texts * 2 // 12)

@@ -1,0 +1,220 @@
+"""A source record as events, and what is refused of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import DeadLetterRow
+from streams.core.dead_letters.texts import (
+    bounded_payload,
+    describe_error,
+    owner_of_event,
+    printable,
+)
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.failures import PROCESSING_FAILED
+from streams.core.observations.limits import DEFAULT_ROW_LIMITS, RowLimits
+from streams.core.observations.lines import (
+    LINES,
+    Line,
+    LongIdentityError,
+    ObservationLine,
+    line_of,
+    settle_texts,
+)
+from tracemill.contract import Score, is_cost
+
+PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
+"""Times further back than this from when the event was received are taken for a wrong unit or clock."""
+FUTURE_MAX_US: Final = 86_400_000_000
+"""Likewise ahead of it."""
+PAYLOAD_BYTES_MAX: Final = 12 * 2**20
+"""A refused line is kept up to this length, as it is escaped in its row; above that of an event, below that of a record."""
+DETAIL_CHARS_MAX: Final = 2_000
+"""Longest reason of a refused line, which may quote the line."""
+
+STAGE: Final = "observations"
+UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
+"""Reasons that mean somebody writes something else into the topic; the others are mistakes of single clients."""
+
+
+FULL_TRACE: Final = "trace_full"
+
+
+class SourceRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record of the events topic; ``append_us`` is the broker's time of receiving it."""
+
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    line_number: int
+    """Among all lines of the record; of a full trace, among its events."""
+    reason: str
+    detail: str
+    payload: bytes
+
+
+class ReadRecord(msgspec.Struct, frozen=True):
+    offset: int
+    append_us: int
+    lines: list[Line]
+    refusals: list[Refusal]
+    reached: Mapping[str, int] = {}
+    """How often a limit was reached by what is in a line, by its name."""
+
+
+def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Refusal]:
+    """Refusals of those lines of a record whose traces hold no more observations."""
+    full = {id(line) for line in lines}
+    for number, line in enumerate(record.lines):
+        if id(line) in full and isinstance(line, ObservationLine):
+            detail = "its trace has as many observations, usage types or hours of spend as a trace may have"
+            yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
+
+
+def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[Refusal]:
+    """Refusals of events that raised, by their index among the events of their record."""
+    for index, detail in failures.items():
+        try:
+            payload = msgspec.json.encode(record.lines[index])
+        except (UnicodeEncodeError, OverflowError, RecursionError):
+            payload = b""
+        yield Refusal(index, PROCESSING_FAILED, detail, payload)
+
+
+def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
+    """The events of a record in order; a line that is none is refused, the others count."""
+    value = record.value
+    if len(value) > limits.texts_bytes_max:
+        return _read_line_by_line(record, limits)
+    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
+    try:
+        if not value.isascii():
+            value.decode()
+        lines = LINES.decode_lines(value)
+        for line in lines:
+            if _fault(line, earliest_us, latest_us) is not None:
+                return _read_line_by_line(record, limits)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # the line that is to blame is found below
+        return _read_line_by_line(record, limits)
+    return ReadRecord(record.offset, record.append_us, lines, [])
+
+
+def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
+    bounds = Bounds(limits)
+    earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
+    lines: list[Line] = []
+    refusals: list[Refusal] = []
+    for number, payload in enumerate(record.value.split(b"\n")):
+        if not payload.strip():
+            continue
+        fault: Fault | None
+        try:
+            payload.decode()
+            line = line_of(payload, bounds)
+            fault = _fault(line, earliest_us, latest_us)
+        except UnicodeDecodeError as error:
+            fault = ("not_utf8", str(error))
+        except msgspec.ValidationError as error:
+            fault = ("not_an_event", str(error))
+        except (msgspec.DecodeError, RecursionError) as error:
+            fault = ("not_json", str(error))
+        except LongIdentityError as error:
+            fault = ("long_identity", str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours costs this line, not the record
+            fault = (PROCESSING_FAILED, describe_error(error))
+        if fault is None:
+            lines.append(line)
+        else:
+            refusals.append(Refusal(number, *fault, payload))
+    return ReadRecord(record.offset, record.append_us, lines, refusals, bounds.reached)
+
+
+Fault = tuple[str, str]
+"""Reason, detail."""
+
+
+def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:  # noqa: PLR0911  # one for each way to be wrong
+    """Why an event that decodes cannot count; none for most."""
+    if not line.project_id:
+        return _empty("project_id")
+    if not earliest_us <= line.ts_us <= latest_us:
+        return _absurd("ts_us", line.ts_us)
+    if isinstance(line, Score):
+        return None if line.id else _empty("id")
+    if not line.trace_id:
+        return _empty("trace_id")
+    stated = line.trace
+    if stated is not None:
+        start_us = stated.start_us
+        if start_us is not None and not earliest_us <= start_us <= latest_us:
+            return _absurd("trace.start_us", start_us)
+    if not isinstance(line, ObservationLine):
+        return None
+    return _fault_of_observation(line, earliest_us, latest_us)
+
+
+def _fault_of_observation(  # noqa: PLR0911  # one for each way to be wrong
+    line: ObservationLine, earliest_us: int, latest_us: int
+) -> Fault | None:
+    if not line.id:
+        return _empty("id")
+    start_us, end_us, first_us = line.start_us, line.end_us, line.completion_start_us
+    if start_us is not None and not earliest_us <= start_us <= latest_us:
+        return _absurd("start_us", start_us)
+    if end_us is not None and not earliest_us <= end_us <= latest_us:
+        return _absurd("end_us", end_us)
+    if first_us is not None and not earliest_us <= first_us <= latest_us:
+        return _absurd("completion_start_us", first_us)
+    if line.cost is not None and not is_cost(line.cost):
+        return "absurd_cost", f"cost adds up to {sum(line.cost.values())}"
+    try:
+        settle_texts(line)
+    except msgspec.ValidationError as error:
+        return "not_an_event", str(error)
+    return None
+
+
+def _empty(field: str) -> Fault:
+    return "no_identity", f"{field} is empty"
+
+
+def _absurd(field: str, at_us: int) -> Fault:
+    return "absurd_time", f"{field} is {at_us}"
+
+
+def dead_letter(
+    refusal: Refusal,
+    record: ReadRecord,
+    topic: str,
+    partition: int,
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+) -> DeadLetterRow:
+    """Build the row of a refused line; its id is the line's place, so a replay replaces it."""
+    payload, note = bounded_payload(refusal.payload, payload_bytes_max)
+    line = f"{refusal.reason}/{refusal.line_number}"
+    # Includes the time because a new log counts its offsets from 0 again.
+    place = f"{topic}/{partition}/{record.offset}/{record.append_us}/{line}"
+    return DeadLetterRow(
+        project_id=owner_of_event(refusal.payload),
+        id=sha256(place.encode()).hexdigest()[:32],
+        created_us=record.append_us,
+        stage=STAGE,
+        reason=refusal.reason,
+        detail=printable(refusal.detail[:DETAIL_CHARS_MAX] + note),
+        source_topic=topic,
+        source_partition=partition,
+        source_offset=record.offset,
+        payload=payload,
+    )

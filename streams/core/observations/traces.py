@@ -1,0 +1,270 @@
+"""A trace in memory: its observations as they count, what was said of it, and totals that follow from both."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.rows import TraceRow
+from streams.core.observations.extremes import FEW, Extremes, start_rank
+from streams.core.observations.limits import (
+    TRACE_SPEND_CELLS_MAX,
+    TRACE_USAGE_TYPES_MAX,
+    USAGE_TYPES_MAX,
+)
+from streams.core.observations.merge import Merged
+from streams.core.observations.state import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
+from streams.core.observations.statements import TraceStatements
+from streams.core.rollups.amounts import row_amount, row_amounts
+from tracemill.contract import DEFAULT_ENVIRONMENT
+
+TraceKey = tuple[str, str]
+"""Project, trace."""
+
+DAY_US: Final = 86_400_000_000
+BUCKET_S: Final = 900
+BUCKET_US: Final = BUCKET_S * 1_000_000
+SpentCell = tuple[int, str, str]
+"""Start of a quarter of an hour, model, environment."""
+
+_DEFAULT: Final = SEVERITY["DEFAULT"]
+
+
+class Trace:
+    """``count_in`` and ``count_out`` keep the totals equal to the sum over ``observations``, at a
+    cost that does not grow with their number.
+    """
+
+    __slots__ = (
+        "_end_us",
+        "_extremes",
+        "_root",
+        "_spent",
+        "_start_us",
+        "_text_bytes",
+        "cost_pico",
+        "crowded",
+        "day",
+        "key",
+        "observations",
+        "row_version",
+        "said",
+        "severities",
+        "shed",
+        "spender",
+        "text_bytes",
+        "touched_by",
+        "unpriced",
+        "usage",
+    )
+
+    def __init__(self, key: TraceKey) -> None:
+        self.key = key
+        self.observations: dict[str, Known] = {}
+        self.said = TraceStatements()
+        self.severities = [0] * len(LEVELS)
+        self.text_bytes = 0
+        """Of the texts of its observations: those told in parts keep them."""
+        self.shed: set[str] = set()
+        """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
+        self.spender = ""
+        """The user under whom its costs are counted; that of ``said`` as soon as its source record
+        is folded."""
+        self.crowded = False
+        """Whether one more observation may find no room."""
+        self.unpriced = 0
+        self.cost_pico = 0
+        self.usage: dict[str, int] = {}
+        self.row_version = 0
+        self.day = -1
+        """Of the start as last settled, in days since the epoch: part of the row's key; −1: there is no row yet."""
+        self.touched_by = 0
+        """Number of the chunk that was the last to change the trace."""
+        self._start_us = 0
+        self._end_us = 0
+        self._root: Known | None = None
+        self._extremes: Extremes | None = None
+        """Of many observations, as soon as one of the three above is taken out."""
+        self._text_bytes: dict[str, int] = {}
+        """Of each observation whose texts are in memory, least recently changed first."""
+        self._spent: dict[SpentCell, int] | None = None
+        """``None``: not asked for yet."""
+
+    def count_in(self, known: Known) -> None:
+        self.observations[known.id] = known
+        self.severities[known.severity] += 1
+        if known.cost_pico:
+            self.cost_pico += known.cost_pico
+            if len(self.observations) >= TRACE_SPEND_CELLS_MAX:
+                self.crowded = True
+            if self._spent is not None:
+                self._spend(self._spent, known, 1)
+        if known.cost_source == "unpriced":
+            self.unpriced += 1
+        if known.merged is not None:
+            size = self._text_bytes[known.id] = known.merged.text_bytes
+            self.text_bytes += size
+        if known.usage:
+            usage = self.usage
+            for key, count in known.usage.items():
+                usage[key] = usage.get(key, 0) + count
+            if len(usage) > TRACE_USAGE_TYPES_MAX - USAGE_TYPES_MAX:
+                self.crowded = True
+        self._stretch(known)
+        if self._extremes is not None:
+            self._extremes.enter(known)
+
+    def count_out(self, known: Known) -> None:
+        del self.observations[known.id]
+        self.severities[known.severity] -= 1
+        if known.cost_pico:
+            self.cost_pico -= known.cost_pico
+            if self._spent is not None:
+                self._spend(self._spent, known, -1)
+        self.unpriced -= known.cost_source == "unpriced"
+        self.text_bytes -= self._text_bytes.pop(known.id, 0)
+        for key, count in known.usage.items():
+            self.usage[key] -= count
+            if not self.usage[key]:
+                del self.usage[key]
+        end_us = known.end_us or known.start_us
+        if self._start_us == known.start_us or self._end_us == end_us or self._root is known:
+            self._shrink()
+
+    def has_room_for(self, known: Known) -> bool:
+        """Whether its usage types, and the cells that it spent in, stay within their limits with
+        this one.
+        """
+        new = known.usage.keys() - self.usage.keys()
+        if new and len(self.usage) + len(new) > TRACE_USAGE_TYPES_MAX:
+            return False
+        if len(self.observations) < TRACE_SPEND_CELLS_MAX or not known.cost_pico:
+            return True
+        spent = self.spent()
+        return len(spent) < TRACE_SPEND_CELLS_MAX or _spent_cell(known) in spent
+
+    def spent(self) -> dict[SpentCell, int]:
+        """What it spent, in picodollars, where that is not nothing."""
+        if self._spent is None:
+            self._spent = {}
+            for known in self.observations.values():
+                if known.cost_pico:
+                    self._spend(self._spent, known, 1)
+        return self._spent
+
+    @staticmethod
+    def _spend(spent: dict[SpentCell, int], known: Known, sign: int) -> None:
+        cell = _spent_cell(known)
+        pico = spent.get(cell, 0) + sign * known.cost_pico
+        if pico:
+            spent[cell] = pico
+        else:
+            del spent[cell]
+
+    def shed_texts(self, bytes_max: int) -> None:
+        """Let go of the texts of observations, least recently changed first, until ``bytes_max`` are left."""
+        while self.text_bytes > bytes_max:
+            observation_id = next(iter(self._text_bytes))
+            self.text_bytes -= self._text_bytes.pop(observation_id)
+            self.observations[observation_id].merged = None
+            self.shed.add(observation_id)
+
+    def regain(self, known: Known, merged: Merged) -> None:
+        """Take back the statements of an observation, texts included."""
+        known.merged = merged
+        size = self._text_bytes[known.id] = merged.text_bytes
+        self.text_bytes += size
+        self.shed.discard(known.id)
+
+    def _stretch(self, known: Known) -> None:
+        if not 0 < self._start_us <= known.start_us:
+            self._start_us = known.start_us
+        end_us = known.end_us or known.start_us
+        if end_us > self._end_us:  # noqa: PLR1730  # a call of max() costs three times as much
+            self._end_us = end_us
+        if known.rootness != HAS_PARENT and (
+            self._root is None or known.root_rank < self._root.root_rank
+        ):
+            self._root = known
+
+    def _shrink(self) -> None:
+        """Find start, end and root again, without one that mattered."""
+        if len(self.observations) > FEW:
+            extremes = self._of_many()
+            first, last = extremes.first(), extremes.last()
+            self._start_us = 0 if first is None else first.start_us
+            self._end_us = 0 if last is None else last.end_us or last.start_us
+            self._root = extremes.root()
+            return
+        self._start_us, self._end_us, self._root, self._extremes = 0, 0, None, None
+        for known in self.observations.values():
+            self._stretch(known)
+
+    def _of_many(self) -> Extremes:
+        if self._extremes is None:
+            self._extremes = Extremes(self.observations)
+        return self._extremes
+
+    def _first(self) -> Known | None:
+        if len(self.observations) > FEW:
+            return self._of_many().first()
+        return min(self.observations.values(), key=start_rank, default=None)
+
+    @property
+    def start_us(self) -> int:
+        stated_us, start_us = self.said.start_us, self._start_us
+        if not start_us:
+            return stated_us or self.said.first_us
+        return min(start_us, stated_us) if stated_us else start_us
+
+    def row(self) -> TraceRow:
+        said, root = self.said, self._root
+        project_id, trace_id = self.key
+        count = len(self.observations)
+        row = TraceRow(
+            project_id=project_id,
+            id=trace_id,
+            start_us=self.start_us,
+            row_version=self.row_version,
+            end_us=self._end_us,
+            name="" if root is None else root.name,
+            environment=self._environment(),
+            root_observation_id="" if root is None else root.id,
+            level=self._level(),
+            observation_count=count,
+            error_count=self.severities[ERROR],
+            unpriced_count=self.unpriced,
+            usage=row_amounts(self.usage),
+            total_cost_pico=row_amount(self.cost_pico),
+        )
+        if said.latest or said.tags or said.first_us or said.start_us or said.metadata:
+            said.write(row)
+        return row
+
+    def _environment(self) -> str:
+        """As first stated for the trace; else the root's; else that of the observation which began first."""
+        if self.said.environment is not None:
+            return str(self.said.environment[1])
+        root = self._root or self._first()
+        return DEFAULT_ENVIRONMENT if root is None else root.environment
+
+    def _level(self) -> str:
+        for severity in range(ERROR, -1, -1):
+            if self.severities[severity]:
+                return LEVELS[severity]
+        return LEVELS[_DEFAULT]
+
+
+def _spent_cell(known: Known) -> SpentCell:
+    return known.start_us // BUCKET_US * BUCKET_S, known.model, known.environment
+
+
+def deleted_row(trace: Trace, old_start_us: int) -> TraceRow:
+    """The row that deletes the one which the trace had on the day of ``old_start_us``."""
+    project_id, trace_id = trace.key
+    return TraceRow(
+        project_id=project_id,
+        id=trace_id,
+        start_us=old_start_us,
+        row_version=trace.row_version,
+        is_deleted=1,
+    )

@@ -1,0 +1,164 @@
+"""Token counts where nobody counted: an estimate from the texts, by an encoding of the model's family.
+
+Exact for OpenAI's text models but for what the provider adds around messages; close for the others, whose encodings are not public or not shipped: good enough to
+say what something cost about, and marked as an estimate by who stores it. Encodings come with the optional package bpe-openai; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from streams.core.bounded_cache import BoundedCache
+from streams.core.observations.json_texts import json_of
+from streams.core.pricing.models import MODEL_LENGTH_MAX
+
+TEXT_MAX_CHARS: Final = 32_000
+"""Of a longer prompt or reply so much is counted, over all its texts, and the rest taken to be like it: bounds how long one event is counted."""
+
+CACHE_BYTES_MAX: Final = 4 * 2**20
+"""Names of models whose encoding is remembered."""
+_PER_MESSAGE: Final = 4
+_PER_REPLY: Final = 3
+"""OpenAI's chat format: three tokens and a role around every message, three before the reply (their cookbook on counting tokens)."""
+
+_OTHERS: Final = (
+    r"claude|gemini|gemma|grok|deepseek|mistral|ministral|mixtral|magistral|codestral|devstral|"
+    r"pixtral|command|embed-|kimi|moonshot|glm-|minimax|nova-|sonar|jamba"
+)
+_ENCODINGS: Final = tuple(
+    (re.compile(rf"(?:^|[/.:])(?:{pattern})"), encoding)
+    for pattern, encoding in (
+        (r"gpt-4o|chatgpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9](?:-|$)|codex", "o200k_base"),
+        (r"gpt-4|gpt-3\.5|gpt-35|text-embedding-(?:3|ada)", "cl100k_base"),
+        (r"voyage-", "voyage3_base"),
+        # Built on cl100k by their makers.
+        (r"qwen|qwq|qvq|(?:meta-)?llama-?[3-9]|phi-4", "cl100k_base"),
+        # Closer to o200k than to cl100k in most languages.
+        (_OTHERS, "o200k_base"),
+    )
+)
+
+
+class Encoding(Protocol):
+    """Counts the tokens of a text."""
+
+    def count(self, text: str) -> int: ...
+
+
+class EstimatedTokens:
+    """Estimates usage by ``encoding_named``, which is asked once for each encoding."""
+
+    def __init__(self, encoding_named: Callable[[str], Encoding]) -> None:
+        self._encoding_named = lru_cache(len(_ENCODINGS))(encoding_named)
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
+        """``input`` and ``output`` tokens; empty when the model's family, or both texts, are unknown."""
+        name = encoding_name_of(model)
+        if name is None:
+            return {}
+        encoding = self._encoding_named(name)
+        messages = _messages(input_text)
+        prompt = [said for message in messages for said in _texts_of(message)]
+        counts = {
+            "input": _count(encoding, prompt if messages else [input_text]),
+            "output": _count(encoding, _reply_texts(output_text)),
+        }
+        if messages:
+            counts["input"] += len(messages) * _PER_MESSAGE + _PER_REPLY
+        return {usage_type: count for usage_type, count in counts.items() if count}
+
+
+def encoding_name_of(model: str) -> str | None:
+    """The encoding to count a model's tokens by; ``None`` for models of no known family."""
+    return _encoding_names[model] if len(model) <= MODEL_LENGTH_MAX else None
+
+
+def _encoding_name_of(model: str) -> str | None:
+    name = model.lower()
+    return next((encoding for family, encoding in _ENCODINGS if family.search(name)), None)
+
+
+_encoding_names: Final = BoundedCache(
+    _encoding_name_of, bytes_max=CACHE_BYTES_MAX, key_chars_max=MODEL_LENGTH_MAX
+)
+
+
+def installed_tokens() -> EstimatedTokens | None:
+    """Estimates with bpe-openai's encodings; ``None`` where the package is not installed."""
+    package = find_spec("bpe_openai")
+    spec = package and PathFinder.find_spec("_bindings", package.submodule_search_locations)
+    if spec is None or spec.loader is None:
+        return None
+    # The native part alone: the package's own front loads every encoding a second time, as a dictionary.
+    native = module_from_spec(spec)
+    spec.loader.exec_module(native)
+    return EstimatedTokens(native.tokenizer_for_encoding)
+
+
+def _count(encoding: Encoding, texts: list[str]) -> int:
+    length, counted_chars, tokens = sum(map(len, texts)), 0, 0
+    for text in texts:
+        counted = text[: TEXT_MAX_CHARS - counted_chars]
+        tokens += encoding.count(_encodable(counted))
+        counted_chars += len(counted)
+        if counted_chars == TEXT_MAX_CHARS:
+            return tokens * length // counted_chars
+    return tokens
+
+
+def _encodable(text: str) -> str:
+    """``text`` without half surrogate pairs, which no encoding takes."""
+    return text.encode(errors="replace").decode() if not text.isascii() else text
+
+
+def _reply_texts(text: str) -> list[str]:
+    value = _json_of(text)
+    replies = value if isinstance(value, list) else [value]
+    if replies and all(isinstance(reply, dict) and _CONTENT & reply.keys() for reply in replies):
+        return [said for reply in replies for said in _texts_of(reply)]
+    return [text]
+
+
+_CONTENT: Final = {"content", "parts", "tool_calls", "text"}
+
+
+def _messages(text: str) -> list[dict[str, Any]]:
+    """The chat messages that a text is the JSON of; empty when it is something else."""
+    value = _json_of(text)
+    if isinstance(value, dict):
+        value = value.get("messages")
+    if isinstance(value, list) and value and all(_is_message(message) for message in value):
+        return value
+    return []
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "role" in value
+
+
+def _texts_of(message: dict[str, Any]) -> Iterator[str]:
+    """What a message says in words: not its images, nor names of fields."""
+    for key in ("content", "parts", "text"):
+        said = message.get(key)
+        if isinstance(said, str):
+            yield said
+        elif isinstance(said, list):
+            for part in said:
+                if isinstance(part, str):
+                    yield part
+                elif isinstance(part, dict) and isinstance(part.get("text"), str):
+                    yield part["text"]
+    calls = message.get("tool_calls")
+    if calls:
+        yield msgspec.json.encode(calls).decode()
+
+
+def _json_of(text: str) -> Any:
+    return json_of(text) if text[:1] in ("[", "{") else None

@@ -1,0 +1,95 @@
+"""What an observation cost, and why we think so.
+
+A cost that the client gave counts; else the price book computes one from model and usage; else there is nothing to price. Usage that is missing where
+model and texts are known is estimated by a tokeniser, and marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from clickhouse.rows import ObservationRow
+from streams.core.observations.lines import kept
+from streams.core.pricing.price_book import PriceBook, total_of_given
+from tracemill.contract import COST_MAX_PICO
+
+PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
+"""Types whose missing usage is estimated."""
+
+
+class Tokens(Protocol):
+    """Counts tokens where nobody else did."""
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
+        """Usage by type; empty when the model's encoding is not known."""
+
+
+class NoTokens:
+    """Estimates nothing: the tokenisers are not installed."""
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:  # noqa: ARG002  # the protocol's
+        return {}
+
+
+class PartlyCounted:
+    """Counts the tokens of changed texts only.
+
+    Args:
+        tokens: count it.
+        counted: what was counted before.
+        sides: ``input``, ``output``: those of which that still holds.
+    """
+
+    def __init__(
+        self, tokens: Tokens, counted: Mapping[str, int], sides: frozenset[str] | set[str]
+    ) -> None:
+        self._tokens = tokens
+        self._counted = counted
+        self._sides = sides
+
+    def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
+        held = {side: count for side, count in self._counted.items() if side in self._sides}
+        new_input = "" if "input" in self._sides else input_text
+        new_output = "" if "output" in self._sides else output_text
+        if not new_input and not new_output:
+            return held
+        return self._tokens.usage_of(model, new_input, new_output) | held
+
+
+def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one for each way to know a cost, or none
+    """Set ``usage`` (as provided, and ``total``), the costs and where they come from, by what the row says otherwise.
+
+    Returns whether the cost could be believed: one above ``COST_MAX_PICO`` is a wrong count or a wrong price, and the observation stays unpriced.
+    """
+    usage, given_pico = row.provided_usage, row.provided_cost_pico
+    if not usage and not given_pico:
+        # A call that failed was most likely not charged: nothing is made up for it.
+        if not row.model or row.type not in PRICED_BY_TOKENS or row.level == "ERROR":
+            return True
+        usage = tokens.usage_of(row.model, kept(row.input), kept(row.output))
+        if not usage:
+            return True
+        row.usage_estimated = 1
+    if usage:
+        row.usage = usage if "total" in usage else {**usage, "total": sum(usage.values())}
+    if given_pico:
+        total_pico = total_of_given(given_pico)
+        if total_pico > COST_MAX_PICO:
+            row.cost_source = "unpriced"
+            return False
+        row.cost_pico = {key: pico for key, pico in given_pico.items() if key != "total"}
+        row.total_cost_pico = total_pico
+        row.cost_source = "given"
+        return True
+    if not row.model:
+        return True
+    priced = prices.cost_of(row.project_id, row.model, usage, row.start_us, row.model_parameters)
+    if not priced.known or priced.total_pico > COST_MAX_PICO:
+        row.cost_source = "unpriced"
+        return not priced.known
+    row.cost_pico = priced.cost
+    row.total_cost_pico = priced.total_pico
+    row.cost_source = "computed"
+    row.price_id = priced.price_id
+    return True

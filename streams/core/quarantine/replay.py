@@ -1,0 +1,51 @@
+"""Builds the record that replays a quarantined one.
+
+Lines of ``events`` are sent as they are: events replace themselves, so repeats change nothing.
+Deltas are changes, and apply once for each source record: a replayed delta gets a source of its
+own, which no partition has, so that it applies once however often it is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from streams.core.quarantine.quarantined import Entry, only_lines
+from streams.core.rollups.deltas import Delta
+
+PARTITIONS_MAX: Final = 1_024
+"""Upper bound of ``KafkaSettings.event_partitions``."""
+
+REPLAYED: Final = 2**61
+"""First number of replayed sources."""
+
+_decoder: Final = msgspec.json.Decoder(Delta)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def replay_source(partition: int, offset: int) -> int:
+    """Return the number of a replayed source record of ``deltas``, above every real partition's.
+
+    It follows from the source and not from the place in ``deltas``, where crashes leave copies.
+    """
+    return REPLAYED + offset * PARTITIONS_MAX + partition
+
+
+def replayed_value(entry: Entry, value: bytes) -> bytes:
+    """Return the record to append for the quarantined part of the source record ``value``.
+
+    Raises:
+        msgspec.DecodeError: a line is no delta.
+    """
+    if entry.kind == "events":
+        return only_lines(value, entry.lines)
+    every = value.split(b"\n")
+    replayed = []
+    for number in entry.lines or range(len(every)):
+        if number < len(every) and every[number].strip():
+            delta = _decoder.decode(every[number])
+            if delta.partition < REPLAYED:  # otherwise it is a replay itself
+                delta.partition, delta.offset = replay_source(delta.partition, delta.offset), 0
+            replayed.append(_encode(delta))
+    return b"\n".join(replayed)

@@ -1,0 +1,79 @@
+"""Decodes a record of ``deltas`` into its deltas and the lines that are refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import DeadLetterRow
+from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
+from streams.core.dead_letters.texts import owner_of_delta
+from streams.core.rollups.deltas import Delta
+from streams.core.rollups.fold import FailedDelta
+
+STAGE: Final = "projects"
+
+_decoder = msgspec.json.Decoder(Delta)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLine:
+    """A line that does not decode as a delta."""
+
+    payload: bytes
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRecord:
+    """The deltas of a record in order, and its refused lines."""
+
+    deltas: list[Delta]
+    failed: list[FailedLine]
+
+
+def read_deltas(value: bytes) -> DeltaRecord:
+    """Read a record; a line that raises is refused, the others count."""
+    try:
+        return DeltaRecord(_decoder.decode_lines(value), [])
+    except Exception:  # noqa: BLE001  # found line by line below
+        record = DeltaRecord([], [])
+    for line in value.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            record.deltas.append(_decoder.decode(line))
+        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            record.failed.append(FailedLine(line, error))
+    return record
+
+
+def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) -> DeadLetterRow:
+    """Build the row of a line that is no delta; the same line gives the same dead letter."""
+    return dead_letter_of_error(
+        stage=STAGE,
+        identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",
+        error=failed.error,
+        payload=failed.payload,
+        project_id=owner_of_delta(failed.payload),
+        source=source,
+        row_bytes_max=row_bytes_max,
+    )
+
+
+def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
+    """Build the row of a delta that raised; the same delta gives the same dead letter."""
+    delta = failed.delta
+    place = f"{delta.partition}/{delta.offset}/{delta.part}"
+    return dead_letter_of_error(
+        stage=STAGE,
+        identity=f"{source.topic}/delta/{delta.project_id}/{place}",
+        error=failed.error,
+        payload=msgspec.json.encode(delta),
+        project_id=delta.project_id,
+        source=source,
+        row_bytes_max=row_bytes_max,
+    )

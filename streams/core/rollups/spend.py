@@ -1,0 +1,71 @@
+"""Spend: what one quarter of an hour of event time cost, per project, user, model and environment.
+
+Days and months of every time zone in use begin at a quarter of an hour, so a budget period is a whole number of buckets.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clickhouse.rows import SpendRow
+from streams.core.rollups.amounts import is_capped, row_amount
+from streams.core.rollups.deltas import SpendDelta
+
+BUCKET_S: Final = 900
+
+SpendKey = tuple[str, str, str]
+"""User, model, environment."""
+
+
+class SpendCell:
+    """An absolute sum in picodollars; ``row_version`` and ``contains`` as for windows."""
+
+    __slots__ = ("capped", "contains", "cost_pico", "row_version")
+
+    def __init__(self) -> None:
+        self.cost_pico = 0
+        self.row_version = 0
+        self.contains = 0
+        self.capped = False
+        """It was read back from a row at its end: more may be taken back than is left."""
+
+    def copy(self) -> SpendCell:
+        """Return a cell that changes apart from this one."""
+        cell = SpendCell()
+        cell.cost_pico = self.cost_pico
+        cell.row_version = self.row_version
+        cell.contains = self.contains
+        cell.capped = self.capped
+        return cell
+
+    def apply(self, change: SpendDelta, version: int) -> bool:
+        """Add ``change`` unless the cell contains it already; whether it did."""
+        if version <= self.contains:
+            return False
+        self.cost_pico += change.cost_pico
+        if self.cost_pico < 0 and self.capped:
+            self.cost_pico = 0
+        self.row_version = version
+        return True
+
+
+def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) -> SpendRow:
+    user_id, model, environment = key
+    return SpendRow(
+        project_id=project_id,
+        bucket_s=bucket_s,
+        user_id=user_id,
+        model=model,
+        environment=environment,
+        row_version=cell.row_version,
+        total_cost_pico=row_amount(cell.cost_pico),
+    )
+
+
+def spend_cell(row: SpendRow) -> SpendCell:
+    """The cell that a row was made of."""
+    cell = SpendCell()
+    cell.cost_pico = row.total_cost_pico
+    cell.capped = is_capped(row.total_cost_pico)
+    cell.row_version = cell.contains = row.row_version
+    return cell

@@ -1,0 +1,130 @@
+"""Windows: what happened in one minute of event time, per project, environment, model and observation name.
+
+A cell is absolute. Its ``row_version`` rises with the offset of the last record of ``deltas`` applied to it; a cell read back takes no record that it
+already contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from clickhouse.rows import WindowRow
+from streams.core.observations.limits import CELL_USAGE_TYPES_MAX
+from streams.core.rollups.amounts import add_amounts, is_capped, row_amount, row_amounts
+from streams.core.rollups.deltas import WindowDelta
+from streams.core.rollups.sketch import bins_of, state_hex
+
+WINDOW_S: Final = 60
+KeyT = TypeVar("KeyT", str, int)
+
+WindowKey = tuple[str, str, str]
+"""Environment, model, observation name."""
+
+
+class WindowCell:
+    """The totals of one window."""
+
+    __slots__ = (
+        "bins",
+        "capped",
+        "contains",
+        "cost_pico",
+        "errors",
+        "observations",
+        "row_version",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.observations = 0
+        self.errors = 0
+        self.cost_pico = 0
+        self.usage: dict[str, int] = {}
+        self.bins: dict[int, int] = {}
+        self.row_version = 0
+        self.contains = 0
+        """Versions up to this one were in it when it was read back."""
+        self.capped = False
+        """It was read back from a row with an amount at its end: more may be taken back than is left."""
+
+    def copy(self) -> WindowCell:
+        """Return a cell that changes apart from this one."""
+        cell = WindowCell()
+        cell.observations = self.observations
+        cell.errors = self.errors
+        cell.cost_pico = self.cost_pico
+        cell.usage = self.usage.copy()
+        cell.bins = self.bins.copy()
+        cell.row_version = self.row_version
+        cell.contains = self.contains
+        cell.capped = self.capped
+        return cell
+
+    def apply(self, change: WindowDelta, version: int) -> bool:
+        """Add ``change`` unless the cell contains it already; whether it did."""
+        if version <= self.contains:
+            return False
+        self.observations += change.observations
+        self.errors += change.errors
+        self.cost_pico += change.cost_pico
+        usage = change.usage
+        if len(self.usage) + len(usage) > CELL_USAGE_TYPES_MAX:
+            usage = self._within_limit(usage)
+        _add(self.usage, usage)
+        _add(self.bins, change.latency_bins)
+        if self.capped:
+            self.cost_pico = max(self.cost_pico, 0)
+            self.usage = {kind: units for kind, units in self.usage.items() if units > 0}
+        self.row_version = version
+        return True
+
+    def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
+        """A change of usage by no more types than a window may have."""
+        named = dict.fromkeys(self.usage, 0)
+        add_amounts(named, change, 1, CELL_USAGE_TYPES_MAX)
+        return named
+
+
+def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
+    environment, model, name = key
+    return WindowRow(
+        project_id=project_id,
+        window_s=window_s,
+        environment=environment,
+        model=model,
+        name=name,
+        row_version=cell.row_version,
+        observation_count=row_amount(cell.observations),
+        error_count=row_amount(cell.errors),
+        usage=row_amounts(cell.usage),
+        total_cost_pico=row_amount(cell.cost_pico),
+        latency_state_hex=state_hex(cell.bins),
+    )
+
+
+def window_cell(row: WindowRow) -> WindowCell:
+    """The cell that a row was made of.
+
+    Raises:
+        ValueError: its latency state cannot be read.
+    """
+    cell = WindowCell()
+    cell.observations = row.observation_count
+    cell.errors = row.error_count
+    cell.cost_pico = row.total_cost_pico
+    cell.usage = {kind: units for kind, units in row.usage.items() if units}
+    cell.bins = bins_of(bytes.fromhex(row.latency_state_hex))
+    cell.row_version = cell.contains = row.row_version
+    cell.capped = is_capped(max(cell.cost_pico, *cell.usage.values(), 0))
+    return cell
+
+
+def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int]) -> None:
+    """Add key by key; what comes to nothing leaves, so that taking back restores."""
+    for key, by in change.items():
+        total = totals.get(key, 0) + by
+        if total:
+            totals[key] = total
+        else:
+            totals.pop(key, None)

@@ -1,0 +1,76 @@
+"""Connections to receivers of webhooks that read no more than the head of an answer may take.
+
+The HTTP library reads as long as informational answers (1xx) come and as long as a header block
+goes on. Here a connection ends once it has given as many bytes as allowed, so that parsing what a
+receiver sends costs a bounded time of the event loop.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+from streams.notifications import metrics
+
+
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """A connection that gives ``bytes_max`` bytes at most."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, bytes_max: int) -> None:
+        self._stream = stream
+        self._bytes_max = bytes_max
+        self._left = bytes_max
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the library's interface
+        if self._left <= 0:
+            metrics.LIMIT_REACHED.labels("answer_head_max_bytes").inc()
+            raise httpcore.ReadError(f"the answer's head is longer than {self._bytes_max} bytes")
+        received = await self._stream.read(min(max_bytes, self._left), timeout)
+        self._left -= len(received)
+        return received
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            # The library forgets the connection when the handshake is cancelled: a receiver that
+            # stalls it would keep a socket of ours for as long as it likes.
+            await self._stream.aclose()
+            raise
+        return BoundedStream(stream, self._bytes_max)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class BoundedBackend(httpcore.AnyIOBackend):
+    """Makes such connections."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__()
+        self._bytes_max = bytes_max
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return BoundedStream(stream, self._bytes_max)

@@ -1,0 +1,157 @@
+"""Make one attempt at one webhook: signed, to a checked address, reading a bounded answer.
+
+Of the answer only its status and ``Retry-After`` count. Its body is not read, no cookie is kept, no
+redirect followed, and nothing that a receiver sends raises: it costs its attempt at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import httpcore
+import httpx
+from standardwebhooks import Webhook as Signer
+
+from producers.control.own_endpoints import OwnEndpoints
+from producers.control.records import Webhook
+from producers.control.resolver import Address, Resolver
+from producers.control.webhook_guard import (
+    NO_ENDPOINTS,
+    WebhookTarget,
+    checked_addresses,
+    target_of,
+)
+from producers.errors import WebhookAddressError
+from streams.core.deliveries import DETAIL_MAX_CHARS, RETRY_AFTER_MAX_CHARS
+from streams.notifications import metrics
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.webhook_connection import BoundedBackend
+
+USER_AGENT: Final = "tracemill-webhooks/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an attempt met: a status, or why there was none."""
+
+    status: int | None
+    detail: str
+    retry_after: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        return self.status == httpx.codes.GONE
+
+
+class WebhookSender:
+    """Makes attempts. Redirects are not followed: where they lead was not checked, nor meant."""
+
+    def __init__(
+        self,
+        settings: NotifierSettings,
+        *,
+        allow_private: bool,
+        own: OwnEndpoints = NO_ENDPOINTS,
+    ) -> None:
+        self._settings = settings
+        self._allow_private = allow_private
+        self._own = own
+        self._resolver = Resolver()
+        self._connections = httpcore.AsyncConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=BoundedBackend(settings.answer_head_max_bytes),
+        )
+
+    async def close(self) -> None:
+        await self._connections.aclose()
+
+    async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> Answer:
+        """Send ``body``; whatever goes wrong is an answer, too."""
+        try:
+            async with asyncio.timeout(self._settings.attempt_timeout_s):
+                target = target_of(webhook.url)
+                addresses = await checked_addresses(
+                    target, self._resolver, allow_private=self._allow_private, own=self._own
+                )
+                return await self._send(
+                    target, addresses, signed_headers(webhook.secret, message_id, body), body
+                )
+        except TimeoutError:
+            metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
+            return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
+        except Exception as error:  # noqa: BLE001  # parsers of what strangers send raise anything
+            return Answer(None, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS])
+
+    async def _send(
+        self,
+        target: WebhookTarget,
+        addresses: list[Address],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
+        """Try the addresses one after the other until one takes the connection."""
+        tried = addresses[: self._settings.addresses_per_attempt_max]
+        if len(tried) < len(addresses):
+            metrics.LIMIT_REACHED.labels("addresses_per_attempt_max").inc()
+        for address in tried:
+            try:
+                return await self._post(target, address, headers, body)
+            except httpcore.ConnectError:
+                if address == tried[-1]:
+                    raise
+        raise WebhookAddressError(f"{target.host} has no address")
+
+    async def _post(
+        self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """The connection goes to ``address``; name, certificate and ``Host`` stay the target's. The answer's body is not read."""
+        url = httpcore.URL(
+            scheme=target.scheme.encode(),
+            host=str(address).encode(),
+            port=target.port,
+            target=target.path.encode(),
+        )
+        async with self._connections.stream(
+            "POST",
+            url,
+            content=body,
+            headers=[("host", target.authority), ("connection", "close"), *headers.items()],
+            extensions={"sni_hostname": target.host},
+        ) as response:
+            status = int(response.status)
+            return Answer(status, f"status {status}", _retry_after(response.headers))
+
+
+def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the header, unless it is too long to be one."""
+    for name, value in headers:
+        if name.lower() == b"retry-after":
+            short = len(value) <= RETRY_AFTER_MAX_CHARS
+            return value.decode("latin-1") if short else None
+    return None
+
+
+def signed_headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks, signed now.
+
+    Raises:
+        ValueError: the secret is not base64.
+    """
+    now = datetime.now(UTC)
+    return {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(secret).sign(message_id, now, body.decode()),
+    }

@@ -1,0 +1,355 @@
+"""Stage 1 for one partition of the events topic: restore, then chunk after chunk through the fold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from producers.topics import Topics
+from streams.core.observations.effects import Effects
+from streams.core.observations.encoding import EncodedChunk, EncodingLimits, encoded
+from streams.core.observations.failures import (
+    PROCESSING_FAILED,
+    FoldFailedError,
+)
+from streams.core.observations.fold import Needs, ObservationsFold
+from streams.core.observations.isolation import Isolation
+from streams.core.observations.reading import ReadRecord, SourceRecord, read
+from streams.core.observations.seen import SeenTraces
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.valuation import Tokens
+from streams.errors import OutOfStepError
+from streams.observations import metrics
+from streams.observations.ports import History, Output
+from streams.observations.restoring import adopt_restored, complete_traces, restored_from
+from streams.observations.screen import ObservationsScreen
+from streams.observations.settings import StreamsSettings
+from streams.observations.source import Inbox, SourceMessage
+from streams.observations.writer import ChunkWriter
+from streams.quarantine.screen import Screen
+from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
+
+RECORD_MAX_BYTES: Final = 16 * 1024 * 1024
+"""What the broker takes by default."""
+
+ATTEMPTS_SPARE: Final = 8
+"""Attempts at a chunk beyond one for each of its events."""
+
+TryFirst = Callable[[Sequence[ReadRecord], Isolation], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+class PartitionStage:
+    """``run`` it; ``put`` source records, in order, from the committed offset on."""
+
+    def __init__(
+        self,
+        partition: int,
+        topics: Topics,
+        project_partitions: int,
+        settings: StreamsSettings,
+        output: Output,
+        history: History,
+        prices: PriceBook,
+        tokens: Tokens,
+        record_max_bytes: int = RECORD_MAX_BYTES,
+        screen: Screen | None = None,
+    ) -> None:
+        self.restored = asyncio.Event()
+        self._partition = partition
+        self._topics = topics
+        self._encoding = EncodingLimits(
+            project_partitions, settings.output_record_bytes, record_max_bytes
+        )
+        self._limits = settings.fold_limits(self._encoding)
+        self._settings = settings
+        self._output = output
+        self._history = history
+        self._prices = prices
+        self._tokens = tokens
+        self._screen = screen
+        self._inbox = Inbox(settings.inbox_records_max, settings.inbox_bytes_max)
+        self._fold: ObservationsFold | None = None
+        self._writer: ChunkWriter | None = None
+        self._folding: asyncio.Task[None] | None = None
+        self._last_put = -1
+        self._backlog = Backlog()
+        self._resume_after: int | None = None
+        self._failure: Exception | None = None
+        self._try_first: TryFirst | None = None
+        self._folded_to = -1
+        self._waits_for = ""
+        self._attempts = 0
+        self._chunk = 0
+        self._evicted = 0
+
+    async def put(self, message: SourceMessage) -> None:
+        """Waits while more is waiting already than settings allow.
+
+        Raises:
+            OutOfStepError: a record is missing before this one.
+        """
+        if message.offset <= self._last_put:
+            return
+        due = self._last_put + 1
+        if (
+            0 < due < message.offset
+            and await self._history.next_record(self._partition, due) < message.offset
+        ):
+            place = f"{self._topics.events}/{self._partition}"
+            raise OutOfStepError(f"after {self._last_put} of {place} came {message.offset}")
+        self._last_put = message.offset
+        self._settle_backlog()
+        self._backlog.came(message.offset, message.append_us / 1e6)
+        limit = self._inbox.limit_reached
+        if limit is not None:
+            metrics.LIMIT_REACHED.labels(limit).inc()
+        await self._inbox.put(message)
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        """How far behind the end of its log this partition is (``streams.runtime.lag.Backlog.lag``)."""
+        self._settle_backlog()
+        return self._backlog.lag(end, now_s)
+
+    def position(self) -> Position:
+        """Where the work is: read by the watch for stalls, also from another thread."""
+        if self._resume_after is None or self._writer is None:
+            return Position(None, self._last_put + 1)
+        done = max(self._resume_after, self._writer.committed_offset)
+        waits_for = self._waits_for or (THE_BROKER if self._writer.is_writing else "")
+        trials = self._screen.trials_begun if self._screen is not None else 0
+        return Position(done + 1, self._last_put + 1, waits_for, self._attempts + trials)
+
+    def _settle_backlog(self) -> None:
+        if self._resume_after is not None and self._writer is not None:
+            self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
+
+    def price_by(self, prices: PriceBook) -> None:
+        """Later events cost what these prices say."""
+        self._prices = prices
+        if self._fold is not None:
+            self._fold.price_by(prices)
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        1. Restore what the output says: where to go on, and the traces it holds completely.
+        2. Wait until the store has everything that was written before the rows just read; learn which traces it has.
+        3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
+
+        Raises:
+            TooManyDeadLettersError: most of the input is unreadable.
+            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+        """
+        settings, partition = self._settings, self._partition
+        restored, version = await restored_from(
+            self._history, self._output, self._topics, partition
+        )
+        seen = SeenTraces(await self._history.seen(partition), settings.seen_traces_max)
+        fold = self._fold = ObservationsFold(
+            self._topics.events,
+            partition,
+            self._limits,
+            self._prices,
+            self._tokens,
+            seen,
+            version,
+        )
+        adopt_restored(fold, complete_traces(restored, seen))
+        self._writer = ChunkWriter(
+            self._output,
+            self._topics,
+            partition,
+            in_flight_max=settings.chunks_in_flight_max,
+            ends=restored.ends,
+        )
+        self._resume_after = restored.resume_after
+        metrics.RESTORED.inc(len(fold.residents.traces))
+        log.info(
+            "partition_restored",
+            partition=partition,
+            resume_after=restored.resume_after,
+            traces=len(fold.residents.traces),
+            seen=len(seen),
+        )
+        if self._screen is not None:
+            await self._screen.begin(restored.resume_after)
+        self.restored.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._writer.run())
+                self._folding = tasks.create_task(
+                    self._fold_all(fold, self._writer, restored.resume_after)
+                )
+        except Exception as error:
+            self._failure = error
+            raise
+
+    async def stop_folding(self) -> None:
+        """Take in nothing more; return once what was folded is acknowledged."""
+        await self._inbox.close()
+        if self._folding is not None and self._writer is not None:
+            self._folding.cancel()
+            if self._failure is None:
+                await self._writer.idle()
+            if self._screen is not None:
+                await self._screen.end(self._failure)
+
+    async def _fold_all(
+        self, fold: ObservationsFold, writer: ChunkWriter, resume_after: int
+    ) -> None:
+        settings = self._settings
+        linger_s = settings.chunk_linger_ms / 1000
+        began = 0.0
+        while True:
+            wait_s = began + linger_s - time.monotonic()
+            if wait_s > 0 and not self._inbox.holds(
+                settings.chunk_records_max, settings.chunk_bytes_max
+            ):
+                await asyncio.sleep(wait_s)
+            messages = await self._inbox.take(settings.chunk_records_max, settings.chunk_bytes_max)
+            began = time.monotonic()
+            fresh = [message for message in messages if message.offset > resume_after]
+            if len(fresh) < len(messages):
+                _skip(messages[: len(messages) - len(fresh)])
+            if not fresh:
+                continue
+            if 0 <= resume_after < fresh[0].offset - 1 and not self._chunk:
+                log.error(
+                    "source_records_lost",
+                    partition=self._partition,
+                    after=resume_after,
+                    next=fresh[0].offset,
+                )
+            if self._screen is not None and self._screen.is_active:
+                await self._fold_screened(self._screen, fold, writer, fresh)
+            else:
+                await self._fold_chunk(fold, writer, fresh)
+
+    async def _fold_screened(
+        self,
+        screen: Screen,
+        fold: ObservationsFold,
+        writer: ChunkWriter,
+        messages: list[SourceMessage],
+    ) -> None:
+        """Fold a chunk without what ends, or ended, its worker."""
+        screened = ObservationsScreen(screen, fold, self._encoding)
+        self._try_first = screened.try_first
+        try:
+            await screened.fold(
+                messages,
+                fold_chunk=partial(self._fold_chunk, fold, writer),
+                folded_to=lambda: self._folded_to,
+                written=lambda: writer.written(self._chunk),
+            )
+        finally:
+            self._try_first = None
+
+    async def _fold_chunk(
+        self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
+    ) -> None:
+        """Fold records as one chunk; whatever an event raises costs that event alone
+        (``streams.core.observations.isolation``).
+        """
+        self._chunk += 1
+        records = [
+            read(SourceRecord(each.offset, each.append_us, each.value), self._limits.rows)
+            for each in messages
+        ]
+        isolation = Isolation()
+        # Each attempt but the first two finds at least one event; whatever needs more is a defect
+        # of the isolation itself.
+        attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
+        while True:
+            try:
+                effects, chunk = await self._attempt(fold, writer, records, isolation)
+                break
+            except FoldFailedError as failure:
+                metrics.FOLD_RETRIES.inc()
+                fold.forget(records)
+                attempts_left -= 1
+                if not attempts_left:
+                    raise
+                if not isolation.learn(failure, records):
+                    if len(records) > 1:
+                        half = len(messages) // 2
+                        await self._fold_chunk(fold, writer, messages[:half])
+                        await self._fold_chunk(fold, writer, messages[half:])
+                        return
+                    isolation.leave_out_all(failure, records)
+            await asyncio.sleep(0)  # other partitions go on between the attempts
+        self._measure(fold, effects)
+        self._folded_to = messages[-1].offset
+        await writer.begin(self._chunk, messages, effects, chunk)
+
+    async def _attempt(
+        self,
+        fold: ObservationsFold,
+        writer: ChunkWriter,
+        records: list[ReadRecord],
+        isolation: Isolation,
+    ) -> tuple[Effects, EncodedChunk]:
+        """Fold once, without what was found to fail before.
+
+        Raises:
+            FoldFailedError: something of the content raised; the state of its traces is to be
+                forgotten.
+        """
+        self._attempts += 1
+        needs = fold.needs(records, isolation)
+        if needs:
+            await self._read_back(fold, writer, needs)
+        if self._try_first is not None:
+            await self._try_first(records, isolation)
+        began = time.perf_counter()
+        effects = fold.fold(records, self._chunk, isolation)
+        chunk = encoded(effects, self._encoding)
+        metrics.FOLD_S.observe(time.perf_counter() - began)
+        return effects, chunk
+
+    def _measure(self, fold: ObservationsFold, effects: Effects) -> None:
+        metrics.CHUNK_EVENTS.observe(effects.events)
+        metrics.EVENTS_IN.inc(effects.events)
+        metrics.UNCHANGED.inc(effects.unchanged)
+        metrics.UNPRICED.inc(effects.unpriced)
+        metrics.EVICTED.inc(fold.residents.evicted - self._evicted)
+        self._evicted = fold.residents.evicted
+        for limit, times in fold.take_reached().items():
+            metrics.LIMIT_REACHED.labels(limit).inc(times)
+        metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
+        failed = [row for row in effects.dead_letters if row.reason == PROCESSING_FAILED]
+        if failed:
+            log.error(
+                "events_failed",
+                partition=self._partition,
+                events=len(failed),
+                first_offset=failed[0].source_offset,
+                first_failure=failed[0].detail,
+            )
+
+    async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
+        """1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the store has them. 3. Ask."""
+        metrics.READ_BACK.inc(len(needs.traces))
+        with metrics.READ_BACK_S.time():
+            # A chunk that was never begun, because an attempt at it failed, wrote nothing.
+            last = min(fold.residents.last_chunk_of(needs.traces), writer.begun)
+            ends = await writer.written(last)
+            self._waits_for = THE_STORE
+            try:
+                await self._history.stored(self._partition, ends)
+                fold.adopt(await self._history.read_back(needs), needs)
+            finally:
+                self._waits_for = ""
+
+
+def _skip(messages: Iterable[SourceMessage]) -> None:
+    for message in messages:
+        message.ack()
+        metrics.SKIPPED.inc()

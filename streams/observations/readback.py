@@ -1,0 +1,232 @@
+"""What stage 1 asks the store: which traces it has, and what was written of some of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from array import array
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+
+from clickhouse.errors import StoreUnavailable
+from clickhouse.rows import ObservationRow, TraceRow
+from clickhouse.store import Store
+from producers.settings import KafkaSettings
+from streams.core.observations.failures import TraceFailedError
+from streams.core.observations.fold import Needs
+from streams.core.observations.trace_cache import PartKey, TraceHistory
+from streams.core.observations.traces import TraceKey
+from streams.observations import metrics
+from streams.observations.ports import Ends, Restored
+from streams.observations.settings import StreamsSettings
+from streams.observations.tail import restore
+from streams.runtime.log_gaps import next_record
+from streams.runtime.sink_progress import SinkProgress
+
+log = structlog.get_logger(__name__)
+
+AnswerT = TypeVar("AnswerT")
+RowT = TypeVar("RowT", ObservationRow, TraceRow)
+
+_PICO: Final = 1_000_000_000_000
+SEEN_SQL: Final = """
+SELECT DISTINCT reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
+FROM traces
+WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt32}
+ORDER BY hash
+LIMIT {limit:UInt64}
+"""
+TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
+# Without FINAL, which would read the texts of every row nearby: of several versions the latest is picked here. A deletion never stands alone, the row that
+# takes the place of the deleted one has the same version under another key, so deletions can be left out.
+TRACES_SQL: Final = """
+SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id, session_id, environment,
+    release, version, external_id, public, tags, metadata, input, output, observation_count, merge_state
+FROM traces
+PREWHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
+WHERE is_deleted = 0
+ORDER BY row_version
+"""
+_NUMBERS: Final = f"""
+    project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
+    toUnixTimestamp64Micro(end_time) AS end_us, name, parent_id, environment, level, model, usage,
+    toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source, app_root, merge_state,
+    toUnixTimestamp64Micro(event_time) AS event_us"""
+_TEXTS: Final = f"""
+    type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version, provided_usage,
+    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico, prompt_name, prompt_version,
+    service_name, scope_name, scope_version, status_message, model_parameters, input, output, metadata"""
+OBSERVATIONS_SQL: Final = f"""
+SELECT {_NUMBERS}
+FROM observations
+PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
+WHERE is_deleted = 0
+ORDER BY row_version
+"""  # noqa: S608  # no value of anybody's
+TEXTS_SQL: Final = f"""
+SELECT {_NUMBERS}, {_TEXTS}
+FROM observations
+PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}} AND id IN {{ids:Array(String)}}
+WHERE is_deleted = 0
+ORDER BY row_version
+"""  # noqa: S608  # no value of anybody's
+
+_observations = msgspec.json.Decoder(ObservationRow, strict=False)
+_traces = msgspec.json.Decoder(TraceRow, strict=False)
+
+
+class StoreHistory:
+    """Asks until the store answers: a store that is away delays, it does not fail."""
+
+    def __init__(
+        self, kafka: KafkaSettings, store: Store, settings: StreamsSettings, progress: SinkProgress
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._settings = settings
+        self._progress = progress
+
+    async def next_record(self, partition: int, offset: int) -> int:
+        events = TopicPartition(self._kafka.topics.events, partition)
+        return await next_record(self._kafka, events, offset)
+
+    async def restore(self, partition: int) -> Restored:
+        return await restore(self._kafka, self._settings, partition)
+
+    async def stored(self, partition: int, ends: Ends) -> None:
+        topics = self._kafka.topics
+        await self._progress.stored(
+            {
+                TopicPartition(topics.observations, partition): ends.observations,
+                TopicPartition(topics.traces, partition): ends.traces,
+            }
+        )
+
+    async def seen(self, partition: int) -> array[int]:
+        parameters = {
+            "partitions": self._kafka.event_partitions,
+            "partition": partition,
+            "limit": self._settings.seen_traces_max,
+        }
+        body = await self._patiently(
+            lambda: self._store.query_bytes(SEEN_SQL, parameters, fmt="RowBinary")
+        )
+        hashes = array("Q")
+        hashes.frombytes(body)
+        if sys.byteorder == "big":
+            hashes.byteswap()
+        if len(hashes) >= self._settings.seen_traces_max:
+            metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
+            log.warning("limit_reached", limit="seen_traces_max", partition=partition)
+        return hashes
+
+    async def trace_version(self) -> int:
+        body = await self._patiently(
+            lambda: self._store.query_bytes(TRACE_VERSION_SQL, {}, fmt="RowBinary")
+        )
+        return int.from_bytes(body[:8], "little")
+
+    async def read_back(self, needs: Needs) -> list[TraceHistory]:
+        histories: list[TraceHistory] = []
+        for keys in _batches(needs.traces - needs.resident, self._settings.read_back_traces_max):
+            histories.extend(await self._read_back(keys, needs))
+        for keys in _batches(needs.resident, self._settings.read_back_traces_max):
+            histories.extend(await self._read_texts(set(keys), needs))
+        return histories
+
+    async def _read_texts(self, keys: set[TraceKey], needs: Needs) -> list[TraceHistory]:
+        """Of traces that memory holds: only the observations whose texts are needed."""
+        histories = {key: TraceHistory(key, None, []) for key in keys}
+        wanted = _parts_of([part for part in needs.texts if part[0] in keys])
+        for part, row in (await self._latest(TEXTS_SQL, wanted)).items():
+            if part in needs.texts:
+                histories[part[0]].observations.append(row)
+        return list(histories.values())
+
+    async def _read_back(self, keys: list[TraceKey], needs: Needs) -> list[TraceHistory]:
+        wanted = {
+            "projects": sorted({project_id for project_id, _ in keys}),
+            "traces": sorted({trace_id for _, trace_id in keys}),
+        }
+        traces, latest = await asyncio.gather(
+            self._patiently(lambda: self._store.query_bytes(TRACES_SQL, wanted)),
+            self._latest(OBSERVATIONS_SQL, wanted),
+        )
+        with_texts = [
+            part for part, row in latest.items() if row.merge_state or part in needs.texts
+        ]
+        if with_texts:
+            texts = await self._latest(TEXTS_SQL, _parts_of(with_texts))
+            latest |= {part: texts[part] for part in with_texts}
+        histories = {key: TraceHistory(key, None, []) for key in keys}
+        for trace in _decoded(_traces, traces, lambda row: (row["project_id"], row["id"])):
+            history = histories.get((trace.project_id, trace.id))
+            if history is not None:
+                history.row = trace
+        for (key, _), row in latest.items():
+            history = histories.get(key)
+            if history is not None:
+                history.observations.append(row)
+        return [each for each in histories.values() if each.row is not None or each.observations]
+
+    async def _latest(
+        self, sql: str, parameters: dict[str, list[str]]
+    ) -> dict[PartKey, ObservationRow]:
+        """The latest version of each observation, under whatever key."""
+        rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
+        return {
+            ((row.project_id, row.trace_id), row.id): row
+            for row in _decoded(
+                _observations, rows, lambda row: (row["project_id"], row["trace_id"])
+            )
+        }
+
+    async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        retry_s = self._settings.store_retry_s
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", reason=str(error), retry_s=retry_s)
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, self._settings.store_retry_max_s)
+
+
+def _decoded(
+    decoder: msgspec.json.Decoder[RowT], body: bytes, key_of: Callable[[Any], TraceKey]
+) -> list[RowT]:
+    """The rows of an answer.
+
+    Raises:
+        TraceFailedError: a row does not decode; its trace cannot be continued.
+    """
+    try:
+        return decoder.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        for line in body.split(b"\n"):
+            try:
+                if line:
+                    decoder.decode(line)
+            except msgspec.ValidationError as error:
+                raise TraceFailedError(key_of(msgspec.json.decode(line))) from error
+        raise
+
+
+def _parts_of(parts: Collection[PartKey]) -> dict[str, list[str]]:
+    """What to ask for: the product of what these are made of."""
+    return {
+        "projects": sorted({key[0] for key, _ in parts}),
+        "traces": sorted({key[1] for key, _ in parts}),
+        "ids": sorted({part_id for _, part_id in parts}),
+    }
+
+
+def _batches(keys: AbstractSet[TraceKey], size: int) -> Iterator[list[TraceKey]]:
+    ordered = sorted(keys)
+    for first in range(0, len(ordered), size):
+        yield ordered[first : first + size]

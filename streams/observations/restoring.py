@@ -1,0 +1,83 @@
+"""What a partition of stage 1 goes on with: the last commit, and the traces of which all was read
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from clickhouse.rows import ObservationRow, TraceRow
+from producers.topics import Topics
+from streams.core.dead_letters.texts import describe_error
+from streams.core.observations.failures import TraceFailedError, root_of
+from streams.core.observations.fold import Needs, ObservationsFold
+from streams.core.observations.seen import SeenTraces
+from streams.core.observations.trace_cache import TraceHistory
+from streams.core.observations.traces import TraceKey
+from streams.core.observations.versions import RecordVersion
+from streams.observations.ports import History, Output, Restored
+from streams.observations.writer import commit_headers
+
+log = structlog.get_logger(__name__)
+
+
+async def restored_from(
+    history: History, output: Output, topics: Topics, partition: int
+) -> tuple[Restored, RecordVersion]:
+    """Read the tail of a partition's output; return it with the version of the last record.
+
+    1. Read it. 2. Wait until the store has all before it. 3. Where no commit tells a version: write
+    a commit of nothing with one that is above all rows. 4. Read again: of several workers that do
+    so, the first in the log tells all of them the version.
+    """
+    while True:
+        restored = await history.restore(partition)
+        await history.stored(partition, restored.begin)
+        offset, version = restored.resume_after, restored.trace_version
+        if version is not None:
+            return restored, RecordVersion(offset, version)
+        known = [await history.trace_version(), *(row.row_version for row in restored.traces)]
+        headers = commit_headers(RecordVersion(offset, max(known)))
+        await (await output.send(topics.observations, partition, b"", headers))
+
+
+def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
+    """Take in what was restored; a trace whose rows do not convert is read back when it is needed."""
+    nothing = Needs(set(), set())
+    for history in histories:
+        try:
+            fold.adopt([history], nothing)
+        except TraceFailedError as failure:
+            log.warning(
+                "trace_not_restored", trace=str(failure), reason=describe_error(root_of(failure))
+            )
+
+
+def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:
+    """The traces of which all observations were read again; the others are as good as evicted."""
+    observations: dict[TraceKey, dict[str, ObservationRow]] = {}
+    for row in restored.observations:
+        if row.is_deleted:
+            continue
+        of_trace = observations.setdefault((row.project_id, row.trace_id), {})
+        latest = of_trace.get(row.id)
+        if latest is None or row.row_version >= latest.row_version:
+            of_trace[row.id] = row
+    traces: dict[TraceKey, TraceRow] = {}
+    for trace in restored.traces:
+        if not trace.is_deleted:
+            key = (trace.project_id, trace.id)
+            # Those written last come last, as if they had been changed last.
+            before = traces.pop(key, None)
+            newer = before is None or trace.row_version >= before.row_version
+            traces[key] = trace if newer or before is None else before
+    for key in observations.keys() - traces.keys():
+        seen.add(key)
+    for key, trace in traces.items():
+        rows = observations.get(key, {})
+        if len(rows) == trace.observation_count:
+            yield TraceHistory(key, trace, list(rows.values()))
+        else:
+            seen.add(key)

@@ -1,0 +1,102 @@
+"""Settings of stage 1: observations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.core.dead_letters.limit import DeadLetterLimit
+from streams.core.observations.encoding import EncodingLimits
+from streams.core.observations.fold import TRACE_OBSERVATIONS_MAX, FoldLimits
+from streams.core.observations.limits import ROW_BYTES_MAX, row_limits
+from streams.core.observations.reading import PAYLOAD_BYTES_MAX
+from streams.core.observations.seen import TRACES_MAX
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+class StreamsSettings(BaseSettings):
+    """Limits of stage 1; those in memory and in flight count per partition of the events topic.
+
+    Where one makes somebody wait, or something leave or be refused, ``tracemill_observations_limit_reached_total`` counts it under its name. What is said to
+    happen "in one go", "by one query" or "into records" is the size of a batch: more comes in the next one, and nothing is counted.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_STREAMS_", frozen=True)
+
+    instance_id: str = Field("", max_length=200)
+    """The name of this worker in its group, the same whenever it starts: never of two that run at a time. Empty: it has none."""
+    chunk_records_max: int = Field(64, ge=1)
+    """Source records folded in one go."""
+    chunk_bytes_max: int = Field(512 * KIB, ge=1)
+    """Likewise their bytes; a single larger record makes a larger chunk. Bounds how long the event loop is held."""
+    chunk_linger_ms: float = Field(5.0, ge=0, le=1000)
+    """Shortest time between two chunks that are not full: an idle partition folds at once, a busy one gathers."""
+    chunks_in_flight_max: int = Field(8, ge=1)
+    """Chunks folded whose rows are not acknowledged yet."""
+    inbox_records_max: int = Field(2_000, ge=1)
+    """Source records waiting to be folded; above it the partition is not read on."""
+    inbox_bytes_max: int = Field(8 * MIB, ge=1)
+    """Likewise their bytes."""
+    output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
+    """Where the rows of a chunk are cut into records; a single larger row makes a larger record."""
+    output_batch_bytes: int = Field(1 * MIB, ge=1 * KIB)
+    """Records that the Kafka producer sends together."""
+    resident_observations_max: int = Field(60_000, ge=1)
+    """Observations (numbers only) and traces in memory; what leaves is read back from the store when it is needed."""
+    resident_text_bytes_max: int = Field(64 * MIB, ge=1)
+    """Texts in memory, of traces and of observations that are told in parts."""
+    trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
+    """Observations of one trace; what more it is sent becomes dead letters. Keep it well below ``resident_observations_max``."""
+    row_bytes_max: int = Field(ROW_BYTES_MAX, ge=256 * KIB)
+    """Largest row as JSON, at most what ``KafkaSettings.record_max_bytes`` allows. After names and
+    numbers, input and output may each take five twelfths of it, and merged metadata two; longer
+    ones are cut and marked."""
+    resident_scores_max: int = Field(50_000, ge=1)
+    """Scores whose version is remembered, so that a duplicate is not written again."""
+    seen_traces_max: int = Field(TRACES_MAX, ge=1)
+    """Traces of the store that are known by their hash, eight bytes each. Above it every trace that is not in memory is read back, in case the store has it."""
+    restore_rows_max: int = Field(60_000, ge=1)
+    """Rows read again when a partition is taken over."""
+    restore_bytes_max: int = Field(128 * MIB, ge=1)
+    """Likewise their bytes."""
+    restore_age_max_s: float = Field(3_600.0, gt=0)
+    """Rows older than this are not read again, unless they are needed to know where to go on."""
+    read_back_traces_max: int = Field(500, ge=1)
+    """Traces asked of the store by one query; more take several."""
+    store_retry_s: float = Field(0.2, gt=0)
+    """First pause after the store did not answer; each further one is twice as long."""
+    store_retry_max_s: float = Field(5.0, gt=0)
+    """The longest pause."""
+    sink_poll_s: float = Field(0.05, gt=0)
+    """How often the sink's progress is looked at while something waits for it."""
+    revoke_timeout_s: float = Field(5.0, gt=0)
+    """How long giving a partition away waits for what was already sent."""
+    dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)
+    """A refused line is kept up to this length, as JSON, and marked where it is cut. Below ``KafkaSettings.record_max_bytes``."""
+    dead_letters_consecutive_max: int = Field(1_000, ge=1)
+    """Unreadable lines in a row; above it the stage stops."""
+    dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
+    """Unreadable lines per line; above it the stage stops."""
+    dead_letters_sample_lines: int = Field(10_000, ge=1)
+    """Lines over which the ratio is taken."""
+
+    def fold_limits(self, encoding: EncodingLimits) -> FoldLimits:
+        largest = encoding.value_bytes_max
+        return FoldLimits(
+            resident_observations_max=self.resident_observations_max,
+            resident_text_bytes_max=self.resident_text_bytes_max,
+            resident_scores_max=self.resident_scores_max,
+            dead_letters=DeadLetterLimit(
+                self.dead_letters_consecutive_max,
+                self.dead_letters_ratio_max,
+                self.dead_letters_sample_lines,
+            ),
+            dead_letter_payload_bytes_max=min(self.dead_letter_payload_bytes_max, largest * 3 // 4),
+            trace_observations_max=self.trace_observations_max,
+            encoding=encoding,
+            rows=row_limits(min(self.row_bytes_max, largest)),
+        )

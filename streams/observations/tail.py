@@ -1,0 +1,200 @@
+"""Reads the tail of a partition's own output, to go on where it ended.
+
+The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
+lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may
+lie behind those of its successor: each follows all that it speaks of, so the highest holds, whoever
+wrote it.
+
+Of ``traces`` the latest row counts, also where it is ahead of the commit, as when it is read back
+from the store: for records of which it contained everything no other row may have been written.
+Nor can a trace be taken for complete by such a row that is not: it counts more observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import ObservationRow, TraceRow
+from producers.kafka import new_consumer, started, stopped
+from producers.settings import KafkaSettings
+from producers.topics import Topics
+from streams.observations import metrics
+from streams.observations.ports import Ends, Restored
+from streams.observations.settings import StreamsSettings
+from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION
+
+log = structlog.get_logger(__name__)
+
+POLL_MS: Final = 500
+STRIDE: Final = 64
+STOP_TIMEOUT_S: Final = 2.0
+DIGITS_MAX: Final = 20
+"""Of a number in a header: a worker writes none that is longer."""
+
+_observations = msgspec.json.Decoder(ObservationRow)
+_traces = msgspec.json.Decoder(TraceRow)
+RowT = TypeVar("RowT", ObservationRow, TraceRow)
+
+
+@dataclass(slots=True)
+class Tail:
+    """Records from ``begin`` to ``end``, in order."""
+
+    begin: int
+    end: int
+    records: list[ConsumerRecord]
+
+
+async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: int) -> Restored:
+    """What the output of a partition says.
+
+    Raises:
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        KafkaError: it stopped answering.
+    """
+    topics = kafka.topics
+    consumer: AIOKafkaConsumer = await started(
+        lambda: new_consumer(
+            kafka,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            request_timeout_ms=int(kafka.request_timeout_s * 1000),
+        ),
+        kafka,
+    )
+    try:
+        observations = await read_tail(
+            consumer, TopicPartition(topics.observations, partition), settings, commit_needed=True
+        )
+        traces = await read_tail(
+            consumer, TopicPartition(topics.traces, partition), settings, commit_needed=False
+        )
+    finally:
+        await stopped(consumer, STOP_TIMEOUT_S)
+    return restored_of(observations, traces, topics)
+
+
+def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
+    resume_after = -1
+    trace_version: int | None = None
+    committed = 0
+    for index, record in enumerate(observations.records, start=1):
+        offset = source_offset(record.headers)
+        if offset is not None:
+            # Of several with the same offset the first that tells a version counts, for all workers.
+            if offset > resume_after or (offset == resume_after and trace_version is None):
+                resume_after, trace_version = offset, _header(record.headers, TRACE_VERSION)
+            committed = index
+    return Restored(
+        resume_after,
+        _rows(_traces, [record.value for record in traces.records], topics.traces),
+        _rows(
+            _observations,
+            [record.value for record in observations.records[:committed]],
+            topics.observations,
+        ),
+        Ends(observations.begin, traces.begin),
+        Ends(observations.end, traces.end),
+        trace_version,
+    )
+
+
+def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
+    """The header of a record that ends a chunk; none for others."""
+    return _header(headers, SOURCE_OFFSET)
+
+
+def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
+    """The number in a header; none where it is missing, or is not a number as we write them."""
+    for name, value in headers:
+        if name == wanted:
+            digits = (value or b"").removeprefix(b"-")  # a commit of nothing has the offset -1
+            return int(value) if digits.isdigit() and len(value) <= DIGITS_MAX else None
+    return None
+
+
+def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
+    """The rows of some records; one that does not decode is left out, and its trace is read back
+    from the store when it is needed.
+    """
+    rows: list[RowT] = []
+    for value in values:
+        try:
+            rows += decoder.decode_lines(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            rows += _readable(decoder, value, topic)
+    return rows
+
+
+def _readable(decoder: msgspec.json.Decoder[RowT], value: bytes, topic: str) -> Iterator[RowT]:
+    for line in value.split(b"\n"):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            metrics.UNREADABLE_ROWS.inc()
+            log.warning("row_unreadable", topic=topic, reason=str(error))
+
+
+async def read_tail(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    settings: StreamsSettings,
+    *,
+    commit_needed: bool,
+) -> Tail:
+    """As much of the end of a partition as the limits allow; and back to the last commit, whatever they say."""
+    consumer.assign([partition])
+    end = (await consumer.end_offsets([partition]))[partition]
+    first = (await consumer.beginning_offsets([partition]))[partition]
+    records: list[ConsumerRecord] = []
+    lower, stride, rows, size = end, STRIDE, 0, 0
+    found_commit = not commit_needed
+    oldest_ms: int | None = None
+    while lower > first:
+        upper, lower = lower, max(first, lower - stride)
+        stride *= 2
+        read = await _between(consumer, partition, lower, upper)
+        records = read + records
+        rows += sum(record.value.count(b"\n") + 1 for record in read)
+        size += sum(len(record.value) for record in read)
+        found_commit = found_commit or any(
+            source_offset(record.headers) is not None for record in read
+        )
+        if records and oldest_ms is None:
+            oldest_ms = records[-1].timestamp - int(settings.restore_age_max_s * 1000)
+        too_old = oldest_ms is not None and records[0].timestamp < oldest_ms
+        reached = [
+            limit
+            for limit, is_reached in (
+                ("restore_rows_max", rows >= settings.restore_rows_max),
+                ("restore_bytes_max", size >= settings.restore_bytes_max),
+                ("restore_age_max_s", too_old),
+            )
+            if is_reached
+        ]
+        if found_commit and reached:
+            metrics.LIMIT_REACHED.labels(reached[0]).inc()
+            break
+    return Tail(lower, end, records)
+
+
+async def _between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
+) -> list[ConsumerRecord]:
+    """The records of a range; those without a value are no output of a worker."""
+    records: list[ConsumerRecord] = []
+    consumer.seek(partition, lower)
+    while await consumer.position(partition) < upper:
+        polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+        records += [
+            each
+            for each in polled.get(partition, ())
+            if each.offset < upper and each.value is not None
+        ]
+    return records

@@ -1,0 +1,174 @@
+"""Writes what a chunk produced, in the order that makes each source record take effect once.
+
+1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows of traces. 3. When those are: rows of observations,
+the last record with the headers ``source_offset`` and ``trace_version``: the commit. 4. When that
+is: the source records are acknowledged.
+
+A crash before 3 folds the same records again. Their deltas are equal and are dropped by their
+offset. The deltas of a row that was written ahead of its commit were written before it, so a state
+that is read back from such a row needs no further deltas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from producers.topics import Topics
+from streams.core.observations.effects import Effects
+from streams.core.observations.encoding import EncodedChunk
+from streams.core.observations.versions import RecordVersion
+from streams.observations import metrics
+from streams.observations.ports import Ends, Output
+from streams.observations.source import SourceMessage
+
+SOURCE_OFFSET: Final = "source_offset"
+TRACE_VERSION: Final = "trace_version"
+POSITIONS_MAX: Final = 1_000
+"""Chunks whose place in the output is remembered; for older ones a later place stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedChunk:
+    number: int
+    messages: Sequence[SourceMessage]
+    effects: Effects
+    encoded: EncodedChunk
+    deltas: list[asyncio.Future[int]]
+    folded_s: float
+
+
+class ChunkWriter:
+    """The output of one partition."""
+
+    def __init__(
+        self,
+        output: Output,
+        topics: Topics,
+        partition: int,
+        *,
+        in_flight_max: int,
+        ends: Ends,
+    ) -> None:
+        self._output = output
+        self._topics = topics
+        self._partition = partition
+        self._waiting: asyncio.Queue[FoldedChunk] = asyncio.Queue(in_flight_max)
+        self._positions: dict[int, Ends] = {0: ends}
+        self.begun = self._written = 0
+        """Numbers of the last chunk that was begun, and of the last that took effect."""
+        self.committed_offset = -1
+        """The last source offset that took effect."""
+        self._advanced = asyncio.Condition()
+
+    async def begin(
+        self,
+        number: int,
+        messages: Sequence[SourceMessage],
+        effects: Effects,
+        encoded: EncodedChunk,
+    ) -> None:
+        """Send a folded chunk's deltas and queue the rest; waits while too many are in flight."""
+        sent = [
+            await self._output.send(self._topics.deltas, to, value) for to, value in encoded.deltas
+        ]
+        if self._waiting.full():
+            metrics.LIMIT_REACHED.labels("chunks_in_flight_max").inc()
+        chunk = FoldedChunk(number, messages, effects, encoded, sent, time.monotonic())
+        await self._waiting.put(chunk)
+        self.begun = number
+
+    async def run(self) -> None:
+        """Finish chunks in order, those that wait together as one."""
+        while True:
+            chunks = [await self._waiting.get()]
+            while not self._waiting.empty():
+                chunks.append(self._waiting.get_nowait())
+            await asyncio.gather(*(ack for chunk in chunks for ack in chunk.deltas))
+            traces_end = await self._send_rows(chunks)
+            await self._commit(chunks, traces_end)
+
+    async def _send_rows(self, chunks: Iterable[FoldedChunk]) -> int:
+        """Returns the end of the traces topic's partition, as far as it is known here."""
+        topics, partition = self._topics, self._partition
+        others: list[asyncio.Future[int]] = []
+        traces: list[asyncio.Future[int]] = []
+        for chunk in chunks:
+            encoded = chunk.encoded
+            others += await self._send(topics.dead_letters, 0, encoded.dead_letters)
+            others += await self._send(topics.scores, partition, encoded.scores)
+            traces += await self._send(topics.traces, partition, encoded.traces)
+        await asyncio.gather(*others)
+        offsets = await asyncio.gather(*traces)
+        return offsets[-1] + 1 if offsets else self.position_of(self._written).traces
+
+    async def _commit(self, chunks: Sequence[FoldedChunk], traces_end: int) -> None:
+        last = []
+        for chunk in chunks:
+            *values, marked = chunk.encoded.observations or [b""]
+            for value in values:
+                await self._output.send(self._topics.observations, self._partition, value)
+            effects = chunk.effects
+            headers = commit_headers(RecordVersion(effects.last_offset, effects.trace_version))
+            last.append(
+                await self._output.send(self._topics.observations, self._partition, marked, headers)
+            )
+        offsets = await asyncio.gather(*last)
+        async with self._advanced:
+            for chunk, offset in zip(chunks, offsets, strict=True):
+                self._positions[chunk.number] = Ends(offset + 1, traces_end)
+                self._written = chunk.number
+                self.committed_offset = chunk.effects.last_offset
+            while len(self._positions) > POSITIONS_MAX:
+                del self._positions[next(iter(self._positions))]
+            self._advanced.notify_all()
+        for chunk in chunks:
+            for message in chunk.messages:
+                message.ack()
+            self._measure(chunk)
+
+    async def _send(
+        self, topic: str, partition: int, values: Iterable[bytes]
+    ) -> list[asyncio.Future[int]]:
+        return [await self._output.send(topic, partition, value) for value in values]
+
+    async def written(self, number: int) -> Ends:
+        """Where chunk ``number`` ends in the output, once it is acknowledged."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self._written >= number)
+            return self.position_of(number)
+
+    def position_of(self, number: int) -> Ends:
+        """The end of a chunk that was written, or of a later one when it is too long ago."""
+        found = self._positions.get(number)
+        return self._positions[next(iter(self._positions))] if found is None else found
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is on its way that the broker has not acknowledged."""
+        return self.begun > self._written
+
+    async def idle(self) -> None:
+        """Return once nothing is in flight."""
+        await self.written(self.begun)
+
+    def _measure(self, chunk: FoldedChunk) -> None:
+        effects = chunk.effects
+        metrics.WRITE_S.observe(time.monotonic() - chunk.folded_s)
+        metrics.ROWS_OUT.labels("observations").inc(len(effects.observations))
+        metrics.ROWS_OUT.labels("traces").inc(len(effects.traces))
+        metrics.ROWS_OUT.labels("scores").inc(len(effects.scores))
+        metrics.DELTAS_OUT.inc(len(effects.deltas))
+        for row in effects.dead_letters:
+            metrics.DEAD_LETTERS.labels(row.reason).inc()
+
+
+def commit_headers(last: RecordVersion) -> list[tuple[str, bytes]]:
+    """Return the headers of a commit of all source records up to ``last``."""
+    return [
+        (SOURCE_OFFSET, str(last.offset).encode()),
+        (TRACE_VERSION, str(last.version).encode()),
+    ]

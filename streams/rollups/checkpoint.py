@@ -1,0 +1,164 @@
+"""Progress of stages 2 and 3, as headers of records on ``windows``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.rows import SpendRow, WindowRow
+from producers.kafka import new_consumer, started, stopped
+from producers.settings import KafkaSettings
+from streams.core.rollups.checkpoint_choice import index_of_latest, is_first
+from streams.core.rollups.fold import Marker, with_rows_beyond, with_unknown_horizons
+
+log = structlog.get_logger(__name__)
+
+Headers = list[tuple[str, bytes]]
+
+INPUT_OFFSET: Final = "input_offset"
+APPLIED: Final = "applied"
+HORIZONS: Final = "horizons"
+UNSETTLED: Final = "unsettled"
+SPEND_TO: Final = "spend_to"
+VERSION_BASE: Final = "version_base"
+
+PERIOD_KEY_MAX_BYTES: Final = 160
+"""What a header takes for one unsettled period: an identifier and a time."""
+FIRST_STEP: Final = 16
+STOP_TIMEOUT_S: Final = 2.0
+POLL_MS: Final = 500
+
+_windows = msgspec.json.Decoder(WindowRow)
+_spend = msgspec.json.Decoder(SpendRow)
+
+
+def headers_of(marker: Marker, spend_to: int) -> Headers:
+    """A marker, and the offset at which its flush ends in ``spend``."""
+    horizons = (marker.windows_horizon_s, marker.spend_horizon_s)
+    return [
+        (INPUT_OFFSET, str(marker.input_offset).encode()),
+        (APPLIED, msgspec.json.encode(marker.applied)),
+        (HORIZONS, msgspec.json.encode(horizons)),
+        (UNSETTLED, msgspec.json.encode(marker.unsettled)),
+        (SPEND_TO, str(spend_to).encode()),
+        (VERSION_BASE, str(marker.version_base).encode()),
+    ]
+
+
+def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
+    """The marker that a record carries, if it does, and where its flush ends in ``spend``.
+
+    Raises:
+        msgspec.DecodeError: a header is not what this version writes.
+    """
+    headers = dict(record.headers)
+    if INPUT_OFFSET not in headers:
+        return None
+    horizons = msgspec.json.decode(headers[HORIZONS], type=tuple[int | None, int | None])
+    marker = Marker(
+        input_offset=int(headers[INPUT_OFFSET]),
+        applied=msgspec.json.decode(headers[APPLIED], type=dict[int, tuple[int, list[str]]]),
+        version_base=int(headers[VERSION_BASE]),
+        windows_horizon_s=horizons[0],
+        spend_horizon_s=horizons[1],
+        unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),
+    )
+    return marker, int(headers[SPEND_TO])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the output of a partition says.
+
+    Attributes:
+        marker: the last one, knowing of rows written after it; ``None`` if there is none.
+        is_new: nothing was ever written.
+        ends: where the partitions of windows and spend end.
+    """
+
+    marker: Marker | None
+    is_new: bool
+    ends: dict[TopicPartition, int]
+
+
+async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
+    """The last marker of a partition.
+
+    Raises:
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        KafkaError: it stopped answering.
+    """
+    windows = TopicPartition(kafka.topics.windows, partition)
+    spend = TopicPartition(kafka.topics.spend, partition)
+    consumer: AIOKafkaConsumer = await started(lambda: new_consumer(kafka), kafka)
+    try:
+        consumer.assign([windows, spend])
+        ends = await consumer.end_offsets([windows, spend])
+        found = await _last_marker(consumer, windows, ends[windows])
+        if found is None:
+            return Progress(None, not (ends[windows] or ends[spend]), ends)
+        marker, windows_to, spend_to = found
+        try:
+            windows_s = [
+                row.window_s
+                async for record in _between(consumer, windows, windows_to, ends[windows])
+                for row in _windows.decode_lines(record.value or b"")
+            ]
+            spend_s = [
+                row.bucket_s
+                async for record in _between(consumer, spend, spend_to, ends[spend])
+                for row in _spend.decode_lines(record.value or b"")
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            log.exception("rows_beyond_marker_unreadable", partition=partition)
+            return Progress(with_unknown_horizons(marker), False, ends)
+        return Progress(with_rows_beyond(marker, windows_s, spend_s), False, ends)
+    finally:
+        await stopped(consumer, STOP_TIMEOUT_S)
+
+
+async def _last_marker(
+    consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
+) -> tuple[Marker, int, int] | None:
+    """The marker that counts, and where its flush ends in windows and spend."""
+    begin = (await consumer.beginning_offsets([windows]))[windows]
+    upper, step = end, FIRST_STEP
+    found: list[tuple[Marker, int, int]] = []
+    while upper > begin:
+        lower = max(begin, upper - step)
+        earlier: list[tuple[Marker, int, int]] = []
+        async for record in _between(consumer, windows, lower, upper):
+            try:
+                marked = marker_of(record)
+            except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
+                # The one before it is as good: what was written after that is read again.
+                log.exception("marker_unreadable", offset=record.offset)
+                continue
+            if marked is not None:
+                earlier.append((marked[0], record.offset + 1, marked[1]))
+        found = earlier + found
+        if found:
+            latest = found[index_of_latest([marker for marker, _, _ in found])]
+            if lower == begin or not is_first(latest[0]):
+                return latest
+        upper, step = lower, step * 4
+    return None
+
+
+async def _between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
+) -> AsyncIterator[ConsumerRecord]:
+    if lower >= upper:
+        return
+    consumer.seek(partition, lower)
+    while await consumer.position(partition) < upper:
+        polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+        for record in polled.get(partition, ()):
+            if record.offset < upper:
+                yield record

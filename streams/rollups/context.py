@@ -1,0 +1,52 @@
+"""What the partitions of stages 2 and 3 share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from producers.control.records import Budget
+from producers.settings import KafkaSettings
+from streams.core.alerts import PastAlerts
+from streams.core.budgets.rules import BudgetRule
+from streams.rollups.reader import ProjectReader
+from streams.rollups.settings import ProjectSettings
+from streams.runtime.sink_progress import SinkProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every partition of a worker shares."""
+
+    kafka: KafkaSettings
+    settings: ProjectSettings
+    reader: ProjectReader
+    sink: SinkProgress
+    alerted: PastAlerts
+    """Ids of the alerts there were."""
+    alerts_known: Callable[[], Awaitable[None]]
+    """Returns once ``alerted`` is complete."""
+    budgets: Callable[[int], list[Budget]]
+    """The budgets of a partition, as they are now."""
+    earliest: Callable[[int], Awaitable[int]]
+    """The first offset that a partition of ``deltas`` still has."""
+    next_record: Callable[[int, int], Awaitable[int]]
+    """The first offset, from one on, at which a partition of ``deltas`` has a record: the end of a
+    transaction takes an offset, too."""
+    seek: Callable[[int, int], Awaitable[None]]
+    """Continue reading a partition of ``deltas`` at an offset."""
+
+
+def rule_of(budget: Budget) -> BudgetRule:
+    """Return a budget as the fold needs it."""
+    return BudgetRule(
+        id=budget.id,
+        project_id=budget.project_id,
+        name=budget.name,
+        scope={str(column): value for column, value in budget.scope.items()},
+        period=budget.period,
+        time_zone=budget.time_zone,
+        limit_pico=budget.limit_pico,
+        thresholds=budget.thresholds,
+        created_us=budget.created_us,
+    )

@@ -1,0 +1,127 @@
+"""Writes dead letters of what a partition of stages 2 and 3 cannot process, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from clickhouse.rows import DeadLetterRow
+from producers.topics import Topics
+from streams.core.alerts import Crossing
+from streams.core.budgets.evaluation import FailedBudget
+from streams.core.dead_letters.limit import DeadLetterGuard, DeadLetterLimit
+from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
+from streams.core.rollups.delta_record import (
+    STAGE,
+    DeltaRecord,
+    dead_letter_of_delta,
+    dead_letter_of_line,
+)
+from streams.core.rollups.fold import FailedDelta, FailedRow
+from streams.rollups import metrics
+from streams.rollups.output import ProjectOutput
+
+log = structlog.get_logger(__name__)
+
+_encode: Final = msgspec.json.encode
+
+
+class ProjectFailures:
+    """Writes dead letters; those of the same input have the same id, so a replay doubles none."""
+
+    def __init__(
+        self,
+        output: ProjectOutput,
+        topics: Topics,
+        partition: int,
+        limit: DeadLetterLimit,
+        row_bytes_max: int,
+    ) -> None:
+        self._output = output
+        self._topics = topics
+        self._partition = partition
+        self._row_bytes_max = row_bytes_max
+        self._guard = DeadLetterGuard(limit, f"{topics.deltas}/{partition}")
+
+    def record(
+        self, record: DeltaRecord, failed: Sequence[FailedDelta], offset: int, at_us: int
+    ) -> None:
+        """Set aside what failed of a record of ``deltas``.
+
+        Raises:
+            TooManyDeadLettersError: most of the input fails.
+        """
+        if record.failed or failed:
+            source = Source(self._topics.deltas, self._partition, offset, at_us)
+            for line in record.failed:
+                self._set_aside("line", dead_letter_of_line(line, source, self._row_bytes_max))
+            for delta in failed:
+                self._set_aside("delta", dead_letter_of_delta(delta, source, self._row_bytes_max))
+        applied = len(record.deltas) - len(failed)
+        self._guard.observe(applied, len(record.failed) + len(failed), offset)
+
+    def rows(self, failed: Iterable[FailedRow], offset: int, now_us: int) -> None:
+        """Set aside rows that cannot be written; ``offset`` is of the last record in them."""
+        for row in failed:
+            topic = self._topics.windows if row.table == "windows" else self._topics.spend
+            self._set_aside(
+                "row",
+                dead_letter_of_error(
+                    stage=STAGE,
+                    identity=f"{topic}/{row.project_id}/{row.key}/{row.version}",
+                    error=row.error,
+                    payload=row.key.encode(errors="replace"),
+                    project_id=row.project_id,
+                    source=Source(self._topics.deltas, self._partition, offset, now_us),
+                    row_bytes_max=self._row_bytes_max,
+                ),
+            )
+
+    def budgets(self, failed: Iterable[FailedBudget]) -> None:
+        """Set aside budgets; they are not evaluated until they change or the worker restarts."""
+        for budget in failed:
+            rule = budget.rule
+            identity = f"budget/{rule.id}/{rule.limit_pico}/{rule.thresholds}/{rule.time_zone}"
+            self._set_aside(
+                "budget",
+                dead_letter_of_error(
+                    stage=STAGE,
+                    identity=identity,
+                    error=budget.error,
+                    payload=_encode(rule),
+                    project_id=rule.project_id,
+                    source=Source(self._topics.control, 0, -1, rule.created_us),
+                    row_bytes_max=self._row_bytes_max,
+                ),
+            )
+
+    def alerts(self, failed: Iterable[tuple[Crossing, Exception]]) -> None:
+        """Set aside crossings whose alert cannot be written."""
+        for crossing, error in failed:
+            self._set_aside(
+                "alert",
+                dead_letter_of_error(
+                    stage=STAGE,
+                    identity=f"alert/{crossing.budget.id}/{crossing.period_start_us}/{crossing.threshold}",
+                    error=error,
+                    payload=_encode(crossing.budget),
+                    project_id=crossing.budget.project_id,
+                    source=Source(self._topics.alerts, 0, -1, crossing.period_start_us),
+                    row_bytes_max=self._row_bytes_max,
+                ),
+            )
+
+    def _set_aside(self, kind: str, row: DeadLetterRow) -> None:
+        metrics.SET_ASIDE.labels(kind).inc()
+        log.error(
+            "set_aside",
+            kind=kind,
+            partition=self._partition,
+            offset=row.source_offset,
+            dead_letter=row.id,
+            reason=row.detail,
+        )
+        self._output.dead_letter(row)

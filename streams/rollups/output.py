@@ -1,0 +1,147 @@
+"""What stages 2 and 3 write: rows of spend and windows with their marker, and alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from clickhouse.rows import DeadLetterRow
+from producers.topics import Topics
+from streams.core.alerts import Crossing, alert_row
+from streams.core.rollups.fold import Flush, Marker, require_size
+from streams.rollups import metrics
+from streams.rollups.checkpoint import headers_of
+
+RECORD_OVERHEAD_BYTES: Final = 64 * 1024
+"""What a record takes besides its value and its largest headers, generously."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a flush ends in its topics."""
+
+    spend_to: int
+    windows_to: int
+
+
+@dataclass(slots=True)
+class ProjectOutput:
+    """The records of one partition."""
+
+    producer: AIOKafkaProducer
+    topics: Topics
+    partition: int
+    record_bytes: int
+    record_max_bytes: int
+    _alerts: list[asyncio.Task[object]] = field(default_factory=list)
+    is_writing: bool = field(init=False, default=False)
+    """Whether a flush is on its way."""
+    _spend_to: int = 0
+
+    def begin(self, spend_to: int) -> None:
+        """Spend ends here so far."""
+        self._spend_to = spend_to
+
+    def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
+        """Send alerts at once; those that cannot be written.
+
+        Not a coroutine: a flush that begins after it waits until they are kept.
+        """
+        failed: list[tuple[Crossing, Exception]] = []
+        for crossing in crossings:
+            metrics.CROSSINGS.inc()
+            try:
+                row = alert_row(crossing, time.time_ns() // 1_000)
+                key, value = row.id.encode(), msgspec.json.encode(row)
+                require_size(value, self.record_max_bytes - RECORD_OVERHEAD_BYTES)
+            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                failed.append((crossing, error))
+            else:
+                self._send_at_once(self.topics.alerts, value, key, row.id)
+        return failed
+
+    def dead_letter(self, row: DeadLetterRow) -> None:
+        """Send a dead letter at once, as an alert."""
+        self._send_at_once(self.topics.dead_letters, msgspec.json.encode(row), None, row.id)
+
+    def _send_at_once(self, topic: str, value: bytes, key: bytes | None, name: str) -> None:
+        sending = self.producer.send_and_wait(topic, value, key=key, partition=0)
+        task = asyncio.create_task(sending, name=name)
+        task.add_done_callback(_retrieve)
+        self._alerts.append(task)
+
+    async def write(self, flush: Flush) -> Written:
+        """Write a flush; return once all of it is kept.
+
+        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last record, with the marker.
+
+        Raises:
+            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+        """
+        metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
+        self.is_writing = True
+        with metrics.FLUSH_S.time():
+            await self.alerts_kept()
+            await self._send_spend(_records(flush.spend, self.record_bytes))
+            *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
+            headers = headers_of(flush.marker, self._spend_to)
+            marked_bytes = len(last) + sum(len(value) for _, value in headers)
+            if marked_bytes > self.record_max_bytes - RECORD_OVERHEAD_BYTES:
+                first, last = [*first, last], b""
+            await self._send(self.topics.windows, first)
+            windows_to = await self.write_marker(flush.marker, last)
+        self.is_writing = False
+        return Written(self._spend_to, windows_to)
+
+    async def write_marker(self, marker: Marker, windows: bytes = b"") -> int:
+        """Write a marker with the last rows it speaks of; where windows end then. Errors as ``write``."""
+        marked = await self.producer.send_and_wait(
+            self.topics.windows,
+            windows,
+            partition=self.partition,
+            headers=headers_of(marker, self._spend_to),
+        )
+        return int(marked.offset) + 1
+
+    async def alerts_kept(self) -> None:
+        """Return once the alerts and dead letters sent so far are acknowledged."""
+        while self._alerts:
+            await self._alerts[0]
+            del self._alerts[0]
+
+    async def _send_spend(self, values: Iterable[bytes]) -> None:
+        for offset in await self._send(self.topics.spend, values):
+            self._spend_to = offset + 1
+
+    async def _send(self, topic: str, values: Iterable[bytes]) -> list[int]:
+        """The offset of each record, once all are kept."""
+        sent = [
+            await self.producer.send(topic, value, partition=self.partition) for value in values
+        ]
+        return [record.offset for record in await asyncio.gather(*sent)]
+
+
+def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
+    """Lines joined to values of at most ``record_bytes``, unless a single line is longer."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line) > record_bytes:
+            yield b"\n".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line) + 1
+    if chunk:
+        yield b"\n".join(chunk)
+
+
+def _retrieve(sent: asyncio.Task[object]) -> None:
+    """Take note of an exception that nobody may await: its partition may have failed before."""
+    if not sent.cancelled():
+        sent.exception()

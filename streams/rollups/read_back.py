@@ -1,0 +1,83 @@
+"""Reads groups of cells back from the store, and finds the deltas whose groups cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka.errors import KafkaError
+
+from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError
+from clickhouse.rows import SpendRow, WindowRow
+from streams.core.rollups.deltas import Delta
+from streams.core.rollups.fold import NOTHING_REFUSED, Missing, ProjectFold
+from streams.rollups.reader import ProjectReader
+
+
+class ReadBack:
+    """Reads back what deltas need; a delta whose groups cannot be read is refused alone."""
+
+    def __init__(self, reader: ProjectReader) -> None:
+        self._reader = reader
+        self.is_asking = False
+        """Whether a query to the store is running."""
+
+    async def is_readable(self, fold: ProjectFold, deltas: Sequence[Delta]) -> bool:
+        """Read back what deltas need; False if a query or decoding its result fails.
+
+        Raises:
+            StoreError, KafkaError, OSError: it is about the store.
+        """
+        try:
+            # Again until nothing is missing: while the store answers, other groups may leave memory.
+            while missing := fold.missing(deltas):
+                fold.adopt(missing, *await self._ask(missing))
+        except Exception as error:
+            if not await self._is_about_content(error):
+                raise
+            return False
+        return True
+
+    async def unreadable(
+        self, fold: ProjectFold, deltas: Sequence[Delta]
+    ) -> Mapping[int, Exception]:
+        """Read back what each delta needs. Errors as ``is_readable``.
+
+        Returns:
+            Those whose cells cannot be read, by index, and why; those of all others are in memory.
+        """
+        if await self.is_readable(fold, deltas):
+            return NOTHING_REFUSED
+        refused: dict[int, Exception] = {}
+        while True:
+            good = [(index, delta) for index, delta in enumerate(deltas) if index not in refused]
+            if await self.is_readable(fold, [delta for _, delta in good]):
+                return refused
+            for index, delta in good:
+                error = await self._fault(fold, delta)
+                if error is not None:
+                    refused[index] = error
+
+    async def _fault(self, fold: ProjectFold, delta: Delta) -> Exception | None:
+        """Read back what one delta needs; what that raises, if it is about the delta."""
+        try:
+            while missing := fold.missing([delta]):
+                fold.adopt(missing, *await self._ask(missing))
+        except Exception as error:
+            if not await self._is_about_content(error):
+                raise
+            return error
+        return None
+
+    async def _ask(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
+        self.is_asking = True
+        try:
+            return await self._reader.read_back(missing)
+        finally:
+            self.is_asking = False
+
+    async def _is_about_content(self, error: Exception) -> bool:
+        """Whether an exception is about what was asked and answered, and not about the store."""
+        if isinstance(error, QueryRejected) and not isinstance(error, QueryLimitReached):
+            await self._reader.latest()  # raises if the store refuses everything
+            return True
+        return not isinstance(error, StoreError | KafkaError | OSError)

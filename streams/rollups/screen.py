@@ -1,0 +1,61 @@
+"""Screens the input of stages 2 and 3: what ends the process is quarantined before it is applied."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from faust.types import EventT
+
+from streams.core.rollups.delta_record import read_deltas
+from streams.core.rollups.deltas import Delta
+from streams.core.rollups.fold import ProjectFold
+from streams.quarantine.screen import Screen
+from streams.quarantine.suspicion import Record
+
+Batch = Sequence[tuple[EventT[bytes], bytes]]
+"""Records, and what is left of the value of each."""
+
+
+async def apply_screened(
+    screen: Screen,
+    fold: ProjectFold,
+    batch: Batch,
+    *,
+    read_back: Callable[[list[Delta]], Awaitable[object]],
+    apply: Callable[[Batch], Awaitable[None]],
+    flushed: Callable[[int], Awaitable[None]],
+) -> None:
+    """Apply a batch without what is in quarantine, or has to go there.
+
+    1. Leave out what is. 2. Try to decode the rest. 3. Read back what it changes. 4. Try to apply
+    it. 5. Apply it, or each record alone.
+    """
+    records = await screen.kept(
+        [
+            Record(event.message.offset, round(event.message.timestamp * 1_000), value)
+            for event, value in batch
+        ]
+    )
+    if screen.is_careful(records[0].offset):
+        now_s = int(time.time())
+
+        def apply_all(some: Sequence[Record]) -> None:
+            for record in some:
+                fold.apply(record.offset, read_deltas(record.value).deltas, now_s)
+            fold.flush()
+
+        def decode(some: Sequence[Record]) -> list[Delta]:
+            return [delta for record in some for delta in read_deltas(record.value).deltas]
+
+        records = await screen.survivors(records, decode)
+        await read_back(decode(records))
+        records = await screen.survivors(records, apply_all)
+    kept = [(event, record.value) for (event, _), record in zip(batch, records, strict=True)]
+    if not screen.is_alone(records[0].offset):
+        await apply(kept)
+        return
+    for event, value in kept:
+        offset = event.message.offset
+        await screen.alone(offset, partial(apply, [(event, value)]), partial(flushed, offset))

@@ -1,0 +1,195 @@
+"""The streams as a process: clients, stages, the Faust application and the notifier beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
+from typing import Any
+
+import faust
+import structlog
+
+from clickhouse.store import Store
+from producers.broker_clock import BrokerClock
+from producers.control.log import ControlLog
+from producers.control.records import Change
+from producers.kafka import new_producer, started
+from producers.settings import KafkaSettings, WebhookSettings
+from producers.work import Work
+from streams.core.pricing.price_book import PriceBook
+from streams.core.pricing.tokens import installed_tokens
+from streams.core.pricing.valuation import NoTokens, Tokens
+from streams.errors import StreamsStoppedError
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.stage import NotifierStage
+from streams.observations.readback import StoreHistory
+from streams.observations.settings import StreamsSettings
+from streams.observations.stage import ObservationsStage, register_observations_stage
+from streams.quarantine.log import QuarantineLog
+from streams.quarantine.settings import QuarantineSettings
+from streams.rollups.settings import ProjectSettings
+from streams.rollups.stage import ProjectStage, register_project_stage
+from streams.runtime.app import SUSPENDED_AFTER_S, create_app
+from streams.runtime.lag import LagWatch
+from streams.runtime.output import KafkaOutput
+from streams.runtime.sink_progress import SinkProgress
+from streams.runtime.suspension import SuspensionGuard
+
+log = structlog.get_logger(__name__)
+
+
+class Streams:
+    """Stages 1 to 3 in one Faust worker, and the notifier as a task of its own."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        store: Store,
+        control: ControlLog,
+        settings: StreamsSettings,
+        project_settings: ProjectSettings,
+        notifier_settings: NotifierSettings,
+        webhooks: WebhookSettings,
+        quarantine_settings: QuarantineSettings,
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._control = control
+        self._settings = settings
+        self._project_settings = project_settings
+        self._notifier_settings = notifier_settings
+        self._webhooks = webhooks
+        self._quarantine_settings = quarantine_settings
+        self._observations: ObservationsStage | None = None
+        self._projects: ProjectStage | None = None
+        self._lag: LagWatch | None = None
+        self._repricing = False
+        self.clock = BrokerClock(kafka.clock_skew_max_s)
+
+    @property
+    def is_ready(self) -> bool:
+        """An event sent now would be processed."""
+        return (
+            self._observations is not None
+            and self._observations.is_ready
+            and self._projects is not None
+            and self._projects.is_ready
+        )
+
+    def work(self) -> list[Work]:
+        """Where each partition is; may be called from another thread."""
+        return [] if self._lag is None else self._lag.work()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop``.
+
+        Raises:
+            StreamsStoppedError: Faust gave up.
+            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart goes on from what was written.
+        """
+        kafka, settings = self._kafka, self._settings
+        async with AsyncExitStack() as stack:
+            guard = SuspensionGuard(SUSPENDED_AFTER_S)
+            await stack.enter_async_context(guard.running())
+            producer = await started(
+                lambda: new_producer(
+                    kafka, batch_bytes=settings.output_batch_bytes, may_send=guard.check
+                ),
+                kafka,
+            )
+            stack.push_async_callback(producer.stop)
+            progress = SinkProgress(kafka, settings.sink_poll_s)
+            await progress.start()
+            stack.push_async_callback(progress.stop)
+            quarantine = QuarantineLog(kafka, self._quarantine_settings, producer)
+            await quarantine.start()
+            stack.push_async_callback(quarantine.stop)
+            app = create_app(kafka, settings.instance_id)
+            stage = self._observations = ObservationsStage(
+                kafka,
+                settings,
+                KafkaOutput(producer, self.clock),
+                StoreHistory(kafka, self._store, settings, progress),
+                self._prices(),
+                tokens_of_this_worker(),
+                quarantine,
+            )
+            register_observations_stage(app, stage, kafka.topics.events)
+            projects = self._projects = register_project_stage(
+                app, kafka, self._store, self._control, self._project_settings, quarantine, guard
+            )
+            await projects.start()
+            stack.push_async_callback(projects.stop)
+            notifier = NotifierStage(
+                kafka,
+                self._control,
+                self._notifier_settings,
+                self._webhooks,
+                settings.instance_id,
+                guard,
+            )
+            notifier.start()
+            stack.push_async_callback(notifier.stop)
+            lag = self._lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
+            await lag.start()
+            stack.push_async_callback(lag.stop)
+            self._control.subscribe(self._on_change)
+            await stack.enter_async_context(_running(app))
+            stack.push_async_callback(stage.stop)
+            await _first_of(stop, app, guard.suspended, stage.failed)
+
+    def _prices(self) -> PriceBook:
+        return PriceBook().with_prices(self._control.view.prices.values())
+
+    def _on_change(self, change: Change) -> None:
+        """Many changes at once, as at the start, make one new price book."""
+        if change.kind == "price" and not self._repricing:
+            self._repricing = True
+            asyncio.get_running_loop().call_soon(self._reprice)
+
+    def _reprice(self) -> None:
+        self._repricing = False
+        if self._observations is not None:
+            self._observations.price_by(self._prices())
+
+
+def tokens_of_this_worker() -> Tokens:
+    """What counts tokens where nobody did, if it is installed; said once if it is not."""
+    tokens = installed_tokens()
+    if tokens is None:
+        log.warning(
+            "usage_not_estimated",
+            reason="the package bpe-openai is not installed: missing usage stays missing",
+        )
+        return NoTokens()
+    return tokens
+
+
+@asynccontextmanager
+async def _running(app: faust.App) -> AsyncIterator[None]:
+    app.finalize()
+    await app.start()
+    try:
+        yield
+    finally:
+        await app.stop()
+
+
+async def _first_of(stop: asyncio.Event, app: faust.App, *failures: asyncio.Future[None]) -> None:
+    """Return when ``stop`` is set; raise what failed before."""
+    stopped = asyncio.create_task(stop.wait())
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    ends: list[asyncio.Future[Any]] = [stopped, crashed, *failures]
+    try:
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for failure in failures:
+            if failure in done:
+                failure.result()
+        if crashed in done and stopped not in done:
+            reason = app.crash_reason
+            raise StreamsStoppedError(f"Faust stopped: {reason!r}") from reason
+    finally:
+        stopped.cancel()
+        crashed.cancel()
