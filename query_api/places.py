@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
-from producers.control.records import Budget, Webhook
+from producers.control.record import ProjectRecord
 from query_api import metrics
 from query_api.errors import ConflictError
-
-Kept = TypeVar("Kept", Budget, Webhook)
 
 
 class Places:
@@ -27,16 +25,17 @@ class Places:
         self._being_written: dict[str, set[str]] = {}
 
     @contextmanager
-    def taken_by(self, record: Kept, kept: Iterable[Kept]) -> Iterator[None]:
-        """``record`` has a place while the block writes it; ``kept`` is all that is written, of all projects.
+    def taken_by(self, record: ProjectRecord, kept: Mapping[str, object]) -> Iterator[None]:
+        """Reserve a place for ``record`` while the block writes it.
+
+        ``kept`` has the project's written records by id.
 
         Raises:
             ConflictError: there is none left.
         """
         project_id = record.project_id
-        ids = {each.id for each in kept if each.project_id == project_id}
         being_written = self._being_written.setdefault(project_id, set())
-        if len(ids | being_written) >= self._limit:
+        if len(kept.keys() | being_written) >= self._limit:
             metrics.LIMITS_REACHED.labels(self._setting).inc()
             raise ConflictError(f"a project has at most {self._limit} {self._kind}")
         being_written.add(record.id)

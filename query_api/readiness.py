@@ -18,6 +18,7 @@ from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from producers.broker_clock import BrokerClock
+from producers.control.kinds.api_key import ApiKey
 from producers.control.log import ControlLog
 from query_api import metrics
 from query_api.pipeline_watch import PipelineWatch
@@ -119,7 +120,7 @@ def keys_probe(control: ControlLog) -> Probe:
     """Some project has a key: until then every event is refused."""
 
     async def probe() -> str | None:
-        if control.view.api_keys:
+        if control.view[ApiKey]:
             return None
         return "no project has a key: `tracemill migrate` writes the first one"
 

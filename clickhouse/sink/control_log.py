@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ControlLogRow
-from producers.control.records import RECORD_OF_KIND
+from producers.control.fields import secret_fields
+from producers.control.registry import KINDS, ControlKinds
 from producers.control.secret_box import SecretBox
 from producers.control.state import Envelope
 
 REDACTED: Final = "redacted"
-REDACTED_FIELDS: Final[Mapping[str, frozenset[str]]] = {"webhook": frozenset({"secret"})}
-"""Fields by kind that hold a secret in clear. An API key's salted hash is none."""
 
 
-def control_row(record: ConsumerRecord, secrets: SecretBox | None) -> bytes:
+def control_row(
+    record: ConsumerRecord, secrets: SecretBox | None, kinds: ControlKinds = KINDS
+) -> bytes:
     """Convert one log record (its key is ``kind/id/nonce``) to a row, as a line.
 
-    ``secrets`` encrypts secret fields, so that the log can be restored from the table; without it
-    they are left out. Only fields that this version knows are kept, as others may be secret. Of a
-    record that it cannot read, the key and the time are kept.
+    ``secrets`` encrypts secret fields (``producers.control.fields``), so that the log can be
+    restored from the table; without it they are left out. Only fields that this version knows are
+    kept, as others may be secret. Of a record of another kind, or one that it cannot read, only the
+    key and the time are kept.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
     kind, _, rest = log_key.partition("/")
@@ -34,26 +35,26 @@ def control_row(record: ConsumerRecord, secrets: SecretBox | None) -> bytes:
             kind=kind,
             id=rest.rpartition("/")[0] or rest,
             is_tombstone=int(record.value is None),
-            record=_without_secrets(record.value or b"", secrets),
+            record=_without_secrets(record.value or b"", secrets, kinds),
             appended_us=record.timestamp * 1000,
         )
     )
 
 
-def _without_secrets(value: bytes, secrets: SecretBox | None) -> str:
+def _without_secrets(value: bytes, secrets: SecretBox | None, kinds: ControlKinds) -> str:
     try:
         envelope = msgspec.json.decode(value, type=Envelope)
-        known = RECORD_OF_KIND[envelope.kind].model_fields
+        kind = kinds[envelope.kind]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return ""
-    redacted = REDACTED_FIELDS.get(envelope.kind, frozenset())
+    redacted = secret_fields(kind)
     kept: dict[str, Any] = {
         name: _hidden(content, secrets) if name in redacted else content
         for name, content in envelope.record.items()
-        if name in known
+        if name in kind.model_fields
     }
     return msgspec.json.encode(msgspec.structs.replace(envelope, record=kept)).decode()
 
 
 def _hidden(content: Any, secrets: SecretBox | None) -> str:
-    return REDACTED if secrets is None else secrets.encrypt(str(content))
+    return REDACTED if secrets is None else secrets.encrypt_value(content)

@@ -21,6 +21,8 @@ from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from deploy.stalls import LoopBeat
 from producers.broker_clock import BrokerClock
+from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
@@ -112,7 +114,7 @@ async def _serve(
         if not await until_prepared(process, kafka, store if queries else None, stop):
             return
         disk = DiskFloor(DiskSettings())
-        control = ControlLog(kafka, disk)
+        control = ControlLog(kafka, disk, only=None if queries else (Project, ApiKey))
         await control.start()
         stack.push_async_callback(control.stop)
         probes: dict[str, Probe] = {"control log": control_is_current(control)}

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from clickhouse.rows import AlertRow
 from clickhouse.store import Store
-from producers.control.records import Webhook
+from producers.control.kinds.webhook import Webhook
 from producers.topics import Topics
 from streams.core.deliveries import Delivery, ended
 

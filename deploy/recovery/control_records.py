@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,13 +9,13 @@ from typing import Final
 import msgspec
 from pydantic import ValidationError
 
-from clickhouse.sink.control_log import REDACTED_FIELDS
 from clickhouse.store import Store
-from producers.control.records import RECORD_OF_KIND, Record
+from producers.control.fields import secret_fields
+from producers.control.record import ControlRecord
+from producers.control.registry import KINDS, ControlKinds
 from producers.control.secret_box import SecretBox
 from producers.control.state import ControlState, Envelope, value_of
 
-SECRET_BYTES: Final = 32
 # By time first: each log counts its offsets from 0, and was written after the one before.
 _SQL: Final = """
 SELECT log_key, is_tombstone, record
@@ -38,12 +36,12 @@ class ControlLogEntry(msgspec.Struct, frozen=True):
 class RestoredControl:
     """Records that can be restored, and what could not be restored as it was."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[ControlRecord] = field(default_factory=list)
     """In order of creation: of two records with the same unique key the first one is valid."""
     new_secrets: list[str] = field(default_factory=list)
     """Identities of records that got a new secret because the old one could not be decrypted."""
     unreadable: list[str] = field(default_factory=list)
-    """Log keys of records that this version cannot read."""
+    """Log keys of records that this version cannot read, or whose secret is lost."""
 
 
 _entries: Final = msgspec.json.Decoder(ControlLogEntry, strict=False)
@@ -58,7 +56,9 @@ async def read_control_log(store: Store) -> list[ControlLogEntry]:
     return list(_entries.decode_lines(await store.query_bytes(_SQL)))
 
 
-def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -> RestoredControl:
+def restore_control(
+    entries: Iterable[ControlLogEntry], box: SecretBox | None, kinds: ControlKinds = KINDS
+) -> RestoredControl:
     """Fold all versions to the current records, with their secrets."""
     restored = RestoredControl()
     latest: dict[str, str] = {}
@@ -67,9 +67,9 @@ def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -
             latest.pop(entry.log_key, None)
         else:  # a later version keeps the position of the first: the order is that of creation
             latest[entry.log_key] = entry.record
-    state = ControlState()
+    state = ControlState(kinds)
     for offset, (log_key, text) in enumerate(latest.items()):
-        record, is_new_secret = _record(text, box)
+        record, is_new_secret = _record(text, box, kinds)
         if record is None:
             restored.unreadable.append(log_key)
             continue
@@ -82,20 +82,24 @@ def restore_control(entries: Iterable[ControlLogEntry], box: SecretBox | None) -
     return restored
 
 
-def _record(text: str, box: SecretBox | None) -> tuple[Record | None, bool]:
+def _record(
+    text: str, box: SecretBox | None, kinds: ControlKinds
+) -> tuple[ControlRecord | None, bool]:
     """Return a version's record, None if unreadable, and whether it got a new secret."""
     is_new_secret = False
     try:
         envelope = msgspec.json.decode(text, type=Envelope)
         fields = dict(envelope.record)
-        for name in REDACTED_FIELDS.get(envelope.kind, frozenset()) & fields.keys():
-            secret = box.decrypt(str(fields[name])) if box is not None else None
-            is_new_secret = secret is None
-            fields[name] = secret or _new_secret()
-        return RECORD_OF_KIND[envelope.kind].model_validate(fields, strict=False), is_new_secret
+        kind = kinds[envelope.kind]
+        for name, marker in secret_fields(kind).items():
+            if name not in fields:
+                continue
+            secret = box.decrypt_value(str(fields[name])) if box is not None else None
+            if secret is None:
+                if marker.new is None:
+                    return None, False
+                secret, is_new_secret = marker.new(), True
+            fields[name] = secret
+        return kind.model_validate(fields, strict=False), is_new_secret
     except (msgspec.DecodeError, ValidationError, KeyError):
         return None, False
-
-
-def _new_secret() -> str:
-    return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"

@@ -20,8 +20,8 @@ from deploy.processes.log_check import Comparison, LogState, compare_log, log_st
 from deploy.recovery.alerts import read_alerts, restore_alerts
 from deploy.recovery.consistency import disagreements
 from deploy.recovery.control_records import read_control_log, restore_control
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.control.records import Webhook
 from producers.control.secret_box import SecretBox
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings
@@ -114,7 +114,7 @@ async def _restore_control(
             )
         for log_key in restored.unreadable:
             say(f"not restored: {log_key} cannot be read by this version")
-        return list(control.view.webhooks.values())
+        return list(control.view[Webhook].values())
     finally:
         await control.stop()
 

@@ -8,10 +8,11 @@ import time
 
 import structlog
 
-from producers.control.keys import new_api_key, secret_matches
+from producers.control.keys import key_of_public_key, new_api_key, secret_matches
+from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import ApiKey, Project
-from producers.control.state import ControlView
+from producers.control.view import ControlView
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings
 
@@ -31,7 +32,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
     """
     view = control.view
     named = init.model_fields_set
-    is_fresh = not view.projects and not view.api_keys
+    is_fresh = not view[Project] and not view[ApiKey]
     key = first_key(view, init)
     if key is None and (is_fresh or {"public_key", "secret_key"} <= named):
         key = await _create_key(control, init, _project_of_new_key(view, init))
@@ -44,7 +45,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
     elif key is not None and "secret_key" in named:
         await _enforce_secret(control, key, init)
     # The key comes first: whoever dies between the two leaves a key whose project the next run makes.
-    if key is not None and key.project_id not in view.projects:
+    if key is not None and key.project_id not in view[Project]:
         project = Project(id=key.project_id, name=key.project_id, created_us=_now_us())
         with contextlib.suppress(ControlConflictError):  # another process was quicker
             await control.create(project)
@@ -54,24 +55,24 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
 def first_key(view: ControlView, init: InitSettings) -> ApiKey | None:
     """The key that the settings speak of: the one they name, else the oldest (of the project that they name)."""
     if "public_key" in init.model_fields_set:
-        return view.api_key_of_public_key.get(init.public_key)
+        return key_of_public_key(view, init.public_key)
     any_project = "project_id" not in init.model_fields_set
     keys = [
-        key for key in view.api_keys.values() if any_project or key.project_id == init.project_id
+        key for key in view[ApiKey].values() if any_project or key.project_id == init.project_id
     ]
     return min(keys, key=lambda key: (key.created_us, key.id), default=None)
 
 
 def _project_of_new_key(view: ControlView, init: InitSettings) -> str:
     """The project that is named, else the only one there is."""
-    if "project_id" in init.model_fields_set or not view.projects:
+    if "project_id" in init.model_fields_set or not view[Project]:
         return init.project_id
-    if len(view.projects) > 1:
+    if len(view[Project]) > 1:
         message = (
             "there are several projects: set TRACEMILL_INIT_PROJECT_ID to say whose the new key is"
         )
         raise InitError(message)
-    return next(iter(view.projects))
+    return next(iter(view[Project]))
 
 
 async def _create_key(control: ControlLog, init: InitSettings, project_id: str) -> ApiKey:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import secrets
 
-from producers.control.records import ApiKey
+from producers.control.kinds.api_key import ApiKey
+from producers.control.view import ControlView
 
 
 def new_api_key(
@@ -33,3 +34,8 @@ def hash_of(salt: str, secret: bytes) -> str:
 def secret_matches(key: ApiKey, secret: bytes) -> bool:
     """Whether ``secret`` is the one of ``key``, in a time that does not tell how much of it is right."""
     return hmac.compare_digest(hash_of(key.salt, secret), key.secret_hash)
+
+
+def key_of_public_key(view: ControlView, public_key: str) -> ApiKey | None:
+    """Return the key pair of a public key, in constant time."""
+    return view.by_unique_key(ApiKey, f"public_key:{public_key}")

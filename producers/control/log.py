@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -13,8 +13,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from producers import metrics
-from producers.control.records import Change, Kind, Record
-from producers.control.state import ControlState, ControlView, claims_of, identity, value_of
+from producers.control.record import Change, ControlRecord
+from producers.control.registry import KINDS, ControlKinds
+from producers.control.state import ControlState, claims_of, identity, value_of
+from producers.control.view import ControlView
 from producers.disk import DiskFloor
 from producers.errors import (
     ControlConflictError,
@@ -41,11 +43,26 @@ class ControlLog:
     After ``start`` returns, ``view`` holds everything that was in the log. Reads never wait; writes wait for the log.
     """
 
-    def __init__(self, kafka: KafkaSettings, disk: DiskFloor | None = None) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        disk: DiskFloor | None = None,
+        *,
+        kinds: ControlKinds = KINDS,
+        only: Collection[type[ControlRecord]] | None = None,
+    ) -> None:
+        """Follow the log of a broker.
+
+        Args:
+            kafka: where the log is, and its limits.
+            disk: refuses writes while the broker's disk is nearly full; None: none is watched.
+            kinds: the kinds that this version can read.
+            only: the kinds that this process keeps in memory; None: all of them.
+        """
         self._kafka = kafka
         self._disk = disk
         self._partition = TopicPartition(kafka.topics.control, 0)
-        self._state = ControlState()
+        self._state = ControlState(kinds, only)
         self._subscribers: list[Callable[[Change], None]] = []
         self._next_offset = 0
         self._advanced = asyncio.Condition()
@@ -113,17 +130,18 @@ class ControlLog:
             message = "the control-plane log could not be read in time"
             raise ControlUnavailableError(message) from error
 
-    async def put(self, record: Record) -> Record:
+    async def put(self, record: ControlRecord) -> ControlRecord:
         """Write ``record``, replacing the one with its id if there is one; return once it was read back.
 
         Raises:
+            ValueError: this process does not keep records of its kind.
             ControlConflictError: another record holds one of its unique keys.
             ControlLimitError: it is too large, or there are too many records.
             ControlUnavailableError: the log did not answer in time.
         """
         return await self._write(record, only_new=False)
 
-    async def create(self, record: Record) -> Record:
+    async def create(self, record: ControlRecord) -> ControlRecord:
         """Write ``record`` if its id is free. Of several writers, the first in the log wins and the others are told.
 
         Raises:
@@ -133,7 +151,7 @@ class ControlLog:
         """
         return await self._write(record, only_new=True)
 
-    async def delete(self, kind: Kind, record_id: str) -> bool:
+    async def delete(self, kind: str, record_id: str) -> bool:
         """Remove a record; return whether there was one, once its tombstone was read back.
 
         Raises:
@@ -145,7 +163,9 @@ class ControlLog:
             await self._append(log_key, None)
         return bool(log_keys)
 
-    async def _write(self, record: Record, *, only_new: bool) -> Record:
+    async def _write(self, record: ControlRecord, *, only_new: bool) -> ControlRecord:
+        if not self._state.keeps(record.kind):
+            raise ValueError(f"this process does not keep records of kind {record.kind!r}")
         for _ in range(WRITE_ATTEMPTS_MAX):
             held = self._state.holder(identity(record))
             if held is not None and only_new:
@@ -163,14 +183,14 @@ class ControlLog:
         message = f"{identity(record)}: another writer was first"
         raise ControlConflictError(message)
 
-    def _refuse_taken_claims(self, record: Record, log_key: str) -> None:
+    def _refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
         for claim in claims_of(record)[1:]:
             holder = self._state.holder(claim)
             if holder is not None and holder.log_key != log_key:
                 message = f"{claim} is taken"
                 raise ControlConflictError(message)
 
-    def _refuse_beyond_limits(self, record: Record, *, is_new: bool) -> None:
+    def _refuse_beyond_limits(self, record: ControlRecord, *, is_new: bool) -> None:
         if is_new and len(self._state) >= self._kafka.control_records_max:
             metrics.LIMIT_REACHED.labels(limit="control_records_max").inc()
             message = f"the control plane holds {len(self._state)} records (control_records_max)"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
 PREFIX: Final = "encrypted:"
+_JSON: Final = "json:"
 
 
 class SecretBox:
@@ -21,6 +23,18 @@ class SecretBox:
 
     def encrypt(self, text: str) -> str:
         return PREFIX + self._fernet.encrypt(text.encode()).decode()
+
+    def encrypt_value(self, value: Any) -> str:
+        """Encrypt a value of JSON; a text as it is."""
+        is_text = isinstance(value, str) and not value.startswith(_JSON)
+        return self.encrypt(value if is_text else _JSON + msgspec.json.encode(value).decode())
+
+    def decrypt_value(self, text: str) -> Any:
+        """Return the value; None if it was not encrypted with this key."""
+        value = self.decrypt(text)
+        if value is None or not value.startswith(_JSON):
+            return value
+        return msgspec.json.decode(value.removeprefix(_JSON))
 
     def decrypt(self, text: str) -> str | None:
         """Return the text; None if it was not encrypted with this key."""

@@ -1,30 +1,25 @@
-"""The control plane as a pure fold of its log.
+"""Folds the log of the control plane to its current records, without I/O.
 
-A log key is ``kind/id/nonce``: every writer that creates a record takes a nonce of its own, so that two creations of the same id are two keys, and compaction
-never replaces the first by the second. Which of them holds the id (and the record's other unique keys) is settled by birth: the offset at which a log key was
-first written, which later versions of that key carry along. The earliest birth wins; a key that lost stays without effect until its writer takes it back.
-Hence a compacted log and the full one fold to the same state.
+A log key is ``kind/id/nonce``: each writer that creates a record chooses a nonce, so that two
+creations of the same id are two keys and compaction never replaces the first by the second. Which
+of them holds the id (and the record's unique keys) is decided by birth: the offset at which a log
+key was first written, which later versions of that key repeat. The earliest birth wins; a key that
+lost has no effect until its writer deletes it. So a compacted log and the full one fold to the same
+state.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from pydantic import ValidationError
 
-from producers.control.records import (
-    RECORD_OF_KIND,
-    ApiKey,
-    Budget,
-    Change,
-    Price,
-    Project,
-    Record,
-    Tombstone,
-    Webhook,
-)
+from producers.control.record import Change, ControlRecord, Tombstone
+from producers.control.registry import KINDS, ControlKinds
+from producers.control.view import ControlView, unique_claim
 
 FORMAT_VERSION: Final = 1
 
@@ -45,39 +40,30 @@ class Entry:
 
     log_key: str
     born: int
-    record: Record
+    record: ControlRecord
     claims: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class ControlView:
-    """What is true now, by id. Read it, never write it."""
-
-    projects: dict[str, Project] = field(default_factory=dict)
-    api_keys: dict[str, ApiKey] = field(default_factory=dict)
-    prices: dict[str, Price] = field(default_factory=dict)
-    budgets: dict[str, Budget] = field(default_factory=dict)
-    webhooks: dict[str, Webhook] = field(default_factory=dict)
-    api_key_of_public_key: dict[str, ApiKey] = field(default_factory=dict)
-
-    def records(self) -> list[Record]:
-        return [
-            *self.projects.values(),
-            *self.api_keys.values(),
-            *self.prices.values(),
-            *self.budgets.values(),
-            *self.webhooks.values(),
-        ]
 
 
 class ControlState:
     """Folds log records into a view."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        kinds: ControlKinds = KINDS,
+        only: Collection[type[ControlRecord]] | None = None,
+    ) -> None:
+        """Fold records of ``kinds``, and keep those of ``only``; None: all of them."""
         self.view = ControlView()
+        self._kinds = kinds
+        kept = None if only is None else {record.kind for record in only}
+        self._ignored = frozenset() if kept is None else frozenset(kinds.keys() - kept)
         self._entries: dict[str, Entry] = {}
         self._claimants: dict[str, set[str]] = {}
         self._holder: dict[str, str] = {}
+
+    def keeps(self, kind: str) -> bool:
+        """Return whether records of a kind are kept."""
+        return kind in self._kinds and kind not in self._ignored
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -97,7 +83,10 @@ class ControlState:
         Raises:
             ValueError: the value is not a record that this version can read; the state is as before.
         """
-        entry = None if value is None else _entry_of(log_key, value, offset)
+        kind = log_key.partition("/")[0]
+        if kind in self._ignored:
+            return []
+        entry = None if value is None else self._entry_of(log_key, value, offset)
         old = self._entries.pop(log_key, None)
         touched = set(old.claims if old else ()) | set(entry.claims if entry else ())
         contested = any(len(self._claimants.get(claim, ())) > 1 for claim in touched)
@@ -121,11 +110,11 @@ class ControlState:
         if old is not None:
             for claim in old.claims:
                 self._holder.pop(claim, None)
-            self._remove(old.record)
+            self.view.remove(old.record.kind, old.record.id)
         if new is not None:
             for claim in new.claims:
                 self._holder[claim] = new.log_key
-            self._insert(new.record)
+            self.view.add(new.record)
             return [new.record]
         return [] if old is None else [Tombstone(kind=old.record.kind, id=old.record.id)]
 
@@ -144,63 +133,44 @@ class ControlState:
         changes: list[Change] = []
         for key, record in before.items():
             if after.get(key) is not record:
-                self._remove(record)
+                self.view.remove(record.kind, record.id)
             if key not in after:
                 changes.append(Tombstone(kind=record.kind, id=record.id))
         for key, record in after.items():
             if before.get(key) is not record:
-                self._insert(record)
+                self.view.add(record)
                 changes.append(record)
         return changes
 
-    def _insert(self, record: Record) -> None:
-        self._dict_of(record)[record.id] = record
-        if isinstance(record, ApiKey):
-            self.view.api_key_of_public_key[record.public_key] = record
-
-    def _remove(self, record: Record) -> None:
-        self._dict_of(record).pop(record.id, None)
-        if isinstance(record, ApiKey):
-            self.view.api_key_of_public_key.pop(record.public_key, None)
-
-    def _dict_of(self, record: Record) -> dict[str, Any]:
-        view = self.view
-        dicts: dict[str, dict[str, Any]] = {
-            "project": view.projects,
-            "api_key": view.api_keys,
-            "price": view.prices,
-            "budget": view.budgets,
-            "webhook": view.webhooks,
-        }
-        return dicts[record.kind]
+    def _entry_of(self, log_key: str, value: bytes, offset: int) -> Entry:
+        try:
+            envelope = msgspec.json.decode(value, type=Envelope)
+            record = self._kinds[envelope.kind].model_validate(envelope.record, strict=False)
+        except KeyError as error:
+            message = f"{log_key}: kind {error} is unknown to this version"
+            raise ValueError(message) from error
+        except (msgspec.DecodeError, ValidationError) as error:
+            message = f"{log_key}: {type(error).__name__}"
+            raise ValueError(message) from error
+        born = offset if envelope.born is None else envelope.born
+        return Entry(log_key=log_key, born=born, record=record, claims=claims_of(record))
 
 
-def identity(record: Record | Tombstone) -> str:
+def identity(record: ControlRecord | Tombstone) -> str:
     """The claim that a record has by being itself."""
     return f"{record.kind}/{record.id}"
 
 
-def claims_of(record: Record) -> tuple[str, ...]:
+def claims_of(record: ControlRecord) -> tuple[str, ...]:
     """Everything no other record may hold; the identity first."""
-    return (identity(record), *(f"{record.kind}:{key}" for key in record.unique_keys()))
+    return (
+        identity(record),
+        *(unique_claim(record.kind, key) for key in record.unique_keys()),
+    )
 
 
-def value_of(record: Record, born: int | None) -> bytes:
+def value_of(record: ControlRecord, born: int | None) -> bytes:
     """A record as its log value."""
     return msgspec.json.encode(
         Envelope(kind=record.kind, born=born, record=record.model_dump(mode="json"))
     )
-
-
-def _entry_of(log_key: str, value: bytes, offset: int) -> Entry:
-    try:
-        envelope = msgspec.json.decode(value, type=Envelope)
-        record = RECORD_OF_KIND[envelope.kind].model_validate(envelope.record, strict=False)
-    except KeyError as error:
-        message = f"{log_key}: kind {error} is unknown to this version"
-        raise ValueError(message) from error
-    except (msgspec.DecodeError, ValidationError) as error:
-        message = f"{log_key}: {type(error).__name__}"
-        raise ValueError(message) from error
-    born = offset if envelope.born is None else envelope.born
-    return Entry(log_key=log_key, born=born, record=record, claims=claims_of(record))

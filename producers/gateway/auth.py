@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from producers.control.keys import new_api_key, secret_matches
+from producers.control.keys import key_of_public_key, new_api_key, secret_matches
+from producers.control.kinds.api_key import ApiKey
 from producers.control.log import ControlLog
-from producers.control.records import ApiKey
 from producers.errors import UnauthorizedError
 
 Scope = Literal["project", "scores"]
@@ -93,7 +93,7 @@ class Authenticator:
         return Principal(key.project_id, "scores", key.public_key)
 
     def _key_of(self, public_key: bytes) -> ApiKey | None:
-        return self._view.api_key_of_public_key.get(public_key.decode(errors="replace"))
+        return key_of_public_key(self._view, public_key.decode(errors="replace"))
 
 
 def note_authenticated(scope: Mapping[str, Any], principal: Principal) -> None:

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
+from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
 from producers.control.periods import period_bounds
-from producers.control.records import THRESHOLDS_MAX, Budget
 from producers.gateway.mapping import normalise_environment
 from query_api.answers import answer
 from query_api.errors import NotFoundError
@@ -174,8 +174,8 @@ def budgets_router(room: Room) -> APIRouter:
     control, documented = room.control, room.documented
 
     def budget_of(project_id: str, budget_id: str) -> Budget:
-        budget = control.view.budgets.get(budget_id)
-        if budget is None or budget.project_id != project_id:
+        budget = control.view.in_project(Budget, project_id).get(budget_id)
+        if budget is None:
             raise NotFoundError(f"no budget {budget_id!r}")
         return budget
 
@@ -198,7 +198,7 @@ def budgets_router(room: Room) -> APIRouter:
             thresholds=tuple(body.thresholds),
             created_us=now_us(),
         )
-        with places.taken_by(budget, control.view.budgets.values()):
+        with places.taken_by(budget, control.view.in_project(Budget, project_id)):
             await control.put(budget)
         return answer(_shown(budget), status=201)
 
@@ -208,8 +208,8 @@ def budgets_router(room: Room) -> APIRouter:
         responses={200: documented.as_answer(BudgetList, "All of them.", BUDGET_LIST_EXAMPLE)},
     )
     async def list_budgets(project_id: ProjectId) -> Response:
-        budgets = [b for b in control.view.budgets.values() if b.project_id == project_id]
-        budgets.sort(key=lambda budget: (budget.created_us, budget.id))
+        budgets = list(control.view.in_project(Budget, project_id).values())
+        budgets.sort(key=lambda budget: budget.position)
         return answer(BudgetList([_shown(budget) for budget in budgets]))
 
     @router.get(

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from producers.control.kinds.project import Project
 from query_api.answers import answer
 from query_api.errors import NotFoundError
 from query_api.examples import PROJECTS_EXAMPLE
@@ -40,7 +41,7 @@ def projects_router(room: Room) -> APIRouter:
         responses={200: room.documented.as_answer(ProjectList, "One project.", PROJECTS_EXAMPLE)},
     )
     async def list_projects(project_id: ProjectId) -> Response:
-        project = room.control.view.projects.get(project_id)
+        project = room.control.view[Project].get(project_id)
         if project is None:
             raise NotFoundError("the project of this credential is gone")
         # Projects stand for themselves: there is no level above them.

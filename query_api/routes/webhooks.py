@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
+from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.own_endpoints import own_endpoints
-from producers.control.records import Webhook
 from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
@@ -29,7 +28,6 @@ from query_api.places import Places
 from query_api.room import ProjectId, Room
 from query_api.times import iso, now_us
 
-SECRET_BYTES: Final = 32
 EventName = Literal["budget.threshold_crossed"]
 
 
@@ -75,8 +73,8 @@ def webhooks_router(room: Room) -> APIRouter:
     own = own_endpoints(room.settings.webhooks_forbidden_ports)
 
     def webhook_of(project_id: str, webhook_id: str) -> Webhook:
-        webhook = control.view.webhooks.get(webhook_id)
-        if webhook is None or webhook.project_id != project_id:
+        webhook = control.view.in_project(Webhook, project_id).get(webhook_id)
+        if webhook is None:
             raise NotFoundError(f"no webhook {webhook_id!r}")
         return webhook
 
@@ -100,10 +98,10 @@ def webhooks_router(room: Room) -> APIRouter:
             project_id=project_id,
             url=body.url,
             events=tuple(body.events),
-            secret=f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}",
+            secret=new_signing_secret(),
             created_us=now_us(),
         )
-        with places.taken_by(webhook, control.view.webhooks.values()):
+        with places.taken_by(webhook, control.view.in_project(Webhook, project_id)):
             await control.put(webhook)
         shown = msgspec.structs.asdict(_shown(webhook))
         return answer(WebhookCreated(**shown, secret=webhook.secret), status=201)
@@ -114,8 +112,8 @@ def webhooks_router(room: Room) -> APIRouter:
         responses={200: documented.as_answer(WebhookList, "All of them.", WEBHOOK_LIST_EXAMPLE)},
     )
     async def list_webhooks(project_id: ProjectId) -> Response:
-        webhooks = [w for w in control.view.webhooks.values() if w.project_id == project_id]
-        webhooks.sort(key=lambda webhook: (webhook.created_us, webhook.id))
+        webhooks = list(control.view.in_project(Webhook, project_id).values())
+        webhooks.sort(key=lambda webhook: webhook.position)
         return answer(WebhookList([_shown(webhook) for webhook in webhooks]))
 
     @router.get(

@@ -18,8 +18,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import AlertRow
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.control.records import Change, Webhook
+from producers.control.record import Change
 from producers.errors import ControlError
 from producers.settings import KafkaSettings
 from streams.core.deliveries import (
@@ -120,8 +121,8 @@ class Notifier:
         # What is said twice was said the first time: a body never changes under its webhook-id.
         alert = self._alerts.setdefault(alert.id, alert)
         if self._ready:
-            webhooks = self._control.view.webhooks.values()
-            self._consider(alert, [w for w in webhooks if w.project_id == alert.project_id])
+            webhooks = self._control.view.in_project(Webhook, alert.project_id)
+            self._consider(alert, webhooks.values())
 
     def _on_delivery(self, record: ConsumerRecord) -> None:
         key = (record.key or b"").decode()
@@ -142,11 +143,9 @@ class Notifier:
     def _begin(self) -> None:
         """Queue everything that the logs leave to be done; from now on each change is considered as it comes."""
         self._ready = True
-        of_project: dict[str, list[Webhook]] = {}
-        for webhook in self._control.view.webhooks.values():
-            of_project.setdefault(webhook.project_id, []).append(webhook)
         for alert in self._alerts.values():
-            self._consider(alert, of_project.get(alert.project_id, ()))
+            webhooks = self._control.view.in_project(Webhook, alert.project_id)
+            self._consider(alert, webhooks.values())
 
     def _consider(self, alert: AlertRow, webhooks: Iterable[Webhook]) -> None:
         """Queue what of this alert is still to be delivered to these webhooks of its project."""
@@ -209,7 +208,7 @@ class Notifier:
         alert = self._alerts.get(alert_id)
         if alert is None:  # it waited until it was too old
             return ended(delivery, "gone", _now_us(), "the alert is no longer remembered")
-        webhook = self._control.view.webhooks.get(webhook_id)
+        webhook = self._control.view[Webhook].get(webhook_id)
         if webhook is None or webhook.disabled:
             return ended(delivery, "gone", _now_us(), "the webhook is deleted or disabled")
         with metrics.ATTEMPT_S.time():
@@ -253,7 +252,7 @@ class Notifier:
 
     async def _disable(self, webhook: Webhook) -> bool:
         """Disable a webhook whose receiver said 410; whether that is kept."""
-        if webhook.id not in self._control.view.webhooks:
+        if webhook.id not in self._control.view[Webhook]:
             return True
         try:
             await self._control.put(webhook.model_copy(update={"disabled": True}))

@@ -16,8 +16,8 @@ import httpcore
 import httpx
 from standardwebhooks import Webhook as Signer
 
+from producers.control.kinds.webhook import Webhook
 from producers.control.own_endpoints import OwnEndpoints
-from producers.control.records import Webhook
 from producers.control.resolver import Address, Resolver
 from producers.control.webhook_guard import (
     NO_ENDPOINTS,

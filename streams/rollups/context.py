@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from producers.control.records import Budget
+from producers.control.kinds.budget import Budget
 from producers.settings import KafkaSettings
 from streams.core.alerts import PastAlerts
 from streams.core.budgets.rules import BudgetRule

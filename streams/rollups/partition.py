@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 from faust.types import EventT
 
-from producers.control.records import Budget
+from producers.control.kinds.budget import Budget
 from streams.core.budgets.evaluation import Budgets
 from streams.core.rollups.delta_record import DeltaRecord, read_deltas
 from streams.core.rollups.fold import NOTHING_REFUSED, ProjectFold

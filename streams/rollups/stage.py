@@ -14,8 +14,9 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT, StreamT
 
 from clickhouse.store import Store
+from producers.control.kinds.budget import Budget
 from producers.control.log import ControlLog
-from producers.control.records import Budget, Change, Tombstone
+from producers.control.record import Change, Tombstone
 from producers.kafka import new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.alerts import PastAlerts
@@ -216,7 +217,7 @@ class ProjectStage:
         self._alerted.add(record.key.decode())
 
     def _budgets_of(self, partition: int) -> list[Budget]:
-        budgets = self._control.view.budgets.values()
+        budgets = self._control.view[Budget].values()
         return [budget for budget in budgets if self._partition_of(budget.project_id) == partition]
 
     def _control_changed(self, change: Change) -> None:

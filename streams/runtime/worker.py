@@ -13,8 +13,9 @@ import structlog
 
 from clickhouse.store import Store
 from producers.broker_clock import BrokerClock
+from producers.control.kinds.price import Price
 from producers.control.log import ControlLog
-from producers.control.records import Change
+from producers.control.record import Change
 from producers.kafka import new_producer, started
 from producers.settings import KafkaSettings, WebhookSettings
 from producers.work import Work
@@ -141,7 +142,7 @@ class Streams:
             await _first_of(stop, app, guard.suspended, stage.failed)
 
     def _prices(self) -> PriceBook:
-        return PriceBook().with_prices(self._control.view.prices.values())
+        return PriceBook().with_prices(self._control.view[Price].values())
 
     def _on_change(self, change: Change) -> None:
         """Many changes at once, as at the start, make one new price book."""

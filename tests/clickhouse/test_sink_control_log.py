@@ -11,12 +11,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ControlLogRow
-from clickhouse.sink.control_log import REDACTED_FIELDS, control_row
+from clickhouse.sink.control_log import control_row
 from clickhouse.sink.service import sink_group
 from clickhouse.store import Store
+from producers.control.fields import secret_fields
 from producers.control.keys import new_api_key
+from producers.control.kinds.project import Project
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.control.records import RECORD_OF_KIND, Project, Webhook
+from producers.control.registry import KINDS
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from tests.clickhouse.sink_for_tests import START_US, count, eventually
@@ -164,9 +167,10 @@ def test_a_record_with_any_key_makes_a_row(key: bytes | None) -> None:
 def test_whatever_a_record_hides_is_redacted_or_a_hash() -> None:
     hidden = {
         (kind, name)
-        for kind, record in RECORD_OF_KIND.items()
+        for kind, record in KINDS.items()
         for name, field in record.model_fields.items()
         if not field.repr
     }
-    redacted = {(kind, name) for kind, names in REDACTED_FIELDS.items() for name in names}
+    redacted = {(kind, name) for kind, record in KINDS.items() for name in secret_fields(record)}
     assert hidden - redacted == {("api_key", "secret_hash"), ("api_key", "salt")}
+    assert redacted == {("webhook", "secret")}

@@ -20,7 +20,7 @@ from clickhouse.sink.settings import SinkSettings
 from deploy.cli import app
 from deploy.settings import ProcessSettings
 from deploy.variables import SETTINGS, groups, mistakes
-from producers.control.records import Project
+from producers.control.kinds.project import Project
 from producers.settings import InitSettings, KafkaSettings
 from streams.notifications.settings import NotifierSettings
 

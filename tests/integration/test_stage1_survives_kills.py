@@ -23,7 +23,7 @@ from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from deploy.quarantine_access import open_quarantine
-from producers.control.records import Price
+from producers.control.kinds.price import Price
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from streams.core.observations.fold import Needs

@@ -18,8 +18,9 @@ from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from producers.control.keys import new_api_key
-from producers.control.records import ApiKey, Change, Project, Record, Tombstone
-from producers.control.state import ControlView
+from producers.control.kinds.project import Project
+from producers.control.record import Change, ControlRecord
+from producers.control.view import ControlView
 from producers.errors import ControlUnavailableError
 from producers.gateway.auth import Authenticator
 from query_api.app import create_query_api
@@ -39,12 +40,10 @@ class ControlInMemory:
         self.view = ControlView()
         self.broken = False
 
-    def keep(self, record: Record) -> None:
-        self._shelf(record.kind)[record.id] = record
-        if isinstance(record, ApiKey):
-            self.view.api_key_of_public_key[record.public_key] = record
+    def keep(self, record: ControlRecord) -> None:
+        self.view.add(record)
 
-    async def put(self, record: Record) -> Record:
+    async def put(self, record: ControlRecord) -> ControlRecord:
         if self.broken:
             raise ControlUnavailableError("the log does not answer")
         await asyncio.sleep(0)  # others go on while the broker writes
@@ -52,7 +51,7 @@ class ControlInMemory:
         return record
 
     async def delete(self, kind: str, record_id: str) -> bool:
-        return self._shelf(kind).pop(record_id, None) is not None
+        return self.view.remove(kind, record_id)
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         for record in self.view.records():
@@ -60,16 +59,6 @@ class ControlInMemory:
 
     async def caught_up(self) -> None:
         return
-
-    def _shelf(self, kind: str) -> dict[str, Record | Tombstone]:
-        shelves = {
-            "project": self.view.projects,
-            "api_key": self.view.api_keys,
-            "price": self.view.prices,
-            "budget": self.view.budgets,
-            "webhook": self.view.webhooks,
-        }
-        return shelves[kind]
 
 
 @dataclass

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from clickhouse.rows import AlertRow, DeadLetterRow
+from producers.control.kinds.webhook import Webhook
 from query_api.settings import QuerySettings
 from tests.query_api.harness import NOON_US, PROJECT, Api, make_api
 
@@ -15,7 +16,7 @@ async def test_a_webhook_shows_its_secret_once(api: Api) -> None:
     webhook = answer.json()
     secret = webhook.pop("secret")
     assert secret.startswith("whsec_")
-    assert api.control.view.webhooks[webhook["id"]].secret == secret
+    assert api.control.view[Webhook][webhook["id"]].secret == secret
     path = f"/v1/webhooks/{webhook['id']}"
     assert webhook | {"id": "", "created_at": ""} == ASKED | {
         "id": "",
@@ -48,7 +49,7 @@ async def test_a_webhook_that_must_not_be_names_its_field(
 ) -> None:
     refused = await api.client.post("/v1/webhooks", json=ASKED | fields)
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
-    assert not api.control.view.webhooks
+    assert not api.control.view[Webhook]
 
 
 async def test_private_addresses_are_taken_where_a_setting_allows_them(api: Api) -> None:
@@ -70,7 +71,7 @@ async def test_a_webhook_to_the_installations_own_ports_is_refused_whatever_is_a
         )
         assert (answer.status_code, answer.json()["error"]["field"]) == (422, "url")
         assert "belongs to this installation" in answer.text
-    assert not private.control.view.webhooks
+    assert not private.control.view[Webhook]
     for client in clients:
         await client.aclose()
 

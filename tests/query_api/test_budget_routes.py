@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from clickhouse.rows import AlertRow, SpendRow
+from producers.control.kinds.budget import Budget
 from producers.control.periods import period_bounds
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api
 
@@ -162,7 +163,7 @@ async def test_a_bad_definition_names_its_field(
 ) -> None:
     refused = await api.client.post("/v1/budgets", json=ASKED | fields)
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
-    assert not api.control.view.budgets
+    assert not api.control.view[Budget]
 
 
 async def test_a_body_that_is_not_json_is_refused(api: Api) -> None:

@@ -8,8 +8,8 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from producers.broker_clock import BrokerClock
 from producers.control.keys import new_api_key
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import Project
 from producers.settings import KafkaSettings
 from query_api.pipeline_watch import PipelineWatch
 from query_api.readiness import (

@@ -16,6 +16,8 @@ from clickhouse.rows import (
     TraceRow,
     WindowRow,
 )
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.webhook import Webhook
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, opened
@@ -95,8 +97,8 @@ RANGE = {
 
 
 def filled(path: str, api: Api, project_id: str) -> str:
-    budget = next(b.id for b in api.control.view.budgets.values() if b.project_id == project_id)
-    webhook = next(w.id for w in api.control.view.webhooks.values() if w.project_id == project_id)
+    budget = next(b.id for b in api.control.view[Budget].values() if b.project_id == project_id)
+    webhook = next(w.id for w in api.control.view[Webhook].values() if w.project_id == project_id)
     for name, value in (ID_OF | {"budget_id": budget, "webhook_id": webhook}).items():
         path = path.replace(f"{{{name}}}", value)
     return path

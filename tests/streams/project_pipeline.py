@@ -19,8 +19,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from clickhouse.all_topics import ensure_topics
 from clickhouse.rows import AlertRow
 from clickhouse.store import Store
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.control.records import Budget, Webhook
 from producers.kafka import client_options
 from producers.settings import KafkaSettings
 from streams.core.rollups.deltas import Delta, partition_of_project

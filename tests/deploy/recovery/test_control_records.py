@@ -12,7 +12,10 @@ from clickhouse.rows import ControlLogRow
 from clickhouse.sink.control_log import control_row
 from deploy.recovery.control_records import ControlLogEntry, restore_control
 from producers.control.keys import new_api_key
-from producers.control.records import Budget, Project, Record, Webhook
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.project import Project
+from producers.control.kinds.webhook import Webhook
+from producers.control.record import ControlRecord
 from producers.control.secret_box import SecretBox
 from producers.control.state import value_of
 
@@ -38,7 +41,9 @@ BUDGET: Final = Budget(
 )
 
 
-def stored(log_key: str, record: Record | None, *, box: SecretBox | None = BOX) -> ControlLogEntry:
+def stored(
+    log_key: str, record: ControlRecord | None, *, box: SecretBox | None = BOX
+) -> ControlLogEntry:
     """What the sink makes of a record of the log."""
     value = None if record is None else value_of(record, None)
     source = ConsumerRecord("control", 0, 0, 0, 0, log_key.encode(), value, None, 0, 0, ())

@@ -12,6 +12,8 @@ from pydantic import SecretStr
 from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap, first_key
 from producers.control.keys import secret_matches
+from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings, KafkaSettings
@@ -43,7 +45,7 @@ def accepted(control: ControlLog) -> dict[str, set[str]]:
         key.public_key: {
             secret for secret in ("sk-tm-dev", "sk-1", "sk-2") if secret_matches(key, secret.encode())
         }
-        for key in control.view.api_keys.values()
+        for key in control.view[ApiKey].values()
     }  # fmt: skip
 
 
@@ -55,8 +57,8 @@ async def test_one_project_and_one_key_are_made_however_often_it_runs(
         await bootstrap(control, init())
 
         await other.caught_up()
-    assert list(other.view.projects) == ["default"]
-    (key,) = other.view.api_keys.values()
+    assert list(other.view[Project]) == ["default"]
+    (key,) = other.view[ApiKey].values()
     assert key.project_id == "default"
     assert key.public_key == "pk-tm-dev"
     assert secret_matches(key, b"sk-tm-dev")
@@ -95,8 +97,8 @@ async def test_another_pair_of_keys_is_added_to_the_project(control: ControlLog)
     await bootstrap(control, init("sk-2", public_key="pk-2"))
 
     assert accepted(control) == {"pk-tm-dev": {"sk-tm-dev"}, "pk-2": {"sk-2"}}
-    assert {key.project_id for key in control.view.api_keys.values()} == {"acme"}
-    assert list(control.view.projects) == ["acme"]
+    assert {key.project_id for key in control.view[ApiKey].values()} == {"acme"}
+    assert list(control.view[Project]) == ["acme"]
 
 
 async def test_no_public_secret_becomes_the_secret_of_a_new_key(control: ControlLog) -> None:
@@ -110,7 +112,7 @@ async def test_no_public_secret_becomes_the_secret_of_a_new_key(control: Control
             await bootstrap(control, incomplete)
 
     assert accepted(control) == {"pk-tm-dev": {"sk-1"}}
-    assert list(control.view.projects) == ["default"]
+    assert list(control.view[Project]) == ["default"]
 
 
 async def test_where_the_project_of_a_new_key_could_be_any_it_must_be_named(
@@ -121,7 +123,7 @@ async def test_where_the_project_of_a_new_key_could_be_any_it_must_be_named(
     with pytest.raises(InitError, match="TRACEMILL_INIT_PROJECT_ID"):
         await bootstrap(control, init("sk-2", public_key="pk-2"))
 
-    assert set(control.view.projects) == {"default", "p1"}
+    assert set(control.view[Project]) == {"default", "p1"}
 
 
 async def test_a_key_stays_with_its_project(control: ControlLog) -> None:
@@ -137,8 +139,8 @@ async def test_what_a_run_that_died_left_open_is_done_by_the_next(control: Contr
     await control.delete("project", "acme")
     await bootstrap(control, init())
 
-    assert list(control.view.projects) == ["acme"]
-    assert len(control.view.api_keys) == 1
+    assert list(control.view[Project]) == ["acme"]
+    assert len(control.view[ApiKey]) == 1
 
 
 async def test_the_first_key_is_the_oldest_unless_another_is_named(control: ControlLog) -> None:

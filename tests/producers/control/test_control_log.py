@@ -9,9 +9,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from clickhouse.all_topics import ensure_topics
-from producers.control.keys import new_api_key
+from producers import metrics
+from producers.control.keys import key_of_public_key, new_api_key
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.project import Project
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.control.records import Budget, Change, Project, Tombstone, Webhook
+from producers.control.record import Change, Tombstone
 from producers.errors import (
     BrokerUnavailableError,
     ControlConflictError,
@@ -62,7 +66,7 @@ def budget(budget_id: str = "b1", *, name: str = "tokens of July") -> Budget:
 async def test_a_record_is_in_the_view_once_put_returns(control: ControlLog) -> None:
     written = await control.put(budget())
 
-    assert control.view.budgets == {"b1": written}
+    assert control.view[Budget] == {"b1": written}
     assert written.thresholds == ("0.8", "1.0")
 
 
@@ -72,11 +76,11 @@ async def test_another_process_reads_what_was_written_and_what_was_deleted(
     await control.put(budget())
     await control.put(budget(name="renamed"))
     await other.caught_up()
-    assert other.view.budgets["b1"].name == "renamed"
+    assert other.view[Budget]["b1"].name == "renamed"
 
     assert await control.delete("budget", "b1") is True
     await other.caught_up()
-    assert other.view.budgets == {}
+    assert other.view[Budget] == {}
     assert await other.delete("budget", "b1") is False
 
 
@@ -88,8 +92,8 @@ async def test_a_process_that_starts_later_knows_everything(
     await control.delete("budget", "b7")
 
     async with following(kafka) as late:
-        assert late.view.budgets == control.view.budgets
-        assert len(late.view.budgets) == 19
+        assert late.view[Budget] == control.view[Budget]
+        assert len(late.view[Budget]) == 19
 
 
 async def test_of_two_creators_exactly_one_wins_and_everybody_sees_the_same(
@@ -107,7 +111,7 @@ async def test_of_two_creators_exactly_one_wins_and_everybody_sees_the_same(
     assert len(won) == 1
     await control.caught_up()
     await other.caught_up()
-    assert control.view.budgets == other.view.budgets == {"b1": won[0]}
+    assert control.view[Budget] == other.view[Budget] == {"b1": won[0]}
 
 
 async def test_two_puts_of_a_new_record_both_succeed_and_one_value_stays(
@@ -117,8 +121,8 @@ async def test_two_puts_of_a_new_record_both_succeed_and_one_value_stays(
 
     await control.caught_up()
     await other.caught_up()
-    assert control.view.budgets == other.view.budgets
-    assert control.view.budgets["b1"].name in {"mine", "yours"}
+    assert control.view[Budget] == other.view[Budget]
+    assert control.view[Budget]["b1"].name in {"mine", "yours"}
 
 
 async def test_a_public_key_belongs_to_one_key_only(control: ControlLog) -> None:
@@ -127,7 +131,7 @@ async def test_a_public_key_belongs_to_one_key_only(control: ControlLog) -> None
 
     with pytest.raises(ControlConflictError, match="pk-1 is taken"):
         await control.create(key.model_copy(update={"id": "k2"}))
-    assert control.view.api_key_of_public_key == {"pk-1": key}
+    assert key_of_public_key(control.view, "pk-1") == key
 
 
 async def test_subscribers_hear_what_is_there_then_every_change(
@@ -190,6 +194,21 @@ async def test_records_of_newer_versions_are_skipped_and_the_rest_is_read(
     await control.caught_up()
 
     assert control.view.records() == [Project(id="p", name="P", created_us=1)]
+
+
+async def test_a_process_keeps_only_the_kinds_that_it_needs(
+    kafka: KafkaSettings, control: ControlLog
+) -> None:
+    await control.put(budget())
+    project = Project(id="p1", name="P", created_us=1)
+    await control.put(project)
+
+    before = metrics.CONTROL_UNREADABLE._value.get()
+    async with following(kafka, only=[Budget]) as streams:
+        assert streams.view.records() == [budget()]
+        with pytest.raises(ValueError, match="does not keep records of kind 'project'"):
+            await streams.put(project)
+    assert metrics.CONTROL_UNREADABLE._value.get() == before
 
 
 async def test_starting_without_the_topic_says_what_to_do(

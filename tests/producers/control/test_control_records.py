@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from producers.control.records import RECORD_OF_KIND, Budget, Price, PriceTier, Project
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.price import Price, PriceTier
+from producers.control.kinds.project import Project
+from producers.control.registry import KINDS
 from producers.control.state import value_of
 
 BUDGET = {
@@ -68,7 +71,7 @@ def test_records_are_read_back_as_they_were_written() -> None:
 
     for record in records:
         assert b'"version":1' in value_of(record, None) or b'"kind"' in value_of(record, None)
-        read = RECORD_OF_KIND[record.kind].model_validate_json(record.model_dump_json())
+        read = KINDS[record.kind].model_validate_json(record.model_dump_json())
         assert read == record
 
 

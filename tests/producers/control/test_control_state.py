@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.control.records import ApiKey, Project, Record, Tombstone
-from producers.control.state import ControlState, ControlView, identity, value_of
+from producers.control.keys import key_of_public_key
+from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.project import Project
+from producers.control.record import ControlRecord, Tombstone
+from producers.control.state import ControlState, identity, value_of
+from producers.control.view import ControlView
 
 
 @dataclass(frozen=True)
@@ -17,10 +21,10 @@ class Written:
     value: bytes | None
 
 
-def key(key_id: str, public_key: str, note: str = "") -> ApiKey:
+def key(key_id: str, public_key: str, note: str = "", *, project_id: str = "p") -> ApiKey:
     return ApiKey(
         id=key_id,
-        project_id="p",
+        project_id=project_id,
         public_key=public_key,
         secret_hash="0" * 64,
         salt="s",
@@ -34,14 +38,18 @@ def logs(draw: st.DrawFn) -> list[Written]:
     """Logs of several writers that create, change and delete the same few ids and public keys at once."""
     log: list[Written] = []
     born: dict[str, int] = {}
-    record_of: dict[str, Record] = {}
+    record_of: dict[str, ControlRecord] = {}
     for offset in range(draw(st.integers(0, 25))):
         known = sorted(born)
         action = draw(st.sampled_from(["create", "change", "delete"] if known else ["create"]))
         if action == "create":
-            record: Record
+            record: ControlRecord
             if draw(st.booleans()):
-                record = key(draw(st.sampled_from("ab")), draw(st.sampled_from(["x", "y"])))
+                record = key(
+                    draw(st.sampled_from("ab")),
+                    draw(st.sampled_from(["x", "y"])),
+                    project_id=draw(st.sampled_from("pq")),
+                )
             else:
                 record = Project(id=draw(st.sampled_from("ab")), name=str(offset), created_us=1)
             log_key = f"{identity(record)}/{offset}"
@@ -59,10 +67,10 @@ def logs(draw: st.DrawFn) -> list[Written]:
     return log
 
 
-def folded(log: list[tuple[int, Written]]) -> tuple[ControlView, dict[str, Record]]:
+def folded(log: list[tuple[int, Written]]) -> tuple[ControlView, dict[str, ControlRecord]]:
     """The view, and what a subscriber that only hears changes would believe."""
     state = ControlState()
-    believed: dict[str, Record] = {}
+    believed: dict[str, ControlRecord] = {}
     for offset, written in log:
         for change in state.apply(written.log_key, written.value, offset):
             if isinstance(change, Tombstone):
@@ -102,16 +110,36 @@ def test_who_only_hears_changes_believes_what_is_in_the_view(log: list[Written])
     view, believed = folded(list(enumerate(log)))
 
     assert believed == {identity(record): record for record in view.records()}
-    assert view.api_key_of_public_key == {
-        record.public_key: record for record in view.api_keys.values()
-    }
+
+
+@given(logs())
+def test_every_record_is_found_by_its_project_and_by_its_unique_key(log: list[Written]) -> None:
+    view, believed = folded(list(enumerate(log)))
+
+    keys = [record for record in believed.values() if isinstance(record, ApiKey)]
+    for project_id in ("p", "q"):
+        of_project = {key.id: key for key in keys if key.project_id == project_id}
+        assert view.in_project(ApiKey, project_id) == of_project
+    for public_key in ("x", "y"):
+        holder = next((key for key in keys if key.public_key == public_key), None)
+        assert key_of_public_key(view, public_key) == holder
+
+
+@given(logs())
+def test_a_process_that_keeps_one_kind_sees_it_as_the_others_do(log: list[Written]) -> None:
+    partial = ControlState(only=[ApiKey])
+    for offset, written in enumerate(log):
+        partial.apply(written.log_key, written.value, offset)
+
+    assert partial.view[ApiKey] == folded(list(enumerate(log)))[0][ApiKey]
+    assert partial.view[Project] == {}
 
 
 @given(logs())
 def test_no_id_and_no_public_key_is_held_twice(log: list[Written]) -> None:
     view, _ = folded(list(enumerate(log)))
 
-    public_keys = [record.public_key for record in view.api_keys.values()]
+    public_keys = [record.public_key for record in view[ApiKey].values()]
     assert len(public_keys) == len(set(public_keys))
 
 
@@ -121,5 +149,5 @@ def test_the_first_creation_in_the_log_wins() -> None:
 
     assert state.apply("api_key/a/1", value_of(first, None), 0) == [first]
     assert state.apply("api_key/a/2", value_of(second, None), 1) == []
-    assert state.view.api_keys == {"a": first}
+    assert state.view[ApiKey] == {"a": first}
     assert state.apply("api_key/a/1", None, 2) == [second]

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from producers.control.keys import new_api_key
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import Project
 from producers.errors import UnauthorizedError
 from producers.gateway.auth import Authenticator, Principal
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from producers.control.keys import new_api_key
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import Project
 from producers.gateway.app import Gateway
 from producers.gateway.fair_work import FairWork
 from producers.gateway.publisher import EventPublisher
@@ -90,7 +90,7 @@ async def test_no_body_holds_the_event_loop_for_long(
 @pytest.fixture
 async def other(gateway: Gateway, control: ControlLog) -> AsyncIterator[httpx.AsyncClient]:
     """The client of another project."""
-    if "other" not in control.view.projects:
+    if "other" not in control.view[Project]:
         await control.put(Project(id="other", name="Other", created_us=0))
         key = new_api_key(
             key_id="other",

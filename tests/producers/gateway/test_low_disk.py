@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import Project
 from producers.disk import MIB, DiskFloor, DiskSettings, Space
 from producers.errors import ControlUnavailableError
 from producers.gateway.app import create_gateway

@@ -17,8 +17,9 @@ from deploy.broker_probe import broker_answers
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.launch import bound_to_this_process
 from producers.control.bootstrap import bootstrap
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.control.records import Project, Record
+from producers.control.record import ControlRecord
 from producers.dead_letters import dead_letter
 from producers.errors import (
     ControlUnavailableError,
@@ -275,7 +276,7 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
             written = await written_within(
                 30, control, Project(id="p2", name="later", created_us=1)
             )
-            assert control.view.projects["p2"] == written
+            assert control.view[Project]["p2"] == written
     events = await Log(own_kafka).events()
     assert {event.trace_id for event in events} == {"t"}
     assert len(events) >= 2
@@ -384,7 +385,7 @@ async def answering_within(timeout_s: float, publisher: EventPublisher) -> None:
             await asyncio.sleep(0.01)
 
 
-async def written_within(timeout_s: float, control: ControlLog, project: Project) -> Record:
+async def written_within(timeout_s: float, control: ControlLog, project: Project) -> ControlRecord:
     async with asyncio.timeout(timeout_s):
         while True:
             try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from producers.control.records import Webhook
+from producers.control.kinds.webhook import Webhook
 from streams.core.deliveries import Delivery, failed, retry_after_s
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_sender import WebhookSender

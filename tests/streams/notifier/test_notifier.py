@@ -7,6 +7,7 @@ import msgspec
 from standardwebhooks import Webhook as Verifier
 
 from deploy.embedded.ports import free_ports
+from producers.control.kinds.webhook import Webhook
 from streams.core.deliveries import Delivery
 from streams.core.rollups.deltas import Delta, SpendDelta
 from tests.streams.notifier.receivers import OK, receiving, status
@@ -98,7 +99,7 @@ async def test_a_receiver_that_says_gone_is_asked_no_more(pipeline, until):
         await pipeline.put_alert("alert_0")
 
         async def disabled():
-            return pipeline.control.view.webhooks["w1"].disabled
+            return pipeline.control.view[Webhook]["w1"].disabled
 
         await until(disabled)
         # Kept once the worker knows it too, which reads the control plane's log by itself.

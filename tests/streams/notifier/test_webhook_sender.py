@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook as Verifier
 
+from producers.control.kinds.webhook import Webhook
 from producers.control.own_endpoints import own_endpoints
-from producers.control.records import Webhook
 from streams.notifications import webhook_sender
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_sender import WebhookSender

@@ -1,0 +1,73 @@
+"""Decides which fields of a record may be stored in clear outside of the log.
+
+A field is public if its type can hold nothing but plain values and it is not marked as a secret.
+Every other field is treated as a secret, so that a new kind cannot leak one by omission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+_PLAIN: Final = frozenset({str, int, float, bool, NoneType})
+_CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset, Mapping, Union, UnionType})
+_SUSPICIOUS: Final = ("secret", "password", "passphrase", "credential", "private_key")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretField:
+    """Marks a field that holds a secret in clear: ``Annotated[str, SecretField()]``.
+
+    It is encrypted wherever the record is copied to. It does not show in the record's ``repr``
+    if the field has ``repr=False``, too.
+    """
+
+    new: Callable[[], str] | None = None
+    """Makes another secret when recovery cannot decrypt the old one; none: the record is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestField:
+    """Marks a field that is named or hidden like a secret and is none, such as a salted hash."""
+
+
+_UNMARKED: Final = SecretField()
+
+
+@lru_cache(maxsize=256)
+def secret_fields(record: type[BaseModel]) -> Mapping[str, SecretField]:
+    """Return the fields that may not be stored in clear."""
+    found = {name: _secret(name, field) for name, field in record.model_fields.items()}
+    return {name: secret for name, secret in found.items() if secret is not None}
+
+
+def _secret(name: str, field: FieldInfo) -> SecretField | None:
+    for marker in field.metadata:
+        if isinstance(marker, SecretField):
+            return marker
+    if any(isinstance(marker, DigestField) for marker in field.metadata):
+        return None if field.annotation is str else _UNMARKED
+    is_suspicious = not field.repr or any(word in name for word in _SUSPICIOUS)
+    return _UNMARKED if is_suspicious or not _is_public(field.annotation) else None
+
+
+def _is_public(annotation: Any) -> bool:
+    """Return whether a type holds plain values only; False for any type that is not known."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in _PLAIN or annotation is Ellipsis or origin is Literal:
+        return True
+    if origin is Annotated:
+        return not any(isinstance(each, SecretField) for each in arguments) and _is_public(
+            arguments[0]
+        )
+    if origin in _CONTAINERS:
+        return all(map(_is_public, arguments))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return not secret_fields(annotation)
+    return False

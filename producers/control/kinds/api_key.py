@@ -1,0 +1,26 @@
+"""API keys: the credentials of a project."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from producers.control.fields import DigestField
+from producers.control.record import Microseconds, ProjectRecord
+
+
+class ApiKey(ProjectRecord):
+    """A key pair; of the secret only a salted hash is kept."""
+
+    kind = "api_key"
+
+    public_key: str = Field(min_length=1, max_length=255)
+    secret_hash: Annotated[str, DigestField()] = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
+    """SHA-256 of salt + secret, hex. Secrets are random, so no slow hash is needed."""
+    salt: Annotated[str, DigestField()] = Field(min_length=1, max_length=64, repr=False)
+    created_us: Microseconds
+    note: str = Field("", max_length=255)
+
+    def unique_keys(self) -> tuple[str, ...]:
+        return (f"public_key:{self.public_key}",)

@@ -1,0 +1,62 @@
+"""Budgets: how much may be spent in a period."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from producers.control.record import Microseconds, ProjectRecord
+
+THRESHOLDS_MAX: Final = 20
+
+
+class Budget(ProjectRecord):
+    """How much a scope of a project may spend in a period, and at which shares of it to alert."""
+
+    kind = "budget"
+    per_project_max = 1_000
+
+    name: str = Field(min_length=1, max_length=255)
+    scope: dict[Literal["user_id", "model", "environment"], str] = {}
+    """Empty: the whole project."""
+    period: Literal["day", "month"]
+    time_zone: str = "UTC"
+    """IANA name: where the day or month begins."""
+    limit_pico: Annotated[int, Field(gt=0, lt=2**63)]
+    thresholds: tuple[str, ...] = Field(min_length=1, max_length=THRESHOLDS_MAX)
+    """Decimal strings, shares of the limit, ascending."""
+    created_us: Microseconds
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, time_zone: str) -> str:
+        try:
+            ZoneInfo(time_zone)
+        except (KeyError, ValueError, OSError) as error:
+            message = f"not an IANA time zone: {time_zone!r}"
+            raise ValueError(message) from error
+        return time_zone
+
+    @field_validator("thresholds")
+    @classmethod
+    def _ascending(cls, thresholds: tuple[str, ...]) -> tuple[str, ...]:
+        shares = {_share(threshold): threshold for threshold in thresholds}
+        if len(shares) != len(thresholds):
+            message = "a threshold appears twice"
+            raise ValueError(message)
+        return tuple(shares[share] for share in sorted(shares))
+
+
+def _share(threshold: str) -> Decimal:
+    try:
+        share = Decimal(threshold)
+    except InvalidOperation as error:
+        message = f"not a decimal number: {threshold!r}"
+        raise ValueError(message) from error
+    if not share.is_finite() or not Decimal(0) < share <= Decimal(100):
+        message = f"a threshold lies above 0 and at most at 100: {threshold!r}"
+        raise ValueError(message)
+    return share

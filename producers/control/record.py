@@ -1,0 +1,71 @@
+"""The base of all control records, and what subscribers receive when one changes.
+
+Records grow by addition only: a reader ignores fields it does not know, and a new field has a
+default. Money is integer picodollars, times are integer microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+Picodollars = Annotated[int, Field(ge=0, lt=2**63)]
+Microseconds = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class ControlRecord(BaseModel):
+    """A record of the control-plane log; a subclass in ``producers.control.kinds`` is a kind."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: ClassVar[str]
+    """Its name in the log."""
+    plural: ClassVar[str]
+    """Its name in messages and settings; by default the kind with an s."""
+    per_project_max: ClassVar[int | None] = None
+    """Default of the setting ``<plural>_per_project_max``; none: only the limits of all records."""
+
+    id: Identifier
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in cls.__dict__ and "plural" not in cls.__dict__:
+            cls.plural = f"{cls.kind.replace('_', ' ')}s"
+
+    @property
+    def owner(self) -> str | None:
+        """Return the project that the record belongs to; None: the installation."""
+        return None
+
+    @property
+    def position(self) -> tuple[int, str]:
+        """Return what lists are sorted by: the time of creation, then the id."""
+        return getattr(self, "created_us", 0), self.id
+
+    def unique_keys(self) -> tuple[str, ...]:
+        """Return what no other record of the kind may have at the same time, besides the id."""
+        return ()
+
+
+class ProjectRecord(ControlRecord):
+    """A record that belongs to a project."""
+
+    project_id: Identifier
+
+    @property
+    def owner(self) -> str:
+        return self.project_id
+
+
+class Tombstone(BaseModel):
+    """Tells subscribers that a record was deleted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: str
+
+
+Change = ControlRecord | Tombstone
