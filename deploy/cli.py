@@ -105,9 +105,10 @@ def up(
         clickhouse=clickhouse,
     )
 
-    def greet(installation: Installation) -> str:
+    def greet(installation: Installation, started: UpOptions) -> str:
         kafka, password_file = broker_of(options, installation)
-        return greeting(host, installation.public_port, kafka, password_file)
+        port, grpc_port = installation.public_port, started.otlp_grpc_port
+        return greeting(host, port, grpc_port, kafka, password_file)
 
     raise SystemExit(run(options, greet=greet))
 

@@ -15,7 +15,9 @@ ANSWER_WITHIN_S = 5.0
 HIDDEN = "…"
 
 
-def greeting(host: str, port: int, kafka: KafkaSettings, password_file: Path | None) -> str:
+def greeting(
+    host: str, port: int, grpc_port: int, kafka: KafkaSettings, password_file: Path | None
+) -> str:
     """Text for the terminal, with keys that work. A secret that the user chose is not repeated.
 
     ``password_file`` holds the password of an embedded broker.
@@ -39,7 +41,7 @@ def greeting(host: str, port: int, kafka: KafkaSettings, password_file: Path | N
 {remark}
   Any Langfuse SDK with these settings works (JavaScript's read LANGFUSE_BASEURL, not
   LANGFUSE_HOST), and any OpenTelemetry SDK that exports to {url}/v1/traces
-  with basic authentication. Or try:
+  with basic authentication{_over_grpc(reachable, grpc_port)}. Or try:
 
     {_command()} demo --url {url}
     curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
@@ -47,6 +49,10 @@ def greeting(host: str, port: int, kafka: KafkaSettings, password_file: Path | N
 {_for_tracers(kafka, password_file)}
   API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data stays.
 """
+
+
+def _over_grpc(host: str, port: int) -> str:
+    return f", or over gRPC to http://{host}:{port}" if port else ""
 
 
 def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:

@@ -6,14 +6,18 @@ from typing import Final
 
 from clickhouse.settings import StoreSettings
 from deploy.settings import ProcessSettings
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, OtlpGrpcSettings
 
 KAFKA_PORT: Final = 9092
 """Port of a broker whose address names none."""
 
 
 def forbidden_ports(
-    process: ProcessSettings, kafka: KafkaSettings, store: StoreSettings, configured: str
+    process: ProcessSettings,
+    kafka: KafkaSettings,
+    store: StoreSettings,
+    otlp_grpc: OtlpGrpcSettings,
+    configured: str,
 ) -> str:
     """Return ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS`` with what belongs to the process added to it."""
     brokers = [
@@ -22,6 +26,5 @@ def forbidden_ports(
         if address
     ]
     own = [str(process.port), *brokers, store.clickhouse_url]
-    if process.metrics_port:
-        own.append(str(process.metrics_port))
+    own += [str(port) for port in (process.metrics_port, otlp_grpc.port) if port]
     return ",".join([*own, configured])

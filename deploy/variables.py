@@ -27,7 +27,7 @@ SETTINGS: Final = (
     ("the broker", "producers.settings", ("KafkaSettings",)),
     ("the store", "clickhouse.settings", ("StoreSettings", "TieringSettings")),
     ("gateway, query, sink and up", "producers.disk", ("DiskSettings",)),
-    ("gateway", "producers.settings", ("GatewaySettings",)),
+    ("gateway", "producers.settings", ("GatewaySettings", "OtlpGrpcSettings")),
     ("streams", "streams.observations.settings", ("StreamsSettings",)),
     ("streams", "streams.rollups.settings", ("ProjectSettings",)),
     ("streams", "streams.notifications.settings", ("NotifierSettings",)),

@@ -194,6 +194,47 @@ class GatewaySettings(BaseSettings):
     """How long stopping waits for what is pending."""
 
 
+class OtlpGrpcSettings(BaseSettings):
+    """OTLP over gRPC: its port, and what a connection or a call may hold. What bodies may hold is as for HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_OTLP_GRPC_", frozen=True)
+
+    port: int = Field(4317, ge=0, le=65535)
+    """Port of OTLP over gRPC, on the host of the public API; 0: none."""
+    connections_max: int = Field(2_048, ge=1)
+    """Open connections; more are closed at once."""
+    streams_of_connection_max: int = Field(100, ge=1)
+    """Calls of one connection at the same time; its client keeps further calls back."""
+    metadata_max_bytes: int = Field(16 * KIB, ge=1 * KIB, le=1 * MIB)
+    """Metadata of one call; above it: RESOURCE_EXHAUSTED."""
+    idle_max_s: float = Field(300.0, gt=0)
+    """A connection without calls is closed after this time; clients open another one."""
+    age_max_s: float = Field(3_600.0, gt=0)
+    """A connection takes no more calls after this time; clients open another one."""
+    handshake_timeout_s: float = Field(30.0, gt=0)
+    """From connecting until the connection is set up; after it: closed."""
+    ping_interval_min_s: float = Field(5.0, gt=0)
+    """Clients may send keepalive pings this often, also without calls; connections of others are
+    closed."""
+    keepalive_s: float = Field(120.0, gt=0)
+    """A connection that sent nothing for this time is pinged, and closed if it does not answer
+    within 20 s."""
+    unstarted_calls_max: int = Field(1_000, ge=1)
+    """Calls that arrived and are not looked at yet, because the process is busy; above it:
+    RESOURCE_EXHAUSTED."""
+    reading_max: int = Field(12, ge=1)
+    """Calls whose message is being received at once: gRPC does not say before how long it is."""
+    reading_of_project_max: int = Field(4, ge=1)
+    """The same of one project."""
+    reading_waiting_max: int = Field(256, ge=0)
+    """Calls that wait until they are received; above it: UNAVAILABLE."""
+    reading_wait_timeout_s: float = Field(2.0, gt=0)
+    """How long they wait; after it: UNAVAILABLE. A call that is received for over a second makes
+    room for those that wait."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """How long stopping waits for calls to end."""
+
+
 class WebhookSettings(BaseSettings):
     """Where webhooks may go; the API that takes a URL and the notifier that calls it say the same."""
 

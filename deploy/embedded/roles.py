@@ -37,6 +37,8 @@ class UpOptions:
     port: int | None = None
     broker: str = EMBEDDED
     clickhouse: str = EMBEDDED
+    otlp_grpc_port: int = 0
+    """Port of OTLP over gRPC; 0: none."""
 
 
 def role_command(role: str) -> list[str]:
@@ -84,7 +86,7 @@ def processes(
         "TRACEMILL_BROKER": options.broker,
         "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
         **_disks(options),
-        **_own_ports(installation),
+        **_own_ports(installation, options),
     }
     engines: list[Process] = []
     if broker is not None:
@@ -137,6 +139,7 @@ def processes(
                 **as_user("query"),
                 "TRACEMILL_HOST": options.host,
                 "TRACEMILL_PORT": str(installation.public_port),
+                "TRACEMILL_OTLP_GRPC_PORT": str(options.otlp_grpc_port),
             },
         ),
     ]
@@ -150,9 +153,11 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
-def _own_ports(installation: Installation) -> dict[str, str]:
+def _own_ports(installation: Installation, options: UpOptions) -> dict[str, str]:
     """Return the ports that webhooks may not go to: those of roles and engines, and the user's."""
     ports = [installation.public_port, *installation.ports.model_dump().values()]
+    if options.otlp_grpc_port:
+        ports.append(options.otlp_grpc_port)
     named = os.environ.get("TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "")
     return {"TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS": ",".join([*map(str, ports), named])}
 

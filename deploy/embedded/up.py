@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.embedded.credentials import ensure_credentials
@@ -25,6 +26,7 @@ from deploy.embedded.given_engines import require_broker, require_clickhouse
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
 from deploy.embedded.log_retention import LogRetention
+from deploy.embedded.otlp_port import otlp_grpc_port, require_otlp_grpc_port
 from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
 from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
@@ -35,7 +37,7 @@ INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
+def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -> int:
     """Run everything until a signal asks to stop; returns the exit code.
 
     `greet` makes the text that is shown once all is ready. The order of effects: hold the data
@@ -45,10 +47,12 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
     try:
         if is_new(options.data_dir):  # a start that fails on its port leaves nothing behind
             require_public_port(options.port or DEFAULT_PUBLIC_PORT, options.host)
+            require_otlp_grpc_port(options.host)
         with held(options.data_dir):
             installation = open_installation(
                 options.data_dir, public_port=options.port, host=options.host
             )
+            options = replace(options, otlp_grpc_port=otlp_grpc_port(options.host, say=say))
             asyncio.run(_require_given(options))
             credentials = ensure_credentials(options.data_dir)
             broker = embedded_broker(options, installation, credentials)
@@ -57,7 +61,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation], str]) -> int:
 
             def on_ready() -> None:
                 say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
-                say(greet(installation))
+                say(greet(installation, options))
 
             retention = None
             if broker is not None:

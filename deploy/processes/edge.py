@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.grpc_port import serving_otlp_grpc
 from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, probe_routes, report
 from deploy.processes.checks import broker_answers, control_is_current, disk_has_room
@@ -28,7 +29,7 @@ from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.gateway.auth import Authenticator
 from producers.options import AnswerOptions
-from producers.settings import GatewaySettings, KafkaSettings
+from producers.settings import GatewaySettings, KafkaSettings, OtlpGrpcSettings
 from query_api.app import create_query_api
 from query_api.pipeline_watch import PipelineWatch
 from query_api.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -106,7 +107,7 @@ async def query(process: ProcessSettings, stop: asyncio.Event) -> None:
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
-    kafka = KafkaSettings()
+    kafka, otlp_grpc = KafkaSettings(), OtlpGrpcSettings()
     async with AsyncExitStack() as stack:
         store_settings = StoreSettings()
         store = Store(store_settings)
@@ -131,7 +132,7 @@ async def _serve(
         if queries:
             settings = QuerySettings()
             forbidden = forbidden_ports(
-                process, kafka, store_settings, settings.webhooks_forbidden_ports
+                process, kafka, store_settings, otlp_grpc, settings.webhooks_forbidden_ports
             )
             settings = settings.model_copy(update={"webhooks_forbidden_ports": forbidden})
             watch = PipelineWatch(kafka, settings, clock)
@@ -154,4 +155,8 @@ async def _serve(
         gc.freeze()
         beat = LoopBeat(process.loop_blocked_after_s)
         async with beat.running(), serving(application, process.host, process.port):
+            if gateway_app is not None:
+                await stack.enter_async_context(
+                    serving_otlp_grpc(gateway_app, process.host, otlp_grpc)
+                )
             await stop.wait()

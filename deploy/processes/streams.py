@@ -15,7 +15,7 @@ from producers.control.kinds.budget import Budget
 from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.settings import KafkaSettings, WebhookSettings
+from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
 from streams.notifications.settings import NotifierSettings
 from streams.observations.settings import StreamsSettings
 from streams.quarantine.settings import QuarantineSettings
@@ -36,7 +36,9 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
         await control.start()
         stack.push_async_callback(control.stop)
         webhooks = WebhookSettings()
-        forbidden = forbidden_ports(process, kafka, store_settings, webhooks.forbidden_ports)
+        forbidden = forbidden_ports(
+            process, kafka, store_settings, OtlpGrpcSettings(), webhooks.forbidden_ports
+        )
         streams = Streams(
             kafka,
             store,

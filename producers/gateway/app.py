@@ -45,7 +45,7 @@ class Gateway:
         gateway = _within_records(gateway, kafka)
         self.publisher = publisher or EventPublisher(kafka, gateway)
         self._turns = Turns(gateway)
-        context = GatewayContext(
+        self.context = context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),
             publisher=self.publisher,

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -36,8 +36,9 @@ from producers.gateway.http import (
     is_gzip,
     read_body,
 )
+from producers.gateway.places import Place
 from producers.gateway.publisher import EventPublisher
-from producers.gateway.turns import Place, Turns
+from producers.gateway.turns import Turns
 from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
@@ -75,11 +76,49 @@ class Answer:
     content_type: bytes = JSON_TYPE
 
 
-class Endpoint(ABC):
-    """One route as an ASGI application.
+class Request(Protocol):
+    """A request as HTTP or gRPC delivers it."""
 
-    1. authenticate, 2. wait for a turn if the body is large, 3. read the body within its limits, 4. let the route answer, which awaits the broker, 5. send the answer.
-    """
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Header by lower-case name."""
+
+    @property
+    def receive(self) -> Receive:
+        """Return the next part of the body, as ASGI's ``http.request``."""
+
+    def authorization(self) -> bytes | None:
+        """Return the credential; raises as ``authorization_of``."""
+
+    def authenticated(self, principal: Principal) -> None:
+        """Note who sends the request."""
+
+    async def admitted(self, principal: Principal) -> None:
+        """Prepare to be read, now that the request is not refused at once."""
+
+
+class HttpRequest:
+    """A request of an ASGI server."""
+
+    __slots__ = ("_scope", "headers", "receive")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self.headers = headers_of(scope)
+        self.receive = receive
+
+    def authorization(self) -> bytes | None:
+        return authorization_of(self._scope["headers"])
+
+    def authenticated(self, principal: Principal) -> None:
+        note_authenticated(self._scope, principal)
+
+    async def admitted(self, principal: Principal) -> None:
+        """The server has bounds of its own for what it reads ahead."""
+
+
+class Endpoint(ABC):
+    """One route: an ASGI application, and ``respond`` for other protocols."""
 
     name: ClassVar[str]
     body_limit: ClassVar[str]
@@ -122,19 +161,29 @@ class Endpoint(ABC):
         metrics.REQUEST_SECONDS.labels(self.name).observe(time.perf_counter() - started_s)
         metrics.REQUESTS.labels(self.name, status).inc()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def respond(self, request: Request) -> Answer:
+        """Authenticate, wait for a turn if the body is large, read it, and serve the call.
+
+        Raises as ``serve``, and:
+            UnauthorizedError: the credential is missing or unknown.
+            TimeoutError: the body took longer than ``body_timeout_s``.
+            ClientGoneError: the client closed the connection.
+        """
         context = self.context
-        headers = headers_of(scope)
+        principal = context.authenticator.authenticate(request.authorization())
+        request.authenticated(principal)
+        context.disk.refuse_when_low()
+        context.publisher.refuse_when_full()
+        await request.admitted(principal)
+        async with context.turns.turn(principal, request.headers) as place:
+            with context.in_flight.lease(principal.share) as lease:
+                body = await self._body(principal, request, lease, place)
+                received_us = time.time_ns() // 1000
+                return await self.serve(Call(principal, request.headers, body, received_us))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         try:
-            principal = context.authenticator.authenticate(authorization_of(scope["headers"]))
-            note_authenticated(scope, principal)
-            context.disk.refuse_when_low()
-            context.publisher.refuse_when_full()
-            async with context.turns.turn(principal, headers) as place:
-                with context.in_flight.lease(principal.share) as lease:
-                    body = await self._body(principal, headers, receive, lease, place)
-                    received_us = time.time_ns() // 1000
-                    answered = await self.serve(Call(principal, headers, body, received_us))
+            answered = await self.respond(HttpRequest(scope, receive))
         except RequestError as error:
             return await self._refuse(send, error)
         except (OverloadedError, UndeliveredError) as error:
@@ -155,13 +204,13 @@ class Endpoint(ABC):
     async def _body(
         self,
         principal: Principal,
-        headers: dict[bytes, bytes],
-        receive: Receive,
+        request: Request,
         lease: Lease,
         place: Place | None,
     ) -> bytes:
         """Read and decompress the body; raises as ``read_body`` and ``Gunzip``."""
         limits = self._body_limits if principal.scope == "project" else self._scores_limits
+        headers, receive = request.headers, request.receive
         try:
             async with asyncio.timeout(self.context.settings.body_timeout_s) as deadline:
                 if place is None:
@@ -208,11 +257,15 @@ class Endpoint(ABC):
         await answer_json(send, error.status, self.refusal(error), headers=challenge)
         return error.status
 
-    async def _ask_to_wait(self, send: Send, error: Exception) -> int:
+    def complain(self, error: Exception) -> None:
+        """Log that a request is put off, at most once each ``COMPLAINT_INTERVAL_S``."""
         now_s = time.monotonic()
-        if now_s >= self._next_complaint_s:  # an overload must not flood the log as well
+        if now_s >= self._next_complaint_s:
             self._next_complaint_s = now_s + COMPLAINT_INTERVAL_S
             log.warning("requests are put off", route=self.name, reason=str(error))
+
+    async def _ask_to_wait(self, send: Send, error: Exception) -> int:
+        self.complain(error)
         retry_after = str(self.context.settings.retry_after_s).encode()
         body = {"message": f"Service Unavailable: {error}", "error": "ServiceUnavailable"}
         await answer_json(send, 503, body, headers=((b"retry-after", retry_after),))

@@ -11,7 +11,7 @@ from deploy.embedded.roles import UpOptions, processes
 from deploy.own_ports import forbidden_ports
 from deploy.settings import ProcessSettings
 from producers.control.own_endpoints import own_endpoints
-from producers.settings import KafkaSettings
+from producers.settings import KafkaSettings, OtlpGrpcSettings
 
 PORTS = InternalPorts(
     broker=20_001,
@@ -27,11 +27,16 @@ def test_up_gives_its_roles_every_port_it_listens_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(NAME, "9999,vault.test:8200")
-    options = UpOptions(data_dir=tmp_path, broker="127.0.0.1:1", clickhouse="http://127.0.0.1:2")
+    options = UpOptions(
+        data_dir=tmp_path,
+        broker="127.0.0.1:1",
+        clickhouse="http://127.0.0.1:2",
+        otlp_grpc_port=4399,
+    )
     installation = Installation(public_port=7711, ports=PORTS)
     for role in processes(options, installation, ensure_credentials(tmp_path), None):
         own = own_endpoints(role.environment[NAME])
-        assert own.ports == {7711, *PORTS.model_dump().values(), 9999}, role.name
+        assert own.ports == {7711, 4399, *PORTS.model_dump().values(), 9999}, role.name
         assert own.hosts == {("vault.test", 8200)}
 
 
@@ -40,10 +45,11 @@ def test_a_role_adds_its_own_ports_its_broker_and_its_store() -> None:
         ProcessSettings(port=7712, metrics_port=7713),
         KafkaSettings(broker="k1.test:9092, k2.test ,[2001:db8::1]:9094"),
         StoreSettings(clickhouse_url="https://store.test:8443"),
+        OtlpGrpcSettings(port=4318),
         "9999",
     )
     own = own_endpoints(text)
-    assert own.ports == {7712, 7713, 9999}
+    assert own.ports == {7712, 7713, 4318, 9999}
     assert own.hosts == {
         ("k1.test", 9092),
         ("k2.test", 9092),

@@ -1,0 +1,1 @@
+"""OTLP over gRPC. Importing ``server`` imports grpcio; this package alone does not."""

@@ -1,0 +1,148 @@
+"""One gRPC method: reads its message within limits and lets an endpoint of the gateway answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final, NoReturn, Protocol
+
+import grpc
+
+from producers import metrics
+from producers.errors import BodyError, ForbiddenError, OverloadedError, UnauthorizedError
+from producers.gateway.auth import SEVERAL, Principal
+from producers.gateway.context import Endpoint
+from producers.gateway.failures import describe_failure
+from producers.gateway.otlp_grpc.status import failure_of
+from producers.gateway.places import Places
+
+PROTOBUF: Final = b"application/x-protobuf"
+GZIP_MAGIC: Final = b"\x1f\x8b"
+"""No protobuf message begins like this: it would be field 3 with a wire type that does not exist."""
+_OWN_HEADERS: Final = frozenset({b"content-type", b"content-length", b"content-encoding"})
+"""Describe a body in HTTP; in metadata they would describe nothing."""
+
+
+class Context(Protocol):
+    """What grpcio passes to a handler, as far as it is used here."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...] | None: ...
+
+    async def read(self) -> Any: ...
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str, trailing_metadata: Any
+    ) -> NoReturn: ...
+
+
+class Reading:
+    """Receives the messages of calls, a limited number at once.
+
+    gRPC assembles a whole message before it delivers it, and does not say before how long it is.
+    """
+
+    def __init__(self, places: Places, body_timeout_s: float, limit: str) -> None:
+        self._places = places
+        self._body_timeout_s = body_timeout_s
+        self._limit = limit
+
+    async def message(self, share: str, context: Context) -> bytes:
+        """Return the message of a call.
+
+        Raises:
+            BodyError: the call ended without one.
+            OverloadedError: too many calls are being received, or this one for too long while
+                others wait.
+            TimeoutError: it did not arrive within ``body_timeout_s``.
+        """
+        async with self._places.place(share) as place:
+            try:
+                async with asyncio.timeout(self._body_timeout_s) as deadline:
+                    with place.being_read(deadline):
+                        message = await context.read()
+            except TimeoutError:
+                if place.given_away:
+                    raise OverloadedError(self._limit) from None
+                raise
+        if message is grpc.aio.EOF:
+            raise BodyError("the call has no message")
+        assert isinstance(message, bytes)
+        return message
+
+
+class GrpcRequest:
+    """A call as a request of the gateway."""
+
+    def __init__(self, context: Context, reading: Reading) -> None:
+        self._context = context
+        self._reading = reading
+        self._credentials: list[bytes] = []
+        self.headers: dict[bytes, bytes] = {}
+        self._message = b""
+        for key, value in context.invocation_metadata() or ():
+            name = key.encode()
+            text = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+            if name == b"authorization":
+                self._credentials.append(text)
+            if name not in _OWN_HEADERS:
+                self.headers[name] = text
+
+    def authorization(self) -> bytes | None:
+        if len(self._credentials) > 1:
+            raise UnauthorizedError(SEVERAL)
+        return self._credentials[0] if self._credentials else None
+
+    def authenticated(self, principal: Principal) -> None:
+        """Change nothing: gRPC has other bounds for connections."""
+
+    async def admitted(self, principal: Principal) -> None:
+        """Receive the message, then describe it as HTTP headers would.
+
+        Raises as ``Reading.message``, and:
+            ForbiddenError: a public key alone; nothing is received for it.
+        """
+        if principal.scope != "project":
+            raise ForbiddenError("Access Scope Denied")
+        self._message = await self._reading.message(principal.project_id, self._context)
+        self.headers[b"content-type"] = PROTOBUF
+        self.headers[b"content-length"] = str(len(self._message)).encode()
+        if self._message.startswith(GZIP_MAGIC):
+            self.headers[b"content-encoding"] = b"gzip"
+
+    async def receive(self) -> dict[str, Any]:
+        message, self._message = self._message, b""
+        return {"type": "http.request", "body": message, "more_body": False}
+
+
+class Method:
+    """A gRPC method that an endpoint answers."""
+
+    def __init__(self, endpoint: Endpoint, reading: Reading) -> None:
+        self._endpoint = endpoint
+        self._reading = reading
+
+    async def serve(self, _: AsyncIterator[bytes], context: Context) -> bytes:
+        """Return the answer's message, or end the call with the status of its refusal."""
+        started_s = time.perf_counter()
+        name, status = self._endpoint.name, grpc.StatusCode.CANCELLED
+        try:
+            answer = await self._endpoint.respond(GrpcRequest(context, self._reading))
+            status = grpc.StatusCode.OK
+        except Exception as error:  # noqa: BLE001  the last resort
+            failure = failure_of(error, self._endpoint.context.settings.retry_after_s)
+            status = failure.code
+            self._report(error, status)
+            await context.abort(status, failure.message, failure.metadata)
+        finally:
+            metrics.REQUEST_SECONDS.labels(name).observe(time.perf_counter() - started_s)
+            metrics.REQUESTS.labels(name, status.name).inc()
+        return answer.body
+
+    def _report(self, error: Exception, status: grpc.StatusCode) -> None:
+        if status is grpc.StatusCode.INTERNAL:
+            describe_failure(self._endpoint.name, error)
+        elif status is grpc.StatusCode.UNAVAILABLE:
+            self._endpoint.complain(error)
+        elif isinstance(error, TimeoutError):
+            metrics.LIMIT_REACHED.labels(limit="body_timeout_s").inc()

@@ -1,0 +1,150 @@
+"""The gRPC server of OTLP: its options, its methods, and how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import grpc
+from grpc._cython import cygrpc
+from grpc.aio import _server as aio_server
+
+from producers.gateway.context import GatewayContext
+from producers.gateway.otlp_grpc.calls import Method, Reading
+from producers.gateway.places import Limit, PlaceLimits, Places
+from producers.gateway.traces import Metrics, Traces
+from producers.settings import OtlpGrpcSettings
+
+TRACES: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
+METRICS: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+KEEPALIVE_TIMEOUT_S: Final = 20
+AGE_GRACE_S: Final = 30
+STREAM_WINDOW_BYTES: Final = 64 * 1024
+"""What a stream may send before its message is being received."""
+_IDENTITY_AND_GZIP: Final = 0b101
+"""Bits of ``grpc_compression_algorithm``."""
+
+
+class GrpcTraces(Traces):
+    name = "otlp_grpc_traces"
+
+
+class GrpcMetrics(Metrics):
+    name = "otlp_grpc_metrics"
+
+
+class _Calls(cygrpc.AioServer):  # type: ignore[misc]
+    """grpcio's server, except for calls of methods that do not exist.
+
+    grpcio decodes the method's name of such a call as UTF-8 outside of any handler, so a name that
+    is not ends the whole server. Calls of registered methods do not come this way.
+    """
+
+    async def _request_call(self) -> Any:
+        """Refuse each call of an unknown method; never return."""
+        refusing: set[asyncio.Task[None]] = set()
+        while True:
+            task = asyncio.create_task(_refuse_unknown(await super()._request_call()))
+            refusing.add(task)
+            task.add_done_callback(refusing.discard)
+
+
+async def _refuse_unknown(state: Any) -> None:
+    loop = asyncio.get_running_loop()
+    context = cygrpc._ServicerContext(state, None, None, loop)  # noqa: SLF001
+    with suppress(cygrpc.AbortError, cygrpc.ExecuteBatchError):  # the client may be gone
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+
+
+class _Server(aio_server.Server):  # type: ignore[misc]
+    """``grpc.aio.Server`` on ``_Calls``."""
+
+    def __init__(self, options: Mapping[str, int]) -> None:
+        self._loop = cygrpc.get_working_loop()
+        self._server = _Calls(self._loop, None, (), (), tuple(options.items()), None)
+
+
+class OtlpGrpcServer:
+    """OTLP's services on one port, answered by the same endpoints as OTLP over HTTP."""
+
+    def __init__(self, context: GatewayContext, settings: OtlpGrpcSettings) -> None:
+        self._context = context
+        self._settings = settings
+
+    @asynccontextmanager
+    async def running(self, host: str, port: int) -> AsyncIterator[int]:
+        """Serve while the block runs, and finish at its end what was accepted; yields the port.
+
+        Raises:
+            OSError: the port cannot be listened on.
+        """
+        # It writes an error with a traceback for metadata that is not UTF-8.
+        logging.getLogger("grpc").setLevel(logging.CRITICAL)
+        server = _Server(_options(self._settings, self._context.settings.otlp_body_max_bytes))
+        reading = self._reading()
+        for service, endpoint in (
+            (TRACES, GrpcTraces(self._context)),
+            (METRICS, GrpcMetrics(self._context)),
+        ):
+            handler = grpc.stream_unary_rpc_method_handler(Method(endpoint, reading).serve)
+            server.add_registered_method_handlers(service, {"Export": handler})
+        try:
+            bound = server.add_insecure_port(_address(host, port))
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+        await server.start()
+        try:
+            yield bound
+        finally:
+            await server.stop(self._settings.stop_timeout_s)
+
+    def _reading(self) -> Reading:
+        settings, gateway = self._settings, self._context.settings
+        places = Places(
+            PlaceLimits(
+                places=settings.reading_max,
+                of_project=settings.reading_of_project_max,
+                waiting=Limit("reading_waiting_max", settings.reading_waiting_max),
+                timeout_s=Limit("reading_wait_timeout_s", settings.reading_wait_timeout_s),
+                rate_bytes_per_s=Limit("reading_max", gateway.body_rate_min_bytes_per_s),
+            )
+        )
+        return Reading(places, gateway.body_timeout_s, "reading_max")
+
+
+def _options(settings: OtlpGrpcSettings, message_max_bytes: int) -> dict[str, int]:
+    """Return gRPC's channel arguments."""
+    return {
+        "grpc.max_receive_message_length": message_max_bytes,
+        # gRPC decompresses without a limit: messages are passed on as they are.
+        "grpc.per_message_decompression": 0,
+        "grpc.compression_enabled_algorithms_bitset": _IDENTITY_AND_GZIP,
+        "grpc.max_metadata_size": settings.metadata_max_bytes,
+        "grpc.absolute_max_metadata_size": settings.metadata_max_bytes,
+        "grpc.max_concurrent_streams": settings.streams_of_connection_max,
+        "grpc.max_allowed_incoming_connections": settings.connections_max,
+        "grpc.server_handshake_timeout_ms": _ms(settings.handshake_timeout_s),
+        "grpc.max_connection_idle_ms": _ms(settings.idle_max_s),
+        "grpc.max_connection_age_ms": _ms(settings.age_max_s),
+        "grpc.max_connection_age_grace_ms": _ms(AGE_GRACE_S),
+        "grpc.http2.min_ping_interval_without_data_ms": _ms(settings.ping_interval_min_s),
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.keepalive_time_ms": _ms(settings.keepalive_s),
+        "grpc.keepalive_timeout_ms": _ms(KEEPALIVE_TIMEOUT_S),
+        "grpc.server.max_pending_requests": settings.unstarted_calls_max,
+        "grpc.server.max_pending_requests_hard_limit": settings.unstarted_calls_max,
+        "grpc.http2.bdp_probe": 0,
+        "grpc.http2.lookahead_bytes": STREAM_WINDOW_BYTES,
+        "grpc.so_reuseport": 0,
+    }
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

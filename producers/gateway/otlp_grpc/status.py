@@ -1,0 +1,76 @@
+"""Translates refusals into gRPC statuses that OTLP exporters understand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from producers.errors import BodyTimeoutError, OverloadedError, RequestError, UndeliveredError
+from producers.gateway.http import ClientGoneError
+
+MESSAGE_CHARS_MAX: Final = 1_000
+"""A status travels as HTTP/2 headers, of which clients take 8 KiB by default."""
+STATUS_DETAILS: Final = "grpc-status-details-bin"
+_TOO_MANY_REQUESTS: Final = 429
+
+_CODES: Final = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    415: grpc.StatusCode.UNIMPLEMENTED,
+    _TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+"""Code of each HTTP status that a refusal has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a call ends that did not succeed."""
+
+    code: grpc.StatusCode
+    message: str
+    retry_after_s: int | None = None
+    """When to send it again; None: never, or as the client likes."""
+
+    @property
+    def metadata(self) -> tuple[tuple[str, bytes], ...]:
+        """Trailing metadata: a ``google.rpc.Status`` with ``RetryInfo`` if there is a time."""
+        if self.retry_after_s is None:
+            return ()
+        info = AnyMessage()
+        info.Pack(RetryInfo(retry_delay=Duration(seconds=self.retry_after_s)))
+        status = Status(code=self.code.value[0], message=self.message, details=[info])
+        return ((STATUS_DETAILS, status.SerializeToString()),)
+
+
+def failure_of(error: Exception, retry_after_s: int) -> Failure:
+    """Return the status for an exception of an endpoint.
+
+    OTLP exporters send again what is UNAVAILABLE, and what is RESOURCE_EXHAUSTED if there is
+    ``RetryInfo``.
+    """
+    message = str(error)[:MESSAGE_CHARS_MAX].encode(errors="replace").decode()
+    if isinstance(error, RequestError):
+        code = _CODES.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
+        is_quota = error.status == _TOO_MANY_REQUESTS
+        wait_s = getattr(error, "retry_after_s", retry_after_s) if is_quota else None
+        return Failure(code, message, wait_s)
+    if isinstance(error, OverloadedError | UndeliveredError):
+        return Failure(grpc.StatusCode.UNAVAILABLE, message, retry_after_s)
+    if isinstance(error, TimeoutError):
+        return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, str(BodyTimeoutError(BODY_LATE)))
+    if isinstance(error, ClientGoneError):
+        return Failure(grpc.StatusCode.CANCELLED, "the client cancelled the call")
+    return Failure(grpc.StatusCode.INTERNAL, "Internal Server Error")
+
+
+BODY_LATE: Final = "the body took too long to arrive"

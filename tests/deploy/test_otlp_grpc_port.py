@@ -1,0 +1,72 @@
+"""The port of OTLP over gRPC: what `tracemill up` does where it is taken, and roles without it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.otlp_port import otlp_grpc_port
+from deploy.embedded.ports import free_ports
+from deploy.embedded.roles import UpOptions
+from deploy.embedded.up import up
+from deploy.errors import PortInUseError
+from deploy.grpc_port import serving_otlp_grpc
+from producers.settings import OtlpGrpcSettings
+
+VARIABLE = "TRACEMILL_OTLP_GRPC_PORT"
+
+
+def test_a_chosen_port_that_is_taken_ends_up_with_one_line_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (public,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv(VARIABLE, str(port))
+        options = UpOptions(tmp_path / "new", port=public)
+        assert up(options, greet=lambda *_: "") == 1
+    assert capsys.readouterr().err == f"tracemill: port {port} is in use: OTLP over gRPC needs it\n"
+    assert not options.data_dir.exists()
+
+
+def test_where_the_default_port_is_taken_up_goes_on_without_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(OtlpGrpcSettings.model_fields["port"], "default", port)
+        OtlpGrpcSettings.model_rebuild(force=True)
+        try:
+            assert otlp_grpc_port("127.0.0.1", say=said.append) == 0
+        finally:
+            monkeypatch.undo()
+            OtlpGrpcSettings.model_rebuild(force=True)
+    assert len(said) == 1
+    assert f"port {port} is in use" in said[0]
+    assert VARIABLE in said[0]
+
+
+def test_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0")
+    assert otlp_grpc_port("127.0.0.1", say=print) == 0
+
+
+async def test_a_role_names_the_port_that_it_cannot_listen_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{port}: Address"):
+            async with serving_otlp_grpc(None, "127.0.0.1", OtlpGrpcSettings(port=port)):  # type: ignore[arg-type]
+                raise AssertionError
+
+
+def test_a_process_that_does_not_serve_it_does_not_import_grpcio() -> None:
+    program = (
+        "import sys, deploy.processes.edge, deploy.processes.streams, deploy.processes.sink\n"
+        "sys.exit('grpc' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
