@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clickhouse.address import http_address
 
 DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 PolicyName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -18,7 +20,7 @@ class StoreSettings(BaseSettings):
         env_prefix="TRACEMILL_", extra="ignore", populate_by_name=True
     )
 
-    clickhouse_url: str = "http://127.0.0.1:8123"
+    clickhouse_url: Annotated[str, AfterValidator(http_address)] = "http://127.0.0.1:8123"
     """Of its HTTP interface."""
     clickhouse_user: str = "default"
     """User of the role; `tracemill migrate --users` prints SQL for users with least privilege."""

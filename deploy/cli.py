@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from deploy.directories import absolute, default_data_dir
+from deploy.output import safe_output
 from deploy.quarantine_cli import quarantine
-from deploy.settings import default_data_dir
 
 app = typer.Typer(
     name="tracemill",
@@ -98,7 +99,7 @@ def up(
     from deploy.greeting import greeting
 
     options = UpOptions(
-        data_dir=(data_dir or default_data_dir()).expanduser().resolve(),
+        data_dir=absolute(data_dir or default_data_dir()),
         host=host,
         port=port,
         broker=broker,
@@ -275,7 +276,7 @@ def recover(
     from deploy.embedded.roles import UpOptions
 
     options = UpOptions(
-        data_dir=(data_dir or default_data_dir()).expanduser().resolve(),
+        data_dir=absolute(data_dir or default_data_dir()),
         broker=broker,
         clickhouse=clickhouse,
     )
@@ -339,7 +340,8 @@ app.add_typer(quarantine)
 def main() -> None:
     """Entry point of the `tracemill` command."""
     try:
-        app()
+        with safe_output():
+            app()
     except Exception as error:
         from deploy.failures import exit_code_for, lines_for
 

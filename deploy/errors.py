@@ -62,3 +62,7 @@ class AlreadyRunningError(DeployError):
 
 class QuarantineError(DeployError):
     """A `tracemill quarantine` command failed; the message names the reason."""
+
+
+class OutputError(DeployError):
+    """What a command prints cannot be written."""

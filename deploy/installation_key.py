@@ -12,7 +12,7 @@ def secret_box(process: ProcessSettings) -> SecretBox | None:
     key = process.encryption_key.get_secret_value()
     if not key:
         try:
-            key = password_file(process.data_dir.expanduser(), "encryption").read_text().strip()
+            key = password_file(process.data_dir, "encryption").read_text().strip()
         except OSError:
             return None
     return SecretBox(key) if key else None

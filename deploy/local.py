@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from deploy.directories import absolute
 from deploy.embedded.credentials import Credentials, ensure_credentials, read_credentials
 from deploy.embedded.data_dir import read_installation
 from deploy.embedded.kafka import become_broker, broker_settings
@@ -41,7 +42,7 @@ def use_local_installation(*, store_user: str) -> None:
 
     Call it before settings are read. Errors as above.
     """
-    found = local_environment(ProcessSettings().data_dir.expanduser(), store_user=store_user)
+    found = local_environment(ProcessSettings().data_dir, store_user=store_user)
     for address in ("TRACEMILL_BROKER", "TRACEMILL_CLICKHOUSE_URL"):
         if address not in os.environ:
             engine = address.removesuffix("_URL")
@@ -90,11 +91,11 @@ def run_broker(data_dir: Path | None, port: int) -> int:
     The password is the environment's, or else the one in the data directory.
     """
     process, kafka = ProcessSettings(), KafkaSettings()
-    log_dir = (data_dir or process.data_dir / "kafka").expanduser().resolve()
     try:
+        log_dir = absolute(data_dir or process.data_dir / "kafka")
         password = kafka.broker_password
         if not password.get_secret_value():
-            password = ensure_credentials((data_dir or process.data_dir).expanduser()).broker
+            password = ensure_credentials(absolute(data_dir or process.data_dir)).broker
         become_broker(log_dir, port, password)
     except DeployError as error:
         print(f"tracemill broker: {error}", file=sys.stderr)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
+
+from deploy.output import LossyStream
 
 RECONNECTING_LOGGERS: Final = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster")
 """They say a line for every attempt while a broker is away; the rooms say once what that means."""
@@ -28,7 +30,7 @@ def configure_logs(process: str, *, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)

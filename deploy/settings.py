@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deploy.directories import Directory, default_data_dir
+
 ENCRYPTION_KEY_MIN_CHARS: Final = 16
-
-
-def default_data_dir() -> Path:
-    """``$XDG_DATA_HOME/tracemill``, by default ``~/.local/share/tracemill``."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tracemill"
 
 
 class ProcessSettings(BaseSettings):
     """What every process has, whatever its role."""
 
-    model_config = SettingsConfigDict(env_prefix="TRACEMILL_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_", env_ignore_empty=True, frozen=True)
 
-    data_dir: Path = Field(default_factory=default_data_dir)
+    data_dir: Directory = Field(default_factory=default_data_dir)
     """Files of the embedded engines and their logs."""
     host: str = "127.0.0.1"
     """Where the public API listens."""

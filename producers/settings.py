@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from producers.broker_addresses import broker_addresses
 from producers.control.own_endpoints import own_endpoints
 from producers.topics import Topics
 
@@ -21,7 +22,7 @@ class KafkaSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_", frozen=True)
 
-    broker: str = "127.0.0.1:9092"
+    broker: Annotated[str, AfterValidator(broker_addresses)] = "127.0.0.1:9092"
     """HOST:PORT, or several joined by commas."""
     broker_username: str = ""
     """Authenticate to the broker as this user; empty: do not authenticate."""

@@ -38,7 +38,7 @@ def send_demo(
         TimeRemainingColumn(),
     )
     with (
-        httpx.Client(base_url=url, auth=(public_key, secret_key), timeout=TIMEOUT_S) as client,
+        _client(url, public_key, secret_key) as client,
         Progress(*columns) as progress,
     ):
         task = progress.add_task("traces", total=traces)
@@ -49,6 +49,13 @@ def send_demo(
             progress.update(task, completed=sent)
             if rate > 0:
                 time.sleep(max(0.0, begun_s + sent / rate - time.monotonic()))
+
+
+def _client(url: str, public_key: str, secret_key: str) -> httpx.Client:
+    try:
+        return httpx.Client(base_url=url, auth=(public_key, secret_key), timeout=TIMEOUT_S)
+    except httpx.InvalidURL as error:
+        raise DeployError(f"{url!r} is not a URL like http://HOST:7700: {error}") from error
 
 
 def _batches(items: Iterable[DemoTrace], size: int) -> Iterator[list[DemoTrace]]:

@@ -46,8 +46,19 @@ class Installation(BaseModel):
 
 
 def is_new(data_dir: Path) -> bool:
-    """Whether nobody has held the directory yet."""
-    return not (data_dir / _LOCK).exists()
+    """Whether nobody has held the directory yet.
+
+    Raises:
+        DeployError: the directory cannot be read.
+    """
+    try:
+        return not (data_dir / _LOCK).exists()
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+
+
+def _unusable(data_dir: Path, error: OSError) -> DeployError:
+    return DeployError(f"cannot use the data directory {data_dir}: {error.strerror}")
 
 
 @contextmanager
@@ -61,7 +72,7 @@ def held(data_dir: Path) -> Iterator[None]:
         make_private(data_dir)
         handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise DeployError(f"cannot use the data directory {data_dir}: {error.strerror}") from error
+        raise _unusable(data_dir, error) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,11 +6,13 @@ import asyncio
 from typing import Final
 from urllib.parse import urlsplit
 
+from clickhouse.address import http_address
 from clickhouse.errors import QueryRejected, StoreError
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.broker_probe import broker_trouble
 from deploy.errors import EngineError
+from producers.broker_addresses import broker_addresses
 from producers.settings import KafkaSettings
 
 ANSWER_WITHIN_S: Final = 15.0
@@ -20,6 +22,10 @@ REASON_MAX_CHARS: Final = 300
 
 async def require_broker(address: str) -> None:
     """Raise EngineError, in one line, when no Kafka broker takes our requests at ``address``."""
+    try:
+        broker_addresses(address)
+    except ValueError as error:
+        raise EngineError(f"--broker: {error}") from error
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             trouble = await broker_trouble(KafkaSettings(broker=address))
@@ -32,9 +38,10 @@ async def require_broker(address: str) -> None:
 
 async def require_clickhouse(url: str) -> None:
     """Raise EngineError, in one line, when no ClickHouse server takes our queries at ``url``."""
-    address = urlsplit(url)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise EngineError(f"--clickhouse {url!r} is not a URL like http://HOST:8123")
+    try:
+        address = urlsplit(http_address(url))
+    except ValueError:
+        raise EngineError(f"--clickhouse {url!r} is not a URL like http://HOST:8123") from None
     store = Store(StoreSettings(clickhouse_url=url))
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):

@@ -84,7 +84,7 @@ def processes(
         **_parallelism(options),
         "TRACEMILL_DATA_DIR": str(options.data_dir),
         "TRACEMILL_BROKER": options.broker,
-        "TRACEMILL_CLICKHOUSE_URL": options.clickhouse,
+        "TRACEMILL_CLICKHOUSE_URL": _clickhouse_url(options, installation),
         **_disks(options),
         **_own_ports(installation, options),
     }
@@ -143,6 +143,12 @@ def processes(
             },
         ),
     ]
+
+
+def _clickhouse_url(options: UpOptions, installation: Installation) -> str:
+    if options.clickhouse != EMBEDDED:
+        return options.clickhouse
+    return f"http://{LOOPBACK}:{installation.ports.store}"
 
 
 def _parallelism(options: UpOptions) -> dict[str, str]:

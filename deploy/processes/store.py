@@ -9,6 +9,7 @@ from clickhouse.embedded.access import configured_passwords
 from clickhouse.embedded.server import run_store
 from clickhouse.errors import StoreError
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings
+from deploy.directories import absolute
 from deploy.embedded.credentials import ensure_credentials
 from deploy.errors import DeployError
 from deploy.logs import configure_logs
@@ -33,7 +34,7 @@ def _with_passwords(data_dir: Path) -> EmbeddedStoreSettings:
     embedded = EmbeddedStoreSettings()
     if configured_passwords(StoreSettings(), embedded):
         return embedded
-    found = ensure_credentials(data_dir.expanduser())
+    found = ensure_credentials(absolute(data_dir))
     return embedded.model_copy(
         update={
             "ingest_password": found.store_ingest,

@@ -1,0 +1,26 @@
+"""The address of a ClickHouse server as settings and options take it."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+SCHEMES: Final = frozenset({"http", "https"})
+
+
+def http_address(url: str) -> str:
+    """Return ``url`` if it can be the address of an HTTP interface.
+
+    Raises:
+        ValueError: it is no URL, or its host or port cannot be one.
+    """
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it; a name that does not encode cannot be looked up.
+        is_address = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("it is not a URL like http://HOST:8123")
+    return url

@@ -1,0 +1,59 @@
+"""Where files are kept, and directories as settings and options name them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from deploy.errors import DeployError
+
+DATA_WITHOUT_HOME: Final = Path("/var/lib")
+CACHE_WITHOUT_HOME: Final = Path("/var/cache")
+
+
+def default_data_dir() -> Path:
+    """``$XDG_DATA_HOME/tracemill``, by default ``~/.local/share/tracemill``.
+
+    A user without a home directory, as in a container, has ``/var/lib/tracemill``.
+    """
+    named = os.environ.get("XDG_DATA_HOME")
+    return Path(named or _below_home(".local/share", DATA_WITHOUT_HOME)) / "tracemill"
+
+
+def default_cache_dir() -> Path:
+    """``$XDG_CACHE_HOME/tracemill``, by default ``~/.cache/tracemill`` or ``/var/cache/tracemill``."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    return Path(named or _below_home(".cache", CACHE_WITHOUT_HOME)) / "tracemill"
+
+
+def absolute(path: Path) -> Path:
+    """Resolve ``~`` and links.
+
+    Raises:
+        DeployError: the path names an unknown user, or its links are a loop.
+    """
+    try:
+        return path.expanduser().resolve()
+    except (RuntimeError, OSError) as error:
+        raise DeployError(f"cannot use the directory {path}: {error}") from error
+
+
+def _below_home(path: str, without_home: Path) -> Path:
+    try:
+        return Path.home() / path
+    except RuntimeError:
+        return without_home
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such user, or the user has no home directory") from error
+
+
+Directory = Annotated[Path, AfterValidator(_expanded)]
+"""A directory in a setting, with ``~`` for the home directory."""
