@@ -34,8 +34,9 @@ class _State(msgspec.Struct, omit_defaults=True):
 
 class TraceStatements(msgspec.Struct):
     latest: dict[str, Statement] = {}
-    tags: set[str] = set()
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+    tags: frozenset[str] = frozenset()
+    metadata: Metadata | None = None
+    """``None``: none was stated, as of most traces."""
     environment: Statement | None = None
     start_us: int = 0
     """Least start that was stated; 0: none was."""
@@ -81,6 +82,8 @@ class TraceStatements(msgspec.Struct):
         if attributes.tags and not self.tags.issuperset(attributes.tags):
             changed |= self._unite(attributes.tags, bounds)
         if attributes.metadata:
+            if self.metadata is None:
+                self.metadata = Metadata()
             changed |= bounds.metadata(self.metadata, attributes.metadata, ts_us)
         start_us = attributes.start_us
         if start_us is not None and not 0 < self.start_us <= start_us:
@@ -89,10 +92,10 @@ class TraceStatements(msgspec.Struct):
         return changed
 
     def _unite(self, tags: tuple[str, ...], bounds: Bounds) -> bool:
-        before = self.tags
-        self.tags = before.union(tags)
-        if cut_tags(self.tags):
+        before, united = self.tags, {*self.tags, *tags}
+        if cut_tags(united):
             bounds.reached["trace_tags_max"] += 1
+        self.tags = frozenset(united)
         return self.tags != before
 
     def _keep(self, field: str, value: str | bool, ts_us: int) -> bool:
@@ -112,26 +115,26 @@ class TraceStatements(msgspec.Struct):
             changed = True
         return changed
 
-    def said(self, field: str) -> Any:
-        held = self.latest.get(field)
-        return None if held is None else held[1]
-
     @property
     def text_bytes(self) -> int:
         """Roughly what the texts take in memory."""
-        held = sum(
-            len(self.latest[field][1]) for field in ("input", "output") if field in self.latest
-        )
-        return held + self.metadata.bytes
+        latest = self.latest
+        size = 0 if self.metadata is None else self.metadata.bytes
+        if "input" in latest:
+            size += len(latest["input"][1])
+        if "output" in latest:
+            size += len(latest["output"][1])
+        return size
 
     def write(self, row: TraceRow) -> None:
         """Set the fields of ``row`` that were stated, and its ``merge_state``."""
         for field, (_, value) in self.latest.items():
             setattr(row, field, value)
-        row.public = int(bool(self.said("public")))
-        row.tags = tuple(sorted(self.tags))
+        row.public = int(row.public)
+        if self.tags:
+            row.tags = tuple(sorted(self.tags))
         marks: list[Any] = []
-        if self.metadata.root.children:
+        if self.metadata:
             row.metadata, marks = self.metadata.text(), self.metadata.marks()
         state = _State(
             marks={field: mark for field, (mark, _) in self.latest.items()},
@@ -153,8 +156,8 @@ def statements_of(row: TraceRow) -> TraceStatements:
         latest["public"] = (state.marks["public"], bool(row.public))
     return TraceStatements(
         latest,
-        set(row.tags),
-        restored(row.metadata, state.metadata) if state.metadata else Metadata(),
+        frozenset(row.tags),
+        restored(row.metadata, state.metadata) if state.metadata else None,
         state.environment,
         state.start_us,
         state.first_us,

@@ -117,20 +117,22 @@ class Residents:
             self._reached[
                 "resident_observations_max" if too_many else "resident_text_bytes_max"
             ] += 1
-            self.forget([next(iter(self.traces))])
+            self._let_go(self.traces.pop(next(iter(self.traces))))
             self.evicted += 1
 
     def forget(self, keys: Iterable[TraceKey]) -> None:
         """Evict these traces; they are read back from the store when they are needed."""
         for key in keys:
             trace = self.traces.pop(key, None)
-            if trace is None:
-                continue
-            observations, text_bytes = self._sizes.pop(key, (0, 0))
-            self.observations -= observations
-            self.text_bytes -= text_bytes
-            self.seen.add(key)
-            self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
+            if trace is not None:
+                self._let_go(trace)
+
+    def _let_go(self, trace: Trace) -> None:
+        observations, text_bytes = self._sizes.pop(trace.key, (0, 0))
+        self.observations -= observations
+        self.text_bytes -= text_bytes
+        self.seen.add(trace.key)
+        self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
 
     def _measure(self, trace: Trace) -> None:
         text_bytes = trace.text_bytes + (trace.said.text_bytes if trace.said.latest else 0)

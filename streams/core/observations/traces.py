@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
@@ -26,6 +27,8 @@ BUCKET_US: Final = BUCKET_S * 1_000_000
 SpentCell = tuple[int, str, str]
 """Start of a quarter of an hour, model, environment."""
 
+NONE_SHED: Final[frozenset[str]] = frozenset()
+"""A set of its own for each of many traces costs memory, and time to come by and to walk."""
 _DEFAULT: Final = SEVERITY["DEFAULT"]
 
 
@@ -64,7 +67,7 @@ class Trace:
         self.severities = [0] * len(LEVELS)
         self.text_bytes = 0
         """Of the texts of its observations: those told in parts keep them."""
-        self.shed: set[str] = set()
+        self.shed: AbstractSet[str] = NONE_SHED
         """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
         self.spender = ""
         """The user under whom its costs are counted; that of ``said`` as soon as its source record
@@ -84,8 +87,9 @@ class Trace:
         self._root: Known | None = None
         self._extremes: Extremes | None = None
         """Of many observations, as soon as one of the three above is taken out."""
-        self._text_bytes: dict[str, int] = {}
-        """Of each observation whose texts are in memory, least recently changed first."""
+        self._text_bytes: dict[str, int] | None = None
+        """Of each observation whose texts are in memory, least recently changed first; ``None``:
+        there has been none."""
         self._spent: dict[SpentCell, int] | None = None
         """``None``: not asked for yet."""
 
@@ -101,8 +105,7 @@ class Trace:
         if known.cost_source == "unpriced":
             self.unpriced += 1
         if known.merged is not None:
-            size = self._text_bytes[known.id] = known.merged.text_bytes
-            self.text_bytes += size
+            self._count_texts(known.id, known.merged)
         if known.usage:
             usage = self.usage
             for key, count in known.usage.items():
@@ -121,7 +124,8 @@ class Trace:
             if self._spent is not None:
                 self._spend(self._spent, known, -1)
         self.unpriced -= known.cost_source == "unpriced"
-        self.text_bytes -= self._text_bytes.pop(known.id, 0)
+        if self._text_bytes is not None:
+            self.text_bytes -= self._text_bytes.pop(known.id, 0)
         for key, count in known.usage.items():
             self.usage[key] -= count
             if not self.usage[key]:
@@ -162,18 +166,26 @@ class Trace:
 
     def shed_texts(self, bytes_max: int) -> None:
         """Let go of the texts of observations, least recently changed first, until ``bytes_max`` are left."""
+        shed = self.shed if isinstance(self.shed, set) else set(self.shed)
+        self.shed, sizes = shed, self._text_bytes or {}
         while self.text_bytes > bytes_max:
-            observation_id = next(iter(self._text_bytes))
-            self.text_bytes -= self._text_bytes.pop(observation_id)
+            observation_id = next(iter(sizes))
+            self.text_bytes -= sizes.pop(observation_id)
             self.observations[observation_id].merged = None
-            self.shed.add(observation_id)
+            shed.add(observation_id)
 
     def regain(self, known: Known, merged: Merged) -> None:
         """Take back the statements of an observation, texts included."""
         known.merged = merged
-        size = self._text_bytes[known.id] = merged.text_bytes
+        self._count_texts(known.id, merged)
+        if isinstance(self.shed, set):
+            self.shed.discard(known.id)
+
+    def _count_texts(self, observation_id: str, merged: Merged) -> None:
+        if self._text_bytes is None:
+            self._text_bytes = {}
+        size = self._text_bytes[observation_id] = merged.text_bytes
         self.text_bytes += size
-        self.shed.discard(known.id)
 
     def _stretch(self, known: Known) -> None:
         if not 0 < self._start_us <= known.start_us:
