@@ -20,17 +20,18 @@ def poison_raises(monkeypatch):
     """Raise in the middle of a change: the cell is half changed by then."""
     apply_window, apply_spend = WindowCell.apply, SpendCell.apply
 
-    def window(cell, change, version):
-        done = apply_window(cell, change, version)
+    def window(cell, change, version, undo=None):
+        done = apply_window(cell, change, version, undo)
         if change.name == POISON:
             raise ZeroDivisionError("a bug")
         return done
 
-    def spend(cell, change, version):
+    def spend(cell, change, version, undo=None):
+        done = apply_spend(cell, change, version, undo)
         if change.trace_id == POISON:
             cell.cost_pico += 1_000_000
             raise RecursionError("another")
-        return apply_spend(cell, change, version)
+        return done
 
     monkeypatch.setattr(WindowCell, "apply", window)
     monkeypatch.setattr(SpendCell, "apply", spend)

@@ -23,6 +23,7 @@ from streams.core.budgets.evaluation import Budgets, PeriodKey
 from streams.core.rollups.deltas import Delta, SpendDelta
 from streams.core.rollups.residency import GroupKey, Groups, KeyT
 from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_row
+from streams.core.rollups.undo import Undo, take_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
 
 NOTHING_REFUSED: Final[Mapping[int, Exception]] = {}
@@ -160,6 +161,8 @@ class ProjectFold:
         self.input_offset = marker.input_offset
         self._version_base = marker.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
+        self._undo: Undo = []
+        """Of the last delta."""
         self._lateness_s = lateness_s
         self._row_bytes_max = row_bytes_max
 
@@ -213,17 +216,12 @@ class ProjectFold:
             if index in refused:
                 outcome.failed.append(FailedDelta(index, delta, refused[index]))
                 continue
-            self.windows.begin()
-            self.spend.begin()
             try:
                 late, added = self._change_cells(delta, version, now_s)
             except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
-                self.windows.roll_back()
-                self.spend.roll_back()
+                self._roll_back()
                 outcome.failed.append(FailedDelta(index, delta, error))
                 continue
-            self.windows.commit()
-            self.spend.commit()
             outcome.late += late
             for change, key, added_pico in added:
                 outcome.crossings += self.budgets.add(
@@ -289,20 +287,35 @@ class ProjectFold:
     def _change_cells(
         self, delta: Delta, version: int, now_s: int
     ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
-        """Change the cells; return the number of late changes, and what each change of spend added."""
-        project_id = delta.project_id
+        """Change the cells; return the number of late changes, and what each change of spend added.
+
+        If it raises, ``_roll_back`` has to follow.
+        """
+        project_id, undo = delta.project_id, self._undo
+        undo.clear()
+        self.windows.begin()
+        self.spend.begin()
         late = 0
         for window in delta.windows:
             late += window.window_s < now_s - self._lateness_s
             window_key = (window.environment, window.model, window.name)
             cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
-            cell.apply(window, version)
+            cell.apply(window, version, undo)
         added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
             spend_key = (change.user_id, change.model, change.environment)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
             before_pico = spent.cost_pico
-            spent.apply(change, version)
+            spent.apply(change, version, undo)
             # What the cell contains already moves no budget, but its period may still have to be evaluated.
             added.append((change, spend_key, spent.cost_pico - before_pico))
         return late, added
+
+    def _roll_back(self) -> None:
+        """Put back every cell as it was before the last delta.
+
+        Dirty marks stay: writing such a cell once more changes nothing.
+        """
+        take_back(self._undo)
+        self.windows.drop_new()
+        self.spend.drop_new()

@@ -10,21 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, TypeVar
 
 GroupKey = tuple[str, int]
 """Project, start in seconds."""
 
 
-class Cell(Protocol):
-    """What changes in place."""
-
-    def copy(self) -> Self:
-        """Return one that changes apart from it."""
-
-
 KeyT = TypeVar("KeyT", bound=Hashable)
-CellT = TypeVar("CellT", bound=Cell)
+CellT = TypeVar("CellT")
 
 
 @dataclass(slots=True)
@@ -54,9 +47,8 @@ class Groups(Generic[KeyT, CellT]):
         self._by_use: OrderedDict[GroupKey, None] = OrderedDict()
         self._dirty: set[GroupKey] = set()
         self._in_flight: set[GroupKey] = set()
-        self._before: list[tuple[GroupKey, KeyT, CellT | None]] | None = None
-        """Since ``begin``: cells as they were before each change, ``None`` for those that were not
-        there."""
+        self._new: list[tuple[GroupKey, KeyT]] = []
+        """Cells made since ``begin``."""
         self.arrivals: dict[str, int] = {}
         """How many groups of a project became resident so far."""
         self.cell_count = 0
@@ -92,9 +84,8 @@ class Groups(Generic[KeyT, CellT]):
         group = self._by_project[project_id][start_s]
         group.touched_s = max(group.touched_s, now_s)
         cell = group.cells.get(cell_key)
-        if self._before is not None:
-            self._before.append((key, cell_key, None if cell is None else cell.copy()))
         if cell is None:
+            self._new.append((key, cell_key))
             cell = group.cells[cell_key] = self._new_cell()
             self.cell_count += 1
         group.dirty.add(cell_key)
@@ -102,26 +93,17 @@ class Groups(Generic[KeyT, CellT]):
         return cell
 
     def begin(self) -> None:
-        """Remember each cell from now on as it is before it changes, for ``roll_back``."""
-        self._before = []
+        """Remember which cells are made from now on, for ``drop_new``."""
+        self._new.clear()
 
-    def commit(self) -> None:
-        """Keep what changed since ``begin``."""
-        self._before = None
-
-    def roll_back(self) -> None:
-        """Put back every cell as it was at ``begin``.
-
-        Dirty marks stay: writing such a cell once more changes nothing.
-        """
-        before, self._before = self._before or [], None
-        for key, cell_key, cell in reversed(before):  # a cell may have changed more than once
+    def drop_new(self) -> None:
+        """Drop the cells made since ``begin``."""
+        for key, cell_key in self._new:
             group = self._group(key)
-            if cell is not None:
-                group.cells[cell_key] = cell
-            elif group.cells.pop(cell_key, None) is not None:
-                self.cell_count -= 1
-                group.dirty.discard(cell_key)
+            del group.cells[cell_key]
+            group.dirty.discard(cell_key)
+            self.cell_count -= 1
+        self._new.clear()
 
     def of_project(self, project_id: str) -> Mapping[int, Group[KeyT, CellT]]:
         """A project's resident groups by start."""

@@ -10,6 +10,7 @@ from typing import Final
 from clickhouse.rows import SpendRow
 from streams.core.rollups.amounts import is_capped, row_amount
 from streams.core.rollups.deltas import SpendDelta
+from streams.core.rollups.undo import Undo
 
 BUCKET_S: Final = 900
 
@@ -29,17 +30,17 @@ class SpendCell:
         self.capped = False
         """It was read back from a row at its end: more may be taken back than is left."""
 
-    def copy(self) -> SpendCell:
-        """Return a cell that changes apart from this one."""
-        cell = SpendCell()
-        cell.cost_pico = self.cost_pico
-        cell.row_version = self.row_version
-        cell.contains = self.contains
-        cell.capped = self.capped
-        return cell
+    def restore(self, numbers: tuple[int, int]) -> None:
+        """Put back what ``apply`` noted."""
+        self.cost_pico, self.row_version = numbers
 
-    def apply(self, change: SpendDelta, version: int) -> bool:
-        """Add ``change`` unless the cell contains it already; whether it did."""
+    def apply(self, change: SpendDelta, version: int, undo: Undo | None = None) -> bool:
+        """Add ``change`` unless the cell contains it already; whether it did.
+
+        What it replaces is added to ``undo``.
+        """
+        if undo is not None:
+            undo.append((self, None, (self.cost_pico, self.row_version)))
         if version <= self.contains:
             return False
         self.cost_pico += change.cost_pico

@@ -14,6 +14,7 @@ from streams.core.observations.limits import CELL_USAGE_TYPES_MAX
 from streams.core.rollups.amounts import add_amounts, is_capped, row_amount, row_amounts
 from streams.core.rollups.deltas import WindowDelta
 from streams.core.rollups.sketch import bins_of, state_hex
+from streams.core.rollups.undo import Undo
 
 WINDOW_S: Final = 60
 KeyT = TypeVar("KeyT", str, int)
@@ -48,31 +49,30 @@ class WindowCell:
         self.capped = False
         """It was read back from a row with an amount at its end: more may be taken back than is left."""
 
-    def copy(self) -> WindowCell:
-        """Return a cell that changes apart from this one."""
-        cell = WindowCell()
-        cell.observations = self.observations
-        cell.errors = self.errors
-        cell.cost_pico = self.cost_pico
-        cell.usage = self.usage.copy()
-        cell.bins = self.bins.copy()
-        cell.row_version = self.row_version
-        cell.contains = self.contains
-        cell.capped = self.capped
-        return cell
+    def restore(self, numbers: tuple[int, int, int, int, dict[str, int]]) -> None:
+        """Put back what ``apply`` noted of the cell itself."""
+        self.observations, self.errors, self.cost_pico, self.row_version, self.usage = numbers
 
-    def apply(self, change: WindowDelta, version: int) -> bool:
-        """Add ``change`` unless the cell contains it already; whether it did."""
+    def apply(self, change: WindowDelta, version: int, undo: Undo | None = None) -> bool:
+        """Add ``change`` unless the cell contains it already; whether it did.
+
+        What it replaces is added to ``undo``.
+        """
+        if undo is None:
+            undo = []
+        numbers = (self.observations, self.errors, self.cost_pico, self.row_version, self.usage)
+        undo.append((self, None, numbers))
         if version <= self.contains:
             return False
         self.observations += change.observations
         self.errors += change.errors
         self.cost_pico += change.cost_pico
         usage = change.usage
-        if len(self.usage) + len(usage) > CELL_USAGE_TYPES_MAX:
-            usage = self._within_limit(usage)
-        _add(self.usage, usage)
-        _add(self.bins, change.latency_bins)
+        if usage:
+            if len(self.usage) + len(usage) > CELL_USAGE_TYPES_MAX:
+                usage = self._within_limit(usage)
+            _add(self.usage, usage, undo)
+        _add(self.bins, change.latency_bins, undo)
         if self.capped:
             self.cost_pico = max(self.cost_pico, 0)
             self.usage = {kind: units for kind, units in self.usage.items() if units > 0}
@@ -120,10 +120,12 @@ def window_cell(row: WindowRow) -> WindowCell:
     return cell
 
 
-def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int]) -> None:
+def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int], undo: Undo) -> None:
     """Add key by key; what comes to nothing leaves, so that taking back restores."""
     for key, by in change.items():
-        total = totals.get(key, 0) + by
+        before = totals.get(key, 0)
+        undo.append((totals, key, before))
+        total = before + by
         if total:
             totals[key] = total
         else:

@@ -46,6 +46,11 @@ def rows_of(fold):
     return {(row.window_s, row.model): row for row in rows}
 
 
+def cells_of(fold):
+    groups = fold.windows.of_project("p1")
+    return {(start_s, key) for start_s, group in groups.items() for key in group.cells}
+
+
 def facts(row):
     return (
         row.observation_count,
@@ -68,6 +73,24 @@ def test_folding_in_parts_is_folding_at_once(changes, data):
     assert {key: facts(row) for key, row in flushed.items()} == {
         key: facts(row) for key, row in rows_of(once).items()
     }
+
+
+@given(st.lists(window_deltas, max_size=10), st.lists(window_deltas, max_size=10), st.data())
+def test_a_delta_that_raises_half_way_changes_no_total(changes, of_bad_delta, data):
+    with_bad_delta, without = fold_of(), fold_of()
+    for fold in (with_bad_delta, without):
+        apply(fold, 0, [Delta("p1", 0, 0, changes, [])])
+    broken = data.draw(window_deltas)
+    getattr(broken, data.draw(st.sampled_from(["usage", "latency_bins"])))["none"] = None
+
+    applied = apply(with_bad_delta, 1, [Delta("p1", 0, 1, [*of_bad_delta, broken], [])])
+
+    assert len(applied.failed) == 1
+    assert cells_of(with_bad_delta) == cells_of(without)
+    assert {key: facts(row) for key, row in rows_of(with_bad_delta).items()} == {
+        key: facts(row) for key, row in rows_of(without).items()
+    }
+    assert with_bad_delta.windows.cell_count == without.windows.cell_count
 
 
 @given(st.lists(window_deltas, max_size=10))
