@@ -1,11 +1,11 @@
-"""Messages that are told as events of a span, in the three ways of the OpenTelemetry GenAI conventions."""
+"""Read messages from span events, in the three layouts of the OpenTelemetry GenAI conventions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from producers.gateway.mapping.values import encode_json, text_of
+from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, SpanEvent
 
 _InputOutput: TypeAlias = tuple[str | None, str | None]
@@ -20,10 +20,10 @@ _CONTENT_KEYS: Final = {_PROMPT: "gen_ai.prompt", _COMPLETION: "gen_ai.completio
 
 
 def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> _InputOutput | None:
-    """Input and output as JSON texts, from the first of these ways that a span uses.
+    """Return input and output as JSON texts, from the first of these layouts that the span uses.
 
-    Since 1.37: one event whose attributes hold both (read by ``conversation``). Before: an event for each message and choice.
-    At first: one event for the prompt and one for the completion.
+    Since 1.37: one event whose attributes hold both (read by ``conversation``). Before: an event
+    for each message and choice. Originally: one event for the prompt, one for the completion.
     """
     for event in events:
         if event.name == _DETAILS and (found := conversation(event.attributes)) is not None:
@@ -31,18 +31,19 @@ def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> 
     inputs = [{"role": _ROLES[e.name], **e.attributes} for e in events if e.name in _ROLES]
     choices = [event.attributes for event in events if event.name == _CHOICE]
     if inputs or choices:
-        return _text(inputs or None), _text(choices[0] if len(choices) == 1 else choices or None)
+        output = choices[0] if len(choices) == 1 else choices or None
+        return _json_text(inputs or None), _json_text(output)
     found = _content(events, _PROMPT), _content(events, _COMPLETION)
     return None if found == (None, None) else found
 
 
 def _content(events: list[SpanEvent], name: str) -> str | None:
-    """The attribute that the event is for, else all it has."""
+    """Return the content attribute of the first event of this name, else all its attributes."""
     attributes = next((event.attributes for event in events if event.name == name), None)
     if attributes is None:
         return None
-    return text_of(attributes.get(_CONTENT_KEYS[name])) or _text(attributes)
+    return attribute_text(attributes.get(_CONTENT_KEYS[name])) or _json_text(attributes)
 
 
-def _text(value: Any) -> str | None:
+def _json_text(value: Any) -> str | None:
     return None if value is None else encode_json(value).decode()

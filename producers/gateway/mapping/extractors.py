@@ -1,4 +1,4 @@
-"""The few fields that are more than one attribute, converted."""
+"""Compute the fields that need more than one converted attribute."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from producers.gateway.mapping.values import encode_json, object_of, text_of
+from producers.gateway.mapping.values import attribute_text, encode_json, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.usage import count_of
 
@@ -30,13 +30,13 @@ _LIVEKIT_DETAILS: Final = frozenset(
         "start_agent_activity",
     ]
 )
-"""Span names of livekit-agents that interest nobody but its developers."""
+"""Span names of livekit-agents' internals."""
 
 
 def vercel_name(span: ExportedSpan) -> str | None:
-    """The operation, after the caller's name for it."""
-    operation = text_of(span.attributes.get("ai.operationId"))
-    function = text_of(span.attributes.get("ai.telemetry.functionId"))
+    """Return ``function:operation``, or the operation if the caller gave no function id."""
+    operation = attribute_text(span.attributes.get("ai.operationId"))
+    function = attribute_text(span.attributes.get("ai.telemetry.functionId"))
     return f"{function}:{operation}" if function and operation else operation
 
 
@@ -53,14 +53,17 @@ def message_of_status(span: ExportedSpan) -> str | None:
 
 
 def genkit_model(span: ExportedSpan) -> str | None:
-    """Genkit names a model's span after the model."""
+    """Return the span's name if it is a model's: Genkit names these spans after the model."""
     attributes = span.attributes
     is_model = attributes.get("genkit:metadata:subtype") == "model"
-    return text_of(attributes.get("genkit:name")) if is_model else None
+    return attribute_text(attributes.get("genkit:name")) if is_model else None
 
 
 def after_start(key: str) -> Callable[[ExportedSpan], int | None]:
-    """The moment (µs) that lies so many milliseconds after the start, rounded up, as the attribute says."""
+    """Return a reader of the time (µs) that is the attribute's milliseconds after the start.
+
+    The milliseconds are rounded up.
+    """
 
     def read(span: ExportedSpan) -> int | None:
         delay_ms = span.attributes.get(key)
@@ -82,7 +85,7 @@ def prompt_version_of(value: AttributeValue) -> int | None:
 
 def vercel_prompt_name(value: AttributeValue) -> str | None:
     prompt = object_of(value)
-    return text_of(prompt.get("name")) if prompt else None
+    return attribute_text(prompt.get("name")) if prompt else None
 
 
 def vercel_prompt_version(value: AttributeValue) -> int | None:
@@ -111,8 +114,8 @@ def vercel_parameters(span: ExportedSpan) -> str | None:
             if attributes.get(key) is not None:
                 found[name] = attributes[key]
                 break
-    answered = object_of(attributes.get("ai.response.providerMetadata")) or {}
-    openai = answered.get("openai")
+    provider_metadata = object_of(attributes.get("ai.response.providerMetadata")) or {}
+    openai = provider_metadata.get("openai")
     if isinstance(openai, dict) and isinstance(openai.get("serviceTier"), str):
         found["service_tier"] = openai["serviceTier"]
     found |= object_of(attributes.get("langfuse.observation.model.parameters")) or {}
@@ -123,8 +126,8 @@ def genkit_parameters(span: ExportedSpan) -> str | None:
     request = object_of(span.attributes.get("genkit:input")) or {}
     config = request.get("config")
     if not isinstance(config, dict):
-        answer = object_of(span.attributes.get("genkit:output")) or {}
-        echoed = answer.get("request")
+        response = object_of(span.attributes.get("genkit:output")) or {}
+        echoed = response.get("request")
         config = echoed.get("config") if isinstance(echoed, dict) else None
     return encode_json(config).decode() if isinstance(config, dict) and config else None
 

@@ -1,6 +1,6 @@
-"""Input and output of a span: the first convention that has either.
+"""Read input and output of a span from the first convention that has either.
 
-Every source answers with both, because a convention that tells one of them tells where the other would be.
+Every source returns both: input and output are never taken from different conventions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from producers.gateway.mapping.event_messages import messages_of_events
 from producers.gateway.mapping.sources import Computed, Reader, Shape, Source, in_scope
 from producers.gateway.mapping.unflatten import Flattened
-from producers.gateway.mapping.values import json_of, text_of
+from producers.gateway.mapping.values import attribute_text, json_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 InputOutput: TypeAlias = tuple[str | None, str | None]
@@ -20,7 +20,7 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Keys of the input and of the output, the best first."""
+    """Read input and output from attributes; keys are in order of preference."""
 
     inputs: _Keys
     outputs: _Keys
@@ -35,10 +35,10 @@ class Pair:
             attributes = span.attributes
             found_input = found_output = None
             for key in inputs:
-                if (found_input := text_of(attributes[key])) is not None:
+                if (found_input := attribute_text(attributes[key])) is not None:
                     break
             for key in outputs:
-                if (found_output := text_of(attributes[key])) is not None:
+                if (found_output := attribute_text(attributes[key])) is not None:
                     break
             if found_input is None and found_output is None:
                 return None
@@ -49,7 +49,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Messages told as events of the span."""
+    """Read messages from the span's events."""
 
     def bind(self, shape: Shape) -> Reader | None:
         return Reader("", _read_events) if shape.has_events else None
@@ -60,7 +60,7 @@ def _read_events(span: ExportedSpan) -> InputOutput | None:
 
 
 def _pair(found_input: AttributeValue, found_output: AttributeValue) -> InputOutput | None:
-    found = text_of(found_input), text_of(found_output)
+    found = attribute_text(found_input), attribute_text(found_output)
     return found if found != (None, None) else None
 
 
@@ -69,7 +69,7 @@ def _first(attributes: dict[str, AttributeValue], *keys: str) -> AttributeValue:
 
 
 def _genkit(span: ExportedSpan) -> InputOutput | None:
-    """Models are given ``messages`` and answer with a ``message``; other actions have whole values."""
+    """Read ``messages`` and ``message`` of model calls, and the whole values of other actions."""
     found = []
     for key, inner in (("genkit:input", "messages"), ("genkit:output", "message")):
         value = span.attributes.get(key)
@@ -98,15 +98,15 @@ def _vercel(span: ExportedSpan) -> InputOutput | None:
             "ai.response.toolCalls",
             "ai.result.toolCalls",
         )
-    others = conversation(attributes)
-    if others is not None:
-        found_input = others[0] if found_input is None else found_input
-        found_output = others[1] if found_output is None else found_output
+    otel = conversation(attributes)
+    if otel is not None:
+        found_input = otel[0] if found_input is None else found_input
+        found_output = otel[1] if found_output is None else found_output
     return _pair(found_input, found_output)
 
 
 def _adk(span: ExportedSpan) -> InputOutput | None:
-    """ADK says ``{}`` for the model's side when the span is a tool's."""
+    """Read the model's request and response, or the tool's where ADK sets the model's to ``{}``."""
     found = []
     for model_key, tool_key in (
         ("llm_request", "tool_call_args"),
@@ -120,7 +120,7 @@ def _adk(span: ExportedSpan) -> InputOutput | None:
 
 
 def _events_attribute(span: ExportedSpan) -> InputOutput | None:
-    """Logfire's list of events in one attribute: the choice is the output, all else the input."""
+    """Read Logfire's list of events: the choice is the output, all other events the input."""
     events = json_of(span.attributes["events"])
     if not isinstance(events, list):
         return None
@@ -143,7 +143,7 @@ def _conversation(span: ExportedSpan) -> InputOutput | None:
 
 
 def conversation(attributes: dict[str, AttributeValue]) -> InputOutput | None:
-    """Messages, else a tool's call, as the OpenTelemetry GenAI conventions have them since 1.37."""
+    """Read messages, else a tool call, in the format of OpenTelemetry GenAI since 1.37."""
     messages = with_system_instructions(
         attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.system_instructions")
     )
@@ -155,7 +155,10 @@ def conversation(attributes: dict[str, AttributeValue]) -> InputOutput | None:
 def with_system_instructions(
     messages: AttributeValue, instructions: AttributeValue
 ) -> AttributeValue:
-    """Messages that begin with the instructions as a system message, unless they have one or are no list."""
+    """Prepend the instructions as a system message.
+
+    Messages that are not a list or already contain a system message are returned unchanged.
+    """
     parsed = json_of(messages)
     if instructions in (None, "") or not isinstance(parsed, list):
         return messages
@@ -165,12 +168,12 @@ def with_system_instructions(
 
 
 def _joined(instructions: AttributeValue) -> str:
-    """The text of instructions that may be a list of parts."""
+    """Join the parts of the instructions, one per line."""
     parts = json_of(instructions)
     if not isinstance(parts, list | tuple):
-        return text_of(instructions) or ""
+        return attribute_text(instructions) or ""
     contents = [part.get("content", part) if isinstance(part, dict) else part for part in parts]
-    return "\n".join(text_of(content) or "" for content in contents)
+    return "\n".join(attribute_text(content) or "" for content in contents)
 
 
 _CONVERSATION_KEYS: Final = (
@@ -261,5 +264,5 @@ _BELOW: Final = tuple(f"{prefix}." for prefix in _PREFIXES)
 
 
 def is_io_key(key: str) -> bool:
-    """Whether some convention keeps inputs or outputs in this attribute."""
+    """Return whether any convention stores inputs or outputs in this attribute."""
     return key in _IO_KEYS or key.startswith(_BELOW)

@@ -1,4 +1,4 @@
-"""Spans to observations: the tables, applied."""
+"""Map spans to observations by the tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
 from producers.gateway.mapping.tables import AGENT_OPERATIONS, OPERATION_KEY
-from producers.gateway.mapping.values import text_of
+from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
 
 ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
 """Memory of the cached origins and what is derived from them."""
 SLICE_ATTRIBUTES_MAX: Final = 4_096
-"""Attributes of a slice: a few milliseconds of spans that look alike, a tenth of a second of the worst."""
+"""Attributes per slice: takes a few milliseconds for spans of few shapes, 100 ms at worst."""
 _ATTRIBUTES_OF_SPAN: Final = 8
-"""What a span without attributes counts for."""
+"""Cost of a span itself, in attributes."""
 AGE_MAX_US: Final = 3_653 * 86_400_000_000
-"""The oldest start: ten years before the span was received."""
+"""Maximum age of a span's start when it is received: ten years."""
 AHEAD_MAX_US: Final = 86_400_000_000
-"""How far a client's clock may be ahead."""
+"""Maximum lead of a client's clock: one day."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Mapped(msgspec.Struct, frozen=True):
-    """What an export says."""
+    """Observations of an export and those that are refused."""
 
     observations: list[Observation]
     refusals: list[Refusal]
@@ -53,50 +53,44 @@ class Mapped(msgspec.Struct, frozen=True):
 _facts: BoundedCache[tuple[int, Sdk], tuple[Origin, OriginFacts]] = BoundedCache(
     "origins_max_bytes", ORIGINS_MAX_BYTES
 )
-"""By the identity of the origin, which the value keeps alive."""
+"""Keyed by the id() of the origin; the value references it, so that the id stays unique."""
 _NO_SDK: Final = Sdk()
-
-
-def map_export(export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK) -> Mapped:
-    """Every span as a whole observation, in the order of the export; those whose times cannot be true are refused one by one."""
-    slices = [*map_in_slices(export, project_id, received_us, sdk)]
-    return Mapped(
-        [observation for mapped in slices for observation in mapped.observations],
-        [refusal for mapped in slices for refusal in mapped.refusals],
-    )
 
 
 def map_in_slices(
     export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK
 ) -> Iterator[Mapped]:
-    """As ``map_export``, slice by slice, so that a large export need not be mapped at one go. A slice is done with when the next is asked for."""
+    """Map every span to an observation, in order, in slices between which the caller may yield.
+
+    Spans whose times are out of range or that cannot be mapped are refused individually.
+    """
     observations: list[Observation] = []
     refusals: list[Refusal] = []
     oldest_us, latest_us = received_us - AGE_MAX_US, received_us + AHEAD_MAX_US
-    room = SLICE_ATTRIBUTES_MAX
+    remaining = SLICE_ATTRIBUTES_MAX
     for group in export.groups:
         if not group.spans:
             continue
         try:
             facts = _facts_of(group.origin, sdk)
-        except Exception as error:  # noqa: BLE001  as below: it costs the spans of this origin
+        except Exception as error:  # noqa: BLE001  a bug must not lose the other origins' spans
             refusals += [_failed(span, project_id, received_us, error) for span in group.spans]
             continue
         observation_of = _Mapper(facts, project_id, received_us).observation
         for span in group.spans:
-            if room <= 0:
+            if remaining <= 0:
                 yield Mapped(observations, refusals)
-                observations, refusals, room = [], [], SLICE_ATTRIBUTES_MAX
-            room -= len(span.attributes) + _ATTRIBUTES_OF_SPAN
+                observations, refusals, remaining = [], [], SLICE_ATTRIBUTES_MAX
+            remaining -= len(span.attributes) + _ATTRIBUTES_OF_SPAN
             try:
                 observation = observation_of(span)
-            except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
+            except Exception as error:  # noqa: BLE001  a bug must not lose the other spans
                 refusals.append(_failed(span, project_id, received_us, error))
                 continue
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
             completion_us = observation.completion_start_us
             if completion_us is not None and not oldest_us <= completion_us <= latest_us:
-                # One field that cannot be true must not cost the observation.
+                # One field out of range is no reason to refuse the observation.
                 metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
                 observation.completion_start_us = None
             if span.fault:
@@ -141,7 +135,10 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
 
 
 class _Mapper:
-    """Maps the spans of one origin. What many of them have in common is worked out once: templates of observations, and what is said of traces."""
+    """Maps the spans of one origin.
+
+    Caches what depends on few attributes: templates of observations, and trace attributes.
+    """
 
     def __init__(self, facts: OriginFacts, project_id: str, received_us: int) -> None:
         self._facts = facts
@@ -150,7 +147,7 @@ class _Mapper:
         self._blank = Observation(
             project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults
         )
-        # Keys hold the types of the values too: 1, 1.0 and True are equal, but do not say the same.
+        # Keys contain the types of the values: 1, 1.0 and True are equal, but map differently.
         self._templates: dict[tuple[Any, ...], tuple[Observation, Fields]] = {}
         self._traces: dict[tuple[Any, ...], TraceAttributes] = {}
 
@@ -183,14 +180,14 @@ class _Mapper:
                 observation.input, observation.output = found
                 break
         is_root = span.parent_id is None or observation.app_root
-        said = plan.trace_of_root if is_root else plan.trace
-        observation.trace = self._trace(span, said, is_root)
+        description = plan.trace_of_root if is_root else plan.trace
+        observation.trace = self._trace(span, description, is_root)
         return observation
 
     def _template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:
-        """An observation with the descriptive fields of the span, and the fields that remain to be read."""
-        described_by = plan.described.values_of(span.attributes)
-        key = (plan, described_by, tuple(map(type, described_by)))
+        """Return an observation with the span's descriptive fields, and the fields yet to read."""
+        values = plan.described.values_of(span.attributes)
+        key = (plan, values, tuple(map(type, values)))
         try:
             found = self._templates.get(key)
         except TypeError:  # a list or a map among the values
@@ -208,28 +205,30 @@ class _Mapper:
         return template, plan.observation_of_agent
 
     def _trace(
-        self, span: ExportedSpan, said: Description | None, is_root: bool
+        self, span: ExportedSpan, description: Description | None, is_root: bool
     ) -> TraceAttributes | None:
-        """What the span says about its trace."""
-        if said is None:
-            return self._said_by_origin(is_root)
-        said_by = said.values_of(span.attributes)
-        key = (said, said_by, tuple(map(type, said_by)), is_root)
+        """Return the trace attributes that the span and its origin set."""
+        if description is None:
+            return self._trace_of_origin(is_root)
+        values = description.values_of(span.attributes)
+        key = (description, values, tuple(map(type, values)), is_root)
         try:
             found = self._traces.get(key)
         except TypeError:  # a list or a map among the values
-            return self._new_trace(span, said, is_root)
+            return self._new_trace(span, description, is_root)
         if found is None:
-            found = self._traces[key] = self._new_trace(span, said, is_root)
+            found = self._traces[key] = self._new_trace(span, description, is_root)
         return found
 
-    def _new_trace(self, span: ExportedSpan, said: Description, is_root: bool) -> TraceAttributes:
-        trace = self._said_by_origin(is_root) or TraceAttributes()
-        _read(said.fields, span, trace)
+    def _new_trace(
+        self, span: ExportedSpan, description: Description, is_root: bool
+    ) -> TraceAttributes:
+        trace = self._trace_of_origin(is_root) or TraceAttributes()
+        _read(description.fields, span, trace)
         return trace
 
-    def _said_by_origin(self, is_root: bool) -> TraceAttributes | None:
-        """The release, and of roots the version of their service."""
+    def _trace_of_origin(self, is_root: bool) -> TraceAttributes | None:
+        """Return the resource's release and, for roots, its service version."""
         facts = self._facts
         version = facts.service_version if is_root else None
         if facts.release is None and version is None:
@@ -238,14 +237,14 @@ class _Mapper:
 
 
 def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttributes) -> None:
-    """Set the fields of a record to the first answer of their readers."""
+    """Set each field of a record to the first value that its readers find."""
     attributes = span.attributes
     for field, readers in plan:
         for key, read, _needs in readers:
             if read is None:
                 value = attributes[key]
                 if type(value) is not str or not value:
-                    value = text_of(value)
+                    value = attribute_text(value)
             else:
                 value = read(attributes[key] if key else span)
             if value is not None:

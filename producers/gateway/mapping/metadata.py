@@ -1,4 +1,4 @@
-"""Metadata of an observation and of its trace, as the JSON text of an object."""
+"""Collect the metadata of an observation and of its trace as JSON objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRACE: Final = "langfuse.trace.metadata"
 _SHARED: Final = ("langfuse.metadata", "ai.telemetry.metadata")
 _EXPERIMENT: Final = "langfuse.experiment."
 _FRACTION_LENGTH_MAX: Final = 25
-_FIELDS_OF_THEIR_OWN: Final = frozenset(
+_MAPPED_TO_FIELDS: Final = frozenset(
     f"ai.telemetry.metadata.{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt")
 )
 
@@ -33,16 +33,16 @@ class MetadataPlan:
     experiment: tuple[str, ...]
     """Keys that are kept under their own names."""
     others: tuple[str, ...]
-    """Keys that have no place elsewhere, kept as ``attributes``."""
+    """Keys that no other rule maps, stored under ``attributes``."""
     read: Callable[[AttributeValue], AttributeValue]
-    """From an entry's attribute to its value."""
+    """Converts an entry's attribute to its value."""
 
 
 def observation_metadata_plan(shape: Shape) -> MetadataPlan:
     whole, entries = _below(shape, (*_SHARED, _OBSERVATION))
     others: tuple[str, ...] = ()
     if not shape.dialect.is_langfuse:
-        others = tuple(key for key in shape.keys if not _has_a_place(key))
+        others = tuple(key for key in shape.keys if not _is_mapped(key))
     return MetadataPlan(
         whole=whole,
         entries=entries,
@@ -55,12 +55,12 @@ def observation_metadata_plan(shape: Shape) -> MetadataPlan:
 def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
     if dialect.json_metadata:
         return decoded
-    return _told_by_looks if dialect.is_langfuse else _nested_only
+    return _decode_langfuse if dialect.is_langfuse else _decode_nested
 
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """What a span says about its trace's metadata. The root's own speaks for the trace, too, as its input and output do."""
+    """Read a trace's metadata from a span; a root's own metadata is the trace's too."""
 
     of_root: bool = False
 
@@ -79,7 +79,10 @@ class TraceMetadata:
 
 
 def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
-    """Everything that a span says about itself beyond the fields, and who made it; the span's own names win."""
+    """Return a span's metadata with its resource and scope; the span's own names take precedence.
+
+    Attributes that no field was read from are included.
+    """
     attributes = span.attributes
     found = _own_metadata(attributes, plan) if plan.whole or plan.entries else {}
     for key in plan.experiment:
@@ -90,7 +93,7 @@ def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFa
         return facts.metadata_text
     if "scope" in found or "resourceAttributes" in found:
         return encode_json(facts.metadata | found).decode()
-    # Both are objects and share no name: joined as texts, the constant part is not encoded again.
+    # Both are objects without a common name: joining the texts avoids encoding the constant part.
     return f"{encode_json(found).decode()[:-1]},{facts.metadata_text[1:]}"
 
 
@@ -103,15 +106,16 @@ def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> 
     return found
 
 
-def _nested_only(value: AttributeValue) -> AttributeValue:
-    """Objects and arrays come as JSON texts; they are told by their first letter."""
+def _decode_nested(value: AttributeValue) -> AttributeValue:
+    """Decode texts that look like JSON objects or arrays; return other values unchanged."""
     return decoded(value) if type(value) is str and value[:1] in ("{", "[") else value
 
 
-def _told_by_looks(value: AttributeValue) -> AttributeValue:
-    """As Langfuse's SDKs have it that send strings, integers and booleans as they are and all else as its JSON text.
+def _decode_langfuse(value: AttributeValue) -> AttributeValue:
+    """Decode a value of a Langfuse SDK that encodes as JSON all but strings, integers and booleans.
 
-    A string is taken for a fraction only if it looks just as the SDK would have written one, so that it reads the same either way.
+    A string is decoded as a fraction only if the SDK would have encoded the fraction as exactly
+    this text, so that encoding it again gives the same.
     """
     if type(value) is not str or not value or value == "null":
         return None if value == "null" else value
@@ -121,13 +125,13 @@ def _told_by_looks(value: AttributeValue) -> AttributeValue:
         except ValueError:
             return value
         return number if repr(number) == value else value
-    return _nested_only(value)
+    return _decode_nested(value)
 
 
 def _below(
     shape: Shape, prefixes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Keys of whole objects, and (key, name) of single entries; what comes later wins."""
+    """Return keys of whole objects, and (key, name) of single entries; later ones win."""
     whole = tuple(prefix for prefix in prefixes if prefix in shape.keys)
     entries = tuple(
         (key, key[len(prefix) + 1 :])
@@ -135,8 +139,8 @@ def _below(
         for key in shape.keys
         if key.startswith(f"{prefix}.") and len(key) > len(prefix) + 1
     )
-    return whole, tuple(pair for pair in entries if pair[0] not in _FIELDS_OF_THEIR_OWN)
+    return whole, tuple(pair for pair in entries if pair[0] not in _MAPPED_TO_FIELDS)
 
 
-def _has_a_place(key: str) -> bool:
+def _is_mapped(key: str) -> bool:
     return is_io_key(key) or key.startswith((_OBSERVATION, _TRACE, _EXPERIMENT, *_SHARED))

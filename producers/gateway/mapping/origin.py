@@ -1,4 +1,4 @@
-"""What is known of spans by their origin alone, worked out once per resource and scope."""
+"""Derive what all spans of an origin share, once per resource and scope."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from producers.bounded_cache import BoundedCache
-from producers.gateway.mapping.values import encode_json, text_of
+from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, Origin
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
@@ -37,21 +37,21 @@ _GATING_SCOPES: Final = frozenset(
         "@flue/opentelemetry",
     }
 )
-"""Scopes whose spans are read by rules of their own."""
+"""Scopes with their own mapping rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a group of spans speaks: all that decides which rules apply to its attributes, besides the attributes themselves."""
+    """Everything besides the attributes that decides which mapping rules apply to a span."""
 
     scope: str = ""
-    """The scope's name where it matters, else empty."""
+    """The scope's name if it has its own rules, else empty."""
     json_metadata: bool = False
-    """Every metadata value is JSON text, strings included (langfuse-sdk: Python 5, JavaScript 6)."""
+    """All metadata values are JSON, strings included (langfuse-sdk: Python 5, JavaScript 6)."""
     environment_rank: int = 3
-    """Place in ``ENVIRONMENT_KEYS`` of the key by which the resource names the environment; behind them if it doesn't."""
+    """Index in ``ENVIRONMENT_KEYS`` of the resource's environment; their number if it has none."""
     untyped_generations: bool = False
-    """Generations may say ``span`` of themselves (langfuse-sdk for Python up to 3.3)."""
+    """Generations may have the type ``span`` (langfuse-sdk for Python up to 3.3)."""
 
     @property
     def is_langfuse(self) -> bool:
@@ -60,11 +60,11 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OriginFacts:
-    """What every observation of an origin gets."""
+    """Values that every observation of an origin gets."""
 
     dialect: Dialect
     defaults: dict[str, Any]
-    """Fields of an observation that says nothing else, by name."""
+    """Field values of observations whose spans do not set them."""
     service_version: str | None
     release: str | None
     metadata: dict[str, msgspec.Raw]
@@ -75,7 +75,10 @@ class OriginFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """The Langfuse SDK that sent a request, as its headers say (``x-langfuse-sdk-name``, ``-version``); empty for other clients."""
+    """The Langfuse SDK that sent a request: headers ``x-langfuse-sdk-name`` and ``-version``.
+
+    Both are empty for other clients.
+    """
 
     name: str = ""
     version: str = ""
@@ -85,7 +88,10 @@ _environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_by
 
 
 def normalise_environment(name: str) -> str:
-    """Lower case, without leading ``langfuse``, at most 40 of ``a-z 0-9 - _``; else the default environment."""
+    """Lower-case a name, strip leading ``langfuse`` and cut it to 40 characters.
+
+    Returns the default environment if other characters than ``a-z 0-9 - _`` remain, or none.
+    """
     known = _environments.get(name)
     return _environments.keep(name, _normalised(name)) if known is None else known
 
@@ -96,7 +102,7 @@ def _normalised(name: str) -> str:
 
 
 def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
-    """Facts of a resource and scope, sent by ``sdk``."""
+    """Return the facts of a resource and scope that ``sdk`` sent."""
     resource = origin.resource
     environments = [_text(resource, key) or "" for key in ENVIRONMENT_KEYS]
     environment = next(filter(None, environments), DEFAULT_ENVIRONMENT)
@@ -131,7 +137,7 @@ def _dialect(origin: Origin, sdk: Sdk, environment_rank: int) -> Dialect:
     language = _text(origin.resource, "telemetry.sdk.language") or sdk.name
     language = _LANGUAGES.get(language, language)
     if not origin.scope_name.startswith(LANGFUSE_SCOPE):
-        # Spans of other scopes carry what a Langfuse SDK in their process propagates, in its encoding.
+        # A Langfuse SDK in the process propagates attributes to other scopes, in its own encoding.
         return Dialect(
             scope=origin.scope_name if origin.scope_name in _GATING_SCOPES else "",
             environment_rank=environment_rank,
@@ -152,4 +158,4 @@ def _version(text: str) -> tuple[int, int]:
 
 
 def _text(attributes: dict[str, AttributeValue], key: str) -> str | None:
-    return text_of(attributes.get(key))
+    return attribute_text(attributes.get(key))

@@ -1,4 +1,4 @@
-"""Plans: what remains of the tables for spans of one shape."""
+"""Compile the mapping tables to plans, one per shape of span."""
 
 from __future__ import annotations
 
@@ -28,39 +28,40 @@ from producers.gateway.mapping.tables import (
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 PLAN_MAX_BYTES: Final = 256 * 1024
-"""A plan above it, roughly, is used and not kept."""
+"""Maximum estimated size of a cached plan; larger ones are used once."""
 PLANS_MAX_BYTES: Final = 32 * 1024 * 1024
-"""What all plans take that are kept, roughly: senders choose their attributes, so new shapes may never end."""
+"""Maximum estimated size of the cached plans: senders choose attributes, so shapes are endless."""
 DESCRIPTIONS_MAX_BYTES: Final = 16 * 1024 * 1024
-"""The same for what shapes say of their traces."""
+"""Maximum estimated size of the cached descriptions of traces."""
 _BYTES_OF_PLAN: Final = 2_048
 _BYTES_OF_KEY: Final = 300
 
 Field: TypeAlias = tuple[str, tuple[Reader, ...]]
-"""A field's name and the readers that may have its value, in order."""
+"""A field's name and its readers, in order of precedence."""
 Fields: TypeAlias = tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Description:
-    """Fields that some attributes alone decide: where their values are the same, so are the fields."""
+    """Fields that depend on some attributes only: equal values of these give equal fields."""
 
     fields: Fields
     values_of: Callable[[dict[str, AttributeValue]], tuple[Any, ...]]
-    """The values of those attributes."""
+    """Returns the values of those attributes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The readers of a shape; a field without a reader is not in it."""
+    """The readers that apply to a shape, per field."""
 
     described: Description
-    """What operations of one kind have in common."""
+    """Descriptive fields, which observations with the same attribute values share."""
     undecided: Fields
-    """Fields of that sort which need more than attributes where those have no answer."""
+    """Readers of descriptive fields that need the whole span; used where ``described`` has none."""
     observation: Fields
+    """The other fields."""
     observation_of_agent: Fields
-    """The same without what agents only sum up."""
+    """The other fields without those that agents' spans only sum up."""
     prompt: Fields
     trace: Description | None
     trace_of_root: Description | None
@@ -68,8 +69,8 @@ class Plan:
     metadata: MetadataPlan
 
 
-class _Shelf:
-    """What all plans take together; above ``PLANS_MAX_BYTES`` all are dropped, to be made again when asked for."""
+class _PlanCache:
+    """Bounds the size of all plans; above ``PLANS_MAX_BYTES`` all are evicted."""
 
     def __init__(self) -> None:
         self._bytes = 0
@@ -87,8 +88,8 @@ class _Shelf:
             return plan
         if self._bytes + size > PLANS_MAX_BYTES:
             metrics.LIMIT_REACHED.labels(limit="plans_max_bytes").inc()
-            for each in self._stores:
-                each.clear()
+            for evicted in self._stores:
+                evicted.clear()
             self._bytes = 0
         self._bytes += size
         store[shape] = plan
@@ -96,32 +97,32 @@ class _Shelf:
 
 
 def _bytes_of(keys: tuple[str, ...]) -> int:
-    """Roughly what a plan for these keys takes in memory."""
+    """Estimate the size of a plan for these keys."""
     return _BYTES_OF_PLAN + _BYTES_OF_KEY * len(keys) + 2 * sum(map(getsizeof, keys))
 
 
-_shelf: Final = _Shelf()
+_plan_cache: Final = _PlanCache()
 _descriptions: BoundedCache[tuple[Dialect, tuple[str, ...], bool], Description] = BoundedCache(
     "descriptions_max_bytes", DESCRIPTIONS_MAX_BYTES
 )
 
 
 class Plans:
-    """Plans of one dialect, made when first asked for."""
+    """Plans of one dialect, compiled on first use and cached."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._of_plain = _shelf.new_store()
-        self._of_others = _shelf.new_store()
+        self._of_plain = _plan_cache.new_store()
+        self._of_others = _plan_cache.new_store()
 
     def of(self, span: ExportedSpan) -> Plan:
         keys = tuple(span.attributes)
         if span.events or span.status_code or span.status_message:
             shape = (bool(span.events), bool(span.status_code or span.status_message), keys)
-            return self._of_others.get(shape) or _shelf.keep(
+            return self._of_others.get(shape) or _plan_cache.keep(
                 self._of_others, shape, self._plan(*shape), keys
             )
-        return self._of_plain.get(keys) or _shelf.keep(
+        return self._of_plain.get(keys) or _plan_cache.keep(
             self._of_plain, keys, self._plan(False, False, keys), keys
         )
 
@@ -130,7 +131,7 @@ class Plans:
 
 
 plans_of: Final = cache(Plans)
-"""Plans of a dialect. Dialects are few: only a fixed list of scopes is told apart."""
+"""Returns the plans of a dialect; dialects are few, as only a fixed list of scopes differs."""
 
 
 def _plan_of(shape: Shape) -> Plan:
@@ -164,7 +165,7 @@ def _agent_keys(shape: Shape) -> tuple[str, ...]:
 
 
 def _trace_description(shape: Shape, *, of_root: bool) -> Description | None:
-    """Shared by the shapes that say the same of their trace: the spans of a trace do, as a rule."""
+    """Return the description of the trace, shared by all shapes with the same trace attributes."""
     fields = _bound(TRACE_FIELDS_OF_ROOT if of_root else TRACE_FIELDS, shape)
     if not fields:
         return None
@@ -189,7 +190,8 @@ def _description(fields: Fields, more_keys: tuple[str, ...] = ()) -> Description
     keys = tuple(dict.fromkeys((*_keys_of(fields), *more_keys)))
     if not keys:
         return Description(fields, lambda _attributes: ())
-    return Description(fields, itemgetter(keys[0], *keys))  # of one key it would make no tuple
+    # The first key is repeated because itemgetter of one key returns no tuple.
+    return Description(fields, itemgetter(keys[0], *keys))
 
 
 def _keys_of(fields: Fields) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""The vocabulary of the mapping tables: where a field's value may come from.
+"""Define the sources of field values that the mapping tables are made of.
 
-A table gives each field an ordered tuple of sources. A source is bound once per shape (the attribute keys of a span, and its dialect):
-it answers with a reader if the shape offers what it needs, else not at all, so that reading a span asks no source in vain.
+A table maps each field to a tuple of sources in order of precedence. A source is bound once per
+shape (the attribute keys and the dialect of a span): it returns a reader if spans of the shape can
+have the value, so that reading a span skips all other sources.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from producers.gateway.mapping.origin import Dialect, normalise_environment
-from producers.gateway.mapping.values import decoded, text_of
+from producers.gateway.mapping.values import attribute_text, decoded
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 
 class Reader(NamedTuple):
-    """How to read a value from a span of the shape that it was bound to; ``None`` as the answer passes the question on."""
+    """Reads a value from spans of one shape; the next reader is tried if it returns ``None``."""
 
     key: str
-    """The attribute that is read; empty if ``read`` wants the span."""
+    """The attribute that is read; empty if ``read`` takes the span."""
     read: Callable[[Any], Any] | None
-    """From the attribute's value (or the span) to the field's; ``None`` stands for ``text_of``, which is worth a short cut."""
+    """Converts the attribute (or span) to the value; ``None`` means ``attribute_text``, inlined."""
     needs: tuple[str, ...] | None = None
-    """The attributes that the answer depends on, if on nothing else."""
+    """The attributes that determine the value; ``None`` if more than attributes do."""
 
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-"""Attribute keys below a prefix, each with what follows the prefix."""
+"""Attribute keys below a prefix, each with its part after the prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What spans that are mapped alike have in common."""
+    """What decides which readers apply to a span."""
 
     dialect: Dialect
     keys: tuple[str, ...]
@@ -45,28 +46,29 @@ class Shape:
 
 
 class Source(Protocol):
-    """Where a value may come from."""
+    """A possible origin of a field's value."""
 
     def bind(self, shape: Shape) -> Reader | None:
-        """The reader for spans of this shape; ``None`` if they cannot have the value."""
+        """Return the reader for spans of this shape; ``None`` if they cannot have the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute, converted."""
+    """Convert one attribute."""
 
     key: str
-    convert: Callable[[AttributeValue], Any] = text_of
+    convert: Callable[[AttributeValue], Any] = attribute_text
 
     def bind(self, shape: Shape) -> Reader | None:
         if self.key not in shape.keys:
             return None
-        return Reader(self.key, None if self.convert is text_of else self.convert, (self.key,))
+        convert = None if self.convert is attribute_text else self.convert
+        return Reader(self.key, convert, (self.key,))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One attribute whose values stand for others: exactly, or by their lower-case text."""
+    """Translate one attribute by a table, looked up exactly, then in lower case."""
 
     key: str
     meanings: Mapping[str, str]
@@ -82,7 +84,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A constant, if any of the attributes is there."""
+    """Return a constant if any of the attributes is present."""
 
     keys: tuple[str, ...]
     value: Any
@@ -93,7 +95,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """A constant."""
+    """Return a constant."""
 
     value: Any
 
@@ -103,7 +105,7 @@ class Always:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Whatever ``read`` makes of a span that has any of the attributes; of every span, if none are named."""
+    """Call ``read`` with spans that have any of the attributes; with all spans if no keys."""
 
     keys: tuple[str, ...]
     read: Callable[[ExportedSpan], Any]
@@ -114,7 +116,7 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Whatever ``read`` makes of the status of a span that has one."""
+    """Call ``read`` with spans that have a status."""
 
     read: Callable[[ExportedSpan], Any]
 
@@ -122,27 +124,27 @@ class Status:
         return Reader("", self.read) if shape.has_status else None
 
 
-def below(prefixes: tuple[str, ...], shape: Shape, but: frozenset[str]) -> Pairs:
-    """Attributes below prefixes, in their order, without those whose name is excepted."""
+def below(prefixes: tuple[str, ...], shape: Shape, excluded: frozenset[str]) -> Pairs:
+    """Return the attributes below prefixes, in the prefixes' order, without excluded names."""
     return tuple(
         (key, key[len(prefix) :])
         for prefix in prefixes
         for key in shape.keys
-        if key.startswith(prefix) and key[len(prefix) :] not in but
+        if key.startswith(prefix) and key[len(prefix) :] not in excluded
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
-    """All attributes below prefixes, given to ``read`` with the span, in the order of the prefixes; it may look at no others."""
+    """Call ``read`` with the span and its attributes below prefixes; it must read no others."""
 
     prefixes: tuple[str, ...]
     read: Callable[[ExportedSpan, Pairs], Any]
-    but: frozenset[str] = frozenset()
-    """What may not follow the prefix."""
+    excluded: frozenset[str] = frozenset()
+    """Names after the prefix that are skipped."""
 
     def bind(self, shape: Shape) -> Reader | None:
-        pairs = below(self.prefixes, shape, self.but)
+        pairs = below(self.prefixes, shape, self.excluded)
         if not pairs:
             return None
         return Reader("", lambda span: self.read(span, pairs), tuple(key for key, _ in pairs))
@@ -150,10 +152,10 @@ class Prefixed:
 
 @dataclass(frozen=True, slots=True)
 class InMetadata:
-    """One attribute of a metadata map; the dialect says whether it is encoded as JSON."""
+    """Convert one attribute of a metadata map, decoded from JSON in dialects that encode it."""
 
     key: str
-    convert: Callable[[AttributeValue], Any] = text_of
+    convert: Callable[[AttributeValue], Any] = attribute_text
 
     def bind(self, shape: Shape) -> Reader | None:
         if self.key not in shape.keys:
@@ -168,7 +170,7 @@ class InMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A key for the environment, unless the resource says it by a key of a higher rank (0 is the highest)."""
+    """Read the environment from a key, unless the resource has one of higher rank (0 is first)."""
 
     rank: int
     key: str
@@ -180,13 +182,13 @@ class Environment:
 
 
 def _environment_of(value: AttributeValue) -> str | None:
-    text = text_of(value)
+    text = attribute_text(value)
     return normalise_environment(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Another source, only for spans of some dialects."""
+    """Apply a source to spans of some dialects only."""
 
     holds: Callable[[Dialect], bool]
     source: Source

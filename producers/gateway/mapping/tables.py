@@ -1,7 +1,8 @@
-"""Where each field of an observation and of its trace comes from: the left-most source with an answer.
+"""List the sources of each field of an observation and of its trace; the first with a value wins.
 
-The attributes are those of the Langfuse SDKs, of the OpenTelemetry GenAI semantic conventions, OpenInference, Traceloop, the Vercel AI SDK, Genkit,
-Logfire, pydantic-ai, MLflow, LiveKit, Flue and Google's ADK.
+The attributes are those of the Langfuse SDKs, of the OpenTelemetry GenAI semantic conventions,
+OpenInference, Traceloop, the Vercel AI SDK, Genkit, Logfire, pydantic-ai, MLflow, LiveKit, Flue and
+Google's ADK.
 """
 
 from __future__ import annotations
@@ -122,12 +123,12 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
 DESCRIPTIVE_FIELDS: Final = frozenset(
     {"type", "name", "environment", "version", "level", "model", "model_parameters"}
 )
-"""Fields that the spans of one operation have in common, as far as attributes decide them."""
+"""Fields that spans of one operation usually share; cached by the attributes they depend on."""
 
 OPERATION_KEY: Final = "gen_ai.operation.name"
 AGENT_OPERATIONS: Final = ("invoke_agent", "agent_step")
 FIELDS_OF_CALLS: Final = frozenset({"model", "usage", "cost"})
-"""Not read of agents' operations: they sum up the calls below them, and would be counted twice."""
+"""Not read from agents' spans: these sum up the calls below them, and would be counted twice."""
 
 PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "prompt_name": (
@@ -141,7 +142,7 @@ PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute(_VERCEL_PROMPT, vercel_prompt_version),
     ),
 }
-"""Of generations only."""
+"""Read from generations only."""
 
 TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "name": (Attribute("langfuse.trace.name"),),

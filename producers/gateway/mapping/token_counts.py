@@ -1,4 +1,7 @@
-"""Usage told by one attribute per count: ``gen_ai.usage.*`` (OpenTelemetry GenAI) and ``llm.token_count.*`` (OpenInference)."""
+"""Read usage from one attribute per count.
+
+These are ``gen_ai.usage.*`` (OpenTelemetry GenAI) and ``llm.token_count.*`` (OpenInference).
+"""
 
 from __future__ import annotations
 
@@ -48,15 +51,17 @@ _PARTS: Final = {
     ],
     ("output", "output_audio_tokens"): ["completion_details.audio", "output_audio_tokens"],
 }
-"""(The sum it is inside, bucket) and the names of the count, the best first."""
+"""Names of a count in order of preference, by (the sum that includes it, its bucket)."""
 _KNOWN: Final = frozenset(name for names in (*_SUMS.values(), *_PARTS.values()) for name in names)
 
 
 class TokenCounts:
     """Reads the counts of a fixed set of attributes into buckets that do not overlap.
 
-    Sums include their parts in these conventions: cached tokens and cache writes are taken out of ``input``, reasoning and audio out of ``output``,
-    down to zero. Counts that are not known are kept without a leading ``details.``, unless they count tokens: those break the sums down once more.
+    Sums include their parts in these conventions: cached tokens and cache writes are subtracted
+    from ``input``, reasoning and audio from ``output``, down to zero. Other counts are kept without
+    a leading ``details.``; token counts below ``details.`` are dropped, as they break down the
+    sums a second time.
     """
 
     def __init__(self, pairs: Pairs) -> None:
@@ -96,7 +101,7 @@ class TokenCounts:
 
 
 def token_counts(raw: Mapping[str, int]) -> dict[str, int]:
-    """Buckets of counts by the names that follow the attributes' prefixes."""
+    """Return the buckets of counts that are named like the attributes without their prefixes."""
     names = tuple(raw)
     reader = _readers.get(names)
     if reader is None:
@@ -115,7 +120,7 @@ _READER_COPIES: Final = 4
 def _present(
     table: Iterable[tuple[_Bucket, Iterable[str]]], key_of: dict[str, str]
 ) -> list[tuple[_Bucket, tuple[str, ...]]]:
-    """What of a table there are attributes for."""
+    """Reduce a table to the names that there are attributes for."""
     found = ((b, tuple(key_of[name] for name in names if name in key_of)) for b, names in table)
     return [(bucket, keys) for bucket, keys in found if keys]
 

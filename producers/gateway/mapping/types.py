@@ -1,4 +1,4 @@
-"""Which type a span is: the first rule that has an answer."""
+"""Decide the type of a span by the first rule that applies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from producers.gateway.otlp import ExportedSpan
 
 
 def _meanings(**names: str) -> dict[str, str]:
-    """Type by lower-case name, from the names of each type."""
+    """Invert names per type to a type per lower-case name."""
     return {name.lower(): kind for kind, joined in names.items() for name in joined.split()}
 
 
@@ -96,7 +96,7 @@ _LIVEKIT: Final = {
 
 
 def _vercel_call(span: ExportedSpan) -> str | None:
-    """A call of a model: its operation is named, and so is the model."""
+    """Return the type of a model call: a span with a known operation and a model."""
     attributes = span.attributes
     if not any(attributes.get(key) for key in _VERCEL_MODEL_KEYS):
         return None

@@ -1,4 +1,4 @@
-"""Messages that were flattened into attributes: ``gen_ai.prompt.0.content`` … put together again."""
+"""Rebuild messages from flattened attributes like ``gen_ai.prompt.0.content``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Final, TypeAlias
 
 from producers import metrics
 from producers.gateway.mapping.sources import Reader, Shape
-from producers.gateway.mapping.values import encode_json, text_of
+from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 ARRAY_SLOTS_MAX: Final = 10_001
-"""Slots of all arrays of one value: an index is the sender's to choose, and a list is as long as its highest."""
+"""Total length of a value's arrays: senders choose the indexes, and the highest sets a length."""
 PATH_LENGTH_MAX: Final = 32
 
 _Path: TypeAlias = tuple[str | int, ...]
@@ -19,12 +19,12 @@ _Paths: TypeAlias = tuple[tuple[str, _Path], ...]
 
 
 class _Node(dict[str | int, Any]):
-    """An object or array in the making; told from a value that happens to be a dict."""
+    """An object or array under construction, as opposed to an attribute value that is a dict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flattened:
-    """Input and output below a prefix each."""
+    """Read input and output from the attributes below two prefixes."""
 
     input_prefix: str
     output_prefix: str
@@ -46,7 +46,7 @@ def _text(attributes: dict[str, AttributeValue], paths: _Paths) -> str | None:
     if not paths:
         return None
     if not paths[0][1]:
-        return text_of(attributes[paths[0][0]])
+        return attribute_text(attributes[paths[0][0]])
     root = _Node()
     for key, path in paths:
         node = root
@@ -58,14 +58,14 @@ def _text(attributes: dict[str, AttributeValue], paths: _Paths) -> str | None:
         else:
             if not isinstance(node.get(path[-1]), _Node):
                 node[path[-1]] = attributes[key]
-    return encode_json(_listed(root)).decode()
+    return encode_json(_with_lists(root)).decode()
 
 
-def _listed(value: Any) -> Any:
-    """Nodes whose keys are all indexes become lists."""
+def _with_lists(value: Any) -> Any:
+    """Convert nodes whose keys are all indexes to lists."""
     if not isinstance(value, _Node):
         return value
-    built = {key: _listed(inner) for key, inner in value.items()}
+    built = {key: _with_lists(inner) for key, inner in value.items()}
     indexed = {key: inner for key, inner in built.items() if isinstance(key, int)}
     if len(indexed) < len(built):
         return {str(key): inner for key, inner in built.items()}
@@ -73,9 +73,10 @@ def _listed(value: Any) -> Any:
 
 
 def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
-    """The keys below a prefix and their paths, as far as the arrays they ask for stay within ``ARRAY_SLOTS_MAX``.
+    """Return the keys below a prefix with their paths, within ``ARRAY_SLOTS_MAX``.
 
-    An attribute that is called as the prefix itself holds the whole value: then its path, an empty one, is the only one.
+    If an attribute's key is the prefix itself, it holds the whole value: only it is returned, with
+    an empty path.
     """
     if prefix in keys:
         return ((prefix, ()),)
@@ -89,11 +90,11 @@ def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
         parts = key[len(below) :].split(".", PATH_LENGTH_MAX)
         path = tuple(int(part) if _is_index(part) else part for part in parts)
         wanted = {
-            path[:place]: max(part + 1, lengths.get(path[:place], 0))
-            for place, part in enumerate(path)
+            path[:depth]: max(part + 1, lengths.get(path[:depth], 0))
+            for depth, part in enumerate(path)
             if isinstance(part, int)
         }
-        more_slots = sum(length - lengths.get(place, 0) for place, length in wanted.items())
+        more_slots = sum(length - lengths.get(array, 0) for array, length in wanted.items())
         if slots + more_slots <= ARRAY_SLOTS_MAX:
             slots += more_slots
             lengths.update(wanted)

@@ -1,4 +1,4 @@
-"""Usage and cost of a span, from the attributes of each convention."""
+"""Read usage and cost of a span from the attributes of each convention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from producers.gateway.mapping.sources import (
 )
 from producers.gateway.mapping.token_counts import TokenCounts, token_counts
 from producers.gateway.mapping.types import VERCEL_CALLS
-from producers.gateway.mapping.values import amounts_of, object_of, text_of
+from producers.gateway.mapping.values import amounts_of, attribute_text, object_of
 from producers.gateway.money import pico_of_usd
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.usage import (
@@ -35,13 +35,13 @@ def _usage_details(value: AttributeValue) -> dict[str, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All counts below prefixes."""
+    """Read all counts below prefixes."""
 
     prefixes: tuple[str, ...]
-    but: frozenset[str]
+    excluded: frozenset[str]
 
     def bind(self, shape: Shape) -> Reader | None:
-        pairs = below(self.prefixes, shape, self.but)
+        pairs = below(self.prefixes, shape, self.excluded)
         if not pairs:
             return None
         counts = TokenCounts(pairs)
@@ -87,13 +87,13 @@ _VERCEL_PROVIDERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("input_cached_tokens", ("google", "usageMetadata", "cachedContentTokenCount")),
     ("output_reasoning_tokens", ("google", "usageMetadata", "thoughtsTokenCount")),
 )
-"""Where providers tell more about a call in ``ai.response.providerMetadata``."""
+"""Paths of more counts in ``ai.response.providerMetadata``, per provider."""
 
 
 def _vercel(span: ExportedSpan) -> dict[str, int] | None:
-    """Of calls of a model only: the operation around them (``ai.generateText``) repeats their sum."""
+    """Read usage of model calls only: the enclosing operation (``ai.generateText``) repeats it."""
     attributes = span.attributes
-    operation = text_of(attributes.get("ai.operationId"))
+    operation = attribute_text(attributes.get("ai.operationId"))
     if operation is not None and operation not in VERCEL_CALLS:
         return None
     raw: dict[str, int] = {}
@@ -107,7 +107,7 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
         if (count := count_of(_at(provider, path))) is not None:
             raw.setdefault(name, count)
     if "total_tokens" in raw and not raw.keys() & {"prompt_tokens", "completion_tokens"}:
-        raw["prompt_tokens"] = raw["total_tokens"]  # an embedding has tokens only
+        raw["prompt_tokens"] = raw["total_tokens"]  # embeddings have one count
     by_lifetime = {
         f"input_cache_creation_{ttl}": raw.pop(f"cache_{ttl}", 0) for ttl in ("5m", "1h")
     }
@@ -143,7 +143,7 @@ def _genkit(span: ExportedSpan) -> dict[str, int] | None:
 
 
 def _adk(span: ExportedSpan) -> dict[str, int] | None:
-    """Google's ADK: cached tokens are told in the model's response only."""
+    """Read Google's ADK, which reports cached tokens in the model's response only."""
     raw: dict[str, int] = {}
     for key, value in span.attributes.items():
         if key.startswith("gen_ai.usage.") and (count := count_of(value)) is not None:

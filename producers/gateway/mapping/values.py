@@ -1,4 +1,4 @@
-"""Small pure conversions of attribute values. None raises, whatever it is given."""
+"""Convert attribute values; no function here raises, for any value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CACHED_TEXT_LENGTH_MAX: Final = 500
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON of a value; what is nested deeper than the encoder can follow is cut at ``DEPTH_MAX``."""
+    """Encode a value as JSON; cut it at ``DEPTH_MAX`` if it is too deep for the encoder."""
     try:
         return _encoder.encode(value)
     except RecursionError:
@@ -42,18 +42,18 @@ def _cut(value: Any, depth: int) -> Any:
     return {key: _cut(item, depth - 1) for key, item in value.items()}
 
 
-def text_of(value: AttributeValue) -> str | None:
-    """A string as it is, anything else as its JSON text; ``None`` for nothing and for the empty string."""
+def attribute_text(value: AttributeValue) -> str | None:
+    """Return a string unchanged and other values as JSON; ``None`` for ``None`` and ``""``."""
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else encode_json(value).decode()
 
 
 def reference_of(value: AttributeValue) -> str | None:
-    """Return an id that can be part of a URL; None for one with control characters."""
-    if isinstance(value, str) and value and value.isprintable():  # as nearly all are
+    """Return an id that can be part of a URL; ``None`` for one with control characters."""
+    if isinstance(value, str) and value and value.isprintable():  # fast path
         return value
-    text = text_of(value)
+    text = attribute_text(value)
     if text is None or text.isprintable() or not _CONTROLS.search(text):
         return text
     metrics.VALUES_DROPPED.labels(field="session_id").inc()
@@ -61,7 +61,7 @@ def reference_of(value: AttributeValue) -> str | None:
 
 
 def json_of(value: Any) -> Any:
-    """What a JSON text says, or a value that is no text as it is; ``None`` when the text is not JSON."""
+    """Decode a JSON text; return other values unchanged, and ``None`` for other texts."""
     if not isinstance(value, str):
         return value
     try:
@@ -71,7 +71,7 @@ def json_of(value: Any) -> Any:
 
 
 def decoded(value: AttributeValue) -> AttributeValue:
-    """What a JSON text says; a text that is not JSON, and what is no text, as it is."""
+    """Decode a JSON text; return everything else unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -82,7 +82,7 @@ def decoded(value: AttributeValue) -> AttributeValue:
 
 
 def amounts_of(value: Any) -> Any:
-    """As ``json_of``, with fractions as ``Decimal``: for money."""
+    """Decode a JSON text like ``json_of``, with fractions as ``Decimal``: for money."""
     if not isinstance(value, str):
         return value
     try:
@@ -93,13 +93,13 @@ def amounts_of(value: Any) -> Any:
 
 
 def object_of(value: AttributeValue) -> dict[str, Any] | None:
-    """A JSON object given as text or as a key-value list."""
+    """Return the JSON object that is given as text or as a key-value list; else ``None``."""
     found = json_of(value)
     return found if isinstance(found, dict) else None
 
 
 _objects: BoundedCache[str, bool] = BoundedCache("cached_objects_max_bytes", 1024 * 1024)
-"""Whether a text is a JSON object with members; cached, as model parameters repeat in every span."""
+"""Whether a text is a non-empty JSON object; cached, as model parameters repeat in every span."""
 
 
 def _is_object(text: str) -> bool:
@@ -111,10 +111,10 @@ def _is_object(text: str) -> bool:
 
 
 def object_text_of(value: AttributeValue) -> str | None:
-    """The JSON text of an object given as text or as a key-value list; ``None`` for an empty one."""
+    """Return the JSON of an object given as text or as a key-value list; ``None`` if empty."""
     if isinstance(value, str):
         return value if _is_object(value) else None
-    return text_of(value) if isinstance(value, dict) and value else None
+    return attribute_text(value) if isinstance(value, dict) and value else None
 
 
 def is_true(value: AttributeValue) -> bool:
@@ -126,14 +126,14 @@ def true_or_none(value: AttributeValue) -> bool | None:
 
 
 def tags_of(value: AttributeValue) -> tuple[str, ...] | None:
-    """Tags of an array, a JSON array, a comma-separated list or a single tag."""
+    """Return the tags of an array, a JSON array, a comma-separated list or a single tag."""
     if isinstance(value, str):
         text = value.strip()
         found = json_of(text) if text.startswith("[") else None
         value = found if isinstance(found, list) else text.split(",")
     if not isinstance(value, list | tuple):
         return None
-    return _distinct((text_of(tag) or "").strip() for tag in value)
+    return _distinct((attribute_text(tag) or "").strip() for tag in value)
 
 
 def _distinct(tags: Iterable[str]) -> tuple[str, ...] | None:
@@ -144,7 +144,10 @@ def _distinct(tags: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def time_us_of(value: AttributeValue) -> int | None:
-    """Microseconds since the epoch of an ISO 8601 time; without an offset it is UTC. Quotes around it (JSON within JSON) are taken off."""
+    """Return the µs since the epoch of an ISO 8601 time, in UTC unless it has an offset.
+
+    Quotes around it (JSON within JSON) are stripped.
+    """
     if not isinstance(value, str):
         return None
     try:

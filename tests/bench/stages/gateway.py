@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 
-from producers.gateway.mapping import map_export
 from producers.gateway.otlp import ExportLimits, decode_export
 from producers.gateway.otlp.schema import (
     KeyValueMessage,
@@ -15,6 +14,7 @@ from producers.gateway.otlp.schema import (
     ScopeSpansMessage,
 )
 from tests.bench.stages import Cost
+from tests.fixtures.exports import map_export
 from tracemill.contract import encode_event
 
 SPANS = 104

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from producers.gateway.mapping import Mapped, Sdk, map_export
+from producers.gateway.mapping import Mapped, Sdk
 from producers.gateway.mapping.values import TAGS_MAX
 from producers.gateway.otlp import ExportLimits, decode_export
+from tests.fixtures.exports import map_export
 from tests.producers.gateway.conftest import times_reached
 from tests.producers.mapping.compact import (
     END_NS,

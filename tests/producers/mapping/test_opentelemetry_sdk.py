@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from producers.gateway.mapping import map_export
 from producers.gateway.otlp import ExportLimits, decode_export
+from tests.fixtures.exports import map_export
 from tracemill.contract import Observation
 
 
