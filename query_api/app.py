@@ -14,27 +14,27 @@ from producers.control.log import ControlLog
 from producers.gateway.auth import Authenticator
 from producers.options import AnswerOptions
 from query_api.answers import Documented
+from query_api.context import AppContext
+from query_api.health.readiness import Readiness, ReadinessCheck
+from query_api.health.routes import health_router
+from query_api.langfuse.observations import observations_router
+from query_api.langfuse.projects import projects_router
+from query_api.langfuse.scores import scores_router
+from query_api.langfuse.scores_v3 import scores_v3_router
+from query_api.langfuse.traces import traces_router
 from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
-from query_api.openapi import install_openapi
-from query_api.reader import Reader
-from query_api.readiness import Readiness, ReadinessCheck
+from query_api.openapi.document import install_openapi
+from query_api.openapi.pages import documentation_router
 from query_api.refusals import install_refusals
-from query_api.room import Room
-from query_api.routes.alerts import alerts_router
-from query_api.routes.budgets import budgets_router
-from query_api.routes.dead_letters import dead_letters_router
-from query_api.routes.documentation import documentation_router
-from query_api.routes.health import health_router
-from query_api.routes.observations import observations_router
-from query_api.routes.projects import projects_router
-from query_api.routes.scores import scores_router
-from query_api.routes.scores_v3 import scores_v3_router
-from query_api.routes.storage import storage_router
-from query_api.routes.traces import traces_router
-from query_api.routes.tree import tree_router
-from query_api.routes.webhooks import webhooks_router
-from query_api.routes.windows import windows_router
 from query_api.settings import QuerySettings
+from query_api.store.reader import Reader
+from query_api.v1.alerts import alerts_router
+from query_api.v1.budgets import budgets_router
+from query_api.v1.dead_letters import dead_letters_router
+from query_api.v1.storage import storage_router
+from query_api.v1.tree import tree_router
+from query_api.v1.webhooks import webhooks_router
+from query_api.v1.windows import windows_router
 
 VERSION: Final = version("tracemill")
 ROUTERS: Final = (
@@ -62,7 +62,9 @@ def create_query_api(
 ) -> FastAPI:
     """Everything that answers: it owns none of what it is given, and holds nothing that must be closed."""
     documented = Documented()
-    room = Room(store, Reader(store, settings), control, authenticator, settings, documented)
+    context = AppContext(
+        store, Reader(store, settings), control, authenticator, settings, documented
+    )
     app = FastAPI(
         title="tracemill",
         version=VERSION,
@@ -72,12 +74,12 @@ def create_query_api(
         # A redirect would name the host that the client claims to have asked.
         redirect_slashes=False,
     )
-    app.state.room = room
+    app.state.context = context
     app.include_router(documentation_router(app.title, VERSION))
     app.state.readiness = Readiness(readiness, settings)
-    app.include_router(health_router(room, app.state.readiness, VERSION))
+    app.include_router(health_router(context, app.state.readiness, VERSION))
     for router in ROUTERS:
-        app.include_router(router(room))
+        app.include_router(router(context))
     install_refusals(app)
     install_openapi(app, documented)
     app.add_middleware(

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in this room.
+"""Everything that can go wrong in this context.
 
     QueryApiError
     ├── BadRequestError       the question is malformed; names the field and, where it helps, what is allowed
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 
 class QueryApiError(Exception):
-    """Root of this room's errors. The message is for the client."""
+    """Base class of the query API's errors; the client gets the message."""
 
     status = 500
     code = "internal_error"

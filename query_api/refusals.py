@@ -35,7 +35,7 @@ from query_api.errors import (
     TooManyError,
     UnavailableError,
 )
-from query_api.openapi_ingestion import ingestion_paths
+from query_api.openapi.ingestion import ingestion_paths
 
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"

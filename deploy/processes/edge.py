@@ -31,8 +31,8 @@ from producers.gateway.auth import Authenticator
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings, OtlpGrpcSettings
 from query_api.app import create_query_api
-from query_api.pipeline_watch import PipelineWatch
-from query_api.readiness import Readiness, ReadinessCheck, readiness_checks
+from query_api.health.pipeline_watch import PipelineWatch
+from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
 from query_api.settings import QuerySettings
 
 Scope = MutableMapping[str, Any]

@@ -15,7 +15,7 @@ from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from producers.topics import Partitions, Topic
-from query_api.pipeline_watch import PipelineWatch
+from query_api.health.pipeline_watch import PipelineWatch
 from query_api.settings import QuerySettings
 from tests.clickhouse.sink_for_tests import count, eventually
 from tests.fixtures.sink import sinking

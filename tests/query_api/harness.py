@@ -24,7 +24,7 @@ from producers.control.view import ControlView
 from producers.errors import ControlUnavailableError
 from producers.gateway.auth import Authenticator
 from query_api.app import create_query_api
-from query_api.readiness import ReadinessCheck
+from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
 
 PROJECT = "acme"

@@ -63,7 +63,7 @@ def spend(bucket_s: int, pico: int, **fields: Any) -> SpendRow:
 @pytest.fixture
 def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A period that ended while a test runs would not be the running one any more."""
-    monkeypatch.setattr("query_api.routes.budgets.now_us", lambda: NOON_US)
+    monkeypatch.setattr("query_api.v1.budgets.now_us", lambda: NOON_US)
 
 
 @pytest.mark.usefixtures("at_noon")

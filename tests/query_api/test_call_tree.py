@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.shapes.tree import tree_out
-from query_api.stored import StoredObservation, StoredTrace
-from query_api.tree import CallTree, Node, call_tree
+from query_api.store.rows import StoredObservation, StoredTrace
+from query_api.v1.call_tree import CallTree, Node, call_tree
+from query_api.v1.shapes.tree import tree_out
 from tests.query_api.harness import NOON_US, Api, observation, trace
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from query_api.json_texts import members, shown
 from query_api.money import pico_of, usd_number, usd_text
-from query_api.shapes.text import members, shown
-from query_api.shapes.usage import cost_details, legacy_usage, usage_details
-from query_api.stored import StoredObservation
+from query_api.store.rows import StoredObservation
 from query_api.times import instant_us, iso
+from query_api.usage import cost_details, legacy_usage, usage_details
 
 EARLIEST_US, LATEST_US = instant_us("1900-01-01T00:00:00Z"), instant_us("2299-12-31T00:00:00Z")
 json_values = st.recursive(

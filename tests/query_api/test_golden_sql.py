@@ -8,27 +8,35 @@ from textwrap import dedent
 
 import pytest
 
-from query_api import queries as package
-from query_api.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
-from query_api.conditions import Condition
-from query_api.filters import parse_filter
-from query_api.queries import alerts, dead_letters, observations, scores, spend, traces, windows
-from query_api.queries.alerts import CrossedThresholds, FindAlerts
-from query_api.queries.dead_letters import FindDeadLetters
-from query_api.queries.observations import (
+from query_api.store import queries as package
+from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.conditions import Condition
+from query_api.store.filters import parse_filter
+from query_api.store.queries import (
+    alerts,
+    dead_letters,
+    observations,
+    scores,
+    spend,
+    traces,
+    windows,
+)
+from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
+from query_api.store.queries.dead_letters import FindDeadLetters
+from query_api.store.queries.observations import (
     CountObservations,
     FindObservations,
     ListObservationIds,
     Position,
     ReadObservations,
 )
-from query_api.queries.scores import CountScores, FindScores, ListScoreIds
-from query_api.queries.spend import SumSpend
-from query_api.queries.traces import CountTraces, FindTraces, ReadTraces
-from query_api.queries.windows import WINDOW_COLUMNS, ReadWindows
-from query_api.sql import Question
-from query_api.steps import Runs
-from query_api.stored import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
+from query_api.store.queries.scores import CountScores, FindScores, ListScoreIds
+from query_api.store.queries.spend import SumSpend
+from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
+from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
+from query_api.store.rows import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
+from query_api.store.sql import Question
+from query_api.store.steps import Runs
 
 MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
 QUESTIONS = [

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow
-from query_api.columns import OBSERVATION_COLUMNS
-from query_api.conditions import Condition
-from query_api.observation_pages import SUPERSEDED_EXPECTED
-from query_api.queries.observations import CountObservations, FindObservations
-from query_api.reader import Reader
-from query_api.sql import Question
+from query_api.store.columns import OBSERVATION_COLUMNS
+from query_api.store.conditions import Condition
+from query_api.store.observation_pages import SUPERSEDED_EXPECTED
+from query_api.store.queries.observations import CountObservations, FindObservations
+from query_api.store.reader import Reader
+from query_api.store.sql import Question
 from tests.query_api.harness import DAY_US, NOON_US, PROJECT, Api, observation, trace
 
 MINUTE_US = 60_000_000

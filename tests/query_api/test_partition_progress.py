@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.partition_progress import SAMPLES_MAX, PartitionProgress
+from query_api.health.partition_progress import SAMPLES_MAX, PartitionProgress
 
 NAME = "partition 1 of tracemill.events"
 

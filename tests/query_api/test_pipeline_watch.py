@@ -14,7 +14,7 @@ from clickhouse.all_topics import ensure_topics
 from producers.broker_clock import BrokerClock
 from producers.kafka import new_consumer
 from producers.settings import KafkaSettings
-from query_api.pipeline_watch import PipelineWatch, Stage
+from query_api.health.pipeline_watch import PipelineWatch, Stage
 from query_api.settings import QuerySettings
 
 WITHIN_S = 60.0

@@ -11,8 +11,8 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings
-from query_api.pipeline_watch import PipelineWatch
-from query_api.readiness import (
+from query_api.health.pipeline_watch import PipelineWatch
+from query_api.health.readiness import (
     Readiness,
     ReadinessCheck,
     keys_probe,
@@ -83,7 +83,7 @@ async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> 
 async def test_changes_are_logged_both_ways_without_anybody_asking_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("query_api.readiness.LOOK_AGAIN_S", 0.001)
+    monkeypatch.setattr("query_api.health.readiness.LOOK_AGAIN_S", 0.001)
     lacks: str | None = "starting"
 
     async def store() -> str | None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, generate_latest
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreUnavailable
-from query_api.columns import OBSERVATION_COLUMNS
 from query_api.errors import BadRequestError
-from query_api.filters import parse_filter
 from query_api.settings import QuerySettings
+from query_api.store.columns import OBSERVATION_COLUMNS
+from query_api.store.filters import parse_filter
 from tests.query_api.counting import reached
 from tests.query_api.harness import Api, make_api, trace
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clickhouse.rows import WindowRow
 from producers.control.periods import period_bounds
-from query_api.steps import STEP_S, Runs, Step, runs_of, step_bounds_s
+from query_api.store.steps import STEP_S, Runs, Step, runs_of, step_bounds_s
 from streams.core.rollups.sketch import state_hex
 from tests.query_api.harness import PROJECT, Api
 

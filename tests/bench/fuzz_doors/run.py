@@ -163,7 +163,7 @@ def _application(door: str, publisher: AcknowledgingPublisher) -> Iterator[Any]:
         return
     with (
         mock.patch("tests.query_api.harness.PROJECT", PROJECT),
-        mock.patch("query_api.routes.webhooks.Resolver", OneAddress),
+        mock.patch("query_api.v1.webhooks.Resolver", OneAddress),
     ):
         api, _ = make_api(NoStore())  # type: ignore[arg-type]
     app = api.client._transport.app  # type: ignore[attr-defined]

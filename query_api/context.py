@@ -1,0 +1,45 @@
+"""Define what the routes share, and authenticate requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from clickhouse.store import Store
+from producers.control.log import ControlLog
+from producers.errors import ForbiddenError
+from producers.gateway.auth import Authenticator, authorization_of, note_authenticated
+from query_api.answers import Documented
+from query_api.settings import QuerySettings
+from query_api.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    store: Store
+    reader: Reader
+    control: ControlLog
+    authenticator: Authenticator
+    settings: QuerySettings
+    documented: Documented
+
+
+async def project_of(request: Request) -> str:
+    """The tenant of a request: the only place a project id comes from.
+
+    Raises:
+        UnauthorizedError: no credential, more than one, or none of ours.
+        ForbiddenError: a public key alone, which may not read.
+    """
+    context: AppContext = request.app.state.context
+    principal = context.authenticator.authenticate(authorization_of(request.scope["headers"]))
+    note_authenticated(request.scope, principal)
+    if principal.scope != "project":
+        raise ForbiddenError("Access Scope Denied")
+    return principal.project_id
+
+
+ProjectId = Annotated[str, Depends(project_of)]

@@ -1,0 +1,240 @@
+"""Watches whether records pass through the streams and the sink, with clients that stay open.
+
+Each check makes three requests to the broker, however many callers ask for readiness: for the ends
+of the logs, and for the offsets of the two consumer groups. A partition of events or deltas that
+has not grown for a while gets a canary (``producers.canary``), so that a hung stage is noticed
+without input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from clickhouse.feed import Feed
+from clickhouse.feeds import FEEDS
+from producers.broker_clock import BrokerClock
+from producers.canary import CANARY_HEADERS, CANARY_VALUE
+from producers.errors import BrokerUnavailableError
+from producers.kafka import new_admin, new_consumer, new_producer, started, stopped
+from producers.settings import KafkaSettings
+from query_api.health.partition_progress import PartitionProgress
+from query_api.settings import QuerySettings
+
+RECONNECT_S: Final = 0.5
+STOP_TIMEOUT_S: Final = 2.0
+CANARY_BATCH_BYTES: Final = 1024
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A consumer group and the topics that it processes."""
+
+    group: str
+    topics: tuple[str, ...]
+
+
+class PipelineWatch:
+    """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` return results."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: QuerySettings,
+        clock: BrokerClock | None = None,
+        feeds: Sequence[Feed] = FEEDS,
+    ) -> None:
+        topics = kafka.topics
+        self._kafka = kafka
+        self._settings = settings
+        self._clock = clock
+        self.streams = Stage(f"{topics.prefix}-streams", (topics.events, topics.deltas))
+        self.sink = Stage(
+            f"{topics.prefix}-sink",
+            tuple(feed.topic_in(topics) for feed in feeds),
+        )
+        self._fed = frozenset((topics.events, topics.deltas))
+        self._moving = self._fed | {feed.topic_in(topics) for feed in feeds if feed.has_canaries}
+        self._needed = frozenset((topics.control, *self.streams.topics, *self.sink.topics))
+        self._progress: dict[TopicPartition, PartitionProgress] = {}
+        self._memberless: set[str] = set()
+        self._canary_at_s: dict[TopicPartition, float] = {}
+        self._looked_at_s: float | None = None
+        self._error = f"the broker at {kafka.broker} has not answered yet"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Check periodically while the block runs; reconnects while the broker is down."""
+        task = asyncio.create_task(self._watch(), name="pipeline watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def broker_fault(self) -> str | None:
+        """Return why the broker cannot be used; None if it answered recently."""
+        return None if self._is_current() else self._error[:300]
+
+    async def stage_fault(self, stage: Stage) -> str | None:
+        """Return why a stage's records are not processed in time; None if they are."""
+        if not self._is_current():
+            return f"its progress is not known: {self._error}"[:300]
+        if stage.group in self._memberless:
+            return f"no live member in the group {stage.group}"
+        now_s = time.monotonic()
+        faults = [
+            fault
+            for partition, progress in sorted(self._progress.items())
+            if partition.topic in stage.topics
+            and (fault := self._fault(partition, progress, now_s)) is not None
+        ]
+        if not faults:
+            return None
+        more = f", and {len(faults) - 1} more partitions" if len(faults) > 1 else ""
+        return f"{faults[0]}{more}"
+
+    def _is_current(self) -> bool:
+        """Return whether the last check is recent: this process may have been suspended as well."""
+        limit_s = self._settings.readiness_look_interval_s + self._settings.readiness_timeout_s
+        return self._looked_at_s is not None and time.monotonic() - self._looked_at_s <= limit_s
+
+    def _fault(
+        self, partition: TopicPartition, progress: PartitionProgress, now_s: float
+    ) -> str | None:
+        age_max_s = self._settings.readiness_record_age_max_s
+        # A canary produces no traces, scores or alerts: these topics are judged by their records.
+        if partition.topic not in self._moving and progress.age_s(now_s) <= age_max_s:
+            return None
+        return progress.fault(
+            f"partition {partition.partition} of {partition.topic}", age_max_s, now_s
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._look_until_lost()
+            except (KafkaError, BrokerUnavailableError, OSError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+                self._error = f"the broker at {self._kafka.broker} does not answer: {reason}"
+                log.debug("pipeline_watch_lost", reason=repr(error))
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _look_until_lost(self) -> None:
+        kafka, timeout_s = self._kafka, self._settings.readiness_timeout_s
+        async with AsyncExitStack() as stack:
+            consumer: AIOKafkaConsumer = await started(
+                lambda: new_consumer(kafka, group_id=None), kafka
+            )
+            stack.push_async_callback(stopped, consumer, STOP_TIMEOUT_S)
+            admin = new_admin(kafka)
+            stack.push_async_callback(stopped, admin, STOP_TIMEOUT_S)
+            async with asyncio.timeout(kafka.request_timeout_s):
+                await admin.start()
+            producer = await started(
+                lambda: new_producer(kafka, batch_bytes=CANARY_BATCH_BYTES), kafka
+            )
+            stack.push_async_callback(stopped, producer, STOP_TIMEOUT_S)
+            partitions: list[TopicPartition] = []
+            while True:
+                async with asyncio.timeout(timeout_s):
+                    partitions = partitions or await self._partitions(producer)
+                    if partitions:
+                        await self._look(consumer, admin, partitions)
+                        await self._feed(producer)
+                await asyncio.sleep(self._settings.readiness_look_interval_s)
+
+    async def _partitions(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
+        cluster = await producer.client.fetch_all_metadata()
+        missing = sorted(self._needed - cluster.topics())
+        if missing:
+            self._error = f"no topic {', '.join(missing)}"
+            return []
+        return [
+            TopicPartition(topic, number)
+            for topic in (*self.streams.topics, *self.sink.topics)
+            for number in sorted(cluster.partitions_for_topic(topic) or ())
+        ]
+
+    async def _look(
+        self,
+        consumer: AIOKafkaConsumer,
+        admin: AIOKafkaAdminClient,
+        partitions: list[TopicPartition],
+    ) -> None:
+        groups = [self.streams.group, self.sink.group]
+        # Committed offsets first: a record that arrives in between then counts as unprocessed.
+        committed = {
+            partition: found.offset
+            for offsets in [await admin.list_consumer_group_offsets(group) for group in groups]
+            for partition, found in offsets.items()
+        }
+        self._memberless = await _without_members(admin, groups)
+        ends = await consumer.end_offsets(partitions)
+        begins = await self._beginnings(consumer, partitions, committed)
+        now_s = time.monotonic()
+        for partition in partitions:
+            reached = max(committed.get(partition, -1), begins.get(partition, -1))
+            progress = self._progress.setdefault(partition, PartitionProgress())
+            progress.observe(ends[partition], reached, now_s)
+        self._looked_at_s = now_s
+
+    async def _beginnings(
+        self,
+        consumer: AIOKafkaConsumer,
+        partitions: Iterable[TopicPartition],
+        committed: Mapping[TopicPartition, int],
+    ) -> Mapping[TopicPartition, int]:
+        """Return the first offset of partitions without a committed one, as their group's position."""
+        unknown = [each for each in partitions if committed.get(each, -1) < 0]
+        return await consumer.beginning_offsets(unknown) if unknown else {}
+
+    async def _feed(self, producer: AIOKafkaProducer) -> None:
+        """Send a canary into each partition that has not grown for a while; await all of them."""
+        now_s = time.monotonic()
+        interval_s = self._settings.readiness_canary_interval_s
+        quiet = [
+            partition
+            for partition, progress in self._progress.items()
+            if partition.topic in self._fed
+            and now_s - max(progress.grew_at_s, self._canary_at_s.get(partition, float("-inf")))
+            >= interval_s
+        ]
+        sent_s = time.time()
+        sent = [
+            await producer.send(
+                partition.topic,
+                CANARY_VALUE,
+                partition=partition.partition,
+                headers=list(CANARY_HEADERS),
+            )
+            for partition in quiet
+        ]
+        for partition in quiet:
+            self._canary_at_s[partition] = now_s
+        for found in await asyncio.gather(*sent):
+            if self._clock is not None:
+                self._clock.observe(found, sent_s, time.time())
+
+
+async def _without_members(admin: AIOKafkaAdminClient, groups: list[str]) -> set[str]:
+    found = set()
+    for group in groups:
+        (response,) = await admin.describe_consumer_groups([group])
+        _, _, _, _, _, members, *_ = response.groups[0]
+        if not members:
+            found.add(group)
+    return found

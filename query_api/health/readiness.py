@@ -1,0 +1,157 @@
+"""Whether an event sent now would be stored and read, and if not, what is missing.
+
+A check is a name and a probe; a probe returns None when all is well, else one line that says what is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from clickhouse.errors import MigrationError, StoreError
+from clickhouse.migrate import plan
+from clickhouse.settings import TieringSettings
+from clickhouse.store import Store
+from producers.broker_clock import BrokerClock
+from producers.control.kinds.api_key import ApiKey
+from producers.control.log import ControlLog
+from query_api import metrics
+from query_api.health.pipeline_watch import PipelineWatch
+from query_api.settings import QuerySettings
+from query_api.times import SECOND_US
+
+Probe = Callable[[], Awaitable[str | None]]
+OK: Final = "ok"
+NOT_OK: Final = "not ready"
+LOOK_AGAIN_S: Final = 2.0
+"""While something is missing that was there: how often to look, so that the log says when it is back."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessCheck:
+    name: str
+    probe: Probe
+
+
+class Readiness:
+    """Asks all checks at once, and remembers what they said for a moment, however many ask.
+
+    Changes are logged: that something is missing (a warning once all was there) and that nothing is any more.
+    """
+
+    def __init__(self, checks: Sequence[ReadinessCheck], settings: QuerySettings) -> None:
+        self._checks = tuple(checks)
+        self._cache_s = settings.readiness_cache_s
+        self._timeout_s = settings.readiness_timeout_s
+        self._asking = asyncio.Lock()
+        self._found: dict[str, str] = {}
+        self._found_at_s = float("-inf")
+        self._missing: set[str] = set()
+        self._was_ready = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def look(self) -> Mapping[str, str]:
+        """By check: ``ok``, or what is missing."""
+        async with self._asking:
+            if time.monotonic() - self._found_at_s >= self._cache_s:
+                answers = await asyncio.gather(*(self._ask(check) for check in self._checks))
+                self._found = {
+                    check.name: found for check, found in zip(self._checks, answers, strict=True)
+                }
+                self._found_at_s = time.monotonic()
+                for name, found in self._found.items():
+                    metrics.READY.labels(name).set(found == OK)
+                self._tell_changes()
+            return self._found
+
+    def _tell_changes(self) -> None:
+        lacks = {name: found for name, found in self._found.items() if found != OK}
+        missing = set(lacks)
+        if missing - self._missing:
+            tell = log.warning if self._was_ready else log.info
+            reasons = dict.fromkeys(lacks.values())  # one engine's absence is often that of several
+            tell("not_ready", missing=", ".join(lacks), found="; ".join(reasons))
+        elif self._missing and not missing:
+            log.info("ready_again" if self._was_ready else "ready")
+        self._missing = missing
+        self._was_ready |= not missing
+        if missing and self._was_ready and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._until_ready(), name="readiness")
+
+    async def _until_ready(self) -> None:
+        while self._missing:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            await self.look()
+
+    async def _ask(self, check: ReadinessCheck) -> str:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await check.probe() or OK
+        except TimeoutError:
+            return f"no answer within {self._timeout_s:g} s"
+
+
+def readiness_checks(
+    control: ControlLog,
+    store: Store,
+    tiering: TieringSettings,
+    watch: PipelineWatch,
+    clock: BrokerClock,
+) -> tuple[ReadinessCheck, ...]:
+    """Check what an event needs to become visible: keys, broker, streams, sink, store, clock."""
+    return (
+        ReadinessCheck("keys", keys_probe(control)),
+        ReadinessCheck("broker", watch.broker_fault),
+        ReadinessCheck("store", store_probe(store, tiering)),
+        ReadinessCheck("streams", lambda: watch.stage_fault(watch.streams)),
+        ReadinessCheck("sink", lambda: watch.stage_fault(watch.sink)),
+        ReadinessCheck("clock", clock.fault),
+    )
+
+
+def keys_probe(control: ControlLog) -> Probe:
+    """Some project has a key: until then every event is refused."""
+
+    async def probe() -> str | None:
+        if control.view[ApiKey]:
+            return None
+        return "no project has a key: `tracemill migrate` writes the first one"
+
+    return probe
+
+
+def store_probe(store: Store, tiering: TieringSettings) -> Probe:
+    """The store answers, and its schema is the one this version reads."""
+
+    async def probe() -> str | None:
+        try:
+            steps = await plan(store, tiering)
+        except MigrationError as error:
+            return f"the schema is not what it should be: {error}"[:300]
+        except StoreError as error:
+            return f"the store does not answer: {error}"[:300]
+        missing = [step.name for step in steps if step.number]
+        return f"not migrated: {', '.join(missing)}" if missing else None
+
+    return probe
+
+
+async def newest_start_us(store: Store, bounds: str) -> int:
+    """About when the newest stored observation or trace began, of all projects; zero without any. ``bounds`` is the statement's ``SETTINGS``.
+
+    What the parts are known by says so: no row is read. Errors as ``Store.query``.
+    """
+    (row,) = await store.query(
+        "SELECT toUnixTimestamp(max(max_time)) AS newest_s FROM system.parts"
+        " WHERE active AND database = {database:String} AND table IN ('observations', 'traces')"
+        f" {bounds}",
+        {"database": store.database},
+    )
+    return int(row["newest_s"]) * SECOND_US

@@ -1,0 +1,92 @@
+"""Query parameters that several lists of the Langfuse surface share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from query_api.errors import BadRequestError
+from query_api.numbers import Whole
+from query_api.store.conditions import Column, Condition, Operator, Value
+from query_api.store.filters import parse_filter
+
+PAGE_MAX: Final = 2**31
+Text = Annotated[str, Field(max_length=2000)]
+Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
+"""Together shorter than the URL that an HTTP server takes."""
+CommaSeparated = Annotated[str, Field(max_length=8_000, description="One, or several with commas.")]
+FilterText = Annotated[
+    str,
+    Field(
+        max_length=32_000,
+        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column. Observations know the type and column `positionInTrace`, whose `key` is `root`, `first`, `last`, `nthFromStart` or `nthFromEnd`: a place among all observations of the trace.",
+        examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
+    ),
+]
+
+
+class LangfuseParameters(BaseModel):
+    """Camel-case names, unknown ones ignored; an empty value is none."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_absent(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value not in ("", [], [""])}
+
+
+class PageParameters(LangfuseParameters):
+    page: Whole = Field(1, ge=1, le=PAGE_MAX)
+    limit: Whole = Field(50, ge=1, le=100)
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.limit
+
+
+def parts_of(text: str | None) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def chosen_groups(
+    fields: str | None, groups: tuple[str, ...], default: frozenset[str]
+) -> frozenset[str]:
+    """The groups of fields that a comma-separated list names.
+
+    Raises:
+        BadRequestError: one of them does not exist.
+    """
+    if not fields:
+        return default
+    named = frozenset(parts_of(fields))
+    unknown = sorted(named - set(groups))
+    if unknown:
+        message = f"fields: {unknown[0][:64]!r} is none of {', '.join(groups)}"
+        raise BadRequestError(message, field="fields", allowed=groups)
+    return named
+
+
+class ConditionList:
+    """Conditions from single parameters and from ``filter=``, which outranks a parameter of the same column."""
+
+    def __init__(self, columns: Mapping[str, Column], filter_text: str | None) -> None:
+        self._columns = columns
+        self._filtered = parse_filter(filter_text, columns) if filter_text else {}
+        self._conditions: list[Condition] = []
+
+    def add(self, column: str, operator: Operator, value: Value) -> None:
+        """Unless the value is absent or the filter speaks of the column."""
+        if value is None or value == () or column in self._filtered:
+            return
+        self._conditions.append(Condition(self._columns[column], operator, value))
+
+    def done(self) -> tuple[Condition, ...]:
+        filtered = (condition for group in self._filtered.values() for condition in group)
+        return (*self._conditions, *filtered)

@@ -1,0 +1,200 @@
+"""``/api/public/v3/scores``: scores page by page through a cursor, narrowed down by lists with commas."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Final, get_args
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from query_api import cursors
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError
+from query_api.langfuse.parameters import (
+    CommaSeparated,
+    ConditionList,
+    LangfuseParameters,
+    Text,
+    chosen_groups,
+    parts_of,
+)
+from query_api.langfuse.shapes.score_v3 import GROUPS, ScoreV3, score_v3
+from query_api.numbers import Whole
+from query_api.openapi.langfuse_examples import SCORE_V3_LIST_EXAMPLE
+from query_api.pages import LimitedCursorMeta
+from query_api.store.columns import SCORE_COLUMNS
+from query_api.store.conditions import Condition
+from query_api.store.queries.scores import FindScores
+from query_api.store.rows import StoredScore
+from query_api.times import Instant, InstantUs
+from tracemill.contract import ScoreDataType
+
+_DATA_TYPES: Final[tuple[str, ...]] = get_args(ScoreDataType)
+_FLAGS: Final = {"true": "1", "false": "0"}
+
+
+class ScoreV3List(msgspec.Struct):
+    data: list[ScoreV3]
+    meta: LimitedCursorMeta
+
+
+class _Cursor(msgspec.Struct, rename="camel"):
+    last_timestamp_us: InstantUs
+    last_id: str
+
+
+class ScoreV3ListParameters(LangfuseParameters):
+    limit: Whole = Field(50, ge=1, le=100)
+    cursor: Text | None = Field(None, description="`meta.cursor` of the page before.")
+    fields: Text | None = Field(
+        None,
+        description="Besides the core: details (comment, configId, metadata), subject, annotation (authorUserId, queueId).",
+        examples=["details,subject"],
+    )
+    id: CommaSeparated | None = None
+    name: CommaSeparated | None = None
+    source: CommaSeparated | None = Field(None, examples=["API,EVAL"])
+    data_type: CommaSeparated | None = Field(None, examples=["NUMERIC"])
+    environment: CommaSeparated | None = None
+    config_id: CommaSeparated | None = None
+    queue_id: CommaSeparated | None = None
+    author_user_id: CommaSeparated | None = None
+    value: CommaSeparated | None = Field(
+        None, description="Exact values; needs one `dataType`: NUMERIC, BOOLEAN or CATEGORICAL."
+    )
+    value_min: float | None = Field(
+        None, allow_inf_nan=False, description="At least; needs the `dataType` NUMERIC."
+    )
+    value_max: float | None = Field(
+        None, allow_inf_nan=False, description="At most; needs the `dataType` NUMERIC."
+    )
+    trace_id: CommaSeparated | None = None
+    session_id: CommaSeparated | None = None
+    observation_id: CommaSeparated | None = Field(None, description="Needs `traceId`.")
+    experiment_id: CommaSeparated | None = None
+    from_timestamp: Instant | None = None
+    to_timestamp: Instant | None = None
+
+    def conditions(self) -> tuple[Condition, ...]:
+        self._refuse_subjects_together()
+        types = self._types()
+        conditions = ConditionList(SCORE_COLUMNS, None)
+        conditions.add("id", "in", parts_of(self.id))
+        conditions.add("name", "in", parts_of(self.name))
+        conditions.add("source", "in", parts_of((self.source or "").upper()))
+        conditions.add("dataType", "in", types)
+        conditions.add("environment", "in", parts_of(self.environment))
+        conditions.add("configId", "in", parts_of(self.config_id))
+        conditions.add("queueId", "in", parts_of(self.queue_id))
+        conditions.add("authorUserId", "in", parts_of(self.author_user_id))
+        conditions.add("traceId", "in", parts_of(self.trace_id))
+        conditions.add("sessionId", "in", parts_of(self.session_id))
+        conditions.add("observationId", "in", parts_of(self.observation_id))
+        conditions.add("datasetRunId", "in", parts_of(self.experiment_id))
+        conditions.add("timestamp", "ge", self.from_timestamp)
+        conditions.add("timestamp", "lt", self.to_timestamp)
+        self._add_values(conditions, types)
+        return conditions.done()
+
+    def position(self) -> tuple[int, str] | None:
+        if self.cursor is None:
+            return None
+        cursor = cursors.read(self.cursor, _Cursor)
+        return cursor.last_timestamp_us, cursor.last_id
+
+    def _refuse_subjects_together(self) -> None:
+        if self.observation_id and not self.trace_id:
+            message = "observationId: needs traceId beside it"
+            raise BadRequestError(message, field="observationId")
+        subjects = {
+            "traceId": self.trace_id,
+            "sessionId": self.session_id,
+            "experimentId": self.experiment_id,
+        }
+        given = [name for name, ids in subjects.items() if ids]
+        if len(given) > 1:
+            message = f"{given[1]}: not together with {given[0]}"
+            raise BadRequestError(message, field=given[1])
+
+    def _types(self) -> tuple[str, ...]:
+        types = parts_of((self.data_type or "").upper())
+        unknown = [each for each in types if each not in _DATA_TYPES]
+        if unknown:
+            message = f"dataType: {unknown[0][:64]!r} is none of {', '.join(_DATA_TYPES)}"
+            raise BadRequestError(message, field="dataType", allowed=_DATA_TYPES)
+        return types
+
+    def _add_values(self, conditions: ConditionList, types: tuple[str, ...]) -> None:
+        for name, bound in (("valueMin", self.value_min), ("valueMax", self.value_max)):
+            if bound is not None and types != ("NUMERIC",):
+                raise BadRequestError(f"{name}: needs dataType=NUMERIC", field=name)
+        conditions.add("value", "ge", self.value_min)
+        conditions.add("value", "le", self.value_max)
+        values = parts_of(self.value)
+        if not values:
+            return
+        match types:
+            case ("NUMERIC",):
+                conditions.add("value", "in", tuple(_number(value) for value in values))
+            case ("BOOLEAN",):
+                conditions.add("value", "in", tuple(_flag(value) for value in values))
+            case ("CATEGORICAL",):
+                conditions.add("stringValue", "in", values)
+            case _:
+                message = "value: needs one dataType: NUMERIC, BOOLEAN or CATEGORICAL"
+                raise BadRequestError(message, field="value")
+
+
+def scores_v3_router(context: AppContext) -> APIRouter:
+    router = APIRouter(tags=["scores"])
+
+    @router.get(
+        "/api/public/v3/scores",
+        summary="List scores by groups of fields",
+        responses={
+            200: context.documented.as_answer(
+                ScoreV3List, "Scores below the cursor.", SCORE_V3_LIST_EXAMPLE
+            )
+        },
+    )
+    async def list_scores_v3(
+        project_id: ProjectId, parameters: Annotated[ScoreV3ListParameters, Query()]
+    ) -> Response:
+        """Of traces, observations, sessions and experiments, newest first, page by page through `meta.cursor`, which is absent on the last page."""
+        groups = chosen_groups(parameters.fields, GROUPS, frozenset())
+        question = FindScores(
+            project_id,
+            parameters.conditions(),
+            parameters.limit + 1,
+            below=parameters.position(),
+        )
+        found = await context.reader.rows(question, StoredScore)
+        rows = found[: parameters.limit]
+        cursor = None
+        if len(found) > len(rows):
+            cursor = cursors.written(_Cursor(rows[-1].event_us, rows[-1].id))
+        meta = LimitedCursorMeta(limit=parameters.limit, cursor=cursor)
+        return answer(ScoreV3List([score_v3(row, groups) for row in rows], meta))
+
+    return router
+
+
+def _number(text: str) -> str:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadRequestError(f"value: {text[:64]!r} is not a finite number", field="value")
+    return repr(number)
+
+
+def _flag(text: str) -> str:
+    if text not in _FLAGS:
+        message = f"value: {text[:64]!r} is neither true nor false"
+        raise BadRequestError(message, field="value", allowed=tuple(_FLAGS))
+    return _FLAGS[text]

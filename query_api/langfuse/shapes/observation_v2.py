@@ -1,0 +1,211 @@
+"""An observation as ``/api/public/v2/observations`` shows it: groups of fields, input and output as raw strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from query_api.json_texts import Shown, members, shown
+from query_api.langfuse.shapes.observation_v1 import seconds_between
+from query_api.money import usd_number
+from query_api.store.rows import StoredObservation, StoredTrace
+from query_api.times import iso, iso_or_none
+from query_api.usage import cost_details, has_cost, usage_details
+
+METADATA_CUT: Final = 200
+"""Characters of a metadata value that is not asked for in full."""
+
+_UNSET: Final = msgspec.UNSET
+_Unset = msgspec.UnsetType
+
+
+class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """Fields outside of the groups asked for are absent."""
+
+    id: str
+    trace_id: str
+    start_time: str
+    end_time: str | None
+    project_id: str
+    parent_observation_id: str | None
+    type: str
+    name: str | _Unset | None = _UNSET
+    level: str | _Unset = _UNSET
+    status_message: str | _Unset | None = _UNSET
+    version: str | _Unset | None = _UNSET
+    environment: str | _Unset = _UNSET
+    bookmarked: bool | _Unset = _UNSET
+    public: bool | _Unset = _UNSET
+    user_id: str | _Unset | None = _UNSET
+    session_id: str | _Unset | None = _UNSET
+    is_root_observation: bool | _Unset = _UNSET
+    completion_start_time: str | _Unset | None = _UNSET
+    created_at: str | _Unset = _UNSET
+    updated_at: str | _Unset = _UNSET
+    input: str | _Unset | None = _UNSET
+    output: str | _Unset | None = _UNSET
+    tool_definitions: dict[str, str] | _Unset = _UNSET
+    tool_calls: tuple[str, ...] | _Unset = _UNSET
+    tool_call_names: tuple[str, ...] | _Unset = _UNSET
+    metadata: dict[str, msgspec.Raw] | _Unset = _UNSET
+    model: str | _Unset | None = _UNSET
+    provided_model_name: str | _Unset | None = _UNSET
+    internal_model_id: str | _Unset | None = _UNSET
+    model_id: str | _Unset | None = _UNSET
+    model_parameters: Shown | _Unset = _UNSET
+    input_price: str | _Unset | None = _UNSET
+    output_price: str | _Unset | None = _UNSET
+    total_price: str | _Unset | None = _UNSET
+    usage_details: dict[str, int] | _Unset = _UNSET
+    cost_details: dict[str, float] | _Unset = _UNSET
+    total_cost: float | _Unset | None = _UNSET
+    usage_pricing_tier_name: str | _Unset | None = _UNSET
+    prompt_id: str | _Unset | None = _UNSET
+    prompt_name: str | _Unset | None = _UNSET
+    prompt_version: int | _Unset | None = _UNSET
+    latency: float | _Unset | None = _UNSET
+    time_to_first_token: float | _Unset | None = _UNSET
+    tags: list[str] | _Unset = _UNSET
+    release: str | _Unset | None = _UNSET
+    trace_name: str | _Unset | None = _UNSET
+
+
+def observation_v2(
+    row: StoredObservation,
+    trace: StoredTrace | None,
+    groups: frozenset[str],
+    expanded: frozenset[str],
+) -> ObservationV2:
+    """``trace`` speaks for user, session and the trace's context; ``expanded`` names metadata shown in full."""
+    answer = ObservationV2(
+        id=row.id,
+        trace_id=row.trace_id,
+        start_time=iso(row.start_us),
+        end_time=iso_or_none(row.end_us),
+        project_id=row.project_id,
+        parent_observation_id=row.parent_id or None,
+        type=row.type,
+    )
+    for group in groups:
+        for name, value in _GROUPS[group](row, trace).items():
+            setattr(answer, name, value)
+    if "metadata" in groups:
+        answer.metadata = {
+            key: value if key in expanded else _cut(value)
+            for key, value in members(row.metadata).items()
+        }
+    return answer
+
+
+def _core(_row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {}
+
+
+def _basic(row: StoredObservation, trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "name": row.name or None,
+        "level": row.level,
+        "status_message": row.status_message or None,
+        "version": row.version or None,
+        "environment": row.environment,
+        "bookmarked": False,
+        "public": bool(trace.public) if trace else False,
+        "user_id": (trace.user_id if trace else row.user_id) or None,
+        "session_id": (trace.session_id if trace else row.session_id) or None,
+        "is_root_observation": not row.parent_id or row.app_root == 1,
+    }
+
+
+def _time(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    stored_at = iso(row.inserted_ms * 1000)
+    return {
+        "completion_start_time": iso_or_none(row.completion_start_us),
+        "created_at": stored_at,
+        "updated_at": stored_at,
+    }
+
+
+def _io(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "input": row.input or None,
+        "output": row.output or None,
+        "tool_definitions": row.tool_definitions,
+        "tool_calls": row.tool_calls,
+        "tool_call_names": row.tool_call_names,
+    }
+
+
+def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "model": row.model or None,
+        "provided_model_name": row.model or None,
+        "internal_model_id": row.price_id or None,
+        "model_id": row.price_id or None,
+        "model_parameters": shown(row.model_parameters),
+        "input_price": None,
+        "output_price": None,
+        "total_price": None,
+    }
+
+
+def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "usage_details": usage_details(row.usage),
+        "cost_details": cost_details(row),
+        "total_cost": usd_number(row.total_cost_pico) if has_cost(row) else None,
+        "usage_pricing_tier_name": None,
+    }
+
+
+def _prompt(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "prompt_id": None,
+        "prompt_name": row.prompt_name or None,
+        "prompt_version": row.prompt_version or None,
+    }
+
+
+def _metrics(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "latency": seconds_between(row.start_us, row.end_us),
+        "time_to_first_token": seconds_between(row.start_us, row.completion_start_us),
+    }
+
+
+def _trace_context(_row: StoredObservation, trace: StoredTrace | None) -> dict[str, Any]:
+    return {
+        "tags": list(trace.tags) if trace else [],
+        "release": (trace.release or None) if trace else None,
+        "trace_name": (trace.name or None) if trace else None,
+    }
+
+
+_GROUPS: Final[Mapping[str, Callable[[StoredObservation, StoredTrace | None], dict[str, Any]]]] = (
+    MappingProxyType(
+        {
+            "core": _core,
+            "basic": _basic,
+            "time": _time,
+            "io": _io,
+            "metadata": _core,
+            "model": _model,
+            "usage": _usage,
+            "prompt": _prompt,
+            "metrics": _metrics,
+            "trace_context": _trace_context,
+        }
+    )
+)
+GROUPS: Final = tuple(_GROUPS)
+
+
+def _cut(value: msgspec.Raw) -> msgspec.Raw:
+    """Strings by their characters; other values, once too long, by the characters of their JSON."""
+    if len(bytes(value)) <= METADATA_CUT:
+        return value
+    parsed = msgspec.json.decode(value)
+    text = parsed if isinstance(parsed, str) else bytes(value).decode()
+    return msgspec.Raw(msgspec.json.encode(text[:METADATA_CUT]))

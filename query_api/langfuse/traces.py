@@ -1,0 +1,240 @@
+"""``/api/public/traces``: lists and details of traces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+from starlette.responses import RedirectResponse, Response
+
+from query_api import metrics
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError, TooManyError
+from query_api.langfuse.parameters import (
+    ConditionList,
+    FilterText,
+    LangfuseParameters,
+    PageParameters,
+    Text,
+    Texts,
+    chosen_groups,
+)
+from query_api.langfuse.shapes.observation_v1 import observation_v1
+from query_api.langfuse.shapes.score import score_out
+from query_api.langfuse.shapes.trace import (
+    GROUPS,
+    TraceInDetail,
+    TraceInList,
+    TraceList,
+    trace_in_detail,
+    trace_in_list,
+)
+from query_api.langfuse.totals import total_of
+from query_api.openapi.langfuse_examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
+from query_api.pages import page_meta
+from query_api.store.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.conditions import Condition
+from query_api.store.newest import find_newest
+from query_api.store.queries.scores import NOT_CORRECTIONS, FindScores
+from query_api.store.queries.traces import CountTraces, FindTraces
+from query_api.store.reader import Reader
+from query_api.store.rows import (
+    OBSERVATION_NUMBERS,
+    OBSERVATION_WHOLE,
+    TRACE_CORE,
+    TRACE_WHOLE,
+    StoredObservation,
+    StoredScore,
+    StoredTrace,
+)
+from query_api.store.trace_reading import (
+    IdOfTrace,
+    observation_ids_of,
+    read_trace,
+    read_traces,
+    score_ids_of,
+    speak_for_roots,
+    whole_observations_of,
+)
+from query_api.times import Instant, now_us
+
+_ALL: Final = frozenset(GROUPS)
+
+TraceId = Annotated[str, Path(max_length=800, examples=["0af7651916cd43dd8448eb211c80319c"])]
+
+
+class TraceListParameters(PageParameters):
+    user_id: Text | None = None
+    name: Text | None = None
+    session_id: Text | None = None
+    version: Text | None = None
+    release: Text | None = None
+    from_timestamp: Instant | None = None
+    to_timestamp: Instant | None = None
+    order_by: Text | None = Field(None, examples=["timestamp.desc"])
+    tags: Texts = []
+    environment: Texts = []
+    fields: Text | None = Field(None, examples=["core,metrics"])
+    filter: FilterText | None = None
+
+    def conditions(self) -> tuple[Condition, ...]:
+        conditions = ConditionList(TRACE_COLUMNS, self.filter)
+        conditions.add("userId", "eq", self.user_id)
+        conditions.add("name", "eq", self.name)
+        conditions.add("sessionId", "eq", self.session_id)
+        conditions.add("version", "eq", self.version)
+        conditions.add("release", "eq", self.release)
+        conditions.add("timestamp", "ge", self.from_timestamp)
+        conditions.add("timestamp", "lt", self.to_timestamp)
+        conditions.add("tags", "has_all", tuple(self.tags))
+        conditions.add("environment", "in", tuple(self.environment))
+        return conditions.done()
+
+    def order(self) -> tuple[str, bool]:
+        """The expression to sort by, and whether it descends."""
+        if self.order_by is None:
+            return TRACE_ORDER["timestamp"], True
+        name, _, direction = self.order_by.partition(".")
+        expression = TRACE_ORDER.get(name)
+        if expression is None:
+            message = f"orderBy: {name[:64]!r} is none of {', '.join(TRACE_ORDER)}"
+            raise BadRequestError(message, field="orderBy", allowed=tuple(TRACE_ORDER))
+        if direction.lower() not in {"", "asc", "desc"}:
+            message = f"orderBy: {direction[:64]!r} is neither asc nor desc"
+            raise BadRequestError(message, field="orderBy", allowed=("asc", "desc"))
+        return expression, direction.lower() == "desc"
+
+
+class TraceParameters(LangfuseParameters):
+    fields: Text | None = Field(None, examples=["core,io,observations,metrics"])
+
+
+def traces_router(context: AppContext) -> APIRouter:
+    router = APIRouter(tags=["traces"])
+    reader, settings = context.reader, context.settings
+
+    async def find(question: FindTraces, parameters: TraceListParameters) -> list[IdOfTrace]:
+        if not question.descending or question.order != TRACE_ORDER["timestamp"]:
+            return await reader.rows(question, IdOfTrace)
+        return await find_newest(
+            reader,
+            question,
+            IdOfTrace,
+            from_us=parameters.from_timestamp,
+            newest_us=parameters.to_timestamp or now_us(),
+        )
+
+    @router.get(
+        "/api/public/traces",
+        summary="List traces",
+        responses={
+            200: context.documented.as_answer(TraceList, "A page of traces.", TRACE_LIST_EXAMPLE)
+        },
+    )
+    async def list_traces(
+        project_id: ProjectId, parameters: Annotated[TraceListParameters, Query()]
+    ) -> Response:
+        """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1. A trace with very many observations or scores names the first of them, and says so in `truncated`."""
+        conditions, (order, descending) = parameters.conditions(), parameters.order()
+        groups = chosen_groups(parameters.fields, GROUPS, _ALL)
+        question = FindTraces(
+            project_id, conditions, order, descending, parameters.limit, parameters.offset
+        )
+        found = await find(question, parameters)
+        total, by_id = await asyncio.gather(
+            total_of(reader, CountTraces(project_id, conditions), parameters, len(found)),
+            read_traces(
+                reader,
+                project_id,
+                (key.id for key in found),
+                TRACE_WHOLE if "io" in groups else TRACE_CORE,
+            ),
+        )
+        traces = [by_id[key.id] for key in found if key.id in by_id]
+        data = await _in_list(reader, traces, groups, settings.trace_ids_max)
+        meta = page_meta(parameters.page, parameters.limit, total)
+        return answer(TraceList(data, meta))
+
+    @router.get(
+        "/api/public/traces/{traceId:path}",
+        summary="Get a trace with its observations and scores",
+        responses={
+            200: context.documented.as_answer(TraceInDetail, "The trace.", TRACE_DETAIL_EXAMPLE)
+        },
+    )
+    async def get_trace(
+        project_id: ProjectId,
+        traceId: TraceId,  # noqa: N803
+        parameters: Annotated[TraceParameters, Query()],
+    ) -> Response:
+        groups = chosen_groups(parameters.fields, GROUPS, _ALL)
+        trace = await read_trace(reader, project_id, traceId)
+        observations, scores = await asyncio.gather(
+            _observations(reader, trace, groups, settings.trace_observations_max),
+            _scores(reader, trace, groups, settings.trace_scores_max),
+        )
+        if "io" in groups:
+            await speak_for_roots(reader, [trace], observations)
+        return answer(
+            trace_in_detail(
+                trace,
+                groups,
+                [observation_v1(row) for row in observations],
+                [score_out(row) for row in scores],
+            )
+        )
+
+    @router.get("/project/{_project}/traces/{traceId:path}", include_in_schema=False)
+    async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
+        """Where the SDKs' `get_trace_url` points."""
+        return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
+
+    return router
+
+
+async def _in_list(
+    reader: Reader, traces: list[StoredTrace], groups: frozenset[str], ids_max: int
+) -> list[TraceInList]:
+    """Traces of one project with what a list tells of each."""
+    observation_ids, score_ids, _ = await asyncio.gather(
+        observation_ids_of(reader, traces if "observations" in groups else (), ids_max),
+        score_ids_of(reader, traces if "scores" in groups else (), ids_max),
+        speak_for_roots(reader, traces if "io" in groups else ()),
+    )
+    listed = []
+    for trace in traces:
+        ids = observation_ids.get(trace.id, []), score_ids.get(trace.id, [])
+        listed.append(trace_in_list(trace, groups, *ids, ids_max))
+    if any(each.truncated for each in listed):
+        metrics.LIMITS_REACHED.labels("trace_ids_max").inc()
+    return listed
+
+
+async def _observations(
+    reader: Reader, trace: StoredTrace, groups: frozenset[str], limit: int
+) -> list[StoredObservation]:
+    if "observations" not in groups:
+        return []
+    columns = OBSERVATION_WHOLE if "io" in groups else OBSERVATION_NUMBERS
+    return await whole_observations_of(reader, trace, columns, limit)
+
+
+async def _scores(
+    reader: Reader, trace: StoredTrace, groups: frozenset[str], limit: int
+) -> list[StoredScore]:
+    if "scores" not in groups:
+        return []
+    of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
+    question = FindScores(trace.project_id, (of_trace, NOT_CORRECTIONS), limit + 1)
+    rows = await reader.rows(question, StoredScore)
+    if len(rows) > limit:
+        metrics.LIMITS_REACHED.labels("trace_scores_max").inc()
+        raise TooManyError(
+            f"the trace has more than {limit} scores; read them page by page from "
+            "/api/public/v2/scores"
+        )
+    return rows

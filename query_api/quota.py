@@ -1,0 +1,47 @@
+"""A limit on a project's records of one kind that holds while several are being written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from producers.control.record import ProjectRecord
+from query_api import metrics
+from query_api.errors import ConflictError
+
+
+class Quota:
+    """A record takes its place before it is written, and others count it from then on.
+
+    Within this process: as many processes as write at the same instant may together pass the limit by one less than their number,
+    for each knows of the others' records once it has read them from the log.
+    """
+
+    def __init__(self, kind: str, setting: str, limit: int) -> None:
+        self._kind: Final = kind
+        self._setting: Final = setting
+        self._limit: Final = limit
+        self._being_written: dict[str, set[str]] = {}
+
+    @contextmanager
+    def taken_by(self, record: ProjectRecord, kept: Mapping[str, object]) -> Iterator[None]:
+        """Reserve a place for ``record`` while the block writes it.
+
+        ``kept`` has the project's written records by id.
+
+        Raises:
+            ConflictError: there is none left.
+        """
+        project_id = record.project_id
+        being_written = self._being_written.setdefault(project_id, set())
+        if len(kept.keys() | being_written) >= self._limit:
+            metrics.LIMITS_REACHED.labels(self._setting).inc()
+            raise ConflictError(f"a project has at most {self._limit} {self._kind}")
+        being_written.add(record.id)
+        try:
+            yield
+        finally:
+            being_written.discard(record.id)
+            if not being_written:
+                self._being_written.pop(project_id, None)

@@ -1,0 +1,237 @@
+"""Conditions on columns: what may be asked of which kind of column, and how that reads in SQL.
+
+The SQL of a column comes from a table in this package; what a client sends arrives in ``Binder`` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, Literal
+
+from query_api.store.sql import OF_PROJECT, Binder
+
+Operator = Literal[
+    "eq", "ne", "lt", "le", "gt", "ge",
+    "contains", "lacks", "starts", "ends", "matches",
+    "in", "not_in", "has_any", "has_none", "has_all",
+    "set", "unset",
+]  # fmt: skip
+Value = str | int | float | bool | tuple[str, ...] | None
+
+
+class Kind(Enum):
+    """What a column holds; decides the operators and the type a value is bound with."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    MONEY = "money"
+    TIME = "time"
+    FLAG = "flag"
+    LIST = "list"
+    OBJECT = "object"
+    POSITION = "position"
+    """Of an observation among those of its trace, by start; its column's ``sql`` says what a root is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A name a client may filter by. ``sql`` is an expression over the table that is asked."""
+
+    sql: str
+    kind: Kind
+    full_text: bool = False
+    """Only the table with whole texts can answer."""
+    narrow: bool = False
+    """An index finds a value of it: few rows are read, however long ago they were written."""
+    of_trace: bool = False
+    """A column of ``traces``; asked of an observation or a score through its trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``column operator value``. Times are microseconds, money and each of several numbers a decimal string, ``key`` names a member of an object, or from where a position counts."""
+
+    column: Column
+    operator: Operator
+    value: Value = None
+    key: str = ""
+
+
+_ORDERED: Final[frozenset[Operator]] = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+_WORDED: Final[frozenset[Operator]] = frozenset(
+    {"eq", "ne", "contains", "lacks", "starts", "ends", "matches", "in", "not_in"}
+)
+_PRESENT: Final[frozenset[Operator]] = frozenset({"set", "unset"})
+
+OPERATORS_OF: Final[Mapping[Kind, frozenset[Operator]]] = MappingProxyType(
+    {
+        Kind.TEXT: _WORDED | _PRESENT,
+        Kind.NUMBER: _ORDERED | _PRESENT,
+        Kind.MONEY: _ORDERED | _PRESENT,
+        Kind.TIME: _ORDERED | _PRESENT,
+        Kind.FLAG: frozenset({"eq", "ne"}),
+        Kind.LIST: frozenset({"has_any", "has_none", "has_all", "set", "unset"}),
+        Kind.OBJECT: _ORDERED | _WORDED | _PRESENT,
+        Kind.POSITION: frozenset({"eq"}),
+    }
+)
+
+_COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"eq": "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+)
+_SEARCHES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "contains": "positionUTF8({0}, {1}) > 0",
+        "lacks": "positionUTF8({0}, {1}) = 0",
+        "starts": "startsWith({0}, {1})",
+        "ends": "endsWith({0}, {1})",
+        "matches": "positionCaseInsensitiveUTF8({0}, {1}) > 0",
+        "in": "{0} IN {1}",
+        "not_in": "{0} NOT IN {1}",
+        "has_any": "hasAny({0}, {1})",
+        "has_none": "NOT hasAny({0}, {1})",
+        "has_all": "hasAll({0}, {1})",
+    }
+)
+
+
+def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
+    """All of them, each with a leading ``AND``; those on the trace gathered into one subquery."""
+    positions = tuple(each for each in conditions if each.column.kind is Kind.POSITION)
+    others = tuple(each for each in conditions if each.column.kind is not Kind.POSITION)
+    own = [_sql(condition, binder) for condition in others if not condition.column.of_trace]
+    of_trace = [_sql(condition, binder) for condition in others if condition.column.of_trace]
+    if of_trace:
+        inner = " AND ".join((OF_PROJECT, *of_trace))
+        own.append(f"trace_id IN (SELECT id FROM traces FINAL WHERE {inner})")
+    own += [_position_sql(condition, others, binder) for condition in positions]
+    return "".join(f"\n  AND {condition}" for condition in own)
+
+
+def are_narrow(conditions: tuple[Condition, ...]) -> bool:
+    """Whether one of them leaves few rows to be read."""
+    return any(
+        condition.column.narrow and condition.operator in {"eq", "in"} for condition in conditions
+    )
+
+
+def needs_full_texts(conditions: tuple[Condition, ...]) -> bool:
+    return any(condition.column.full_text for condition in conditions)
+
+
+def _position_sql(condition: Condition, others: tuple[Condition, ...], binder: Binder) -> str:
+    """A place among all observations of a trace, whatever ``others`` ask; only traces where these find something are put in order."""
+    if condition.key == "root":
+        return condition.column.sql
+    assert isinstance(condition.value, int)
+    traces = ""
+    if others:
+        table = "observations" if needs_full_texts(others) else "observations_slim"
+        inner = OF_PROJECT + conditions_sql(others, binder)
+        traces = f"\n    AND trace_id IN (SELECT trace_id FROM {table} WHERE {inner})"
+    order = " DESC" if condition.key == "end" else ""
+    skipped = binder.bind(condition.value - 1, "UInt32")
+    return (
+        "(trace_id, id) IN (\n  SELECT trace_id, id FROM observations_slim FINAL\n"
+        f"  WHERE {OF_PROJECT}{traces}\n"
+        f"  ORDER BY trace_id, start_time{order}, id{order}\n  LIMIT {skipped}, 1 BY trace_id\n)"
+    )
+
+
+def _sql(condition: Condition, binder: Binder) -> str:
+    render = _RENDERERS[condition.column.kind]
+    return render(condition, binder)
+
+
+def _text(condition: Condition, binder: Binder) -> str:
+    return _text_of(condition.column.sql, condition, binder)
+
+
+def _text_of(expression: str, condition: Condition, binder: Binder) -> str:
+    operator, value = condition.operator, condition.value
+    if operator in {"set", "unset"}:
+        return f"{expression} {'!=' if operator == 'set' else '='} ''"
+    if isinstance(value, tuple):
+        return _SEARCHES[operator].format(expression, binder.texts(value))
+    bound = binder.text(str(value))
+    if operator in _COMPARISONS:
+        return f"{expression} {_COMPARISONS[operator]} {bound}"
+    return _SEARCHES[operator].format(expression, bound)
+
+
+def _number(condition: Condition, binder: Binder) -> str:
+    expression, operator, value = condition.column.sql, condition.operator, condition.value
+    if operator in {"set", "unset"}:
+        return f"isNotNull({expression})" if operator == "set" else f"isNull({expression})"
+    if isinstance(value, tuple):
+        numbers = f"arrayMap(text -> toFloat64(text), {binder.texts(value)})"
+        return f"ifNull(has({numbers}, {expression}), 0)"
+    assert isinstance(value, int | float)
+    bound = binder.bind(float(value), "Float64")
+    return f"ifNull({expression} {_COMPARISONS[operator]} {bound}, 0)"
+
+
+def _money(condition: Condition, binder: Binder) -> str:
+    expression, operator, value = condition.column.sql, condition.operator, condition.value
+    if operator in {"set", "unset"}:
+        return f"{expression} {'!=' if operator == 'set' else '='} 0"
+    assert isinstance(value, str)
+    return f"{expression} {_COMPARISONS[operator]} {binder.bind(value, 'Decimal(38, 12)')}"
+
+
+def _time(condition: Condition, binder: Binder) -> str:
+    expression, operator, value = condition.column.sql, condition.operator, condition.value
+    if operator in {"set", "unset"}:
+        return f"{expression} {'!=' if operator == 'set' else '='} {binder.instant(0)}"
+    assert isinstance(value, int)
+    return f"{expression} {_COMPARISONS[operator]} {binder.instant(value)}"
+
+
+def _flag(condition: Condition, _binder: Binder) -> str:
+    wanted = bool(condition.value) == (condition.operator == "eq")
+    return condition.column.sql if wanted else f"NOT {condition.column.sql}"
+
+
+def _list(condition: Condition, binder: Binder) -> str:
+    expression, operator, value = condition.column.sql, condition.operator, condition.value
+    if operator in {"set", "unset"}:
+        return f"{'notEmpty' if operator == 'set' else 'empty'}({expression})"
+    assert isinstance(value, tuple)
+    return _SEARCHES[operator].format(expression, binder.texts(value))
+
+
+def _object(condition: Condition, binder: Binder) -> str:
+    """A member of a JSON text: strings by their value, anything else by its JSON; ``a.b`` also reaches into ``{"a": {"b": …}}``."""
+    text, operator, value = condition.column.sql, condition.operator, condition.value
+    whole = binder.text(condition.key)
+    path = [whole]
+    if "." in condition.key:
+        path = [binder.text(part) for part in condition.key.split(".")[:8]]
+    nested = ", ".join(path)
+    if operator in {"set", "unset"}:
+        has = f"(JSONHas({text}, {whole}) OR JSONHas({text}, {nested}))"
+        return has if operator == "set" else f"NOT {has}"
+    at = f"if(JSONHas({text}, {whole}), JSONExtractRaw({text}, {whole}), JSONExtractRaw({text}, {nested}))"
+    if isinstance(value, bool):
+        return f"{at} {_COMPARISONS[operator]} {binder.text('true' if value else 'false')}"
+    if isinstance(value, int | float):
+        bound = binder.bind(float(value), "Float64")
+        return f"ifNull(toFloat64OrNull({at}) {_COMPARISONS[operator]} {bound}, 0)"
+    member = f"if(startsWith({at}, '\"'), JSONExtractString({at}), {at})"
+    return _text_of(member, condition, binder)
+
+
+_RENDERERS: Final[Mapping[Kind, Callable[[Condition, Binder], str]]] = MappingProxyType(
+    {
+        Kind.TEXT: _text,
+        Kind.NUMBER: _number,
+        Kind.MONEY: _money,
+        Kind.TIME: _time,
+        Kind.FLAG: _flag,
+        Kind.LIST: _list,
+        Kind.OBJECT: _object,
+    }
+)

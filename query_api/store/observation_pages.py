@@ -1,0 +1,112 @@
+"""Reading a page of observations, newest first.
+
+To put the versions of all rows together only to show the newest fifty is most of what a list costs. So the newest stored versions are found first, with
+those that others superseded among them; reading their observations says which ones were, and those are left out. Every newest version above the
+last one looked at is among them, so what is left is the page. Where too few are left, and for later pages, the store puts the versions together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from query_api.store.newest import find_newest
+from query_api.store.queries.observations import FindObservations, ReadObservations
+from query_api.store.reader import Reader
+from query_api.store.rows import StoredObservation
+from query_api.store.trace_reading import read_observations
+from query_api.times import SECOND_US
+
+SUPERSEDED_EXPECTED: Final = 10
+"""Observations of a page that are read in place of superseded ones."""
+_MINUTE_US: Final = 60 * SECOND_US
+
+
+class ObservationVersion(msgspec.Struct, frozen=True):
+    start_us: int
+    trace_id: str
+    id: str
+    row_version: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.trace_id, self.id
+
+    @property
+    def position(self) -> tuple[int, str, str]:
+        return self.start_us, self.trace_id, self.id
+
+
+async def read_page(
+    reader: Reader,
+    question: FindObservations,
+    columns: tuple[str, ...],
+    *,
+    from_us: int | None,
+    newest_us: int,
+) -> list[StoredObservation]:
+    """The rows that ``question`` asks for; times as for ``find_newest``."""
+    if not question.offset:
+        page = await _page_of_versions(reader, question, columns, from_us, newest_us)
+        if page is not None:
+            return page
+    found = await find_newest(
+        reader, question, ObservationVersion, from_us=from_us, newest_us=newest_us
+    )
+    rows = await _rows_of(reader, question.project_id, found, columns)
+    return [rows[version.key] for version in found if version.key in rows]
+
+
+async def _page_of_versions(
+    reader: Reader,
+    question: FindObservations,
+    columns: tuple[str, ...],
+    from_us: int | None,
+    newest_us: int,
+) -> list[StoredObservation] | None:
+    """A first page, or none where too many versions are superseded to tell."""
+    wanted = question.limit
+    versions = replace(question, merged=False, limit=2 * wanted + SUPERSEDED_EXPECTED)
+    found = await find_newest(
+        reader, versions, ObservationVersion, from_us=from_us, newest_us=newest_us
+    )
+    newest: dict[tuple[str, str], ObservationVersion] = {}
+    for version in found:
+        known = newest.get(version.key)
+        if known is None or version.row_version > known.row_version:
+            newest[version.key] = version
+    in_order = sorted(newest.values(), key=lambda version: version.position, reverse=True)
+    looked_at = in_order[: wanted + SUPERSEDED_EXPECTED]
+    rows = await _rows_of(reader, question.project_id, looked_at, columns)
+    page = [
+        rows[version.key]
+        for version in looked_at
+        if version.key in rows and rows[version.key].row_version == version.row_version
+    ]
+    is_everything = len(found) < versions.limit and len(looked_at) == len(in_order)
+    return page[:wanted] if len(page) >= wanted or is_everything else None
+
+
+async def _rows_of(
+    reader: Reader,
+    project_id: str,
+    versions: Sequence[ObservationVersion],
+    columns: tuple[str, ...],
+) -> dict[tuple[str, str], StoredObservation]:
+    """By trace and id, the newest versions that lie in the minutes of ``versions``: all versions of a row lie in one minute, or are marked as deleted there."""
+    if not versions:
+        return {}
+    begun_us = [version.start_us // _MINUTE_US * _MINUTE_US for version in versions]
+    question = ReadObservations(
+        project_id,
+        trace_ids=tuple(dict.fromkeys(version.trace_id for version in versions)),
+        ids=tuple(dict.fromkeys(version.id for version in versions)),
+        from_us=min(begun_us),
+        to_us=max(begun_us) + _MINUTE_US - 1,
+        columns=columns,
+    )
+    rows = await read_observations(reader, question)
+    return {(row.trace_id, row.id): row for row in rows}

@@ -1,0 +1,50 @@
+"""Which budget thresholds were crossed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.rows import ALERT_WHOLE
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+
+@dataclass(frozen=True, slots=True)
+class CrossedThresholds(Question):
+    """``threshold`` of every alert of a budget in the period that began at ``period_start_us``."""
+
+    name: ClassVar[str] = "crossed_thresholds"
+    budget_id: str
+    period_start_us: int
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT threshold\nFROM alerts FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND budget_id = {binder.text(self.budget_id)}"
+            f"\n  AND period_start_time = {binder.instant(self.period_start_us)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindAlerts(Question):
+    """Whole alerts, newest first, below ``(created_us, id)`` where given."""
+
+    name: ClassVar[str] = "find_alerts"
+    limit: int = 50
+    below: tuple[int, str] | None = None
+    budget_id: str = ""
+
+    def write(self, binder: Binder) -> str:
+        conditions = ""
+        if self.budget_id:
+            conditions += f"\n  AND budget_id = {binder.text(self.budget_id)}"
+        if self.below is not None:
+            created_us, identifier = self.below
+            conditions += (
+                f"\n  AND (created_time, id) < "
+                f"({binder.instant(created_us)}, {binder.text(identifier)})"
+            )
+        return (
+            f"SELECT {', '.join(ALERT_WHOLE)}\nFROM alerts FINAL\nWHERE {OF_PROJECT}{conditions}\n"
+            f"ORDER BY created_time DESC, id DESC\nLIMIT {binder.bind(self.limit, 'UInt32')}"
+        )

@@ -1,0 +1,38 @@
+"""What could not be processed, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.rows import DEAD_LETTER_WHOLE
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+
+@dataclass(frozen=True, slots=True)
+class FindDeadLetters(Question):
+    """Whole dead letters, newest first, below ``(created_us, id)`` where given."""
+
+    name: ClassVar[str] = "find_dead_letters"
+    limit: int = 50
+    below: tuple[int, str] | None = None
+    stage: str = ""
+    reason: str = ""
+
+    def write(self, binder: Binder) -> str:
+        conditions = ""
+        if self.stage:
+            conditions += f"\n  AND stage = {binder.text(self.stage)}"
+        if self.reason:
+            conditions += f"\n  AND reason = {binder.text(self.reason)}"
+        if self.below is not None:
+            created = binder.instant(self.below[0])
+            conditions += (
+                f"\n  AND created_time <= {created}"
+                f"\n  AND (created_time, id) < ({created}, {binder.text(self.below[1])})"
+            )
+        return (
+            f"SELECT {', '.join(DEAD_LETTER_WHOLE)}\nFROM dead_letters FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions}\n"
+            f"ORDER BY created_time DESC, id DESC\nLIMIT {binder.bind(self.limit, 'UInt32')}"
+        )

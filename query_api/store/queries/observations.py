@@ -1,0 +1,142 @@
+"""Which observations, and what each of them is.
+
+Conditions are met on the slim copy where it can answer, texts are read for the page only. Rows by key are read without ``FINAL``: the newest version
+of each of a few keys is cheaper than merging the parts they lie in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.conditions import Condition, conditions_sql, needs_full_texts
+from query_api.store.rows import OBSERVATION_NUMBERS
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+
+def _table(conditions: tuple[Condition, ...]) -> str:
+    return "observations" if needs_full_texts(conditions) else "observations_slim"
+
+
+@dataclass(frozen=True, slots=True)
+class CountObservations(Question):
+    """``total``: how many observations meet the conditions."""
+
+    name: ClassVar[str] = "count_observations"
+    conditions: tuple[Condition, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT count() AS total\nFROM {_table(self.conditions)} FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ended: the next one holds what sorts below."""
+
+    start_us: int
+    trace_id: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindObservations(Question):
+    """``start_us, trace_id, id, row_version`` of one page, newest first; by offset, or below a position. ``since_us`` bounds the starts.
+
+    Not ``merged``: versions as they are stored, superseded ones among them, for a third of the cost. Every newest version that meets the
+    conditions is there as well.
+    """
+
+    name: ClassVar[str] = "find_observations"
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 50
+    offset: int = 0
+    below: Position | None = None
+    since_us: int | None = None
+    merged: bool = True
+
+    def write(self, binder: Binder) -> str:
+        below = "" if self.merged else "\n  AND is_deleted = 0"
+        if self.since_us is not None:
+            below += f"\n  AND start_time >= {binder.instant(self.since_us)}"
+        if self.below is not None:
+            start = binder.instant(self.below.start_us)
+            below += (
+                f"\n  AND start_time <= {start}\n  AND (start_time, trace_id, id) < "
+                f"({start}, {binder.text(self.below.trace_id)}, {binder.text(self.below.id)})"
+            )
+        return (
+            "SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version\n"
+            f"FROM {_table(self.conditions)}{' FINAL' if self.merged else ''}\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}{below}\n"
+            "ORDER BY start_time DESC, trace_id DESC, id DESC\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadObservations(Question):
+    """The newest version of observations, by trace, by id or by both, deleted ones included.
+
+    ``from_us`` and ``to_us`` bound their starts where these are known. With columns that the slim copy has, it is the one that is read. With
+    ``first``, only that many, the earliest ones, and none that is deleted: the level around it costs the store half as much again.
+    """
+
+    name: ClassVar[str] = "read_observations"
+    trace_ids: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    from_us: int | None = None
+    to_us: int | None = None
+    columns: tuple[str, ...] = OBSERVATION_NUMBERS
+    first: int | None = None
+
+    def write(self, binder: Binder) -> str:
+        slim = set(self.columns) <= set(OBSERVATION_NUMBERS)
+        conditions = [OF_PROJECT]
+        if self.trace_ids:
+            conditions.append(f"trace_id IN {binder.texts(self.trace_ids)}")
+        if self.ids:
+            conditions.append(f"id IN {binder.texts(self.ids)}")
+        if self.from_us is not None and self.to_us is not None:
+            bounds = f"{binder.instant(self.from_us)} AND {binder.instant(self.to_us)}"
+            conditions.append(f"start_time BETWEEN {bounds}")
+        where = "\n  AND ".join(conditions)
+        newest = (
+            f"SELECT {', '.join(self.columns)}\n"
+            f"FROM {'observations_slim' if slim else 'observations'}\nWHERE {where}\n"
+            "ORDER BY row_version DESC, is_deleted\nLIMIT 1 BY trace_id, id"
+        )
+        if self.first is None:
+            return newest
+        return (
+            f"SELECT * FROM (\n{newest}\n)\nWHERE is_deleted = 0\nORDER BY start_us, id\n"
+            f"LIMIT {binder.bind(self.first, 'UInt32')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListObservationIds(Question):
+    """``trace_id, ids`` of traces: what a list of traces says about their observations."""
+
+    name: ClassVar[str] = "list_observation_ids"
+    trace_ids: tuple[str, ...] = ()
+    from_us: int | None = None
+    to_us: int | None = None
+    ids_per_trace_max: int = 1000
+
+    def write(self, binder: Binder) -> str:
+        between = ""
+        if self.from_us is not None and self.to_us is not None:
+            bounds = f"{binder.instant(self.from_us)} AND {binder.instant(self.to_us)}"
+            between = f"\n    AND start_time BETWEEN {bounds}"
+        return (
+            "SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort("
+            "groupArray((start_time, id))), 1, "
+            f"{binder.bind(self.ids_per_trace_max, 'UInt32')})) AS ids\n"
+            "FROM (\n  SELECT trace_id, id, start_time, is_deleted\n  FROM observations_slim\n"
+            f"  WHERE {OF_PROJECT}\n    AND trace_id IN {binder.texts(self.trace_ids)}{between}\n"
+            "  ORDER BY row_version DESC, is_deleted\n  LIMIT 1 BY trace_id, id\n)\n"
+            "WHERE is_deleted = 0\nGROUP BY trace_id"
+        )

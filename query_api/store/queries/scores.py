@@ -1,0 +1,71 @@
+"""Which scores there are, of a project and of traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from query_api.store.columns import SCORE_COLUMNS
+from query_api.store.conditions import Condition, conditions_sql
+from query_api.store.rows import SCORE_WHOLE
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+NOT_CORRECTIONS: Final = Condition(SCORE_COLUMNS["dataType"], "ne", "CORRECTION")
+"""What clients expect among a trace's scores: those of their models that read traces have no corrections."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountScores(Question):
+    """``total``: how many scores meet the conditions."""
+
+    name: ClassVar[str] = "count_scores"
+    conditions: tuple[Condition, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT count() AS total\nFROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindScores(Question):
+    """Whole scores of one page, newest first; by offset, or ``below`` the microseconds and id where the page before ended."""
+
+    name: ClassVar[str] = "find_scores"
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 50
+    offset: int = 0
+    below: tuple[int, str] | None = None
+
+    def write(self, binder: Binder) -> str:
+        below = ""
+        if self.below is not None:
+            at_us, score_id = self.below
+            below = f"\n  AND (event_time, id) < ({binder.instant(at_us)}, {binder.text(score_id)})"
+        return (
+            f"SELECT {', '.join(SCORE_WHOLE)}\nFROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}{below}\n"
+            "ORDER BY event_time DESC, id DESC\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListScoreIds(Question):
+    """``trace_id, ids`` of traces: what a list of traces says about their scores, without corrections."""
+
+    name: ClassVar[str] = "list_score_ids"
+    trace_ids: tuple[str, ...] = ()
+    ids_per_trace_max: int = 1000
+
+    def write(self, binder: Binder) -> str:
+        return (
+            "SELECT trace_id, arrayMap(pair -> pair.2, arraySlice(arraySort("
+            "groupArray((event_time, id))), 1, "
+            f"{binder.bind(self.ids_per_trace_max, 'UInt32')})) AS ids\n"
+            f"FROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND trace_id IN {binder.texts(self.trace_ids)}"
+            f"{conditions_sql((NOT_CORRECTIONS,), binder)}\n"
+            "GROUP BY trace_id"
+        )

@@ -1,0 +1,27 @@
+"""What a budget's scope has spent in a period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+
+@dataclass(frozen=True, slots=True)
+class SumSpend(Question):
+    """``spent``: the exact sum as a decimal string. ``scope`` pairs columns of ``spend`` with the value each must have."""
+
+    name: ClassVar[str] = "sum_spend"
+    from_s: int
+    to_s: int
+    scope: tuple[tuple[str, str], ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        scope = "".join(f"\n  AND {column} = {binder.text(value)}" for column, value in self.scope)
+        return (
+            "SELECT toString(sum(total_cost)) AS spent\n"
+            f"FROM spend FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND bucket_start >= toDateTime({binder.bind(self.from_s, 'Int64')}, 'UTC')"
+            f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC'){scope}"
+        )

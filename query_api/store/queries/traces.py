@@ -1,0 +1,72 @@
+"""Which traces, and what each of them is.
+
+A page is found on narrow columns and then read whole for its keys only, so that no prompt is read for a trace that is not shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.conditions import Condition, conditions_sql
+from query_api.store.rows import TRACE_WHOLE
+from query_api.store.sql import OF_PROJECT, Binder, Question
+
+
+@dataclass(frozen=True, slots=True)
+class CountTraces(Question):
+    """``total``: how many traces meet the conditions."""
+
+    name: ClassVar[str] = "count_traces"
+    conditions: tuple[Condition, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT count() AS total\nFROM traces FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindTraces(Question):
+    """``id`` of one page, in order. ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` bounds the starts."""
+
+    name: ClassVar[str] = "find_traces"
+    conditions: tuple[Condition, ...] = ()
+    order: str = "start_time"
+    descending: bool = True
+    limit: int = 50
+    offset: int = 0
+    since_us: int | None = None
+
+    def write(self, binder: Binder) -> str:
+        since = ""
+        if self.since_us is not None:
+            since = f"\n  AND start_time >= {binder.instant(self.since_us)}"
+        direction = "DESC" if self.descending else "ASC"
+        return (
+            f"SELECT id\nFROM traces FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}{since}\n"
+            f"ORDER BY {self.order} {direction}, id {direction}\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTraces(Question):
+    """The newest version of traces by id, deleted ones included.
+
+    Without ``FINAL``: a few keys need no merge of the parts they lie in. And in one level: a query around it, which would leave the deleted out,
+    costs the store half as much again as reading the rows.
+    """
+
+    name: ClassVar[str] = "read_traces"
+    ids: tuple[str, ...] = ()
+    columns: tuple[str, ...] = TRACE_WHOLE
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT {', '.join(self.columns)}\n"
+            f"FROM traces\nWHERE {OF_PROJECT}\n  AND id IN {binder.texts(self.ids)}\n"
+            "ORDER BY row_version DESC, is_deleted\nLIMIT 1 BY id"
+        )

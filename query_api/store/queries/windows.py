@@ -1,0 +1,67 @@
+"""What happened when: minute windows merged into steps, by model, environment and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+
+from query_api.store.conditions import Column, Condition, Kind, conditions_sql
+from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.steps import Runs
+
+Dimension = Literal["model", "environment", "name"]
+
+WINDOW_COLUMNS: Final[Mapping[Dimension, Column]] = MappingProxyType(
+    {
+        "model": Column("model", Kind.TEXT),
+        "environment": Column("environment", Kind.TEXT),
+        "name": Column("name", Kind.TEXT),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWindows(Question):
+    """``start_s`` and the dimensions of ``group_by``, with count, errors, cost, tokens and latency quantiles (µs), by start.
+
+    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in the steps of ``runs``, which hold all of them. Windows that a correction emptied are left out. Quantiles come from merging the
+    sketches of the windows, so they are those of the union, within the sketch's 1 %. At most ``limit`` rows.
+    """
+
+    name: ClassVar[str] = "read_windows"
+    from_s: int
+    to_s: int
+    runs: Runs
+    group_by: tuple[Dimension, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 1000
+
+    def write(self, binder: Binder) -> str:
+        begins, lasts = (
+            binder.bind(list(each), "Array(Int64)") for each in (self.runs.begins, self.runs.lasts)
+        )
+        step_s = binder.bind(self.runs.step_s, "Int64")
+        groups = "".join(f", {WINDOW_COLUMNS[dimension].sql}" for dimension in self.group_by)
+        between = (
+            f"\n  AND window_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
+            f"\n  AND window_start < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
+        )
+        return (
+            "WITH toInt64(toUnixTimestamp(window_start)) AS at_s,\n"
+            f"  roundDown(at_s, {begins}) AS begin_s\n"
+            f"SELECT least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
+            f" transform(begin_s, {begins}, {lasts})) AS start_s{groups},\n"
+            "  sum(observation_count) AS count,\n"
+            "  sum(error_count) AS errors,\n"
+            "  toString(sum(total_cost)) AS cost_usd,\n"
+            "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,\n"
+            "  quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us\n"
+            f"FROM windows FINAL\nWHERE {OF_PROJECT}{between}"
+            f"{conditions_sql(self.conditions, binder)}\n"
+            f"GROUP BY start_s{groups}\n"
+            "HAVING sum(observation_count) != 0 OR sum(total_cost) != 0\n"
+            f"ORDER BY start_s{groups}\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )

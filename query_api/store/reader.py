@@ -1,0 +1,156 @@
+"""Asks the store: every question bounded, every answer decoded into its structs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from clickhouse.errors import QueryLimitReached, StoreError, StoreUnavailable
+from clickhouse.store import Store
+from query_api import metrics
+from query_api.errors import QueryApiError, TooCostlyError, UnavailableError
+from query_api.settings import QuerySettings
+from query_api.store.sql import Question
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+_FORMAT: Final = "JSONEachRow"
+_TIME_EXCEEDED: Final = frozenset({159, 160})
+_ROWS_EXCEEDED: Final = 158
+_BYTES_EXCEEDED: Final = 307
+_RESULT_EXCEEDED: Final = 396
+"""ClickHouse's numbers; all other limits are of memory."""
+
+log = structlog.get_logger(__name__)
+
+
+class Reader:
+    """The store, as the routes see it."""
+
+    def __init__(self, store: Store, settings: QuerySettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._turns = asyncio.Semaphore(settings.concurrent_queries_max)
+        self._bounds = _bounds(settings)
+        self._answer_max_s = settings.execution_time_max_s + settings.answer_grace_s
+        self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
+
+    async def rows(self, question: Question, row_type: type[Row]) -> list[Row]:
+        """The answer, one ``row_type`` per row; columns without a field are ignored.
+
+        Raises:
+            TooCostlyError: a bound was reached.
+            UnavailableError: the store does not answer, or too many questions wait.
+        """
+        text, params = question.sql()
+        body = await self.bounded(
+            question.name,
+            lambda bounds: self._store.query_bytes(f"{text}\n{bounds}", params, _FORMAT),
+        )
+        return self._decoder(row_type).decode_lines(body)
+
+    async def bounded(self, name: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
+        """What ``ask`` brings from the store; it is given the bounds that end its statement.
+
+        Raises:
+            TooCostlyError, UnavailableError: as ``rows``.
+        """
+        started_s = time.perf_counter()
+        outcome = "ok"
+        try:
+            async with self._turn(), asyncio.timeout(self._answer_max_s):
+                return await ask(self._bounds)
+        except TimeoutError as error:
+            # The store ends what runs too long by itself, so it hangs, or the way to it does.
+            outcome = "unavailable"
+            metrics.LIMITS_REACHED.labels("answer_grace_s").inc()
+            raise UnavailableError(
+                f"the store did not answer within {self._answer_max_s:g} s",
+                retry_after_s=self._settings.retry_after_s,
+            ) from error
+        except QueryLimitReached as error:
+            outcome = "limit"
+            metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()
+            message = f"the query reads or takes too much; narrow it down ({_first_line(error)})"
+            raise TooCostlyError(message) from error
+        except StoreUnavailable as error:
+            outcome = "unavailable"
+            raise UnavailableError(
+                "the store does not answer", retry_after_s=self._settings.retry_after_s
+            ) from error
+        except StoreError as error:
+            outcome = "refused"
+            log.error("query_refused", question=name, error=str(error))  # noqa: TRY400
+            raise QueryApiError("the store refused the query") from error
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            metrics.QUERY_SECONDS.labels(name, outcome).observe(elapsed_s)
+
+    async def row(self, question: Question, row_type: type[Row]) -> Row | None:
+        """The first row, if there is one."""
+        rows = await self.rows(question, row_type)
+        return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._settings.queue_wait_max_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            metrics.LIMITS_REACHED.labels("concurrent_queries_max").inc()
+            raise UnavailableError(
+                "too many queries at once", retry_after_s=self._settings.retry_after_s
+            ) from error
+        metrics.QUERIES_RUNNING.inc()
+        try:
+            yield
+        finally:
+            metrics.QUERIES_RUNNING.dec()
+            self._turns.release()
+
+    def _decoder(self, row_type: type[Row]) -> msgspec.json.Decoder[Row]:
+        decoder = self._decoders.get(row_type)
+        if decoder is None:
+            decoder = self._decoders[row_type] = msgspec.json.Decoder(row_type)
+        return decoder  # type: ignore[return-value]  # the dictionary pairs each type with its decoder
+
+
+def _bounds(settings: QuerySettings) -> str:
+    values: dict[str, int] = {
+        "readonly": 2,
+        "max_execution_time": settings.execution_time_max_s,
+        "max_rows_to_read": settings.rows_to_read_max,
+        "max_bytes_to_read": settings.bytes_to_read_max,
+        "max_memory_usage": settings.memory_max_bytes,
+        "max_final_threads": settings.final_threads_max,
+        "max_result_rows": settings.result_rows_max,
+        "max_result_bytes": settings.result_bytes_max,
+        "do_not_merge_across_partitions_select_final": 1,
+        "output_format_json_quote_64bit_integers": 0,
+        "output_format_json_validate_utf8": 1,
+    }
+    return "SETTINGS " + ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _limit_reached(error: QueryLimitReached) -> str:
+    """The setting whose bound it was."""
+    if error.code in _TIME_EXCEEDED:
+        return "execution_time_max_s"
+    if error.code == _ROWS_EXCEEDED:
+        return "rows_to_read_max"
+    if error.code == _BYTES_EXCEEDED:
+        return "bytes_to_read_max"
+    if error.code == _RESULT_EXCEEDED:
+        return "result_bytes_max" if "max bytes" in error.message else "result_rows_max"
+    return "memory_max_bytes"
+
+
+def _first_line(error: QueryLimitReached) -> str:
+    return error.message.split("\n", 1)[0][:200]

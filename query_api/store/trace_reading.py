@@ -1,0 +1,199 @@
+"""Reading traces: several questions that together make one answer.
+
+Observations of a trace are looked for around the trace's own times first, which leaves most partitions unread; when fewer are found than the trace
+counts, they are looked for everywhere. So a client's odd timestamps cost time, but hide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from query_api import metrics
+from query_api.errors import NotFoundError, TooManyError
+from query_api.store.queries.observations import ListObservationIds, ReadObservations
+from query_api.store.queries.scores import ListScoreIds
+from query_api.store.queries.traces import ReadTraces
+from query_api.store.reader import Reader
+from query_api.store.rows import (
+    OBSERVATION_KEY,
+    OBSERVATION_METADATA,
+    OBSERVATION_TEXTS,
+    TRACE_WHOLE,
+    StoredObservation,
+    StoredTrace,
+)
+
+MARGIN_US: Final = 600 * 1_000_000
+"""Little, because rows are found by their minute first."""
+
+
+class IdOfTrace(msgspec.Struct):
+    id: str
+
+
+class IdsOfTrace(msgspec.Struct):
+    trace_id: str
+    ids: list[str]
+
+
+async def read_trace(
+    reader: Reader, project_id: str, trace_id: str, columns: tuple[str, ...] = TRACE_WHOLE
+) -> StoredTrace:
+    """One trace.
+
+    Raises:
+        NotFoundError: the project has no such trace.
+    """
+    traces = await read_traces(reader, project_id, (trace_id,), columns)
+    if trace_id not in traces:
+        raise NotFoundError(f"Trace {trace_id[:128]} not found within authorized project")
+    return traces[trace_id]
+
+
+async def read_traces(
+    reader: Reader, project_id: str, ids: Iterable[str], columns: tuple[str, ...]
+) -> dict[str, StoredTrace]:
+    """Traces by id; those that do not exist are missing."""
+    wanted = tuple(dict.fromkeys(ids))
+    if not wanted:
+        return {}
+    rows = await reader.rows(ReadTraces(project_id, wanted, columns), StoredTrace)
+    return {row.id: row for row in rows if not row.is_deleted}
+
+
+async def read_observations(reader: Reader, question: ReadObservations) -> list[StoredObservation]:
+    """Those that are not deleted, by start."""
+    rows = await reader.rows(question, StoredObservation)
+    return sorted(
+        (row for row in rows if not row.is_deleted), key=lambda row: (row.start_us, row.id)
+    )
+
+
+async def observations_of(
+    reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
+) -> list[StoredObservation]:
+    """At most ``limit + 1`` observations of a trace, by start: one more than asked for says that there are more."""
+    from_us, to_us = _around([trace])
+    everywhere = ReadObservations(
+        trace.project_id,
+        trace_ids=(trace.id,),
+        columns=columns,
+        first=limit + 1 if trace.observation_count > limit else None,
+    )
+    near = replace(everywhere, from_us=from_us, to_us=to_us)
+    rows = await read_observations(reader, near)
+    if len(rows) < min(trace.observation_count, limit + 1):
+        rows = await read_observations(reader, everywhere)
+    return rows[: limit + 1]
+
+
+async def whole_observations_of(
+    reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
+) -> list[StoredObservation]:
+    """All observations of a trace.
+
+    Raises:
+        TooManyError: there are more than ``limit``.
+    """
+    rows = await observations_of(reader, trace, columns, limit)
+    if len(rows) > limit:
+        metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
+        raise TooManyError(
+            f"the trace has more than {limit} observations; read them page by page from "
+            "/api/public/v2/observations"
+        )
+    return rows
+
+
+async def observation_ids_of(
+    reader: Reader, traces: Sequence[StoredTrace], limit: int
+) -> dict[str, list[str]]:
+    """Ids of the observations of some traces of one project, at most ``limit + 1`` each: one more than asked for says that there are more."""
+    if not traces:
+        return {}
+    project_id, ids = traces[0].project_id, tuple(trace.id for trace in traces)
+    from_us, to_us = _around(traces)
+    near = await reader.rows(
+        ListObservationIds(project_id, ids, from_us, to_us, limit + 1), IdsOfTrace
+    )
+    found = {row.trace_id: row.ids for row in near}
+    short = tuple(
+        trace.id
+        for trace in traces
+        if len(found.get(trace.id, ())) < min(trace.observation_count, limit + 1)
+    )
+    if short:
+        far = await reader.rows(
+            ListObservationIds(project_id, short, ids_per_trace_max=limit + 1), IdsOfTrace
+        )
+        found.update((row.trace_id, row.ids) for row in far)
+    return found
+
+
+async def score_ids_of(
+    reader: Reader, traces: Sequence[StoredTrace], limit: int
+) -> dict[str, list[str]]:
+    """Ids of the scores of some traces of one project, at most ``limit + 1`` each, as above."""
+    if not traces:
+        return {}
+    ids = tuple(trace.id for trace in traces)
+    rows = await reader.rows(ListScoreIds(traces[0].project_id, ids, limit + 1), IdsOfTrace)
+    return {row.trace_id: row.ids for row in rows}
+
+
+async def speak_for_roots(
+    reader: Reader,
+    traces: Iterable[StoredTrace],
+    observations: Iterable[StoredObservation] = (),
+) -> None:
+    """Give traces that say nothing themselves the input, output and metadata of their root observation.
+
+    ``observations`` are those that were read already, with their texts.
+    """
+    silent = [
+        trace
+        for trace in traces
+        if trace.root_observation_id and not (trace.input and trace.output and trace.metadata)
+    ]
+    roots = {(row.trace_id, row.id): row for row in observations}
+    unread = [trace for trace in silent if (trace.id, trace.root_observation_id) not in roots]
+    if unread:
+        roots.update(await _roots_of(reader, unread))
+    for trace in silent:
+        root = roots.get((trace.id, trace.root_observation_id))
+        if root is not None:
+            trace.input = trace.input or root.input
+            trace.output = trace.output or root.output
+            trace.metadata = trace.metadata or root.metadata
+
+
+async def _roots_of(
+    reader: Reader, traces: Sequence[StoredTrace]
+) -> dict[tuple[str, str], StoredObservation]:
+    """By trace and id, with their texts: near their traces, and those that are not there anywhere."""
+    from_us, to_us = _around(traces)
+    found: dict[tuple[str, str], StoredObservation] = {}
+    for bounds_us in ((from_us, to_us), (None, None)):
+        missing = [each for each in traces if (each.id, each.root_observation_id) not in found]
+        if missing:
+            question = ReadObservations(
+                missing[0].project_id,
+                tuple(trace.id for trace in missing),
+                tuple(trace.root_observation_id for trace in missing),
+                from_us=bounds_us[0],
+                to_us=bounds_us[1],
+                columns=(*OBSERVATION_KEY, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
+            )
+            rows = await read_observations(reader, question)
+            found.update(((row.trace_id, row.id), row) for row in rows)
+    return found
+
+
+def _around(traces: Sequence[StoredTrace]) -> tuple[int, int]:
+    earliest = min(trace.start_us for trace in traces)
+    latest = max(max(trace.start_us, trace.end_us) for trace in traces)
+    return earliest - MARGIN_US, latest + MARGIN_US

@@ -1,0 +1,287 @@
+"""``/v1/budgets``: how much a scope may spend in a day or month, and how much it has."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from starlette.responses import Response
+
+from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
+from producers.control.periods import period_bounds
+from producers.gateway.mapping import normalise_environment
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.errors import NotFoundError
+from query_api.money import pico_of, usd_text
+from query_api.openapi.v1_examples import (
+    BUDGET_EXAMPLE,
+    BUDGET_LIST_EXAMPLE,
+    BUDGET_REQUEST_EXAMPLE,
+    BUDGET_STATUS_EXAMPLE,
+)
+from query_api.quota import Quota
+from query_api.store.queries.alerts import CrossedThresholds
+from query_api.store.queries.spend import SumSpend
+from query_api.times import SECOND_US, TimeZone, iso, now_us
+from query_api.v1.parameters import native_router
+
+LIMIT_MAX_PICO: Final = 2**63 - 1
+THRESHOLD_MAX: Final = 100
+_THRESHOLD_DECIMALS: Final = 6
+_DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
+
+
+def _limit_pico(amount: object) -> int:
+    """Of a decimal string, digits and at most one point; a JSON number is taken by its shortest digits."""
+    if isinstance(amount, bool) or not isinstance(amount, str | int | float):
+        raise ValueError('a decimal string such as "0.10" is expected')  # noqa: TRY004
+    if isinstance(amount, str):
+        _refuse_other_digits(amount)
+    pico = pico_of(amount if isinstance(amount, str) else repr(amount))
+    if not 0 < pico <= LIMIT_MAX_PICO:
+        raise ValueError(f"must lie above 0 and at most at {usd_text(LIMIT_MAX_PICO)}")
+    return pico
+
+
+def _refuse_other_digits(text: str) -> None:
+    """``Decimal`` reads underscores, blanks, exponents and the digits of all scripts, too."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"not a decimal number above 0, such as 0.10: {text[:64]!r}")
+
+
+def _threshold(share: object) -> str:
+    if isinstance(share, bool) or not isinstance(share, str | int | float):
+        raise ValueError("a number such as 0.8 is expected")  # noqa: TRY004
+    if isinstance(share, str):
+        _refuse_other_digits(share)
+    try:
+        number = Decimal(str(share))
+    except InvalidOperation as error:
+        raise ValueError(f"not a number: {str(share)[:64]!r}") from error
+    if not number.is_finite() or not 0 < number <= THRESHOLD_MAX:
+        raise ValueError(f"must lie above 0 and at most at {THRESHOLD_MAX}")
+    if number != round(number, _THRESHOLD_DECIMALS):
+        raise ValueError(f"at most {_THRESHOLD_DECIMALS} decimals")
+    return format(number.normalize(), "f")
+
+
+class BudgetScope(BaseModel):
+    """Which spend counts; all that are given must hold, none is the whole project."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: str | None = Field(default=None, min_length=1, max_length=1000)
+    model: str | None = Field(default=None, min_length=1, max_length=1000)
+    environment: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Taken in the normal form that events are stored with: lower case.",
+    )
+
+    @field_validator("environment")
+    @classmethod
+    def _normal(cls, environment: str | None) -> str | None:
+        if environment is None:
+            return None
+        normal = normalise_environment(environment)
+        if normal != environment.lower():
+            message = f"{environment[:64]!r} is no environment: events that say so are stored under {normal!r}"
+            raise ValueError(message)
+        return normal
+
+
+class BudgetBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [BUDGET_REQUEST_EXAMPLE]}
+    )
+
+    name: str = Field(min_length=1, max_length=255)
+    scope: BudgetScope = BudgetScope()
+    period: Literal["day", "month"]
+    time_zone: TimeZone = "UTC"
+    limit_usd: Annotated[
+        int,
+        BeforeValidator(_limit_pico, json_schema_input_type=str | float),
+        Field(description="US dollars; a decimal string is exact."),
+    ]
+    thresholds: list[
+        Annotated[str, BeforeValidator(_threshold, json_schema_input_type=float | str)]
+    ] = Field(
+        default=["0.8", "1"],
+        min_length=1,
+        max_length=THRESHOLDS_MAX,
+        description="Shares of the limit at which to speak up.",
+    )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _ascending(cls, thresholds: list[str]) -> list[str]:
+        if len(set(thresholds)) != len(thresholds):
+            raise ValueError("a threshold appears twice")
+        return sorted(thresholds, key=Decimal)
+
+
+class BudgetOut(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    scope: dict[str, str]
+    period: str
+    time_zone: str
+    limit_usd: str
+    thresholds: list[float]
+    created_at: str
+
+
+class BudgetList(msgspec.Struct):
+    data: list[BudgetOut]
+
+
+class BudgetStatus(msgspec.Struct, kw_only=True):
+    budget_id: str
+    name: str
+    spent_usd: str
+    limit_usd: str
+    remaining_usd: str
+    """Negative once more than the limit is spent."""
+    period_start: str
+    period_end: str
+    crossed: list[float]
+    """Thresholds that were reached in this period; a correction that lowers the spend takes none back."""
+
+
+class Spent(msgspec.Struct):
+    spent: str
+
+
+class Crossed(msgspec.Struct):
+    threshold: str
+
+
+BudgetId = Annotated[str, Path(max_length=128, examples=[BUDGET_EXAMPLE["id"]])]
+
+
+def budgets_router(context: AppContext) -> APIRouter:
+    router = native_router("budgets")
+    quota = Quota("budgets", "budgets_per_project_max", context.settings.budgets_per_project_max)
+    control, documented = context.control, context.documented
+
+    def budget_of(project_id: str, budget_id: str) -> Budget:
+        budget = control.view.in_project(Budget, project_id).get(budget_id)
+        if budget is None:
+            raise NotFoundError(f"no budget {budget_id!r}")
+        return budget
+
+    @router.post(
+        "/v1/budgets",
+        status_code=201,
+        summary="Create a budget",
+        responses={201: documented.as_answer(BudgetOut, "It is in force.", BUDGET_EXAMPLE)},
+    )
+    async def create_budget(project_id: ProjectId, body: BudgetBody) -> Response:
+        """It counts what was spent in the running period before its creation, too."""
+        budget = Budget(
+            id=f"bud_{secrets.token_hex(12)}",
+            project_id=project_id,
+            name=body.name,
+            scope=body.scope.model_dump(exclude_none=True),
+            period=body.period,
+            time_zone=body.time_zone,
+            limit_pico=body.limit_usd,
+            thresholds=tuple(body.thresholds),
+            created_us=now_us(),
+        )
+        with quota.taken_by(budget, control.view.in_project(Budget, project_id)):
+            await control.put(budget)
+        return answer(_shown(budget), status=201)
+
+    @router.get(
+        "/v1/budgets",
+        summary="List budgets",
+        responses={200: documented.as_answer(BudgetList, "All of them.", BUDGET_LIST_EXAMPLE)},
+    )
+    async def list_budgets(project_id: ProjectId) -> Response:
+        budgets = list(control.view.in_project(Budget, project_id).values())
+        budgets.sort(key=lambda budget: budget.position)
+        return answer(BudgetList([_shown(budget) for budget in budgets]))
+
+    @router.get(
+        "/v1/budgets/{budget_id}",
+        summary="Get a budget",
+        responses={200: documented.as_answer(BudgetOut, "The budget.", BUDGET_EXAMPLE)},
+    )
+    async def get_budget(project_id: ProjectId, budget_id: BudgetId) -> Response:
+        return answer(_shown(budget_of(project_id, budget_id)))
+
+    @router.delete("/v1/budgets/{budget_id}", status_code=204, summary="Delete a budget")
+    async def delete_budget(project_id: ProjectId, budget_id: BudgetId) -> Response:
+        budget = budget_of(project_id, budget_id)
+        await control.delete("budget", budget.id)
+        return Response(status_code=204)
+
+    @router.get(
+        "/v1/budgets/{budget_id}/status",
+        summary="What a budget has spent",
+        responses={
+            200: documented.as_answer(BudgetStatus, "In this period.", BUDGET_STATUS_EXAMPLE)
+        },
+    )
+    async def get_status(project_id: ProjectId, budget_id: BudgetId) -> Response:
+        """Of the period that is running now, in the budget's time zone."""
+        budget = budget_of(project_id, budget_id)
+        start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us())
+        spend = SumSpend(
+            project_id,
+            start_us // SECOND_US,
+            end_us // SECOND_US,
+            tuple(sorted(budget.scope.items())),
+        )
+        spent, alerts = await asyncio.gather(
+            context.reader.row(spend, Spent),
+            context.reader.rows(CrossedThresholds(project_id, budget.id, start_us), Crossed),
+        )
+        spent_pico = pico_of(spent.spent) if spent else 0
+        return answer(_status(budget, spent_pico, (start_us, end_us), alerts))
+
+    return router
+
+
+def _shown(budget: Budget) -> BudgetOut:
+    return BudgetOut(
+        id=budget.id,
+        name=budget.name,
+        scope={str(name): value for name, value in budget.scope.items()},
+        period=budget.period,
+        time_zone=budget.time_zone,
+        limit_usd=usd_text(budget.limit_pico),
+        thresholds=[float(threshold) for threshold in budget.thresholds],
+        created_at=iso(budget.created_us),
+    )
+
+
+def _status(
+    budget: Budget, spent_pico: int, bounds_us: tuple[int, int], alerts: list[Crossed]
+) -> BudgetStatus:
+    alerted = {Decimal(alert.threshold) for alert in alerts}
+    reached = [
+        threshold
+        for threshold in map(Decimal, budget.thresholds)
+        if threshold in alerted or spent_pico >= threshold * budget.limit_pico
+    ]
+    return BudgetStatus(
+        budget_id=budget.id,
+        name=budget.name,
+        spent_usd=usd_text(spent_pico),
+        limit_usd=usd_text(budget.limit_pico),
+        remaining_usd=usd_text(budget.limit_pico - spent_pico),
+        period_start=iso(bounds_us[0]),
+        period_end=iso(bounds_us[1]),
+        crossed=[float(threshold) for threshold in reached],
+    )

@@ -1,0 +1,84 @@
+"""``/v1/dead-letters``: what could not be processed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.openapi.v1_examples import DEAD_LETTER_LIST_EXAMPLE
+from query_api.pages import NativeMeta
+from query_api.store.queries.dead_letters import FindDeadLetters
+from query_api.store.rows import StoredDeadLetter
+from query_api.times import iso
+from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
+
+
+class DeadLetterOut(msgspec.Struct, kw_only=True, gc=False):
+    id: str
+    stage: str
+    """Where it was refused: ``gateway``, ``observations``, ``sink``."""
+    reason: str
+    detail: str
+    source_topic: str | None
+    source_partition: int | None
+    source_offset: int | None
+    payload: str
+    created_at: str
+
+
+class DeadLetterList(msgspec.Struct):
+    data: list[DeadLetterOut]
+    meta: NativeMeta
+
+
+class DeadLetterParameters(KeysetParameters):
+    stage: Name | None = None
+    reason: Name | None = None
+
+
+def dead_letters_router(context: AppContext) -> APIRouter:
+    router = native_router("dead letters")
+
+    @router.get(
+        "/v1/dead-letters",
+        summary="List dead letters",
+        responses={
+            200: context.documented.as_answer(
+                DeadLetterList, "Newest first.", DEAD_LETTER_LIST_EXAMPLE
+            )
+        },
+    )
+    async def list_dead_letters(
+        project_id: ProjectId, parameters: Annotated[DeadLetterParameters, Query()]
+    ) -> Response:
+        question = FindDeadLetters(
+            project_id,
+            parameters.limit + 1,
+            parameters.position(),
+            parameters.stage or "",
+            parameters.reason or "",
+        )
+        rows = await context.reader.rows(question, StoredDeadLetter)
+        page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
+        return answer(DeadLetterList([_shown(row) for row in page], meta))
+
+    return router
+
+
+def _shown(row: StoredDeadLetter) -> DeadLetterOut:
+    return DeadLetterOut(
+        id=row.id,
+        stage=row.stage,
+        reason=row.reason,
+        detail=row.detail,
+        source_topic=row.source_topic or None,
+        source_partition=row.source_partition if row.source_partition >= 0 else None,
+        source_offset=row.source_offset if row.source_offset >= 0 else None,
+        payload=row.payload,
+        created_at=iso(row.created_us),
+    )

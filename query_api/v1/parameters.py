@@ -1,0 +1,78 @@
+"""What the routes of the native surface have in common: parameters in snake case, unknown ones refused, keyset pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from query_api import cursors
+from query_api.errors import BadRequestError
+from query_api.numbers import Whole
+from query_api.pages import NativeMeta
+from query_api.times import InstantUs
+
+NAME_MAX: Final = 2000
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+Names = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
+
+Item = TypeVar("Item")
+
+
+class NativeParameters(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+def native_router(tag: str) -> APIRouter:
+    """A router whose routes refuse parameters they do not know."""
+    return APIRouter(tags=[tag], dependencies=[Depends(_refuse_unknown)])
+
+
+async def _refuse_unknown(request: Request) -> None:
+    known = _known_parameters(request.scope["route"])
+    for name in request.query_params:
+        if name not in known:
+            message = f"unknown parameter {name[:64]!r}"
+            raise BadRequestError(message, field=name[:64], allowed=known)
+
+
+def _known_parameters(route: APIRoute) -> tuple[str, ...]:
+    return tuple(
+        info.alias or name
+        for field in route.dependant.query_params
+        for name, info in getattr(field.field_info.annotation, "model_fields", {}).items()
+    )
+
+
+class _Position(msgspec.Struct):
+    at_us: InstantUs
+    id: str
+
+
+class KeysetParameters(NativeParameters):
+    """Newest first; the next page lies below the cursor."""
+
+    limit: Whole = Field(default=50, ge=1, le=500)
+    cursor: Name | None = Field(default=None, description="`meta.cursor` of the page before.")
+
+    def position(self) -> tuple[int, str] | None:
+        if self.cursor is None:
+            return None
+        position = cursors.read(self.cursor, _Position)
+        return position.at_us, position.id
+
+
+def keyset_page(
+    rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[int, str]]
+) -> tuple[Sequence[Item], NativeMeta]:
+    """At most ``limit`` of the rows, of which one more was asked for, and where the next page begins."""
+    if len(rows) <= limit:
+        return rows, NativeMeta(has_more=False, cursor=None)
+    page = rows[:limit]
+    cursor = cursors.written(_Position(*key(page[-1])))
+    return page, NativeMeta(has_more=True, cursor=cursor)

@@ -1,0 +1,146 @@
+"""A call tree as ``/v1/traces/{id}/tree`` shows it: nested, amounts as decimal strings, times in milliseconds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from query_api import metrics
+from query_api.money import usd_text
+from query_api.store.rows import StoredTrace
+from query_api.times import iso, iso_or_none
+from query_api.v1.call_tree import CallTree, Node
+
+MILLISECOND_US = 1_000
+
+
+class TreeNode(msgspec.Struct, kw_only=True, gc=False):
+    """An observation with all below it; the top node is the trace itself (``id`` null)."""
+
+    id: str | None
+    parent_id: str | None
+    type: str
+    name: str
+    level: str
+    status_message: str | None
+    model: str | None
+    start_time: str
+    end_time: str | None
+    latency_ms: float | None
+    self_latency_ms: float
+    """Without the time in which a child was running."""
+    cost_source: str
+    """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    usage_estimated: bool
+    """Its tokens, and so its computed cost, were estimated from its texts."""
+    self_cost_usd: str
+    total_cost_usd: str
+    self_tokens: dict[str, int]
+    total_tokens: dict[str, int]
+    observation_count: int
+    error_count: int
+    unpriced_count: int
+    """Observations whose cost is not known and so not in the total."""
+    on_critical_path: bool
+    orphan: bool
+    """Its parent is not in the trace, or the parents run in a circle."""
+    hidden_children: int
+    """Children left out because the tree is deeper than an answer may be nested; the totals include them."""
+    children: list[TreeNode]
+
+
+class PathSegment(msgspec.Struct, kw_only=True, gc=False):
+    """What everything waited for in a stretch of time; ``observation_id`` null: nothing that was recorded."""
+
+    observation_id: str | None
+    name: str
+    start_time: str
+    duration_ms: float
+
+
+class TreeOut(msgspec.Struct, kw_only=True):
+    trace_id: str
+    name: str | None
+    start_time: str
+    latency_ms: float
+    total_cost_usd: str
+    observation_count: int
+    """Of the whole trace, like the next one."""
+    unpriced_count: int
+    truncated: bool
+    """The trace has more observations, or is deeper, than what is shown."""
+    root: TreeNode
+    critical_path: list[PathSegment]
+
+
+def tree_out(trace: StoredTrace, tree: CallTree, *, truncated: bool, depth_max: int) -> TreeOut:
+    root, hidden = _nested(trace, tree.root, depth_max)
+    if hidden:
+        metrics.LIMITS_REACHED.labels("tree_depth_max").inc()
+    path = [
+        PathSegment(
+            observation_id=segment.node.row.id if segment.node.row else None,
+            name=segment.node.row.name if segment.node.row else "",
+            start_time=iso(segment.start_us),
+            duration_ms=(segment.end_us - segment.start_us) / MILLISECOND_US,
+        )
+        for segment in tree.critical_path
+    ]
+    return TreeOut(
+        trace_id=trace.id,
+        name=trace.name or None,
+        start_time=iso(trace.start_us),
+        latency_ms=max(0, trace.end_us - trace.start_us) / MILLISECOND_US,
+        total_cost_usd=usd_text(trace.total_cost_pico),
+        observation_count=trace.observation_count,
+        unpriced_count=trace.unpriced_count,
+        truncated=truncated or hidden,
+        root=root,
+        critical_path=path,
+    )
+
+
+def _nested(trace: StoredTrace, root: Node, depth_max: int) -> tuple[TreeNode, bool]:
+    """The tree down to ``depth_max``, and whether anything lies below."""
+    top = _shown(trace, root)
+    hidden = False
+    waiting = [(root, top)]
+    while waiting:
+        node, shown = waiting.pop()
+        if node.depth >= depth_max:
+            shown.hidden_children = len(node.children)
+            hidden = hidden or bool(node.children)
+            continue
+        shown.children = [_shown(trace, child) for child in node.children]
+        waiting.extend(zip(node.children, shown.children, strict=True))
+    return top, hidden
+
+
+def _shown(trace: StoredTrace, node: Node) -> TreeNode:
+    row = node.row
+    ended_us = node.end_us if row is None else row.end_us
+    return TreeNode(
+        id=row.id if row else None,
+        parent_id=(row.parent_id or None) if row else None,
+        type=row.type if row else "TRACE",
+        name=row.name if row else trace.name,
+        level=row.level if row else trace.level,
+        status_message=(row.status_message or None) if row else None,
+        model=(row.model or None) if row else None,
+        start_time=iso(node.start_us),
+        end_time=iso_or_none(ended_us),
+        latency_ms=(node.end_us - node.start_us) / MILLISECOND_US if ended_us else None,
+        self_latency_ms=node.self_us / MILLISECOND_US,
+        cost_source=row.cost_source if row else "none",
+        usage_estimated=bool(row and row.usage_estimated),
+        self_cost_usd=usd_text(row.total_cost_pico if row else 0),
+        total_cost_usd=usd_text(node.total_cost_pico),
+        self_tokens=node.usage,
+        total_tokens=node.total_usage,
+        observation_count=node.observation_count,
+        error_count=node.error_count,
+        unpriced_count=node.unpriced_count,
+        on_critical_path=node.critical,
+        orphan=node.orphan,
+        hidden_children=0,
+        children=[],
+    )

@@ -1,0 +1,67 @@
+"""``/v1/storage``: which tables lie on the hot volume, and which on the cold one."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from clickhouse.tiering import storage_report
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.openapi.v1_examples import STORAGE_EXAMPLE
+from query_api.v1.parameters import native_router
+
+
+class VolumeOfTable(msgspec.Struct, kw_only=True):
+    """Of the whole installation: parts hold rows of all projects."""
+
+    table: str
+    volume: str
+    parts: int
+    rows: int
+    """Stored versions: upserts that were not merged yet count more than once."""
+    bytes: int
+    first_day: date | None
+    last_day: date | None
+    overdue_parts: int
+    """On the hot volume past their days."""
+    overdue_rows: int
+
+
+class VolumeTotal(msgspec.Struct):
+    rows: int
+    bytes: int
+
+
+class Storage(msgspec.Struct):
+    data: list[VolumeOfTable]
+    volumes: dict[str, VolumeTotal]
+
+
+def storage_router(context: AppContext) -> APIRouter:
+    router = native_router("storage")
+
+    @router.get(
+        "/v1/storage",
+        summary="What lies where",
+        responses={
+            200: context.documented.as_answer(Storage, "By table and volume.", STORAGE_EXAMPLE)
+        },
+    )
+    async def get_storage(_project_id: ProjectId) -> Response:
+        """Rows move from hot to cold by themselves, day by day; queries do not notice."""
+        uses = await context.reader.bounded(
+            "storage_report", lambda bounds: storage_report(context.store, bounds)
+        )
+        data = [msgspec.convert(use, VolumeOfTable, from_attributes=True) for use in uses]
+        volumes: dict[str, VolumeTotal] = {}
+        for use in data:
+            total = volumes.setdefault(use.volume, VolumeTotal(0, 0))
+            total.rows += use.rows
+            total.bytes += use.bytes
+        return answer(Storage(data, volumes))
+
+    return router

@@ -1,0 +1,48 @@
+"""``/v1/traces/{id}/tree``: who called whom, what it cost, and what everything waited for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from query_api import metrics
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.openapi.v1_examples import TREE_EXAMPLE
+from query_api.store.rows import OBSERVATION_IN_TREE, TRACE_TOTALS
+from query_api.store.trace_reading import observations_of, read_trace
+from query_api.v1.call_tree import call_tree
+from query_api.v1.parameters import native_router
+from query_api.v1.shapes.tree import TreeOut, tree_out
+
+
+def tree_router(context: AppContext) -> APIRouter:
+    router = native_router("traces")
+    settings = context.settings
+
+    @router.get(
+        "/v1/traces/{trace_id:path}/tree",
+        summary="The call tree of a trace",
+        responses={200: context.documented.as_answer(TreeOut, "The tree.", TREE_EXAMPLE)},
+    )
+    async def get_tree(
+        project_id: ProjectId,
+        trace_id: Annotated[str, Path(max_length=800, examples=[TREE_EXAMPLE["trace_id"]])],
+    ) -> Response:
+        """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones, or is deeper."""
+        trace = await read_trace(context.reader, project_id, trace_id, TRACE_TOTALS)
+        limit = settings.trace_observations_max
+        rows = await observations_of(context.reader, trace, OBSERVATION_IN_TREE, limit)
+        if len(rows) > limit:
+            metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
+        shown = tree_out(
+            trace,
+            call_tree(rows[:limit]),
+            truncated=len(rows) > limit,
+            depth_max=settings.tree_depth_max,
+        )
+        return answer(shown)
+
+    return router

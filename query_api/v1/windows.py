@@ -1,0 +1,208 @@
+"""``/v1/windows``: count, errors, cost, tokens and latency over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, get_args
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from query_api import metrics
+from query_api.answers import answer
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError, TooCostlyError
+from query_api.money import pico_of, usd_text
+from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
+from query_api.store.conditions import Condition
+from query_api.store.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows
+from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
+from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
+from query_api.v1.parameters import Names, NativeParameters, native_router
+
+DEFAULT_STEPS: Final = 60
+DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
+Dimensions = Annotated[
+    list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
+]
+_LAST_S: Final = 2**32 // 60 * 60
+"""The last whole minute that the store's second-wise clock can hold."""
+
+
+class WindowParameters(NativeParameters):
+    from_us: Instant | None = Field(
+        default=None,
+        alias="from",
+        description="Inclusive; by default 60 steps before `to`.",
+        examples=["2026-11-21T11:00:00Z"],
+    )
+    to_us: Instant | None = Field(
+        default=None,
+        alias="to",
+        description="Exclusive; by default now.",
+        examples=["2026-11-21T12:00:00Z"],
+    )
+    step: Step = "1m"
+    group_by: Dimensions = Field(
+        default=[],
+        description=f"Any of {', '.join(DIMENSIONS)}; repeated or separated by commas.",
+    )
+    model: Names = Field(default=[], description="Only these models.")
+    environment: Names = Field(default=[], description="Only these environments.")
+    name: Names = Field(default=[], description="Only observations of these names.")
+    time_zone: TimeZone = Field(
+        default="UTC", description="Whose hours and days the steps are.", examples=["Europe/Berlin"]
+    )
+
+    def dimensions(self) -> tuple[Dimension, ...]:
+        named = [part.strip() for text in self.group_by for part in text.split(",")]
+        unknown = [name for name in named if name and name not in DIMENSIONS]
+        if unknown:
+            message = f"group_by: {unknown[0][:64]!r} is none of {', '.join(DIMENSIONS)}"
+            raise BadRequestError(message, field="group_by", allowed=DIMENSIONS)
+        return tuple(dimension for dimension in DIMENSIONS if dimension in named)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        wanted = {"model": self.model, "environment": self.environment, "name": self.name}
+        return tuple(
+            Condition(WINDOW_COLUMNS[dimension], "in", tuple(wanted[dimension]))
+            for dimension in DIMENSIONS
+            if wanted[dimension]
+        )
+
+    def bounds_s(self, at_us: int, steps_max: int) -> tuple[int, int]:
+        """Whole minutes that cover what was asked for.
+
+        Raises:
+            BadRequestError: nothing lies between, nothing can be stored there, or more than ``steps_max`` steps do.
+        """
+        step_s = STEP_S[self.step]
+        to_us = at_us if self.to_us is None else self.to_us
+        to_s = -(-to_us // (60 * SECOND_US)) * 60
+        from_s = to_s - DEFAULT_STEPS * step_s
+        if self.from_us is not None:
+            from_s = self.from_us // (60 * SECOND_US) * 60
+        if from_s >= to_s:
+            raise BadRequestError("from: must lie before `to`", field="from")
+        if to_s <= 0:
+            raise BadRequestError(f"to: there are no data before {iso(0)}", field="to")
+        if from_s >= _LAST_S:
+            message = f"from: there are no data from {iso(_LAST_S * SECOND_US)} on"
+            raise BadRequestError(message, field="from")
+        from_s, to_s = max(from_s, 0), min(to_s, _LAST_S)
+        if (to_s - from_s) // step_s > steps_max:
+            metrics.LIMITS_REACHED.labels("window_steps_max").inc()
+            message = f"from: more than {steps_max} steps of {self.step} before `to`"
+            raise BadRequestError(message, field="from")
+        return from_s, to_s
+
+
+class Latency(msgspec.Struct):
+    """Milliseconds; null where nothing ended."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class WindowOut(msgspec.Struct, kw_only=True, gc=False):
+    start: str
+    end: str
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    environment: str | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    count: int
+    errors: int
+    cost_usd: str
+    tokens: dict[str, int]
+    latency_ms: Latency
+
+
+class WindowsMeta(msgspec.Struct, rename={"from_": "from"}):
+    from_: str
+    to: str
+    step: str
+    time_zone: str
+    group_by: list[str]
+    percentile_relative_error: float = 0.01
+
+
+class WindowList(msgspec.Struct):
+    data: list[WindowOut]
+    meta: WindowsMeta
+
+
+class _Row(msgspec.Struct):
+    start_s: int
+    count: int
+    errors: int
+    cost_usd: str
+    tokens: dict[str, int]
+    latency_us: list[float | None]
+    model: str = ""
+    environment: str = ""
+    name: str = ""
+
+
+def windows_router(context: AppContext) -> APIRouter:
+    router = native_router("windows")
+    settings = context.settings
+
+    @router.get(
+        "/v1/windows",
+        summary="Count, errors, cost, tokens and latency over time",
+        responses={200: context.documented.as_answer(WindowList, "By start.", WINDOWS_EXAMPLE)},
+    )
+    async def list_windows(
+        project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]
+    ) -> Response:
+        """Steps without an observation are left out. The first and the last step hold what lies between `from` and `to`, counted in whole minutes. Percentiles are merged from sketches: those of the union, within 1 %."""
+        from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
+        dimensions = parameters.dimensions()
+        limit = settings.window_rows_max
+        bounds_s = step_bounds_s(parameters.step, parameters.time_zone, from_s, to_s)
+        question = ReadWindows(
+            project_id,
+            from_s,
+            to_s,
+            runs_of(bounds_s, STEP_S[parameters.step]),
+            dimensions,
+            parameters.conditions(),
+            limit + 1,
+        )
+        rows = await context.reader.rows(question, _Row)
+        if len(rows) > limit:
+            metrics.LIMITS_REACHED.labels("window_rows_max").inc()
+            message = f"more than {limit} rows; ask for fewer steps, groups or names"
+            raise TooCostlyError(message)
+        meta = WindowsMeta(
+            iso(from_s * SECOND_US),
+            iso(to_s * SECOND_US),
+            parameters.step,
+            parameters.time_zone,
+            list(dimensions),
+        )
+        data = [_shown(row, bounds_s, dimensions) for row in rows]
+        return answer(WindowList(data, meta))
+
+    return router
+
+
+def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[Dimension, ...]) -> WindowOut:
+    grouped: dict[str, Any] = {dimension: getattr(row, dimension) for dimension in dimensions}
+    return WindowOut(
+        start=iso(row.start_s * SECOND_US),
+        end=iso(end_s(bounds_s, row.start_s) * SECOND_US),
+        count=row.count,
+        errors=row.errors,
+        cost_usd=usd_text(pico_of(row.cost_usd)),
+        tokens=row.tokens,
+        latency_ms=Latency(*(_milliseconds(value_us) for value_us in row.latency_us)),
+        **grouped,
+    )
+
+
+def _milliseconds(value_us: float | None) -> float | None:
+    return None if value_us is None else round(value_us / 1000, 3)
