@@ -187,6 +187,8 @@ class GatewaySettings(BaseSettings):
     """Where a micro-batch is cut; only a single larger event makes a larger record."""
     linger_ms: float = Field(5.0, ge=0, le=1000)
     """Shortest time between two records of one partition: an idle partition sends at once, a busy one gathers."""
+    gather_max_ms: float = Field(20.0, ge=0, le=1000)
+    """While requests wait to be decoded, a partition's lines gather for at most this time."""
     delivery_timeout_s: float = Field(2.0, gt=0)
     """From accepting a body until the broker acknowledged all of it; after it: 503. Exporters give up after 5 s in all, and would not see it later."""
     retry_after_s: int = Field(1, ge=1)

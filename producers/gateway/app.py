@@ -43,8 +43,8 @@ class Gateway:
         disk: DiskFloor | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
-        self.publisher = publisher or EventPublisher(kafka, gateway)
         self._turns = Turns(gateway)
+        self.publisher = publisher or EventPublisher(kafka, gateway, self._turns.none_waits)
         self.context = context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),

@@ -26,6 +26,9 @@ class FairWork:
         """Seconds owed by each project, and when; the project that worked last is the last."""
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._dispatching: asyncio.Task[None] | None = None
+        self.none_waits = asyncio.Event()
+        """Set while no request waits for its turn."""
+        self.none_waits.set()
 
     async def begin(self, project_id: str) -> None:
         """Wait until a request of this project may do its work."""
@@ -33,6 +36,7 @@ class FairWork:
             return
         begins = asyncio.get_running_loop().create_future()
         self._queues.setdefault(project_id, deque()).append(begins)
+        self.none_waits.clear()
         if self._dispatching is None:
             self._dispatching = asyncio.create_task(self._dispatch(), name="fair-work")
         await begins
@@ -65,3 +69,4 @@ class FairWork:
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
         self._dispatching = None
+        self.none_waits.set()

@@ -54,7 +54,7 @@ class _Chunk:
 class _Lane:
     """The queue of one partition: chunks of each project in order, with the projects in turn."""
 
-    __slots__ = ("filled", "partition", "queues", "sending_since_s", "topic")
+    __slots__ = ("filled", "filled_at_s", "partition", "queues", "sending_since_s", "topic")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
@@ -62,10 +62,14 @@ class _Lane:
         self.queues: dict[str, deque[_Chunk]] = {}
         """Queue of each project, the next one first; none is empty."""
         self.filled = asyncio.Event()
+        self.filled_at_s = 0.0
+        """When the lane was last empty and got a chunk, by the event loop's clock."""
         self.sending_since_s: float | None = None
         """When the record that is on its way was handed over, by the event loop's clock."""
 
     def append(self, chunk: _Chunk) -> None:
+        if not self.queues:
+            self.filled_at_s = asyncio.get_running_loop().time()
         self.queues.setdefault(chunk.project_id, deque()).append(chunk)
         self.filled.set()
 
@@ -160,7 +164,14 @@ class EventBatch:
 class EventPublisher:
     """Publishes events for many requests at once; bounded in bytes and in time."""
 
-    def __init__(self, kafka: KafkaSettings, gateway: GatewaySettings) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        gateway: GatewaySettings,
+        none_waits: asyncio.Event | None = None,
+    ) -> None:
+        """``none_waits`` is set while no request waits to be decoded; lines gather until then."""
+        self._none_waits = none_waits
         self.clock = BrokerClock(kafka.clock_skew_max_s)
         self._kafka = kafka
         self._gateway = gateway
@@ -303,11 +314,26 @@ class EventPublisher:
             pause_s = sent_at + linger_s - loop.time()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
+            await self._gather(lane)
             chunks = lane.take(self._gateway.record_target_bytes)
             if chunks:
                 sent_at = lane.sending_since_s = loop.time()
                 await self._send(lane, chunks)
                 lane.sending_since_s = None
+
+    async def _gather(self, lane: _Lane) -> None:
+        """Wait until no request waits to be decoded, at most until a line is ``gather_max_ms`` old.
+
+        Requests of a flood are decoded one in each pass of the event loop: without waiting, each
+        would become a record, and every record costs the broker and all that read it.
+        """
+        if self._none_waits is None or self._none_waits.is_set():
+            return
+        try:
+            async with asyncio.timeout_at(lane.filled_at_s + self._gateway.gather_max_ms / 1000):
+                await self._none_waits.wait()
+        except TimeoutError:
+            metrics.LIMIT_REACHED.labels(limit="gather_max_ms").inc()
 
     async def _send(self, lane: _Lane, chunks: list[_Chunk]) -> None:
         lines = [line for chunk in chunks for line in chunk.lines]

@@ -39,6 +39,7 @@ class Turns:
             )
         )
         self._fair = FairWork()
+        self.none_waits = self._fair.none_waits
         self._threads = ThreadPoolExecutor(settings.decoding_threads_max, "decoding")
         self._free_threads = asyncio.Semaphore(settings.decoding_threads_max)
         self._decoding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -170,6 +170,62 @@ async def test_projects_take_turns_within_a_partition(kafka: KafkaSettings, log:
     assert len(await log.events()) == 51
 
 
+async def test_lines_gather_while_requests_wait_to_be_decoded(
+    kafka: KafkaSettings, log: Log
+) -> None:
+    none_waits = asyncio.Event()
+    settings = GatewaySettings(delivery_timeout_s=WITHIN_S, gather_max_ms=1_000)
+    publisher = EventPublisher(kafka, settings, none_waits)
+    await publisher.start()
+
+    async def publish(number: int) -> None:
+        batch = publisher.batch("p")
+        batch.add(Observation(project_id="p", trace_id="t", id=f"o{number}", ts_us=1))
+        await publisher.publish(batch)
+
+    try:
+        async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
+            for number in range(10):
+                tasks.create_task(publish(number))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            none_waits.set()
+    finally:
+        await publisher.stop()
+
+    records = await log.records(kafka.topics.events, kafka.event_partitions)
+    assert [record.count(b"\n") + 1 for values in records for record in values] == [10]
+
+
+async def test_lines_wait_for_requests_no_longer_than_allowed(kafka: KafkaSettings) -> None:
+    settings = GatewaySettings(delivery_timeout_s=DELIVERY_TIMEOUT_S, gather_max_ms=20)
+    publisher = EventPublisher(kafka, settings, asyncio.Event())
+    await publisher.start()
+    before = times_reached("gather_max_ms")
+    try:
+        batch = publisher.batch("p")
+        batch.add(Observation(project_id="p", trace_id="t", id="o", ts_us=1))
+        async with asyncio.timeout(WITHIN_S):
+            await publisher.publish(batch)
+    finally:
+        await publisher.stop()
+
+    assert times_reached("gather_max_ms") == before + 1
+
+
+async def test_the_lines_of_a_flood_go_out_once_its_last_request_had_its_turn() -> None:
+    fair = FairWork()
+    fair.spent("a", 10.0)
+    assert fair.none_waits.is_set()
+
+    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
+        begun = [tasks.create_task(fair.begin("a")) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert not fair.none_waits.is_set()
+        await fair.none_waits.wait()
+        assert all(task.done() for task in begun)
+
+
 class TestPending:
     @pytest.fixture
     def gateway_settings(self) -> GatewaySettings:
