@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
+from producers.kafka.topic_creation import TopicShape, create_topics, shape_of
+from producers.kafka.topics import OWN_TOPICS, Topic
 from producers.settings import KafkaSettings
-from producers.topics import OWN_TOPICS, Topic
-from producers.topics_admin import TopicShape, create_topics, shape_of
 
 
 def all_topics(feeds: Iterable[Feed] = FEEDS) -> tuple[Topic, ...]:

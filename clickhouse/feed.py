@@ -10,7 +10,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from producers.control.secret_box import SecretBox
-from producers.topics import Topic, Topics
+from producers.kafka.topics import Topic, Topics
 
 RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
 """Converts a record to a row, as one line of JSON; the box encrypts secrets."""

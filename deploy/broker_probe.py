@@ -12,7 +12,7 @@ from typing import Final
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 
-from producers.kafka import client_options, new_client
+from producers.kafka.clients import client_options, new_client
 from producers.settings import KafkaSettings
 
 PROBE_TIMEOUT_S: Final = 2.0

@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from deploy.broker_probe import topics_of
 from deploy.errors import QuarantineError
-from producers.kafka import new_consumer, new_producer, started, stopped
+from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.quarantine.quarantined import Entry, Kind
 from streams.quarantine.log import QuarantineView, entry_key, topic_of

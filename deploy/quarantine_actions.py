@@ -14,7 +14,7 @@ from clickhouse.rows import DeadLetterRow
 from clickhouse.store import Store
 from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
-from producers.topics import Cleanup
+from producers.kafka.topics import Cleanup
 from streams.core.dead_letters.texts import owner_of_delta, owner_of_event
 from streams.core.quarantine.letters import letters_of
 from streams.core.quarantine.quarantined import Entry, Kind

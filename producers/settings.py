@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.broker_addresses import broker_addresses
 from producers.control.own_endpoints import own_endpoints
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -6,7 +6,7 @@ from typing import Final
 
 from clickhouse.feed import Feed
 from clickhouse.rows import AlertRow
-from producers.topics import Cleanup, Partitions, Topic
+from producers.kafka.topics import Cleanup, Partitions, Topic
 
 FEED: Final = Feed(
     table="alerts",

@@ -7,6 +7,6 @@ from typing import Final
 from clickhouse.feed import Feed
 from clickhouse.rows import ControlLogRow
 from clickhouse.sink.control_log import control_row
-from producers.topics import CONTROL
+from producers.kafka.topics import CONTROL
 
 FEED: Final = Feed(table="control_log", row=ControlLogRow, topic=CONTROL, row_of=control_row)

@@ -6,7 +6,7 @@ from typing import Final
 
 from clickhouse.feed import Feed
 from clickhouse.rows import ObservationRow
-from producers.topics import Partitions, Topic
+from producers.kafka.topics import Partitions, Topic
 
 FEED: Final = Feed(
     table="observations",

@@ -6,7 +6,7 @@ from typing import Final
 
 from clickhouse.feed import Feed, Flush
 from clickhouse.rows import WindowRow
-from producers.topics import Partitions, Topic
+from producers.kafka.topics import Partitions, Topic
 
 FEED: Final = Feed(
     table="windows",

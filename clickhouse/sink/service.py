@@ -14,9 +14,9 @@ from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.control.secret_box import SecretBox
-from producers.kafka import new_admin, new_consumer, new_producer, started
+from producers.kafka.clients import new_admin, new_consumer, new_producer, started
+from producers.kafka.topics import Topics
 from producers.settings import KafkaSettings
-from producers.topics import Topics
 from producers.work import WorkBoard
 
 

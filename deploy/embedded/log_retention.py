@@ -24,9 +24,9 @@ from clickhouse.sink.positions import COMMITTED_BY_STREAMS
 from clickhouse.sink.service import sink_group
 from producers.disk import MIB, DiskSettings, Measure, levels_of, measured
 from producers.errors import ProducersError
-from producers.kafka import new_admin, started
+from producers.kafka.clients import new_admin, started
+from producers.kafka.topics import Cleanup
 from producers.settings import KafkaSettings
-from producers.topics import Cleanup
 
 LOOK_EVERY_S: Final = 2.0
 SAID_EVERY_S: Final = 300.0

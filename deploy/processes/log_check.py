@@ -15,7 +15,7 @@ from clickhouse.log_positions import LogPosition, read_positions
 from clickhouse.store import Store
 from deploy.errors import LogLostError
 from producers.errors import BrokerUnavailableError
-from producers.kafka import new_admin, new_consumer, started, stopped
+from producers.kafka.clients import new_admin, new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 SHOWN_MAX: Final = 3

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from clickhouse.rows import AlertRow
 from clickhouse.store import Store
 from producers.control.kinds.webhook import Webhook
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.deliveries import Delivery, ended
 
 _SQL: Final = """

@@ -23,7 +23,7 @@ from deploy.recovery.control_records import read_control_log, restore_control
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.control.secret_box import SecretBox
-from producers.kafka import new_producer, started
+from producers.kafka.clients import new_producer, started
 from producers.settings import KafkaSettings
 
 PADDING_MAX_RECORDS: Final = 1_000_000

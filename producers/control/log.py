@@ -24,7 +24,7 @@ from producers.errors import (
     ControlUnavailableError,
     TopicError,
 )
-from producers.kafka import new_consumer, new_producer, started, stopped
+from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 
 POLL_MS: Final = 500

@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from producers import metrics
-from producers.broker_clock import BrokerClock
 from producers.dead_letters import DeadLetter, encode_dead_letter
 from producers.errors import (
     BatchTooLargeError,
@@ -28,7 +27,8 @@ from producers.errors import (
     UndeliveredError,
 )
 from producers.gateway.shares import ByteShares
-from producers.kafka import new_producer, started, stopped
+from producers.kafka.broker_clock import BrokerClock
+from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import GatewaySettings, KafkaSettings
 from tracemill.contract import Event, encode_event
 from tracemill.partitioning import partition_key, partition_of

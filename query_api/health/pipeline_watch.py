@@ -2,7 +2,7 @@
 
 Each check makes three requests to the broker, however many callers ask for readiness: for the ends
 of the logs, and for the offsets of the two consumer groups. A partition of events or deltas that
-has not grown for a while gets a canary (``producers.canary``), so that a hung stage is noticed
+has not grown for a while gets a canary (``producers.kafka.canary``), so that a hung stage is noticed
 without input.
 """
 
@@ -23,10 +23,10 @@ from aiokafka.errors import KafkaError
 
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
-from producers.broker_clock import BrokerClock
-from producers.canary import CANARY_HEADERS, CANARY_VALUE
 from producers.errors import BrokerUnavailableError
-from producers.kafka import new_admin, new_consumer, new_producer, started, stopped
+from producers.kafka.broker_clock import BrokerClock
+from producers.kafka.canary import CANARY_HEADERS, CANARY_VALUE
+from producers.kafka.clients import new_admin, new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 from query_api.health.partition_progress import PartitionProgress
 from query_api.settings import QuerySettings

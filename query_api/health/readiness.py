@@ -17,9 +17,9 @@ from clickhouse.errors import MigrationError, StoreError
 from clickhouse.migrate import plan
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
-from producers.broker_clock import BrokerClock
 from producers.control.kinds.api_key import ApiKey
 from producers.control.log import ControlLog
+from producers.kafka.broker_clock import BrokerClock
 from query_api import metrics
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.settings import QuerySettings

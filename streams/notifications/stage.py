@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from producers.control.log import ControlLog
 from producers.control.own_endpoints import own_endpoints
 from producers.control.record import Change
-from producers.kafka import new_consumer, new_producer, started, stopped
+from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.dead_letters.texts import describe_error
 from streams.notifications import metrics

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodedChunk, EncodingLimits, encoded
 from streams.core.observations.failures import (

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import structlog
 
 from clickhouse.rows import ObservationRow, TraceRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.dead_letters.texts import describe_error
 from streams.core.observations.failures import TraceFailedError, root_of
 from streams.core.observations.fold import Needs, ObservationsFold

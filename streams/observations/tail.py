@@ -22,9 +22,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ObservationRow, TraceRow
-from producers.kafka import new_consumer, started, stopped
+from producers.kafka.clients import new_consumer, started, stopped
+from producers.kafka.topics import Topics
 from producers.settings import KafkaSettings
-from producers.topics import Topics
 from streams.observations import metrics
 from streams.observations.ports import Ends, Restored
 from streams.observations.settings import StreamsSettings

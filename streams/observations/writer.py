@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodedChunk
 from streams.core.observations.versions import RecordVersion

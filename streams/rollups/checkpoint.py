@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import SpendRow, WindowRow
-from producers.kafka import new_consumer, started, stopped
+from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.rollups.checkpoint_choice import index_of_latest, is_first
 from streams.core.rollups.fold import Marker, with_rows_beyond, with_unknown_horizons

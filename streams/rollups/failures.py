@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from clickhouse.rows import DeadLetterRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.alerts import Crossing
 from streams.core.budgets.evaluation import FailedBudget
 from streams.core.dead_letters.limit import DeadLetterGuard, DeadLetterLimit

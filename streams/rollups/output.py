@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from clickhouse.rows import DeadLetterRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.alerts import Crossing, alert_row
 from streams.core.rollups.fold import Flush, Marker, require_size
 from streams.rollups import metrics

@@ -17,7 +17,7 @@ from clickhouse.store import Store
 from producers.control.kinds.budget import Budget
 from producers.control.log import ControlLog
 from producers.control.record import Change, Tombstone
-from producers.kafka import new_producer, started, stopped
+from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.alerts import PastAlerts
 from streams.core.dead_letters.texts import describe_error

@@ -11,7 +11,7 @@ from typing import Final
 import faust
 from mode.supervisors import CrashingSupervisor
 
-from producers.kafka import ssl_context
+from producers.kafka.clients import ssl_context
 from producers.settings import KafkaSettings
 
 BUFFERED_RECORDS_MAX: Final = 64
@@ -70,7 +70,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
 
 
 def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """The settings of ``producers.kafka.client_options`` in the form that Faust takes."""
+    """The settings of ``producers.kafka.clients.client_options`` in the form that Faust takes."""
     protocol = kafka.security_protocol
     context = ssl_context(kafka) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL_"):

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
-from producers.kafka import new_consumer, started, stopped
+from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from producers.work import Work
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from producers.kafka import new_consumer, started, stopped
+from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 STOP_TIMEOUT_S: Final = 2.0

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from producers.kafka import new_consumer, started, stopped
+from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-from producers.broker_clock import BrokerClock
+from producers.kafka.broker_clock import BrokerClock
 from streams.observations.ports import Headers
 
 COMPARE_CLOCKS_EVERY_S: Final = 5.0

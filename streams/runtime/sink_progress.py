@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from clickhouse.sink.service import sink_group
-from producers.kafka import new_admin
+from producers.kafka.clients import new_admin
 from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)

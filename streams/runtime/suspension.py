@@ -3,7 +3,7 @@
 A stopped process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats: its
 partitions go to another worker. When it goes on it does not know that yet, and what it holds is
 old. A thread notices that it did not run, and nothing is sent from then on, nor what its producers
-hold (``producers.checked_producer``): the worker ends, and starts again from what was written.
+hold (``producers.kafka.checked_producer``): the worker ends, and starts again from what was written.
 
 Bytes that were in a socket before the stop may still arrive between the records of the successor.
 Rows carry the version of the records that they contain (``streams.core.observations.versions``,

@@ -12,11 +12,11 @@ import faust
 import structlog
 
 from clickhouse.store import Store
-from producers.broker_clock import BrokerClock
 from producers.control.kinds.price import Price
 from producers.control.log import ControlLog
 from producers.control.record import Change
-from producers.kafka import new_producer, started
+from producers.kafka.broker_clock import BrokerClock
+from producers.kafka.clients import new_producer, started
 from producers.settings import KafkaSettings, WebhookSettings
 from producers.work import Work
 from streams.core.pricing.price_book import PriceBook

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from clickhouse.all_topics import ensure_topics
 from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
-from producers.kafka import new_producer
+from producers.kafka.clients import new_producer
 from producers.settings import KafkaSettings
 
 DEADLINE_S = 120.0

@@ -20,7 +20,7 @@ from producers.control.kinds.project import Project
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.control.registry import KINDS
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.clickhouse.sink_for_tests import START_US, count, eventually
 from tests.fixtures.control_log import following

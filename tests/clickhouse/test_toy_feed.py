@@ -13,8 +13,8 @@ from clickhouse.feeds import FEEDS
 from clickhouse.migrate import Migration, migrate, migrations
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
+from producers.kafka.topics import Partitions, Topic
 from producers.settings import KafkaSettings
-from producers.topics import Partitions, Topic
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.settings import QuerySettings
 from tests.clickhouse.sink_for_tests import count, eventually

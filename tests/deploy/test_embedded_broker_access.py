@@ -32,7 +32,7 @@ from deploy.embedded.kafka import USERNAME, EmbeddedKafka, broker_settings
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from deploy.local import local_environment
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.fixtures.engines import new_broker, running, stop
 

@@ -19,7 +19,7 @@ from deploy.broker_probe import broker_answers
 from deploy.embedded.kafka import random_cluster_id
 from deploy.local import run_broker
 from deploy.supervisor import Process, Supervisor
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.fixtures.engines import READY_WITHIN_S, new_broker, running
 

@@ -11,7 +11,7 @@ from clickhouse.store import Store
 from deploy.errors import EX_CONFIG, LogLostError
 from deploy.processes.log_check import compare_log, log_state, refuse_lost_log
 from deploy.recovery.recover import recover
-from producers.kafka import new_admin, new_producer, started
+from producers.kafka.clients import new_admin, new_producer, started
 from producers.settings import KafkaSettings
 
 

@@ -13,7 +13,7 @@ from clickhouse.all_topics import ensure_topics
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.log_retention import LogRetention, Segment, deletable, segments_below
 from producers.disk import MIB, DiskSettings, Space
-from producers.kafka import new_consumer, new_producer, started
+from producers.kafka.clients import new_consumer, new_producer, started
 from producers.settings import KafkaSettings
 from tests.fixtures.engines import new_broker, running
 

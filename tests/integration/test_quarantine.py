@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from deploy.embedded.launch import bound_to_this_process
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.fixtures.sink import sinking
 from tracemill.contract import Observation, encode_event

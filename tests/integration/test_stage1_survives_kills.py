@@ -24,7 +24,7 @@ from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from deploy.quarantine_access import open_quarantine
 from producers.control.kinds.price import Price
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.core.observations.fold import Needs
 from streams.core.rollups.deltas import Delta

@@ -10,7 +10,7 @@ from random import Random
 
 from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
-from producers.kafka import new_admin, started
+from producers.kafka.clients import new_admin, started
 from producers.settings import KafkaSettings
 from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from producers.broker_clock import BrokerClock
+from producers.kafka.broker_clock import BrokerClock
 
 
 def written(at_s: float, timestamp_type: int = 1) -> RecordMetadata:

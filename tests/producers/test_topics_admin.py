@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from clickhouse.all_topics import ensure_topics, topic_shapes
 from producers.errors import TopicError
-from producers.kafka import client_options, new_admin, new_producer
+from producers.kafka.clients import client_options, new_admin, new_producer
 from producers.settings import KafkaSettings
 
 

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY
 
 from clickhouse.all_topics import ensure_topics
-from producers.broker_clock import BrokerClock
-from producers.kafka import new_consumer
+from producers.kafka.broker_clock import BrokerClock
+from producers.kafka.clients import new_consumer
 from producers.settings import KafkaSettings
 from query_api.health.pipeline_watch import PipelineWatch, Stage
 from query_api.settings import QuerySettings

@@ -6,10 +6,10 @@ from structlog.testing import capture_logs
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from producers.broker_clock import BrokerClock
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
+from producers.kafka.broker_clock import BrokerClock
 from producers.settings import KafkaSettings
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import (

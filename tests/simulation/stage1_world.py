@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceHistory

@@ -22,7 +22,7 @@ from clickhouse.store import Store
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.core.rollups.deltas import Delta, partition_of_project
 from tests.fixtures.control_log import following

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from clickhouse.all_topics import ensure_topics
-from producers.checked_producer import NotSentError
-from producers.kafka import new_producer
+from producers.kafka.checked_producer import NotSentError
+from producers.kafka.clients import new_producer
 from producers.settings import KafkaSettings
 from streams.errors import SuspendedError
 from streams.runtime.suspension import SuspensionGuard

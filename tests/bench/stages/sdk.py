@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.bench.stages import Cost
 from tests.fixtures.engines import new_broker, running

@@ -23,7 +23,7 @@ from producers.errors import (
     ControlUnavailableError,
     TopicError,
 )
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.fixtures.control_log import following
 from tests.producers.gateway.conftest import times_reached

@@ -16,7 +16,7 @@ from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
 from producers.gateway.app import Gateway, create_gateway
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from tests.fixtures.control_log import following
 from tracemill.contract import Event, decode_event

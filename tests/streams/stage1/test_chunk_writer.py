@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, encoded, records_of
 from streams.core.rollups.deltas import Delta

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from clickhouse.all_topics import ensure_topics
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.core.pricing.valuation import NoTokens
 from streams.errors import OutOfStepError

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.observations import tail
 from streams.observations.settings import StreamsSettings
 from streams.observations.writer import SOURCE_OFFSET

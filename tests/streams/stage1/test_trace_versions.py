@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import TraceRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.fold import Needs
 from streams.core.observations.reading import SourceRecord, read
 from streams.core.observations.trace_cache import TraceHistory

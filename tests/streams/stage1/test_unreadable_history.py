@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from clickhouse.rows import ObservationRow, TraceRow
-from producers.topics import Topics
+from producers.kafka.topics import Topics
 from streams.core.observations.failures import PROCESSING_FAILED, TraceFailedError
 from streams.core.observations.fold import Needs
 from streams.core.observations.isolation import Isolation

@@ -12,7 +12,7 @@ from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
-from producers.kafka import client_options
+from producers.kafka.clients import client_options
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
 from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking

@@ -12,10 +12,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from producers.errors import BrokerUnavailableError, TopicError, TopicMismatchError
-from producers.kafka import new_admin, started
+from producers.kafka.clients import new_admin, started
+from producers.kafka.topic_configs import BROKER_TIME, TIMESTAMP_TYPE, align_configs
+from producers.kafka.topics import Cleanup, Partitions, Topic
 from producers.settings import KafkaSettings
-from producers.topic_configs import BROKER_TIME, TIMESTAMP_TYPE, align_configs
-from producers.topics import Cleanup, Partitions, Topic
 
 COMPACTED_RETENTION_MS: Final = 24 * 3600 * 1000
 COMPACTED_SEGMENT_MS: Final = 3600 * 1000

@@ -20,8 +20,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.helpers import create_ssl_context
 
-from producers.checked_producer import CheckedProducer, MaySend
 from producers.errors import BrokerUnavailableError
+from producers.kafka.checked_producer import CheckedProducer, MaySend
 from producers.settings import KafkaSettings
 
 CONNECT_RETRY_S = 0.2
