@@ -21,7 +21,7 @@ from streams.core.observations.traces import Trace, TraceKey
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import PartlyCounted, Tokens, appraise
 from streams.core.rollups.contributions import DeltaBook
-from tracemill.contract import TraceAttributes, TraceUpdate
+from tracemill.contract import TraceUpdate
 
 Change = tuple[Known, ObservationRow]
 """An observation as it counts from now on, and its row."""
@@ -79,7 +79,7 @@ class EventFold:
         self.changed.clear()
         self.refused.clear()
 
-    def observation(self, line: ObservationLine) -> bool:
+    def observation(self, line: ObservationLine) -> bool:  # noqa: C901, PLR0912  # on the hottest path: calls cost
         """Fold an observation: first everything that its content can make fail, then the changes of
         state.
 
@@ -114,9 +114,12 @@ class EventFold:
         if book is None:
             book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
-        news = attributes is not None and self._hear(trace, attributes, line.ts_us)
+        news = change is not None
+        if attributes is not None:
+            news |= trace.said.hear(attributes, line.ts_us, self._bounds)
+            if not trace.cost_pico:
+                trace.spender = trace.said.user_id
         if change is not None:
-            news = True
             if known is None and not is_merged:  # as nearly all: the short way through ``_put``
                 self._swap(trace, book, None, change[0])
                 self._effects.observations.append(change[1])
@@ -138,16 +141,12 @@ class EventFold:
         if trace is None:
             trace = self._residents.begin(key)
         news = trace.said.hear_itself(line.environment, line.ts_us)
-        news |= self._hear(trace, line.trace, line.ts_us)
+        news |= trace.said.hear(line.trace, line.ts_us, self._bounds)
+        if not trace.cost_pico:
+            trace.spender = trace.said.user_id
         if news:
             self.changed[key] = trace
         self.is_changing = False
-        return news
-
-    def _hear(self, trace: Trace, attributes: TraceAttributes, ts_us: int) -> bool:
-        news = trace.said.hear(attributes, ts_us, self._bounds)
-        if not trace.cost_pico:
-            trace.spender = trace.said.user_id
         return news
 
     def hand_over(self, trace: Trace) -> None:

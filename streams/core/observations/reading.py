@@ -145,7 +145,9 @@ Fault = tuple[str, str]
 """Reason, detail."""
 
 
-def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:  # noqa: PLR0911  # one for each way to be wrong
+def _fault(  # noqa: C901, PLR0911, PLR0912  # one for each way to be wrong, in one call for each event
+    line: Line, earliest_us: int, latest_us: int
+) -> Fault | None:
     """Why an event that decodes cannot count; none for most."""
     if not line.project_id:
         return _empty("project_id")
@@ -162,12 +164,6 @@ def _fault(line: Line, earliest_us: int, latest_us: int) -> Fault | None:  # noq
             return _absurd("trace.start_us", start_us)
     if not isinstance(line, ObservationLine):
         return None
-    return _fault_of_observation(line, earliest_us, latest_us)
-
-
-def _fault_of_observation(  # noqa: PLR0911  # one for each way to be wrong
-    line: ObservationLine, earliest_us: int, latest_us: int
-) -> Fault | None:
     if not line.id:
         return _empty("id")
     start_us, end_us, first_us = line.start_us, line.end_us, line.completion_start_us

@@ -142,16 +142,10 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
     return row
 
 
-def rootness_of(parent_id: str, app_root: bool) -> int:
-    if app_root:
-        return APP_ROOT
-    return HAS_PARENT if parent_id else NO_PARENT
-
-
 def known_of(row: ObservationRow, merged: Merged | None) -> Known:
     """What stays of a row; counts of zero add nothing, so they don't."""
     usage = row.usage
-    if 0 in usage.values():
+    if usage and 0 in usage.values():
         usage = {usage_type: count for usage_type, count in usage.items() if count}
     return Known(
         row.id,
@@ -163,7 +157,7 @@ def known_of(row: ObservationRow, merged: Merged | None) -> Known:
         row.environment,
         row.model,
         SEVERITY[row.level],
-        rootness_of(row.parent_id, bool(row.app_root)),
+        APP_ROOT if row.app_root else HAS_PARENT if row.parent_id else NO_PARENT,
         usage,
         row.total_cost_pico,
         row.cost_source,

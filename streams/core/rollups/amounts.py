@@ -18,7 +18,9 @@ ROW_AMOUNT_MAX: Final = 2**63 - 1
 
 def row_amount(total: int) -> int:
     """A total as its row says it: not further from zero than ``ROW_AMOUNT_MAX``."""
-    return max(-ROW_AMOUNT_MAX, min(total, ROW_AMOUNT_MAX))
+    if -ROW_AMOUNT_MAX <= total <= ROW_AMOUNT_MAX:
+        return total
+    return ROW_AMOUNT_MAX if total > 0 else -ROW_AMOUNT_MAX
 
 
 def row_amounts(totals: Mapping[str, int]) -> dict[str, int]:
