@@ -9,6 +9,8 @@ Every table is an upsert by its sort key: the row with the highest ``row_version
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 
@@ -152,20 +154,37 @@ class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A budget threshold that was crossed, once per (project, budget, period, threshold). Key: project, id."""
+    """An alert (``producers.notifications.alert``). Key: project, id.
+
+    Records from before there were other rules than budgets have the columns of budgets alone;
+    ``clickhouse.alert_rows`` and the table's defaults fill the generic ones.
+    """
 
     project_id: str
     id: str
-    """Deterministic: the identity above, hashed; also the ``webhook-id``."""
-    budget_id: str
+    """Deterministic; also the ``webhook-id``."""
+    event: str = ""
+    rule_kind: str = ""
+    """Empty in a record from before: a budget."""
+    rule_id: str = ""
     name: str
-    scope: str
+    labels: dict[str, str] = {}
+    episode: str = ""
+    state: str = ""
+    severity: str = ""
+    value: Decimal | None = None
+    limit_value: Decimal | None = None
+    payload: str = ""
+    """JSON of the event type's struct."""
+    budget_id: str = ""
+    """This column and the following ones up to ``trace_id`` belong to budgets."""
+    scope: str = ""
     """JSON object."""
-    period_start_us: int
-    threshold: str
+    period_start_us: int = 0
+    threshold: str = ""
     """Decimal string."""
-    spent_pico: int
-    limit_pico: int
+    spent_pico: int = 0
+    limit_pico: int = 0
     trace_id: str = ""
     created_us: int
     row_version: int

@@ -30,6 +30,10 @@ class Documented:
         self._types: dict[type, None] = {}
         self._examples: list[object] = []
 
+    def add_schema(self, body: type) -> None:
+        """Put the schema of a struct into the components."""
+        self._types[body] = None
+
     def as_answer(self, body: type, description: str, example: object) -> dict[str, Any]:
         """One entry of a route's ``responses``."""
         self._types[body] = None

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.gateway.auth import Authenticator
+from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options import AnswerOptions
 from query_api.answers import Documented
 from query_api.context import AppContext
@@ -59,12 +60,12 @@ def create_query_api(
     authenticator: Authenticator,
     settings: QuerySettings,
     readiness: Sequence[ReadinessCheck],
+    event_types: EventTypes = EVENT_TYPES,
 ) -> FastAPI:
     """Everything that answers: it owns none of what it is given, and holds nothing that must be closed."""
     documented = Documented()
-    context = AppContext(
-        store, Reader(store, settings), control, authenticator, settings, documented
-    )
+    reader = Reader(store, settings)
+    context = AppContext(store, reader, control, authenticator, settings, documented, event_types)
     app = FastAPI(
         title="tracemill",
         version=VERSION,

@@ -12,6 +12,7 @@ from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.errors import ForbiddenError
 from producers.gateway.auth import Authenticator, authorization_of, note_authenticated
+from producers.notifications.registry import EventTypes
 from query_api.answers import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -25,6 +26,7 @@ class AppContext:
     authenticator: Authenticator
     settings: QuerySettings
     documented: Documented
+    event_types: EventTypes
 
 
 async def project_of(request: Request) -> str:

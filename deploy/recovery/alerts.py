@@ -15,9 +15,11 @@ from producers.kafka.topics import Topics
 from streams.core.deliveries import Delivery, ended
 
 _SQL: Final = """
-SELECT project_id, id, budget_id, name, scope, toUnixTimestamp64Micro(period_start_time) AS period_start_us, threshold,
-    toInt64(spent * 1000000000000) AS spent_pico, toInt64(limit_usd * 1000000000000) AS limit_pico, trace_id,
-    toUnixTimestamp64Micro(created_time) AS created_us, row_version
+SELECT project_id, id, event, rule_kind, rule_id, name, labels, episode, state, severity,
+    toString(value) AS value, toString(limit_value) AS limit_value, payload,
+    budget_id, scope, toUnixTimestamp64Micro(period_start_time) AS period_start_us, threshold,
+    toInt64(spent * 1000000000000) AS spent_pico, toInt64(limit_usd * 1000000000000) AS limit_pico,
+    trace_id, toUnixTimestamp64Micro(created_time) AS created_us, row_version
 FROM alerts FINAL
 ORDER BY created_time, id
 """

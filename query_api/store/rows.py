@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from clickhouse.rows import AlertRow, DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 
 
 class StoredObservation(ObservationRow, kw_only=True, gc=False):
@@ -22,10 +22,6 @@ class StoredTrace(TraceRow, kw_only=True, gc=False):
 
 class StoredScore(ScoreRow, kw_only=True, gc=False):
     inserted_ms: int = 0
-
-
-class StoredAlert(AlertRow, kw_only=True, gc=False):
-    pass
 
 
 class StoredDeadLetter(DeadLetterRow, kw_only=True, gc=False):
@@ -226,14 +222,17 @@ SCORE_WHOLE: Final = (
 ALERT_WHOLE: Final = (
     "project_id",
     "id",
-    "budget_id",
+    "event",
+    "rule_kind",
+    "rule_id",
     "name",
-    "scope",
-    _micros("period_start_time", "period_start_us"),
-    "threshold",
-    _pico("spent", "spent_pico"),
-    _pico("limit_usd", "limit_pico"),
-    "trace_id",
+    "labels",
+    "episode",
+    "state",
+    "severity",
+    "toString(value) AS value",
+    "toString(limit_value) AS limit_value",
+    "payload",
     _micros("created_time", "created_us"),
     "row_version",
 )

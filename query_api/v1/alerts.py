@@ -1,43 +1,23 @@
-"""``/v1/alerts``: the budget thresholds that were crossed."""
+"""``/v1/alerts``: what rules found, such as crossed thresholds of budgets."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from clickhouse.alert_rows import alert_of_row
+from clickhouse.rows import AlertRow
+from producers.notifications.event_type import shown_alert
+from producers.notifications.registry import EventTypes
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
-from query_api.json_texts import members
-from query_api.money import usd_text
 from query_api.openapi.v1_examples import ALERT_LIST_EXAMPLE
 from query_api.pages import NativeMeta
 from query_api.store.queries.alerts import FindAlerts
-from query_api.store.rows import StoredAlert
-from query_api.times import iso
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
-
-
-class AlertOut(msgspec.Struct, kw_only=True, gc=False):
-    id: str
-    """Also the ``webhook-id`` of its deliveries."""
-    type: str = "budget.threshold_crossed"
-    budget_id: str
-    name: str
-    scope: dict[str, msgspec.Raw]
-    period_start: str
-    threshold: float
-    spent_usd: str
-    limit_usd: str
-    trace_id: str | None
-    created_at: str
-
-
-class AlertList(msgspec.Struct):
-    data: list[AlertOut]
-    meta: NativeMeta
 
 
 class AlertParameters(KeysetParameters):
@@ -46,13 +26,15 @@ class AlertParameters(KeysetParameters):
 
 def alerts_router(context: AppContext) -> APIRouter:
     router = native_router("alerts")
+    event_types, documented = context.event_types, context.documented
+    alert_list = _list_of(event_types)
+    for event_type in event_types.values():
+        documented.add_schema(event_type.shape)
 
     @router.get(
         "/v1/alerts",
         summary="List alerts",
-        responses={
-            200: context.documented.as_answer(AlertList, "Newest first.", ALERT_LIST_EXAMPLE)
-        },
+        responses={200: documented.as_answer(alert_list, "Newest first.", ALERT_LIST_EXAMPLE)},
     )
     async def list_alerts(
         project_id: ProjectId, parameters: Annotated[AlertParameters, Query()]
@@ -63,23 +45,23 @@ def alerts_router(context: AppContext) -> APIRouter:
             parameters.position(),
             parameters.budget_id or "",
         )
-        rows = await context.reader.rows(question, StoredAlert)
+        rows = await context.reader.rows(question, AlertRow)
         page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
-        return answer(AlertList([_shown(row) for row in page], meta))
+        return answer(alert_list([_shown(row, event_types) for row in page], meta))
 
     return router
 
 
-def _shown(row: StoredAlert) -> AlertOut:
-    return AlertOut(
-        id=row.id,
-        budget_id=row.budget_id,
-        name=row.name,
-        scope=members(row.scope),
-        period_start=iso(row.period_start_us),
-        threshold=float(row.threshold),
-        spent_usd=usd_text(row.spent_pico),
-        limit_usd=usd_text(row.limit_pico),
-        trace_id=row.trace_id or None,
-        created_at=iso(row.created_us),
-    )
+def _shown(row: AlertRow, event_types: EventTypes) -> msgspec.Struct:
+    """Return an alert in the shape of its event type, or of any alert if the type is unknown."""
+    alert = alert_of_row(row)
+    event_type = event_types.get(alert.event)
+    return shown_alert(alert) if event_type is None else event_type.shown(alert)
+
+
+def _list_of(event_types: EventTypes) -> Any:
+    """Define the struct of a page: its items have the shape of any event type."""
+    names = dict.fromkeys(event_type.shape.__name__ for event_type in event_types.values())
+    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    item = Annotated[Any, msgspec.Meta(extra_json_schema={"anyOf": shapes})]
+    return msgspec.defstruct("AlertList", [("data", list[item]), ("meta", NativeMeta)])

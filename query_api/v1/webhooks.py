@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.webhook import Webhook, new_signing_secret
@@ -15,6 +15,7 @@ from producers.control.own_endpoints import own_endpoints
 from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
+from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
@@ -28,7 +29,7 @@ from query_api.quota import Quota
 from query_api.times import iso, now_us
 from query_api.v1.parameters import native_router
 
-EventName = Literal["budget.threshold_crossed"]
+EventName = Annotated[str, Field(max_length=100)]
 
 
 class WebhookBody(BaseModel):
@@ -37,12 +38,11 @@ class WebhookBody(BaseModel):
     )
 
     url: str = Field(min_length=1, max_length=2000, examples=["https://example.com/hooks"])
-    events: list[EventName] = Field(min_length=1, max_length=20)
-
-    @field_validator("events")
-    @classmethod
-    def _once(cls, events: list[EventName]) -> list[EventName]:
-        return list(dict.fromkeys(events))
+    events: list[EventName] = Field(
+        min_length=1,
+        max_length=20,
+        json_schema_extra={"items": {"type": "string", "enum": list(EVENT_TYPES)}},
+    )
 
 
 class WebhookOut(msgspec.Struct, kw_only=True):
@@ -88,6 +88,7 @@ def webhooks_router(context: AppContext) -> APIRouter:
     )
     async def create_webhook(project_id: ProjectId, body: WebhookBody) -> Response:
         """Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. They come at least once; `webhook-id` stays the same when one is repeated."""
+        _require_known(body.events, context.event_types)
         try:
             allow_private = context.settings.webhooks_allow_private
             await check_webhook_url(body.url, resolver, allow_private=allow_private, own=own)
@@ -97,7 +98,7 @@ def webhooks_router(context: AppContext) -> APIRouter:
             id=f"wh_{secrets.token_hex(12)}",
             project_id=project_id,
             url=body.url,
-            events=tuple(body.events),
+            events=tuple(dict.fromkeys(body.events)),
             secret=new_signing_secret(),
             created_us=now_us(),
         )
@@ -131,6 +132,17 @@ def webhooks_router(context: AppContext) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _require_known(events: list[str], event_types: EventTypes) -> None:
+    """Refuse a subscription to an event that is not registered."""
+    for index, event in enumerate(events):
+        if event not in event_types:
+            raise BadRequestError(
+                f"events.{index}: no event {event!r}; allowed: {', '.join(event_types)}",
+                field=f"events.{index}",
+                allowed=tuple(event_types),
+            )
 
 
 def _shown(webhook: Webhook) -> WebhookOut:

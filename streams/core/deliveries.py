@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
 import msgspec
 
-from clickhouse.rows import AlertRow, DeadLetterRow
-from producers.money import usd_text
+from clickhouse.rows import DeadLetterRow
+from producers.notifications.alert import Alert
 
-EVENT: Final = "budget.threshold_crossed"
 DETAIL_MAX_CHARS: Final = 500
 RETRY_AFTER_MAX_CHARS: Final = 64
 """A date of any of the formats allowed takes about half of it."""
@@ -119,28 +117,8 @@ def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
     return min(max(asked_s, 0.0), max_s)
 
 
-def webhook_body(alert: AlertRow) -> bytes:
-    """What a webhook is sent: always the same bytes for the same alert."""
-    return msgspec.json.encode(
-        {
-            "type": EVENT,
-            "timestamp": _iso(alert.created_us),
-            "data": {
-                "budget_id": alert.budget_id,
-                "name": alert.name,
-                "scope": msgspec.Raw(alert.scope.encode()),
-                "period_start": _iso(alert.period_start_us),
-                "threshold": float(Decimal(alert.threshold)),
-                "spent_usd": usd_text(alert.spent_pico),
-                "limit_usd": usd_text(alert.limit_pico),
-                "trace_id": alert.trace_id or None,
-            },
-        }
-    )
-
-
-def dead_letter(alert: AlertRow, delivery: Delivery) -> DeadLetterRow:
-    """An exhausted delivery as a row of ``dead_letters``; its payload is what could not be delivered."""
+def dead_letter(alert: Alert, delivery: Delivery, body: bytes) -> DeadLetterRow:
+    """Return the row of an exhausted delivery, with the ``body`` that could not be delivered."""
     return DeadLetterRow(
         project_id=alert.project_id,
         id=delivery.id,
@@ -148,11 +126,5 @@ def dead_letter(alert: AlertRow, delivery: Delivery) -> DeadLetterRow:
         stage="notifier",
         reason="webhook_exhausted",
         detail=f"{delivery.attempts} attempts; the last: {delivery.detail}",
-        payload=webhook_body(alert).decode(),
+        payload=body.decode(),
     )
-
-
-def _iso(at_us: int) -> str:
-    seconds, micros = divmod(at_us, _SECOND_US)
-    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
-    return at.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds") + "Z"

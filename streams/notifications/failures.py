@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.rows import AlertRow, DeadLetterRow
+from clickhouse.rows import DeadLetterRow
+from producers.notifications.alert import Alert
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error, owner_of_event
@@ -66,7 +67,7 @@ class FailedDeliveries:
             )
         )
 
-    async def delivery(self, key: str, alert: AlertRow | None, error: Exception) -> Delivery:
+    async def delivery(self, key: str, alert: Alert | None, error: Exception) -> Delivery:
         """Set aside a delivery and return its final state. Errors as ``record``."""
         metrics.SET_ASIDE.labels("delivery").inc()
         log.error("delivery_set_aside", delivery=key, reason=describe_error(error))

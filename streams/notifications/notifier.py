@@ -17,21 +17,21 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.rows import AlertRow
+from clickhouse.alert_rows import alert_of_record
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.errors import ControlError
+from producers.notifications.alert import Alert
+from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import KafkaSettings
 from streams.core.deliveries import (
-    EVENT,
     Delivery,
     dead_letter,
     delivery_id,
     ended,
     failed,
     retry_after_s,
-    webhook_body,
 )
 from streams.notifications import metrics
 from streams.notifications.delivery_queue import DeliveryQueue
@@ -56,13 +56,15 @@ class Notifier:
         producer: AIOKafkaProducer,
         sender: WebhookSender,
         settings: NotifierSettings,
+        event_types: EventTypes = EVENT_TYPES,
     ) -> None:
+        self._event_types = event_types
         self._topics = kafka.topics
         self._control = control
         self._producer = producer
         self._sender = sender
         self._settings = settings
-        self._alerts: dict[str, AlertRow] = {}
+        self._alerts: dict[str, Alert] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._unfinished: set[str] = set()
         """Alerts that were still to be delivered when this life began."""
@@ -115,7 +117,7 @@ class Notifier:
     def _on_alert(self, record: ConsumerRecord) -> None:
         if record.value is None:
             return
-        alert = msgspec.json.decode(record.value, type=AlertRow)
+        alert = alert_of_record(record.value)
         if self._too_old(alert) and alert.id not in self._unfinished:
             return
         # What is said twice was said the first time: a body never changes under its webhook-id.
@@ -147,7 +149,7 @@ class Notifier:
             webhooks = self._control.view.in_project(Webhook, alert.project_id)
             self._consider(alert, webhooks.values())
 
-    def _consider(self, alert: AlertRow, webhooks: Iterable[Webhook]) -> None:
+    def _consider(self, alert: Alert, webhooks: Iterable[Webhook]) -> None:
         """Queue what of this alert is still to be delivered to these webhooks of its project."""
         for webhook in webhooks:
             if not _wants(webhook, alert):
@@ -161,7 +163,7 @@ class Notifier:
                 self._queue.put(delivery.id, webhook.id, delivery.next_attempt_us)
                 self._wake.set()
 
-    def _too_old(self, alert: AlertRow) -> bool:
+    def _too_old(self, alert: Alert) -> bool:
         return alert.created_us < _now_us() - self._settings.alert_age_max_h * HOUR_US
 
     def _unfinished_alerts(self) -> set[str]:
@@ -211,12 +213,17 @@ class Notifier:
         webhook = self._control.view[Webhook].get(webhook_id)
         if webhook is None or webhook.disabled:
             return ended(delivery, "gone", _now_us(), "the webhook is deleted or disabled")
-        with metrics.ATTEMPT_S.time():
-            answer = await self._sender.attempt(webhook, alert.id, webhook_body(alert))
-        return await self._follow(alert, delivery, webhook, answer)
+        event_type = self._event_types.get(alert.event)
+        if event_type is None:  # a newer worker wrote the alert; this one is about to be replaced
+            answer, body = Answer(None, f"the event {alert.event} is not known here"), b""
+        else:
+            body = event_type.webhook_body(alert)
+            with metrics.ATTEMPT_S.time():
+                answer = await self._sender.attempt(webhook, alert.id, body)
+        return await self._follow(alert, delivery, webhook, answer, body)
 
     async def _follow(
-        self, alert: AlertRow, delivery: Delivery, webhook: Webhook, answer: Answer
+        self, alert: Alert, delivery: Delivery, webhook: Webhook, answer: Answer, body: bytes
     ) -> Delivery:
         now_us = _now_us()
         if answer.delivered:
@@ -247,7 +254,7 @@ class Notifier:
         )
         if after.status == "exhausted":
             metrics.EXHAUSTED.inc()
-            await self._dead_letters.send(dead_letter(alert, after))
+            await self._dead_letters.send(dead_letter(alert, after, body))
         return after
 
     async def _disable(self, webhook: Webhook) -> bool:
@@ -314,10 +321,12 @@ class Notifier:
                 del self._alerts[alert.id]
 
 
-def _wants(webhook: Webhook, alert: AlertRow) -> bool:
+def _wants(webhook: Webhook, alert: Alert) -> bool:
     """Whether a webhook is to hear of an alert: not of those from before its own time."""
     return (
-        not webhook.disabled and EVENT in webhook.events and webhook.created_us <= alert.created_us
+        not webhook.disabled
+        and alert.event in webhook.events
+        and webhook.created_us <= alert.created_us
     )
 
 

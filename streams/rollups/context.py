@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from producers.control.kinds.budget import Budget
 from producers.settings import KafkaSettings
-from streams.core.alerts import PastAlerts
+from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.rules import BudgetRule
 from streams.rollups.reader import ProjectReader
 from streams.rollups.settings import ProjectSettings

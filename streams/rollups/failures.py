@@ -10,7 +10,7 @@ import structlog
 
 from clickhouse.rows import DeadLetterRow
 from producers.kafka.topics import Topics
-from streams.core.alerts import Crossing
+from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import FailedBudget
 from streams.core.dead_letters.limit import DeadLetterGuard, DeadLetterLimit
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from clickhouse.rows import DeadLetterRow
 from producers.kafka.topics import Topics
-from streams.core.alerts import Crossing, alert_row
+from streams.core.alerts.crossings import Crossing, alert_row
 from streams.core.rollups.fold import Flush, Marker, require_size
 from streams.rollups import metrics
 from streams.rollups.checkpoint import headers_of

@@ -19,7 +19,7 @@ from producers.control.log import ControlLog
 from producers.control.record import Change, Tombstone
 from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import KafkaSettings
-from streams.core.alerts import PastAlerts
+from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.dead_letters.texts import describe_error
 from streams.core.rollups.deltas import partition_of_project
 from streams.errors import ProgressUnknownError

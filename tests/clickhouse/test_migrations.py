@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clickhouse import migrate as migrate_module
+from clickhouse.alert_rows import alert_of_row
 from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
 from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import Migration, migrate, migrations, plan
+from clickhouse.rows import AlertRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from tests.clickhouse.rows_for_tests import observation, write
+from deploy.recovery.alerts import read_alerts
+from tests.clickhouse.rows_for_tests import now_us, observation, write
 
 TIERING = TieringSettings(hot_days=7)
 
@@ -127,3 +130,22 @@ async def test_other_hot_days_alter_the_tables_and_edit_no_migration(empty_store
     assert "toIntervalDay(30) TO VOLUME 'cold'" in rows[0]["engine_full"]
     assert "toIntervalDay(1) RECOMPRESS" in rows[0]["engine_full"]
     assert await migrate(empty_store, TieringSettings(hot_days=30)) == []
+
+
+async def test_alerts_of_an_older_version_are_alerts_of_budgets_afterwards(
+    empty_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrate_module, "migrations", lambda: migrations()[:15])
+        await migrate(empty_store, TIERING)
+    before = AlertRow(
+        project_id="p", id="a", budget_id="b", name="n", scope='{"user_id":"ü\\"1"}', trace_id="t",
+        period_start_us=now_us() - 5, threshold="1", spent_pico=2**63 - 1, limit_pico=10**11,
+        created_us=now_us(), row_version=1,
+    )  # fmt: skip
+    generic = ("event", "rule_kind", "rule_id", "labels", "episode", "state", "severity", "value")
+    await write(empty_store, "alerts", before, unknown=(*generic, "limit_value", "payload"))
+    assert await migrate(empty_store, TIERING)
+    (row,) = await read_alerts(empty_store)
+    assert alert_of_row(row) == alert_of_row(before)
+    assert (row.budget_id, row.spent_pico, row.scope) == ("b", 2**63 - 1, before.scope)

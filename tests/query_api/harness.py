@@ -23,6 +23,7 @@ from producers.control.record import Change, ControlRecord
 from producers.control.view import ControlView
 from producers.errors import ControlUnavailableError
 from producers.gateway.auth import Authenticator
+from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.app import create_query_api
 from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
@@ -90,7 +91,7 @@ class Api:
 
 
 def make_api(
-    store: Store, settings: QuerySettings | None = None
+    store: Store, settings: QuerySettings | None = None, event_types: EventTypes = EVENT_TYPES
 ) -> tuple[Api, Sequence[httpx.AsyncClient]]:
     control = ControlInMemory()
     for project_id in (PROJECT, OTHER):
@@ -114,6 +115,7 @@ def make_api(
         Authenticator(control),
         settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
         [ReadinessCheck("store", probe)],
+        event_types,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import DeadLetterRow, SpendRow, WindowRow
-from streams.core.alerts import Crossing
+from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import Baseline, Budgets
 from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.dead_letters.set_aside import Source

@@ -1,4 +1,4 @@
-"""Which budget thresholds were crossed."""
+"""Queries for alerts and crossed thresholds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class FindAlerts(Question):
     def write(self, binder: Binder) -> str:
         conditions = ""
         if self.budget_id:
-            conditions += f"\n  AND budget_id = {binder.text(self.budget_id)}"
+            conditions += (
+                f"\n  AND rule_kind = 'budget' AND rule_id = {binder.text(self.budget_id)}"
+            )
         if self.below is not None:
             created_us, identifier = self.below
             conditions += (

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from streams.core.alerts import AlertIds, Crossing, alert_id
+from streams.core.alerts.crossings import Crossing, alert_id
+from streams.core.alerts.past_alerts import AlertIds
 from streams.core.budgets.rules import BudgetRule, Scope, matches
 from streams.core.rollups.residency import Groups
 from streams.core.rollups.spend import SpendCell, SpendKey

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.alerts import Crossing
+from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import Budgets, PeriodKey
 from streams.core.rollups.deltas import Delta, SpendDelta
 from streams.core.rollups.residency import GroupKey, Groups, KeyT

@@ -9,32 +9,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clickhouse.alert_rows import alert_of_row
 from clickhouse.rows import AlertRow
+from producers.notifications.registry import EVENT_TYPES
 from streams.core.deliveries import (
     Delivery,
     dead_letter,
     ended,
     failed,
     retry_after_s,
-    webhook_body,
 )
 from streams.notifications.delivery_queue import DeliveryQueue
 
 NOW_US = 1_795_248_000_123_000
-ALERT = AlertRow(
-    project_id="p1",
-    id="alert_1",
-    budget_id="bud_1",
-    name="daily",
-    scope='{"user_id":"u\\"1"}',
-    period_start_us=1_795_219_200_000_000,
-    threshold="0.8",
-    spent_pico=80_000_000_001,
-    limit_pico=100_000_000_000,
-    trace_id="t1",
-    created_us=NOW_US,
-    row_version=1,
+ALERT = alert_of_row(
+    AlertRow(
+        project_id="p1",
+        id="alert_1",
+        budget_id="bud_1",
+        name="daily",
+        scope='{"user_id":"u\\"1"}',
+        period_start_us=1_795_219_200_000_000,
+        threshold="0.8",
+        spent_pico=80_000_000_001,
+        limit_pico=100_000_000_000,
+        trace_id="t1",
+        created_us=NOW_US,
+        row_version=1,
+    )
 )
+
+
+def webhook_body(alert):
+    return EVENT_TYPES[alert.event].webhook_body(alert)
 
 
 def test_the_body_is_what_the_contract_says():
@@ -56,7 +63,10 @@ def test_the_body_is_what_the_contract_says():
 
 def test_an_alert_that_no_trace_caused_names_none_as_the_api_does():
     """Of a budget whose limit was passed before it was created."""
-    body = json.loads(webhook_body(msgspec.structs.replace(ALERT, trace_id="")))
+    payload = EVENT_TYPES[ALERT.event].payload_of(ALERT)
+    without = msgspec.json.encode(msgspec.structs.replace(payload, trace_id=""))
+    alert = msgspec.structs.replace(ALERT, payload=msgspec.Raw(without))
+    body = json.loads(webhook_body(alert))
     assert body["data"]["trace_id"] is None
 
 
@@ -103,7 +113,7 @@ def test_an_exhausted_delivery_becomes_a_dead_letter_with_what_was_not_delivered
     done = ended(
         Delivery(alert_id="alert_1", webhook_id="w", attempts=9), "exhausted", 1, "status 500"
     )
-    letter = dead_letter(ALERT, done)
+    letter = dead_letter(ALERT, done, webhook_body(ALERT))
     assert (letter.stage, letter.reason) == ("notifier", "webhook_exhausted")
     assert letter.detail == "10 attempts; the last: status 500"
     assert letter.payload.encode() == webhook_body(ALERT)

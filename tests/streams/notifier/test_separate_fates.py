@@ -65,7 +65,9 @@ async def test_poison_among_alerts_and_deliveries_costs_itself(pipeline, until):
     assert {row["source_topic"] for row in rows} == {alerts, deliveries}
     failed = [row for row in rows if row["source_offset"] == -1]
     assert len(failed) == 2
-    assert all(row["project_id"] == "p1" and "streams.core" in row["detail"] for row in failed)
+    assert all(
+        row["project_id"] == "p1" and "producers.notifications" in row["detail"] for row in failed
+    )
     assert not {"alert_scope", "alert_time"} & set(receiver.ids)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.alerts import PastAlerts, alert_id, alert_row
+from streams.core.alerts.crossings import alert_id, alert_row
+from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.evaluation import Budgets
 from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.rollups.residency import Groups

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.alerts import alert_row
+from streams.core.alerts.crossings import alert_row
 from streams.core.budgets.evaluation import Budgets
 from streams.core.budgets.rules import BudgetRule
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta

@@ -1,0 +1,1 @@
+"""Alerts and the notification events that webhooks and ``/v1/alerts`` make of them."""

@@ -1,0 +1,120 @@
+"""Defines what a type of notification event is: its name, payload, webhook body and API shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+
+from producers.notifications.alert import Alert
+
+_SECOND_US: Final = 1_000_000
+
+
+class AlertShape(msgspec.Struct, kw_only=True):
+    """An alert in ``/v1/alerts`` whose event type has no shape of its own."""
+
+    id: str
+    """Also the ``webhook-id`` of its deliveries."""
+    type: str
+    rule_kind: str
+    rule_id: str
+    name: str
+    labels: dict[str, str]
+    episode_id: str
+    state: str
+    severity: str
+    value: str | None
+    threshold: str | None
+    details: msgspec.Raw
+    """What the event type adds."""
+    created_at: str
+
+
+PayloadT = TypeVar("PayloadT", bound=msgspec.Struct)
+
+
+class EventType(Generic[PayloadT]):
+    """A type of notification event. Subclasses set ``name`` and ``payload``.
+
+    The default webhook body holds the generic fields of the alert and those of the payload.
+    """
+
+    name: ClassVar[str]
+    payload: type[PayloadT]
+    """What an alert of this type holds besides the generic fields."""
+    shape: ClassVar[type[msgspec.Struct]] = AlertShape
+    """Struct of such an alert in ``/v1/alerts``."""
+
+    def payload_of(self, alert: Alert) -> PayloadT:
+        """Decode an alert's payload.
+
+        Raises:
+            msgspec.DecodeError: it is not of this type.
+        """
+        return msgspec.json.decode(alert.payload, type=self.payload)
+
+    def webhook_body(self, alert: Alert) -> bytes:
+        """Return what webhooks receive: always the same bytes for the same alert."""
+        return msgspec.json.encode(
+            {
+                "type": self.name,
+                "timestamp": iso_time(alert.created_us),
+                "data": self.webhook_data(alert, self.payload_of(alert)),
+            }
+        )
+
+    def webhook_data(self, alert: Alert, payload: PayloadT) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "rule_id": alert.rule_id,
+            "rule_name": alert.name,
+            "episode_id": alert.episode,
+            "state": alert.state,
+            "severity": alert.severity,
+            "labels": alert.labels,
+            "value": decimal_text(alert.value),
+            "threshold": decimal_text(alert.limit),
+            **msgspec.structs.asdict(payload),
+        }
+
+    def shown(self, alert: Alert) -> msgspec.Struct:
+        """Return the alert as ``/v1/alerts`` lists it, a ``shape``."""
+        return shown_alert(alert)
+
+    def columns(self, alert: Alert, payload: PayloadT) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return columns of the table ``alerts`` that only this type fills."""
+        return {}
+
+
+def shown_alert(alert: Alert) -> AlertShape:
+    """Return the generic shape of an alert."""
+    return AlertShape(
+        id=alert.id,
+        type=alert.event,
+        rule_kind=alert.rule_kind,
+        rule_id=alert.rule_id,
+        name=alert.name,
+        labels=alert.labels,
+        episode_id=alert.episode,
+        state=alert.state,
+        severity=alert.severity,
+        value=decimal_text(alert.value),
+        threshold=decimal_text(alert.limit),
+        details=alert.payload,
+        created_at=iso_time(alert.created_us),
+    )
+
+
+def decimal_text(number: object) -> str | None:
+    """Return a decimal number without an exponent; None for None."""
+    return None if number is None else format(number, "f")
+
+
+def iso_time(at_us: int) -> str:
+    """Return an instant as ISO 8601 with milliseconds, or microseconds where there are any."""
+    seconds, micros = divmod(at_us, _SECOND_US)
+    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
+    return at.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds") + "Z"

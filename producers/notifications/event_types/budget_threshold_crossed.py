@@ -1,0 +1,94 @@
+"""``budget.threshold_crossed``: the spend of a budget's period reached a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from producers.money import usd_text
+from producers.notifications.alert import Alert
+from producers.notifications.event_type import EventType, iso_time
+
+
+class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
+    """What crossed which threshold of a budget, and when."""
+
+    scope: msgspec.Raw
+    """JSON object."""
+    period_start_us: int
+    threshold: str
+    """Decimal string, a share of the limit."""
+    spent_pico: int
+    limit_pico: int
+    trace_id: str = ""
+    """The trace whose cost did it; empty when the spend was that high already."""
+
+
+class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
+    """A crossed threshold in ``/v1/alerts``."""
+
+    id: str
+    """Also the ``webhook-id`` of its deliveries."""
+    type: str
+    budget_id: str
+    name: str
+    scope: dict[str, msgspec.Raw]
+    period_start: str
+    threshold: float
+    spent_usd: str
+    limit_usd: str
+    trace_id: str | None
+    created_at: str
+
+
+class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
+    """The event; its alerts fill the columns of budgets as well as the generic ones."""
+
+    name = "budget.threshold_crossed"
+    payload = ThresholdCrossed
+    shape = BudgetAlertOut
+
+    def webhook_data(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "budget_id": alert.rule_id,
+            "name": alert.name,
+            "scope": payload.scope,
+            "period_start": iso_time(payload.period_start_us),
+            "threshold": float(Decimal(payload.threshold)),
+            "spent_usd": usd_text(payload.spent_pico),
+            "limit_usd": usd_text(payload.limit_pico),
+            "trace_id": payload.trace_id or None,
+        }
+
+    def shown(self, alert: Alert) -> BudgetAlertOut:
+        """Return the alert as ``/v1/alerts`` lists it."""
+        payload = self.payload_of(alert)
+        return BudgetAlertOut(
+            id=alert.id,
+            type=self.name,
+            budget_id=alert.rule_id,
+            name=alert.name,
+            scope=msgspec.json.decode(payload.scope, type=dict[str, msgspec.Raw]),
+            period_start=iso_time(payload.period_start_us),
+            threshold=float(payload.threshold),
+            spent_usd=usd_text(payload.spent_pico),
+            limit_usd=usd_text(payload.limit_pico),
+            trace_id=payload.trace_id or None,
+            created_at=iso_time(alert.created_us),
+        )
+
+    def columns(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, Any]:
+        """Return the columns of budgets."""
+        return {
+            "budget_id": alert.rule_id,
+            "scope": bytes(payload.scope).decode(),
+            "period_start_us": payload.period_start_us,
+            "threshold": payload.threshold,
+            "spent_pico": payload.spent_pico,
+            "limit_pico": payload.limit_pico,
+            "trace_id": payload.trace_id,
+        }

@@ -1,0 +1,44 @@
+"""Remembers which alerts there were, so that a finding becomes an alert once."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class AlertIds(Protocol):
+    """Which alerts there were."""
+
+    def __contains__(self, alert_id: object, /) -> bool: ...
+
+    def add(self, alert_id: str, /) -> None: ...
+
+
+class PastAlerts:
+    """The ids of the latest ``alerts_max`` alerts.
+
+    One that is forgotten can be said again, should its period still move: with the same id, so that the store and receivers can tell.
+    """
+
+    def __init__(self, alerts_max: int) -> None:
+        self._alerts_max = alerts_max
+        self._ids: dict[str, None] = {}
+        self._forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, alert_id: object, /) -> bool:
+        return alert_id in self._ids
+
+    def add(self, alert_id: str, /) -> None:
+        """Remember an alert; the oldest makes room."""
+        if alert_id not in self._ids:
+            self._ids[alert_id] = None
+            if len(self._ids) > self._alerts_max:
+                del self._ids[next(iter(self._ids))]
+                self._forgotten += 1
+
+    def take_forgotten(self) -> int:
+        """How many were forgotten since the last call."""
+        forgotten, self._forgotten = self._forgotten, 0
+        return forgotten
