@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from deploy.errors import PortInUseError
+from deploy.probes import Probe
 from deploy.serving import listen
 from producers.gateway.app import Gateway
 from producers.settings import OtlpGrpcSettings
@@ -18,9 +19,11 @@ VERBOSITY: Final = "GRPC_VERBOSITY"
 
 @asynccontextmanager
 async def serving_otlp_grpc(
-    gateway: Gateway, host: str, settings: OtlpGrpcSettings
+    gateway: Gateway, host: str, settings: OtlpGrpcSettings, probes: dict[str, Probe]
 ) -> AsyncIterator[None]:
     """Serve OTLP over gRPC while the block runs; port 0 serves nothing, and imports nothing.
+
+    ``probes`` gets a probe of the server.
 
     Raises:
         PortInUseError: another process listens on the port.
@@ -34,6 +37,7 @@ async def serving_otlp_grpc(
 
     listen(host, settings.port).close()  # grpcio does not say why it cannot
     server = OtlpGrpcServer(gateway.context, settings)
+    probes["otlp grpc"] = server.fault
     try:
         async with server.running(host, settings.port):
             yield

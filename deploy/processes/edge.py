@@ -157,6 +157,6 @@ async def _serve(
         async with beat.running(), serving(application, process.host, process.port):
             if gateway_app is not None:
                 await stack.enter_async_context(
-                    serving_otlp_grpc(gateway_app, process.host, otlp_grpc)
+                    serving_otlp_grpc(gateway_app, process.host, otlp_grpc, probes)
                 )
             await stop.wait()

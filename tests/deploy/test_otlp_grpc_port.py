@@ -60,7 +60,7 @@ async def test_a_role_names_the_port_that_it_cannot_listen_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{port}: Address"):
-            async with serving_otlp_grpc(None, "127.0.0.1", OtlpGrpcSettings(port=port)):  # type: ignore[arg-type]
+            async with serving_otlp_grpc(None, "127.0.0.1", OtlpGrpcSettings(port=port), {}):  # type: ignore[arg-type]
                 raise AssertionError
 
 

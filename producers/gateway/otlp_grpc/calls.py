@@ -14,6 +14,7 @@ from producers.errors import BodyError, ForbiddenError, OverloadedError, Unautho
 from producers.gateway.auth import SEVERAL, Principal
 from producers.gateway.context import Endpoint
 from producers.gateway.failures import describe_failure
+from producers.gateway.http import too_large
 from producers.gateway.otlp_grpc.status import failure_of
 from producers.gateway.places import Places
 
@@ -72,17 +73,25 @@ class Reading:
 
 
 class GrpcRequest:
-    """A call as a request of the gateway."""
+    """A call as a request of the gateway.
 
-    def __init__(self, context: Context, reading: Reading) -> None:
+    Raises:
+        TooLargeError: it has too much metadata.
+    """
+
+    def __init__(self, context: Context, reading: Reading, metadata_max_bytes: int) -> None:
         self._context = context
         self._reading = reading
         self._credentials: list[bytes] = []
         self.headers: dict[bytes, bytes] = {}
         self._message = b""
+        room = metadata_max_bytes
         for key, value in context.invocation_metadata() or ():
             name = key.encode()
-            text = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+            text = value if isinstance(value, bytes) else value.encode(errors="replace")
+            room -= len(name) + len(text)
+            if room < 0:  # gRPC has a limit only once the client has acknowledged it
+                raise too_large("metadata", "metadata_max_bytes", metadata_max_bytes)
             if name == b"authorization":
                 self._credentials.append(text)
             if name not in _OWN_HEADERS:
@@ -118,16 +127,18 @@ class GrpcRequest:
 class Method:
     """A gRPC method that an endpoint answers."""
 
-    def __init__(self, endpoint: Endpoint, reading: Reading) -> None:
+    def __init__(self, endpoint: Endpoint, reading: Reading, metadata_max_bytes: int) -> None:
         self._endpoint = endpoint
         self._reading = reading
+        self._metadata_max_bytes = metadata_max_bytes
 
     async def serve(self, _: AsyncIterator[bytes], context: Context) -> bytes:
         """Return the answer's message, or end the call with the status of its refusal."""
         started_s = time.perf_counter()
         name, status = self._endpoint.name, grpc.StatusCode.CANCELLED
         try:
-            answer = await self._endpoint.respond(GrpcRequest(context, self._reading))
+            request = GrpcRequest(context, self._reading, self._metadata_max_bytes)
+            answer = await self._endpoint.respond(request)
             status = grpc.StatusCode.OK
         except Exception as error:  # noqa: BLE001  the last resort
             failure = failure_of(error, self._endpoint.context.settings.retry_after_s)

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import grpc
+import structlog
 from grpc._cython import cygrpc
 from grpc.aio import _server as aio_server
 
 from producers.gateway.context import GatewayContext
 from producers.gateway.otlp_grpc.calls import Method, Reading
+from producers.gateway.otlp_grpc.health import SERVICE as HEALTH
+from producers.gateway.otlp_grpc.health import Health
 from producers.gateway.places import Limit, PlaceLimits, Places
 from producers.gateway.traces import Metrics, Traces
 from producers.settings import OtlpGrpcSettings
@@ -26,6 +29,12 @@ STREAM_WINDOW_BYTES: Final = 64 * 1024
 """What a stream may send before its message is being received."""
 _IDENTITY_AND_GZIP: Final = 0b101
 """Bits of ``grpc_compression_algorithm``."""
+
+
+LOOK_EVERY_S: Final = 1.0
+"""How often to look whether the server still runs, and to try to start it again."""
+
+log = structlog.get_logger(__name__)
 
 
 class GrpcTraces(Traces):
@@ -73,6 +82,7 @@ class OtlpGrpcServer:
     def __init__(self, context: GatewayContext, settings: OtlpGrpcSettings) -> None:
         self._context = context
         self._settings = settings
+        self._server: _Server | None = None
 
     @asynccontextmanager
     async def running(self, host: str, port: int) -> AsyncIterator[int]:
@@ -83,23 +93,57 @@ class OtlpGrpcServer:
         """
         # It writes an error with a traceback for metadata that is not UTF-8.
         logging.getLogger("grpc").setLevel(logging.CRITICAL)
+        bound = await self._start(host, port)
+        restarting = asyncio.create_task(self._restart_when_ended(host, bound))
+        try:
+            yield bound
+        finally:
+            restarting.cancel()
+            await asyncio.gather(restarting, return_exceptions=True)
+            if self._server is not None:
+                await self._server.stop(self._settings.stop_timeout_s)
+
+    async def fault(self) -> str | None:
+        """Return why nothing is served; a probe of readiness."""
+        return None if self._server is not None else "its server does not run"
+
+    async def _start(self, host: str, port: int) -> int:
         server = _Server(_options(self._settings, self._context.settings.otlp_body_max_bytes))
         reading = self._reading()
         for service, endpoint in (
             (TRACES, GrpcTraces(self._context)),
             (METRICS, GrpcMetrics(self._context)),
         ):
-            handler = grpc.stream_unary_rpc_method_handler(Method(endpoint, reading).serve)
-            server.add_registered_method_handlers(service, {"Export": handler})
+            method = Method(endpoint, reading, self._settings.metadata_max_bytes)
+            _register(server, service, "Export", method.serve)
+        retry_after_s = self._context.settings.retry_after_s
+        health = Health(reading, (TRACES, METRICS), retry_after_s)
+        _register(server, HEALTH, "Check", health.check)
         try:
             bound = server.add_insecure_port(_address(host, port))
         except RuntimeError as error:
             raise OSError(str(error)) from error
         await server.start()
-        try:
-            yield bound
-        finally:
-            await server.stop(self._settings.stop_timeout_s)
+        self._server = server
+        return int(bound)
+
+    async def _restart_when_ended(self, host: str, port: int) -> None:
+        """Start another server if grpcio ends one, which it does on an exception of its own."""
+        while True:
+            if self._server is not None:
+                try:
+                    if await self._server.wait_for_termination(LOOK_EVERY_S):
+                        continue  # it runs
+                    reason = "unknown"
+                except Exception as error:  # noqa: BLE001  whatever ended it
+                    reason = repr(error)
+                self._server = None
+                log.error("otlp_grpc_server_ended", reason=reason)
+            try:
+                await self._start(host, port)
+            except OSError as error:
+                log.warning("otlp_grpc_server_not_started", reason=str(error))
+                await asyncio.sleep(LOOK_EVERY_S)
 
     def _reading(self) -> Reading:
         settings, gateway = self._settings, self._context.settings
@@ -113,6 +157,12 @@ class OtlpGrpcServer:
             )
         )
         return Reading(places, gateway.body_timeout_s, "reading_max")
+
+
+def _register(server: _Server, service: str, method: str, handler: Any) -> None:
+    """Add a method; it is registered as one with a stream of requests to see metadata first."""
+    served = grpc.stream_unary_rpc_method_handler(handler)
+    server.add_registered_method_handlers(service, {method: served})
 
 
 def _options(settings: OtlpGrpcSettings, message_max_bytes: int) -> dict[str, int]:
