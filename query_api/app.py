@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.gateway.auth import Authenticator
+from producers.head import AnswerHead
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options import AnswerOptions
 from query_api.answers import Documented
@@ -91,5 +92,6 @@ def create_query_api(
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
     )
+    app.add_middleware(AnswerHead)
     app.add_middleware(AnswerOptions)
     return app

@@ -118,6 +118,24 @@ async def test_probes_list_their_methods_to_options(server: httpx.AsyncClient, p
     assert "GET" in response.headers["allow"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_head_over_a_socket_has_the_headers_of_get_and_leaves_the_connection_usable(
+    server: httpx.AsyncClient, method: str
+) -> None:
+    asked = ["/metrics", "/healthz", "/readyz", "/docs", "/openapi.json", "/"]
+    asked += [path for documented, path, _ in OPERATIONS if documented == "GET"]
+    for path in (filled(each) for each in asked):
+        # Without a credential: there is no store here.
+        expected = await server.request("GET", path)
+        response = await server.request(method, path)
+
+        assert response.status_code == expected.status_code, path
+        assert set(response.headers) == set(expected.headers), path
+        if path != "/metrics":  # it counts these requests
+            assert response.headers["content-length"] == expected.headers["content-length"], path
+        assert bool(response.content) == (method == "GET" and expected.content != b""), path
+
+
 async def test_options_of_what_is_not_there_is_a_404(server: httpx.AsyncClient) -> None:
     assert (await server.request("OPTIONS", "/v1/nowhere")).status_code == 404
 

@@ -1,0 +1,49 @@
+"""Answers `HEAD` on every path that takes `GET`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+GET: Final = "GET"
+HEAD: Final = "HEAD"
+METHOD_NOT_ALLOWED: Final = 405
+
+
+class AnswerHead:
+    """Serves `HEAD` as `GET` and leaves the body out; lists `HEAD` where `GET` is listed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_head = scope["method"] == HEAD
+
+        async def answering(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if message["status"] == METHOD_NOT_ALLOWED:
+                    message = {**message, "headers": _with_head(message["headers"])}
+                await send(message)
+            elif not is_head:
+                await send(message)
+            elif not message.get("more_body", False):
+                await send({"type": "http.response.body", "body": b""})
+
+        inner = {**scope, "method": GET} if is_head else scope
+        await self._app(inner, receive, answering)
+
+
+def _with_head(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Add `HEAD` to the methods of an `Allow` header that has `GET`."""
+    found = []
+    for name, value in headers:
+        methods = {method.strip() for method in value.decode("latin-1").split(",")}
+        is_incomplete = name == b"allow" and GET in methods
+        found.append(
+            (name, ", ".join(sorted(methods | {HEAD})).encode()) if is_incomplete else (name, value)
+        )
+    return found
