@@ -45,6 +45,10 @@ class Place:
     def rate(self, now_s: float) -> float:
         return self.received_bytes / max(now_s - self.since_s, 0.001)
 
+    def slowness(self, now_s: float) -> tuple[float, float]:
+        """Return a key by which slow bodies sort first, and the oldest of equally slow ones."""
+        return self.rate(now_s), self.since_s
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -146,7 +150,7 @@ class Places:
             too_slow = place.rate(now_s) < self._limits.rate_bytes_per_s.value
             unfair = not held[project_id] and held[place.project_id] > 1
             if (too_slow or unfair) and (
-                slowest is None or place.rate(now_s) < slowest.rate(now_s)
+                slowest is None or place.slowness(now_s) < slowest.slowness(now_s)
             ):
                 slowest = place
         if slowest is not None and slowest.reading is not None:
