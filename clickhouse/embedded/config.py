@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -54,7 +55,7 @@ def write_config(data_dir: Path, tiering: TieringSettings, users_file: Path) -> 
 def _write_private(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.chmod(0o600)
-    path.write_text(text)
+    path.write_bytes(os.fsencode(text))
     return path
 
 

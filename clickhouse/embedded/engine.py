@@ -15,10 +15,12 @@ from chdb import _chdb
 
 from clickhouse.embedded.rows_files import RowsFile, RowsFiles
 from clickhouse.embedded.statement import FormattedInsert
+from clickhouse.errors import StoreError
 
 # The wrapper around it serialises calls and parses progress options; this is the engine's own.
 _connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
 
+_NOT_IN_PATHS = frozenset("?%&\\")
 _CODE = re.compile(r"Code: (\d+)")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -31,6 +33,19 @@ class EngineError(Exception):
         super().__init__(message[start:] if start > 0 else message)
         code = _CODE.search(message)
         self.code = int(code.group(1)) if code else 1002
+
+
+def engine_address(data_dir: Path, config_file: Path) -> str:
+    """The engine's name for a directory with its configuration.
+
+    Raises:
+        StoreError: the engine would take the directory for another one, or miss the configuration.
+    """
+    found = sorted(_NOT_IN_PATHS & set(str(data_dir)))
+    if found:
+        message = f"the directory {data_dir} has a {found[0]!r}: the embedded store takes none"
+        raise StoreError(message)
+    return f"{data_dir / 'data'}?config-file={config_file}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class Engine:
     def __init__(
         self, data_dir: Path, config_file: Path, defaults: Mapping[str, str], idle_max: int
     ) -> None:
-        self._address = f"{data_dir / 'data'}?config-file={config_file}"
+        self._address = engine_address(data_dir, config_file)
         self._defaults = defaults
         self._idle_max = idle_max
         self._idle: list[_Connection] = []

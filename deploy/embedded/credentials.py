@@ -68,10 +68,8 @@ def make_private(directory: Path) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file by one that only its owner can read: mode 600 from its first byte."""
-    with NamedTemporaryFile(  # mode 600
-        "w", dir=path.parent, prefix=".", encoding="utf-8", delete=False
-    ) as staged:
-        staged.write(text)
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as staged:  # mode 600
+        staged.write(os.fsencode(text))
     Path(staged.name).replace(path)
 
 

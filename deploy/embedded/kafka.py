@@ -11,6 +11,7 @@ import base64
 import hashlib
 import os
 import secrets
+import string
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from deploy.errors import EngineError
 from producers.disk import MIB, measured
 from producers.settings import KafkaSettings
 
+JAVA_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+"""Without it, Java opens no file whose path is not ASCII in the locale C, as in a service."""
 JAVA_FLAGS = (
     "-Xms64m",
     "-Xmx256m",
@@ -159,6 +162,9 @@ class EmbeddedKafka:
 
     def prepare(self) -> None:
         """Write the configuration, format the storage unless it is. Raises EngineError."""
+        if "," in str(self._log_dir):
+            message = f"the directory {self._log_dir} has a comma: Kafka takes it for two"
+            raise EngineError(message)
         make_private(self._data_dir)
         replace_if_changed(self._log4j, _LOG4J_PROPERTIES)
         # Only the node itself has it, and it changes with each start.
@@ -169,7 +175,7 @@ class EmbeddedKafka:
                 host=LOOPBACK,
                 port=self._port,
                 controller_port=self._controller_port,
-                log_dir=self._log_dir,
+                log_dir=property_value(self._log_dir),
                 broker_login=_login("node", node | {USERNAME: self._password.get_secret_value()}),
                 controller_login=_login("node", node),
                 segment_bytes=self._segment_bytes(),
@@ -201,8 +207,10 @@ class EmbeddedKafka:
                 "-c",
                 str(self._properties),
             ],
+            env={**os.environ, **JAVA_ENVIRONMENT},
             capture_output=True,
             text=True,
+            errors="backslashreplace",
             timeout=FORMAT_TIMEOUT_S,
             check=False,
         )
@@ -227,6 +235,15 @@ class EmbeddedKafka:
         cache = startup_cache(self._cache_dir)
         # Without its log settings Java warns of every class that the cache could not take.
         return [f"-XX:AOTCache={cache}", *_ERRORS_ONLY] if cache.exists() else []
+
+
+def property_value(path: Path) -> str:
+    """A path as Java's properties files take it: in ASCII, with escapes."""
+    text = os.fsencode(path).decode(errors="surrogateescape")
+    units = text.encode("utf-16-be", errors="surrogatepass")
+    chars = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    plain = set(string.ascii_letters + string.digits + "/._-")
+    return "".join(chr(each) if chr(each) in plain else f"\\u{each:04x}" for each in chars)
 
 
 def address_of(port: int) -> str:
@@ -310,7 +327,8 @@ def become_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
     broker.fetch()
     broker.prepare()
     command = broker.command()
-    os.execv(command[0], command)  # noqa: S606  (our own command line)
+    environment = {**os.environ, **JAVA_ENVIRONMENT}
+    os.execve(command[0], command, environment)  # noqa: S606  (our own command line)
 
 
 def random_cluster_id() -> str:

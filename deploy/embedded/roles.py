@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.broker_probe import broker_answers
 from deploy.embedded.credentials import Credentials, ensure_credentials, password_file
 from deploy.embedded.data_dir import Installation
-from deploy.embedded.kafka import EmbeddedKafka, broker_settings
+from deploy.embedded.kafka import JAVA_ENVIRONMENT, EmbeddedKafka, broker_settings
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers, http_get
 from deploy.liveness import Health, Liveness
@@ -96,6 +96,7 @@ def processes(
                 "broker",
                 broker.command(),
                 prepare=broker.prepare,
+                environment=JAVA_ENVIRONMENT,
                 is_ready=_kafka(broker.client_settings()),
                 liveness=_answering(_kafka(broker.client_settings()), settings),
             )
