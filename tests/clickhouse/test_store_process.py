@@ -19,6 +19,7 @@ from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from tests.clickhouse.rows_for_tests import observation, write
 from tests.fixtures.store import ROOT, STORE_PASSWORD, STORE_USER, StoreAt, running_store
+from tests.fixtures.suspended import suspend
 
 WITHIN_S = 60.0
 ENDLESS = "SELECT sum(cityHash64(number)) FROM numbers(100000000000000)"
@@ -186,7 +187,7 @@ async def test_an_insert_that_takes_too_long_is_given_up(tmp_path: Path, store_a
     with running_store(tmp_path, port) as process:
         store = store_at(port, clickhouse_database="default", clickhouse_insert_timeout_s=0.5)
         await store.command("CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a")
-        process.send_signal(signal.SIGSTOP)
+        suspend(process.pid)
         with pytest.raises(QueryLimitReached, match=r"longer than 0\.5 s"):
             await store.insert_lines("t", ["a"], b'{"a":1}\n')
         process.send_signal(signal.SIGCONT)

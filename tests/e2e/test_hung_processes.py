@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.exact_load import Fact, facts, totals
 from tests.e2e.test_exactness import becomes, figures, figures_of, send_all
 from tests.fixtures.installation import Server, running_server
+from tests.fixtures.suspended import suspend
 
 STALLED_AFTER_S = 10
 WITHIN_S = 120.0
@@ -33,7 +34,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def stopped(installation: Server, role: str) -> Iterator[int]:
     """Without CPU while the block runs; its id."""
     pid = installation.pids()[role]
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     try:
         yield pid
     finally:

@@ -14,6 +14,7 @@ from producers.kafka.clients import new_admin, started
 from producers.settings import KafkaSettings
 from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking
+from tests.fixtures.suspended import suspend
 from tests.integration.test_stage1_survives_kills import (
     STOPPED_WITHIN_S,
     StartWorker,
@@ -69,7 +70,7 @@ async def test_totals_are_exact_when_a_stopped_worker_goes_on_behind_its_success
         await until_ready(second, port)  # they share the partitions now
         producing = asyncio.create_task(produce(kafka, [*first_part, *first_part], chance))
         await asyncio.sleep(chance.uniform(0.3, 1.0))  # somewhere in the middle
-        os.kill(first.pid, signal.SIGSTOP)
+        suspend(first.pid)
         try:
             await producing
             # The session of the first is over: the second has all partitions.

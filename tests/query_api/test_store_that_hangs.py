@@ -16,6 +16,7 @@ from clickhouse.store import ANSWER_GRACE_S, Store
 from deploy.embedded.ports import free_ports
 from query_api.settings import QuerySettings
 from tests.fixtures.store import running_store
+from tests.fixtures.suspended import suspend
 from tests.query_api.counting import reached
 from tests.query_api.harness import Api, opened
 
@@ -45,7 +46,7 @@ class Hanging:
         self._process = process
 
     def __enter__(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        suspend(self._process.pid)
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGCONT)

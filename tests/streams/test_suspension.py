@@ -16,6 +16,7 @@ from producers.kafka.clients import new_producer
 from producers.settings import KafkaSettings
 from streams.errors import SuspendedError
 from streams.runtime.suspension import SuspensionGuard
+from tests.fixtures.suspended import suspend
 
 WITHIN_S = 60.0
 LIMIT_S = 2.0
@@ -87,7 +88,7 @@ def test_a_process_that_was_stopped_refuses_its_next_write() -> None:
     assert worker.stdout is not None
     with worker.stdout:
         assert worker.stdout.readline() == "writing\n"
-        os.kill(worker.pid, signal.SIGSTOP)
+        suspend(worker.pid)
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 worker.wait(STOPPED_S)

@@ -32,6 +32,7 @@ from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from tests.fixtures.control_log import following
 from tests.fixtures.engines import READY_WITHIN_S, await_ready, new_broker
+from tests.fixtures.suspended import suspend
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, KEYS, Log
 from tracemill.contract import Observation
 from tracemill.partitioning import partition_of
@@ -158,7 +159,7 @@ class OwnBroker:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        self.process.send_signal(signal.SIGSTOP)
+        suspend(self.process.pid)
         try:
             yield
         finally:
