@@ -1,4 +1,4 @@
-"""tracemill for applications: the event contract, and a tracer that speaks to Kafka itself."""
+"""tracemill's SDK: the event contract, and a tracer that writes to Kafka directly."""
 
 from tracemill.delivery import Stats
 from tracemill.span import Span, Trace

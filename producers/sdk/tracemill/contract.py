@@ -1,12 +1,12 @@
-"""The event contract: what one line of a record on the events topic says.
+"""Define the event contract: the format of records on the events topic.
 
-A Kafka record carries a micro-batch: NDJSON, one event a line, all of one partition. Every event is one of three kinds,
-told apart by the field ``kind``: an observation, a trace update or a score. The contract grows by addition only: a reader ignores fields it does
-not know, a writer may leave out any field that has a default, and ``CONTRACT_VERSION`` rises with each addition.
+A Kafka record is a micro-batch: NDJSON, one event per line, all of one partition. The field
+``kind`` of an event is ``observation``, ``trace`` or ``score``. The contract only ever gains
+optional fields: readers ignore unknown fields, and writers may omit any field with a default.
 
-Units: times are integer microseconds since the Unix epoch, UTC (``*_us``); money is integer picodollars (1e-12 USD).
-Texts (``input``, ``output``) are kept as the client sent them: a string as it is, anything else as its JSON text.
-``metadata`` and ``model_parameters`` are the JSON text of an object.
+Units: times are integer microseconds since the Unix epoch, UTC (``*_us``); money is integer
+picodollars (1e-12 USD). ``input`` and ``output`` are strings as the client sent them, or the JSON
+text of other values. ``metadata`` and ``model_parameters`` are the JSON text of an object.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
-
-CONTRACT_VERSION: Final = 1
 
 ObservationType = Literal[
     "SPAN",
@@ -37,20 +35,21 @@ ScoreSource = Literal["API", "EVAL", "ANNOTATION"]
 DEFAULT_ENVIRONMENT: Final = "default"
 
 COUNT_MAX: Final = 10**9
-"""Units of one usage type of one observation: no call uses more, and totals of honest counts fit into 64 bits."""
+"""Maximum units of one usage type of one observation; keeps totals within 64 bits."""
 COST_MAX_PICO: Final = 100_000 * 10**12
-"""A hundred thousand dollars for one observation: nobody's call costs more."""
+"""Maximum cost of one observation: 100,000 US dollars."""
 
 
 def is_cost(cost: Mapping[str, int]) -> bool:
-    """Whether a given cost may be one: its parts together, and its ``total``, are at most ``COST_MAX_PICO``."""
+    """Return whether the ``total`` and the sum of the parts are at most ``COST_MAX_PICO``."""
     total_pico = cost.get("total", 0)
     return total_pico <= COST_MAX_PICO and sum(cost.values()) - total_pico <= COST_MAX_PICO
 
 
 class TraceAttributes(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """What an event says about its trace. ``None`` says nothing; the latest statement (by ``ts_us``) wins, tags unite,
-    metadata merges key by key.
+    """Fields of a trace that an event updates; ``None`` leaves a field unchanged.
+
+    Per field the latest update by ``ts_us`` wins; tags are united, metadata merges key by key.
     """
 
     name: str | None = None
@@ -72,12 +71,14 @@ class Observation(
 ):
     """One operation of an application: a span, a generation, a tool call …
 
-    ``partial=False``: the event is the whole observation and replaces what was known of it.
-    ``partial=True``: fields that are not ``None`` are statements made at ``ts_us``; per field the latest statement wins.
+    ``partial=False``: the event replaces the whole observation.
+    ``partial=True``: fields that are not ``None`` are updates as of ``ts_us``; per field the latest
+    update wins.
 
-    ``usage`` counts units by type in buckets that do not overlap (``input`` excludes cached tokens, ``output`` excludes reasoning tokens); ``total`` may be given.
-    Each count is at most ``COUNT_MAX``.
-    ``cost`` is a cost that the client gave, in picodollars by usage type; it outranks a computed one. It meets ``is_cost``.
+    ``usage`` counts units by type in buckets that do not overlap (``input`` excludes cached tokens,
+    ``output`` excludes reasoning tokens), each at most ``COUNT_MAX``; ``total`` is optional.
+    ``cost`` is given by the client, in picodollars by usage type, and takes precedence over the
+    computed cost; it satisfies ``is_cost``.
     """
 
     project_id: str
@@ -114,7 +115,7 @@ class Observation(
 class TraceUpdate(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="trace"
 ):
-    """Statements about a trace, made at ``ts_us``, without an observation."""
+    """An update of a trace as of ``ts_us``, without an observation."""
 
     project_id: str
     trace_id: str
@@ -126,7 +127,7 @@ class TraceUpdate(
 class Score(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="score"
 ):
-    """A judgement of a trace, an observation, a session or a run; the same ``id`` replaces."""
+    """A score of a trace, an observation, a session or a dataset run; the same ``id`` replaces."""
 
     project_id: str
     id: str
@@ -155,15 +156,15 @@ _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode_event(event: Event) -> bytes:
-    """One event as one line of JSON, without the newline."""
+    """Encode an event as one line of JSON, without the newline."""
     return _encoder.encode(event)
 
 
 def decode_event(line: bytes | memoryview) -> Event:
-    """The event of one line.
+    """Decode the event of one line.
 
     Raises:
-        msgspec.DecodeError: the line is not JSON.
-        msgspec.ValidationError: it is JSON, but no event; the message names the field.
+        msgspec.DecodeError: The line is not JSON.
+        msgspec.ValidationError: The JSON is not an event; the message names the field.
     """
     return _decoder.decode(line)

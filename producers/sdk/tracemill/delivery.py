@@ -1,13 +1,16 @@
-"""The way of events out of the host: a bounded queue, and one background thread that empties it.
+"""Deliver events through a bounded queue that one background thread drains.
 
-Host threads only append. The thread starts with the first event, runs an event loop of its own with the Kafka client in it, and ends with ``close``.
-The bound is on bytes and covers events that wait and events that are on their way; an event that does not fit is dropped, and counted.
+The application's threads only append. The background thread starts with the first event, runs its
+own event loop with the Kafka client, and ends with ``close``. The bound is in bytes and covers
+queued events and events in flight; an event that does not fit is dropped and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401 - event loops look names up with it; at exit it is too late to import
+
+# Event loops resolve names in threads; at the interpreter's exit this can no longer be imported.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import threading
 import time
@@ -15,37 +18,38 @@ from collections import deque
 from concurrent.futures import CancelledError, Future
 from typing import NamedTuple
 
-from tracemill.complaints import Complaints, logger
 from tracemill.contract import Event
 from tracemill.options import Options
+from tracemill.problem_log import ProblemLog, logger
 from tracemill.shipping import THREAD_NAME, Shipper
 
-_POLITE_STOP_S = 1.0
-"""What a close grants the client to say goodbye when its own deadline has passed: in the background, nobody waits."""
+_STOP_MIN_S = 1.0
+"""Minimum time for the Kafka client to stop, in the background, after the deadline of ``close``."""
 
 
 class Stats(NamedTuple):
-    """What became of events so far. ``buffered`` are neither delivered nor given up yet."""
+    """Counts of events by outcome since the tracer was created."""
 
     sent: int
     """Acknowledged by Kafka."""
     dropped: int
-    """Refused because the buffer was full, or the tracer closed."""
+    """Refused because the buffer was full or the tracer closed."""
     failed: int
-    """Given up: they could not be encoded, Kafka refused them, or the deadline of ``close`` passed."""
+    """Not encodable, refused by Kafka, or not delivered by the deadline of ``close``."""
     buffered: int
+    """Queued or in flight."""
     buffered_bytes: int
     mistakes: int
-    """Arguments nobody could use, and defects of the tracer."""
+    """Invalid arguments, and defects of the tracer."""
 
 
 class Delivery:
-    """Takes events from any thread and never blocks it."""
+    """Queues events from any thread without blocking it, and delivers them in the background."""
 
-    def __init__(self, options: Options, complaints: Complaints) -> None:
+    def __init__(self, options: Options, problems: ProblemLog) -> None:
         self._options = options
-        self._complaints = complaints
-        self._lock = threading.RLock()  # a finaliser may trace while its thread is in here
+        self._problems = problems
+        self._lock = threading.RLock()  # a finaliser may trace while its thread holds the lock
         self._queue: deque[tuple[Event, int]] = deque()
         self._buffered = self._buffered_bytes = 0
         self._sent = self._dropped = self._failed = 0
@@ -53,11 +57,11 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shipper: Shipper | None = None
-        self._asleep = False
+        self._shipper_waits = False
         self._running = threading.Event()
 
     def add(self, event: Event, size: int) -> None:
-        """Queue ``event``, taken to occupy ``size`` bytes, or drop it."""
+        """Queue an event that counts as ``size`` bytes, or drop it if the buffer is full."""
         with self._lock:
             full = self._buffered_bytes + size > self._options.buffer_max_bytes
             if full or self._closed:
@@ -68,11 +72,11 @@ class Delivery:
                 self._queue.append((event, size))
                 if self._thread is None:
                     self._start()
-                elif self._asleep:
-                    self._asleep = False
+                elif self._shipper_waits:
+                    self._shipper_waits = False
                     self._wake()
                 return
-        self._complaints.say(
+        self._problems.warn(
             "dropped",
             "tracemill: %d events dropped so far: %s",
             self._dropped,
@@ -87,11 +91,11 @@ class Delivery:
                 self._failed,
                 self._buffered,
                 self._buffered_bytes,
-                self._complaints.mistakes,
+                self._problems.mistakes,
             )
 
     def flush(self, timeout_s: float) -> bool:
-        """Deliver all events added so far; false when some are not delivered within ``timeout_s``."""
+        """Deliver all events added so far; return whether that succeeded within ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
         if self._thread is None:
             return True
@@ -108,7 +112,10 @@ class Delivery:
         return _within(flushing, deadline)
 
     def close(self, timeout_s: float) -> bool:
-        """Flush, then stop the thread; what is not delivered within ``timeout_s`` has failed. Later events are dropped."""
+        """Flush, then stop the thread; return whether all events were delivered.
+
+        Events that are not delivered within ``timeout_s`` count as failed; later ones are dropped.
+        """
         deadline = time.monotonic() + timeout_s
         with self._lock:
             self._closed = True
@@ -118,20 +125,18 @@ class Delivery:
         flushed = self.flush(timeout_s)
         left_s = max(0.0, deadline - time.monotonic())
         with self._lock:
-            if self._shipper is None:  # the thread is only starting: it ends once it sees this
+            if self._shipper is None:  # the thread is still starting: it ends when it reads this
                 self._given_up = True
         if self._loop is not None and self._shipper is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(
-                    self._shipper.stop_within, max(left_s, _POLITE_STOP_S)
-                )
+                self._loop.call_soon_threadsafe(self._shipper.stop_within, max(left_s, _STOP_MIN_S))
         if threading.current_thread() is not thread:
             thread.join(left_s)
         self._give_up_rest()
         return flushed
 
     def settle(self, events: int, size: int, *, delivered: bool) -> None:
-        """Events have left the buffer: Kafka has them, or nobody will."""
+        """Remove events from the buffer and count them as sent or failed."""
         with self._lock:
             if self._given_up:
                 return
@@ -143,17 +148,17 @@ class Delivery:
                 self._failed += events
 
     def take(self) -> tuple[Event, int] | None:
-        """The next waiting event; ``None`` when there is none, after which ``add`` wakes the shipper."""
+        """Remove and return the next queued event with its size; ``None`` if the queue is empty."""
         try:
             return self._queue.popleft()
         except IndexError:
             return None
 
-    def fall_asleep(self) -> bool:
-        """Ask to be woken by the next event; false if one is waiting already."""
+    def prepare_wait(self) -> bool:
+        """Make the next ``add`` wake the shipper; false if an event is queued already."""
         with self._lock:
-            self._asleep = not self._queue
-            return self._asleep
+            self._shipper_waits = not self._queue
+            return self._shipper_waits
 
     def _give_up_rest(self) -> None:
         with self._lock:
@@ -163,7 +168,7 @@ class Delivery:
             self._buffered = self._buffered_bytes = 0
             self._failed += lost
         if lost:
-            self._complaints.say(
+            self._problems.warn(
                 "lost", "tracemill: %d events could not be delivered before the end", lost
             )
 
@@ -179,7 +184,7 @@ class Delivery:
     def _run(self) -> None:
         try:
             asyncio.run(self._ship())
-        except Exception:  # noqa: BLE001 - a defect: the host goes on, events are dropped from now on
+        except Exception:  # noqa: BLE001 - a defect: from now on events are dropped
             logger.exception("tracemill: the background thread ended")
         finally:
             with self._lock:
@@ -189,7 +194,7 @@ class Delivery:
     async def _ship(self) -> None:
         with self._lock:
             self._loop = asyncio.get_running_loop()
-            self._shipper = Shipper(self._options, self, self._complaints)
+            self._shipper = Shipper(self._options, self, self._problems)
             if self._given_up:
                 self._shipper.stop_within(0)
         self._running.set()

@@ -1,7 +1,7 @@
-"""What an application may say about a span or a trace, and how each saying enters the event.
+"""Set the fields of events from the arguments of the tracer's methods.
 
-One table per kind: the name of an argument → a function that puts its value into the event. A value that nobody can use raises here, and is reported
-one level up, argument by argument: the others still count.
+One table per kind of event maps an argument's name to a function that sets the field. Setters raise
+for invalid values; the caller reports each one and sets the other fields.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, TypedDict, get_args
 import msgspec
 
 from tracemill.contract import Level, Observation, ObservationType, TraceAttributes
-from tracemill.texts import object_text_of, text_of, word_of
+from tracemill.texts import to_object_text, to_short_text, to_text
 from tracemill.usage import Usage, counts_of, picodollars_of
 
 SPAN_TYPES: Final = frozenset(get_args(ObservationType))
@@ -22,7 +22,7 @@ _TAGS_MAX: Final = 100
 
 
 class SpanDetails(TypedDict, total=False):
-    """Times are microseconds since the epoch. ``cost`` is in US dollars, by usage type or as one amount."""
+    """Fields of a span; times are µs since the epoch, ``cost`` is in US dollars, by usage type."""
 
     input: Any
     output: Any
@@ -43,14 +43,14 @@ class SpanDetails(TypedDict, total=False):
 
 
 class SpanFields(SpanDetails, total=False):
-    """What can be said of a span when it has begun."""
+    """Fields that ``Span.update`` can set."""
 
     name: str | None
     type: ObservationType
 
 
 class TraceDetails(TypedDict, total=False):
-    """What is true of a whole trace."""
+    """Fields of a trace."""
 
     user_id: str
     session_id: str
@@ -66,7 +66,7 @@ class TraceDetails(TypedDict, total=False):
 
 
 class TraceFields(TraceDetails, total=False):
-    """What can be said of a trace when it has begun."""
+    """Fields that ``Trace.update`` can set."""
 
     name: str | None
 
@@ -74,45 +74,45 @@ class TraceFields(TraceDetails, total=False):
 Setter = Callable[[Any, Any, int], None]
 
 
-def _with(field: str, form: Callable[[Any], Any]) -> Setter:
-    def put(event: Any, value: Any, _limit: int) -> None:
-        setattr(event, field, form(value))
+def _set(field: str, convert: Callable[[Any], Any]) -> Setter:
+    def set_field(event: Any, value: Any, _limit: int) -> None:
+        setattr(event, field, convert(value))
 
-    return put
-
-
-def _with_text(field: str) -> Setter:
-    def put(event: Any, value: Any, limit: int) -> None:
-        setattr(event, field, text_of(value, limit))
-
-    return put
+    return set_field
 
 
-def _put_metadata(event: Any, value: Any, limit: int) -> None:
-    """Said twice, metadata merges key by key."""
-    said = object_text_of(value, limit)
-    if said is not None and event.metadata is not None:
-        merged = {**msgspec.json.decode(event.metadata), **msgspec.json.decode(said)}
-        said = object_text_of(merged, limit)
-    event.metadata = said
+def _set_text(field: str) -> Setter:
+    def set_field(event: Any, value: Any, limit: int) -> None:
+        setattr(event, field, to_text(value, limit))
+
+    return set_field
 
 
-def _put_parameters(event: Any, value: Any, limit: int) -> None:
+def _merge_metadata(event: Any, value: Any, limit: int) -> None:
+    """Merge metadata into the event's, key by key."""
+    metadata = to_object_text(value, limit)
+    if metadata is not None and event.metadata is not None:
+        merged = {**msgspec.json.decode(event.metadata), **msgspec.json.decode(metadata)}
+        metadata = to_object_text(merged, limit)
+    event.metadata = metadata
+
+
+def _set_parameters(event: Any, value: Any, limit: int) -> None:
     if not isinstance(value, Mapping):
-        raise TypeError(f"a mapping, not {type(value).__name__}")
-    event.model_parameters = object_text_of(value, limit)
+        raise TypeError(f"must be a mapping, not {type(value).__name__}")
+    event.model_parameters = to_object_text(value, limit)
 
 
 def _one_of(choices: frozenset[str]) -> Callable[[Any], str]:
-    def form(value: Any) -> str:
+    def convert(value: Any) -> str:
         if type(value) is str and value in choices:
             return value
-        word = str(value).upper()
-        if word not in choices:
-            raise ValueError(f"{value!r} is none of {', '.join(sorted(choices))}")
-        return word
+        choice = str(value).upper()
+        if choice not in choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(sorted(choices))}")
+        return choice
 
-    return form
+    return convert
 
 
 def _tags(value: Iterable[Any]) -> tuple[str, ...]:
@@ -121,45 +121,45 @@ def _tags(value: Iterable[Any]) -> tuple[str, ...]:
 
 
 SPAN_SETTERS: Final[Mapping[str, Setter]] = {
-    "name": _with("name", word_of),
-    "type": _with("type", _one_of(SPAN_TYPES)),
-    "input": _with_text("input"),
-    "output": _with_text("output"),
-    "metadata": _put_metadata,
-    "model": _with("model", word_of),
-    "model_parameters": _put_parameters,
-    "usage": _with("usage", counts_of),
-    "cost": _with("cost", picodollars_of),
-    "level": _with("level", _one_of(_LEVELS)),
-    "status_message": _with_text("status_message"),
-    "version": _with("version", word_of),
-    "environment": _with("environment", word_of),
-    "prompt_name": _with("prompt_name", word_of),
-    "prompt_version": _with("prompt_version", int),
-    "start_us": _with("start_us", int),
-    "end_us": _with("end_us", int),
-    "completion_start_us": _with("completion_start_us", int),
+    "name": _set("name", to_short_text),
+    "type": _set("type", _one_of(SPAN_TYPES)),
+    "input": _set_text("input"),
+    "output": _set_text("output"),
+    "metadata": _merge_metadata,
+    "model": _set("model", to_short_text),
+    "model_parameters": _set_parameters,
+    "usage": _set("usage", counts_of),
+    "cost": _set("cost", picodollars_of),
+    "level": _set("level", _one_of(_LEVELS)),
+    "status_message": _set_text("status_message"),
+    "version": _set("version", to_short_text),
+    "environment": _set("environment", to_short_text),
+    "prompt_name": _set("prompt_name", to_short_text),
+    "prompt_version": _set("prompt_version", int),
+    "start_us": _set("start_us", int),
+    "end_us": _set("end_us", int),
+    "completion_start_us": _set("completion_start_us", int),
 }
 
 TRACE_SETTERS: Final[Mapping[str, Setter]] = {
-    "name": _with("name", word_of),
-    "user_id": _with("user_id", word_of),
-    "session_id": _with("session_id", word_of),
-    "release": _with("release", word_of),
-    "version": _with("version", word_of),
-    "public": _with("public", bool),
-    "tags": _with("tags", _tags),
-    "metadata": _put_metadata,
-    "input": _with_text("input"),
-    "output": _with_text("output"),
-    "external_id": _with("external_id", word_of),
-    "start_us": _with("start_us", int),
+    "name": _set("name", to_short_text),
+    "user_id": _set("user_id", to_short_text),
+    "session_id": _set("session_id", to_short_text),
+    "release": _set("release", to_short_text),
+    "version": _set("version", to_short_text),
+    "public": _set("public", bool),
+    "tags": _set("tags", _tags),
+    "metadata": _merge_metadata,
+    "input": _set_text("input"),
+    "output": _set_text("output"),
+    "external_id": _set("external_id", to_short_text),
+    "start_us": _set("start_us", int),
 }
 
 
-def text_size(said: Observation | TraceAttributes) -> int:
-    """Characters of an event's long texts."""
-    size = len(said.input or "") + len(said.output or "") + len(said.metadata or "")
-    if isinstance(said, Observation):
-        size += len(said.model_parameters or "") + len(said.status_message or "")
+def text_size(record: Observation | TraceAttributes) -> int:
+    """Return the number of characters in the long texts of an observation or a trace."""
+    size = len(record.input or "") + len(record.output or "") + len(record.metadata or "")
+    if isinstance(record, Observation):
+        size += len(record.model_parameters or "") + len(record.status_message or "")
     return size

@@ -1,4 +1,4 @@
-"""The decorator: every call of a function is a span."""
+"""Implement the decorator that records every call of a function as a span."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ITEMS_MAX: Final = 1_000
-"""Of what a generator yields, so many items are recorded as its output."""
+"""Maximum number of a generator's items that are recorded as its output."""
 
 
 class Observe:
-    """Made by ``Tracer.observe``; a function, or what it is to be recorded as, is the argument of the call."""
+    """The decorator ``Tracer.observe``; call it with a function, or with options of its spans."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -42,7 +42,7 @@ class Observe:
         subject: Any = None,
         /,
         *,
-        type: ObservationType = "SPAN",  # noqa: A002 - the contract's word
+        type: ObservationType = "SPAN",  # noqa: A002 - the contract's name
         capture_input: bool = True,
         capture_output: bool = True,
     ) -> Any:
@@ -67,7 +67,7 @@ Begin = Callable[[tuple[Any, ...], dict[str, Any]], "Span"]
 
 
 def _wrapped(function: F, begin: Begin, *, capture_output: bool) -> F:
-    """``function`` with the same behaviour, each call inside a span."""
+    """Wrap a function so that each call runs inside a span."""
     wrapper: Any
     if inspect.isasyncgenfunction(function):
 
@@ -105,7 +105,7 @@ def _wrapped(function: F, begin: Begin, *, capture_output: bool) -> F:
 
 
 def _arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-    """Arguments by name, without the object a method belongs to."""
+    """Return the arguments by name, without ``self`` or ``cls``."""
     try:
         bound = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
     except (TypeError, ValueError):
@@ -117,7 +117,7 @@ def _arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any)
 
 
 class _Yielded:
-    """What a generator yielded, as its span's output."""
+    """Collects the items of a generator as its span's output."""
 
     def __init__(self, span: Span, *, capture: bool) -> None:
         self._span = span
@@ -143,7 +143,11 @@ def _steps(
     kwargs: dict[str, Any],
     capture: bool,
 ) -> Generator[Any, Any, Any]:
-    """``generator`` step by step. Its span is current while it runs, not while its consumer does; it ends with the last step or with ``close``."""
+    """Run a generator step by step inside a span.
+
+    The span is current while the generator runs, but not while its consumer does; it ends with the
+    last step or with ``close``.
+    """
     span = begin(args, kwargs)
     yielded = _Yielded(span, capture=capture)
     step: Callable[[], Any] = functools.partial(generator.send, None)
@@ -157,7 +161,7 @@ def _steps(
             except GeneratorExit:
                 generator.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - thrown in: the generator's to handle
+            except BaseException as error:  # noqa: BLE001 - thrown in: the generator handles it
                 step = functools.partial(generator.throw, error)
             else:
                 step = functools.partial(generator.send, sent)
@@ -179,7 +183,7 @@ async def _async_steps(
     kwargs: dict[str, Any],
     capture: bool,
 ) -> AsyncGenerator[Any, Any]:
-    """As ``_steps``, for an asynchronous generator."""
+    """Run an asynchronous generator like ``_steps``."""
     span = begin(args, kwargs)
     yielded = _Yielded(span, capture=capture)
     step: Callable[[], Awaitable[Any]] = functools.partial(generator.asend, None)
@@ -193,7 +197,7 @@ async def _async_steps(
             except GeneratorExit:
                 await generator.aclose()
                 raise
-            except BaseException as error:  # noqa: BLE001 - thrown in: the generator's to handle
+            except BaseException as error:  # noqa: BLE001 - thrown in: the generator handles it
                 step = functools.partial(generator.athrow, error)
             else:
                 step = functools.partial(generator.asend, sent)

@@ -1,4 +1,4 @@
-"""How events are gathered, bounded and sent."""
+"""Define the tracer's options: limits, batching and the connection to Kafka."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, get_args
 Compression = Literal["lz4", "zstd", "gzip", "none"]
 
 EVENT_OVERHEAD_BYTES: Final = 1_000
-"""What an event is taken to occupy besides its texts."""
+"""Estimated size of an event without its texts."""
 
 EVENT_LINE_MAX_BYTES: Final = 900_000
-"""A longer event loses its texts: a broker takes records up to 1 MiB unless told otherwise."""
+"""Maximum size of an event; above it texts are cut. Brokers limit records to 1 MiB by default."""
 
 
 def _from_environment(name: str, default: str = "") -> Callable[[], str]:
@@ -22,51 +22,52 @@ def _from_environment(name: str, default: str = "") -> Callable[[], str]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Limits and habits of one tracer."""
+    """Options of one tracer."""
 
     broker: str = "127.0.0.1:9092"
-    """Bootstrap servers, ``HOST:PORT`` with commas between them."""
+    """Bootstrap servers, ``HOST:PORT`` separated by commas."""
     username: str = field(default_factory=_from_environment("TRACEMILL_BROKER_USERNAME"))
-    """Authenticates to the broker with SASL; empty: do not authenticate."""
+    """SASL user name; empty disables authentication."""
     password: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_PASSWORD"), repr=False
     )
-    """Password of that user."""
+    """SASL password."""
     sasl_mechanism: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_SASL_MECHANISM", "PLAIN")
     )
     """``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``."""
     topic: str = "tracemill.events"
     compression: Compression = "zstd"
-    """aiokafka compresses lz4 at its slowest level: zstd takes a fifth of the time and less space."""
+    """zstd is smaller than lz4 and takes a fifth of its time: aiokafka uses lz4's slowest level."""
     buffer_max_bytes: int = 64 * 1024 * 1024
-    """Events waiting or on their way take at most this; further ones are dropped and counted."""
+    """Maximum size of queued events and events in flight; further ones are dropped and counted."""
     text_max_chars: int = 200_000
-    """Longer inputs, outputs and metadata are cut."""
+    """Maximum length of inputs, outputs and metadata; longer ones are cut."""
     linger_s: float = 0.02
-    """How long events are gathered before they are sent."""
+    """Time for which events are batched before they are sent."""
     record_max_events: int = 128
+    """Maximum number of events in a Kafka record."""
     record_max_bytes: int = 128 * 1024
-    """A Kafka record of a partition is closed when it reaches either; one larger event is a record of its own."""
+    """Maximum size of a Kafka record, unless it has a single event."""
     reconnect_max_s: float = 5.0
-    """Pauses between attempts to connect grow to this."""
+    """Maximum pause between attempts to connect; pauses double up to it."""
     exit_timeout_s: float = 5.0
-    """How long the end of the interpreter may be delayed to deliver what is left."""
+    """Maximum time that the interpreter's exit is delayed to deliver buffered events."""
     log_interval_s: float = 30.0
-    """A complaint of one kind is logged at most this often."""
+    """Minimum time between two log lines about problems of one kind."""
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Further arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` turns on TLS."""
+    """Further arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` enables TLS."""
 
     def __post_init__(self) -> None:
         if self.compression not in get_args(Compression):
-            raise ValueError(f"compression is one of {get_args(Compression)}")
+            raise ValueError(f"compression must be one of {', '.join(get_args(Compression))}")
         for field_ in fields(self):
             limit = getattr(self, field_.name)
             if field_.type in ("int", "float") and not limit > 0:
-                raise ValueError(f"{field_.name} is above 0")
+                raise ValueError(f"{field_.name} must be above 0")
 
     def client_arguments(self) -> dict[str, Any]:
-        """Return address, credentials and ``client`` as arguments of a client of aiokafka."""
+        """Return address, credentials and ``client`` as arguments of an aiokafka client."""
         transport = "SSL" if self.client.get("ssl_context") else "PLAINTEXT"
         arguments: dict[str, Any] = {"bootstrap_servers": self.broker}
         if self.username:

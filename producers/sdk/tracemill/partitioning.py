@@ -1,4 +1,4 @@
-"""Which partition an event belongs to: all events of a trace meet in one."""
+"""Choose the partition of an event: all events of a trace go to the same one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tracemill.contract import Event, Score
 
 
 def partition_key(event: Event) -> str:
-    """The id that decides the partition: the trace, else the session or run that a score judges."""
+    """Return the id that decides the partition: the trace's, else a score's session or run."""
     if isinstance(event, Score):
         return event.trace_id or event.session_id or event.dataset_run_id or event.id
     return event.trace_id
 
 
 def partition_of(project_id: str, key: str, partitions: int) -> int:
-    """A stable partition number for ``key`` of ``project_id`` (CRC-32, so every language has it)."""
+    """Return the partition of a key: a CRC-32, which is available in every language."""
     return crc32(f"{project_id}/{key}".encode()) % partitions

@@ -1,6 +1,7 @@
-"""The background thread's work: encode events, gather them by partition, hand them to Kafka.
+"""Encode queued events, batch them by partition and produce them to Kafka, in the background.
 
-Order of effects for each event: taken from the queue → a line of its partition's record → given to the Kafka client → acknowledged → counted as sent.
+An event is taken from the queue, added to its partition's record, handed to the Kafka client,
+acknowledged and then counted as sent, in this order.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
-from tracemill.complaints import Complaints
 from tracemill.contract import Event, Score, encode_event
 from tracemill.options import EVENT_LINE_MAX_BYTES, Options
 from tracemill.partitioning import partition_key, partition_of
+from tracemill.problem_log import ProblemLog
 from tracemill.texts import cut
 
 _FIRST_PAUSE_S: Final = 0.1
@@ -26,30 +27,30 @@ _REQUEST_MAX_BYTES: Final = 1_000_000
 _CLIENT_BATCH_BYTES: Final = 512 * 1024
 _CUT_TEXT_CHARS: Final = 10_000
 _PASS_MAX_EVENTS: Final = 10_000
-"""After so many events unfinished records are sent too, so that none waits for the queue to become empty."""
+"""Maximum events per pass: then incomplete records are sent even if the queue is not empty."""
 
 THREAD_NAME: Final = "tracemill"
 
 
-def _not_of_our_thread(record: logging.LogRecord) -> bool:
+def _is_of_other_thread(record: logging.LogRecord) -> bool:
     return record.threadName != THREAD_NAME
 
 
 for _name in ("", ".conn", ".cluster", ".producer.producer", ".producer.sender"):
-    # The Kafka client logs every attempt; the tracer says it itself, at most once in a while.
-    logging.getLogger(f"aiokafka{_name}").addFilter(_not_of_our_thread)
+    # The Kafka client logs every attempt; the tracer logs the same at a limited rate.
+    logging.getLogger(f"aiokafka{_name}").addFilter(_is_of_other_thread)
 
 
 class Source(Protocol):
-    """Where events come from, and where it is noted what became of them."""
+    """Provides events and counts their outcomes."""
 
     def take(self) -> tuple[Event, int] | None: ...
-    def fall_asleep(self) -> bool: ...
+    def prepare_wait(self) -> bool: ...
     def settle(self, events: int, size: int, *, delivered: bool) -> None: ...
 
 
 class _Record:
-    """A Kafka record in the making: lines of one partition."""
+    """An incomplete Kafka record: lines of one partition."""
 
     __slots__ = ("bytes", "lines", "size")
 
@@ -65,32 +66,32 @@ class _Record:
 
 
 class Shipper:
-    """Empties a source into a topic until it is told to stop. One task does all of it, so order within a partition is kept."""
+    """Produces a source's events to a topic, in one task, which keeps the order per partition."""
 
-    def __init__(self, options: Options, source: Source, complaints: Complaints) -> None:
+    def __init__(self, options: Options, source: Source, problems: ProblemLog) -> None:
         self._options = options
         self._source = source
-        self._complaints = complaints
-        self._events_wait = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._problems = problems
+        self._wakeup = asyncio.Event()
+        self._flush_requested = asyncio.Event()
         self._stopping = asyncio.Event()
         self._stop_timeout_s = 0.0
         self._flushes: list[asyncio.Future[frozenset[asyncio.Future[Any]]]] = []
-        self._on_their_way: set[asyncio.Future[Any]] = set()
+        self._in_flight: set[asyncio.Future[Any]] = set()
         self._producer: AIOKafkaProducer | None = None
 
     def wake(self) -> None:
-        """Events wait, after ``fall_asleep`` had said there were none."""
-        self._events_wait.set()
+        """Resume after ``prepare_wait`` returned true: an event was queued."""
+        self._wakeup.set()
 
     def stop_within(self, timeout_s: float) -> None:
-        """End ``run``: whatever it does is broken off, the client is closed within ``timeout_s``."""
+        """Cancel ``run``; the client is closed within ``timeout_s``."""
         self._stop_timeout_s = timeout_s
         self._stopping.set()
 
     async def run(self) -> None:
-        """Ship until ``stop_within``; raises only what is a defect."""
-        work = asyncio.create_task(self._ship_for_ever())
+        """Produce events until ``stop_within`` is called; raise only defects."""
+        work = asyncio.create_task(self._ship_forever())
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -101,39 +102,39 @@ class Shipper:
             raise ended[0]
 
     async def flush(self) -> bool:
-        """Send what waits and see it settled; whether all of it was delivered."""
-        asked: asyncio.Future[frozenset[asyncio.Future[Any]]]
-        asked = asyncio.get_running_loop().create_future()
-        self._flushes.append(asked)
-        self._hurry.set()
-        self._events_wait.set()
+        """Send all queued events and wait for the outcome; return whether all were delivered."""
+        request: asyncio.Future[frozenset[asyncio.Future[Any]]]
+        request = asyncio.get_running_loop().create_future()
+        self._flushes.append(request)
+        self._flush_requested.set()
+        self._wakeup.set()
         try:
-            on_their_way = await asked
+            in_flight = await request
         finally:
-            if asked in self._flushes:  # nobody waits any more
-                self._flushes.remove(asked)
-        if on_their_way:
-            await asyncio.wait(on_their_way)
-        return all(not sent.cancelled() and sent.exception() is None for sent in on_their_way)
+            if request in self._flushes:  # cancelled
+                self._flushes.remove(request)
+        if in_flight:
+            await asyncio.wait(in_flight)
+        return all(not sent.cancelled() and sent.exception() is None for sent in in_flight)
 
-    async def _ship_for_ever(self) -> None:
+    async def _ship_forever(self) -> None:
         while True:
-            if self._source.fall_asleep():
-                await self._events_wait.wait()
-            self._events_wait.clear()
+            if self._source.prepare_wait():
+                await self._wakeup.wait()
+            self._wakeup.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.linger_s):
-                    await self._hurry.wait()
-            self._hurry.clear()
+                    await self._flush_requested.wait()
+            self._flush_requested.clear()
             flushes, self._flushes = self._flushes, []
-            while not await self._ship_some():
+            while not await self._ship_pass():
                 pass
-            for asked in flushes:
-                if not asked.done():
-                    asked.set_result(frozenset(self._on_their_way))
+            for request in flushes:
+                if not request.done():
+                    request.set_result(frozenset(self._in_flight))
 
-    async def _ship_some(self) -> bool:
-        """Full records first, then what is left of each partition; whether the queue is empty now."""
+    async def _ship_pass(self) -> bool:
+        """Send full records, then the incomplete ones; return whether the queue is empty."""
         records: dict[int, _Record] = {}
         partitions = await self._partitions()
         for _ in range(_PASS_MAX_EVENTS):
@@ -141,7 +142,7 @@ class Shipper:
             if taken is None:
                 break
             event, size = taken
-            line = self._line_of(event)
+            line = self._encode(event)
             if line is None:
                 self._source.settle(1, size, delivered=False)
                 continue
@@ -158,60 +159,60 @@ class Shipper:
             await self._send(partition, record)
         return taken is None
 
-    def _line_of(self, event: Event) -> bytes | None:
-        """The event's line, without what makes it impossible to send; ``None`` if it is all impossible."""
+    def _encode(self, event: Event) -> bytes | None:
+        """Return the event's line, with texts cut or repaired if needed; ``None`` if impossible."""
         try:
             line = encode_event(event)
-        except UnicodeEncodeError:  # half a surrogate pair in some text
+        except UnicodeEncodeError:  # a text contains half a surrogate pair
             line = _without_surrogates(event)
         except Exception as error:  # noqa: BLE001 - one event must not stop the others
-            self._complaints.mistake("event", error)
+            self._problems.mistake("event", error)
             return None
         if len(line) <= EVENT_LINE_MAX_BYTES:
             return line
         line = encode_event(_with_short_texts(event))
         if len(line) <= EVENT_LINE_MAX_BYTES:
             return line
-        self._complaints.mistake("event", f"{len(line)} bytes are too many for a record")
+        self._problems.mistake("event", f"{len(line)} bytes are too many for a record")
         return None
 
     async def _send(self, partition: int, record: _Record) -> None:
-        """Give a record to the client; while the broker does not take any, wait: the buffer's bound holds meanwhile."""
+        """Hand a record to the client; wait while the broker is unavailable."""
         value = b"\n".join(record.lines)
         while True:
             producer = await self._connected()
             try:
                 sent = await producer.send(self._options.topic, value, partition=partition)
             except KafkaTimeoutError:
-                self._complaints.say("slow", "tracemill: the broker takes no events at the moment")
+                self._problems.warn("slow", "tracemill: the broker does not accept events")
             except KafkaError as error:
-                # After a fatal error the client is of no more use; the record is still ours.
-                self._complaints.say("client", "tracemill: Kafka: %r; connecting anew", error)
+                # A fatal error makes the client unusable, but the record was not accepted yet.
+                self._problems.warn("client", "tracemill: Kafka: %r; reconnecting", error)
                 await self._close_client()
                 await asyncio.sleep(_FIRST_PAUSE_S)
             else:
                 break
-        self._on_their_way.add(sent)
+        self._in_flight.add(sent)
         sent.add_done_callback(self._settled(len(record.lines), record.size))
 
     def _settled(self, events: int, size: int) -> Callable[[asyncio.Future[Any]], None]:
         def settled(sent: asyncio.Future[Any]) -> None:
-            self._on_their_way.discard(sent)
+            self._in_flight.discard(sent)
             error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
             self._source.settle(events, size, delivered=error is None)
             if error is not None:
-                self._complaints.say("failed", "tracemill: %d events failed: %r", events, error)
+                self._problems.warn("failed", "tracemill: %d events failed: %r", events, error)
 
         return settled
 
     async def _partitions(self) -> int:
-        """How many partitions the topic has; the client knows, and keeps itself informed."""
+        """Return the number of the topic's partitions, from the client's metadata."""
         while True:
             producer = await self._connected()
             try:
                 return len(await producer.partitions_for(self._options.topic))
             except KafkaError as error:
-                self._complaints.say("topic", "tracemill: topic %s: %r", self._options.topic, error)
+                self._problems.warn("topic", "tracemill: topic %s: %r", self._options.topic, error)
                 await asyncio.sleep(self._options.reconnect_max_s)
 
     async def _connected(self) -> AIOKafkaProducer:
@@ -222,7 +223,7 @@ class Shipper:
                 await producer.start()
             except (KafkaError, OSError) as error:
                 await _abandon(producer)
-                self._complaints.say(
+                self._problems.warn(
                     "connect", "tracemill: no broker at %s: %r", self._options.broker, error
                 )
                 await asyncio.sleep(pause_s)
@@ -257,7 +258,10 @@ class Shipper:
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:
-    """An idempotent producer tries for ever, and its ``stop`` waits for that; there is no public way to end it."""
+    """End a producer without waiting: ``stop`` waits for an idempotent producer's endless retries.
+
+    aiokafka has no public way to do this.
+    """
     error = KafkaConnectionError("given up")
     sender = producer._sender  # noqa: SLF001
     if sender is not None and sender.sender_task is not None:
@@ -273,7 +277,7 @@ def _without_surrogates(event: Event) -> bytes:
 
 
 def _with_short_texts(event: Event) -> Event:
-    """The event with its long texts cut; JSON texts are held in an object to stay JSON."""
+    """Cut the long texts of an event; JSON texts become an object that holds the cut text."""
 
     def short(text: str) -> str:
         if len(text) <= _CUT_TEXT_CHARS:
@@ -291,13 +295,13 @@ def _mapped(event: Event, change: Callable[[str], str]) -> Event:
         if isinstance(value := getattr(event, name), str)
     }
     if not isinstance(event, Score) and event.trace is not None:
-        said = event.trace
+        trace = event.trace
         changed = {
             name: change(value)
-            for name in said.__struct_fields__
-            if isinstance(value := getattr(said, name), str)
+            for name in trace.__struct_fields__
+            if isinstance(value := getattr(trace, name), str)
         }
         return msgspec.structs.replace(
-            event, **changes, trace=msgspec.structs.replace(said, **changed)
+            event, **changes, trace=msgspec.structs.replace(trace, **changed)
         )
     return msgspec.structs.replace(event, **changes)

@@ -1,4 +1,4 @@
-"""Spans and traces as an application holds them in its hands."""
+"""Define the spans and traces that applications work with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracemill.fields import (
     TraceFields,
     text_size,
 )
-from tracemill.texts import text_of
+from tracemill.texts import to_text
 
 if TYPE_CHECKING:
     from tracemill.tracer import Tracer
@@ -28,7 +28,7 @@ _CURRENT: ContextVar[Scope | None] = ContextVar("tracemill_current", default=Non
 
 
 def current_of(tracer: Tracer) -> Scope | None:
-    """The innermost open span or trace of this task or thread, if it is of ``tracer``."""
+    """Return the innermost open span or trace of this task or thread, if it is of ``tracer``."""
     scope = _CURRENT.get()
     return scope if scope is not None and scope.tracer is tracer else None
 
@@ -38,7 +38,7 @@ def now_us() -> int:
 
 
 class Scope(ABC):
-    """A span or a trace. Inside its ``with`` block (or ``async with``) it is the parent of what is begun there."""
+    """A span or a trace; in its ``with`` or ``async with`` block it is the parent of new spans."""
 
     __slots__ = ("_tokens", "id", "trace_id", "tracer")
 
@@ -51,15 +51,15 @@ class Scope(ABC):
     @property
     @abstractmethod
     def parent_id(self) -> str | None:
-        """What a span begun here has as its parent."""
+        """The parent id of spans that start in this scope."""
 
     @abstractmethod
     def fail(self, error: BaseException) -> None:
-        """Note that ``error`` ended it."""
+        """Record that ``error`` ended the scope."""
 
     @abstractmethod
     def end(self) -> None:
-        """It is over; only the first call counts."""
+        """End the scope; later calls have no effect."""
 
     def __enter__(self) -> Self:
         self._tokens.append(_CURRENT.set(self))
@@ -67,7 +67,7 @@ class Scope(ABC):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Be the parent of what is begun in this block, without being over at its end."""
+        """Make this the parent of spans that start in the block, without ending it after it."""
         self._tokens.append(_CURRENT.set(self))
         try:
             yield
@@ -85,8 +85,8 @@ class Scope(ABC):
             if error is not None and not isinstance(error, GeneratorExit):
                 self.fail(error)
             self.end()
-        except Exception as defect:  # noqa: BLE001 - not the host's
-            self.tracer.complaints.mistake("end", defect)
+        except Exception as defect:  # noqa: BLE001 - must not reach the application
+            self.tracer.problems.mistake("end", defect)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -102,26 +102,29 @@ class Scope(ABC):
     def _leave(self) -> None:
         try:
             _CURRENT.reset(self._tokens.pop())
-        except (ValueError, IndexError):  # left in another task than it was entered in
+        except (ValueError, IndexError):  # exited in another task than it was entered in
             _CURRENT.set(None)
 
-    def _put(self, event: Any, setters: Mapping[str, Setter], fields: Mapping[str, Any]) -> None:
+    def _set(self, event: Any, setters: Mapping[str, Setter], fields: Mapping[str, Any]) -> None:
         limit = self.tracer.options.text_max_chars
         for name, value in fields.items():
             if value is None:
                 continue
             setter = setters.get(name)
             if setter is None:
-                self.tracer.complaints.mistake(name, "there is no such argument")
+                self.tracer.problems.mistake(name, "unknown argument")
                 continue
             try:
                 setter(event, value, limit)
-            except Exception as error:  # noqa: BLE001 - a bad argument must not hurt the host
-                self.tracer.complaints.mistake(name, error)
+            except Exception as error:  # noqa: BLE001 - must not reach the application
+                self.tracer.problems.mistake(name, error)
 
 
 class Span(Scope):
-    """One operation: begun when it is made, sent when it ends. ``id`` and ``trace_id`` may be handed to other processes."""
+    """One operation; it starts when it is created and is sent when it ends.
+
+    ``id`` and ``trace_id`` may be passed to other processes.
+    """
 
     __slots__ = ("_began_ns", "_event")
 
@@ -135,25 +138,25 @@ class Span(Scope):
         return self.id
 
     def update(self, **fields: Unpack[SpanFields]) -> Self:
-        """Say more about it; what was said before of the same is replaced, metadata merges."""
-        self.say(fields)
+        """Set fields, replacing earlier values; metadata merges."""
+        self.set_fields(fields)
         return self
 
-    def say(self, fields: Mapping[str, Any]) -> None:
-        """As ``update``, with a mapping."""
+    def set_fields(self, fields: Mapping[str, Any]) -> None:
+        """Set fields like ``update``, from a mapping."""
         if self._event is None:
-            self.tracer.complaints.mistake("update", "the span has ended already")
+            self.tracer.problems.mistake("update", "the span has ended already")
         else:
-            self._put(self._event, SPAN_SETTERS, fields)
+            self._set(self._event, SPAN_SETTERS, fields)
 
     def first_token(self) -> Self:
-        """The first piece of the answer is here: the time to it is what users wait for."""
+        """Record the time of the first token of the output; later calls have no effect."""
         if self._event is not None and self._event.completion_start_us is None:
             self._event.completion_start_us = self._now_us(self._event)
         return self
 
     def score(self, name: str, value: float | str | bool, **more: Any) -> None:
-        """Judge this span; as ``Tracer.score``."""
+        """Score this span; see ``Tracer.score``."""
         self.tracer.score(name, value, trace_id=self.trace_id, observation_id=self.id, **more)
 
     def fail(self, error: BaseException) -> None:
@@ -161,12 +164,11 @@ class Span(Scope):
         if event is not None:
             event.level = "ERROR"
             if event.status_message is None:
-                said = text_of(error, self.tracer.options.text_max_chars)
-                event.status_message = said
+                event.status_message = to_text(error, self.tracer.options.text_max_chars)
 
     def end(self, **fields: Unpack[SpanFields]) -> None:
         if fields:
-            self.say(fields)
+            self.set_fields(fields)
         event, self._event = self._event, None
         if event is None:
             return
@@ -176,12 +178,12 @@ class Span(Scope):
         self.tracer.deliver(event, text_size(event))
 
     def _now_us(self, event: Observation) -> int:
-        """The start and the time since, by a clock that nobody adjusts."""
+        """Return the current time by a monotonic clock that is anchored at the span's start."""
         return (event.start_us or 0) + (time.perf_counter_ns() - self._began_ns) // 1000
 
 
 class Trace(Scope):
-    """What belongs together: a request, a turn of a conversation."""
+    """A group of spans: a request, or an exchange of a conversation."""
 
     __slots__ = ("_environment",)
 
@@ -194,27 +196,27 @@ class Trace(Scope):
         return None
 
     def update(self, **fields: Unpack[TraceFields]) -> Self:
-        """Say something about the trace; it is sent at once."""
-        said = TraceAttributes()
-        self._put(said, TRACE_SETTERS, fields)
+        """Set fields of the trace; the update is sent immediately."""
+        attributes = TraceAttributes()
+        self._set(attributes, TRACE_SETTERS, fields)
         self.tracer.deliver(
             TraceUpdate(
                 project_id=self.tracer.project_id,
                 trace_id=self.trace_id,
                 ts_us=now_us(),
                 environment=self._environment,
-                trace=said,
+                trace=attributes,
             ),
-            text_size(said),
+            text_size(attributes),
         )
         return self
 
     def score(self, name: str, value: float | str | bool, **more: Any) -> None:
-        """Judge this trace; as ``Tracer.score``."""
+        """Score this trace; see ``Tracer.score``."""
         self.tracer.score(name, value, trace_id=self.trace_id, **more)
 
     def fail(self, error: BaseException) -> None:
-        """A trace has no level of its own: its spans have."""
+        """Do nothing: only spans have a level."""
 
     def end(self) -> None:
-        """Nothing is sent: a trace ends with its last span."""
+        """Do nothing: a trace ends with its last span."""

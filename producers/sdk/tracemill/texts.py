@@ -1,4 +1,4 @@
-"""Texts of an application's objects: as they are at this moment, bounded, and whatever happens."""
+"""Convert an application's objects to texts of bounded length, without ever raising."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, Final
 import msgspec
 
 NODES_MAX: Final = 20_000
-"""A nested value of more parts is not walked through: it is represented by its kind and size."""
+"""Maximum number of nested values that are encoded; larger values are replaced by type and size."""
 
 _CUT: Final = "… [{} characters cut]"
 
 
-def text_of(value: Any, limit: int) -> str | None:
-    """A string as it is, anything else as JSON, what cannot be JSON as its ``repr``; at most about ``limit`` characters.
+def to_text(value: Any, limit: int) -> str | None:
+    """Return a string unchanged, other values as JSON or else as their ``repr``, cut at ``limit``.
 
-    Never raises: an object that cannot even be printed is named by its type.
+    Never raises: an object whose ``repr`` fails is replaced by its type's name.
     """
     if value is None:
         return None
@@ -25,14 +25,14 @@ def text_of(value: Any, limit: int) -> str | None:
         return value if len(value) <= limit else cut(value, limit)
     try:
         return cut(_json_of(value), limit)
-    except Exception:  # noqa: BLE001 - objects of strangers may raise anything
+    except Exception:  # noqa: BLE001 - an application's objects may raise anything
         return cut(_repr_of(value), limit)
 
 
-def object_text_of(value: Any, limit: int) -> str | None:
-    """The JSON text of an object: of ``value`` if it is a mapping, else of an object that holds it.
+def to_object_text(value: Any, limit: int) -> str | None:
+    """Return a mapping as a JSON object; other values become ``{"metadata": value}``.
 
-    An object that is too long keeps its shape: its text is held, cut, under ``cut``.
+    If the JSON is longer than ``limit``, the result is ``{"cut": …}`` with the cut text.
     """
     if value is None:
         return None
@@ -47,29 +47,29 @@ def object_text_of(value: Any, limit: int) -> str | None:
 
 
 def cut(text: str, limit: int) -> str:
-    """``text``, or its first ``limit`` characters and a note of what is missing."""
+    """Return a text, cut after ``limit`` characters with a note of how many are missing."""
     if len(text) <= limit:
         return text
     return text[:limit] + _CUT.format(len(text) - limit)
 
 
-def word_of(value: Any) -> str | None:
-    """A short text: names, ids, versions."""
+def to_short_text(value: Any) -> str | None:
+    """Return the text of a name, an id or a version."""
     if value is None or type(value) is str:
         return value
     return cut(value if isinstance(value, str) else _repr_of(value), 1_000)
 
 
 def _json_of(value: Any) -> str:
-    if _is_vast(value):
+    if _is_too_large(value):
         return f"<{type(value).__name__} of {len(value)} parts>"
     if isinstance(value, str):
         return str(value)
     return _encoder.encode(value).decode()
 
 
-def _is_vast(value: Any) -> bool:
-    """Whether a container holds more than ``NODES_MAX`` values, counted without looking at more than that."""
+def _is_too_large(value: Any) -> bool:
+    """Return whether a container holds more than ``NODES_MAX`` values, visiting at most as many."""
     waiting, seen = [value], 0
     while waiting:
         node = waiting.pop()
@@ -86,8 +86,8 @@ def _is_vast(value: Any) -> bool:
     return False
 
 
-def _known_as(value: Any) -> Any:
-    """What stands for an object that JSON has no form for."""
+def _to_encodable(value: Any) -> Any:
+    """Convert an object that msgspec cannot encode."""
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return dump(mode="json")
@@ -105,4 +105,4 @@ def _repr_of(value: Any) -> str:
         return f"<{type(value).__name__} that cannot be printed>"
 
 
-_encoder: Final = msgspec.json.Encoder(enc_hook=_known_as)
+_encoder: Final = msgspec.json.Encoder(enc_hook=_to_encodable)

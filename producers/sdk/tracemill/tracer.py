@@ -1,7 +1,8 @@
-"""The tracer: what an application tells, and to whom.
+"""Define the tracer, which records what an application does and sends it to Kafka.
 
-Nothing here raises into the application or waits for the network: an argument that nobody can use is logged and counted, an event that finds no room is dropped and
-counted (``stats``). Only ``flush`` and ``close`` wait, and no longer than they are told to.
+The tracer never raises into the application and never blocks on the network: invalid arguments are
+logged and counted, events are dropped and counted when the buffer is full (``stats``). Only
+``flush`` and ``close`` wait, up to their timeout.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-from tracemill.complaints import Complaints
 from tracemill.contract import (
     Event,
     Observation,
@@ -29,19 +29,21 @@ from tracemill.delivery import Delivery, Stats
 from tracemill.fields import SPAN_TYPES, SpanDetails, TraceDetails
 from tracemill.observing import Observe
 from tracemill.options import EVENT_OVERHEAD_BYTES, Options
+from tracemill.problem_log import ProblemLog
 from tracemill.span import Scope, Span, Trace, current_of, now_us
-from tracemill.texts import object_text_of, text_of, word_of
+from tracemill.texts import to_object_text, to_short_text, to_text
 
-_ids: Final = random.Random(os.urandom(16))  # noqa: S311 - ids, not secrets; not the host's seed
+# Independent of the application's seed.
+_ids: Final = random.Random(os.urandom(16))  # noqa: S311 - ids are no secrets
 
 T = TypeVar("T")
 
 
 class Tracer:
-    """Sends what an application does to Kafka, as project ``project_id``.
+    """Sends spans, traces and scores of project ``project_id`` to Kafka.
 
-    ``environment``, ``service_name`` and ``release`` are said of everything. The other arguments are ``tracemill.options.Options``.
-    May be used from any thread and any event loop; make one per process and keep it.
+    ``environment``, ``service_name`` and ``release`` are set on all of them. The other arguments
+    are those of ``tracemill.options.Options``. Thread-safe; create one tracer per process.
     """
 
     def __init__(
@@ -55,14 +57,14 @@ class Tracer:
         **options: Any,
     ) -> None:
         self.project_id = str(project_id)
-        self.options, refused = _options(broker, options)
-        self.complaints = Complaints(self.options.log_interval_s)
-        for name in refused:
-            self.complaints.mistake(name, "there is no such option, or not with this value")
-        self._environment = word_of(environment)
-        self._service_name = word_of(service_name)
-        self._release = word_of(release)
-        self._delivery = Delivery(self.options, self.complaints)
+        self.options, invalid = _options(broker, options)
+        self.problems = ProblemLog(self.options.log_interval_s)
+        for name in invalid:
+            self.problems.mistake(name, "unknown option or invalid value")
+        self._environment = to_short_text(environment)
+        self._service_name = to_short_text(service_name)
+        self._release = to_short_text(release)
+        self._delivery = Delivery(self.options, self.problems)
         _tracers.add(self)
 
     def trace(
@@ -72,8 +74,8 @@ class Tracer:
         trace_id: str | None = None,
         **fields: Unpack[TraceDetails],
     ) -> Trace:
-        """A new trace, or with ``trace_id`` one that was begun elsewhere."""
-        trace = Trace(self, word_of(trace_id) or _new_trace_id(), self._environment)
+        """Start a trace, or continue the trace ``trace_id`` that was started elsewhere."""
+        trace = Trace(self, to_short_text(trace_id) or _new_trace_id(), self._environment)
         if self._release is not None:
             fields.setdefault("release", self._release)
         return trace.update(name=name, **fields) if name or fields else trace
@@ -82,15 +84,16 @@ class Tracer:
         self,
         name: str | None = None,
         *,
-        type: ObservationType = "SPAN",  # noqa: A002 - the contract's word
+        type: ObservationType = "SPAN",  # noqa: A002 - the contract's name
         parent: Scope | None = None,
         trace_id: str | None = None,
         parent_id: str | None = None,
         **fields: Unpack[SpanDetails],
     ) -> Span:
-        """A span, begun now; ``with`` makes it current and ends it, else call its ``end``.
+        """Start a span; a ``with`` block makes it current and ends it, otherwise call ``end``.
 
-        It belongs to ``parent``, or to the trace and parent given by id, or to what is current, or else to a trace of its own.
+        Its parent is ``parent``, or the trace and parent given by id, or the current span or trace;
+        without any it starts a new trace.
         """
         return self._begin(name, type, parent, trace_id, parent_id, fields)
 
@@ -103,11 +106,11 @@ class Tracer:
         parent_id: str | None = None,
         **fields: Unpack[SpanDetails],
     ) -> Span:
-        """A call of a model: a span of type GENERATION."""
+        """Start a span of type GENERATION: a model call."""
         return self._begin(name, "GENERATION", parent, trace_id, parent_id, fields)
 
     def event(self, name: str, **fields: Unpack[SpanDetails]) -> None:
-        """Something that happened at one moment, under what is current."""
+        """Record an event without duration in the current span or trace."""
         self._begin(name, "EVENT", None, None, None, fields).end()
 
     def _begin(
@@ -126,39 +129,42 @@ class Tracer:
             try:
                 trace_id, parent_id = scope.trace_id, scope.parent_id
             except AttributeError as error:
-                self.complaints.mistake("parent", error)
+                self.problems.mistake("parent", error)
         known = type_.__class__ is str and type_ in SPAN_TYPES
         event = Observation(
             project_id=self.project_id,
-            trace_id=word_of(trace_id) or _new_trace_id(),
+            trace_id=to_short_text(trace_id) or _new_trace_id(),
             id=_new_span_id(),
             ts_us=0,
             type=type_ if known else None,
-            name=word_of(name),
-            parent_id=word_of(parent_id),
+            name=to_short_text(name),
+            parent_id=to_short_text(parent_id),
             environment=self._environment,
             service_name=self._service_name,
             start_us=now_us(),
         )
         span = Span(self, event)
         if not known:
-            span.say({"type": type_})
+            span.set_fields({"type": type_})
         if fields:
-            span.say(fields)
+            span.set_fields(fields)
         return span
 
     @property
     def observe(self) -> Observe:
-        """Decorator: every call of a function, coroutine function or generator is a span. ``@tracer.observe`` or ``@tracer.observe(type="TOOL")``."""
+        """Decorate a function, coroutine function or generator to record each call as a span.
+
+        Use ``@tracer.observe`` or ``@tracer.observe(type="TOOL")``.
+        """
         return Observe(self)
 
     def current_span(self) -> Span | None:
-        """The innermost open span of this task or thread."""
+        """Return the innermost open span of this task or thread."""
         scope = current_of(self)
         return scope if isinstance(scope, Span) else None
 
     def current_trace_id(self) -> str | None:
-        """The trace of what is current."""
+        """Return the trace id of the current span or trace."""
         scope = current_of(self)
         return None if scope is None else scope.trace_id
 
@@ -167,7 +173,7 @@ class Tracer:
         name: str,
         value: float | str | bool,
         *,
-        id: str | None = None,  # noqa: A002 - the contract's word
+        id: str | None = None,  # noqa: A002 - the contract's name
         trace_id: str | None = None,
         observation_id: str | None = None,
         session_id: str | None = None,
@@ -176,63 +182,69 @@ class Tracer:
         metadata: Any = None,
         **unknown: Any,
     ) -> None:
-        """Judge a trace, an observation or a session; without any, the current trace. The same ``id`` replaces."""
+        """Score a trace, an observation or a session; by default the current trace.
+
+        A score with the same ``id`` replaces the earlier one.
+        """
         for argument in unknown:
-            self.complaints.mistake(argument, "there is no such argument")
+            self.problems.mistake(argument, "unknown argument")
         if trace_id is None and session_id is None:
             trace_id = self.current_trace_id()
         is_text = isinstance(value, str)
         try:
             number = None if is_text else float(value)
         except Exception as error:  # noqa: BLE001 - a value of any kind
-            self.complaints.mistake("score", error)
+            self.problems.mistake("score", error)
             return
         kind = "CATEGORICAL" if is_text else "BOOLEAN" if isinstance(value, bool) else "NUMERIC"
         limit = self.options.text_max_chars
-        said = Score(
+        score = Score(
             project_id=self.project_id,
-            id=word_of(id) or _new_trace_id(),
+            id=to_short_text(id) or _new_trace_id(),
             ts_us=now_us(),
-            name=word_of(name) or "",
+            name=to_short_text(name) or "",
             data_type=data_type or kind,  # type: ignore[arg-type]
             value=number,
-            string_value=text_of(value, limit) if is_text else None,
-            trace_id=word_of(trace_id),
-            observation_id=word_of(observation_id),
-            session_id=word_of(session_id),
+            string_value=to_text(value, limit) if is_text else None,
+            trace_id=to_short_text(trace_id),
+            observation_id=to_short_text(observation_id),
+            session_id=to_short_text(session_id),
             environment=self._environment,
-            comment=text_of(comment, limit),
-            metadata=object_text_of(metadata, limit),
+            comment=to_text(comment, limit),
+            metadata=to_object_text(metadata, limit),
         )
-        self.deliver(said, len(said.comment or "") + len(said.metadata or ""))
+        self.deliver(score, len(score.comment or "") + len(score.metadata or ""))
 
     def deliver(self, event: Event, text_chars: int = 0) -> None:
-        """Send an event of the contract as it is; ``text_chars`` is how long its texts are, for the bound on memory."""
+        """Queue an event of the contract; ``text_chars`` is the length of its texts."""
         try:
             self._delivery.add(event, EVENT_OVERHEAD_BYTES + text_chars)
-        except Exception as error:  # noqa: BLE001 - no thread can be started, for example
-            self.complaints.mistake("deliver", error)
+        except Exception as error:  # noqa: BLE001 - for example if no thread can be started
+            self.problems.mistake("deliver", error)
 
     @property
     def stats(self) -> Stats:
-        """What became of the events so far."""
+        """Counts of events by outcome."""
         return self._delivery.stats()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Wait until all events so far are with Kafka; false if some are not after ``timeout_s``."""
+        """Wait until Kafka acknowledged all events so far; false if not within ``timeout_s``."""
         return self._delivery.flush(timeout_s)
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Flush and end; false if something could not be delivered within ``timeout_s``. What comes later is dropped."""
+        """Flush and stop; false if events were not delivered within ``timeout_s``.
+
+        Later events are dropped.
+        """
         _tracers.discard(self)
         return self._delivery.close(timeout_s)
 
     async def aflush(self, timeout_s: float = 10.0) -> bool:
-        """``flush`` without blocking the event loop."""
+        """Flush without blocking the event loop."""
         return await asyncio.to_thread(self.flush, timeout_s)
 
     async def aclose(self, timeout_s: float = 10.0) -> bool:
-        """``close`` without blocking the event loop."""
+        """Close without blocking the event loop."""
         return await asyncio.to_thread(self.close, timeout_s)
 
     def __enter__(self) -> Self:
@@ -257,16 +269,16 @@ class Tracer:
     ) -> None:
         await self.aclose()
 
-    def start_afresh(self) -> None:
-        """In a forked child: the parent's thread is not here, and its events are the parent's to send."""
+    def reset_after_fork(self) -> None:
+        """Start with an empty buffer in a forked child: the parent delivers the parent's events."""
         _inherited.append(self._delivery)
-        self.complaints = Complaints(self.options.log_interval_s)
-        self._delivery = Delivery(self.options, self.complaints)
+        self.problems = ProblemLog(self.options.log_interval_s)
+        self._delivery = Delivery(self.options, self.problems)
 
 
 _tracers: Final[weakref.WeakSet[Tracer]] = weakref.WeakSet()
 _inherited: Final[list[Delivery]] = []
-"""What a forked child has of its parent's: kept, since the end of a foreign event loop would complain."""
+"""Deliveries copied from the parent by a fork: freeing their event loops would log warnings."""
 
 
 def _new_trace_id() -> str:
@@ -278,20 +290,20 @@ def _new_span_id() -> str:
 
 
 def _options(broker: str, given: dict[str, Any]) -> tuple[Options, list[str]]:
-    """Options of what is given, and the names of what cannot be one."""
-    options, refused = Options(broker=str(broker)), []
+    """Return the options, and the names of those that are unknown or invalid."""
+    options, invalid = Options(broker=str(broker)), []
     for name, value in given.items():
         try:
             options = replace(options, **{name: value})
         except (TypeError, ValueError):
-            refused.append(name)
-    return options, refused
+            invalid.append(name)
+    return options, invalid
 
 
 def _in_forked_child() -> None:
     _ids.seed(os.urandom(16))
     for tracer in list(_tracers):
-        tracer.start_afresh()
+        tracer.reset_after_fork()
 
 
 def _flush_all() -> None:
@@ -306,6 +318,6 @@ def _close_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_forked_child)
-# Connecting may need a look-up in a thread, for which it is too late in atexit: deliver a moment earlier, too.
+# Connecting may resolve a name in a thread, which is impossible in atexit: flush before that, too.
 getattr(threading, "_register_atexit", atexit.register)(_flush_all)
 atexit.register(_close_all)

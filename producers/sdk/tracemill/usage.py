@@ -1,4 +1,4 @@
-"""What a call used, in buckets that do not overlap."""
+"""Describe the usage of a call in buckets that do not overlap."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import msgspec
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_cost
 
 _PICO: Final = 10**12
+_DOLLARS_MAX: Final = COST_MAX_PICO // _PICO
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Counts by kind. No token is in two of them: ``input`` without what came from a cache, ``output`` without reasoning.
+    """Counts that do not overlap: ``input`` excludes cached tokens, ``output`` excludes reasoning.
 
-    ``total`` is for calls of which nothing else is known. ``other`` takes any further usage types (``input_audio_tokens``, ``web_searches`` …).
+    ``total`` is for calls of which only the sum is known. ``other`` has further usage types
+    (``input_audio_tokens``, ``web_searches`` …).
     """
 
     input: int = 0
@@ -29,7 +31,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     other: Mapping[str, int] = {}
 
     def counts(self) -> dict[str, int]:
-        """Counts by usage type as the event contract has them; what is no positive count is left out."""
+        """Return the positive counts by usage type of the event contract."""
         named = (
             ("input", self.input),
             ("output", self.output),
@@ -39,15 +41,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             ("output_reasoning_tokens", self.reasoning),
             ("total", self.total),
         )
-        said = {usage_type: count for usage_type, count in named if count}
-        return counts_of({**said, **self.other} if self.other else said)
+        counts = {usage_type: count for usage_type, count in named if count}
+        return counts_of({**counts, **self.other} if self.other else counts)
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
-    """Whole, positive counts of a usage or a mapping; what is no count is left out.
+    """Return the positive whole counts of a usage or a mapping; other values are left out.
 
     Raises:
-        ValueError: a count is above ``COUNT_MAX``.
+        ValueError: A count is above ``COUNT_MAX``.
     """
     if isinstance(usage, Usage):
         return usage.counts()
@@ -60,22 +62,24 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
             counts[str(usage_type)] = int(count)
     for usage_type, count in counts.items():
         if count > COUNT_MAX:
-            raise ValueError(f"{usage_type}: {count} units are more than any call uses")
+            raise ValueError(f"{usage_type}: {count} is above the maximum of {COUNT_MAX} units")
     return counts
 
 
 def picodollars_of(cost: Any) -> dict[str, int]:
-    """A cost in US dollars as picodollars by usage type; a single amount is the ``total``.
+    """Convert a cost in US dollars to picodollars by usage type; a single amount is the ``total``.
 
-    Amounts may be ``Decimal``, ``str``, ``int`` or ``float`` (taken as it prints); they are rounded to a picodollar.
+    Amounts may be ``Decimal``, ``str``, ``int`` or ``float`` (its shortest decimal); they are
+    rounded to a picodollar.
 
     Raises:
-        ValueError: an amount is no number, is negative or not finite; or the cost is more than ``COST_MAX_PICO``.
+        ValueError: An amount is not a number, negative or not finite, or the cost is above
+            ``COST_MAX_PICO``.
     """
     amounts = cost if isinstance(cost, Mapping) else {"total": cost}
     found = {str(usage_type): _picodollars(amount) for usage_type, amount in amounts.items()}
     if not is_cost(found):
-        raise ValueError(f"{cost!r} is more than any call costs")
+        raise ValueError(f"{cost!r} is above the maximum of {_DOLLARS_MAX} dollars")
     return found
 
 
@@ -86,6 +90,6 @@ def _picodollars(amount: Any) -> int:
         raise ValueError(f"{amount!r} is not an amount of dollars") from error
     if not dollars.is_finite() or dollars < 0:
         raise ValueError(f"{amount!r} is not an amount of dollars")
-    if dollars > COST_MAX_PICO // _PICO:
-        raise ValueError(f"{amount!r} dollars are more than any call costs")
+    if dollars > _DOLLARS_MAX:
+        raise ValueError(f"{amount!r} is above the maximum of {_DOLLARS_MAX} dollars")
     return int((dollars * _PICO).to_integral_value())
