@@ -325,10 +325,12 @@ def queries(chance: Random) -> Mutation:
 DOORS: Final[dict[str, Door]] = {
     "otlp-protobuf": otlp_protobuf,
     "otlp-json": otlp_json,
+    "otlp-grpc": otlp_protobuf,
     "ingestion": ingestion,
     "scores": scores,
     "budgets": budgets,
     "webhooks": webhooks,
     "queries": queries,
 }
-GATEWAY_DOORS: Final = frozenset({"otlp-protobuf", "otlp-json", "ingestion", "scores"})
+GRPC_DOOR: Final = "otlp-grpc"
+GATEWAY_DOORS: Final = frozenset({"otlp-protobuf", "otlp-json", GRPC_DOOR, "ingestion", "scores"})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from random import Random
 from typing import Any
@@ -19,7 +20,8 @@ from producers.control.resolver import Address
 from producers.gateway.app import Gateway
 from producers.gateway.publisher import EventBatch, EventPublisher
 from producers.settings import GatewaySettings, KafkaSettings
-from tests.bench.fuzz_doors.doors import DOORS, GATEWAY_DOORS, Mutation
+from tests.bench.fuzz_doors.doors import DOORS, GATEWAY_DOORS, GRPC_DOOR, Mutation
+from tests.bench.fuzz_doors.grpc_door import grpc_door
 from tests.bench.fuzz_doors.mutations import mutated_gzip
 from tests.query_api.harness import ControlInMemory, make_api
 from tracemill.contract import decode_event
@@ -83,7 +85,7 @@ async def fuzz(door: str, bodies: int, seed: int) -> Report:
     """Send ``bodies`` mutated bodies to a door."""
     report = Report(door)
     publisher = AcknowledgingPublisher(KafkaSettings(), GatewaySettings())
-    with _application(door, publisher) as app:
+    async with _asking(door, publisher) as ask:
         for number in range(bodies):
             # Each body has a seed of its own, so that a finding can be made again alone.
             chance = Random(hashlib.sha256(f"{door}/{seed}/{number}".encode()).digest())
@@ -95,13 +97,27 @@ async def fuzz(door: str, bodies: int, seed: int) -> Report:
                 headers.append((b"content-encoding", b"gzip"))
                 expects = ""
             publisher.ids.clear()
-            status, fault = await _ask(app, mutation, body, headers)
+            status, fault = await ask(mutation, body, headers)
             report.statuses[status] += 1
             if not fault and expects and status not in LIMITED and expects not in publisher.ids:
                 fault = f"answered {status}, but the good item beside it was not accepted"
             if fault:
                 report.failures.append((number, body or mutation.query, fault))
     return report
+
+
+Ask = Callable[[Mutation, bytes, list[tuple[bytes, bytes]]], Awaitable[tuple[int, str]]]
+"""Sends a body; returns the status, and what is wrong with it; empty if nothing is."""
+
+
+@asynccontextmanager
+async def _asking(door: str, publisher: AcknowledgingPublisher) -> AsyncIterator[Ask]:
+    with _application(door, publisher) as app:
+        if door != GRPC_DOOR:
+            yield partial(_ask, app)
+            return
+        async with grpc_door(app, PROJECT) as opened:
+            yield opened.ask
 
 
 async def _ask(
