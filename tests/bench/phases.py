@@ -104,7 +104,7 @@ async def steady(
         await asyncio.gather(*tasks)
         measured.load_s = time.perf_counter() - begun_s
         measured.visible_s += await asyncio.gather(*samples)
-        await _count_visible(client, environment, measured, begun_s)
+        await count_visible(client, environment, measured, begun_s)
     return measured
 
 
@@ -142,7 +142,7 @@ async def flood(
 
         last = await asyncio.gather(*(worker(index == 0) for index in range(connections)))
         measured.visible_s += [*await asyncio.gather(*samples), *last]
-        await _count_visible(client, "flood", measured, begun_s)
+        await count_visible(client, "flood", measured, begun_s)
     return measured
 
 
@@ -158,7 +158,7 @@ async def _until_visible(client: httpx.AsyncClient, number: int, acknowledged_s:
     return time.perf_counter() - acknowledged_s
 
 
-async def _count_visible(
+async def count_visible(
     client: httpx.AsyncClient, environment: str, measured: Measured, begun_s: float
 ) -> None:
     """Wait until as many observations are visible as were accepted, or until nothing more appears."""
