@@ -9,14 +9,14 @@ import os
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsError
@@ -77,12 +77,22 @@ class Group:
 def groups() -> Iterator[Group]:
     """All settings; a variable that two classes read is told with the first."""
     told: set[str] = set()
-    for read_by, module, names in SETTINGS:
+    for read_by, module, names in (*SETTINGS, *_settings_of_jobs()):
         for name in names:
             settings: type[BaseSettings] = getattr(import_module(module), name)
             found = [each for each in variables(settings) if each.name not in told]
             told.update(each.name for each in found)
             yield Group(read_by, settings, inspect.getdoc(settings) or "", tuple(found))
+
+
+def _settings_of_jobs() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield the settings of kinds of jobs that ``SETTINGS`` does not list."""
+    listed = {(module, name) for _, module, names in SETTINGS for name in names}
+    kinds: Mapping[str, Any] = import_module("streams.jobs.registry").KINDS
+    for kind in kinds.values():
+        module, name = kind.settings.__module__, kind.settings.__name__
+        if (module, name) not in listed:
+            yield "streams", module, (name,)
 
 
 def variables(settings: type[BaseSettings]) -> list[Variable]:
@@ -197,7 +207,15 @@ def _kind(annotation: Any) -> str:
 
 
 def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
-    """The string below each field, as one line."""
+    """Return the string below each field, as one line, of inherited ones too."""
+    found: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        if issubclass(base, BaseModel) and not base.__module__.startswith("pydantic"):
+            found |= _own_docstrings(base)
+    return found
+
+
+def _own_docstrings(settings: type[BaseModel]) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
     assert isinstance(definition, ast.ClassDef)
     found: dict[str, str] = {}

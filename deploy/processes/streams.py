@@ -16,7 +16,7 @@ from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
-from streams.notifications.settings import NotifierSettings
+from streams.jobs.registry import KINDS
 from streams.observations.settings import StreamsSettings
 from streams.quarantine.settings import QuarantineSettings
 from streams.rollups.settings import ProjectSettings
@@ -45,7 +45,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             control,
             StreamsSettings(),
             ProjectSettings(),
-            NotifierSettings(),
+            {name: kind.settings() for name, kind in KINDS.items()},
             webhooks.model_copy(update={"forbidden_ports": forbidden}),
             QuarantineSettings(),
         )

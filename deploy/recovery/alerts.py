@@ -12,7 +12,8 @@ from clickhouse.rows import AlertRow
 from clickhouse.store import Store
 from producers.control.kinds.webhook import Webhook
 from producers.kafka.topics import Topics
-from streams.core.deliveries import Delivery, ended
+from streams.core.deliveries import delivery_id, delivery_of
+from streams.core.jobs.state import JobState
 
 _SQL: Final = """
 SELECT project_id, id, event, rule_kind, rule_id, name, labels, episode, state, severity,
@@ -57,12 +58,13 @@ async def restore_alerts(
             if alert.created_us >= delivered_before_us:
                 again += 1
                 continue
-            delivery = ended(
-                Delivery(alert_id=alert.id, webhook_id=webhook.id),
-                "delivered",
-                alert.created_us,
-                "from before the log was restored",
+            state = JobState(
+                status="done",
+                attempts=1,
+                updated_us=alert.created_us,
+                detail="from before the log was restored",
             )
+            delivery = delivery_of(delivery_id(alert.id, webhook.id), state)
             await _send(producer, topics.deliveries, delivery.id, delivery)
     for alert in alerts:
         await _send(producer, topics.alerts, alert.id, alert)

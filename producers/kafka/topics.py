@@ -89,6 +89,14 @@ class Topics:
         return f"{self.prefix}.deliveries"
 
     @property
+    def jobs(self) -> str:
+        """State of each job of a kind without a topic of its own, as JSON.
+
+        One compacted partition; keys are ``kind/id``.
+        """
+        return f"{self.prefix}.jobs"
+
+    @property
     def dead_letters(self) -> str:
         """Rows of the table ``dead_letters``; one partition."""
         return f"{self.prefix}.dead-letters"
@@ -112,6 +120,7 @@ OWN_TOPICS: Final = (
     Topic("events", Partitions.BY_TRACE),
     Topic("deltas", Partitions.BY_PROJECT),
     Topic("deliveries", Partitions.ONE, Cleanup.REPLACED),
+    Topic("jobs", Partitions.ONE, Cleanup.REPLACED),
     Topic("quarantine", Partitions.ONE, Cleanup.REPLACED),
     CONTROL,
 )

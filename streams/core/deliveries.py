@@ -1,13 +1,12 @@
-"""Deliveries: how far one alert came to one webhook, and when to try again.
+"""Deliveries: how far one alert came to one webhook, and what a receiver's ``Retry-After`` asks.
 
-No state: not tried yet. Then ``pending`` with the time of the next attempt, until ``delivered``, ``exhausted`` (the schedule is used up: a dead letter)
-or ``gone`` (the receiver said so, or its webhook was deleted or disabled).
+A delivery is a job of kind ``webhook_delivery``; its state has a record format of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
@@ -16,8 +15,8 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow
 from producers.notifications.alert import Alert
+from streams.core.jobs.state import JobState, Status
 
-DETAIL_MAX_CHARS: Final = 500
 RETRY_AFTER_MAX_CHARS: Final = 64
 """A date of any of the formats allowed takes about half of it."""
 _HTTP_DATE: Final = re.compile(
@@ -29,7 +28,16 @@ _HTTP_DATE: Final = re.compile(
 """The dates of RFC 9110, with any short zone: every number in it is small."""
 _SECOND_US: Final = 1_000_000
 
-Status = Literal["pending", "delivered", "exhausted", "gone"]
+DeliveryStatus = Literal["pending", "delivered", "exhausted", "gone"]
+_STATUS_OF_JOB: Final[Mapping[Status, DeliveryStatus]] = {
+    "pending": "pending",
+    "done": "delivered",
+    "exhausted": "exhausted",
+    "dropped": "gone",
+}
+_STATUS_OF_DELIVERY: Final[Mapping[DeliveryStatus, Status]] = {
+    delivery: job for job, delivery in _STATUS_OF_JOB.items()
+}
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,7 +45,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     alert_id: str
     webhook_id: str
-    status: Status = "pending"
+    status: DeliveryStatus = "pending"
     attempts: int = 0
     next_attempt_us: int = 0
     updated_us: int = 0
@@ -48,51 +56,34 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def id(self) -> str:
         return delivery_id(self.alert_id, self.webhook_id)
 
+    @property
+    def state(self) -> JobState:
+        """The delivery as the state of a job."""
+        return JobState(
+            status=_STATUS_OF_DELIVERY[self.status],
+            attempts=self.attempts,
+            next_attempt_us=self.next_attempt_us,
+            updated_us=self.updated_us,
+            detail=self.detail,
+        )
+
 
 def delivery_id(alert_id: str, webhook_id: str) -> str:
+    """Return the id of a delivery, which is the key of its records."""
     return f"{alert_id}/{webhook_id}"
 
 
-def ended(delivery: Delivery, status: Status, now_us: int, detail: str = "") -> Delivery:
-    """The delivery, done with."""
-    tried = status in {"delivered", "exhausted"}
-    return msgspec.structs.replace(
-        delivery,
-        status=status,
-        attempts=delivery.attempts + tried,
-        updated_us=now_us,
-        detail=detail[:DETAIL_MAX_CHARS],
-    )
-
-
-def failed(
-    delivery: Delivery,
-    now_us: int,
-    detail: str,
-    *,
-    schedule_s: Sequence[float],
-    jitter: float,
-    retry_after_s: float = 0.0,
-) -> Delivery:
-    """The delivery after an attempt that failed.
-
-    Args:
-        delivery: as it was before the attempt.
-        now_us: when the attempt ended.
-        detail: what it met.
-        schedule_s: pauses between attempts; when they are used up, the delivery is exhausted.
-        jitter: by which part of itself the pause grows, so that receivers coming back are not met by everyone at once.
-        retry_after_s: the pause the receiver asked for; never shortens the schedule's.
-    """
-    if delivery.attempts >= len(schedule_s):
-        return ended(delivery, "exhausted", now_us, detail)
-    pause_s = max(schedule_s[delivery.attempts] * (1 + jitter), retry_after_s)
-    return msgspec.structs.replace(
-        delivery,
-        attempts=delivery.attempts + 1,
-        next_attempt_us=now_us + int(pause_s * _SECOND_US),
-        updated_us=now_us,
-        detail=detail[:DETAIL_MAX_CHARS],
+def delivery_of(job_id: str, state: JobState) -> Delivery:
+    """Return the delivery whose job has this state."""
+    alert_id, _, webhook_id = job_id.partition("/")
+    return Delivery(
+        alert_id=alert_id,
+        webhook_id=webhook_id,
+        status=_STATUS_OF_JOB[state.status],
+        attempts=state.attempts,
+        next_attempt_us=state.next_attempt_us,
+        updated_us=state.updated_us,
+        detail=state.detail,
     )
 
 
@@ -117,14 +108,14 @@ def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
     return min(max(asked_s, 0.0), max_s)
 
 
-def dead_letter(alert: Alert, delivery: Delivery, body: bytes) -> DeadLetterRow:
+def dead_letter(alert: Alert, job_id: str, state: JobState, body: bytes) -> DeadLetterRow:
     """Return the row of an exhausted delivery, with the ``body`` that could not be delivered."""
     return DeadLetterRow(
         project_id=alert.project_id,
-        id=delivery.id,
+        id=job_id,
         created_us=alert.created_us,
         stage="notifier",
         reason="webhook_exhausted",
-        detail=f"{delivery.attempts} attempts; the last: {delivery.detail}",
+        detail=f"{state.attempts} attempts; the last: {state.detail}",
         payload=body.decode(),
     )

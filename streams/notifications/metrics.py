@@ -1,10 +1,12 @@
-"""What the notifier measures about itself."""
+"""What delivering webhooks measures, besides what all kinds of jobs do."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from streams.jobs.metrics import JobMetrics
 
 ATTEMPTS: Final = Counter(
     "tracemill_webhook_attempts_total", "Attempts by what they met.", ["outcome"]
@@ -38,3 +40,36 @@ DISABLED: Final = Counter(
 LIMIT_REACHED: Final = Counter(
     "tracemill_notifier_limit_reached_total", "How often a named limit was reached.", ["limit"]
 )
+_SETTING_OF_LIMIT: Final = {
+    "attempts_per_target_max": "attempts_per_endpoint_max",
+    "age_max_h": "alert_age_max_h",
+}
+
+
+class DeliveryMetrics(JobMetrics):
+    """Counts under the names from before there were other kinds of jobs, too."""
+
+    def done(self, age_s: float) -> None:
+        super().done(age_s)
+        DELIVERY_S.observe(age_s)
+
+    def queued(self, pending: int, running: int) -> None:
+        super().queued(pending, running)
+        PENDING.set(pending)
+        RUNNING.set(running)
+
+    def exhausted(self) -> None:
+        super().exhausted()
+        EXHAUSTED.inc()
+
+    def set_aside(self, what: str) -> None:
+        super().set_aside(what)
+        SET_ASIDE.labels("delivery" if what == "job" else what).inc()
+
+    def restarted(self) -> None:
+        super().restarted()
+        RESTARTS.inc()
+
+    def limit_reached(self, limit: str) -> None:
+        super().limit_reached(limit)
+        LIMIT_REACHED.labels(_SETTING_OF_LIMIT.get(limit, limit)).inc()

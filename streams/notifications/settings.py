@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.jobs.settings import JobLimits
+
+DISABLE_TIMEOUT_S: Final = 60.0
+"""Time to write to the control plane that a receiver is gone."""
 
 
 class NotifierSettings(BaseSettings):
@@ -33,7 +40,8 @@ class NotifierSettings(BaseSettings):
     attempts_per_endpoint_max: int = Field(4, ge=1)
     """Attempts at one webhook at a time: what a receiver that never answers can hold."""
     attempts_max: int = Field(256, ge=1)
-    """Attempts at all webhooks at a time."""
+    """Attempts at all webhooks at a time. A project starts one only while it runs fewer than are
+    still free."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
     """Older alerts are not begun with; counted when a webhook that would have wanted one is looked at."""
     delivery_memory_h: int = Field(24 * 14, ge=24)
@@ -46,3 +54,19 @@ class NotifierSettings(BaseSettings):
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)
     """How long stopping waits for attempts under way."""
+
+    def limits(self) -> JobLimits:
+        """Return these settings as those of a kind of job."""
+        return JobLimits(
+            retry_schedule_s=self.retry_schedule_s,
+            retry_jitter=self.retry_jitter,
+            attempt_timeout_s=self.attempt_timeout_s + DISABLE_TIMEOUT_S,
+            attempts_per_target_max=self.attempts_per_endpoint_max,
+            attempts_max=self.attempts_max,
+            age_max_h=self.alert_age_max_h,
+            memory_h=self.delivery_memory_h,
+            sweep_interval_s=self.sweep_interval_s,
+            restart_pause_s=self.restart_pause_s,
+            restart_pause_max_s=self.restart_pause_max_s,
+            stop_timeout_s=self.stop_timeout_s,
+        )

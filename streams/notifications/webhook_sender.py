@@ -26,7 +26,8 @@ from producers.control.webhook_guard import (
     target_of,
 )
 from producers.errors import WebhookAddressError
-from streams.core.deliveries import DETAIL_MAX_CHARS, RETRY_AFTER_MAX_CHARS
+from streams.core.deliveries import RETRY_AFTER_MAX_CHARS
+from streams.core.jobs.state import DETAIL_MAX_CHARS
 from streams.notifications import metrics
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_connection import BoundedBackend

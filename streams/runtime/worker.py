@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 from typing import Any
@@ -23,8 +23,9 @@ from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.tokens import installed_tokens
 from streams.core.pricing.valuation import NoTokens, Tokens
 from streams.errors import StreamsStoppedError
-from streams.notifications.settings import NotifierSettings
-from streams.notifications.stage import NotifierStage
+from streams.jobs.kind import JobContext
+from streams.jobs.registry import KINDS
+from streams.jobs.stage import JobStage
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
 from streams.observations.stage import ObservationsStage, register_observations_stage
@@ -51,7 +52,7 @@ class Streams:
         control: ControlLog,
         settings: StreamsSettings,
         project_settings: ProjectSettings,
-        notifier_settings: NotifierSettings,
+        job_settings: Mapping[str, Any],
         webhooks: WebhookSettings,
         quarantine_settings: QuarantineSettings,
     ) -> None:
@@ -60,7 +61,7 @@ class Streams:
         self._control = control
         self._settings = settings
         self._project_settings = project_settings
-        self._notifier_settings = notifier_settings
+        self._job_settings = job_settings
         self._webhooks = webhooks
         self._quarantine_settings = quarantine_settings
         self._observations: ObservationsStage | None = None
@@ -123,16 +124,11 @@ class Streams:
             )
             await projects.start()
             stack.push_async_callback(projects.stop)
-            notifier = NotifierStage(
-                kafka,
-                self._control,
-                self._notifier_settings,
-                self._webhooks,
-                settings.instance_id,
-                guard,
-            )
-            notifier.start()
-            stack.push_async_callback(notifier.stop)
+            for name, job_settings in self._job_settings.items():
+                context = JobContext(kafka, self._control, self._webhooks, job_settings)
+                jobs = JobStage(KINDS[name], context, settings.instance_id, guard)
+                jobs.start()
+                stack.push_async_callback(jobs.stop)
             lag = self._lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
             await lag.start()
             stack.push_async_callback(lag.stop)

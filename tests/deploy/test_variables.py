@@ -19,7 +19,7 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.sink.settings import SinkSettings
 from deploy.cli import app
 from deploy.settings import ProcessSettings
-from deploy.variables import SETTINGS, groups, mistakes
+from deploy.variables import groups, mistakes
 from producers.control.kinds.project import Project
 from producers.settings import InitSettings, KafkaSettings
 from streams.notifications.settings import NotifierSettings
@@ -40,7 +40,7 @@ def settings_classes() -> Iterator[tuple[str, str]]:
 
 
 def test_every_settings_class_of_the_project_is_listed() -> None:
-    listed = {(module, name) for _, module, names in SETTINGS for name in names}
+    listed = {(group.settings.__module__, group.settings.__name__) for group in groups()}
     assert listed == set(settings_classes())
 
 

@@ -10,8 +10,10 @@ from clickhouse.store import Store
 from deploy.logs import configure_logs
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.jobs.kind import JobContext
+from streams.jobs.kinds.webhook_delivery import WebhookDeliveries
+from streams.jobs.stage import JobStage
 from streams.notifications.settings import NotifierSettings
-from streams.notifications.stage import NotifierStage
 from streams.rollups.settings import ProjectSettings
 from streams.rollups.stage import register_project_stage
 from streams.runtime.app import create_app
@@ -29,7 +31,8 @@ async def main() -> None:
         6.0  # as short as the broker lets it be: who was killed is missed sooner
     )
     stage = register_project_stage(app, kafka, store, control, ProjectSettings())
-    notifier = NotifierStage(kafka, control, NotifierSettings(), WebhookSettings())
+    context = JobContext(kafka, control, WebhookSettings(), NotifierSettings())
+    notifier = JobStage(WebhookDeliveries, context)
     await stage.start()
     notifier.start()
     app.finalize()

@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 from clickhouse.alert_rows import alert_of_row
 from clickhouse.rows import AlertRow
 from producers.notifications.registry import EVENT_TYPES
-from streams.core.deliveries import (
-    Delivery,
-    dead_letter,
-    ended,
-    failed,
-    retry_after_s,
-)
-from streams.notifications.delivery_queue import DeliveryQueue
+from streams.core.deliveries import dead_letter, retry_after_s
+from streams.core.jobs.queue import JobQueue
+from streams.core.jobs.state import JobState, ended, failed
 
 NOW_US = 1_795_248_000_123_000
 ALERT = alert_of_row(
@@ -72,7 +67,7 @@ def test_an_alert_that_no_trace_caused_names_none_as_the_api_does():
 
 @given(st.lists(st.integers(1, 10_000), max_size=8), st.floats(0, 1))
 def test_a_delivery_that_always_fails_takes_its_whole_schedule_and_ends(schedule_s, jitter):
-    delivery = Delivery(alert_id="a", webhook_id="w")
+    delivery = JobState()
     now_us = NOW_US
     for pause_s in schedule_s:
         delivery = failed(delivery, now_us, "no", schedule_s=schedule_s, jitter=jitter)
@@ -84,7 +79,7 @@ def test_a_delivery_that_always_fails_takes_its_whole_schedule_and_ends(schedule
 
 
 def test_a_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one():
-    delivery = Delivery(alert_id="a", webhook_id="w")
+    delivery = JobState()
     longer = failed(delivery, 0, "", schedule_s=(5,), jitter=0, retry_after_s=60)
     shorter = failed(delivery, 0, "", schedule_s=(5,), jitter=0, retry_after_s=1)
     assert (longer.next_attempt_us, shorter.next_attempt_us) == (60_000_000, 5_000_000)
@@ -110,17 +105,15 @@ def test_retry_after_is_seconds_or_a_date(header, seconds):
 
 
 def test_an_exhausted_delivery_becomes_a_dead_letter_with_what_was_not_delivered():
-    done = ended(
-        Delivery(alert_id="alert_1", webhook_id="w", attempts=9), "exhausted", 1, "status 500"
-    )
-    letter = dead_letter(ALERT, done, webhook_body(ALERT))
+    done = ended(JobState(attempts=9), "exhausted", 1, "status 500")
+    letter = dead_letter(ALERT, "alert_1/w", done, webhook_body(ALERT))
     assert (letter.stage, letter.reason) == ("notifier", "webhook_exhausted")
     assert letter.detail == "10 attempts; the last: status 500"
     assert letter.payload.encode() == webhook_body(ALERT)
 
 
 def test_one_webhook_holds_no_more_than_its_share_of_attempts():
-    queue = DeliveryQueue(per_endpoint_max=2, running_max=4)
+    queue = JobQueue(per_target_max=2, running_max=4)
     for number in range(10):
         queue.put(f"dead{number}", "dead", 0)
     queue.put("other", "alive", 0)
@@ -135,7 +128,7 @@ def test_one_webhook_holds_no_more_than_its_share_of_attempts():
 
 
 def test_attempts_end_and_the_next_ones_begin():
-    queue = DeliveryQueue(per_endpoint_max=1, running_max=1)
+    queue = JobQueue(per_target_max=1, running_max=1)
     queue.put("a", "w", 5)
     queue.put("b", "w", 3)
     queue.put("a", "w", 1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from producers.control.kinds.webhook import Webhook
-from streams.core.deliveries import Delivery, failed, retry_after_s
+from streams.core.deliveries import retry_after_s
+from streams.core.jobs.state import JobState, failed
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_sender import WebhookSender
 
@@ -55,7 +56,7 @@ def test_an_odd_retry_after_asks_for_a_pause_within_bounds(header):
     asked_s = retry_after_s(header, NOW_US, max_s=3_600)
     assert 0 <= asked_s <= 3_600
     after = failed(
-        Delivery(alert_id="a", webhook_id="w"),
+        JobState(),
         NOW_US,
         "",
         schedule_s=(5,),

@@ -8,9 +8,11 @@ from prometheus_client import REGISTRY
 
 from producers.settings import WebhookSettings
 from streams.core.rollups.deltas import Delta, SpendDelta
-from streams.notifications import stage as notifier_stage
+from streams.jobs import stage as job_stage
+from streams.jobs.kind import JobContext
+from streams.jobs.kinds.webhook_delivery import WebhookDeliveries
+from streams.jobs.stage import JobStage
 from streams.notifications.settings import NotifierSettings
-from streams.notifications.stage import NotifierStage
 from streams.runtime.restarts import pause_s
 from streams.runtime.suspension import SuspensionGuard
 from tests.streams.notifier.receivers import OK, receiving, status
@@ -28,6 +30,16 @@ def spend(offset, cost_pico):
     return Delta(
         "p1", 0, offset, [], [SpendDelta(BUCKET_S, "u1", "m1", "default", cost_pico, f"t{offset}")]
     )
+
+
+def delivering(pipeline, **arguments):
+    context = JobContext(
+        pipeline.kafka,
+        pipeline.control,
+        WebhookSettings(allow_private=True),
+        NotifierSettings(restart_pause_s=0.05, restart_pause_max_s=0.2),
+    )
+    return JobStage(WebhookDeliveries, context, **arguments)
 
 
 async def came(receiver, *ids):
@@ -117,7 +129,7 @@ async def test_a_notifier_that_fails_is_started_again_and_ends_nothing_else(
 ):
     began = []
 
-    class Failing(notifier_stage.Notifier):
+    class Failing(job_stage.JobRunner):
         async def run(self):
             began.append(time.monotonic())
             if len(began) <= 2:
@@ -128,13 +140,8 @@ async def test_a_notifier_that_fails_is_started_again_and_ends_nothing_else(
         return REGISTRY.get_sample_value("tracemill_notifier_restarts_total")
 
     before = restarts()
-    monkeypatch.setattr(notifier_stage, "Notifier", Failing)
-    stage = NotifierStage(
-        pipeline.kafka,
-        pipeline.control,
-        NotifierSettings(restart_pause_s=0.05, restart_pause_max_s=0.2),
-        WebhookSettings(allow_private=True),
-    )
+    monkeypatch.setattr(job_stage, "JobRunner", Failing)
+    stage = delivering(pipeline)
     async with receiving() as receiver:
         await pipeline.put_webhook(receiver.url)
         stage.start()
@@ -150,13 +157,7 @@ async def test_a_notifier_that_fails_is_started_again_and_ends_nothing_else(
 async def test_a_notifier_whose_worker_was_stopped_writes_nothing_more(pipeline, until):
     now_s = [100.0]
     guard = SuspensionGuard(6, lambda: now_s[0])
-    stage = NotifierStage(
-        pipeline.kafka,
-        pipeline.control,
-        NotifierSettings(restart_pause_s=0.05, restart_pause_max_s=0.2),
-        WebhookSettings(allow_private=True),
-        guard=guard,
-    )
+    stage = delivering(pipeline, guard=guard)
 
     async def delivered(alert_id):
         states = await pipeline.values_of(pipeline.kafka.topics.deliveries)

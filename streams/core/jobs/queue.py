@@ -1,0 +1,110 @@
+"""Decides which jobs run: due ones, few per target, so that a dead target delays no other."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterator
+
+
+class JobQueue:
+    """Ids of jobs by the time of their next attempt. Each is in it once.
+
+    Targets are served round robin. An owner (a project) starts an attempt only while it runs fewer
+    than are still free, so that one owner never takes what is left from all others.
+    """
+
+    def __init__(self, *, per_target_max: int, running_max: int) -> None:
+        self._per_target_max = per_target_max
+        self._running_max = running_max
+        self._waiting: list[tuple[int, str, str]] = []
+        self._due: dict[str, deque[str]] = {}
+        self._members: set[str] = set()
+        self._owners: dict[str, str] = {}
+        """The owner of each target of a member."""
+        self._jobs_of_target: Counter[str] = Counter()
+        self._running_at: Counter[str] = Counter()
+        self._running_for: Counter[str] = Counter()
+        self.running = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._members
+
+    def put(self, job_id: str, target: str, at_us: int, owner: str = "") -> None:
+        """Attempt a job at ``at_us``; one that is in the queue stays as it is.
+
+        Args:
+            job_id: the job.
+            target: what its attempts burden; a target has one owner.
+            at_us: when the attempt is due.
+            owner: who shares the attempts fairly with others; by default the target itself.
+        """
+        if job_id in self._members:
+            return
+        self._members.add(job_id)
+        self._owners[target] = owner or target
+        self._jobs_of_target[target] += 1
+        heapq.heappush(self._waiting, (at_us, job_id, target))
+
+    def start(self, now_us: int) -> Iterator[tuple[str, str]]:
+        """Yield ``(job, target)`` of the attempts to begin now; ``done`` ends each."""
+        while self._waiting and self._waiting[0][0] <= now_us:
+            _, job_id, target = heapq.heappop(self._waiting)
+            self._due.setdefault(target, deque()).append(job_id)
+        while ready := [target for target in self._due if self._may_run(target)]:
+            for target in ready:
+                if not self._may_run(target):  # others of this round used up what was free
+                    continue
+                jobs = self._due.pop(target)
+                job_id = jobs.popleft()
+                if jobs:
+                    self._due[target] = jobs  # behind the others
+                self._running_at[target] += 1
+                self._running_for[self._owners[target]] += 1
+                self.running += 1
+                yield job_id, target
+
+    def _may_run(self, target: str) -> bool:
+        free = self._running_max - self.running
+        return (
+            self._running_at[target] < self._per_target_max
+            and self._running_for[self._owners[target]] < free
+        )
+
+    def done(self, job_id: str, target: str) -> None:
+        """End an attempt; the job may be put again."""
+        self._members.discard(job_id)
+        self.running -= 1
+        _decrement(self._running_at, target)
+        _decrement(self._running_for, self._owners[target])
+        _decrement(self._jobs_of_target, target)
+        if target not in self._jobs_of_target:
+            del self._owners[target]
+
+    def next_us(self) -> int | None:
+        """Return when the next job that is not due yet becomes due."""
+        return self._waiting[0][0] if self._waiting else None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether due jobs wait for others to end."""
+        return bool(self._due)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether some of them wait because too many run, of all owners or of their own."""
+        return any(self._running_at[target] < self._per_target_max for target in self._due)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether some of them wait for others at their own target."""
+        return any(self._running_at[target] >= self._per_target_max for target in self._due)
+
+
+def _decrement(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

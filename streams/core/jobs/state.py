@@ -1,0 +1,122 @@
+"""The state of a durable job, and how the outcome of an attempt changes it.
+
+A job without a state is due now. It is ``pending`` with the time of its next attempt until it is
+``done``, ``exhausted`` (its retries are used up: a dead letter) or ``dropped`` (its target or input
+is gone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+DETAIL_MAX_CHARS: Final = 500
+_SECOND_US: Final = 1_000_000
+
+Status = Literal["pending", "done", "exhausted", "dropped"]
+
+
+class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far one job is; the value on the topic ``jobs``."""
+
+    status: Status = "pending"
+    attempts: int = 0
+    next_attempt_us: int = 0
+    updated_us: int = 0
+    detail: str = ""
+    """What the last attempt met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The attempt did the job."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed; the job is tried again while its schedule lasts."""
+
+    detail: str
+    retry_after_s: float = 0.0
+    """The pause that the target asked for; it never shortens the schedule's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Nobody wants the job any more; it ends without a dead letter."""
+
+    detail: str
+
+
+Outcome = Succeeded | Failed | Dropped
+
+
+def ended(state: JobState, status: Status, now_us: int, detail: str = "") -> JobState:
+    """Return the state of a job that ended; being dropped is no attempt."""
+    return msgspec.structs.replace(
+        state,
+        status=status,
+        attempts=state.attempts + (status != "dropped"),
+        updated_us=now_us,
+        detail=detail[:DETAIL_MAX_CHARS],
+    )
+
+
+def failed(
+    state: JobState,
+    now_us: int,
+    detail: str,
+    *,
+    schedule_s: Sequence[float],
+    jitter: float,
+    retry_after_s: float = 0.0,
+) -> JobState:
+    """Return the state after an attempt that failed.
+
+    Args:
+        state: as it was before the attempt.
+        now_us: when the attempt ended.
+        detail: what it met.
+        schedule_s: pauses between attempts; when they are used up, the job is exhausted.
+        jitter: share by which the pause grows, so that jobs that failed together do not come back
+            together.
+        retry_after_s: the pause that the target asked for; never shortens the schedule's.
+    """
+    if state.attempts >= len(schedule_s):
+        return ended(state, "exhausted", now_us, detail)
+    pause_s = max(schedule_s[state.attempts] * (1 + jitter), retry_after_s)
+    return msgspec.structs.replace(
+        state,
+        attempts=state.attempts + 1,
+        next_attempt_us=now_us + int(pause_s * _SECOND_US),
+        updated_us=now_us,
+        detail=detail[:DETAIL_MAX_CHARS],
+    )
+
+
+def after_attempt(
+    state: JobState,
+    outcome: Outcome,
+    now_us: int,
+    *,
+    schedule_s: Sequence[float],
+    jitter: float,
+) -> JobState:
+    """Return the state after an attempt with any outcome. Arguments as ``failed``."""
+    if isinstance(outcome, Succeeded):
+        return ended(state, "done", now_us, outcome.detail)
+    if isinstance(outcome, Dropped):
+        return ended(state, "dropped", now_us, outcome.detail)
+    return failed(
+        state,
+        now_us,
+        outcome.detail,
+        schedule_s=schedule_s,
+        jitter=jitter,
+        retry_after_s=outcome.retry_after_s,
+    )

@@ -1,0 +1,1 @@
+"""Durable jobs: the runner of every kind, and the kinds."""

@@ -1,0 +1,199 @@
+"""``webhook_delivery``: one alert to one webhook, signed as Standard Webhooks say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.alert_rows import alert_of_record
+from clickhouse.rows import DeadLetterRow
+from producers.control.kinds.webhook import Webhook
+from producers.control.own_endpoints import own_endpoints
+from producers.control.record import Change
+from producers.errors import ControlError
+from producers.kafka.topics import Topics
+from producers.notifications.alert import Alert
+from producers.settings import KafkaSettings
+from streams.core.deliveries import (
+    Delivery,
+    dead_letter,
+    delivery_id,
+    delivery_of,
+    retry_after_s,
+)
+from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Succeeded
+from streams.jobs.kind import Job, JobContext, JobKind
+from streams.notifications import metrics as webhook_metrics
+from streams.notifications.settings import NotifierSettings
+from streams.notifications.webhook_sender import Answer, WebhookSender
+from streams.runtime.clock import now_us
+
+log = structlog.get_logger(__name__)
+
+HOUR_US: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDelivery(Job):
+    """An alert on its way to a webhook, the target."""
+
+    alert: Alert
+
+
+class WebhookDeliveries(JobKind[WebhookDelivery]):
+    """Alerts create deliveries, one for each webhook that subscribed to their event."""
+
+    name = "webhook_delivery"
+    settings = NotifierSettings
+    stage = "notifier"
+
+    def __init__(self, context: JobContext) -> None:
+        super().__init__(context)
+        self._control = context.control
+        self._settings: NotifierSettings = context.settings
+        self._alerts: dict[str, Alert] = {}
+        """Those that a webhook may still want."""
+        self._sender = WebhookSender(
+            self._settings,
+            allow_private=context.webhooks.allow_private,
+            own=own_endpoints(context.webhooks.forbidden_ports),
+        )
+
+    @classmethod
+    def source(cls, topics: Topics) -> str:
+        """Return the topic of the alerts."""
+        return topics.alerts
+
+    def jobs_of(self, record: ConsumerRecord) -> Iterable[WebhookDelivery]:
+        """Return the deliveries of an alert."""
+        alert = alert_of_record(record.value)
+        if not self._is_too_old(alert, now_us()):
+            # A repeated alert is as it was first: a body never changes under its webhook-id.
+            alert = self._alerts.setdefault(alert.id, alert)
+        webhooks = self._control.view.in_project(Webhook, alert.project_id)
+        return _deliveries([alert], webhooks.values())
+
+    def jobs_of_change(self, change: Change) -> Iterable[WebhookDelivery]:
+        """Return the deliveries to a new or changed webhook, of alerts that were read before it."""
+        if not isinstance(change, Webhook):
+            return ()
+        alerts = [each for each in self._alerts.values() if each.project_id == change.project_id]
+        return _deliveries(alerts, [change])
+
+    async def attempt(self, job: WebhookDelivery) -> Outcome:
+        """1. Send. 2. Disable the webhook if its receiver is gone."""
+        webhook = self._control.view[Webhook].get(job.target)
+        if webhook is None or webhook.disabled:
+            return Dropped("the webhook is deleted or disabled")
+        event_type = self.context.event_types.get(job.alert.event)
+        if event_type is None:  # written by a newer worker, which will take over from this one
+            return Failed(f"the event {job.alert.event} is not known here")
+        body = event_type.webhook_body(job.alert)
+        with webhook_metrics.ATTEMPT_S.time():
+            answer = await self._sender.attempt(webhook, job.alert.id, body)
+        return await self._outcome_of(answer, webhook)
+
+    async def _outcome_of(self, answer: Answer, webhook: Webhook) -> Outcome:
+        if answer.delivered:
+            webhook_metrics.ATTEMPTS.labels("delivered").inc()
+            return Succeeded(answer.detail)
+        webhook_metrics.ATTEMPTS.labels("gone" if answer.gone else "failed").inc()
+        if answer.gone and await self._disable(webhook):
+            return Dropped(answer.detail)
+        pause_max_s = self._settings.retry_after_max_s
+        pause_s = retry_after_s(answer.retry_after, now_us(), max_s=pause_max_s)
+        if pause_s >= pause_max_s:
+            self.metrics().limit_reached("retry_after_max_s")
+        return Failed(answer.detail, pause_s)
+
+    async def _disable(self, webhook: Webhook) -> bool:
+        """Disable a webhook whose receiver answered 410; return whether that is kept."""
+        if webhook.id not in self._control.view[Webhook]:
+            return True
+        try:
+            await self._control.put(webhook.model_copy(update={"disabled": True}))
+        except ControlError as error:
+            log.warning("webhook_not_disabled", webhook=webhook.id, reason=str(error))
+            return False
+        webhook_metrics.DISABLED.inc()
+        log.warning("webhook_disabled", webhook=webhook.id, project=webhook.project_id)
+        return True
+
+    def payload_of(self, job: WebhookDelivery) -> bytes:
+        """Return the alert."""
+        return msgspec.json.encode(job.alert)
+
+    def dead_letter(self, job: WebhookDelivery, state: JobState) -> DeadLetterRow:
+        """Return the dead letter, with the body that could not be delivered."""
+        event_type = self.context.event_types.get(job.alert.event)
+        body = self.payload_of(job) if event_type is None else event_type.webhook_body(job.alert)
+        return dead_letter(job.alert, job.id, state, body)
+
+    @classmethod
+    def metrics(cls) -> webhook_metrics.DeliveryMetrics:
+        """Return the metrics, which count under older names, too."""
+        return webhook_metrics.DeliveryMetrics(cls.name)
+
+    @classmethod
+    def group(cls, kafka: KafkaSettings) -> str:
+        """Return the group; older workers, too, deliver only while they have its partition."""
+        return f"{kafka.topic_prefix}-notifier"
+
+    @classmethod
+    def states(cls, topics: Topics) -> str:
+        """Return the topic of the deliveries."""
+        return topics.deliveries
+
+    @classmethod
+    def state_key(cls, job_id: str) -> str:
+        """Return the id of the delivery."""
+        return job_id
+
+    @classmethod
+    def job_id_of(cls, key: str) -> str | None:
+        """Return the id of the delivery."""
+        return key
+
+    def encode_state(self, job_id: str, state: JobState) -> bytes:
+        """Return the record of a delivery."""
+        return msgspec.json.encode(delivery_of(job_id, state))
+
+    def decode_state(self, value: bytes) -> JobState:
+        """Read the record of a delivery."""
+        return msgspec.json.decode(value, type=Delivery).state
+
+    def sweep(self, now_us: int) -> None:
+        """Forget alerts that no webhook gets any more."""
+        for alert in list(self._alerts.values()):
+            if self._is_too_old(alert, now_us):
+                del self._alerts[alert.id]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sender.close()
+
+    def _is_too_old(self, alert: Alert, now_us: int) -> bool:
+        return alert.created_us < now_us - self._settings.alert_age_max_h * HOUR_US
+
+
+def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterator[WebhookDelivery]:
+    """Yield a delivery for each alert that each webhook wants: none from before its creation."""
+    for webhook in webhooks:
+        for alert in alerts:
+            if (
+                not webhook.disabled
+                and alert.event in webhook.events
+                and webhook.created_us <= alert.created_us
+            ):
+                yield WebhookDelivery(
+                    id=delivery_id(alert.id, webhook.id),
+                    target=webhook.id,
+                    project_id=alert.project_id,
+                    created_us=alert.created_us,
+                    alert=alert,
+                )

@@ -1,0 +1,288 @@
+"""Runs the jobs of one kind: at least once each, over restarts, whatever their targets do.
+
+What is known is in two logs: the source creates jobs, and the states hold how far each is. A job
+without a state is due now. An attempt is followed by its state; a crash between the two repeats the
+attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable
+from typing import Final, Generic
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+
+from producers.control.record import Change
+from producers.settings import KafkaSettings
+from streams.core.dead_letters.texts import describe_error
+from streams.core.jobs.queue import JobQueue
+from streams.core.jobs.state import Failed, JobState, Outcome, after_attempt, ended
+from streams.jobs.dead_letters import JobDeadLetters, is_transient
+from streams.jobs.kind import JobKind, JobT
+from streams.runtime.log_tail import LogTail
+
+log = structlog.get_logger(__name__)
+
+HOUR_US: Final = 3_600_000_000
+IDLE_S: Final = 60.0
+
+
+class JobRunner(Generic[JobT]):
+    """Runs one kind from when this worker is assigned it until another is. ``run`` is all of it."""
+
+    def __init__(
+        self, kind: JobKind[JobT], kafka: KafkaSettings, producer: AIOKafkaProducer
+    ) -> None:
+        self._kind = kind
+        self._limits = kind.limits
+        self._metrics = kind.metrics()
+        self._producer = producer
+        self._states_topic = kind.states(kafka.topics)
+        source = kind.source(kafka.topics)
+        self._jobs: dict[str, JobT] = {}
+        """Jobs that are not ended."""
+        self._states: dict[str, JobState] = {}
+        self._source_log = LogTail(kafka, source, self._on_source, self._on_refused)
+        self._state_log = LogTail(kafka, self._states_topic, self._on_state, self._on_refused)
+        self._dead_letters = JobDeadLetters(
+            producer, kafka, stage=kind.stage, source=source, metrics=self._metrics
+        )
+        self._queue = JobQueue(
+            per_target_max=self._limits.attempts_per_target_max,
+            running_max=self._limits.attempts_max,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Attempts, and writing of dead letters."""
+        self._wake = asyncio.Event()
+        self._knows_states = False
+        self._ready = False
+        self._next_sweep_s = 0.0
+
+    async def run(self) -> None:
+        """1. Read the states. 2. Read the source. 3. Attempt what is due, until cancelled.
+
+        Raises:
+            KafkaError: the broker refuses to keep the state of a job.
+        """
+        try:
+            await self._state_log.start()
+            await self._state_log.caught_up()
+            self._knows_states = True
+            await self._source_log.start()
+            await self._source_log.caught_up()
+            self._ready = True
+            log.info("jobs_ready", kind=self._kind.name, pending=len(self._queue))
+            while True:
+                self._start_attempts()
+                self._raise_failures()
+                await self._sweep()
+                await self._until_due()
+        finally:
+            self._knows_states = self._ready = False
+            await self._finish_attempts()
+            await self._source_log.stop()
+            await self._state_log.stop()
+
+    def control_changed(self, change: Change) -> None:
+        """Queue the jobs that a change of the control plane creates."""
+        if self._knows_states:
+            self._consider(self._kind.jobs_of_change(change))
+
+    def _on_source(self, record: ConsumerRecord) -> None:
+        if record.value is not None:
+            self._consider(self._kind.jobs_of(record))
+
+    def _on_state(self, record: ConsumerRecord) -> None:
+        job_id = self._kind.job_id_of((record.key or b"").decode())
+        if job_id is None:
+            return
+        if record.value is None:
+            self._states.pop(job_id, None)
+            return
+        state = self._kind.decode_state(record.value)
+        known = self._states.get(job_id)
+        if known is None or known.updated_us <= state.updated_us:
+            self._states[job_id] = state
+
+    def _on_refused(self, record: ConsumerRecord, error: Exception) -> None:
+        """Set one record aside; the others are read on."""
+        task = asyncio.create_task(self._dead_letters.record(record, error))
+        self._tasks.add(task)
+        task.add_done_callback(lambda _: self._wake.set())
+
+    def _consider(self, jobs: Iterable[JobT]) -> None:
+        """Queue those of the jobs that are not ended."""
+        for job in jobs:
+            state = self._states.get(job.id)
+            if state is None and self._is_too_old(job):
+                if self._ready:
+                    self._metrics.limit_reached("age_max_h")
+                continue
+            if state is not None and state.status != "pending":
+                continue
+            # A job that is created again stays as it was created first.
+            job = self._jobs.setdefault(job.id, job)  # noqa: PLW2901
+            due_us = 0 if state is None else state.next_attempt_us
+            self._queue.put(job.id, job.target, due_us, job.project_id)
+            self._wake.set()
+
+    def _is_too_old(self, job: JobT) -> bool:
+        return job.created_us < _now_us() - self._limits.age_max_h * HOUR_US
+
+    def _start_attempts(self) -> None:
+        for job_id, target in self._queue.start(_now_us()):
+            name = f"{self._kind.name} {job_id}"
+            task = asyncio.create_task(self._attempt(job_id, target), name=name)
+            self._tasks.add(task)
+            task.add_done_callback(lambda _: self._wake.set())
+        if self._queue.crowded:
+            if self._queue.is_full:
+                self._metrics.limit_reached("attempts_max")
+            if self._queue.holds_back:
+                self._metrics.limit_reached("attempts_per_target_max")
+        self._metrics.queued(len(self._queue), self._queue.running)
+
+    async def _attempt(self, job_id: str, target: str) -> None:
+        """Attempt a job and keep its state; one that raises is set aside.
+
+        Raises:
+            KafkaError: the broker does not keep the state, whatever it is.
+        """
+        job = self._jobs[job_id]
+        try:
+            after = await self._attempted(job)
+            self._states[job_id] = after
+            # Kept before it is queued again: a job has one attempt at a time.
+            await self._keep(job_id, after)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            after = await self._set_aside(job, error)
+        finally:
+            self._queue.done(job_id, target)
+        if after.status == "pending":
+            self._queue.put(job_id, target, after.next_attempt_us, job.project_id)
+        else:
+            del self._jobs[job_id]
+
+    async def _attempted(self, job: JobT) -> JobState:
+        """1. Attempt. 2. Write the dead letter if that was the last time."""
+        began_s = time.monotonic()
+        outcome = await self._outcome_of(job)
+        self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
+        now_us = _now_us()
+        after = after_attempt(
+            self._states.get(job.id) or JobState(),
+            outcome,
+            now_us,
+            schedule_s=self._limits.retry_schedule_s,
+            jitter=random.uniform(0, self._limits.retry_jitter),  # noqa: S311  # spreads load, guards nothing
+        )
+        if after.status == "done":
+            self._metrics.done(max(0, now_us - job.created_us) / 1e6)
+        elif after.status != "dropped":
+            log.warning(
+                "job_failed",
+                kind=self._kind.name,
+                job=job.id,
+                target=job.target,
+                attempts=after.attempts,
+                detail=after.detail,
+                again_in_s=_pause_s(after, now_us),
+            )
+        if after.status == "exhausted":
+            self._metrics.exhausted()
+            await self._dead_letters.send(self._kind.dead_letter(job, after))
+        return after
+
+    async def _outcome_of(self, job: JobT) -> Outcome:
+        timeout_s = self._limits.attempt_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._kind.attempt(job)
+        except TimeoutError:
+            self._metrics.limit_reached("attempt_timeout_s")
+            return Failed(f"no outcome within {timeout_s:g} s")
+
+    async def _set_aside(self, job: JobT, error: Exception) -> JobState:
+        """Write the dead letter of a job that raised; return its state once it is kept."""
+        try:
+            payload = self._kind.payload_of(job)
+        except Exception:  # noqa: BLE001  # the first error is the one to report
+            payload = b""
+        await self._dead_letters.job(job, self._kind.state_key(job.id), payload, error)
+        after = ended(
+            self._states.get(job.id) or JobState(), "exhausted", _now_us(), describe_error(error)
+        )
+        self._states[job.id] = after
+        await self._keep(job.id, after)
+        return after
+
+    async def _keep(self, job_id: str, state: JobState) -> None:
+        await self._producer.send_and_wait(
+            self._states_topic,
+            self._kind.encode_state(job_id, state),
+            key=self._kind.state_key(job_id).encode(),
+            partition=0,
+        )
+
+    async def _until_due(self) -> None:
+        """Wait for the next job's time, a change, or the end of an attempt."""
+        next_us = self._queue.next_us()
+        pause_s = IDLE_S if next_us is None else min(IDLE_S, (next_us - _now_us()) / 1e6)
+        try:
+            async with asyncio.timeout(max(pause_s, 0.0)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _raise_failures(self) -> None:
+        for task in [task for task in self._tasks if task.done()]:
+            self._tasks.discard(task)
+            task.result()
+
+    async def _finish_attempts(self) -> None:
+        """Wait a moment for attempts under way: one that is cut off is made again."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._limits.stop_timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        """Remove states of jobs that ended, or that nothing created again, a while ago."""
+        now_s = time.monotonic()
+        if now_s < self._next_sweep_s:
+            return
+        self._next_sweep_s = now_s + self._limits.sweep_interval_s
+        now_us = _now_us()
+        forget_us = now_us - self._limits.memory_h * HOUR_US
+        removed = [
+            job_id
+            for job_id, state in self._states.items()
+            if job_id not in self._jobs and max(state.updated_us, state.next_attempt_us) < forget_us
+        ]
+        sent = []
+        for job_id in removed:
+            del self._states[job_id]
+            key = self._kind.state_key(job_id).encode()
+            sent.append(await self._producer.send(self._states_topic, None, key=key, partition=0))
+        await asyncio.gather(*sent)
+        self._kind.sweep(now_us)
+
+
+def _pause_s(state: JobState, now_us: int) -> float | None:
+    """Return the time until the next attempt; None when there is none."""
+    if state.status != "pending":
+        return None
+    return round((state.next_attempt_us - now_us) / 1e6, 1)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,73 @@
+"""Settings that every kind of job has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """What the runner needs of a kind's settings; ``JobSettings`` documents each."""
+
+    retry_schedule_s: tuple[float, ...]
+    retry_jitter: float
+    attempt_timeout_s: float
+    attempts_per_target_max: int
+    attempts_max: int
+    age_max_h: float
+    memory_h: float
+    sweep_interval_s: float
+    restart_pause_s: float
+    restart_pause_max_s: float
+    stop_timeout_s: float
+
+
+class JobSettings(BaseModel):
+    """How jobs of a kind are run.
+
+    A kind's settings are a subclass of this class and ``BaseSettings``, with an ``env_prefix``.
+    """
+
+    retry_schedule_s: tuple[float, ...] = Field(
+        (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
+    )
+    """Pauses after the first attempt and those that follow. Used up: a dead letter."""
+    retry_jitter: float = Field(0.2, ge=0, le=1)
+    """Share by which a pause may grow."""
+    attempt_timeout_s: float = Field(60.0, gt=0)
+    """The longest that one attempt may take."""
+    attempts_per_target_max: int = Field(4, ge=1)
+    """Attempts at one target at a time."""
+    attempts_max: int = Field(256, ge=1)
+    """Attempts at all targets at a time. A project starts one only while it runs fewer than are
+    still free."""
+    age_max_h: float = Field(24 * 7, gt=0)
+    """Older jobs that were never attempted are not begun."""
+    memory_h: float = Field(24 * 14, gt=0)
+    """How long ended jobs are remembered; longer than ``age_max_h``."""
+    sweep_interval_s: float = Field(600.0, gt=0)
+    """How often older ones are removed."""
+    restart_pause_s: float = Field(1.0, gt=0)
+    """Pause before the runner is restarted; it doubles with each further failure, with jitter."""
+    restart_pause_max_s: float = Field(60.0, gt=0)
+    """The longest pause."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """How long stopping waits for attempts under way."""
+
+    def limits(self) -> JobLimits:
+        """Return these settings as the runner uses them."""
+        return JobLimits(
+            retry_schedule_s=self.retry_schedule_s,
+            retry_jitter=self.retry_jitter,
+            attempt_timeout_s=self.attempt_timeout_s,
+            attempts_per_target_max=self.attempts_per_target_max,
+            attempts_max=self.attempts_max,
+            age_max_h=self.age_max_h,
+            memory_h=self.memory_h,
+            sweep_interval_s=self.sweep_interval_s,
+            restart_pause_s=self.restart_pause_s,
+            restart_pause_max_s=self.restart_pause_max_s,
+            stop_timeout_s=self.stop_timeout_s,
+        )
