@@ -1,4 +1,4 @@
-"""The address of a ClickHouse server as settings and options take it."""
+"""Validate the address of a ClickHouse server in settings and options."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def http_address(url: str) -> str:
     """Return ``url`` if it can be the address of an HTTP interface.
 
     Raises:
-        ValueError: it is no URL, or its host or port cannot be one.
+        ValueError: It is not a URL, or its host or port is invalid.
     """
     try:
         parts = urlsplit(url)
-        # Reading the port checks it; a name that does not encode cannot be looked up.
+        # Reading the port validates it; a name that does not encode cannot be resolved.
         is_address = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
         (parts.hostname or "").encode("idna")
     except ValueError:

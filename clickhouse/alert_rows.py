@@ -1,7 +1,7 @@
-"""Converts alerts to rows and records, and back; reads those from before alerts were generic.
+"""Convert alerts to rows and records, and back.
 
-A record from before has the columns of budgets and no ``rule_kind``. Migration 16 gives old rows
-the same values for the generic columns as ``alert_of_row`` gives old records.
+Old records and rows have only the columns of budgets and no ``rule_kind``; ``alert_of_row`` fills
+the generic columns of records like migration 16 fills those of rows.
 """
 
 from __future__ import annotations

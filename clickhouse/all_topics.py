@@ -1,4 +1,4 @@
-"""Creates every topic of the system: those of the streams and those of the feeds."""
+"""Create every topic of the system: those of the streams and those of the feeds."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def all_topics(feeds: Iterable[Feed] = FEEDS) -> tuple[Topic, ...]:
 
 
 def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
-    """Return every topic as the settings lay it out."""
+    """Return every topic with the partitions and options that the settings give it."""
     return [shape_of(topic, kafka) for topic in all_topics()]
 
 
 async def ensure_topics(kafka: KafkaSettings, feeds: Iterable[Feed] = FEEDS) -> list[str]:
-    """Create missing topics; return the names of the new ones. Errors as ``create_topics``."""
+    """Create missing topics; return the names of the new ones. Raises like ``create_topics``."""
     return await create_topics(kafka, all_topics(feeds))

@@ -1,33 +1,33 @@
-"""What can go wrong between us and the store.
+"""Define the errors of the store.
 
 StoreError
-├── StoreUnavailable      not reached, not ready, overloaded or stopped mid-way: the same call may succeed later
-├── QueryRejected         the store understood and refused: the same call will fail again (``code``, ``message``)
-│   └── QueryLimitReached a limit on time, rows, bytes or memory was hit (``code``, ``message``)
-├── TooManyRefusals       the store refuses row after row: the code or the schema is wrong, not the data
-└── MigrationError        the schema is not what the migrations say
-    ├── MigrationEdited   a migration that was applied has other contents now
-    └── PolicyMissing     the server lacks the storage policy
+├── StoreUnavailable      unreachable, overloaded or interrupted; the same call may succeed later
+├── QueryRejected         the store rejected the statement; the same call will fail again
+│   └── QueryLimitReached a limit on time, rows, bytes or memory was reached
+├── TooManyRefusals       most rows are rejected: the code or the schema is wrong, not the data
+└── MigrationError        the schema does not match the migrations
+    ├── MigrationEdited   an applied migration was changed
+    └── PolicyMissing     the server has no storage policy of the configured name
 """
 
 from __future__ import annotations
 
 
 class StoreError(Exception):
-    """The tree's root."""
+    """Base class of the store's errors."""
 
 
-class StoreUnavailable(StoreError):  # names say what is, as the tree above does
-    """Not reached, not ready, overloaded or stopped mid-way: try again later."""
+class StoreUnavailable(StoreError):
+    """The store is unreachable, overloaded or was interrupted; the same call may succeed later."""
 
     def __init__(self, message: str, *, has_dropped: bool = False) -> None:
         super().__init__(message)
         self.has_dropped = has_dropped
-        """Whether the connection ended without an answer: the request may be the cause."""
+        """Whether the connection ended without a response, which the request may have caused."""
 
 
 class QueryRejected(StoreError):
-    """The store refused the statement; trying again changes nothing."""
+    """The store rejected the statement; the same call will fail again."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"code {code}: {message}")
@@ -36,19 +36,19 @@ class QueryRejected(StoreError):
 
 
 class QueryLimitReached(QueryRejected):
-    """A limit on time, rows, bytes or memory stopped the query; ask for less."""
+    """A limit on time, rows, bytes or memory was reached."""
 
 
 class TooManyRefusals(StoreError):
-    """The store refuses row after row: the code or the schema is wrong, not the data."""
+    """The store rejects most rows: the code or the schema is wrong, not the data."""
 
 
 class MigrationError(StoreError):
-    """The schema is not what the migrations say."""
+    """The schema does not match the migrations."""
 
 
 class MigrationEdited(MigrationError):
-    """A migration that was applied has other contents now."""
+    """An applied migration was changed."""
 
 
 class PolicyMissing(MigrationError):

@@ -1,4 +1,4 @@
-"""Defines a feed: a ClickHouse table that the sink fills from a topic."""
+"""Define a feed: a ClickHouse table that the sink fills from a topic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
 
 
 class Flush(Enum):
-    """Which setting of the sink limits the age of buffered rows while traffic is light."""
+    """The setting that limits the age of buffered rows."""
 
     SOON = "flush_interval_s"
     ROLLUP = "rollup_flush_interval_s"
@@ -25,23 +25,23 @@ class Flush(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """A table, its rows, and the topic that carries them."""
+    """A table, the struct of its rows, and the topic that contains them."""
 
     table: str
     row: type[msgspec.Struct]
-    """Its fields are the columns that the sink inserts."""
+    """Struct of a row; its fields are the columns that the sink inserts."""
     topic: Topic
     flush: Flush = Flush.SOON
     is_by_day: bool = False
-    """Whether the table is partitioned by the day of ``start_us``: rows of old days then have
-    batches of their own."""
+    """Whether the table is partitioned by the day of ``start_us``; rows of old days are then
+    inserted in separate batches."""
     is_state: bool = False
-    """Whether the streams read the topic back at their start."""
+    """Whether the streams restore their state from the topic."""
     has_canaries: bool = False
     """Whether each canary in the streams' input produces a record in the topic, so that readiness
     expects the topic to advance."""
     row_of: RowOf | None = None
-    """Converts records that are not rows; values are NDJSON rows if it is None."""
+    """Converts a record's value to a row; None: values are rows as NDJSON."""
 
     def topic_in(self, topics: Topics) -> str:
         """Return the full name of the topic."""

@@ -1,4 +1,4 @@
-"""Stores the log's positions in ClickHouse: the sink writes them, every start compares them."""
+"""Store the log's positions in ClickHouse; the sink writes them, and each start verifies them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _NO_SUCH: Final = frozenset({60, 81})
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """The position of one partition of the log at one moment."""
+    """The position of one partition of the log at a point in time."""
 
     topic: str
     topic_partition: int
     cluster_id: str
     end_offset: int
-    """Every record before it was acknowledged."""
+    """Offset after the last acknowledged record."""
     stored_offset: int
-    """All records before it are stored (row topics) or processed (events and deltas)."""
+    """All records below this offset are stored (row topics) or processed (events and deltas)."""
     row_version: int
-    """Milliseconds since the epoch when it was written, or one more than the version before."""
+    """Milliseconds since the epoch when it was written, at least the previous version plus one."""
 
 
 _positions: Final = msgspec.json.Decoder(LogPosition, strict=False)
@@ -39,10 +39,10 @@ ORDER BY topic, topic_partition
 
 
 async def read_positions(store: Store) -> list[LogPosition]:
-    """Read the last positions; empty if there are none, or no table yet.
+    """Read the latest positions; empty if there are none or the table does not exist.
 
     Raises:
-        StoreUnavailable: the store did not answer.
+        StoreUnavailable: The store did not respond.
     """
     try:
         return list(_positions.decode_lines(await store.query_bytes(_SQL)))
@@ -56,7 +56,7 @@ async def note_positions(store: Store, positions: Iterable[LogPosition]) -> None
     """Store positions; the highest version of each partition is valid.
 
     Raises:
-        StoreUnavailable, QueryRejected: they are not stored.
+        StoreUnavailable, QueryRejected: The positions are not stored.
     """
     rows: Sequence[bytes] = [
         msgspec.json.encode(

@@ -1,8 +1,8 @@
-"""Applies the migrations: ordered files, each applied once and recorded with its checksum.
+"""Apply the migrations: ordered files, each applied once and recorded with its checksum.
 
 A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the
-first day that is not old) of statements that may be repeated. An applied one is never edited; a
-change is a new file. How many days rows stay hot is no migration: it follows the settings.
+first day that is not old) of idempotent statements. Applied migrations are never edited; a change
+is a new file. The number of hot days is not a migration: it is adjusted to the settings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clickhouse.store import Store
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
 _TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
 _SHAPE_OF_KEY = "toStartOfYear("
-"""Text in all partition keys of migration 15, on whatever day they were made."""
+"""Text in all partition keys of migration 15, whose dates depend on when it was applied."""
 _TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
 
 
@@ -35,13 +35,13 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """Of the template: settings that change what is rendered edit nothing."""
+        """The template's SHA-256, which does not depend on settings."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to do: a migration (``number`` > 0) or an adjustment to the settings."""
+    """A migration to apply (``number`` > 0), or an adjustment to the settings."""
 
     number: int
     name: str
@@ -50,10 +50,10 @@ class Step:
 
 
 def migrations() -> list[Migration]:
-    """All of them, in order.
+    """Return all migrations in order.
 
     Raises:
-        MigrationError: a number is missing or there twice.
+        MigrationError: A number is missing or occurs twice.
     """
     found = []
     for entry in resources.files("clickhouse").joinpath("migrations").iterdir():
@@ -68,13 +68,14 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
-    """Do what ``plan`` says; returns what was done. Repeating it is harmless.
+    """Apply the steps of ``plan`` and return them. Idempotent.
 
-    Effects per step, in order: 1. its statements; 2. its line in ``schema_history``. A crash in between repeats the statements.
+    Effects per step, in order: 1. its statements; 2. its row in ``schema_history``. After a crash
+    in between, the next call repeats the statements.
 
     Raises:
-        MigrationEdited, PolicyMissing, MigrationError: before anything was done.
-        StoreUnavailable, QueryRejected: while doing it.
+        MigrationEdited, PolicyMissing, MigrationError: Nothing was applied.
+        StoreUnavailable, QueryRejected: A step failed.
     """
     steps = await plan(store, tiering)
     await _prepare(store)
@@ -88,7 +89,7 @@ async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
 
 
 async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
-    """What ``migrate`` would do now. Changes nothing. Errors as ``migrate``."""
+    """Return the steps that ``migrate`` would apply. Raises like ``migrate``."""
     applied = await _applied(store)
     known = migrations()
     _check_history(known, applied)
@@ -113,20 +114,20 @@ async def plan(store: Store, tiering: TieringSettings) -> list[Step]:
 
 
 async def _run(store: Store, statement: str) -> None:
-    asked = DIRECTIVE.match(statement)
-    if asked is None:
+    directive = DIRECTIVE.match(statement)
+    if directive is None:
         await store.command(statement, use_database=False)
     else:
-        await repartition(store, asked.group(2), asked.group(3), shape=_SHAPE_OF_KEY)
+        await repartition(store, directive.group(2), directive.group(3), shape=_SHAPE_OF_KEY)
 
 
 def _month_before(day: date) -> date:
-    """Return the first day of the month before that of ``day``."""
+    """Return the first day of the month before the month of ``day``."""
     return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 async def pending(store: Store) -> list[int]:
-    """Numbers of the migrations that are not applied yet. Errors as ``plan``."""
+    """Return the numbers of the migrations that are not applied yet. Raises like ``plan``."""
     applied = await _applied(store)
     known = migrations()
     _check_history(known, applied)
@@ -146,12 +147,12 @@ def _check_history(known: list[Migration], applied: dict[int, tuple[str, str]]) 
         migration = by_number.get(number)
         if migration is None:
             raise MigrationError(
-                f"the database has migration {number:04}_{name}, which this version does not know: it is of a newer one"
+                f"the database has migration {number:04}_{name} of a newer version of tracemill"
             )
         if migration.checksum != checksum:
             raise MigrationEdited(
                 f"migration {number:04}_{name} was applied with other contents than it has now: "
-                "restore the file and put the change into a new migration"
+                "restore the file and move the change to a new migration"
             )
 
 
@@ -165,12 +166,14 @@ async def _check_policy(store: Store, tiering: TieringSettings) -> None:
     if "cold" in {row["volume_name"] for row in rows}:
         return
     raise PolicyMissing(
-        f"the ClickHouse server has no storage policy {policy!r} with a volume 'cold'. Put this into a file under its config.d/ and "
-        "restart it (the disk 'cold' may be of any type, s3 for example):\n"
+        f"the ClickHouse server has no storage policy {policy!r} with a volume 'cold'. Add this to"
+        " a file in its config.d/ and restart it (the disk 'cold' may be of any type, for example"
+        " s3):\n"
         "<clickhouse><storage_configuration>\n"
         "  <disks><cold><type>s3</type><endpoint>https://HOST/BUCKET/PREFIX/</endpoint>"
         "<access_key_id>…</access_key_id><secret_access_key>…</secret_access_key></cold></disks>\n"
-        f"  <policies><{policy}><volumes><hot><disk>default</disk></hot><cold><disk>cold</disk></cold></volumes>"
+        f"  <policies><{policy}>"
+        "<volumes><hot><disk>default</disk></hot><cold><disk>cold</disk></cold></volumes>"
         f"<move_factor>0</move_factor></{policy}></policies>\n"
         "</storage_configuration></clickhouse>"
     )
@@ -182,7 +185,8 @@ async def _prepare(store: Store) -> None:
         f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic", use_database=False
     )
     await store.command(
-        f"CREATE TABLE IF NOT EXISTS {database}.schema_history (number UInt32, name String, checksum String,"
+        f"CREATE TABLE IF NOT EXISTS {database}.schema_history"
+        " (number UInt32, name String, checksum String,"
         " applied_time DateTime64(3, 'UTC') DEFAULT now64(3), duration_ms UInt32)"
         " ENGINE = MergeTree ORDER BY number",
         use_database=False,
@@ -190,17 +194,18 @@ async def _prepare(store: Store) -> None:
 
 
 async def _applied(store: Store) -> dict[int, tuple[str, str]]:
-    """Name and checksum by number; empty when there is no history yet."""
+    """Return name and checksum by number; empty if there is no history yet."""
     exists = await store.query(
-        "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_history'",
+        "SELECT 1 FROM system.tables"
+        " WHERE database = {database:String} AND name = 'schema_history'",
         {"database": store.database},
         use_database=False,
     )
     if not exists:
         return {}
     rows = await store.query(
-        "SELECT number, argMax(name, applied_time) AS name, argMax(checksum, applied_time) AS checksum"
-        " FROM schema_history GROUP BY number"
+        "SELECT number, argMax(name, applied_time) AS name,"
+        " argMax(checksum, applied_time) AS checksum FROM schema_history GROUP BY number"
     )
     return {row["number"]: (row["name"], row["checksum"]) for row in rows}
 
@@ -219,7 +224,7 @@ async def _record(store: Store, step: Step, duration_ms: int) -> None:
 
 
 async def _hot_days_steps(store: Store, tiering: TieringSettings) -> list[Step]:
-    """Tables whose rows stay hot for other days than the settings say."""
+    """Return a step for each table whose TTL differs from the setting ``hot_days``."""
     rows = await store.query(
         "SELECT name, engine_full FROM system.tables"
         " WHERE database = {database:String} AND engine_full LIKE '% TO VOLUME %' ORDER BY name",
@@ -231,7 +236,8 @@ async def _hot_days_steps(store: Store, tiering: TieringSettings) -> list[Step]:
         days, ttl = _TTL_DAYS.search(row["engine_full"]), _TTL.search(row["engine_full"])
         if days and ttl and int(days.group(1)) != tiering.hot_days:
             wanted = _TTL_DAYS.sub(f"toIntervalDay({tiering.hot_days}) TO VOLUME", ttl.group(1))
-            # Parts that are there learn of it in the background (materialize_ttl_after_modify), without being rewritten.
+            # Existing parts are updated in the background (materialize_ttl_after_modify), without
+            # being rewritten.
             statement = f"ALTER TABLE {store.database}.{row['name']} MODIFY TTL {wanted}"
             steps.append(Step(0, f"hot_days_of_{row['name']}", (statement,)))
     return steps

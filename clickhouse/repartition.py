@@ -1,4 +1,4 @@
-"""Changes the partition key of a table by moving its rows to a new one, partition by partition."""
+"""Change a table's partition key by moving its rows to a new table, partition by partition."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ STATEMENT_MAX_S: Final = 86_400.0
 
 
 async def repartition(store: Store, table: str, key: str, shape: str) -> None:
-    """Partition ``table`` by ``key`` unless its key contains ``shape`` already.
+    """Partition ``table`` by ``key``, unless its partition key already contains ``shape``.
 
     1. Create a new table. 2. Merge, copy and drop the rows of each partition. 3. Exchange the names
-    of both tables. 4. Drop the empty one. After a crash the remaining steps are repeated: a row
-    that is copied twice replaces itself. Nothing may write to the table meanwhile.
+    of both tables. 4. Drop the empty one. After a crash the next call repeats the remaining steps:
+    a row that is copied twice replaces itself. Nothing may write to the table meanwhile.
 
     Raises:
-        MigrationError: there is no such table. StoreUnavailable, QueryRejected: as they come.
+        MigrationError: The table does not exist.
+        StoreUnavailable, QueryRejected: A statement failed.
     """
     limits = {"clickhouse_insert_timeout_s": STATEMENT_MAX_S}
     patient = Store(store.settings.model_copy(update=limits))
@@ -45,7 +46,7 @@ async def _repartition(store: Store, table: str, key: str, shape: str) -> None:
         {"database": store.database, "table": table},
     )
     if not rows:
-        raise MigrationError(f"there is no table {store.database}.{table} to give a partition key")
+        raise MigrationError(f"cannot repartition {store.database}.{table}: it does not exist")
     if shape not in rows[0]["partition_key"]:
         engine = _PARTITION_BY.sub(
             lambda _: f" PARTITION BY {key}", rows[0]["engine_full"], count=1
@@ -72,12 +73,12 @@ async def _move_rows(store: Store, table: str, moved: str) -> None:
     )
     for partition in partitions:
         partition_id = partition["partition_id"]
-        # Of rows with the same version merges keep the one inserted last; a copy loses that order.
+        # Merges keep the last inserted of rows with equal versions; copying loses that order.
         await store.command(
             f"OPTIMIZE TABLE {table} PARTITION ID '{partition_id}' FINAL",
             settings={"optimize_throw_if_noop": "1"},
         )
-        copy = f"INSERT INTO {moved} ({listed}) SELECT {listed} FROM {table}"  # noqa: S608  # own names
+        copy = f"INSERT INTO {moved} ({listed}) SELECT {listed} FROM {table}"  # noqa: S608
         await store.command(
             f"{copy} WHERE _partition_id = {{partition_id:String}}",
             {"partition_id": partition_id},

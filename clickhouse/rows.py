@@ -1,10 +1,11 @@
-"""Rows as the streams write them: one struct per table, one JSON line per row.
+"""Define the rows that the streams produce: one struct per table, one JSON line per row.
 
-Field names are column names; a field left out takes the column's default. Two kinds of field are not columns of their own but inputs of one
-(``EPHEMERAL`` in the migrations): ``x_us`` (integer microseconds) becomes ``x_time DateTime64(6)`` and ``x_pico`` (integer picodollars)
-becomes ``x Decimal(38, 12)``: integers on the way, typed columns in the store, and no formatting in the hot path.
+Field names are column names; omitted fields take the column's default. Two kinds of fields are
+inputs of a column (``EPHEMERAL`` in the migrations): ``x_us`` (integer microseconds) sets
+``x_time DateTime64(6)``, and ``x_pico`` (integer picodollars) sets ``x Decimal(38, 12)``. Integers
+avoid formatting in the hot path.
 
-Every table is an upsert by its sort key: the row with the highest ``row_version`` is the truth.
+Rows are upserts by the table's sort key: the row with the highest ``row_version`` is valid.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 
 class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A whole observation, merged and priced. Key: project, trace, id (and the start minute)."""
+    """An observation, merged and priced. Key: project, trace, id (and the start minute)."""
 
     project_id: str
     trace_id: str
@@ -47,9 +48,9 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     output: str = ""
     metadata: str = ""
     tool_definitions: dict[str, str] = {}
-    """What the texts say of tools: JSON by name, of those that were offered …"""
+    """JSON definition by name, of the tools that the input offers."""
     tool_calls: tuple[str, ...] = ()
-    """… and as JSON ``{id, name, arguments}``, those that were called."""
+    """Tools that the output calls, as JSON ``{id, name, arguments}``."""
     tool_call_names: tuple[str, ...] = ()
     prompt_name: str = ""
     prompt_version: int = 0
@@ -60,7 +61,7 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     user_id: str = ""
     session_id: str = ""
     merge_state: str = ""
-    """JSON; of partial updates only: what later statements must be weighed against. Empty for whole events."""
+    """JSON state for merging later partial updates; empty if the event was whole."""
     event_us: int = 0
     """``ts_us`` of the latest event merged into the row."""
 
@@ -85,7 +86,7 @@ class TraceRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     tags: tuple[str, ...] = ()
     metadata: str = ""
     input: str = ""
-    """Trace-level input; where empty, the root observation's input speaks for the trace."""
+    """Trace-level input; if empty, the root observation's input is the trace's."""
     output: str = ""
     root_observation_id: str = ""
     level: str = "DEFAULT"
@@ -123,7 +124,10 @@ class ScoreRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One-minute tumbling window of event time, absolute. Key: project, start, environment, model, name."""
+    """Totals of a one-minute tumbling window of event time.
+
+    Key: project, start, environment, model, name.
+    """
 
     project_id: str
     window_s: int
@@ -137,15 +141,21 @@ class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     usage: dict[str, int] = {}
     total_cost_pico: int = 0
     latency_state_hex: str
-    """Hex of an ``AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64)`` state over microseconds; column ``latency_state``."""
+    """Hex of the column ``latency_state``.
+
+    An ``AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64)`` state over microseconds.
+    """
 
 
 class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Spend of a quarter of an hour of event time, absolute. Key: project, start, user, model, environment."""
+    """Total spend in 15 minutes of event time.
+
+    Key: project, start, user, model, environment.
+    """
 
     project_id: str
     bucket_s: int
-    """Bucket start, seconds since the epoch, a multiple of 900; column ``bucket_start DateTime``."""
+    """Bucket start, seconds since the epoch, multiple of 900; column ``bucket_start DateTime``."""
     user_id: str
     model: str
     environment: str
@@ -156,16 +166,16 @@ class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """An alert (``producers.notifications.alert``). Key: project, id.
 
-    Records from before there were other rules than budgets have the columns of budgets alone;
-    ``clickhouse.alert_rows`` and the table's defaults fill the generic ones.
+    Old records have only the columns of budgets; ``clickhouse.alert_rows`` and the table's defaults
+    fill the generic ones.
     """
 
     project_id: str
     id: str
-    """Deterministic; also the ``webhook-id``."""
+    """Derived from the alert's identity, thus stable; also the ``webhook-id``."""
     event: str = ""
     rule_kind: str = ""
-    """Empty in a record from before: a budget."""
+    """Empty in old records, whose rule is a budget."""
     rule_id: str = ""
     name: str
     labels: dict[str, str] = {}
@@ -195,10 +205,10 @@ class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     project_id: str
     id: str
-    """Deterministic for its source, so that a replay does not double it."""
+    """Derived from the source, so that a replay produces the same row."""
     created_us: int
     stage: str
-    """Where it was refused: ``gateway``, ``observations``, ``sink``."""
+    """Stage that rejected the input: ``gateway``, ``observations``, ``sink`` …"""
     reason: str
     """Short machine-readable code."""
     detail: str = ""
@@ -210,16 +220,19 @@ class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One record of the control-plane log. Key: offset and time; a record never changes, so there is no version."""
+    """A record of the control-plane log, immutable and thus without version. Key: offset, time."""
 
     log_offset: int
     log_key: str
-    """``kind/id/nonce``: what compaction replaces by."""
+    """``kind/id/nonce``: the key for log compaction."""
     kind: str
     id: str
     is_tombstone: int = 0
     record: str = ""
-    """The log value as JSON (``producers.control.state.Envelope``), without secrets; empty for a deletion, and where the sink could not read it."""
+    """The value as JSON (``producers.control.state.Envelope``), without secrets.
+
+    Empty for deletions and for records that the sink could not decode.
+    """
     appended_us: int
 
 

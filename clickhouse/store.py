@@ -1,6 +1,6 @@
-"""The store's client: bound queries, whole batches of rows, and errors one can act upon.
+"""Query ClickHouse and insert rows, with bound parameters and classified errors.
 
-The same against the embedded store and a ClickHouse server; both are reached through ClickHouse's HTTP interface.
+The embedded store and ClickHouse servers are used alike, through ClickHouse's HTTP interface.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingErr
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
 from clickhouse.settings import StoreSettings
 
-# Pinned on every insert: these defaults moved between releases. A row is an upsert, so a repeated insert needs no other care,
-# duplicates within one insert are sorted out by merges and FINAL (half the price of doing it before the part is written),
-# and a batch may hold late rows of any number of days.
+# Set on every insert, as the defaults changed between releases. Rows are upserts, so inserts may be
+# repeated; merges and FINAL remove duplicates within an insert, at half the cost of removing them
+# before the part is written; and a batch may contain late rows of any number of days.
 INSERT_SETTINGS: Final[dict[str, str]] = {
     "async_insert": "0",
     "insert_deduplicate": "0",
@@ -34,27 +34,28 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     "materialize_statistics_on_insert": "0",
 }
 
-# ClickHouse's numbers: too many queries, sockets, read-only table, no space, too many parts, aborted, replicas, unknown outcome, cancelled, keeper.
+# ClickHouse's error codes: too many queries, sockets, read-only table, no space, too many parts,
+# aborted, replicas, unknown status, cancelled, keeper.
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
-# Files that could not be read, written, opened, closed, sought or truncated, directories that could
-# not be created: failures of the disk, not of the rows.
+# Failures to read, write, open, close, seek or truncate files and to create directories: the disk
+# fails, not the rows.
 _DISK_CODES: Final = frozenset({74, 75, 76, 77, 87, 88, 481})
 _STD_EXCEPTION: Final = 1001
-"""Code of exceptions of the C++ standard library, including those of file systems."""
+"""Error code of exceptions of the C++ standard library, including file system errors."""
 _NO_SPACE: Final = "No space left on device"
 PING_MAX_S: Final = 5.0
-"""How long the store may take to say that it is there."""
-ANSWER_GRACE_S: Final = 2.0
-"""A query's answer may take this much longer than the query may run: the store ends a query that is too long, but a store that hangs ends nothing."""
-# Too many rows, time, bytes, columns, result, set, limit, memory.
+"""Time limit of a ping."""
+RESPONSE_GRACE_S: Final = 2.0
+"""Time for a query's response beyond its time limit, which a hung store does not enforce."""
+# Limits on rows, time, bytes, columns, result, set, limit, memory.
 _TIMEOUT_CODE: Final = 159
 _LIMIT_CODES: Final = frozenset({158, _TIMEOUT_CODE, 160, 161, 191, 241, 290, 307, 396})
 
 
 class Store:
-    """Safe to share between tasks of one event loop; connects when first used."""
+    """A client that connects on first use; may be shared between tasks of one event loop."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
@@ -65,14 +66,15 @@ class Store:
     async def query(
         self, sql: str, params: Mapping[str, Any] | None = None, *, use_database: bool = True
     ) -> list[dict[str, Any]]:
-        """Rows by column name; times are aware (UTC), money is ``Decimal``.
+        """Return rows by column name; times are aware (UTC), money is ``Decimal``.
 
-        ``sql`` names its parameters as ``{name:Type}``; the server binds them.
+        ``sql`` has parameters as ``{name:Type}``, which the server binds.
 
         Raises:
-            StoreUnavailable: try again later. QueryLimitReached, QueryRejected: don't.
+            StoreUnavailable: The query may succeed later.
+            QueryLimitReached, QueryRejected: The query would fail again.
         """
-        async with self._connected(self._answer_max_s) as client:
+        async with self._connected(self._response_max_s) as client:
             result = await client.query(
                 sql,
                 parameters=_bindable(sql, params),
@@ -83,8 +85,8 @@ class Store:
     async def query_bytes(
         self, sql: str, params: Mapping[str, Any] | None = None, fmt: str = "JSONEachRow"
     ) -> bytes:
-        """The result in a format of ClickHouse's. Errors as ``query``."""
-        async with self._connected(self._answer_max_s) as client:
+        """Return the result in one of ClickHouse's formats. Raises like ``query``."""
+        async with self._connected(self._response_max_s) as client:
             return await client.raw_query(
                 sql,
                 parameters=_bindable(sql, params),
@@ -95,12 +97,12 @@ class Store:
     async def insert_lines(
         self, table: str, columns: Sequence[str], body: bytes | Sequence[bytes]
     ) -> None:
-        """Insert NDJSON as it is; returns once the rows can be read.
+        """Insert NDJSON; return when the rows can be read.
 
         Raises:
-            StoreUnavailable: nothing or part of it may be stored; send the same bytes again.
-            QueryLimitReached: as above; fewer rows may fit into memory and time.
-            QueryRejected: a line or the table is not as it should be.
+            StoreUnavailable: Any part of the rows may be stored; insert the same bytes again.
+            QueryLimitReached: The same, but fewer rows may stay within memory and time limits.
+            QueryRejected: A row or the table is invalid.
         """
         rows = body if isinstance(body, bytes) else b"".join(body)
         async with self._connected() as client:
@@ -126,7 +128,7 @@ class Store:
         use_database: bool = True,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """Run a statement without a result, for instance DDL. Errors as ``query``."""
+        """Run a statement without a result, for instance DDL. Raises like ``query``."""
         async with self._connected() as client:
             await client.command(
                 sql,
@@ -135,10 +137,10 @@ class Store:
             )
 
     async def ping(self) -> None:
-        """Returns when the store takes queries.
+        """Return if the store accepts queries.
 
         Raises:
-            StoreUnavailable: it does not.
+            StoreUnavailable: It does not.
         """
         async with self._connected(PING_MAX_S) as client:
             await client.raw_query("SELECT 1", settings={"max_execution_time": f"{PING_MAX_S:g}"})
@@ -149,8 +151,8 @@ class Store:
             await client.close()
 
     @property
-    def _answer_max_s(self) -> float:
-        return self.settings.clickhouse_query_timeout_s + ANSWER_GRACE_S
+    def _response_max_s(self) -> float:
+        return self.settings.clickhouse_query_timeout_s + RESPONSE_GRACE_S
 
     def _query_settings(self, *, use_database: bool) -> dict[str, str]:
         limit_s = self.settings.clickhouse_query_timeout_s
@@ -160,12 +162,12 @@ class Store:
         }
 
     def _database_setting(self, *, use_database: bool) -> dict[str, str]:
-        # The client itself has no database: it must also work before the first migration made one.
+        # The client has no default database, as it must work before the first migration creates it.
         return {"database": self.database} if use_database else {}
 
     @asynccontextmanager
     async def _connected(self, within_s: float | None = None) -> AsyncIterator[AsyncClient]:
-        """The client; the block, with connecting, ends ``within_s``."""
+        """Yield the client; limit connecting and the block together to ``within_s``."""
         try:
             async with asyncio.timeout(within_s):
                 if self._client is None:
@@ -181,8 +183,8 @@ class Store:
             raise StoreUnavailable(message, has_dropped=True) from error
 
     def _unreached(self, cause: BaseException | None) -> StoreUnavailable | None:
-        """In our words where nobody listens at the address; the client's tell of certificates that nobody asked for."""
-        found = getattr(cause, "os_error", None)  # what aiohttp's connector met
+        """Describe a failed connection; the client's own message misleads to certificates."""
+        found = getattr(cause, "os_error", None)  # of aiohttp's connector
         if not isinstance(found, OSError) or isinstance(found, ssl.SSLError):
             return None
         url = urlsplit(self.settings.clickhouse_url)
@@ -211,7 +213,7 @@ class Store:
 
 
 def _bindable(sql: str, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Parameters for the server to bind; the client's own ``%(name)s`` formatting is never used."""
+    """Return parameters that the server binds; the client's ``%(name)s`` formatting is not used."""
     if not params:
         return None
     missing = [name for name in params if f"{{{name}:" not in sql]

@@ -1,6 +1,6 @@
-"""What lies where: rows, bytes and days of every table on the hot and the cold volume.
+"""Report rows, bytes and days of every table on the hot and the cold volume.
 
-Rows move by the tables' TTL (migrations, settings ``hot_days``), by whole parts and by themselves; nothing here moves anything.
+ClickHouse moves whole parts by the tables' TTL (migrations, setting ``hot_days``).
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from typing import Final
 
 from clickhouse.store import Store
 
-# A table without the policy is on the server's own disk, which is hot.
+# Tables without the policy are on the server's default disk, which counts as hot.
 _USE: Final = """
 WITH
-    (SELECT groupUniqArrayArray(disks) FROM system.storage_policies WHERE volume_name = 'cold') AS cold_disks,
+    (
+        SELECT groupUniqArrayArray(disks) FROM system.storage_policies WHERE volume_name = 'cold'
+    ) AS cold_disks,
     parts_with_days AS
     (
         SELECT
             parts.table AS table,
             if(has(cold_disks, parts.disk_name), 'cold', 'hot') AS volume,
-            toUInt32OrZero(extract(tables.engine_full, 'toIntervalDay\\\\((\\\\d+)\\\\) TO VOLUME')) AS hot_days,
+            toUInt32OrZero(
+                extract(tables.engine_full, 'toIntervalDay\\\\((\\\\d+)\\\\) TO VOLUME')
+            ) AS hot_days,
             hot_days > 0 AND isNotNull(toDateOrNull(parts.partition)) AS has_days,
             if(has_days, toDate(parts.min_time, 'UTC'), NULL) AS min_day,
             if(has_days, toDate(parts.max_time, 'UTC'), NULL) AS max_day,
@@ -28,7 +32,8 @@ WITH
             parts.rows AS part_rows,
             parts.bytes_on_disk AS part_bytes
         FROM system.parts AS parts
-        INNER JOIN system.tables AS tables ON tables.database = parts.database AND tables.name = parts.table
+        INNER JOIN system.tables AS tables
+            ON tables.database = parts.database AND tables.name = parts.table
         WHERE parts.active AND parts.database = {database:String}
     )
 SELECT
@@ -43,7 +48,7 @@ ORDER BY table, volume DESC
 
 @dataclass(frozen=True, slots=True)
 class VolumeUse:
-    """One table on one volume. Rows are stored versions; upserts that were not merged yet count more than once."""
+    """Use of a volume by a table; rows count every stored version until merges remove it."""
 
     table: str
     volume: str
@@ -52,15 +57,18 @@ class VolumeUse:
     rows: int
     bytes: int
     first_day: date | None
-    """Of rows; None for tables that are not partitioned by day."""
+    """First day of the rows; None for tables that are not partitioned by day."""
     last_day: date | None
     overdue_parts: int
-    """On the hot volume past their days: on their way, or unable to leave when this stays above zero."""
+    """Parts on the hot volume beyond ``hot_days``; if this stays above zero, moves fail."""
     overdue_rows: int
 
 
 async def storage_report(store: Store, bounds: str = "") -> list[VolumeUse]:
-    """Every table of the database that holds rows, by volume, hot before cold. ``bounds`` is the statement's ``SETTINGS``. Errors as ``Store.query``."""
+    """Return the use of each volume by each table with rows, hot before cold.
+
+    ``bounds`` is the statement's ``SETTINGS`` clause. Raises like ``Store.query``.
+    """
     rows = await store.query(f"{_USE}{bounds}", {"database": store.database})
     return [
         VolumeUse(

@@ -1,4 +1,4 @@
-"""Defines the store's users with least privilege, for the embedded store and ClickHouse servers."""
+"""Define the store's users with least privilege, for the embedded store and ClickHouse servers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 SYSTEM_TABLES: Final = (
     "columns", "databases", "disks", "one", "parts", "settings", "storage_policies", "tables",
 )  # fmt: skip
-"""Tables of ``system`` that clients and roles read; none is about other users' statements."""
+"""Tables of ``system`` that clients and roles read; none shows other users' statements."""
 
 READ_ONLY: Final = 2
-"""ClickHouse's ``readonly``: no writes and no DDL, while a statement may lower its limits."""
+"""Value of ClickHouse's ``readonly`` that forbids writes and DDL but permits settings."""
 EXECUTION_TIME_MAX_S: Final = 600
 MEMORY_MAX_BYTES: Final = 4 * 2**30
 THREADS_MAX: Final = 64
@@ -21,7 +21,7 @@ THREADS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class UserPrivileges:
-    """One user: the roles that log in as it, and its privileges on the tables."""
+    """A user: the roles that log in as it, and its privileges on the tables."""
 
     name: str
     used_by: str
@@ -30,7 +30,7 @@ class UserPrivileges:
     is_read_only: bool = False
 
     def grants(self, database: str) -> list[str]:
-        """Return the privileges as ``GRANT`` statements without their ``TO``."""
+        """Return the privileges as ``GRANT`` statements without ``TO``."""
         tables = [f"GRANT {', '.join(self.on_tables)} ON {database}.*"]
         return tables + [f"GRANT SELECT ON system.{name}" for name in self.on_system]
 

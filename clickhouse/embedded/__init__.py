@@ -1,1 +1,1 @@
-"""The ClickHouse engine (chDB) behind ClickHouse's HTTP interface, for one machine."""
+"""Serve the ClickHouse engine (chDB) through ClickHouse's HTTP interface, on one machine."""

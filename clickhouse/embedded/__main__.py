@@ -1,4 +1,4 @@
-"""``python -m clickhouse.embedded DATA_DIR PORT``: the embedded store as a bare process (tests start it so)."""
+"""Run the embedded store without a supervisor: ``python -m clickhouse.embedded DATA_DIR PORT``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Authenticates the embedded store's users and checks what their requests may do."""
+"""Authenticate the embedded store's users and check what their requests may do."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class User:
         return replace(session, settings={**limit, **session.settings})
 
     def check(self, sql: bytes, insert: FormattedInsert | None) -> None:
-        """Refuse a statement that the user may not run, or more than one statement.
+        """Reject a statement that the user may not run, or more than one statement.
 
         Raises:
-            BadRequest: the message names the reason.
+            BadRequest: The message names the reason.
         """
         with self._denials():
             if self.policy is None:
@@ -73,7 +73,7 @@ class User:
                 raise NotAllowed("only SELECT is allowed")
 
     def _require_one(self, sql: bytes, insert: FormattedInsert | None) -> None:
-        """Refuse more than one statement; of an insert only the part before its rows is read."""
+        """Reject more than one statement; of an insert only the part before its rows is read."""
         text = sql if insert is None else insert.head + insert.settings
         try:
             found = list(tokens(text))
@@ -159,17 +159,17 @@ def new_policy(engine: Engine, embedded: EmbeddedStoreSettings) -> Policy:
 
 
 def refuse_browsers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse requests of web pages in a browser, including those by DNS rebinding.
+    """Reject requests of web pages in a browser, including those by DNS rebinding.
 
     Raises:
-        AccessDenied: the request has a browser's headers, or a host name that is not this machine.
+        AccessDenied: The request has a browser's headers, or a host name that is not this machine.
     """
     for name, value in headers:
         if name in _BROWSER_HEADERS:
-            raise AccessDenied(403, ACCESS_DENIED, "Browsers are not served. (ACCESS_DENIED)")
+            raise AccessDenied(403, ACCESS_DENIED, "Browsers are not allowed. (ACCESS_DENIED)")
         if name == b"host" and not _is_address(value.decode("latin-1")):
             raise AccessDenied(
-                403, ACCESS_DENIED, "The Host is an IP address or localhost. (ACCESS_DENIED)"
+                403, ACCESS_DENIED, "Host must be an IP address or localhost. (ACCESS_DENIED)"
             )
 
 

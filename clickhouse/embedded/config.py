@@ -1,4 +1,4 @@
-"""The engine's configuration file: where hot and cold rows live, and memory and threads for a small machine."""
+"""Write the engine's configuration file: volumes, and memory and threads for a small machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickhouse.settings import TieringSettings
 
 MIB = 2**20
 
-# One small machine: two background merges, caches in megabytes instead of gigabytes, and memory given back at once.
+# For a small machine: two background merges, caches of megabytes instead of gigabytes.
 SERVER_SETTINGS: dict[str, int] = {
     "mark_cache_size": 64 * MIB,
     "primary_index_cache_size": 64 * MIB,
@@ -36,14 +36,19 @@ def write_users(data_dir: Path, text: str) -> Path:
 
 
 def write_config(data_dir: Path, tiering: TieringSettings, users_file: Path) -> Path:
-    """Write ``DATA_DIR/engine.xml`` (readable by its owner only: it may hold the bucket's keys); return its path."""
+    """Write ``DATA_DIR/engine.xml`` and return its path.
+
+    Only the owner can read it, as it may contain the bucket's keys.
+    """
     lines = [f"  <{name}>{value}</{name}>" for name, value in SERVER_SETTINGS.items()]
     text = "\n".join(
         [
             "<clickhouse>",
             "  <logger><level>none</level></logger>",
             *lines,
-            f"  <user_directories><users_xml><path>{escape(str(users_file))}</path></users_xml></user_directories>",
+            "  <user_directories><users_xml>",
+            f"    <path>{escape(str(users_file))}</path>",
+            "  </users_xml></user_directories>",
             _storage(data_dir, tiering),
             "</clickhouse>",
             "",
@@ -60,7 +65,7 @@ def _write_private(path: Path, text: str) -> Path:
 
 
 def s3_endpoint(tiering: TieringSettings) -> str:
-    """The S3 server's address without a trailing slash; AWS's own when none is named."""
+    """Return the S3 server's address without a trailing slash; by default that of AWS."""
     aws = f"https://s3.{tiering.aws_region}.amazonaws.com"
     return tiering.aws_endpoint_url.rstrip("/") or aws
 

@@ -1,4 +1,4 @@
-"""Pauses background work of the embedded engine while its disk is nearly full."""
+"""Pause background work of the embedded engine while its disk is nearly full."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 
 from producers.disk import DiskFloor
 
-# A merge writes all its parts once more before it frees any.
+# A merge writes its result before it frees the source parts.
 STOP: Final = ("SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES")
 START: Final = ("SYSTEM START MERGES", "SYSTEM START TTL MERGES")
-# Moves to another disk of the same machine free nothing; moves to S3 free this disk.
+# Moves to another directory of the same disk free nothing; moves to S3 free the disk.
 STOP_MOVES: Final = "SYSTEM STOP MOVES"
 START_MOVES: Final = "SYSTEM START MOVES"
 JOIN_WITHIN_S: Final = 5.0
@@ -54,7 +54,7 @@ class BackgroundWork:
             while not ended.wait(interval_s):
                 try:
                     self.check()
-                except Exception as error:  # noqa: BLE001  # the engine may refuse: look again
+                except Exception as error:  # noqa: BLE001  # the next check retries
                     log.warning("merges_not_stopped", error=str(error)[:300])
 
         thread = threading.Thread(target=watch, name="disk", daemon=True)

@@ -1,4 +1,4 @@
-"""The engine in this process: connections to one chDB path, and the calls that block a thread."""
+"""Run statements on the in-process engine: connections to one chDB path, and blocking calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clickhouse.embedded.rows_files import RowsFile, RowsFiles
 from clickhouse.embedded.statement import FormattedInsert
 from clickhouse.errors import StoreError
 
-# The wrapper around it serialises calls and parses progress options; this is the engine's own.
+# chDB's Python wrapper serialises calls and parses progress options; this bypasses it.
 _connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
 
 _NOT_IN_PATHS = frozenset("?%&\\")
@@ -26,7 +26,7 @@ _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class EngineError(Exception):
-    """The engine refused or failed a statement: its text, and ClickHouse's number for it."""
+    """The engine rejected or failed a statement; has its message and ClickHouse's error code."""
 
     def __init__(self, message: str) -> None:
         start = message.find("Code: ")
@@ -50,7 +50,7 @@ def engine_address(data_dir: Path, config_file: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Database, changed settings and privileges that a statement runs with."""
+    """Database, settings and role of a statement."""
 
     database: str = "default"
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Session:
 
 @dataclass(slots=True)
 class Progress:
-    """What a statement read, made and wrote, as far as the engine tells."""
+    """Rows and bytes that a statement read, returned and wrote, as reported by the engine."""
 
     read_rows: int = 0
     read_bytes: int = 0
@@ -71,7 +71,7 @@ class Progress:
 
 
 class _Connection:
-    """One chDB connection and the session it was last put into."""
+    """A chDB connection and its current session."""
 
     def __init__(self, raw: Any, defaults: Mapping[str, str]) -> None:
         self.raw = raw
@@ -81,7 +81,7 @@ class _Connection:
         self.role = ""
 
     def enter(self, session: Session) -> None:
-        """Change what differs: most statements in a row come from the same client and cost nothing here."""
+        """Switch the session, changing only what differs: clients usually repeat their session."""
         if session.role != self.role:
             self.raw.query(f"SET ROLE {session.role or 'ALL'}", "TSV")
             self.role = session.role
@@ -102,12 +102,12 @@ class _Connection:
 
     @property
     def is_locked(self) -> bool:
-        """A session that was made read-only cannot be changed back."""
+        """Whether the session is read-only, which cannot be undone."""
         return self.settings.get("readonly", "0") != "0"
 
 
 class Engine:
-    """Connections to one data directory. All methods block; calls from several threads run in parallel."""
+    """Connections to one data directory. Methods block and are thread-safe."""
 
     def __init__(
         self, data_dir: Path, config_file: Path, defaults: Mapping[str, str], idle_max: int
@@ -118,7 +118,7 @@ class Engine:
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._killing = threading.Lock()
-        # One connection stays open whatever happens: the engine lives as long as any does.
+        # One connection always stays open: the engine shuts down with the last one.
         self._anchor = _connect(self._address)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Engine:
         self._anchor.close()
 
     def acquire(self, session: Session) -> _Connection:
-        """A connection in that session: preferably one that is in it already."""
+        """Return a connection in that session, preferably one that is already in it."""
         connection = self._take_idle(session)
         if connection is None:
             connection = _Connection(_connect(self._address), self._defaults)
@@ -141,7 +141,7 @@ class Engine:
         return connection
 
     def release(self, connection: _Connection) -> None:
-        """Give back a connection whose statement ended well."""
+        """Return a connection to the pool after a successful statement."""
         with self._lock:
             if len(self._idle) < self._idle_max:
                 self._idle.append(connection)
@@ -149,14 +149,14 @@ class Engine:
         connection.raw.close()
 
     def discard(self, connection: _Connection) -> None:
-        """Close one whose statement failed (its output buffer may hold leftovers) or changed the session."""
+        """Close a connection whose output buffer or session is in an unknown state."""
         connection.raw.close()
 
     def command(self, sql: str) -> None:
-        """Run a statement of the engine's own administration.
+        """Run an administrative statement.
 
         Raises:
-            EngineError: the engine refuses it.
+            EngineError: The engine rejected or failed it.
         """
         with self._killing, engine_errors():
             self._anchor.query(sql, "TSV")
@@ -166,13 +166,13 @@ class Engine:
         answer: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
         return [json.loads(line) for line in answer.splitlines()]
 
-    def kill(self, mark: str) -> None:
-        """Cancel the running statement that starts with ``mark``, without waiting for its end."""
+    def kill(self, prefix: str) -> None:
+        """Cancel the running statement that starts with ``prefix``, without waiting for its end."""
         with self._killing:
             self._anchor.query(
-                "KILL QUERY WHERE startsWith(query, {mark:String}) ASYNC",
+                "KILL QUERY WHERE startsWith(query, {prefix:String}) ASYNC",
                 "TSV",
-                params={"mark": mark},
+                params={"prefix": prefix},
             )
 
     def _take_idle(self, session: Session) -> _Connection | None:
@@ -195,18 +195,18 @@ class Engine:
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """ChDB raises RuntimeError with ClickHouse's text in it."""
+    """Convert chDB's RuntimeError, which contains ClickHouse's message, to ``EngineError``."""
     try:
         yield
     except RuntimeError as error:
         raise EngineError(str(error)) from None
     except UnicodeDecodeError as error:
-        # ClickHouse quotes refused data, which may be any bytes.
+        # ClickHouse quotes rejected data, which may be any bytes.
         raise EngineError(error.object.decode("utf-8", "replace")) from None
 
 
 class Query:
-    """A statement with a result. ``read`` blocks; it may be called from any one thread at a time."""
+    """A statement with a result. Methods block; only one thread may call them at a time."""
 
     def __init__(
         self, engine: Engine, sql: bytes, default_format: str, *, streamed: bool, reusable: bool
@@ -222,7 +222,7 @@ class Query:
         self.is_finished = False
 
     def start(self, session: Session, params: Mapping[str, str]) -> list[bytes]:
-        """Begin; of a statement that is not streamed this is all, and its result is returned."""
+        """Start the statement; return the whole result if it is not streamed."""
         self._connection = self._engine.acquire(session)
         try:
             with engine_errors():
@@ -240,7 +240,7 @@ class Query:
                 self._end()
 
     def read(self, at_least_bytes: int) -> list[bytes]:
-        """The next pieces of a streamed result, about as many bytes as asked for; sets ``is_finished`` at its end."""
+        """Read ``at_least_bytes`` of a streamed result, or less at its end; set ``is_finished``."""
         pieces: list[bytes] = []
         size = 0
         assert self._connection is not None
@@ -260,7 +260,7 @@ class Query:
         return pieces
 
     def abandon(self) -> None:
-        """Give up; the connection is not used again."""
+        """Stop reading and close the connection."""
         self.is_finished = True
         connection, self._connection, self._stream = self._connection, None, None
         if connection is not None:
@@ -287,10 +287,10 @@ class Query:
 
 
 class Insert:
-    """An insert that collects its rows in pieces of any size before the engine reads them.
+    """An insert that collects its rows in a memory file before the engine reads them.
 
-    The engine reads them from a file in memory. Its streaming insert reports parsing errors only:
-    it ignores a failed constraint, default expression or write, and counts the rows as written.
+    The engine's streaming insert is not used because it reports parsing errors only: it ignores
+    failed constraints, default expressions and writes, and counts the rows as written.
     """
 
     def __init__(self, engine: Engine, statement: FormattedInsert, files: RowsFiles) -> None:
@@ -301,13 +301,13 @@ class Insert:
         self.progress = Progress()
 
     def append(self, data: bytes) -> None:
-        """Add a piece of the rows."""
+        """Append a chunk of the rows."""
         if self._rows is None:
             self._rows = self._files.take(len(data))
         self._rows.append(data)
 
     def finish(self, session: Session) -> None:
-        """Insert the rows; return when they are in the table."""
+        """Insert the rows; return when they are stored."""
         rows = self._rows = self._rows or self._files.take(0)
         rows.end()
         parts = self._statement
@@ -327,7 +327,7 @@ class Insert:
         self._files.give_back(rows)
 
     def close(self) -> None:
-        """Free the rows; without ``finish`` they are not inserted."""
+        """Free the memory of the rows."""
         rows, self._rows = self._rows, None
         if rows is not None:
             rows.close()

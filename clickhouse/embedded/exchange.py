@@ -1,4 +1,4 @@
-"""The two ends of one HTTP exchange: the body as it comes, the answer as it goes out."""
+"""Stream the request body and the response of one HTTP exchange."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISCARDED_BYTES_MAX = 256 * 2**20
 
 
 class ClientGone(Exception):
-    """Nobody waits for the answer."""
+    """The client disconnected."""
 
 
 async def until_gone(receive: Receive) -> None:
@@ -29,7 +29,7 @@ async def until_gone(receive: Receive) -> None:
 
 
 class Body:
-    """A request's body, decompressed as it comes."""
+    """A request's body, decompressed as it is read."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -37,7 +37,7 @@ class Body:
         self.is_finished = False
 
     async def next_piece(self) -> bytes:
-        """Some bytes; empty at the end, and perhaps before it."""
+        """Read some bytes; may be empty before the end, too."""
         if self.is_finished:
             return b""
         message = await self._receive()
@@ -53,7 +53,11 @@ class Body:
             raise BadRequest(400, 271, f"Cannot decompress the body: {error}") from error
 
     async def read(self, bytes_max: int) -> bytes:
-        """All that is left."""
+        """Read the rest of the body.
+
+        Raises:
+            BadRequest: It is longer than ``bytes_max``.
+        """
         pieces: list[bytes] = []
         size = 0
         while not self.is_finished:
@@ -64,7 +68,7 @@ class Body:
         return b"".join(pieces)
 
     async def discard(self) -> None:
-        """Read to the end and keep nothing; gives up on a body without end."""
+        """Read and drop the rest of the body, up to ``DISCARDED_BYTES_MAX``."""
         size = 0
         while not self.is_finished and size < DISCARDED_BYTES_MAX:
             message = await self._receive()
@@ -75,7 +79,7 @@ class Body:
 
 
 class Exchange:
-    """One answer on its way out."""
+    """The response of one request."""
 
     def __init__(self, send: Send, query_id: str) -> None:
         self._send = send
@@ -125,9 +129,9 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": self._compressor.finish()})
 
     async def fail(self, status: int, code: int, message: str, *, close: bool = False) -> None:
-        """Answer with an error: a status, or after the head ClickHouse's marker in the body.
+        """Respond with an error status, or after the head with ClickHouse's marker in the body.
 
-        ``close`` ends the connection, with the rest of the request unread.
+        ``close`` closes the connection without reading the rest of the request.
         """
         text = message.encode() + b"\n"
         if not self._has_begun:

@@ -1,10 +1,10 @@
-"""The HTTP front: one ASGI application over the engine.
+"""Serve the engine over HTTP as an ASGI application.
 
-Each request passes, in order: credentials; the user's policy; a slot (bounded, separate for queries
-and inserts); a connection in the right session; the statement, in a thread; the answer. The head is
-sent with the first part of the result, so that most errors still have a status. A later error is
-written into the body as ClickHouse does (``X-ClickHouse-Exception-Tag``). A query whose client
-disconnected is killed.
+Each request is handled in this order: authentication; the user's policy; a slot (bounded, separate
+for queries and inserts); a connection in the right session; the statement, in a thread; the
+response. Its head is sent with the first chunk of the result, so that most errors have a status. A
+later error is written into the body like ClickHouse does (``X-ClickHouse-Exception-Tag``). A query
+whose client disconnects is killed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from clickhouse.settings import EmbeddedStoreSettings
 
 T = TypeVar("T")
 
-# ClickHouse's numbers for errors, and the HTTP statuses that its own server gives them.
+# ClickHouse's error codes, and the HTTP statuses that its server returns for them.
 _STATUS_OF_CODE = {
     **dict.fromkeys((36, 38, 41, 44, 46, 47, 53, 62, 72, 117, 386, 457), 400),
     **dict.fromkeys((60, 81, 115), 404),
@@ -74,7 +74,7 @@ _KEEPS_SESSION = frozenset({"SELECT", "WITH", "INSERT", "SHOW", "EXPLAIN", "DESC
 
 
 class StoreFront:
-    """The ASGI application. Speaks ``/``, ``/ping``, ``/healthz``, ``/readyz`` and ``/metrics``."""
+    """The ASGI application. Serves ``/``, ``/ping``, ``/healthz``, ``/readyz`` and ``/metrics``."""
 
     def __init__(self, engine: Engine, settings: EmbeddedStoreSettings, users: Users) -> None:
         self._engine = engine
@@ -89,7 +89,7 @@ class StoreFront:
         self.metrics: StoreFrontMetrics = store_front_metrics()
 
     def close(self) -> None:
-        """Waits for the statements that run."""
+        """Wait for running statements and close the engine."""
         self._threads.shutdown()
         self._rows_files.close()
         self._engine.close()
@@ -103,11 +103,11 @@ class StoreFront:
         elif path == "/metrics":
             await send_plain(send, 200, generate_latest(self.metrics.registry), {})
         elif path == "/" and scope["method"] in {"GET", "POST"}:
-            await self._answer(scope, receive, send)
+            await self._handle(scope, receive, send)
         else:
-            await send_plain(send, 404, b"There is no such page here.\n", {})
+            await send_plain(send, 404, b"Not found.\n", {})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, body = Exchange(send, str(uuid.uuid4())), Body(receive)
         kind, outcome = "query", "error"
         started = time.perf_counter()
@@ -150,7 +150,7 @@ class StoreFront:
             self.metrics.seconds.labels(kind).observe(time.perf_counter() - started)
 
     async def _statement(self, call: Call, body: Body) -> tuple[Call, FormattedInsert | None]:
-        """The whole statement; of a formatted insert only its head, the rows stay in the body."""
+        """Read the statement; of a formatted insert only the head, its rows stay in the body."""
         if call.content_type.startswith("multipart/form-data"):
             raw = await body.read(self._settings.query_bytes_max)
             return _with_form(call, form_fields(call.content_type, raw)), None
@@ -161,7 +161,7 @@ class StoreFront:
         if insert is None:
             rest = await body.read(self._settings.query_bytes_max - len(sql))
             sql = _joined(sql, rest) if call.query else sql + rest
-            # The first piece may have ended before FORMAT.
+            # The first chunk may have ended before FORMAT.
             insert = formatted_insert(sql)
         if not sql.strip():
             raise BadRequest(400, 62, "Empty query. (SYNTAX_ERROR)")
@@ -210,15 +210,15 @@ class StoreFront:
         began = time.perf_counter()
         watcher = asyncio.create_task(until_gone(receive))
         try:
-            pieces = await self._or_gone(watcher, mark, query.start, call.session, call.params)
+            pieces = await self._unless_gone(watcher, mark, query.start, call.session, call.params)
             if not query.is_finished:
-                pieces = await self._or_gone(watcher, mark, self._read, query)
+                pieces = await self._unless_gone(watcher, mark, self._read, query)
             headers = {"content-type": CONTENT_TYPES.get(format_name, "application/octet-stream")}
             if word in _WITH_RESULT:
                 headers["x-clickhouse-format"] = format_name
             compressor = Compressor(call.accepted_encodings)
             if not pieces or not any(pieces):
-                # An empty body is not compressed: to a client it is a result without blocks.
+                # An empty body is not compressed: clients read it as a result without blocks.
                 compressor = Compressor(frozenset())
             if compressor.encoding:
                 headers["content-encoding"] = compressor.encoding
@@ -228,7 +228,7 @@ class StoreFront:
             )  # fmt: skip
             await exchange.send(b"".join(pieces))
             while not query.is_finished:
-                pieces = await self._or_gone(watcher, mark, self._read, query)
+                pieces = await self._unless_gone(watcher, mark, self._read, query)
                 await exchange.send(b"".join(pieces))
             await exchange.finish()
         except BaseException:
@@ -242,10 +242,14 @@ class StoreFront:
     def _read(self, query: Query) -> list[bytes]:
         return query.read(self._settings.result_chunk_bytes)
 
-    async def _or_gone(
+    async def _unless_gone(
         self, watcher: asyncio.Task[None], mark: str, call: Callable[..., T], *args: object
     ) -> T:
-        """The call's result; if the client leaves first, the statement is killed and ``ClientGone`` raised."""
+        """Return the call's result; kill the statement if the client disconnects before.
+
+        Raises:
+            ClientGone: The client disconnected.
+        """
         work = asyncio.ensure_future(self._in_thread(call, *args))
         try:
             await asyncio.wait({work, watcher}, return_when=asyncio.FIRST_COMPLETED)
@@ -258,7 +262,7 @@ class StoreFront:
         raise ClientGone
 
     async def _kill(self, mark: str, work: asyncio.Future[Any]) -> None:
-        """A statement that has not begun yet is not found: ask again until the thread is back."""
+        """Kill repeatedly until the call returns: a statement that has not started is not found."""
         while not work.done():
             await asyncio.get_running_loop().run_in_executor(None, self._engine.kill, mark)
             await asyncio.wait({work}, timeout=0.05)
@@ -266,7 +270,10 @@ class StoreFront:
             work.result()
 
     async def _to_the_end(self, call: Callable[..., T], *args: object) -> T:
-        """As ``_in_thread``, but a cancellation waits until the thread is back: a connection serves one thread at a time."""
+        """Run a call in a thread and wait for its end even if cancelled.
+
+        Otherwise another thread could use the same connection.
+        """
         work = asyncio.ensure_future(self._in_thread(call, *args))
         try:
             return await asyncio.shield(work)
@@ -279,7 +286,10 @@ class StoreFront:
 
 
 async def _refuse(exchange: Exchange, body: Body, error: BadRequest | EngineError) -> None:
-    """Read what is still on its way first: a client that is writing would see a broken connection instead of the answer."""
+    """Respond with an error after reading the rest of the body.
+
+    A client that is still sending would see a broken connection instead of the response.
+    """
     with suppress(ClientGone):
         await body.discard()
         if isinstance(error, BadRequest):

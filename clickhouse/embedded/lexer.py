@@ -1,4 +1,4 @@
-"""Splits SQL into tokens, and refuses whatever ClickHouse might split in another way."""
+"""Split SQL into tokens; reject everything that ClickHouse might split differently."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 Kind = Literal["string", "quoted", "number", "word", "mark"]
 
-# Everything else is refused: dollar quotes, hash comments, typographic quotes, letters beyond ASCII
-# outside of quotes, unfinished quotes and comments.
+# Everything else is rejected: dollar quotes, hash comments, typographic quotes, non-ASCII letters
+# outside of quotes, unterminated quotes and comments.
 _TOKEN: Final = re.compile(
     rb"""(?P<skip>[ \t\r\n\f\v]+|--[^\n]*|/\*.*?\*/)
     |(?P<string>'(?:[^'\\]|\\.)*')
@@ -23,14 +23,14 @@ _TOKEN: Final = re.compile(
 
 
 class UnreadableSql(ValueError):
-    """The statement has a character that ClickHouse might read differently than this lexer."""
+    """The statement has a character that ClickHouse might interpret differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     kind: Kind
     text: str
-    """The token's text; of a quoted identifier without the quotes."""
+    """The token's text; quoted identifiers are unquoted."""
 
     @property
     def is_name(self) -> bool:
@@ -48,7 +48,7 @@ def tokens(sql: bytes) -> Iterator[Token]:
     """Yield the tokens of ``sql`` without whitespace and comments.
 
     Raises:
-        UnreadableSql: at a character that is not part of a token.
+        UnreadableSql: A character is not part of any token.
     """
     at = 0
     while at < len(sql):

@@ -1,4 +1,4 @@
-"""What the embedded store counts of itself."""
+"""Define the embedded store's metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StoreFrontMetrics:
 
 
 def store_front_metrics() -> StoreFrontMetrics:
-    """A registry of its own: a process may hold several fronts in tests."""
+    """Create the metrics in a separate registry: tests run several servers in one process."""
     registry = CollectorRegistry()
     return StoreFrontMetrics(
         registry=registry,
@@ -28,16 +28,19 @@ def store_front_metrics() -> StoreFrontMetrics:
             registry=registry,
         ),
         seconds=Histogram(
-            "tracemill_store_statement_seconds", "Time from request to answer.", ["kind"],
-            registry=registry, buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+            "tracemill_store_statement_seconds", "Time from request to response.", ["kind"],
+            registry=registry,
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
         ),
         rows_written=Counter("tracemill_store_rows_written", "Rows inserted.", registry=registry),
         bytes_received=Counter(
-            "tracemill_store_insert_bytes", "Bytes of inserted rows as they came.", registry=registry
+            "tracemill_store_insert_bytes", "Bytes of inserted rows.", registry=registry
         ),
-        running=Gauge("tracemill_store_running", "Statements running now.", ["kind"], registry=registry),
+        running=Gauge(
+            "tracemill_store_running", "Statements running now.", ["kind"], registry=registry
+        ),
         limits_reached=Counter(
-            "tracemill_store_limits_reached", "Requests refused because a limit was reached.", ["limit"],
-            registry=registry,
+            "tracemill_store_limits_reached", "Requests refused because a limit was reached.",
+            ["limit"], registry=registry,
         ),
     )  # fmt: skip

@@ -1,9 +1,9 @@
-"""Checks the parts of a user's statement that the engine's own privileges do not cover.
+"""Check the parts of a user's statement that the engine's own privileges do not cover.
 
 The engine separates users by grants (see ``clickhouse.users``): tables, writes, DDL, and every
-table function that reaches a file or another machine. It has no grants for functions that read
-files or the server's settings, for its own system tables, or for raising a limit in a statement.
-For those there are lists of what is allowed here; everything else is refused.
+table function that accesses files or other machines. It has no grants for functions that read files
+or the server's settings, for its own system tables, or for raising a limit in a statement. For
+those this module has allow-lists; everything else is rejected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clickhouse.users import SYSTEM_TABLES
 CACHED_SQL_MAX_BYTES: Final = 16 * 1024
 CACHED_SQL_MAX: Final = 512
 
-# Categories of the engine's own documentation whose functions depend on their arguments alone.
+# Categories of the engine's documentation whose functions depend only on their arguments.
 PURE_CATEGORIES: Final = frozenset(
     {
         "Arithmetic", "Arrays", "Bit", "Bitmap", "Comparison", "Conditional", "Dates and Times",
@@ -35,7 +35,8 @@ _OTHER_FUNCTIONS: Final = frozenset(
         "currentDatabase", "currentUser", "finalizeAggregation", "getSetting", "identity",
         "initializeAggregation", "materialize", "throwIf", "toTypeName", "transform", "version",
         "date_add", "date_sub", "date_diff", "substring", "trim", "ltrim", "rtrim", "grouping",
-        "byteSize", "toColumnTypeName", "isConstant", "formatReadableSize", "formatReadableQuantity",
+        "byteSize", "toColumnTypeName", "isConstant", "formatReadableSize",
+        "formatReadableQuantity",
     }
 )  # fmt: skip
 _COMBINATORS: Final = re.compile(
@@ -58,7 +59,7 @@ _KEYWORDS_BEFORE_BRACKETS: Final = frozenset(
         "WITH", "APPLY", "REPLACE", "TO", "VALUES",
     }
 )  # fmt: skip
-# Words of statements other than SELECT, of files and of other parsers; names from parameters.
+# Keywords of statements other than SELECT, of files and of other parsers; identifier parameters.
 _NEVER: Final = (
     "INSERT", "OUTFILE", "INFILE", "EXECUTE", "PARALLEL", "IDENTIFIER", "ATTACH", "INTO",
 )  # fmt: skip
@@ -66,12 +67,13 @@ _SYSTEM_DATABASES: Final = frozenset({"system", "information_schema"})
 
 _FREE_SETTINGS: Final = re.compile(
     r"output_format_\w+|input_format_(?!avro_schema_registry)\w+|max_(?:rows|bytes)_to_read"
-    r"|max_result_(?:rows|bytes)|max_block_size|max_insert_block_size|max_partitions_per_insert_block"
+    r"|max_result_(?:rows|bytes)|max_block_size|max_insert_block_size"
+    r"|max_partitions_per_insert_block"
     r"|do_not_merge_across_partitions_select_final|final|(?:result|read|timeout)_overflow_mode"
     r"|async_insert|wait_for_async_insert|insert_deduplicate|optimize_on_insert|max_insert_threads"
     r"|materialize_statistics_on_insert|date_time_(?:in|out)put_format|join_algorithm"
     r"|session_timezone|use_skip_indexes\w*|max_bytes_before_external_\w+|optimize_\w+"
-    r"|log_queries|cast_(?:keep_nullable|string_to_dynamic_use_inference|string_to_variant_use_inference)"
+    r"|log_queries|cast_(?:keep_nullable|string_to_(?:dynamic|variant)_use_inference)"
     r"|joined_subquery_requires_alias|join_use_nulls"
 )
 _AMOUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
@@ -79,7 +81,7 @@ _SETTING_VALUE: Final = re.compile(r"'[A-Za-z0-9_,:/ +.-]*'|[0-9A-Za-z_.]+")
 
 
 class NotAllowed(Exception):
-    """A user may not do this; the message names what is refused."""
+    """The user may not do this; the message names the rejected part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class FunctionNames:
 
     exact: frozenset[str]
     any_case: frozenset[str]
-    """Names that are not case-sensitive, in lower case."""
+    """Case-insensitive names, in lower case."""
     aggregates: frozenset[str]
 
     def allow(self, name: str) -> bool:
@@ -111,7 +113,7 @@ WHERE known.origin = 'System' FORMAT JSONCompactEachRow
 
 
 def function_names(rows: Iterable[tuple[str, int, int, str]]) -> FunctionNames:
-    """Select the harmless ones of the engine's functions (rows of ``FUNCTIONS_SQL``)."""
+    """Select the allowed ones of the engine's functions (rows of ``FUNCTIONS_SQL``)."""
     pure = [row for row in rows if row[2] or row[3] in PURE_CATEGORIES]
     return FunctionNames(
         exact=frozenset({row[0] for row in pure}) | _OTHER_FUNCTIONS | _TYPES,
@@ -141,7 +143,7 @@ class Policy:
             raise NotAllowed(refusal)
 
     def check_insert(self, head: bytes, settings: bytes) -> None:
-        """Allow ``INSERT INTO table (columns) SETTINGS …`` in front of rows. Errors as above."""
+        """Allow ``INSERT INTO table (columns) SETTINGS …`` before rows. Raises like above."""
         try:
             words, clause = list(tokens(head)), list(tokens(settings))
         except UnreadableSql as error:
@@ -154,20 +156,20 @@ class Policy:
         if names[0].is_word("TABLE"):
             names = names[1:]
         if not names or names[0].is_word("FUNCTION"):
-            raise NotAllowed("rows go into tables only")
+            raise NotAllowed("rows can be inserted into tables only")
         self._require_tables(names)
         if clause and self._require_settings(clause[1:]) != len(clause) - 1:
             raise NotAllowed("SETTINGS takes name = value")
 
     def check_settings(self, database: str, settings: Mapping[str, str]) -> None:
-        """Allow a request's own database and settings. Errors as above."""
+        """Check the database and the settings of a request. Raises like above."""
         if database.lower() in _SYSTEM_DATABASES:
-            raise NotAllowed(f"the database {database} is not for this user")
+            raise NotAllowed(f"the database {database} is not allowed")
         for name, value in settings.items():
             self._require_setting(name, value)
 
     def _check(self, sql: bytes) -> str:
-        """Return why the statement is refused; empty if it is allowed."""
+        """Return why the statement is rejected; empty if it is allowed."""
         try:
             found = list(tokens(sql))
             self._require_select(found)
@@ -237,6 +239,6 @@ class Policy:
         limit = self._limits.get(name)
         if limit is not None:
             if not _AMOUNT.fullmatch(value) or not 0 < float(value) <= limit:
-                raise NotAllowed(f"the setting {name} may be above 0 and at most {limit}")
+                raise NotAllowed(f"the setting {name} must be above 0 and at most {limit}")
         elif not _FREE_SETTINGS.fullmatch(name):
             raise NotAllowed(f"the setting {name} is not allowed")

@@ -1,4 +1,4 @@
-"""What a request says, in ClickHouse's HTTP dialect: URL parameters, headers, forms, compression, credentials."""
+"""Parse requests of ClickHouse's HTTP interface: parameters, headers, forms, compression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import lz4.frame
 
 from clickhouse.embedded.engine import Session
 
-# Consumed by the HTTP interface, or without meaning here; everything else in the URL is a setting.
+# Parameters of the HTTP interface, and unused ones; everything else in the URL is a setting.
 _NOT_SETTINGS = frozenset(
     {
         "query", "database", "default_format", "user", "password", "query_id", "quota_key", "role",
@@ -28,8 +28,8 @@ _NOT_SETTINGS = frozenset(
 )  # fmt: skip
 
 
-class BadRequest(Exception):  # an answer, not a failure
-    """The request itself is wrong; ``code`` is ClickHouse's number for it."""
+class BadRequest(Exception):
+    """The request is invalid; ``code`` is ClickHouse's error code."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class BadRequest(Exception):  # an answer, not a failure
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request's head, understood."""
+    """The parsed head of a request."""
 
     query: bytes
     session: Session
@@ -56,7 +56,7 @@ class Call:
 def parse_call(
     method: str, query_string: bytes, headers: Iterable[tuple[bytes, bytes]], new_query_id: str
 ) -> Call:
-    """Read the head of a request. A GET is read-only, as ClickHouse has it."""
+    """Parse the head of a request. A GET is read-only, as in ClickHouse."""
     try:
         url = dict(parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError) as error:
@@ -94,13 +94,13 @@ def parse_call(
 
 
 def form_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a multipart form (clients send long statements and parameters as one)."""
+    """Return the fields of a multipart form, as which clients send long statements."""
     message: Message = BytesParser().parsebytes(
         b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
     )
     fields: dict[str, str] = {}
     if not message.is_multipart():
-        raise BadRequest(400, 36, "The form's parts cannot be told apart")
+        raise BadRequest(400, 36, "The body is not a valid multipart form")
     for part in message.get_payload():
         if not isinstance(part, Message):
             continue
@@ -123,7 +123,7 @@ class _Identity:
 
 
 def decompressor(encoding: str) -> Decompressor:
-    """Undoes a request's Content-Encoding, piece by piece."""
+    """Return a streaming decompressor for a request's Content-Encoding."""
     if encoding in {"", "identity"}:
         return _Identity()
     if encoding == "lz4":
@@ -137,7 +137,7 @@ def decompressor(encoding: str) -> Decompressor:
 
 
 class Compressor:
-    """Applies a response's Content-Encoding, piece by piece. ``encoding`` is empty when nothing is compressed."""
+    """Compresses a response as a stream; ``encoding`` is empty if it stays uncompressed."""
 
     def __init__(self, accepted: frozenset[str]) -> None:
         self.encoding = next((name for name in ("lz4", "gzip", "deflate") if name in accepted), "")

@@ -1,4 +1,4 @@
-"""Keeps the memory of inserts: to write over pages costs a quarter of having new ones."""
+"""Reuse the memory of inserts: overwriting pages costs a quarter of allocating new ones."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from typing import Final
 
 POOLED_MIN_BYTES: Final = 64 * 1024
-"""Smaller files are not worth keeping."""
+"""Smaller files are not kept."""
 FITS_FACTOR: Final = 4
-"""A file is used where the first piece of the rows is at least its size divided by this, as what is
-behind the rows is freed; for a whole piece, after which more may come, the largest."""
+"""A file is reused if the first chunk of rows is at least its size divided by this, as the rest of
+the file is freed; a full chunk, which more may follow, uses the largest file."""
 
 
 @dataclass(slots=True)
 class RowsFile:
-    """A file in memory: rows, and behind them what an earlier insert left until ``end`` cuts it."""
+    """A memory file of rows; bytes of an earlier insert may follow until ``end`` truncates it."""
 
     descriptor: int
     kept_bytes: int = 0
     size_bytes: int = 0
 
     def append(self, data: bytes) -> None:
-        """Write a piece after those before."""
+        """Append a chunk."""
         rest = memoryview(data)
         while rest:
             written = os.pwrite(self.descriptor, rest, self.size_bytes)
@@ -31,7 +31,7 @@ class RowsFile:
             rest = rest[written:]
 
     def end(self) -> None:
-        """Make the file exactly as long as the rows."""
+        """Truncate the file to the length of the rows."""
         os.ftruncate(self.descriptor, self.size_bytes)
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ class RowsFile:
 
 
 class RowsFiles:
-    """Files that were used before, ``kept_bytes_max`` bytes at most. For several threads."""
+    """A thread-safe pool of files with at most ``kept_bytes_max`` bytes."""
 
     def __init__(self, kept_bytes_max: int, piece_bytes: int) -> None:
         self._kept_bytes_max = kept_bytes_max
@@ -48,7 +48,7 @@ class RowsFiles:
         self._lock = threading.Lock()
 
     def take(self, first_bytes: int) -> RowsFile:
-        """Return a file for rows whose first piece is ``first_bytes`` long."""
+        """Return a file for rows whose first chunk is ``first_bytes`` long."""
         is_whole = first_bytes >= self._piece_bytes
         with self._lock:
             fitting = [
@@ -63,7 +63,7 @@ class RowsFiles:
         return RowsFile(os.memfd_create("insert"))
 
     def give_back(self, file: RowsFile) -> None:
-        """Keep a file that nobody reads any more; the oldest make room for it."""
+        """Return an unused file to the pool, evicting the oldest if necessary."""
         size = file.size_bytes
         if not POOLED_MIN_BYTES <= size <= self._kept_bytes_max:
             file.close()
@@ -75,7 +75,7 @@ class RowsFiles:
                 self._kept.pop(0).close()
 
     def close(self) -> None:
-        """Free all of them."""
+        """Free all files."""
         with self._lock:
             kept, self._kept = self._kept, []
         for file in kept:

@@ -1,4 +1,4 @@
-"""The embedded store's process: the engine on one data directory, served on one loopback port until SIGTERM."""
+"""Run the embedded store: the engine on a data directory, served on a port until SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clickhouse.errors import StoreError
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings, TieringSettings
 from producers.disk import DiskFloor, DiskSettings
 
-COLD_ANSWERS_WITHIN_S = 5.0
+COLD_RESPONSE_MAX_S = 5.0
 
 
 def run_store(
@@ -33,9 +33,11 @@ def run_store(
     tiering: TieringSettings | None = None,
     embedded: EmbeddedStoreSettings | None = None,
 ) -> None:
-    """Serve ``data_dir`` until SIGTERM or SIGINT; blocks. Run it in the main thread of a process of its own.
+    """Serve ``data_dir`` until SIGTERM or SIGINT; must run in a process's main thread.
 
-    Raises ``StoreError`` with one line for the person at the terminal: directory in use, port in use, address not allowed.
+    Raises:
+        StoreError: The directory or port is in use, or the address is not allowed; the message is
+            one line for the terminal.
     """
     store = store or StoreSettings()
     embedded = embedded or EmbeddedStoreSettings()
@@ -73,7 +75,7 @@ def run_store(
                 timeout_graceful_shutdown=embedded.stop_timeout_s,
             )
         )
-        # uvicorn raises the signal again when it has stopped; what is left to do then is ours.
+        # uvicorn raises the signal again after its shutdown; ignore it until ours is complete.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         disk = DiskFloor(DiskSettings(paths=str(data_dir)))
@@ -84,16 +86,20 @@ def run_store(
 
 
 def _defaults(embedded: EmbeddedStoreSettings) -> dict[str, str]:
-    """What every session starts with; a request's own settings come on top."""
+    """Return the default settings of sessions, which a request's settings override."""
     return {"max_memory_usage": str(embedded.memory_max_bytes)}
 
 
 def _require_answering(endpoint: str) -> None:
-    """The engine loads cold parts when it starts, and would try for minutes before it says that it cannot."""
+    """Check the cold volume's S3 server, as the engine would retry for minutes at its start.
+
+    Raises:
+        StoreError: The server does not respond.
+    """
     url = urlsplit(endpoint)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        socket.create_connection((url.hostname or "", port), timeout=COLD_ANSWERS_WITHIN_S).close()
+        socket.create_connection((url.hostname or "", port), timeout=COLD_RESPONSE_MAX_S).close()
     except OSError as error:
         raise StoreError(
             f"the cold volume's S3 server {endpoint} does not answer: {error}"

@@ -1,4 +1,4 @@
-"""Bounded concurrency with a bounded queue before it."""
+"""Bound concurrency, with a bounded queue of waiting requests."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Overloaded(Exception):  # an answer, not a failure
-    """All slots are taken and enough requests wait for one."""
+class Overloaded(Exception):
+    """All slots are in use and the queue is full."""
 
 
 class Slots:
-    """At most ``running_max`` bodies at a time; at most ``waiting_max`` wait, first come first served."""
+    """Run at most ``running_max`` blocks at a time; at most ``waiting_max`` wait, in FIFO order."""
 
     def __init__(self, running_max: int, waiting_max: int) -> None:
         self._free = asyncio.Semaphore(running_max)

@@ -1,11 +1,11 @@
-"""As much of a statement as the front must know: is it an insert with data behind it, may its result be streamed?"""
+"""Detect inserts that are followed by data, and results that can be streamed."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Each block of these is complete in itself, so a result may be sent block by block.
+# Formats without a header or footer around blocks, so that a result can be sent block by block.
 STREAMED_FORMATS = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
 
 CONTENT_TYPES = {
@@ -36,7 +36,7 @@ _ANY_FORMAT = re.compile(rb"\bFORMAT\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FormattedInsert:
-    """The parts of ``INSERT INTO t (…) SETTINGS … FORMAT x``, and the data that followed them."""
+    """The parts of ``INSERT INTO t (…) SETTINGS … FORMAT x``, and the data after it."""
 
     head: bytes
     settings: bytes
@@ -46,7 +46,7 @@ class FormattedInsert:
 
 
 def first_word(sql: bytes) -> str:
-    """The statement's first word, upper case; empty when there is none."""
+    """Return the statement's first keyword in upper case; empty if there is none."""
     for token in _TOKEN.finditer(sql):
         if token.lastgroup == "word":
             return token.group().decode().upper()
@@ -56,9 +56,9 @@ def first_word(sql: bytes) -> str:
 
 
 def formatted_insert(sql: bytes) -> FormattedInsert | None:
-    """The parts of an insert whose rows follow a FORMAT clause; None for every other statement.
+    """Return the parts of an insert whose rows follow a FORMAT clause; None for other statements.
 
-    Only the head is looked at: the scan ends at FORMAT, VALUES, SELECT or WITH outside of brackets and quotes.
+    The scan ends at the first FORMAT, VALUES, SELECT or WITH outside of brackets and quotes.
     """
     if first_word(sql) != "INSERT":
         return None
@@ -89,10 +89,10 @@ def formatted_insert(sql: bytes) -> FormattedInsert | None:
 
 
 def result_format(sql: bytes, default: str) -> tuple[str, bool]:
-    """The format that a query's result will have, and whether it may be streamed in pieces."""
+    """Return the format of a query's result, and whether it can be streamed in chunks."""
     named = _TRAILING_FORMAT.search(sql)
     if named:
         name = named.group(1).decode()
         return name, name in STREAMED_FORMATS
-    # A FORMAT that is somewhere else (a column, a literal, an unusual clause): not streamed, to be safe.
+    # A FORMAT elsewhere (a column, a literal, an unusual clause) is not streamed, to be safe.
     return default, default in STREAMED_FORMATS and not _ANY_FORMAT.search(sql)

@@ -1,4 +1,4 @@
-"""All feeds: one module per table, each of which defines ``FEED``; they are found by name."""
+"""Collect all feeds: one module per table defines ``FEED``; modules are discovered."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def _declared() -> tuple[Feed, ...]:
 
 
 FEEDS: Final = _declared()
-"""Sorted by the names of their modules."""
+"""All feeds, sorted by module name."""
 
 ROW_OF_TABLE: Final = {feed.table: feed.row for feed in FEEDS}

@@ -1,4 +1,4 @@
-"""Alerts, from stage 3."""
+"""Define the feed of alerts, from stage 3."""
 
 from __future__ import annotations
 

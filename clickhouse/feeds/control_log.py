@@ -1,4 +1,4 @@
-"""The control-plane log, without its secrets."""
+"""Define the feed of the control-plane log, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters, from every stage and the gateway."""
+"""Define the feed of dead letters, from every stage and the gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole observations, merged and priced by stage 1."""
+"""Define the feed of observations, merged and priced by stage 1."""
 
 from __future__ import annotations
 

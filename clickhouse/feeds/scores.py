@@ -1,4 +1,4 @@
-"""Scores, from stage 1."""
+"""Define the feed of scores, from stage 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spend of a quarter of an hour, from stage 3."""
+"""Define the feed of spend per 15 minutes, from stage 3."""
 
 from __future__ import annotations
 

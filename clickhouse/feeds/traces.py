@@ -1,4 +1,4 @@
-"""Traces with the totals of their observations, from stage 1."""
+"""Define the feed of traces with the totals of their observations, from stage 1."""
 
 from __future__ import annotations
 

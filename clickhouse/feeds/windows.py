@@ -1,4 +1,4 @@
-"""Windows of one minute, from stage 2."""
+"""Define the feed of one-minute windows, from stage 2."""
 
 from __future__ import annotations
 

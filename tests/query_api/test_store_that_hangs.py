@@ -12,7 +12,7 @@ import pytest
 from clickhouse.errors import StoreUnavailable
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
-from clickhouse.store import ANSWER_GRACE_S, Store
+from clickhouse.store import RESPONSE_GRACE_S, Store
 from deploy.embedded.ports import free_ports
 from query_api.settings import QuerySettings
 from tests.fixtures.store import running_store
@@ -122,7 +122,7 @@ async def test_a_query_of_any_process_ends_although_the_store_hangs(
             for ask in (store.query, store.query_bytes):
                 with pytest.raises(StoreUnavailable):
                     await ask("SELECT 1")
-            assert time.monotonic() - started_s < 2 * (0.2 + ANSWER_GRACE_S) + LATE_S
+            assert time.monotonic() - started_s < 2 * (0.2 + RESPONSE_GRACE_S) + LATE_S
         store.settings.clickhouse_query_timeout_s = 30  # the short one was for the hang
         assert await store.query("SELECT 1 AS one", use_database=False) == [{"one": 1}]
     finally:
