@@ -28,10 +28,10 @@ _labels: Final = msgspec.json.Decoder(dict[str, str])
 
 
 def row_of_alert(alert: Alert, event_type: EventType[Any]) -> AlertRow:
-    """Return the row, and record, of an alert.
+    """Return the row of an alert, which is also its record.
 
     Raises:
-        msgspec.DecodeError: its payload is not of this event type.
+        msgspec.DecodeError: The payload is not of this event type.
     """
     return AlertRow(
         project_id=alert.project_id,
@@ -54,16 +54,16 @@ def row_of_alert(alert: Alert, event_type: EventType[Any]) -> AlertRow:
 
 
 def alert_of_record(value: bytes) -> Alert:
-    """Read a record of the topic ``alerts``, of this version or of one before.
+    """Read a record of the topic ``alerts``, of this or an older version.
 
     Raises:
-        msgspec.MsgspecError: it is none.
+        msgspec.MsgspecError: The value is not an alert.
     """
     return alert_of_row(_row.decode(value))
 
 
 def alert_of_row(row: AlertRow) -> Alert:
-    """Return the alert of a row. Errors as ``alert_of_record``."""
+    """Return the alert of a row. Raises like ``alert_of_record``."""
     if not row.rule_kind:
         return _budget_alert(row)
     return Alert(
@@ -150,8 +150,8 @@ def _labels_of(scope: msgspec.Raw) -> dict[str, str]:
 
 
 def _severity(threshold: str) -> Severity:
-    """Return ``critical`` for the whole limit and more."""
+    """Return ``critical`` if the threshold is the whole limit or more."""
     try:
         return "critical" if Decimal(threshold) >= 1 else "warning"
-    except (InvalidOperation, ValueError):  # the event's body names the threshold as wrong
+    except (InvalidOperation, ValueError):  # validating the event's body reports it
         return "warning"

@@ -52,8 +52,8 @@ async def read_positions(store: Store) -> list[LogPosition]:
         raise
 
 
-async def note_positions(store: Store, positions: Iterable[LogPosition]) -> None:
-    """Store positions; the highest version of each partition is valid.
+async def write_positions(store: Store, positions: Iterable[LogPosition]) -> None:
+    """Write positions; the highest version of each partition is valid.
 
     Raises:
         StoreUnavailable, QueryRejected: The positions are not stored.

@@ -1,7 +1,7 @@
-"""The sink: rows from Kafka into the store, byte for byte.
+"""Insert rows from Kafka into ClickHouse.
 
-A value on a row topic already is what ``INSERT … FORMAT JSONEachRow`` takes, so the sink joins values and passes them on: it neither decodes nor builds rows.
-Only the few records of the control-plane log are made into rows here (``control_log``).
-Effects, in order, per batch: 1. the store accepted the rows; 2. their offsets are committed. A crash between the two inserts the same rows
-again, and every table is an upsert, so nothing changes.
+Values on row topics are valid input of ``INSERT … FORMAT JSONEachRow``: the sink concatenates them
+without decoding. Only records of the control-plane log are converted to rows (``control_log``).
+Effects per batch, in order: 1. the store accepts the rows; 2. their offsets are committed. After a
+crash in between the same rows are inserted again, which changes nothing, as tables are upserts.
 """

@@ -1,4 +1,4 @@
-"""What is buffered for each table, and when it is due."""
+"""Buffer the rows of each table, and decide when a batch is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.feed import Feed
 from clickhouse.sink import old_days
-from clickhouse.sink.carried import RowsOf, carried_rows
+from clickhouse.sink.record_rows import RowsOf, value_rows
 from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
 
@@ -20,7 +20,7 @@ AVERAGED_OVER_S: Final = 1.0
 
 
 class Source(NamedTuple):
-    """The record that a row came in."""
+    """The record that contained a row."""
 
     partition: TopicPartition
     offset: int
@@ -29,11 +29,11 @@ class Source(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of one table, and the offsets that they discharge."""
+    """Rows of one table, and the offsets that can be committed when they are stored."""
 
     values: list[bytes] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
-    """Of each value."""
+    """Record of each value."""
     size_bytes: int = 0
     first_at_s: float = 0.0
     rows: int = 0
@@ -48,9 +48,9 @@ class Batch:
         records: Iterable[ConsumerRecord],
         partition: TopicPartition,
         now_s: float,
-        rows_of: RowsOf = carried_rows,
+        rows_of: RowsOf = value_rows,
     ) -> int:
-        """Append ``records`` (all of ``partition``, in order); the bytes they add."""
+        """Append ``records`` (all of ``partition``, in order); return the bytes added."""
         added = 0
         for record in records:
             if not self.next_offsets:
@@ -61,7 +61,7 @@ class Batch:
             source = Source(partition, record.offset, record.timestamp)
             try:
                 value, rows = rows_of(record)
-            except Exception as error:  # noqa: BLE001  # it costs this record only
+            except Exception as error:  # noqa: BLE001  # must not lose the other records
                 line = b"%b %b" % (record.key or b"", record.value or b"")
                 refused = Refused(0, line, repr(error), UNREADABLE)
                 self.unreadable.append((refused, source))
@@ -74,12 +74,12 @@ class Batch:
         self.size_bytes += added
         return added
 
-    def without(self, revoked: set[TopicPartition]) -> bool:
-        """Whether the batch may stay when ``revoked`` partitions left: mixed values can't be told apart."""
+    def has_none_of(self, revoked: set[TopicPartition]) -> bool:
+        """Return whether the batch has no rows of the revoked partitions."""
         return revoked.isdisjoint(self.next_offsets)
 
-    def give_up(self, revoked: Iterable[TopicPartition]) -> None:
-        """Discharge nothing of ``revoked`` any more, although it is being written."""
+    def release(self, revoked: Iterable[TopicPartition]) -> None:
+        """Commit no offsets of revoked partitions when the batch is stored."""
         for partition in revoked:
             self.next_offsets.pop(partition, None)
 
@@ -105,7 +105,7 @@ class Batch:
         return b"\n".join(self.values)
 
     def with_sources(self, refused: Iterable[Refused]) -> Iterator[tuple[Refused, Source]]:
-        """Each of ``refused`` (rows of ``body``, in their order) with the record that it came in."""
+        """Yield each refused row of ``body``, in order, with the record that contained it."""
         records = zip(self.values, self.sources, strict=True)
         source, end = None, 0
         for row in refused:
@@ -116,9 +116,9 @@ class Batch:
 
 
 class Pace:
-    """How long rows may wait: as settings say while traffic is light, in proportion longer when it is heavy.
+    """Decides how long rows are buffered: longer in proportion to the traffic when it is heavy.
 
-    It is the traffic of all tables that counts: a small table is no reason to keep a busy store from its work.
+    The traffic of all tables counts, so that small tables do not burden a busy store.
     """
 
     def __init__(self, settings: SinkSettings, feeds: Iterable[Feed]) -> None:
@@ -130,19 +130,19 @@ class Pace:
         self._fetched_at_s = 0.0
 
     def fetched(self, size_bytes: int, now_s: float) -> None:
-        """Take in that so much came: the mean over the last seconds, weighted exponentially."""
+        """Update the exponentially weighted mean of the traffic."""
         kept = math.exp((self._fetched_at_s - now_s) / AVERAGED_OVER_S)
         self._bytes_per_s = self._bytes_per_s * kept + size_bytes / AVERAGED_OVER_S
         self._fetched_at_s = now_s
 
     def due_in_s(self, table: str, batch: Batch, now_s: float) -> float:
-        """Seconds until ``batch`` is to be written; zero or less: now."""
+        """Return the seconds until ``batch`` is due; zero or less if it is due now."""
         if batch.size_bytes >= self._settings.batch_bytes_max:
             return 0.0
         return batch.first_at_s + self.interval_s(table) - now_s
 
     def interval_s(self, table: str) -> float:
-        """How old rows of ``table`` may become before they are written."""
+        """Return the maximum age of buffered rows of ``table``."""
         settings = self._settings
         if table.endswith(old_days.SUFFIX):
             return settings.old_rows_flush_interval_s

@@ -1,4 +1,4 @@
-"""Offsets of rows that the store has: gathered for a moment, then committed together."""
+"""Commit the offsets of stored rows, at intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Commits:
-    """What is to be committed. Losing it costs nothing but writing the same rows again."""
+    """Offsets to be committed; if they are lost, the same rows are inserted again."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -24,12 +24,12 @@ class Commits:
     def are_pending(self) -> bool:
         return bool(self._pending)
 
-    def discharge(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Take note that the store has all rows before ``offsets``."""
+    def add(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Mark all rows below ``offsets`` as stored."""
         self._pending.update(offsets)
 
     async def commit(self) -> None:
-        """Commit what is pending of partitions that are still ours; what the broker did not take stays pending."""
+        """Commit the pending offsets of assigned partitions; after an error they stay pending."""
         async with self._committing:
             mine = self._consumer.assignment()
             offsets = {tp: offset for tp, offset in self._pending.items() if tp in mine}
@@ -38,20 +38,23 @@ class Commits:
             try:
                 await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalGenerationError):
-                # Whoever has the partitions now begins at the last commit and writes the same rows again.
+                # The partitions' new owner starts at the last commit and inserts the rows again.
                 log.info("commit_after_rebalance", partitions=len(offsets))
                 self.forget(offsets)
             except KafkaError as error:
                 log.warning("commit_failed", error=str(error))
             else:
-                self._taken(offsets)
+                self._remove(offsets)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """Drop what is pending of partitions that are no longer ours: an old offset must not replace a newer one should they come back."""
+        """Drop the pending offsets of revoked partitions.
+
+        If the partitions are assigned again, old offsets must not replace newer ones.
+        """
         for partition in partitions:
             self._pending.pop(partition, None)
 
-    def _taken(self, offsets: Mapping[TopicPartition, int]) -> None:
+    def _remove(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition, offset in offsets.items():
             if self._pending.get(partition) == offset:
                 del self._pending[partition]

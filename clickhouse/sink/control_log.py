@@ -1,4 +1,4 @@
-"""Converts control records to rows of the table ``control_log``, with their secrets encrypted."""
+"""Convert control records to rows of the table ``control_log``, with their secrets encrypted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REDACTED: Final = "redacted"
 def control_row(
     record: ConsumerRecord, secrets: SecretBox | None, kinds: ControlKinds = KINDS
 ) -> bytes:
-    """Convert one log record (its key is ``kind/id/nonce``) to a row, as a line.
+    """Convert a log record (its key is ``kind/id/nonce``) to a row, as a line of JSON.
 
     ``secrets`` encrypts secret fields (``producers.control.fields``), so that the log can be
-    restored from the table; without it they are left out. Only fields that this version knows are
-    kept, as others may be secret. Of a record of another kind, or one that it cannot read, only the
-    key and the time are kept.
+    restored from the table; without it they are redacted. Fields that this version does not define
+    are dropped, as they may be secret. Records of unknown kinds and undecodable ones keep only
+    their key and time.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
     kind, _, rest = log_key.partition("/")

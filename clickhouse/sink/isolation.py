@@ -1,4 +1,4 @@
-"""Inserts batches, and isolates the rows that make one fail, so that the others are stored."""
+"""Insert batches, and isolate the rows that make an insert fail, so that the others are stored."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ log = structlog.get_logger(__name__)
 
 DECODED_AT_A_TIME: Final = 500
 STATEMENT_TRUSTED_S: Final = 1.0
-"""How long a statement that the store accepted counts as accepted."""
+"""Time for which a statement that the store accepted counts as valid."""
 LIMIT_ATTEMPTS_FACTOR: Final = 2
-"""Factor of attempts for a row that exceeds a limit: other statements may use the memory."""
+"""Factor of attempts for a row that exceeds a limit, as other statements may use the memory."""
 
 Row = tuple[int, bytes]
 """Number of the line in the batch, and the line."""
 
 
-class Solitude:
-    """A lock that lets inserts run together, and an insert that may crash the store run alone.
+class SharedLock:
+    """A lock that is shared by inserts, and exclusive for an insert that may crash the store.
 
-    Otherwise rows of other tables would be in flight each time the store crashes, and would look
-    like the cause.
+    Otherwise rows of other tables would be in flight each time the store crashes, and would seem
+    to be the cause.
     """
 
     def __init__(self) -> None:
-        self._alone = asyncio.Lock()
+        self._exclusive = asyncio.Lock()
         self._running = 0
         self._none_running = asyncio.Event()
         self._none_running.set()
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        async with self._alone:
+    async def shared(self) -> AsyncIterator[None]:
+        async with self._exclusive:
             self._running += 1
             self._none_running.clear()
         try:
@@ -58,8 +58,8 @@ class Solitude:
                 self._none_running.set()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        async with self._alone:
+    async def exclusive(self) -> AsyncIterator[None]:
+        async with self._exclusive:
             await self._none_running.wait()
             yield
 
@@ -89,11 +89,12 @@ class Failures:
 
 
 class IsolatingInserts:
-    """Inserts rows, with retries without limit, except rows that the store cannot take.
+    """Inserts rows, retrying without limit, except rows that the store cannot accept.
 
-    A row is refused if the store refuses it and accepts the statement without rows, or if it
-    exceeded a limit or ended the connection ``insert_attempts_max`` times while the store answered
-    in between and took other rows. While the store is down, full or read-only, inserts wait.
+    A row is refused if the store rejects it but accepts the statement without rows, or if it
+    exceeded a limit or dropped the connection ``insert_attempts_max`` times while the store
+    responded in between and accepted other rows. While the store is down, full or read-only,
+    inserts wait.
     """
 
     def __init__(self, store: Store, settings: SinkSettings, feeds: Iterable[Feed]) -> None:
@@ -103,20 +104,20 @@ class IsolatingInserts:
         self._columns = {
             table: tuple(row.__struct_fields__) for table, row in self._row_of_table.items()
         }
-        self._solitude = Solitude()
+        self._lock = SharedLock()
         self._accepted_at_s = -math.inf
-        self._took_statement_at_s: dict[str, float] = {}
+        self._statement_at_s: dict[str, float] = {}
 
     async def insert(self, table: str, body: bytes) -> list[Refused]:
-        """Insert ``body`` (NDJSON); return the lines that the store cannot take, in their order.
+        """Insert ``body`` (NDJSON); return the lines that the store cannot accept, in order.
 
-        Parts may be inserted more than once: a row that is inserted twice replaces itself.
+        Rows may be inserted more than once, as a repeated row replaces itself.
         """
         error = await self._insert(table, body, is_single=False, attempts_max=self._attempts_max)
         if error is None:
             return []
         rows = list(enumerate(lines_of(body)))
-        suspects = await self._not_of_table(table, rows)
+        suspects = await self._undecodable(table, rows)
         numbers = {number for number, _ in suspects}
         rest = [row for row in rows if row[0] not in numbers]
         parts: list[list[Row]] = [*([row] for row in reversed(suspects))]
@@ -150,14 +151,14 @@ class IsolatingInserts:
         failures = Failures(attempts_max)
         backoff_s = self._settings.retry_backoff_s
         while True:
-            error = await self._try(table, body, alone=failures.may_end_store)
+            error = await self._try(table, body, exclusive=failures.may_end_store)
             if error is None:
                 return None
             if isinstance(error, QueryLimitReached | StoreUnavailable):
                 if isinstance(error, QueryLimitReached) and not is_single:
                     return error
                 failures.count(error)
-            elif await self._takes_statement(table):
+            elif await self._accepts_statement(table):
                 return error
             metrics.RETRIES.labels(table).inc()
             log.warning(
@@ -167,34 +168,34 @@ class IsolatingInserts:
             backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
             if not failures.attempts:
                 continue
-            await self._until_answering(table)
-            takes_others = self._accepted_at_s > failures.first_at_s
-            if failures.are_enough and (takes_others or not is_single):
+            await self._until_responding(table)
+            accepts_others = self._accepted_at_s > failures.first_at_s
+            if failures.are_enough and (accepts_others or not is_single):
                 metrics.LIMIT_REACHED.labels("insert_attempts_max").inc()
                 return error
 
-    async def _try(self, table: str, body: bytes, *, alone: bool) -> Exception | None:
+    async def _try(self, table: str, body: bytes, *, exclusive: bool) -> Exception | None:
         try:
-            async with self._solitude.alone() if alone else self._solitude.together():
+            async with self._lock.exclusive() if exclusive else self._lock.shared():
                 with metrics.INSERT_S.labels(table).time():
                     await self._store.insert_lines(table, self._columns[table], body)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not cost the other rows
+        except Exception as error:  # noqa: BLE001  # must not lose the other rows
             return error
-        self._accepted_at_s = self._took_statement_at_s[table] = time.monotonic()
+        self._accepted_at_s = self._statement_at_s[table] = time.monotonic()
         return None
 
-    async def _takes_statement(self, table: str) -> bool:
-        """Return whether the store takes the same statement without rows: then rows are the cause."""
-        if time.monotonic() - self._took_statement_at_s.get(table, -math.inf) < STATEMENT_TRUSTED_S:
+    async def _accepts_statement(self, table: str) -> bool:
+        """Return whether the store accepts the statement without rows: then rows are at fault."""
+        if time.monotonic() - self._statement_at_s.get(table, -math.inf) < STATEMENT_TRUSTED_S:
             return True
         try:
             await self._store.insert_lines(table, self._columns[table], b"")
         except StoreError:
             return False
-        self._took_statement_at_s[table] = time.monotonic()
+        self._statement_at_s[table] = time.monotonic()
         return True
 
-    async def _until_answering(self, table: str) -> None:
+    async def _until_responding(self, table: str) -> None:
         backoff_s = self._settings.retry_backoff_s
         while True:
             try:
@@ -205,8 +206,8 @@ class IsolatingInserts:
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
 
-    async def _not_of_table(self, table: str, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that do not decode as the table's; they are tried first and separately."""
+    async def _undecodable(self, table: str, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows that do not decode as the table's; they are inserted one by one."""
         decode = msgspec.json.Decoder(self._row_of_table[table]).decode
         found = []
         for at, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""How far the store is behind the row topics, told all the time: also, and above all, while nothing moves."""
+"""Report the store's lag behind the row topics on a timer, so that stalls are visible."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch
 from producers.work import Work
 
-ANSWER_TIMEOUT_S: Final = 2.0
+RESPONSE_TIMEOUT_S: Final = 2.0
 UNMEASURED_MAX_S: Final = 10.0
 
 
 class Lag:
-    """Sets the gauges; ``undone`` gives the batches of a table that are not stored yet."""
+    """Sets the lag gauges; ``undone`` returns the batches of a table that are not stored yet."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class Lag:
         self._table_of = table_of
         self._work: list[Work] = []
         self._reported_at_s = time.monotonic()
-        # The broker answers a connection's requests one by one: this one waits for the fetch before it.
-        self._timeout_s = fetch_wait_max_s + ANSWER_TIMEOUT_S
-        self._told: set[TopicPartition] = set()
+        # Brokers process a connection's requests in order: this one may wait for a fetch.
+        self._timeout_s = fetch_wait_max_s + RESPONSE_TIMEOUT_S
+        self._reported: set[TopicPartition] = set()
 
     async def report(self) -> None:
-        """Seconds from what is in hand; records from the ends of the topics, NaN while the broker does not tell them."""
-        self._tell_seconds()
+        """Set the gauges; records are NaN while the broker does not respond."""
+        self._report_seconds()
         self._reported_at_s = time.monotonic()
         mine = sorted(self._consumer.assignment())
         try:
@@ -61,9 +61,9 @@ class Lag:
             for partition in mine:
                 behind = max(0, ends[partition] - done[partition])
                 metrics.LAG_RECORDS.labels(_label(partition)).set(behind)
-        for partition in self._told.difference(mine):
+        for partition in self._reported.difference(mine):
             metrics.LAG_RECORDS.remove(_label(partition))
-        self._told = set(mine)
+        self._reported = set(mine)
 
     def work(self) -> list[Work]:
         """Return the last measured position of each partition; may be called from another thread.
@@ -79,7 +79,7 @@ class Lag:
         waits_for = "the store" if is_writing else ""
         return Work("sink", partition.topic, partition.partition, done, end > done, waits_for)
 
-    def _tell_seconds(self) -> None:
+    def _report_seconds(self) -> None:
         now_ms = time.time() * 1000
         for table in self._tables:
             waiting = [batch for batch in self._undone(table) if batch.next_offsets]
@@ -87,7 +87,7 @@ class Lag:
             metrics.LAG_S.labels(table).set(max(0.0, (now_ms - oldest_ms) / 1000))
 
     async def stored_up_to(self, partition: TopicPartition) -> int:
-        """The offset before which everything is stored."""
+        """Return the offset below which all records are stored."""
         first = [
             batch.first_offsets[partition]
             for table in self._tables

@@ -1,4 +1,4 @@
-"""The sink's loop: fetch, buffer per table, write, commit."""
+"""Run the sink's loop: fetch, buffer per table, insert, commit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from clickhouse.feed import Feed, RowOf
 from clickhouse.feeds import FEEDS
 from clickhouse.sink import metrics, old_days
 from clickhouse.sink.batches import Batch, Pace
-from clickhouse.sink.carried import Rows, RowsOf, carried_rows
 from clickhouse.sink.commits import Commits
+from clickhouse.sink.dead_letters import DeadLetters
 from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.lag import Lag
-from clickhouse.sink.letters import Letters
-from clickhouse.sink.positions import PositionNotes
+from clickhouse.sink.positions import PositionWriter
+from clickhouse.sink.record_rows import Rows, RowsOf, value_rows
 from clickhouse.sink.recurring import Recurring
 from clickhouse.sink.refusals import RefusalGuard, Refused
 from clickhouse.sink.settings import SinkSettings
@@ -39,7 +39,7 @@ LAG_INTERVAL_S: Final = 1.0
 
 
 class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Moves the rows of all row topics into their tables; one batch per table in flight."""
+    """Inserts the rows of all row topics into their tables, one batch per table at a time."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         feeds: Sequence[Feed] = FEEDS,
     ) -> None:
         self._consumer = consumer
-        self._letters = Letters(producer, kafka)
+        self._dead_letters = DeadLetters(producer, kafka)
         self._inserts = IsolatingInserts(store, settings, feeds)
         self._settings = settings
         self.table_of = {feed.topic_in(kafka.topics): feed.table for feed in feeds}
@@ -64,7 +64,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         tables = tuple(self.table_of.values())
         self._by_day = frozenset(feed.table for feed in feeds if feed.is_by_day)
-        # Of a table, or of the old rows of a table.
+        # Keys are tables, and queues of tables' old rows.
         self._filling = {
             queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(self._by_day)))
         }
@@ -86,10 +86,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             settings.fetch_wait_max_s,
         )
         self._reporting = Recurring(self.lag.report, LAG_INTERVAL_S)
-        self._notes: PositionNotes | None = None
-        self._noting: Recurring | None = None
+        self._positions: PositionWriter | None = None
+        self._writing_positions: Recurring | None = None
         if admin is not None:
-            self._notes = PositionNotes(
+            self._positions = PositionWriter(
                 consumer,
                 admin,
                 store,
@@ -97,13 +97,15 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.lag.stored_up_to,
                 timeout_s=settings.fetch_wait_max_s,
             )
-            self._noting = Recurring(self._notes.note, settings.positions_interval_s)
+            self._writing_positions = Recurring(
+                self._positions.write, settings.positions_interval_s
+            )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``; then what is buffered is written and committed, as far as ``stop_timeout_s`` allows.
+        """Run until ``stop`` is set; then write and commit buffered rows within ``stop_timeout_s``.
 
         Raises:
-            TooManyRefusals: ``refused_rows_consecutive_max`` rows were refused in a row.
+            TooManyRefusals: The store refused most rows of a table.
         """
         self._consumer.subscribe(topics=sorted(self.table_of), listener=self)
         try:
@@ -114,25 +116,25 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 if self._commits.are_pending:
                     self._committing.start_if_due()
                 self._reporting.start_if_due()
-                if self._noting is not None:
-                    self._noting.start_if_due()
+                if self._writing_positions is not None:
+                    self._writing_positions.start_if_due()
                 self._raise_failures()
         finally:
             self._committing.cancel()
             self._reporting.cancel()
-            if self._noting is not None:
-                self._noting.cancel()
+            if self._writing_positions is not None:
+                self._writing_positions.cancel()
         try:
             async with asyncio.timeout(self._settings.stop_timeout_s):
                 await self._drain()
-                if self._notes is not None:
-                    await self._notes.note(is_last=True)
+                if self._positions is not None:
+                    await self._positions.write(is_last=True)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
             log.warning("stopped_with_rows_unwritten", will="be read again")
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Write what is on its way and commit it; drop what is buffered: its next owner reads it again."""
+        """Finish and commit running writes; drop buffered rows, which the new owner reads again."""
         gone = set(revoked)
         if self._writing:
             _, late = await asyncio.wait(
@@ -145,16 +147,16 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in gone:
             self._stored.pop(partition, None)
         for batch in self._in_flight.values():
-            batch.give_up(gone)
+            batch.release(gone)
         for table, batch in self._filling.items():
-            if not batch.without(gone):
+            if not batch.has_none_of(gone):
                 self._filling[table] = Batch()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         log.info("sink_assigned", partitions=len(list(assigned)))
 
     async def _fetch(self) -> None:
-        """Take what came; soon after the last fetch that brought something, only wait: what comes meanwhile comes with one fetch."""
+        """Fetch records, at most every ``fetch_interval_s``, so that fetches are larger."""
         pause_s = self._fetch_again_at_s - time.monotonic()
         if pause_s > 0:
             await asyncio.sleep(min(pause_s, self._next_due_s()))
@@ -176,7 +178,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         table = self.table_of[partition.topic]
         batch = self._filling[table]
         if table not in self._by_day:
-            rows, rows_of = batch.rows, self._rows_of.get(partition.topic, carried_rows)
+            rows, rows_of = batch.rows, self._rows_of.get(partition.topic, value_rows)
             added = batch.add(records, partition, now_s, rows_of)
             metrics.ROWS_READ.labels(table).inc(batch.rows - rows)
             return added
@@ -191,11 +193,11 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 old_records.append(record)
             return fresh
 
-        apart = self._filling[old_days.queue_of(table)]
-        rows = batch.rows + apart.rows
+        old_batch = self._filling[old_days.queue_of(table)]
+        rows = batch.rows + old_batch.rows
         added = batch.add(records, partition, now_s, fresh_rows)
-        added += apart.add(old_records, partition, now_s, lambda record: old_rows[record.offset])
-        metrics.ROWS_READ.labels(table).inc(batch.rows + apart.rows - rows)
+        added += old_batch.add(old_records, partition, now_s, lambda each: old_rows[each.offset])
+        metrics.ROWS_READ.labels(table).inc(batch.rows + old_batch.rows - rows)
         return added
 
     def _next_due_s(self) -> float:
@@ -224,15 +226,15 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._writing[table] = asyncio.create_task(self._write(table, batch))
 
     async def _write(self, queue: str, batch: Batch) -> None:
-        """1. insert, until the store accepted; 2. refused rows to the dead letters; 3. the offsets may be committed."""
+        """Insert a batch, then write dead letters for refused rows, then release the offsets."""
         table = old_days.table_of(queue)
         if queue == table:
             await self._store_rows(table, batch)
         else:
             await self._store_old_rows(table, batch)
-        # Not after a failure: its offsets must hold back those of other batches until the end.
+        # Not after a failure: then the batch's offsets must hold back those of other batches.
         self._in_flight.pop(queue, None)
-        self._discharge(table, batch)
+        self._add_commits(table, batch)
 
     async def _store_rows(self, table: str, batch: Batch) -> None:
         refused: list[Refused] = []
@@ -247,7 +249,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _store_old_rows(self, table: str, batch: Batch) -> None:
         """Insert a few partitions at a time, with pauses in which fresh rows are inserted."""
         with suppress(StoreError):
-            # Without it, days count instead of partitions.
+            # If it fails, days are counted instead of partitions.
             await self._partition_keys.load(table)
         partition_of = partial(self._partition_keys.of, table)
         parts = batch.in_parts(partition_of, self._settings.old_rows_partitions_max)
@@ -258,10 +260,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 metrics.LIMIT_REACHED.labels("old_rows_partitions_max").inc()
                 await asyncio.sleep(time.monotonic() - started_s)
 
-    def _discharge(self, table: str, batch: Batch) -> None:
+    def _add_commits(self, table: str, batch: Batch) -> None:
         """Commit up to the first record with a row that is not stored.
 
-        A record may have fresh and old rows.
+        Fresh and old rows of a record are in different batches.
         """
         offsets = {}
         for partition, offset in batch.next_offsets.items():
@@ -272,10 +274,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 if partition in other.next_offsets
             )
             offsets[partition] = min([stored, *undone])
-        self._commits.discharge(offsets)
+        self._commits.add(offsets)
 
     async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
-        """Write dead letters of the rows of a batch that could not be stored."""
+        """Write dead letters for the rows of a batch that could not be stored."""
         count = len(refused) + len(batch.unreadable)
         reasons = [*refused, *(record for record, _ in batch.unreadable)]
         self._guards[table].observe(
@@ -283,10 +285,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         if count:
             metrics.REFUSED_ROWS.labels(table).inc(count)
-            await self._letters.send(table, [*batch.with_sources(refused), *batch.unreadable])
+            await self._dead_letters.send(table, [*batch.with_sources(refused), *batch.unreadable])
 
     def _pause_or_resume(self) -> None:
-        """A full buffer stops fetching, not polling: a silent member would lose its partitions."""
+        """Pause fetching while the buffer is full; polling goes on, to stay in the group."""
         full = self._buffered_bytes() >= self._settings.buffer_bytes_max
         mine, paused = self._consumer.assignment(), self._consumer.paused()
         if full and mine - paused:
@@ -317,5 +319,5 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def converted_rows(row_of: RowOf, secrets: SecretBox | None) -> RowsOf:
-    """Adapt a feed's conversion: each record is one row."""
+    """Adapt a feed's conversion of a record to a row."""
     return lambda record: Rows(row_of(record, secrets), 1)

@@ -1,4 +1,4 @@
-"""What the sink counts."""
+"""Define the sink's metrics."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-FETCHES: Final = Counter("tracemill_sink_fetches_total", "Fetches that brought rows")
+FETCHES: Final = Counter("tracemill_sink_fetches_total", "Fetches that returned rows")
 ROWS_READ: Final = Counter(
-    "tracemill_sink_rows_read_total", "Rows that came from the topic of a table", ["table"]
+    "tracemill_sink_rows_read_total", "Rows read from the topic of a table", ["table"]
 )
 ROWS_WRITTEN: Final = Counter(
     "tracemill_sink_rows_written_total", "Rows the store accepted", ["table"]
@@ -24,23 +24,23 @@ BATCH_BYTES: Final = Histogram(
     buckets=(1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 4e6, 8e6, 1.6e7),
 )
 INSERT_S: Final = Histogram("tracemill_sink_insert_seconds", "Time of one insert", ["table"])
-RETRIES: Final = Counter(
-    "tracemill_sink_retries_total", "Inserts that had to wait for the store", ["table"]
-)
+RETRIES: Final = Counter("tracemill_sink_retries_total", "Inserts that were retried", ["table"])
 REFUSED_ROWS: Final = Counter(
-    "tracemill_sink_refused_rows_total", "Rows the store refused, now dead letters", ["table"]
+    "tracemill_sink_refused_rows_total",
+    "Rows that the store refused and that became dead letters",
+    ["table"],
 )
 LETTERS_DROPPED: Final = Counter(
     "tracemill_sink_letters_dropped_total",
-    "Dead letters about refused dead letters that the store refused as well; their topic keeps them",
+    "Dead letters for refused dead letters that the store refused, too; their topic keeps them",
 )
 LAG_RECORDS: Final = Gauge(
     "tracemill_sink_lag_records",
-    "Records between what is stored and the end of the log, by topic/partition; NaN while the broker does not say",
+    "Records of a topic/partition that are not stored; NaN while the broker does not respond",
     ["topic"],
 )
 LAG_S: Final = Gauge(
-    "tracemill_sink_lag_seconds", "Age of the oldest row that was read and is not stored", ["table"]
+    "tracemill_sink_lag_seconds", "Age of the oldest row that was read but not stored", ["table"]
 )
 LIMIT_REACHED: Final = Counter(
     "tracemill_sink_limit_reached_total", "How often a named limit was reached", ["limit"]

@@ -1,6 +1,7 @@
-"""Separates rows of old days, which are written a few partitions at a time to delay no fresh rows.
+"""Separate rows of old days, which are inserted a few partitions at a time.
 
-An insert creates a part in each partition that it touches. Rows of ten years touch hundreds.
+An insert creates a part in each partition that it touches. Rows of ten years touch hundreds, which
+would delay fresh rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Hashable
 from datetime import date, timedelta
 from typing import Final
 
-from clickhouse.sink.carried import NO_ROWS, Rows
+from clickhouse.sink.record_rows import NO_ROWS, Rows
 from clickhouse.store import Store
 
 DAY_US: Final = 86_400_000_000
@@ -18,27 +19,26 @@ EPOCH: Final = date(1970, 1, 1)
 SUFFIX: Final = " of old days"
 _START: Final = re.compile(rb'"start_us":(\d+)')
 _BEFORE_START: Final = b'","start_us":'
-"""The start follows an identifier in all rows of feeds that are ``is_by_day``."""
+"""In all rows of ``is_by_day`` feeds an identifier precedes the start."""
 _BEFORE_START_BYTES: Final = len(_BEFORE_START)
 _BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
 
 
 def queue_of(table: str) -> str:
-    """Return the name of the queue of old rows of ``table``."""
+    """Return the queue name for old rows of ``table``."""
     return table + SUFFIX
 
 
 def table_of(queue: str) -> str:
-    """Return the table of a queue: a queue is a table's name or ``queue_of`` it."""
+    """Return the table of a queue, whose name is that of the table or ``queue_of`` it."""
     return queue.removesuffix(SUFFIX)
 
 
 def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
     """Split rows into those that start at ``oldest_us`` or later, and those before.
 
-    Numbers are compared as text: all microseconds from 2001 to 2286 have 16 digits. Text within a
-    row is not mistaken for its start time, as its quotes are escaped; maps come after the start
-    time and have no texts in front of a key.
+    Numbers are compared as text, as all microseconds from 2001 to 2286 have 16 digits. The pattern
+    matches no text within a row, as quotes are escaped there, and maps come after the start.
     """
     oldest = b"%d" % oldest_us
     count = _count_if_fresh(rows, oldest)
@@ -53,9 +53,9 @@ def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
 
 
 def _count_if_fresh(rows: bytes, oldest: bytes) -> int | None:
-    """How many rows there are if each starts at ``oldest`` or later; None if one may not.
+    """Return the number of rows if each starts at ``oldest`` or later; None if one may not.
 
-    Looks at a few bytes of each row: most rows of a record have their start at the same place.
+    Reads a few bytes per row, as most rows of a record have their start at the same offset.
     """
     if not rows:
         return 0
@@ -87,10 +87,10 @@ class PartitionKeys:
         self._border_days: dict[str, int] = {}
 
     async def load(self, table: str) -> None:
-        """Read once from the store since which day ``table`` has a partition per day.
+        """Load, once, the day since which ``table`` has a partition per day.
 
         Raises:
-            StoreError: it does not answer.
+            StoreError: The store does not respond.
         """
         if table in self._border_days:
             return

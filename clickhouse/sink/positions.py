@@ -1,4 +1,4 @@
-"""Records the log's positions in the store, so that a replaced or shortened log is detected."""
+"""Write the log's positions to the store, so that a replaced or truncated log is detected."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from clickhouse.errors import StoreError
-from clickhouse.log_positions import LogPosition, note_positions
-from clickhouse.sink.lag import ANSWER_TIMEOUT_S
+from clickhouse.log_positions import LogPosition, write_positions
+from clickhouse.sink.lag import RESPONSE_TIMEOUT_S
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 
 HEARTBEAT_S: Final = 60.0
-"""Interval of writing unchanged positions: their time shows when the log last existed."""
+"""Interval of writing unchanged positions; their time shows when the log last existed."""
 COMMITTED_BY_STREAMS: Final = "{prefix}-streams"
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
 
 
-class PositionNotes:
+class PositionWriter:
     """Writes the positions of this sink's partitions and of the streams' input."""
 
     def __init__(
@@ -45,27 +45,27 @@ class PositionNotes:
         self._store = store
         self._kafka = kafka
         self._stored_up_to = stored_up_to
-        self._timeout_s = timeout_s + ANSWER_TIMEOUT_S
+        self._timeout_s = timeout_s + RESPONSE_TIMEOUT_S
         self._cluster_id = ""
-        self._noted: dict[TopicPartition, tuple[int, int]] = {}
+        self._written: dict[TopicPartition, tuple[int, int]] = {}
         self._version = 0
         self._next_heartbeat_s = 0.0
 
-    async def note(self, *, is_last: bool = False) -> None:
-        """Store the positions that changed since the last call; failures are retried by the next."""
+    async def write(self, *, is_last: bool = False) -> None:
+        """Write the positions that changed since the last call, which also retries failures."""
         if is_last or time.monotonic() >= self._next_heartbeat_s:
             self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
-            self._noted.clear()
+            self._written.clear()
         try:
             async with asyncio.timeout(self._timeout_s):
                 positions = await self._positions()
-            await note_positions(self._store, positions)
+            await write_positions(self._store, positions)
         except (KafkaError, StoreError, TimeoutError) as error:
             log.warning("log_positions_not_noted", reason=repr(error)[:300])
         else:
             for each in positions:
                 partition = TopicPartition(each.topic, each.topic_partition)
-                self._noted[partition] = (each.end_offset, each.stored_offset)
+                self._written[partition] = (each.end_offset, each.stored_offset)
 
     async def _positions(self) -> list[LogPosition]:
         if not self._cluster_id:
@@ -89,7 +89,7 @@ class PositionNotes:
                 row_version=self._version,
             )
             for each, done in found.items()
-            if self._noted.get(each) != (ends[each], min(done, ends[each]))
+            if self._written.get(each) != (ends[each], min(done, ends[each]))
         ]
 
     async def _processed(self) -> dict[TopicPartition, int]:

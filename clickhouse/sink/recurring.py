@@ -1,4 +1,4 @@
-"""Work that comes again and again beside the loop: one run at a time, and none in a pile."""
+"""Run periodic work next to a loop, one run at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Recurring:
-    """Starts ``work`` every ``interval_s`` at most, and not before the last run has ended."""
+    """Starts ``work`` at most every ``interval_s``, and never while the last run continues."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], interval_s: float) -> None:
         self._work = work
@@ -18,7 +18,7 @@ class Recurring:
         self._task: asyncio.Task[None] | None = None
 
     def start_if_due(self) -> None:
-        """Begin a run if it is time; raises what the last one raised."""
+        """Start a run if it is due; raise the error of the last run."""
         if self._task is not None:
             if not self._task.done():
                 return
@@ -30,6 +30,6 @@ class Recurring:
             self._task = asyncio.create_task(self._work())
 
     def cancel(self) -> None:
-        """Give up the run that is under way."""
+        """Cancel the current run."""
         if self._task is not None:
             self._task.cancel()

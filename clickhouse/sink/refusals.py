@@ -1,4 +1,4 @@
-"""Describes rows that the store cannot take, and stops the sink when there are too many."""
+"""Describe rows that the store cannot accept, and stop the sink if there are too many."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ UNREADABLE: Final = "unreadable_record"
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that did not get in."""
+    """A row that could not be stored."""
 
     number: int
-    """Which line of the batch it is, from 0; empty lines don't count."""
+    """Index of the line in the batch, not counting empty lines."""
     line: bytes
     reason: str
-    """The store's words."""
+    """The store's error message."""
     code: str = REFUSED
-    """Reason code: ``REFUSED`` (the store's answer), ``FAILED`` (it exceeded the store's limits or
-    crashed the store) or ``UNREADABLE`` (the record could not be converted to a row)."""
+    """Reason code: ``REFUSED`` (the store rejected the row), ``FAILED`` (it exceeded the store's
+    limits or crashed it) or ``UNREADABLE`` (the record could not be converted to a row)."""
 
 
 def lines_of(body: bytes) -> list[bytes]:
-    """The rows of NDJSON: its lines that are not empty."""
+    """Return the rows of NDJSON: its lines that are not empty."""
     return [line for line in body.split(b"\n") if line.strip()]
 
 
 class RefusalGuard:
-    """Counts the refused rows of one table, and raises above a limit."""
+    """Counts the refused rows of one table, and raises if there are too many."""
 
     def __init__(self, table: str, settings: SinkSettings) -> None:
         self._table = table
@@ -45,7 +45,7 @@ class RefusalGuard:
         """Count a batch.
 
         Raises:
-            TooManyRefusals: so many rows are refused that the table or the code must be wrong.
+            TooManyRefusals: So many rows are refused that the table or the code must be wrong.
         """
         settings = self._settings
         self._consecutive = refused if accepted else self._consecutive + refused
@@ -64,5 +64,5 @@ class RefusalGuard:
 
     def _stop(self, limit: str, rows: str, where: str, reason: str) -> None:
         metrics.LIMIT_REACHED.labels(limit).inc()
-        place = f" {where}" if where else ""
-        raise TooManyRefusals(f"the store refused {rows} of {self._table}{place}: {reason}")
+        suffix = f" {where}" if where else ""
+        raise TooManyRefusals(f"the store refused {rows} of {self._table}{suffix}: {reason}")

@@ -1,4 +1,4 @@
-"""The sink as a process: its clients, opened and closed in order."""
+"""Run the sink with its clients, which are opened and closed in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from producers.work import WorkBoard
 
 
 def sink_group(topics: Topics) -> str:
-    """The consumer group whose committed offsets say what the store holds."""
+    """Return the consumer group whose committed offsets are those of stored rows."""
     return f"{topics.prefix}-sink"
 
 
@@ -34,14 +34,14 @@ async def run_sink(
     board: WorkBoard | None = None,
     feeds: Sequence[Feed] = FEEDS,
 ) -> None:
-    """Move rows until ``stop`` is set.
+    """Insert rows until ``stop`` is set.
 
-    ``secrets`` encrypts webhook secrets; without it they are left out. ``board`` shows the position
-    of each partition.
+    ``secrets`` encrypts secrets of the control log; without it they are redacted. ``board`` shows
+    the position of each partition.
 
     Raises:
-        TooManyRefusals: see ``Sink.run``.
-        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        TooManyRefusals: See ``Sink.run``.
+        BrokerUnavailableError: No broker responded within ``broker_wait_s``.
     """
     topics = kafka.topics
     async with AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from clickhouse import migrate as schema
 from clickhouse.all_topics import ensure_topics
-from clickhouse.log_positions import LogPosition, note_positions
+from clickhouse.log_positions import LogPosition, write_positions
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from deploy.errors import DeployError
@@ -84,7 +84,7 @@ async def recover(
     now = await log_state(kafka)
     for line in await disagreements(store):
         say(f"not restored: {line}")
-    await note_positions(store, _positions(now, found))
+    await write_positions(store, _positions(now, found))
     say("recovered: the roles can be started")
     return True
 

@@ -192,7 +192,7 @@ async def test_a_commit_that_failed_is_made_up_for_without_another_row() -> None
     partition, lost = TopicPartition("rows", 0), TopicPartition("rows", 1)
     broker = Broker(partition)
     commits: Any = Commits(broker)
-    commits.discharge({partition: 5, lost: 3})
+    commits.add({partition: 5, lost: 3})
     broker.is_away = True
     await commits.commit()
     assert broker.committed == {}

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.sink.batches import Batch
-from clickhouse.sink.carried import NO_ROWS, Rows
 from clickhouse.sink.old_days import PartitionKeys, split_by_age
+from clickhouse.sink.record_rows import NO_ROWS, Rows
 from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from clickhouse.all_topics import ensure_topics
-from clickhouse.log_positions import LogPosition, note_positions, read_positions
+from clickhouse.log_positions import LogPosition, read_positions, write_positions
 from clickhouse.store import Store
 from deploy.errors import EX_CONFIG, LogLostError
 from deploy.processes.log_check import compare_log, log_state, refuse_lost_log
@@ -34,7 +34,7 @@ async def note(
         stored_offset=0,
         row_version=1,
     )
-    await note_positions(store, [position])
+    await write_positions(store, [position])
     return position
 
 

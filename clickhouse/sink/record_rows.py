@@ -1,4 +1,4 @@
-"""The rows that one record carries."""
+"""Extract the rows of a record."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aiokafka.structs import ConsumerRecord
 
 
 class Rows(NamedTuple):
-    """NDJSON, and how many lines it has."""
+    """NDJSON, and its number of lines."""
 
     value: bytes
     lines: int
 
     @classmethod
     def of(cls, value: bytes) -> Rows:
-        """Count the lines of ``value``: ``find`` looks at many bytes at a time, ``count`` at each."""
+        """Count the lines of ``value`` with ``find``, which is vectorised, unlike ``count``."""
         if not value:
             return NO_ROWS
         count, find = 0, value.find
@@ -30,9 +30,9 @@ class Rows(NamedTuple):
 NO_ROWS: Final = Rows(b"", 0)
 
 RowsOf = Callable[[ConsumerRecord], Rows]
-"""The rows of a record."""
+"""Returns the rows of a record."""
 
 
-def carried_rows(record: ConsumerRecord) -> Rows:
-    """Of a row topic: the value as it is."""
+def value_rows(record: ConsumerRecord) -> Rows:
+    """Return the value of a record on a row topic unchanged."""
     return Rows.of(record.value or b"")

@@ -1,4 +1,4 @@
-"""Writes dead letters of rows that the store cannot take; no content makes that fail."""
+"""Write dead letters for rows that the store cannot accept, whatever they contain."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 DETAIL_MAX_CHARS: Final = 2_000
 PROJECT_ID_MAX_CHARS: Final = 200
 RECORD_OVERHEAD_BYTES: Final = 1_024
-"""What a record is larger than its value, generously."""
+"""Upper bound of a record's size beyond its value."""
 CUT_STEP_CHARS: Final = 1_000
-LETTERS_TABLE: Final = "dead_letters"
+TABLE: Final = "dead_letters"
 SENT_AT_A_TIME: Final = 100
 
 
-class Letters:
-    """Writes the dead letters of refused rows to their topic."""
+class DeadLetters:
+    """Writes dead letters for refused rows to their topic."""
 
     def __init__(self, producer: AIOKafkaProducer, kafka: KafkaSettings) -> None:
         self._producer = producer
@@ -38,10 +38,10 @@ class Letters:
         self._record_max_bytes = kafka.record_max_bytes
 
     async def send(self, table: str, refused: Iterable[tuple[Refused, Source]]) -> None:
-        """Write a dead letter for each of ``refused``; return once all are acknowledged.
+        """Write a dead letter for each refused row; return when all are acknowledged.
 
         Raises:
-            KafkaError: the broker does not answer.
+            KafkaError: The broker does not respond.
         """
         waiting: list[tuple[Refused, Source]] = []
         for row in refused:
@@ -54,42 +54,43 @@ class Letters:
     async def _send(self, table: str, rows: list[tuple[Refused, Source]]) -> None:
         acks = []
         for refused, source in rows:
-            if table == LETTERS_TABLE and _is_of_letter(refused.line):
-                # The store refuses even a dead letter without payload: the topic and the log keep it.
+            if table == TABLE and _is_minimal(refused.line):
+                # The store rejects even a dead letter without payload; it stays in the topic.
                 metrics.LETTERS_DROPPED.inc()
                 log.error("dead_letter_refused", offset=source.offset, reason=refused.reason[:300])
                 continue
             try:
-                letter = self._letter(table, refused, source)
-                ack = await self._producer.send(self._topic, letter, partition=0)
+                value = self._value(table, refused, source)
+                ack = await self._producer.send(self._topic, value, partition=0)
             except MessageSizeTooLargeError:
-                letter = minimal_letter(table, refused, source)
-                ack = await self._producer.send(self._topic, letter, partition=0)
+                value = minimal_dead_letter(table, refused, source)
+                ack = await self._producer.send(self._topic, value, partition=0)
             acks.append((ack, refused, source))
         for ack, refused, source in acks:
             try:
                 await ack
             except MessageSizeTooLargeError:
-                # The topic's own limit is below the one in the settings.
-                letter = minimal_letter(table, refused, source)
-                await self._producer.send_and_wait(self._topic, letter, partition=0)
+                # The topic's limit is below the one in the settings.
+                value = minimal_dead_letter(table, refused, source)
+                await self._producer.send_and_wait(self._topic, value, partition=0)
 
-    def _letter(self, table: str, refused: Refused, source: Source) -> bytes:
-        # An unreadable record may hold secrets of the control plane. A dead letter that the store
-        # refused may be refused because of its payload.
-        if refused.code != UNREADABLE and table != LETTERS_TABLE:
+    def _value(self, table: str, refused: Refused, source: Source) -> bytes:
+        # An unreadable record may contain secrets of the control plane. A refused dead letter may
+        # have been refused because of its payload.
+        if refused.code != UNREADABLE and table != TABLE:
             try:
                 return dead_letter(table, refused, source, self._record_max_bytes)
-            except Exception as error:  # noqa: BLE001  # a letter without payload is left
+            except Exception as error:  # noqa: BLE001  # leave the payload out
                 log.warning("dead_letter_without_payload", error=repr(error)[:300])
-        return minimal_letter(table, refused, source)
+        return minimal_dead_letter(table, refused, source)
 
 
 def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: int) -> bytes:
-    """The row of ``dead_letters`` that tells of ``refused``, as a line that fits into a record.
+    """Return the row of ``dead_letters`` for a refused row, as a line that fits into a record.
 
-    Quoting a row of JSON as a string of JSON makes it longer. Where it becomes too long for the topic, the payload is cut at its end and the detail begins with saying so. The
-    id comes from the row, and the time from its record: what is refused again after a crash is the same letter.
+    Escaping the refused row as a JSON string makes it longer. If it becomes too long for the topic,
+    the payload is cut, and the detail starts with a note. The id is derived from the row and the
+    time from its record, so that a row that is refused again after a crash gives the same line.
     """
     payload = refused.line.decode("utf-8", "replace")
     row = _row(table, refused, source, payload)
@@ -101,17 +102,18 @@ def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: 
     kept = payload
     while len(line) > limit_bytes:
         kept = kept[: max(0, len(kept) * limit_bytes // len(line) - CUT_STEP_CHARS)]
-        mark = f"payload cut to {len(kept)} of {len(payload)} characters (record_max_bytes); "
-        cut = msgspec.structs.replace(row, payload=kept, detail=mark + row.detail)
+        note = f"payload cut to {len(kept)} of {len(payload)} characters (record_max_bytes); "
+        cut = msgspec.structs.replace(row, payload=kept, detail=note + row.detail)
         line = msgspec.json.encode(cut)
     return line
 
 
-def minimal_letter(table: str, refused: Refused, source: Source) -> bytes:
-    """Build a dead letter without its payload, for a payload that cannot be written."""
-    mark = f"payload of {len(refused.line)} bytes left out, sha256 {sha256(refused.line).hexdigest()}; "
+def minimal_dead_letter(table: str, refused: Refused, source: Source) -> bytes:
+    """Return a dead letter without its payload, for a payload that cannot be written."""
+    digest = sha256(refused.line).hexdigest()
+    note = f"payload of {len(refused.line)} bytes left out, sha256 {digest}; "
     row = _row(table, refused, source, "")
-    detail = (mark + row.detail).encode("ascii", "replace").decode()
+    detail = (note + row.detail).encode("ascii", "replace").decode()
     return msgspec.json.encode(msgspec.structs.replace(row, detail=detail))
 
 
@@ -137,7 +139,7 @@ def _cut(text: str, chars_max: int) -> str:
 
 
 def _project_of(line: bytes) -> str:
-    """Return the row's project; empty if the line cannot be read."""
+    """Return the row's project; empty if the line cannot be decoded."""
     try:
         fields = msgspec.json.decode(line)
         project = fields.get("project_id", "") if isinstance(fields, dict) else ""
@@ -146,8 +148,8 @@ def _project_of(line: bytes) -> str:
     return project if isinstance(project, str) and len(project) <= PROJECT_ID_MAX_CHARS else ""
 
 
-def _is_of_letter(line: bytes) -> bool:
-    """Return whether a refused row of ``dead_letters`` is about a refused dead letter."""
+def _is_minimal(line: bytes) -> bool:
+    """Return whether a refused row of ``dead_letters`` is the sink's own without payload."""
     try:
         row = msgspec.json.decode(line, type=DeadLetterRow)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
