@@ -14,7 +14,7 @@ from clickhouse.rows import DeadLetterRow
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error, owner_of_event
-from streams.jobs.kind import Job
+from streams.core.jobs.book import Job
 from streams.jobs.metrics import JobMetrics
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
@@ -16,6 +16,7 @@ from producers.control.record import Change
 from producers.kafka.topics import Topics
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.core.jobs.book import JobT
 from streams.core.jobs.state import JobState, Outcome
 from streams.jobs.metrics import JobMetrics
 from streams.jobs.settings import JobLimits
@@ -32,21 +33,6 @@ class JobContext:
     settings: Any
     """An instance of the kind's ``settings``."""
     event_types: EventTypes = field(default_factory=lambda: EVENT_TYPES)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One job. A kind subclasses it with what its attempts need."""
-
-    id: str
-    """Deterministic: the record that is read again creates the same job, which is done once."""
-    target: str
-    """What attempts burden: an endpoint, a model's provider."""
-    project_id: str
-    created_us: int
-
-
-JobT = TypeVar("JobT", bound=Job)
 
 
 class JobKind(ABC, Generic[JobT]):

@@ -20,10 +20,12 @@ from aiokafka.structs import ConsumerRecord
 from producers.control.record import Change
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.texts import describe_error
+from streams.core.jobs.book import JobBook, JobT
 from streams.core.jobs.queue import JobQueue
-from streams.core.jobs.state import Failed, JobState, Outcome, after_attempt, ended
+from streams.core.jobs.state import Failed, JobState, Outcome, ended
 from streams.jobs.dead_letters import JobDeadLetters, is_transient
-from streams.jobs.kind import JobKind, JobT
+from streams.jobs.kind import JobKind
+from streams.runtime.clock import now_us
 from streams.runtime.log_tail import LogTail
 
 log = structlog.get_logger(__name__)
@@ -44,17 +46,20 @@ class JobRunner(Generic[JobT]):
         self._producer = producer
         self._states_topic = kind.states(kafka.topics)
         source = kind.source(kafka.topics)
-        self._jobs: dict[str, JobT] = {}
-        """Jobs that are not ended."""
-        self._states: dict[str, JobState] = {}
+        self._queue = JobQueue(
+            per_target_max=self._limits.attempts_per_target_max,
+            running_max=self._limits.attempts_max,
+        )
+        self._book: JobBook[JobT] = JobBook(
+            self._queue,
+            self._limits.retry_schedule_s,
+            age_max_us=self._limits.age_max_h * HOUR_US,
+            memory_us=self._limits.memory_h * HOUR_US,
+        )
         self._source_log = LogTail(kafka, source, self._on_source, self._on_refused)
         self._state_log = LogTail(kafka, self._states_topic, self._on_state, self._on_refused)
         self._dead_letters = JobDeadLetters(
             producer, kafka, stage=kind.stage, source=source, metrics=self._metrics
-        )
-        self._queue = JobQueue(
-            per_target_max=self._limits.attempts_per_target_max,
-            running_max=self._limits.attempts_max,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         """Attempts, and writing of dead letters."""
@@ -99,15 +104,10 @@ class JobRunner(Generic[JobT]):
 
     def _on_state(self, record: ConsumerRecord) -> None:
         job_id = self._kind.job_id_of((record.key or b"").decode())
-        if job_id is None:
-            return
-        if record.value is None:
-            self._states.pop(job_id, None)
-            return
-        state = self._kind.decode_state(record.value)
-        known = self._states.get(job_id)
-        if known is None or known.updated_us <= state.updated_us:
-            self._states[job_id] = state
+        if job_id is not None:
+            value = record.value
+            state = None if value is None else self._kind.decode_state(value)
+            self._book.load_state(job_id, state)
 
     def _on_refused(self, record: ConsumerRecord, error: Exception) -> None:
         """Set one record aside; the others are read on."""
@@ -117,27 +117,15 @@ class JobRunner(Generic[JobT]):
 
     def _consider(self, jobs: Iterable[JobT]) -> None:
         """Queue those of the jobs that are not ended."""
-        for job in jobs:
-            state = self._states.get(job.id)
-            if state is None and self._is_too_old(job):
-                if self._ready:
-                    self._metrics.limit_reached("age_max_h")
-                continue
-            if state is not None and state.status != "pending":
-                continue
-            # A job that is created again stays as it was created first.
-            job = self._jobs.setdefault(job.id, job)  # noqa: PLW2901
-            due_us = 0 if state is None else state.next_attempt_us
-            self._queue.put(job.id, job.target, due_us, job.project_id)
-            self._wake.set()
-
-    def _is_too_old(self, job: JobT) -> bool:
-        return job.created_us < _now_us() - self._limits.age_max_h * HOUR_US
+        too_old = self._book.add(jobs, now_us())
+        if self._ready:
+            for _ in range(too_old):
+                self._metrics.limit_reached("age_max_h")
+        self._wake.set()
 
     def _start_attempts(self) -> None:
-        for job_id, target in self._queue.start(_now_us()):
-            name = f"{self._kind.name} {job_id}"
-            task = asyncio.create_task(self._attempt(job_id, target), name=name)
+        for job in self._book.start(now_us()):
+            task = asyncio.create_task(self._attempt(job), name=f"{self._kind.name} {job.id}")
             self._tasks.add(task)
             task.add_done_callback(lambda _: self._wake.set())
         if self._queue.crowded:
@@ -147,44 +135,36 @@ class JobRunner(Generic[JobT]):
                 self._metrics.limit_reached("attempts_per_target_max")
         self._metrics.queued(len(self._queue), self._queue.running)
 
-    async def _attempt(self, job_id: str, target: str) -> None:
+    async def _attempt(self, job: JobT) -> None:
         """Attempt a job and keep its state; one that raises is set aside.
 
         Raises:
             KafkaError: the broker does not keep the state, whatever it is.
         """
-        job = self._jobs[job_id]
+        kept: JobState | None = None
         try:
-            after = await self._attempted(job)
-            self._states[job_id] = after
+            try:
+                after = await self._attempted(job)
+                await self._keep(job.id, after)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                after = await self._set_aside(job, error)
             # Kept before it is queued again: a job has one attempt at a time.
-            await self._keep(job_id, after)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            after = await self._set_aside(job, error)
+            kept = after
         finally:
-            self._queue.done(job_id, target)
-        if after.status == "pending":
-            self._queue.put(job_id, target, after.next_attempt_us, job.project_id)
-        else:
-            del self._jobs[job_id]
+            self._book.finish(job, kept)
 
     async def _attempted(self, job: JobT) -> JobState:
         """1. Attempt. 2. Write the dead letter if that was the last time."""
         began_s = time.monotonic()
         outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
-        now_us = _now_us()
-        after = after_attempt(
-            self._states.get(job.id) or JobState(),
-            outcome,
-            now_us,
-            schedule_s=self._limits.retry_schedule_s,
-            jitter=random.uniform(0, self._limits.retry_jitter),  # noqa: S311  # spreads load, guards nothing
-        )
+        ended_us = now_us()
+        jitter = random.uniform(0, self._limits.retry_jitter)  # noqa: S311  # spreads load, guards nothing
+        after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
-            self._metrics.done(max(0, now_us - job.created_us) / 1e6)
+            self._metrics.done(max(0, ended_us - job.created_us) / 1e6)
         elif after.status != "dropped":
             log.warning(
                 "job_failed",
@@ -193,7 +173,7 @@ class JobRunner(Generic[JobT]):
                 target=job.target,
                 attempts=after.attempts,
                 detail=after.detail,
-                again_in_s=_pause_s(after, now_us),
+                again_in_s=_pause_s(after, ended_us),
             )
         if after.status == "exhausted":
             self._metrics.exhausted()
@@ -216,10 +196,7 @@ class JobRunner(Generic[JobT]):
         except Exception:  # noqa: BLE001  # the first error is the one to report
             payload = b""
         await self._dead_letters.job(job, self._kind.state_key(job.id), payload, error)
-        after = ended(
-            self._states.get(job.id) or JobState(), "exhausted", _now_us(), describe_error(error)
-        )
-        self._states[job.id] = after
+        after = ended(self._book.state_of(job), "exhausted", now_us(), describe_error(error))
         await self._keep(job.id, after)
         return after
 
@@ -234,7 +211,7 @@ class JobRunner(Generic[JobT]):
     async def _until_due(self) -> None:
         """Wait for the next job's time, a change, or the end of an attempt."""
         next_us = self._queue.next_us()
-        pause_s = IDLE_S if next_us is None else min(IDLE_S, (next_us - _now_us()) / 1e6)
+        pause_s = IDLE_S if next_us is None else min(IDLE_S, (next_us - now_us()) / 1e6)
         try:
             async with asyncio.timeout(max(pause_s, 0.0)):
                 await self._wake.wait()
@@ -261,28 +238,17 @@ class JobRunner(Generic[JobT]):
         if now_s < self._next_sweep_s:
             return
         self._next_sweep_s = now_s + self._limits.sweep_interval_s
-        now_us = _now_us()
-        forget_us = now_us - self._limits.memory_h * HOUR_US
-        removed = [
-            job_id
-            for job_id, state in self._states.items()
-            if job_id not in self._jobs and max(state.updated_us, state.next_attempt_us) < forget_us
-        ]
+        at_us = now_us()
         sent = []
-        for job_id in removed:
-            del self._states[job_id]
+        for job_id in self._book.sweep(at_us):
             key = self._kind.state_key(job_id).encode()
             sent.append(await self._producer.send(self._states_topic, None, key=key, partition=0))
         await asyncio.gather(*sent)
-        self._kind.sweep(now_us)
+        self._kind.sweep(at_us)
 
 
-def _pause_s(state: JobState, now_us: int) -> float | None:
+def _pause_s(state: JobState, at_us: int) -> float | None:
     """Return the time until the next attempt; None when there is none."""
     if state.status != "pending":
         return None
-    return round((state.next_attempt_us - now_us) / 1e6, 1)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000
+    return round((state.next_attempt_us - at_us) / 1e6, 1)

@@ -26,8 +26,9 @@ from streams.core.deliveries import (
     delivery_of,
     retry_after_s,
 )
+from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Succeeded
-from streams.jobs.kind import Job, JobContext, JobKind
+from streams.jobs.kind import JobContext, JobKind
 from streams.notifications import metrics as webhook_metrics
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_sender import Answer, WebhookSender

@@ -25,8 +25,9 @@ from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType
 from producers.notifications.registry import EVENT_TYPES
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.core.jobs.book import Job
 from streams.core.jobs.state import Failed, Outcome, Succeeded
-from streams.jobs.kind import Job, JobContext, JobKind
+from streams.jobs.kind import JobContext, JobKind
 from streams.jobs.registry import KINDS, JobKinds
 from streams.jobs.settings import JobSettings
 from streams.jobs.stage import JobStage
