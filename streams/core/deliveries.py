@@ -1,4 +1,4 @@
-"""Deliveries: how far one alert came to one webhook, and what a receiver's ``Retry-After`` asks.
+"""Converts states of webhook deliveries to records and back; reads ``Retry-After`` headers.
 
 A delivery is a job of kind ``webhook_delivery``; its state has a record format of its own.
 """

@@ -1,4 +1,4 @@
-"""Defines what a kind of job is: what creates jobs, how one is attempted, and what its target is."""
+"""Defines a kind of job: what creates jobs, how one is attempted, what its target is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the notifier."""
+"""Settings of delivering webhooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ DISABLE_TIMEOUT_S: Final = 60.0
 class NotifierSettings(BaseSettings):
     """How webhooks are delivered.
 
-    ``tracemill_notifier_limit_reached_total`` counts how often each limit (``…_max``, ``…_max_s``, ``attempt_timeout_s``) was reached, under its name. The hours are
-    how long things are remembered; deliveries that use up their schedule are ``tracemill_webhook_exhausted_total``.
+    ``tracemill_notifier_limit_reached_total`` counts how often each limit (``…_max``, ``…_max_s``,
+    ``attempt_timeout_s``) was reached, under its name. The hours are how long things are kept in
+    memory; ``tracemill_webhook_exhausted_total`` counts deliveries that used up their schedule.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
@@ -25,7 +26,8 @@ class NotifierSettings(BaseSettings):
     retry_schedule_s: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
     )
-    """Pauses after the first attempt and those that follow: 46 hours in all. Used up: a dead letter."""
+    """Pauses after the first attempt and those that follow: 46 hours in all. A delivery that fails
+    after the last one becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
     """By which part of itself a pause may grow."""
     retry_after_max_s: float = Field(86_400, gt=0)
@@ -43,7 +45,7 @@ class NotifierSettings(BaseSettings):
     """Attempts at all webhooks at a time. A project starts one only while it runs fewer than are
     still free."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
-    """Older alerts are not begun with; counted when a webhook that would have wanted one is looked at."""
+    """Deliveries of older alerts are not begun; counted for each webhook that subscribed to one."""
     delivery_memory_h: int = Field(24 * 14, ge=24)
     """How long finished deliveries are remembered; longer than ``alert_age_max_h``."""
     sweep_interval_s: float = Field(600.0, gt=0)

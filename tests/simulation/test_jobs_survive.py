@@ -65,7 +65,7 @@ class World:
 
 
 class Worker:
-    """One life of a runner."""
+    """A runner, until it crashes."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -16,7 +16,8 @@ class AlertIds(Protocol):
 class PastAlerts:
     """The ids of the latest ``alerts_max`` alerts.
 
-    One that is forgotten can be said again, should its period still move: with the same id, so that the store and receivers can tell.
+    One that is forgotten can be found again, if its period still changes: with the same id, so that
+    the store and receivers recognize it.
     """
 
     def __init__(self, alerts_max: int) -> None:
@@ -31,7 +32,7 @@ class PastAlerts:
         return alert_id in self._ids
 
     def add(self, alert_id: str, /) -> None:
-        """Remember an alert; the oldest makes room."""
+        """Remember an alert, and forget the oldest above the limit."""
         if alert_id not in self._ids:
             self._ids[alert_id] = None
             if len(self._ids) > self._alerts_max:
@@ -39,6 +40,6 @@ class PastAlerts:
                 self._forgotten += 1
 
     def take_forgotten(self) -> int:
-        """How many were forgotten since the last call."""
+        """Return how many were forgotten since the last call."""
         forgotten, self._forgotten = self._forgotten, 0
         return forgotten

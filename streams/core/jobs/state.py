@@ -48,7 +48,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Nobody wants the job any more; it ends without a dead letter."""
+    """The job is not wanted any more; it ends without a dead letter."""
 
     detail: str
 

@@ -1,4 +1,4 @@
-"""``webhook_delivery``: one alert to one webhook, signed as Standard Webhooks say."""
+"""``webhook_delivery``: sends one alert to one webhook, signed by the Standard Webhooks scheme."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HOUR_US: Final = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery(Job):
-    """An alert on its way to a webhook, the target."""
+    """The delivery of an alert to a webhook, the target."""
 
     alert: Alert
 
