@@ -1,4 +1,4 @@
-"""Cursors: where a page ended, opaque to clients, checked when they come back."""
+"""Encode the end of a page as an opaque cursor, and validate cursors of clients."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LENGTH_MAX: Final = 4_000
 Cursor = TypeVar("Cursor", bound=msgspec.Struct)
 
 
-def written(cursor: msgspec.Struct) -> str:
+def encode(cursor: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode()
 
 
-def read(text: str, kind: type[Cursor]) -> Cursor:
-    """What ``written`` was given.
+def decode(text: str, kind: type[Cursor]) -> Cursor:
+    """Decode a cursor that ``encode`` returned.
 
     Raises:
-        BadRequestError: it is something else.
+        BadRequestError: The text is not such a cursor.
     """
     padded = text[:LENGTH_MAX].replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4)
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kind)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise BadRequestError("cursor: not one of ours", field="cursor") from error
+        raise BadRequestError("cursor: not a cursor of this endpoint", field="cursor") from error

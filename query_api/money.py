@@ -1,4 +1,4 @@
-"""Money at the edge: picodollars inside, decimal strings in ``/v1``, JSON numbers where the Langfuse surface has them."""
+"""Convert picodollars to decimal strings (``/v1``) and JSON numbers (Langfuse API), and back."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
 
 
 def usd_number(pico: int) -> float:
-    """The JSON number nearest to an amount: only the last step to a client that knows no decimals."""
+    """Return the nearest JSON number; use it only for output to clients without decimals."""
     return pico / PICO_PER_USD
 
 
 def pico_of(amount: str) -> int:
-    """Picodollars of a decimal string.
+    """Parse a decimal string of US dollars to picodollars.
 
     Raises:
-        ValueError: not a decimal number, or finer than a picodollar.
+        ValueError: The text is not a decimal number, or has more than 12 decimals.
     """
     try:
         number = Decimal(amount)
@@ -32,5 +32,5 @@ def pico_of(amount: str) -> int:
     if abs(number) >= Decimal(10) ** 15:
         raise ValueError(f"not a plausible amount: {amount!r}")
     if number != number.quantize(Decimal(1).scaleb(-_DECIMALS)):
-        raise ValueError(f"finer than a picodollar: {amount!r}")
+        raise ValueError(f"finer than a picodollar (12 decimals): {amount!r}")
     return int(number.scaleb(_DECIMALS))

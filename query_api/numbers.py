@@ -1,4 +1,4 @@
-"""Numbers in a query string."""
+"""Validate numbers in query strings."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def _only_digits(number: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_only_digits)]
-"""Where pydantic would also read ``1_0``, ``+1``, ``1.0`` and blanks around."""
+"""Whole number in digits: pydantic alone would accept ``1_0``, ``+1``, ``1.0`` and spaces, too."""

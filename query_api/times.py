@@ -1,4 +1,4 @@
-"""Instants at the edge: integer microseconds inside, ISO 8601 with ``Z`` outside."""
+"""Convert between integer microseconds and ISO 8601 with ``Z``, and validate times of clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ InstantUs = Annotated[
         le=(datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND,
     ),
 ]
-"""Microseconds that ``iso`` can show, in what comes back from clients."""
+"""Microseconds within the range of ``iso``, for times in cursors."""
 
 
 def now_us() -> int:
@@ -35,25 +35,26 @@ def now_us() -> int:
 
 
 def iso(at_us: int) -> str:
-    """``2026-11-21T02:45:22.921Z``; with six digits where the microseconds say more."""
+    """Format a time like ``2026-11-21T02:45:22.921Z``, with six digits if it has microseconds."""
     at = _EPOCH + timedelta(microseconds=at_us)
     timespec = "microseconds" if at_us % 1000 else "milliseconds"
     return at.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def iso_or_none(at_us: int) -> str | None:
-    """The store keeps an absent time as zero."""
+    """Format a time; ``None`` for zero, which the store uses for absent times."""
     return iso(at_us) if at_us else None
 
 
 def instant_us(text: object) -> int:
-    """Microseconds of an ISO 8601 instant with its offset; a ``+`` that a query string turned into a space is understood.
+    """Parse an ISO 8601 time with an offset; accept a space for a ``+``, as in query strings.
 
     Raises:
-        ValueError: not an instant, without an offset, or outside of what the store can hold.
+        ValueError: The text is not a time, has no offset, or is outside of the store's range.
     """
     if not isinstance(text, str):
-        raise ValueError("an ISO 8601 instant such as 2026-11-21T12:00:00Z is expected")  # noqa: TRY004
+        message = "an ISO 8601 instant such as 2026-11-21T12:00:00Z is expected"
+        raise ValueError(message)  # noqa: TRY004
     try:
         at = datetime.fromisoformat(_LOST_PLUS.sub(r"+\1", text.strip()))
     except ValueError as error:
@@ -65,7 +66,7 @@ def instant_us(text: object) -> int:
     except OverflowError:
         plausible = False
     if not plausible:
-        raise ValueError("the instant lies outside of the years 1900 to 2299")
+        raise ValueError("the instant must be in the years 1900 to 2299")
     return (at - _EPOCH) // _MICROSECOND
 
 
@@ -74,12 +75,12 @@ Instant = Annotated[
     BeforeValidator(instant_us),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-21T12:00:00Z"]}),
 ]
-"""A query parameter: ISO 8601 outside, microseconds inside."""
+"""Type of query parameters that are ISO 8601 times, converted to microseconds."""
 
 
 @cache
 def _zone_names() -> frozenset[str]:
-    """The IANA names; a machine's own ``localtime`` is none, and ``Factory`` says that no zone was chosen."""
+    """Return the IANA names, without ``localtime`` (machine-dependent) and ``Factory`` (unset)."""
     return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
@@ -92,4 +93,4 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_known_zone)]
-"""An IANA name."""
+"""Type of query parameters that are IANA names of time zones."""

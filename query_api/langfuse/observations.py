@@ -134,7 +134,7 @@ class ObservationV2ListParameters(_Narrowing):
     def position(self) -> Position | None:
         if self.cursor is None:
             return None
-        cursor = cursors.read(self.cursor, _Cursor)
+        cursor = cursors.decode(self.cursor, _Cursor)
         return Position(cursor.last_start_time_us, cursor.last_trace_id, cursor.last_id)
 
 
@@ -229,7 +229,7 @@ def observations_router(context: AppContext) -> APIRouter:
         cursor = None
         if len(found) > len(rows):
             last = rows[-1]
-            cursor = cursors.written(_Cursor(last.start_us, last.trace_id, last.id))
+            cursor = cursors.encode(_Cursor(last.start_us, last.trace_id, last.id))
         return answer(ObservationV2List(data, CursorMeta(cursor)))
 
     return router

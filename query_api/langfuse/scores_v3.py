@@ -103,7 +103,7 @@ class ScoreV3ListParameters(LangfuseParameters):
     def position(self) -> tuple[int, str] | None:
         if self.cursor is None:
             return None
-        cursor = cursors.read(self.cursor, _Cursor)
+        cursor = cursors.decode(self.cursor, _Cursor)
         return cursor.last_timestamp_us, cursor.last_id
 
     def _refuse_subjects_together(self) -> None:
@@ -176,7 +176,7 @@ def scores_v3_router(context: AppContext) -> APIRouter:
         rows = found[: parameters.limit]
         cursor = None
         if len(found) > len(rows):
-            cursor = cursors.written(_Cursor(rows[-1].event_us, rows[-1].id))
+            cursor = cursors.encode(_Cursor(rows[-1].event_us, rows[-1].id))
         meta = LimitedCursorMeta(limit=parameters.limit, cursor=cursor)
         return answer(ScoreV3List([score_v3(row, groups) for row in rows], meta))
 

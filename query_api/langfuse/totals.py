@@ -1,4 +1,4 @@
-"""How many rows a paged list has."""
+"""Count the rows of a paged list."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import msgspec
 
 from query_api.langfuse.parameters import PageParameters
 from query_api.store.reader import Reader
-from query_api.store.sql import Question
+from query_api.store.sql import StoreQuery
 
 
 class Total(msgspec.Struct):
     total: int
 
 
-async def total_of(reader: Reader, count: Question, page: PageParameters, found: int) -> int:
-    """What ``count`` says, unless a page with ``found`` rows is the last one and so says it itself."""
+async def total_of(reader: Reader, count: StoreQuery, page: PageParameters, found: int) -> int:
+    """Return the total; skip the query ``count`` if a page with ``found`` rows is the last one."""
     if found < page.limit and (found or not page.offset):
         return page.offset + found
     row = await reader.row(count, Total)

@@ -53,11 +53,11 @@ from query_api.store.rows import (
 )
 from query_api.store.trace_reading import (
     IdOfTrace,
+    fill_io_from_root_observation,
     observation_ids_of,
     read_trace,
     read_traces,
     score_ids_of,
-    speak_for_roots,
     whole_observations_of,
 )
 from query_api.times import Instant, now_us
@@ -178,7 +178,7 @@ def traces_router(context: AppContext) -> APIRouter:
             _scores(reader, trace, groups, settings.trace_scores_max),
         )
         if "io" in groups:
-            await speak_for_roots(reader, [trace], observations)
+            await fill_io_from_root_observation(reader, [trace], observations)
         return answer(
             trace_in_detail(
                 trace,
@@ -203,7 +203,7 @@ async def _in_list(
     observation_ids, score_ids, _ = await asyncio.gather(
         observation_ids_of(reader, traces if "observations" in groups else (), ids_max),
         score_ids_of(reader, traces if "scores" in groups else (), ids_max),
-        speak_for_roots(reader, traces if "io" in groups else ()),
+        fill_io_from_root_observation(reader, traces if "io" in groups else ()),
     )
     listed = []
     for trace in traces:

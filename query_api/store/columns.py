@@ -1,4 +1,4 @@
-"""The names a client may filter and sort by, and the expressions behind them."""
+"""Map the names that clients filter and sort by to SQL expressions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUTPUT_COST = "arraySum(mapValues(mapFilter((k, v) -> position(k, 'output') > 0
 
 
 def _seconds(since: str, until: str) -> str:
-    """Null where the later instant is absent, which the store keeps as the epoch."""
+    """Return the seconds between two columns; null if ``until`` is absent, stored as the epoch."""
     span = f"toUnixTimestamp64Micro({until}) - toUnixTimestamp64Micro({since})"
     return f"if(toUnixTimestamp64Micro({until}) > 0, ({span}) / 1000000, NULL)"
 

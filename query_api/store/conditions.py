@@ -1,6 +1,6 @@
-"""Conditions on columns: what may be asked of which kind of column, and how that reads in SQL.
+"""Define conditions on columns: the operators of each kind of column, and their SQL.
 
-The SQL of a column comes from a table in this package; what a client sends arrives in ``Binder`` only.
+The SQL of columns is constant; values of clients are only passed to ``Binder``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Value = str | int | float | bool | tuple[str, ...] | None
 
 
 class Kind(Enum):
-    """What a column holds; decides the operators and the type a value is bound with."""
+    """Kind of a column's values; decides the operators and the type of bound values."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -33,26 +33,30 @@ class Kind(Enum):
     LIST = "list"
     OBJECT = "object"
     POSITION = "position"
-    """Of an observation among those of its trace, by start; its column's ``sql`` says what a root is."""
+    """Position of an observation in its trace, by start; the column's ``sql`` matches roots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A name a client may filter by. ``sql`` is an expression over the table that is asked."""
+    """A column that clients may filter by; ``sql`` is an expression over the queried table."""
 
     sql: str
     kind: Kind
     full_text: bool = False
-    """Only the table with whole texts can answer."""
+    """Whether only the table with whole texts has the column."""
     narrow: bool = False
-    """An index finds a value of it: few rows are read, however long ago they were written."""
+    """Whether an index finds the few rows with a value, regardless of their age."""
     of_trace: bool = False
-    """A column of ``traces``; asked of an observation or a score through its trace."""
+    """Whether it is a column of ``traces``, which observations and scores are joined with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``column operator value``. Times are microseconds, money and each of several numbers a decimal string, ``key`` names a member of an object, or from where a position counts."""
+    """A condition ``column operator value``.
+
+    Times are microseconds; money and lists of numbers are decimal strings; ``key`` is the name of a
+    member of an object, or where a position counts from.
+    """
 
     column: Column
     operator: Operator
@@ -61,20 +65,20 @@ class Condition:
 
 
 _ORDERED: Final[frozenset[Operator]] = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
-_WORDED: Final[frozenset[Operator]] = frozenset(
+_TEXTUAL: Final[frozenset[Operator]] = frozenset(
     {"eq", "ne", "contains", "lacks", "starts", "ends", "matches", "in", "not_in"}
 )
 _PRESENT: Final[frozenset[Operator]] = frozenset({"set", "unset"})
 
 OPERATORS_OF: Final[Mapping[Kind, frozenset[Operator]]] = MappingProxyType(
     {
-        Kind.TEXT: _WORDED | _PRESENT,
+        Kind.TEXT: _TEXTUAL | _PRESENT,
         Kind.NUMBER: _ORDERED | _PRESENT,
         Kind.MONEY: _ORDERED | _PRESENT,
         Kind.TIME: _ORDERED | _PRESENT,
         Kind.FLAG: frozenset({"eq", "ne"}),
         Kind.LIST: frozenset({"has_any", "has_none", "has_all", "set", "unset"}),
-        Kind.OBJECT: _ORDERED | _WORDED | _PRESENT,
+        Kind.OBJECT: _ORDERED | _TEXTUAL | _PRESENT,
         Kind.POSITION: frozenset({"eq"}),
     }
 )
@@ -99,7 +103,7 @@ _SEARCHES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
-    """All of them, each with a leading ``AND``; those on the trace gathered into one subquery."""
+    """Return the conditions, each after an ``AND``; those on the trace share one subquery."""
     positions = tuple(each for each in conditions if each.column.kind is Kind.POSITION)
     others = tuple(each for each in conditions if each.column.kind is not Kind.POSITION)
     own = [_sql(condition, binder) for condition in others if not condition.column.of_trace]
@@ -112,7 +116,7 @@ def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
 
 
 def are_narrow(conditions: tuple[Condition, ...]) -> bool:
-    """Whether one of them leaves few rows to be read."""
+    """Return whether an index finds the rows of one of the conditions."""
     return any(
         condition.column.narrow and condition.operator in {"eq", "in"} for condition in conditions
     )
@@ -123,7 +127,10 @@ def needs_full_texts(conditions: tuple[Condition, ...]) -> bool:
 
 
 def _position_sql(condition: Condition, others: tuple[Condition, ...], binder: Binder) -> str:
-    """A place among all observations of a trace, whatever ``others`` ask; only traces where these find something are put in order."""
+    """Return a condition on the position among all observations of a trace.
+
+    Only traces with observations that meet the conditions ``others`` are sorted.
+    """
     if condition.key == "root":
         return condition.column.sql
     assert isinstance(condition.value, int)
@@ -147,10 +154,10 @@ def _sql(condition: Condition, binder: Binder) -> str:
 
 
 def _text(condition: Condition, binder: Binder) -> str:
-    return _text_of(condition.column.sql, condition, binder)
+    return _text_sql(condition.column.sql, condition, binder)
 
 
-def _text_of(expression: str, condition: Condition, binder: Binder) -> str:
+def _text_sql(expression: str, condition: Condition, binder: Binder) -> str:
     operator, value = condition.operator, condition.value
     if operator in {"set", "unset"}:
         return f"{expression} {'!=' if operator == 'set' else '='} ''"
@@ -204,7 +211,11 @@ def _list(condition: Condition, binder: Binder) -> str:
 
 
 def _object(condition: Condition, binder: Binder) -> str:
-    """A member of a JSON text: strings by their value, anything else by its JSON; ``a.b`` also reaches into ``{"a": {"b": …}}``."""
+    """Return a condition on a member of a JSON object.
+
+    Strings are compared by value, other members by their JSON; ``a.b`` also means
+    ``{"a": {"b": …}}``.
+    """
     text, operator, value = condition.column.sql, condition.operator, condition.value
     whole = binder.text(condition.key)
     path = [whole]
@@ -214,14 +225,17 @@ def _object(condition: Condition, binder: Binder) -> str:
     if operator in {"set", "unset"}:
         has = f"(JSONHas({text}, {whole}) OR JSONHas({text}, {nested}))"
         return has if operator == "set" else f"NOT {has}"
-    at = f"if(JSONHas({text}, {whole}), JSONExtractRaw({text}, {whole}), JSONExtractRaw({text}, {nested}))"
+    at = (
+        f"if(JSONHas({text}, {whole}), JSONExtractRaw({text}, {whole}),"
+        f" JSONExtractRaw({text}, {nested}))"
+    )
     if isinstance(value, bool):
         return f"{at} {_COMPARISONS[operator]} {binder.text('true' if value else 'false')}"
     if isinstance(value, int | float):
         bound = binder.bind(float(value), "Float64")
         return f"ifNull(toFloat64OrNull({at}) {_COMPARISONS[operator]} {bound}, 0)"
     member = f"if(startsWith({at}, '\"'), JSONExtractString({at}), {at})"
-    return _text_of(member, condition, binder)
+    return _text_sql(member, condition, binder)
 
 
 _RENDERERS: Final[Mapping[Kind, Callable[[Condition, Binder], str]]] = MappingProxyType(

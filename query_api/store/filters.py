@@ -1,6 +1,7 @@
-"""The ``filter=`` parameter: a JSON array of ``{type, column, operator, value[, key]}``, as the Langfuse API writes it.
+"""Parse the ``filter=`` parameter of the Langfuse API.
 
-Every entry becomes a ``Condition``; what cannot is answered with the path of the culprit (``filter[2].operator``) and what would be allowed there.
+It is a JSON array of ``{type, column, operator, value[, key]}``. Each entry becomes a
+``Condition``; errors name the path (``filter[2].operator``) and the allowed values.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ _HELD: Final[Mapping[str, Operator]] = MappingProxyType(
 )
 _PRESENT: Final[Mapping[str, Operator]] = MappingProxyType({"is set": "set", "is not set": "unset"})
 _NULL: Final[Mapping[str, Operator]] = MappingProxyType({"is null": "unset", "is not null": "set"})
-_PLACED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq"})
-_PLACES: Final = MappingProxyType(
+_AT_POSITION: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq"})
+_POSITIONS: Final = MappingProxyType(
     {
         "root": ("root", False),
         "first": ("start", False),
@@ -51,7 +52,7 @@ _PLACES: Final = MappingProxyType(
         "nthFromEnd": ("end", True),
     }
 )
-"""From where a position counts, and whether ``value`` says how far."""
+"""Where a position counts from, and whether ``value`` is the position."""
 _FLAGGED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq", "<>": "ne"})
 
 _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
@@ -67,7 +68,7 @@ _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
         "booleanObject": {**_FLAGGED, **_PRESENT},
         "boolean": _FLAGGED,
         "null": _NULL,
-        "positionInTrace": _PLACED,
+        "positionInTrace": _AT_POSITION,
     }
 )
 _KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
@@ -101,10 +102,10 @@ _T = TypeVar("_T")
 
 
 def parse_filter(text: str, columns: Mapping[str, Column]) -> dict[str, list[Condition]]:
-    """Conditions by the name of the column they speak of.
+    """Return the conditions by column name.
 
     Raises:
-        BadRequestError: not the grammar; the message says what would be.
+        BadRequestError: The filter is invalid; the message names the allowed values.
     """
     try:
         entries = _decoder.decode(text)
@@ -132,7 +133,8 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
             allowed=fitting,
         )
     if column.kind is Kind.OBJECT and not entry.key:
-        raise BadRequestError(f"{at}.key: names a member of {entry.column!r}", field=f"{at}.key")
+        message = f"{at}.key: the name of a member of {entry.column!r} is required"
+        raise BadRequestError(message, field=f"{at}.key")
     if column.kind is Kind.POSITION:
         return _position(entry, column, at)
     if operator in {"set", "unset"}:
@@ -146,8 +148,8 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
 
 
 def _position(entry: _Entry, column: Column, at: str) -> Condition:
-    """``value``: how many observations from there, itself counted."""
-    counts_from, is_counted = _one_of(_PLACES, entry.key, f"{at}.key")
+    """Return a condition on the 1-based position in the trace."""
+    counts_from, is_counted = _one_of(_POSITIONS, entry.key, f"{at}.key")
     if not is_counted:
         return Condition(column, "eq", 1, counts_from)
     value = entry.value

@@ -1,8 +1,10 @@
-"""Reading a page of observations, newest first.
+"""Read a page of observations, newest first.
 
-To put the versions of all rows together only to show the newest fifty is most of what a list costs. So the newest stored versions are found first, with
-those that others superseded among them; reading their observations says which ones were, and those are left out. Every newest version above the
-last one looked at is among them, so what is left is the page. Where too few are left, and for later pages, the store puts the versions together.
+Merging the versions of all rows to return the newest fifty is most of the cost of a list. So the
+newest stored versions are found first, superseded ones among them; reading their observations by
+key shows which are superseded, and these are dropped. All current versions above the last one that
+was read are among them, so the rest is the page. If too few are left, and for later pages, the
+store merges the versions.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from query_api.store.trace_reading import read_observations
 from query_api.times import SECOND_US
 
 SUPERSEDED_EXPECTED: Final = 10
-"""Observations of a page that are read in place of superseded ones."""
+"""Observations that are read in addition to a page, as some are superseded."""
 _MINUTE_US: Final = 60 * SECOND_US
 
 
@@ -42,34 +44,34 @@ class ObservationVersion(msgspec.Struct, frozen=True):
 
 async def read_page(
     reader: Reader,
-    question: FindObservations,
+    query: FindObservations,
     columns: tuple[str, ...],
     *,
     from_us: int | None,
     newest_us: int,
 ) -> list[StoredObservation]:
-    """The rows that ``question`` asks for; times as for ``find_newest``."""
-    if not question.offset:
-        page = await _page_of_versions(reader, question, columns, from_us, newest_us)
+    """Return the rows of ``query``; see ``find_newest`` for the times."""
+    if not query.offset:
+        page = await _page_of_versions(reader, query, columns, from_us, newest_us)
         if page is not None:
             return page
     found = await find_newest(
-        reader, question, ObservationVersion, from_us=from_us, newest_us=newest_us
+        reader, query, ObservationVersion, from_us=from_us, newest_us=newest_us
     )
-    rows = await _rows_of(reader, question.project_id, found, columns)
+    rows = await _rows_of(reader, query.project_id, found, columns)
     return [rows[version.key] for version in found if version.key in rows]
 
 
 async def _page_of_versions(
     reader: Reader,
-    question: FindObservations,
+    query: FindObservations,
     columns: tuple[str, ...],
     from_us: int | None,
     newest_us: int,
 ) -> list[StoredObservation] | None:
-    """A first page, or none where too many versions are superseded to tell."""
-    wanted = question.limit
-    versions = replace(question, merged=False, limit=2 * wanted + SUPERSEDED_EXPECTED)
+    """Return a first page; ``None`` if too many versions are superseded to fill it."""
+    wanted = query.limit
+    versions = replace(query, merged=False, limit=2 * wanted + SUPERSEDED_EXPECTED)
     found = await find_newest(
         reader, versions, ObservationVersion, from_us=from_us, newest_us=newest_us
     )
@@ -79,14 +81,14 @@ async def _page_of_versions(
         if known is None or version.row_version > known.row_version:
             newest[version.key] = version
     in_order = sorted(newest.values(), key=lambda version: version.position, reverse=True)
-    looked_at = in_order[: wanted + SUPERSEDED_EXPECTED]
-    rows = await _rows_of(reader, question.project_id, looked_at, columns)
+    candidates = in_order[: wanted + SUPERSEDED_EXPECTED]
+    rows = await _rows_of(reader, query.project_id, candidates, columns)
     page = [
         rows[version.key]
-        for version in looked_at
+        for version in candidates
         if version.key in rows and rows[version.key].row_version == version.row_version
     ]
-    is_everything = len(found) < versions.limit and len(looked_at) == len(in_order)
+    is_everything = len(found) < versions.limit and len(candidates) == len(in_order)
     return page[:wanted] if len(page) >= wanted or is_everything else None
 
 
@@ -96,11 +98,15 @@ async def _rows_of(
     versions: Sequence[ObservationVersion],
     columns: tuple[str, ...],
 ) -> dict[tuple[str, str], StoredObservation]:
-    """By trace and id, the newest versions that lie in the minutes of ``versions``: all versions of a row lie in one minute, or are marked as deleted there."""
+    """Read the current rows of ``versions``, by trace and id.
+
+    Reading is limited to the minutes of ``versions``: all versions of a row start in one minute, or
+    are marked as deleted there.
+    """
     if not versions:
         return {}
     begun_us = [version.start_us // _MINUTE_US * _MINUTE_US for version in versions]
-    question = ReadObservations(
+    query = ReadObservations(
         project_id,
         trace_ids=tuple(dict.fromkeys(version.trace_id for version in versions)),
         ids=tuple(dict.fromkeys(version.id for version in versions)),
@@ -108,5 +114,5 @@ async def _rows_of(
         to_us=max(begun_us) + _MINUTE_US - 1,
         columns=columns,
     )
-    rows = await read_observations(reader, question)
+    rows = await read_observations(reader, query)
     return {(row.trace_id, row.id): row for row in rows}

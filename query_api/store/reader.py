@@ -1,4 +1,4 @@
-"""Asks the store: every question bounded, every answer decoded into its structs."""
+"""Run queries on the store within limits, and decode the rows to structs."""
 
 from __future__ import annotations
 
@@ -16,69 +16,69 @@ from clickhouse.store import Store
 from query_api import metrics
 from query_api.errors import QueryApiError, TooCostlyError, UnavailableError
 from query_api.settings import QuerySettings
-from query_api.store.sql import Question
+from query_api.store.sql import StoreQuery
 
 Row = TypeVar("Row")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _FORMAT: Final = "JSONEachRow"
 _TIME_EXCEEDED: Final = frozenset({159, 160})
 _ROWS_EXCEEDED: Final = 158
 _BYTES_EXCEEDED: Final = 307
 _RESULT_EXCEEDED: Final = 396
-"""ClickHouse's numbers; all other limits are of memory."""
+"""ClickHouse's error codes; all other limits are of memory."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """The store, as the routes see it."""
+    """Runs bounded queries with bounded concurrency."""
 
     def __init__(self, store: Store, settings: QuerySettings) -> None:
         self._store = store
         self._settings = settings
-        self._turns = asyncio.Semaphore(settings.concurrent_queries_max)
+        self._slots = asyncio.Semaphore(settings.concurrent_queries_max)
         self._bounds = _bounds(settings)
-        self._answer_max_s = settings.execution_time_max_s + settings.answer_grace_s
+        self._response_max_s = settings.execution_time_max_s + settings.answer_grace_s
         self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
 
-    async def rows(self, question: Question, row_type: type[Row]) -> list[Row]:
-        """The answer, one ``row_type`` per row; columns without a field are ignored.
+    async def rows(self, query: StoreQuery, row_type: type[Row]) -> list[Row]:
+        """Return the result, one ``row_type`` per row; columns without a field are ignored.
 
         Raises:
-            TooCostlyError: a bound was reached.
-            UnavailableError: the store does not answer, or too many questions wait.
+            TooCostlyError: A limit was reached.
+            UnavailableError: The store does not respond, or too many queries wait.
         """
-        text, params = question.sql()
+        text, params = query.sql()
         body = await self.bounded(
-            question.name,
+            query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}", params, _FORMAT),
         )
         return self._decoder(row_type).decode_lines(body)
 
-    async def bounded(self, name: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
-        """What ``ask`` brings from the store; it is given the bounds that end its statement.
+    async def bounded(self, name: str, run: Callable[[str], Awaitable[Result]]) -> Result:
+        """Call ``run`` with the ``SETTINGS`` clause that limits its statement.
 
         Raises:
-            TooCostlyError, UnavailableError: as ``rows``.
+            TooCostlyError, UnavailableError: See ``rows``.
         """
         started_s = time.perf_counter()
         outcome = "ok"
         try:
-            async with self._turn(), asyncio.timeout(self._answer_max_s):
-                return await ask(self._bounds)
+            async with self._slot(), asyncio.timeout(self._response_max_s):
+                return await run(self._bounds)
         except TimeoutError as error:
-            # The store ends what runs too long by itself, so it hangs, or the way to it does.
+            # The store cancels long statements itself, so it hangs, or the network does.
             outcome = "unavailable"
             metrics.LIMITS_REACHED.labels("answer_grace_s").inc()
             raise UnavailableError(
-                f"the store did not answer within {self._answer_max_s:g} s",
+                f"the store did not answer within {self._response_max_s:g} s",
                 retry_after_s=self._settings.retry_after_s,
             ) from error
         except QueryLimitReached as error:
             outcome = "limit"
             metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()
-            message = f"the query reads or takes too much; narrow it down ({_first_line(error)})"
+            message = f"the query exceeds a limit; narrow it down ({_first_line(error)})"
             raise TooCostlyError(message) from error
         except StoreUnavailable as error:
             outcome = "unavailable"
@@ -87,22 +87,22 @@ class Reader:
             ) from error
         except StoreError as error:
             outcome = "refused"
-            log.error("query_refused", question=name, error=str(error))  # noqa: TRY400
+            log.error("query_refused", query=name, error=str(error))  # noqa: TRY400
             raise QueryApiError("the store refused the query") from error
         finally:
             elapsed_s = time.perf_counter() - started_s
             metrics.QUERY_SECONDS.labels(name, outcome).observe(elapsed_s)
 
-    async def row(self, question: Question, row_type: type[Row]) -> Row | None:
-        """The first row, if there is one."""
-        rows = await self.rows(question, row_type)
+    async def row(self, query: StoreQuery, row_type: type[Row]) -> Row | None:
+        """Return the first row, if any. Raises like ``rows``."""
+        rows = await self.rows(query, row_type)
         return rows[0] if rows else None
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._settings.queue_wait_max_s):
-                await self._turns.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
             metrics.LIMITS_REACHED.labels("concurrent_queries_max").inc()
             raise UnavailableError(
@@ -113,13 +113,13 @@ class Reader:
             yield
         finally:
             metrics.QUERIES_RUNNING.dec()
-            self._turns.release()
+            self._slots.release()
 
     def _decoder(self, row_type: type[Row]) -> msgspec.json.Decoder[Row]:
         decoder = self._decoders.get(row_type)
         if decoder is None:
             decoder = self._decoders[row_type] = msgspec.json.Decoder(row_type)
-        return decoder  # type: ignore[return-value]  # the dictionary pairs each type with its decoder
+        return decoder  # type: ignore[return-value]  # the key is the decoder's type
 
 
 def _bounds(settings: QuerySettings) -> str:
@@ -140,7 +140,7 @@ def _bounds(settings: QuerySettings) -> str:
 
 
 def _limit_reached(error: QueryLimitReached) -> str:
-    """The setting whose bound it was."""
+    """Return the setting whose limit was reached."""
     if error.code in _TIME_EXCEEDED:
         return "execution_time_max_s"
     if error.code == _ROWS_EXCEEDED:

@@ -1,6 +1,7 @@
-"""Rows as the store gives them back: the structs the streams wrote, with the time they arrived.
+"""Define the rows that queries return: the structs that the streams wrote, with insertion time.
 
-The select lists undo what the migrations did at insert: typed columns become integers again (microseconds, picodollars), under the names of the fields.
+The select lists convert typed columns back to integers (microseconds, picodollars) with the names
+of the structs' fields.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ OBSERVATION_NUMBERS: Final = (
     "session_id",
     _INSERTED,
 )
-"""What ``observations_slim`` knows as well as ``observations``."""
+"""Columns that ``observations_slim`` has, too."""
 
 OBSERVATION_KEY: Final = (
     "project_id",
@@ -112,7 +113,10 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "metrics": (_micros("completion_start_time", "completion_start_us"),),
     }
 )
-"""Besides the key, what each group of fields of ``/api/public/v2/observations`` is made of. Every column costs, however few the rows."""
+"""Columns of each group of fields of ``/api/public/v2/observations``, besides the key.
+
+Only requested groups are read, as every column costs, however few the rows.
+"""
 OBSERVATION_IN_TREE: Final = (
     *OBSERVATION_KEY,
     _micros("end_time", "end_us"),
@@ -178,7 +182,7 @@ TRACE_TOTALS: Final = (
     "unpriced_count",
     _pico("total_cost", "total_cost_pico"),
 )
-"""What a call tree says of its trace."""
+"""Columns of a trace in its call tree."""
 TRACE_CONTEXT: Final = (
     "project_id",
     "id",
@@ -193,7 +197,7 @@ TRACE_CONTEXT: Final = (
     "public",
     "tags",
 )
-"""What a trace says for its observations and scores."""
+"""Columns of a trace that its observations and scores show."""
 
 SCORE_WHOLE: Final = (
     "project_id",

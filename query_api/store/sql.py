@@ -1,7 +1,7 @@
-"""How a question becomes SQL: a text with named parameters, and never a value inside the text.
+"""Define queries of the store as SQL with named parameters, which the store binds.
 
-A question is a frozen dataclass below ``Question``; its tenant is the first field and has no default, so a query without one cannot be written.
-Values reach the store beside the text and are bound there (``{name:Type}``).
+A query is a frozen dataclass derived from ``StoreQuery``. Its first field is the project and has no
+default, so that no query can omit it. Values are never part of the SQL (``{name:Type}``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar, Final, NamedTuple
 Bindable = str | int | float | list[str] | list[int]
 
 OF_PROJECT: Final = "project_id = {project_id:String}"
-"""Stands in the WHERE of every table a question reads."""
+"""Part of the WHERE clause for every table that a query reads."""
 
 
 class Sql(NamedTuple):
@@ -23,7 +23,7 @@ class Sql(NamedTuple):
 
 @dataclass(slots=True)
 class Binder:
-    """Collects values and hands out the placeholders that stand for them."""
+    """Collects parameter values and returns their placeholders."""
 
     params: dict[str, Bindable] = field(default_factory=dict)
 
@@ -43,20 +43,20 @@ class Binder:
 
 
 @dataclass(frozen=True, slots=True)
-class Question(ABC):
-    """One question about one project."""
+class StoreQuery(ABC):
+    """A query of one project's rows."""
 
     name: ClassVar[str]
-    """For metrics and logs."""
+    """Name in metrics and logs."""
     project_id: str
 
     def __post_init__(self) -> None:
         if not self.project_id:
-            raise ValueError("a question needs its project")
+            raise ValueError("a query needs a project_id")
 
     @abstractmethod
     def write(self, binder: Binder) -> str:
-        """The text; every table in it is restricted by ``OF_PROJECT``."""
+        """Return the SQL; every table in it must be restricted by ``OF_PROJECT``."""
 
     def sql(self) -> Sql:
         binder = Binder({"project_id": self.project_id})

@@ -1,6 +1,6 @@
-"""The steps of a time zone's calendar, and how the store finds the one that holds an instant.
+"""Compute the steps of a time zone's calendar, in a form that the store can use.
 
-The store is never given a zone's name: it keeps what it loads of each, some megabytes, for as long as it runs.
+Time zones are never passed to the store, as it keeps some megabytes per loaded zone forever.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Steps of one length, without a gap: where each run begins, and where its last step does (seconds, as many of either).
+    """Runs of consecutive steps of equal length: starts of each run and of its last step (seconds).
 
-    A step's start is ``least(begin + intDiv(at - begin, step_s) * step_s, last)`` in the run that holds the instant, so that
-    a last step may be shorter or longer than the others. A zone's run ends where its clocks change.
+    The step of a time is ``least(begin + intDiv(at - begin, step_s) * step_s, last)`` in the run
+    that contains it, so that a run's last step may have another length. A run ends where the
+    zone's offset changes.
     """
 
     step_s: int
@@ -34,14 +35,14 @@ class Runs:
 
 
 def step_bounds_s(step: Step, time_zone: str, from_s: int, to_s: int) -> tuple[int, ...]:
-    """Where the steps begin that hold the instants from ``from_s`` to ``to_s`` (exclusive), and where the last one ends; seconds.
+    """Return the starts of the steps from ``from_s`` to ``to_s`` (exclusive), and the last end.
 
-    A minute is a minute of UTC everywhere. An hour begins with a full hour on the local clock, and where a change of the clocks moves
-    the full hours (by half an hour on Lord Howe), so that an hour may be shorter then. A day is that of ``period_bounds``: of 23 to 25 hours
-    where the clocks change.
+    Minutes are those of UTC. Hours start at full hours of local time, and where a change of the
+    offset moves the full hours (by half an hour on Lord Howe), so that an hour may be shorter
+    there. Days are those of ``period_bounds``: of 23 to 25 hours where the offset changes.
 
     Raises:
-        ValueError: the time zone is unknown.
+        ValueError: The time zone is unknown.
     """
     match step:
         case "1m":
@@ -57,7 +58,7 @@ def step_bounds_s(step: Step, time_zone: str, from_s: int, to_s: int) -> tuple[i
 
 
 def runs_of(bounds_s: Sequence[int], step_s: int) -> Runs:
-    """What lies between bounds, as few runs."""
+    """Combine the steps between bounds to as few runs as possible."""
     begins, lasts = [bounds_s[0]], [bounds_s[0]]
     for start_s in bounds_s[1:-1]:
         if start_s - lasts[-1] != step_s:
@@ -68,12 +69,12 @@ def runs_of(bounds_s: Sequence[int], step_s: int) -> Runs:
 
 
 def end_s(bounds_s: Sequence[int], start_s: int) -> int:
-    """Where the step ends that begins at ``start_s``."""
+    """Return the end of the step that starts at ``start_s``."""
     return bounds_s[bisect_right(bounds_s, start_s)]
 
 
 def _days_s(time_zone: str, at_s: int) -> Iterator[int]:
-    """Starts of days, from that of the day that holds ``at_s``."""
+    """Yield the starts of days, from the day that contains ``at_s``."""
     start_us, end_us = period_bounds("day", time_zone, at_s * SECOND_US)
     yield start_us // SECOND_US
     while True:
@@ -82,7 +83,7 @@ def _days_s(time_zone: str, at_s: int) -> Iterator[int]:
 
 
 def _hours_s(zone: ZoneInfo, at_s: int) -> Iterator[int]:
-    """Starts of hours, from that of the hour that holds ``at_s``."""
+    """Yield the starts of hours, from the hour that contains ``at_s``."""
     shift_s = _shift_s(zone, at_s)
     start_s = at_s - (at_s + shift_s) % 3_600
     if _shift_s(zone, start_s) != shift_s:
@@ -97,14 +98,17 @@ def _hours_s(zone: ZoneInfo, at_s: int) -> Iterator[int]:
 
 
 def _shift_s(zone: ZoneInfo, at_s: int) -> int:
-    """How far the zone's full hours lie from those of UTC."""
+    """Return the zone's offset from UTC modulo one hour, in seconds."""
     offset = datetime.fromtimestamp(at_s, zone).utcoffset()
-    assert offset is not None  # a ZoneInfo has one at every instant
+    assert offset is not None  # a ZoneInfo has one at all times
     return int(offset.total_seconds()) % 3_600
 
 
 def _change_s(zone: ZoneInfo, before_s: int, after_s: int) -> int:
-    """The first second of the shift that holds at ``after_s``; another one holds at ``before_s``, and the clocks change once between."""
+    """Return the first second with the shift of ``after_s``, by bisection.
+
+    The shift changes exactly once between ``before_s`` and ``after_s``.
+    """
     shift_s = _shift_s(zone, after_s)
     while after_s - before_s > 1:
         middle_s = (before_s + after_s) // 2

@@ -1,7 +1,8 @@
-"""Reading traces: several questions that together make one answer.
+"""Read traces with their observations and scores, by several queries.
 
-Observations of a trace are looked for around the trace's own times first, which leaves most partitions unread; when fewer are found than the trace
-counts, they are looked for everywhere. So a client's odd timestamps cost time, but hide nothing.
+Observations are first searched around the trace's times, which skips most partitions; if fewer are
+found than the trace counts, all partitions are searched. So unusual timestamps of clients cost
+time, but hide nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from query_api.store.rows import (
 )
 
 MARGIN_US: Final = 600 * 1_000_000
-"""Little, because rows are found by their minute first."""
+"""Time around a trace; small, because the sort key of observations starts with the minute."""
 
 
 class IdOfTrace(msgspec.Struct):
@@ -43,10 +44,10 @@ class IdsOfTrace(msgspec.Struct):
 async def read_trace(
     reader: Reader, project_id: str, trace_id: str, columns: tuple[str, ...] = TRACE_WHOLE
 ) -> StoredTrace:
-    """One trace.
+    """Read one trace.
 
     Raises:
-        NotFoundError: the project has no such trace.
+        NotFoundError: The project has no such trace.
     """
     traces = await read_traces(reader, project_id, (trace_id,), columns)
     if trace_id not in traces:
@@ -57,7 +58,7 @@ async def read_trace(
 async def read_traces(
     reader: Reader, project_id: str, ids: Iterable[str], columns: tuple[str, ...]
 ) -> dict[str, StoredTrace]:
-    """Traces by id; those that do not exist are missing."""
+    """Read traces by id; ids that do not exist are left out."""
     wanted = tuple(dict.fromkeys(ids))
     if not wanted:
         return {}
@@ -65,9 +66,9 @@ async def read_traces(
     return {row.id: row for row in rows if not row.is_deleted}
 
 
-async def read_observations(reader: Reader, question: ReadObservations) -> list[StoredObservation]:
-    """Those that are not deleted, by start."""
-    rows = await reader.rows(question, StoredObservation)
+async def read_observations(reader: Reader, query: ReadObservations) -> list[StoredObservation]:
+    """Read the observations of a query that are not deleted, sorted by start."""
+    rows = await reader.rows(query, StoredObservation)
     return sorted(
         (row for row in rows if not row.is_deleted), key=lambda row: (row.start_us, row.id)
     )
@@ -76,7 +77,7 @@ async def read_observations(reader: Reader, question: ReadObservations) -> list[
 async def observations_of(
     reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
 ) -> list[StoredObservation]:
-    """At most ``limit + 1`` observations of a trace, by start: one more than asked for says that there are more."""
+    """Read at most ``limit + 1`` observations of a trace by start, so that callers detect more."""
     from_us, to_us = _around([trace])
     everywhere = ReadObservations(
         trace.project_id,
@@ -94,10 +95,10 @@ async def observations_of(
 async def whole_observations_of(
     reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
 ) -> list[StoredObservation]:
-    """All observations of a trace.
+    """Read all observations of a trace.
 
     Raises:
-        TooManyError: there are more than ``limit``.
+        TooManyError: There are more than ``limit``.
     """
     rows = await observations_of(reader, trace, columns, limit)
     if len(rows) > limit:
@@ -112,7 +113,7 @@ async def whole_observations_of(
 async def observation_ids_of(
     reader: Reader, traces: Sequence[StoredTrace], limit: int
 ) -> dict[str, list[str]]:
-    """Ids of the observations of some traces of one project, at most ``limit + 1`` each: one more than asked for says that there are more."""
+    """Read the ids of observations of a project's traces, at most ``limit + 1`` per trace."""
     if not traces:
         return {}
     project_id, ids = traces[0].project_id, tuple(trace.id for trace in traces)
@@ -137,7 +138,7 @@ async def observation_ids_of(
 async def score_ids_of(
     reader: Reader, traces: Sequence[StoredTrace], limit: int
 ) -> dict[str, list[str]]:
-    """Ids of the scores of some traces of one project, at most ``limit + 1`` each, as above."""
+    """Read the ids of scores of a project's traces, at most ``limit + 1`` per trace."""
     if not traces:
         return {}
     ids = tuple(trace.id for trace in traces)
@@ -145,25 +146,25 @@ async def score_ids_of(
     return {row.trace_id: row.ids for row in rows}
 
 
-async def speak_for_roots(
+async def fill_io_from_root_observation(
     reader: Reader,
     traces: Iterable[StoredTrace],
     observations: Iterable[StoredObservation] = (),
 ) -> None:
-    """Give traces that say nothing themselves the input, output and metadata of their root observation.
+    """Fill empty input, output and metadata of traces from their root observations.
 
-    ``observations`` are those that were read already, with their texts.
+    ``observations`` were already read with their texts, so that they are not read again.
     """
-    silent = [
+    incomplete = [
         trace
         for trace in traces
         if trace.root_observation_id and not (trace.input and trace.output and trace.metadata)
     ]
     roots = {(row.trace_id, row.id): row for row in observations}
-    unread = [trace for trace in silent if (trace.id, trace.root_observation_id) not in roots]
+    unread = [trace for trace in incomplete if (trace.id, trace.root_observation_id) not in roots]
     if unread:
         roots.update(await _roots_of(reader, unread))
-    for trace in silent:
+    for trace in incomplete:
         root = roots.get((trace.id, trace.root_observation_id))
         if root is not None:
             trace.input = trace.input or root.input
@@ -174,13 +175,13 @@ async def speak_for_roots(
 async def _roots_of(
     reader: Reader, traces: Sequence[StoredTrace]
 ) -> dict[tuple[str, str], StoredObservation]:
-    """By trace and id, with their texts: near their traces, and those that are not there anywhere."""
+    """Read root observations with their texts, by trace and id; first around the traces' times."""
     from_us, to_us = _around(traces)
     found: dict[tuple[str, str], StoredObservation] = {}
     for bounds_us in ((from_us, to_us), (None, None)):
         missing = [each for each in traces if (each.id, each.root_observation_id) not in found]
         if missing:
-            question = ReadObservations(
+            query = ReadObservations(
                 missing[0].project_id,
                 tuple(trace.id for trace in missing),
                 tuple(trace.root_observation_id for trace in missing),
@@ -188,7 +189,7 @@ async def _roots_of(
                 to_us=bounds_us[1],
                 columns=(*OBSERVATION_KEY, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
             )
-            rows = await read_observations(reader, question)
+            rows = await read_observations(reader, query)
             found.update(((row.trace_id, row.id), row) for row in rows)
     return found
 

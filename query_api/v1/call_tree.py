@@ -1,7 +1,8 @@
-"""A trace as a call tree, and the path through it that took the time. Pure: rows in, tree out.
+"""Build the call tree of a trace and its critical path; pure functions of its observations.
 
-Every observation is in the tree once. What says no parent hangs below the trace itself; so does an orphan, whose parent is not in the trace, and
-one observation of every circle of parents, so that nothing is lost and nothing is visited twice. All walks are loops: a trace may be as deep as it is long.
+Every observation is in the tree once. Children of the trace itself are observations without a
+parent, orphans, whose parent is not in the trace, and one observation of every cycle of parents.
+Traversals are iterative, as trees may be arbitrarily deep.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from query_api.usage import usage_details
 
 @dataclass(slots=True)
 class Node:
-    """An observation, or the trace itself (``row`` none). Totals are of the node with all below it."""
+    """An observation, or the trace itself (``row`` None). Totals include all descendants."""
 
     row: StoredObservation | None
     start_us: int
@@ -35,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time, and the node that everything waited for in it."""
+    """An interval of time, and the node that the trace waited for during it."""
 
     node: Node
     start_us: int
@@ -46,16 +47,16 @@ class Segment:
 class CallTree:
     root: Node
     critical_path: list[Segment]
-    """In order of time, without gaps: together as long as the trace."""
+    """Segments in order of time without gaps, covering the whole trace."""
 
 
 def call_tree(rows: Iterable[StoredObservation]) -> CallTree:
-    """The tree of a trace's observations."""
+    """Build the tree of a trace's observations."""
     nodes = {row.id: _node(row) for row in rows}
     begun = [node.start_us for node in nodes.values()]
     ended = [node.end_us for node in nodes.values()]
     root = Node(None, min(begun, default=0), max(ended, default=0))
-    root.children = _below_the_trace(nodes)
+    root.children = _children_of_trace(nodes)
     order = _preorder(root)
     for node in reversed(order):
         _total(node)
@@ -67,7 +68,7 @@ def _node(row: StoredObservation) -> Node:
     return Node(row, row.start_us, max(row.start_us, row.end_us), usage=usage)
 
 
-def _below_the_trace(nodes: dict[str, Node]) -> list[Node]:
+def _children_of_trace(nodes: dict[str, Node]) -> list[Node]:
     tops: list[Node] = []
     parent_of: dict[str, Node] = {}
     for identifier, node in nodes.items():
@@ -78,7 +79,7 @@ def _below_the_trace(nodes: dict[str, Node]) -> list[Node]:
             tops.append(node)
         else:
             parent_of[identifier] = parent
-    for identifier in _circle_breakers(nodes, parent_of):
+    for identifier in _cycle_breakers(nodes, parent_of):
         node = nodes[identifier]
         node.orphan = True
         tops.append(node)
@@ -88,8 +89,8 @@ def _below_the_trace(nodes: dict[str, Node]) -> list[Node]:
     return tops
 
 
-def _circle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list[str]:
-    """Of every circle of parents the observation that began first."""
+def _cycle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list[str]:
+    """Return the observation that started first of every cycle of parents."""
     breakers: list[str] = []
     walk_of: dict[str, int] = {}
     for number, start in enumerate(nodes):
@@ -104,13 +105,13 @@ def _circle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list
             identifier = parent.row.id
         else:
             if walk_of[identifier] == number:
-                circle = walked[walked.index(identifier) :]
-                breakers.append(min(circle, key=lambda each: (nodes[each].start_us, each)))
+                cycle = walked[walked.index(identifier) :]
+                breakers.append(min(cycle, key=lambda each: (nodes[each].start_us, each)))
     return breakers
 
 
 def _preorder(root: Node) -> list[Node]:
-    """Parents before children, siblings by their start; sets depths on the way."""
+    """Return parents before children and siblings by start, and set the depths."""
     order: list[Node] = []
     waiting = [root]
     while waiting:
@@ -128,7 +129,7 @@ def _by_start(node: Node) -> tuple[int, str]:
 
 
 def _total(node: Node) -> None:
-    """Sums a node whose children are summed."""
+    """Set the totals of a node whose children have theirs."""
     node.total_usage = dict(node.usage)
     if node.row is not None:
         node.total_cost_pico = node.row.total_cost_pico
@@ -146,7 +147,7 @@ def _total(node: Node) -> None:
 
 
 def _covered_us(node: Node, children: Sequence[Node]) -> int:
-    """How much of a node's time at least one child was running; children come by start."""
+    """Return the time in which at least one child was running; children are sorted by start."""
     covered_us, reached_us = 0, node.start_us
     for child in children:
         start_us = max(child.start_us, reached_us)
@@ -158,9 +159,11 @@ def _covered_us(node: Node, children: Sequence[Node]) -> int:
 
 
 def _critical_path(root: Node) -> list[Segment]:
-    """From the end backwards: a node waited for the child that ended last, that child began after the one that ended last before it, and so on.
+    """Return the critical path by the last-finishing-child rule of CRISP.
 
-    The last-finishing-child rule of CRISP (Zhang et al., USENIX ATC 2022). A child that outlives its parent counts up to the parent's end.
+    Backwards from its end, a node waited for the child that ended last; before that child's start,
+    for the child that ended last before it, and so on. A child that outlives its parent counts up
+    to the parent's end. Source: Zhang et al., USENIX ATC 2022.
     """
     segments: list[Segment] = []
     waiting = [(root, root.start_us, root.end_us)]

@@ -63,7 +63,7 @@ class KeysetParameters(NativeParameters):
     def position(self) -> tuple[int, str] | None:
         if self.cursor is None:
             return None
-        position = cursors.read(self.cursor, _Position)
+        position = cursors.decode(self.cursor, _Position)
         return position.at_us, position.id
 
 
@@ -74,5 +74,5 @@ def keyset_page(
     if len(rows) <= limit:
         return rows, NativeMeta(has_more=False, cursor=None)
     page = rows[:limit]
-    cursor = cursors.written(_Position(*key(page[-1])))
+    cursor = cursors.encode(_Position(*key(page[-1])))
     return page, NativeMeta(has_more=True, cursor=cursor)

@@ -1,4 +1,4 @@
-"""``/v1/traces/{id}/tree``: who called whom, what it cost, and what everything waited for."""
+"""Serve the call tree of a trace at ``/v1/traces/{id}/tree``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ def tree_router(context: AppContext) -> APIRouter:
         project_id: ProjectId,
         trace_id: Annotated[str, Path(max_length=800, examples=[TREE_EXAMPLE["trace_id"]])],
     ) -> Response:
-        """Costs and tokens of each node alone and with all below it. `critical_path` tells, in order of time, what the trace waited for; its durations add up to the trace's. `truncated`: the trace has more observations than are shown, the earliest ones, or is deeper."""
+        """Return the call tree with costs and tokens of each node, alone and with its descendants.
+
+        `critical_path` lists, in order of time, what the trace waited for; its durations add up to
+        the trace's. `truncated` is true if the trace has more observations than the tree, which
+        has the earliest ones, or is deeper.
+        """
         trace = await read_trace(context.reader, project_id, trace_id, TRACE_TOTALS)
         limit = settings.trace_observations_max
         rows = await observations_of(context.reader, trace, OBSERVATION_IN_TREE, limit)

@@ -1,4 +1,4 @@
-"""The SQL of every question, written out: a change of it is seen in review, and no value of a client is ever inside."""
+"""The SQL of every query, written out: a change of it is seen in review, and no value of a client is ever inside."""
 
 import inspect
 import re
@@ -35,15 +35,15 @@ from query_api.store.queries.spend import SumSpend
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.store.rows import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
-from query_api.store.sql import Question
+from query_api.store.sql import StoreQuery
 from query_api.store.steps import Runs
 
 MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
-QUESTIONS = [
+QUERIES = [
     kind
     for module in MODULES
     for _, kind in inspect.getmembers(module, inspect.isclass)
-    if issubclass(kind, Question) and kind is not Question
+    if issubclass(kind, StoreQuery) and kind is not StoreQuery
 ]
 NASTY = "x' OR project_id != '' --\\"
 
@@ -56,7 +56,7 @@ def of_trace(name: str, operator: str, value: object = None) -> Condition:
     return Condition(TRACE_COLUMNS[name], operator, value)  # type: ignore[arg-type]
 
 
-EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
+EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
     (
         CountTraces("acme", (of_trace("userId", "eq", "u1"), of_trace("tags", "has_all", ("a", "b")))),
         """
@@ -266,9 +266,11 @@ EXAMPLES: list[tuple[Question, str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example[0]).__name__)
-def test_a_question_reads_as_written_here(example: tuple[Question, str, dict[str, object]]) -> None:
-    question, text, params = example
-    sql = question.sql()
+def test_a_query_reads_as_written_here(
+    example: tuple[StoreQuery, str, dict[str, object]],
+) -> None:
+    query, text, params = example
+    sql = query.sql()
     assert set(re.findall(r"\{(\w+):", sql.text)) == set(sql.params)
     assert _in_order(sql.text, sql.params) == _in_order(dedent(text).strip(), params)
 
@@ -281,8 +283,8 @@ def _in_order(text: str, params: dict[str, object]) -> tuple[str, list[object]]:
     return text, [params[name] for name in names]
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
-def test_no_question_can_be_asked_without_its_project(kind: type[Question]) -> None:
+@pytest.mark.parametrize("kind", QUERIES)
+def test_no_query_can_omit_its_project(kind: type[StoreQuery]) -> None:
     first = fields(kind)[0]
     assert (first.name, first.default, first.default_factory) == ("project_id", MISSING, MISSING)
     others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
@@ -292,8 +294,8 @@ def test_no_question_can_be_asked_without_its_project(kind: type[Question]) -> N
         kind("", **others)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
-def test_every_table_a_question_reads_is_restricted_to_its_project(kind: type[Question]) -> None:
+@pytest.mark.parametrize("kind", QUERIES)
+def test_every_table_a_query_reads_is_restricted_to_its_project(kind: type[StoreQuery]) -> None:
     others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
     if "conditions" in {each.name for each in fields(kind)} and kind is not ReadWindows:
         others["conditions"] = (condition("userId", "eq", "u"),)  # type: ignore[assignment]
@@ -328,8 +330,8 @@ def test_values_of_clients_are_bound_and_never_written(columns: dict[str, object
 
 
 def test_every_question_of_the_package_is_looked_at() -> None:
-    assert {kind.__module__.rsplit(".", 1)[-1] for kind in QUESTIONS} == {
+    assert {kind.__module__.rsplit(".", 1)[-1] for kind in QUERIES} == {
         path.stem for path in Path(package.__path__[0]).glob("*.py") if path.stem != "__init__"
     }
-    assert {FindAlerts, ListScoreIds, ReadObservations} <= set(QUESTIONS)
+    assert {FindAlerts, ListScoreIds, ReadObservations} <= set(QUERIES)
     assert set(OBSERVATION_NUMBERS) < set(OBSERVATION_WHOLE)

@@ -14,39 +14,39 @@ from query_api.store.conditions import Condition
 from query_api.store.observation_pages import SUPERSEDED_EXPECTED
 from query_api.store.queries.observations import CountObservations, FindObservations
 from query_api.store.reader import Reader
-from query_api.store.sql import Question
+from query_api.store.sql import StoreQuery
 from tests.query_api.harness import DAY_US, NOON_US, PROJECT, Api, observation, trace
 
 MINUTE_US = 60_000_000
 
 
-class Heard:
-    """The names of the questions that were asked."""
+class RecordedQueries:
+    """The queries that were run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.questions: list[Question] = []
+        self.queries: list[StoreQuery] = []
         asked = Reader.rows
 
-        async def rows(reader: Reader, question: Question, row_type: type[Any]) -> list[Any]:
-            self.questions.append(question)
-            return await asked(reader, question, row_type)
+        async def rows(reader: Reader, query: StoreQuery, row_type: type[Any]) -> list[Any]:
+            self.queries.append(query)
+            return await asked(reader, query, row_type)
 
         monkeypatch.setattr(Reader, "rows", rows)
 
     @property
-    def merging(self) -> list[Question]:
+    def merging(self) -> list[StoreQuery]:
         """Those that make the store put all versions together."""
         return [
             each
-            for each in self.questions
+            for each in self.queries
             if isinstance(each, CountObservations)
             or (isinstance(each, FindObservations) and each.merged)
         ]
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    return Heard(monkeypatch)
+def recorded(monkeypatch: pytest.MonkeyPatch) -> RecordedQueries:
+    return RecordedQueries(monkeypatch)
 
 
 async def listed(api: Api, path: str = "/api/public/v2/observations", **params: Any) -> list[str]:
@@ -55,7 +55,9 @@ async def listed(api: Api, path: str = "/api/public/v2/observations", **params: 
     return [f"{each['traceId']}/{each['id']}" for each in answer.json()["data"]]
 
 
-async def test_superseded_versions_are_left_out_without_merging_all(api: Api, heard: Heard) -> None:
+async def test_superseded_versions_are_left_out_without_merging_all(
+    api: Api, recorded: RecordedQueries
+) -> None:
     await api.insert(*(observation("t", f"o{n}", NOON_US + n) for n in range(6)))
     await api.insert(
         observation("t", "o5", NOON_US - 9, row_version=2, name="moved to the minute before"),
@@ -69,11 +71,11 @@ async def test_superseded_versions_are_left_out_without_merging_all(api: Api, he
     assert await listed(api, limit=2) == ["t/o3", "t/o2"]
     assert await listed(api, level="ERROR") == ["t/o2"]
     assert await listed(api, level="DEFAULT") == ["t/o3", "t/o1", "t/o0", "t/o5"]
-    assert heard.merging == []
+    assert recorded.merging == []
 
 
 async def test_a_page_of_which_too_much_is_superseded_is_put_together_by_the_store(
-    api: Api, heard: Heard
+    api: Api, recorded: RecordedQueries
 ) -> None:
     # Merging a day that is over, to compress it well, takes its superseded versions away.
     await api.store.command("SYSTEM STOP MERGES observations_slim")
@@ -88,35 +90,37 @@ async def test_a_page_of_which_too_much_is_superseded_is_put_together_by_the_sto
             )
         )
         assert await listed(api, limit=2) == ["t/old0", "t/old1"]
-        assert heard.merging
+        assert recorded.merging
     finally:
         await api.store.command("SYSTEM START MERGES observations_slim")
 
 
-async def test_a_list_that_fits_its_page_is_not_counted(api: Api, heard: Heard) -> None:
+async def test_a_list_that_fits_its_page_is_not_counted(
+    api: Api, recorded: RecordedQueries
+) -> None:
     await api.insert(
         trace("t", observation_count=3), *(observation("t", f"o{n}", NOON_US + n) for n in range(3))
     )
     for path in ("/api/public/observations", "/api/public/traces"):
         total = (await api.client.get(path)).json()["meta"]["totalItems"]
         assert total == (3 if path.endswith("observations") else 1)
-    assert heard.merging == []
+    assert recorded.merging == []
     for page, expected in ((1, 2), (2, 1), (3, 0)):
         answer = await api.client.get("/api/public/observations", params={"limit": 2, "page": page})
         assert (len(answer.json()["data"]), answer.json()["meta"]["totalItems"]) == (expected, 3)
 
 
-async def test_what_an_index_finds_is_asked_for_once(api: Api, heard: Heard) -> None:
+async def test_what_an_index_finds_is_asked_for_once(api: Api, recorded: RecordedQueries) -> None:
     await api.insert(observation("t", "o", NOON_US - 9 * DAY_US), trace("t", NOON_US - 9 * DAY_US))
     assert await listed(api, traceId="t") == ["t/o"]
-    assert [type(each).__name__ for each in heard.questions] == [
+    assert [type(each).__name__ for each in recorded.queries] == [
         "FindObservations",
         "ReadObservations",
         "ReadTraces",
     ]
-    heard.questions.clear()
+    recorded.queries.clear()
     assert await listed(api) == ["t/o"]
-    assert len(heard.questions) == 5
+    assert len(recorded.queries) == 5
 
 
 versions = st.tuples(
@@ -160,8 +164,8 @@ async def test_a_page_is_the_one_that_the_store_puts_together(
     for row in stream_of(drawn):
         await api.insert(row)
     conditions = (Condition(OBSERVATION_COLUMNS["level"], "eq", level),) if level else ()
-    question = FindObservations(PROJECT, conditions, limit)
-    text, params = question.sql()
+    query = FindObservations(PROJECT, conditions, limit)
+    text, params = query.sql()
     merged = await api.store.query(text, params)
     params_of_list = {"limit": limit} | ({"level": level} if level else {})
     expected = [f"{row['trace_id']}/{row['id']}" for row in merged]

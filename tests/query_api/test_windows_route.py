@@ -163,7 +163,7 @@ async def test_a_question_that_cannot_be_answered_names_the_field(
     [
         ("1900-01-01", "1901-01-01", "to", "no data before 1970-01-01T00:00:00.000Z"),
         ("2200-01-01", "2200-01-02", "from", "no data from 2106-02-07T06:28:00.000Z on"),
-        ("9999-01-01", "9999-01-02", "from", "outside of the years 1900 to 2299"),
+        ("9999-01-01", "9999-01-02", "from", "in the years 1900 to 2299"),
         ("1901-01-01", "1900-01-01", "from", "must lie before `to`"),
     ],
 )

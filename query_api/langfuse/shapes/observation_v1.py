@@ -1,4 +1,4 @@
-"""An observation as ``/api/public/observations`` and trace details show it."""
+"""Define observations of ``/api/public/observations`` and of trace details."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from query_api.usage import (
 
 
 class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """Latencies are seconds, costs are US dollars as JSON numbers. Tools are JSON texts: definitions by name, calls as ``{id, name, arguments}``."""
+    """An observation; latencies are in seconds, costs in US dollars as JSON numbers.
+
+    Tools are JSON texts: definitions by name, calls as ``{id, name, arguments}``.
+    """
 
     id: str
     project_id: str

@@ -1,4 +1,4 @@
-"""An observation as ``/api/public/v2/observations`` shows it: groups of fields, input and output as raw strings."""
+"""Define observations of ``/api/public/v2/observations``, with groups of fields."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from query_api.times import iso, iso_or_none
 from query_api.usage import cost_details, has_cost, usage_details
 
 METADATA_CUT: Final = 200
-"""Characters of a metadata value that is not asked for in full."""
+"""Maximum length of metadata values, unless they are requested in full."""
 
 _UNSET: Final = msgspec.UNSET
 _Unset = msgspec.UnsetType
 
 
 class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """Fields outside of the groups asked for are absent."""
+    """An observation with the requested groups of fields; input and output are raw strings."""
 
     id: str
     trace_id: str
@@ -79,7 +79,10 @@ def observation_v2(
     groups: frozenset[str],
     expanded: frozenset[str],
 ) -> ObservationV2:
-    """``trace`` speaks for user, session and the trace's context; ``expanded`` names metadata shown in full."""
+    """Return an observation; ``expanded`` names the metadata that is not cut.
+
+    User, session and the trace's context come from ``trace``.
+    """
     answer = ObservationV2(
         id=row.id,
         trace_id=row.trace_id,
@@ -203,7 +206,7 @@ GROUPS: Final = tuple(_GROUPS)
 
 
 def _cut(value: msgspec.Raw) -> msgspec.Raw:
-    """Strings by their characters; other values, once too long, by the characters of their JSON."""
+    """Cut a string, or the JSON of another value if it is too long."""
     if len(bytes(value)) <= METADATA_CUT:
         return value
     parsed = msgspec.json.decode(value)

@@ -1,4 +1,4 @@
-"""A score as ``/api/public/scores`` and ``/api/public/v2/scores`` show it."""
+"""Define scores of ``/api/public/scores`` and ``/api/public/v2/scores``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class ScoreTrace(msgspec.Struct, rename="camel", gc=False):
 
 
 class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """``value`` is a number: of booleans 0 or 1, of categories and corrections 0 unless one was given; their text is ``stringValue``. Texts have no ``value``.
+    """A score; ``value`` is a number, also of booleans (0 or 1), categories and corrections.
 
-    Clients refuse a whole trace over one score that is not so.
+    It is 0 for categories and corrections without a number, whose text is ``stringValue``, and
+    absent for texts. Clients reject a whole trace if one of its scores deviates from this.
     """
 
     id: str

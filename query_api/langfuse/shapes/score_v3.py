@@ -1,4 +1,4 @@
-"""A score as ``/api/public/v3/scores`` shows it: one value of the type that its ``dataType`` says, and fields by groups."""
+"""Define scores of ``/api/public/v3/scores``: one value of the data type, and groups of fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ScoreSubject(msgspec.Struct, rename="camel", gc=False):
 
 
 class ScoreV3(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """``value`` is a number, a boolean, or the text of a category, text or correction."""
+    """A score; ``value`` is a number, a boolean, or the text of a category, text or correction."""
 
     id: str
     project_id: str

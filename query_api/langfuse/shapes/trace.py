@@ -1,4 +1,4 @@
-"""A trace as ``/api/public/traces`` shows it: in a list with ids, in detail with whole observations and scores."""
+"""Define traces of ``/api/public/traces``: lists name ids, details have whole observations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from query_api.store.rows import StoredTrace
 from query_api.times import SECOND_US, iso
 
 GROUPS: Final = ("core", "io", "scores", "observations", "metrics")
-NOT_ASKED: Final = -1.0
-"""What the Langfuse API gives for a cost or latency that was not asked for."""
+NOT_REQUESTED: Final = -1.0
+"""Value of costs and latencies that were not requested, as in the Langfuse API."""
 
 
 class TraceOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """Latency is seconds, cost is US dollars as a JSON number."""
+    """A trace; latency is in seconds, cost in US dollars as a JSON number."""
 
     id: str
     project_id: str
@@ -50,7 +50,7 @@ class TraceInList(TraceOut, kw_only=True, gc=False):
     observations: list[str]
     scores: list[str]
     truncated: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Which of the two lists name the first ids only; absent when both are whole."""
+    """Names of the lists that have only the first ids; absent if both are complete."""
 
 
 class TraceInDetail(TraceOut, kw_only=True, gc=False):
@@ -70,7 +70,7 @@ def trace_in_list(
     scores: list[str],
     ids_max: int,
 ) -> TraceInList:
-    """With at most ``ids_max`` ids of observations and of scores."""
+    """Return a trace with at most ``ids_max`` ids of observations and of scores each."""
     named = {"observations": observations, "scores": scores}
     truncated = [name for name, ids in named.items() if len(ids) > ids_max]
     return TraceInList(
@@ -114,8 +114,8 @@ def _common(row: StoredTrace, groups: frozenset[str]) -> dict[str, Any]:
         "created_at": stored_at,
         "updated_at": stored_at,
         "html_path": f"/project/{row.project_id}/traces/{row.id}",
-        "latency": _latency_s(row) if metrics else NOT_ASKED,
-        "total_cost": usd_number(row.total_cost_pico) if metrics else NOT_ASKED,
+        "latency": _latency_s(row) if metrics else NOT_REQUESTED,
+        "total_cost": usd_number(row.total_cost_pico) if metrics else NOT_REQUESTED,
     }
 
 

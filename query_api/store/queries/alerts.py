@@ -1,4 +1,4 @@
-"""Queries for alerts and crossed thresholds."""
+"""Query alerts and crossed thresholds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from query_api.store.rows import ALERT_WHOLE
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 
 @dataclass(frozen=True, slots=True)
-class CrossedThresholds(Question):
-    """``threshold`` of every alert of a budget in the period that began at ``period_start_us``."""
+class CrossedThresholds(StoreQuery):
+    """Select ``threshold`` of a budget's alerts in the period from ``period_start_us``."""
 
     name: ClassVar[str] = "crossed_thresholds"
     budget_id: str
@@ -26,8 +26,8 @@ class CrossedThresholds(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class FindAlerts(Question):
-    """Whole alerts, newest first, below ``(created_us, id)`` where given."""
+class FindAlerts(StoreQuery):
+    """Select whole alerts, newest first, optionally below ``(created_us, id)``."""
 
     name: ClassVar[str] = "find_alerts"
     limit: int = 50

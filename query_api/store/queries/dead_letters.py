@@ -1,4 +1,4 @@
-"""What could not be processed, and why."""
+"""Query dead letters."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from query_api.store.rows import DEAD_LETTER_WHOLE
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 
 @dataclass(frozen=True, slots=True)
-class FindDeadLetters(Question):
-    """Whole dead letters, newest first, below ``(created_us, id)`` where given."""
+class FindDeadLetters(StoreQuery):
+    """Select whole dead letters, newest first, optionally below ``(created_us, id)``."""
 
     name: ClassVar[str] = "find_dead_letters"
     limit: int = 50

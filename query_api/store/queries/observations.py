@@ -1,7 +1,8 @@
-"""Which observations, and what each of them is.
+"""Query observations.
 
-Conditions are met on the slim copy where it can answer, texts are read for the page only. Rows by key are read without ``FINAL``: the newest version
-of each of a few keys is cheaper than merging the parts they lie in.
+Conditions are evaluated on the slim table if it has the columns; texts are read for the page only.
+Rows are read by key without ``FINAL``: selecting the newest version of a few keys is cheaper than
+merging their parts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from query_api.store.conditions import Condition, conditions_sql, needs_full_texts
 from query_api.store.rows import OBSERVATION_NUMBERS
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 
 def _table(conditions: tuple[Condition, ...]) -> str:
@@ -19,8 +20,8 @@ def _table(conditions: tuple[Condition, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CountObservations(Question):
-    """``total``: how many observations meet the conditions."""
+class CountObservations(StoreQuery):
+    """Select ``total``, the number of observations that meet the conditions."""
 
     name: ClassVar[str] = "count_observations"
     conditions: tuple[Condition, ...] = ()
@@ -34,7 +35,7 @@ class CountObservations(Question):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page ended: the next one holds what sorts below."""
+    """The end of a page; the next page has the rows that sort below it."""
 
     start_us: int
     trace_id: str
@@ -42,11 +43,12 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class FindObservations(Question):
-    """``start_us, trace_id, id, row_version`` of one page, newest first; by offset, or below a position. ``since_us`` bounds the starts.
+class FindObservations(StoreQuery):
+    """Select ``start_us, trace_id, id, row_version`` of a page, newest first.
 
-    Not ``merged``: versions as they are stored, superseded ones among them, for a third of the cost. Every newest version that meets the
-    conditions is there as well.
+    Pages are by ``offset`` or ``below`` a position; ``since_us`` limits the starts. Without
+    ``merged`` the page has stored versions, including superseded ones, at a third of the cost; all
+    current versions that meet the conditions are among them.
     """
 
     name: ClassVar[str] = "find_observations"
@@ -77,11 +79,12 @@ class FindObservations(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadObservations(Question):
-    """The newest version of observations, by trace, by id or by both, deleted ones included.
+class ReadObservations(StoreQuery):
+    """Select the newest version of observations by trace, by id or by both, with deleted ones.
 
-    ``from_us`` and ``to_us`` bound their starts where these are known. With columns that the slim copy has, it is the one that is read. With
-    ``first``, only that many, the earliest ones, and none that is deleted: the level around it costs the store half as much again.
+    ``from_us`` and ``to_us`` limit the starts. The slim table is read if it has the columns. With
+    ``first`` only so many, the earliest, are selected, and no deleted ones; the outer query makes
+    this half as expensive again.
     """
 
     name: ClassVar[str] = "read_observations"
@@ -117,8 +120,8 @@ class ReadObservations(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ListObservationIds(Question):
-    """``trace_id, ids`` of traces: what a list of traces says about their observations."""
+class ListObservationIds(StoreQuery):
+    """Select ``trace_id`` and the ``ids`` of observations of traces, for lists of traces."""
 
     name: ClassVar[str] = "list_observation_ids"
     trace_ids: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Which scores there are, of a project and of traces."""
+"""Query scores of a project and of traces."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar, Final
 from query_api.store.columns import SCORE_COLUMNS
 from query_api.store.conditions import Condition, conditions_sql
 from query_api.store.rows import SCORE_WHOLE
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 NOT_CORRECTIONS: Final = Condition(SCORE_COLUMNS["dataType"], "ne", "CORRECTION")
-"""What clients expect among a trace's scores: those of their models that read traces have no corrections."""
+"""Excludes corrections from a trace's scores, as the clients' models of traces lack them."""
 
 
 @dataclass(frozen=True, slots=True)
-class CountScores(Question):
-    """``total``: how many scores meet the conditions."""
+class CountScores(StoreQuery):
+    """Select ``total``, the number of scores that meet the conditions."""
 
     name: ClassVar[str] = "count_scores"
     conditions: tuple[Condition, ...] = ()
@@ -29,8 +29,11 @@ class CountScores(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class FindScores(Question):
-    """Whole scores of one page, newest first; by offset, or ``below`` the microseconds and id where the page before ended."""
+class FindScores(StoreQuery):
+    """Select whole scores of a page, newest first.
+
+    Pages are by ``offset`` or ``below`` the time (µs) and id at which the previous page ended.
+    """
 
     name: ClassVar[str] = "find_scores"
     conditions: tuple[Condition, ...] = ()
@@ -52,8 +55,8 @@ class FindScores(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ListScoreIds(Question):
-    """``trace_id, ids`` of traces: what a list of traces says about their scores, without corrections."""
+class ListScoreIds(StoreQuery):
+    """Select ``trace_id`` and the ``ids`` of scores of traces, without corrections."""
 
     name: ClassVar[str] = "list_score_ids"
     trace_ids: tuple[str, ...] = ()

@@ -1,16 +1,19 @@
-"""What a budget's scope has spent in a period."""
+"""Query the spend of a budget's scope in a period."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 
 @dataclass(frozen=True, slots=True)
-class SumSpend(Question):
-    """``spent``: the exact sum as a decimal string. ``scope`` pairs columns of ``spend`` with the value each must have."""
+class SumSpend(StoreQuery):
+    """Select ``spent``, the exact sum as a decimal string.
+
+    ``scope`` has pairs of a column of ``spend`` and its required value.
+    """
 
     name: ClassVar[str] = "sum_spend"
     from_s: int

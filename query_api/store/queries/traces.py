@@ -1,6 +1,7 @@
-"""Which traces, and what each of them is.
+"""Query traces.
 
-A page is found on narrow columns and then read whole for its keys only, so that no prompt is read for a trace that is not shown.
+A page is found by narrow columns and then read by its keys, so that texts are read only for traces
+of the page.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import ClassVar
 
 from query_api.store.conditions import Condition, conditions_sql
 from query_api.store.rows import TRACE_WHOLE
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 
 @dataclass(frozen=True, slots=True)
-class CountTraces(Question):
-    """``total``: how many traces meet the conditions."""
+class CountTraces(StoreQuery):
+    """Select ``total``, the number of traces that meet the conditions."""
 
     name: ClassVar[str] = "count_traces"
     conditions: tuple[Condition, ...] = ()
@@ -28,8 +29,11 @@ class CountTraces(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class FindTraces(Question):
-    """``id`` of one page, in order. ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` bounds the starts."""
+class FindTraces(StoreQuery):
+    """Select ``id`` of a page, in order.
+
+    ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` limits the starts.
+    """
 
     name: ClassVar[str] = "find_traces"
     conditions: tuple[Condition, ...] = ()
@@ -53,11 +57,11 @@ class FindTraces(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadTraces(Question):
-    """The newest version of traces by id, deleted ones included.
+class ReadTraces(StoreQuery):
+    """Select the newest version of traces by id, with deleted ones.
 
-    Without ``FINAL``: a few keys need no merge of the parts they lie in. And in one level: a query around it, which would leave the deleted out,
-    costs the store half as much again as reading the rows.
+    There is no ``FINAL``, as merging parts costs more than reading a few keys, and no outer query
+    that excludes deleted rows, which costs half as much again as reading the rows.
     """
 
     name: ClassVar[str] = "read_traces"

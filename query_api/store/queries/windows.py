@@ -1,4 +1,4 @@
-"""What happened when: minute windows merged into steps, by model, environment and name."""
+"""Query one-minute windows, merged to longer steps, by model, environment and name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 from query_api.store.conditions import Column, Condition, Kind, conditions_sql
-from query_api.store.sql import OF_PROJECT, Binder, Question
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs
 
 Dimension = Literal["model", "environment", "name"]
@@ -23,11 +23,12 @@ WINDOW_COLUMNS: Final[Mapping[Dimension, Column]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class ReadWindows(Question):
-    """``start_s`` and the dimensions of ``group_by``, with count, errors, cost, tokens and latency quantiles (µs), by start.
+class ReadWindows(StoreQuery):
+    """Select count, errors, cost, tokens and latency quantiles (µs) per step and dimensions.
 
-    Whole minutes from ``from_s`` (inclusive) to ``to_s`` (exclusive), in the steps of ``runs``, which hold all of them. Windows that a correction emptied are left out. Quantiles come from merging the
-    sketches of the windows, so they are those of the union, within the sketch's 1 %. At most ``limit`` rows.
+    Covers whole minutes from ``from_s`` to ``to_s`` (exclusive) in the steps of ``runs``, which
+    must contain them. Empty windows are left out. Quantiles are computed from the merged sketches
+    of the windows, thus within the sketch's error of 1 %. At most ``limit`` rows, by start.
     """
 
     name: ClassVar[str] = "read_windows"

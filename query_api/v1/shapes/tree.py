@@ -1,4 +1,4 @@
-"""A call tree as ``/v1/traces/{id}/tree`` shows it: nested, amounts as decimal strings, times in milliseconds."""
+"""Define call trees of ``/v1/traces/{id}/tree``: amounts are decimal strings, times in ms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MILLISECOND_US = 1_000
 
 
 class TreeNode(msgspec.Struct, kw_only=True, gc=False):
-    """An observation with all below it; the top node is the trace itself (``id`` null)."""
+    """An observation with its descendants; the top node is the trace itself (``id`` null)."""
 
     id: str | None
     parent_id: str | None
@@ -27,11 +27,11 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     end_time: str | None
     latency_ms: float | None
     self_latency_ms: float
-    """Without the time in which a child was running."""
+    """Duration without the time in which a child was running."""
     cost_source: str
     """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
     usage_estimated: bool
-    """Its tokens, and so its computed cost, were estimated from its texts."""
+    """Whether the tokens, and thus the computed cost, were estimated from the texts."""
     self_cost_usd: str
     total_cost_usd: str
     self_tokens: dict[str, int]
@@ -39,17 +39,17 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     observation_count: int
     error_count: int
     unpriced_count: int
-    """Observations whose cost is not known and so not in the total."""
+    """Number of observations without a known price, which the total excludes."""
     on_critical_path: bool
     orphan: bool
-    """Its parent is not in the trace, or the parents run in a circle."""
+    """Whether its parent is not in the trace, or its ancestors form a cycle."""
     hidden_children: int
-    """Children left out because the tree is deeper than an answer may be nested; the totals include them."""
+    """Number of children that were omitted to limit the nesting; the totals include them."""
     children: list[TreeNode]
 
 
 class PathSegment(msgspec.Struct, kw_only=True, gc=False):
-    """What everything waited for in a stretch of time; ``observation_id`` null: nothing that was recorded."""
+    """The observation that the trace waited for during an interval; null if none was running."""
 
     observation_id: str | None
     name: str
@@ -64,10 +64,10 @@ class TreeOut(msgspec.Struct, kw_only=True):
     latency_ms: float
     total_cost_usd: str
     observation_count: int
-    """Of the whole trace, like the next one."""
+    """Number of observations in the whole trace."""
     unpriced_count: int
     truncated: bool
-    """The trace has more observations, or is deeper, than what is shown."""
+    """Whether the trace has more observations, or is deeper, than the tree."""
     root: TreeNode
     critical_path: list[PathSegment]
 
@@ -100,7 +100,7 @@ def tree_out(trace: StoredTrace, tree: CallTree, *, truncated: bool, depth_max: 
 
 
 def _nested(trace: StoredTrace, root: Node, depth_max: int) -> tuple[TreeNode, bool]:
-    """The tree down to ``depth_max``, and whether anything lies below."""
+    """Return the tree down to ``depth_max``, and whether nodes below it were omitted."""
     top = _shown(trace, root)
     hidden = False
     waiting = [(root, top)]
