@@ -1,9 +1,9 @@
 """Watches whether records pass through the streams and the sink, with clients that stay open.
 
-Each check makes three requests to the broker, however many callers ask for readiness: for the ends
-of the logs, and for the offsets of the two consumer groups. A partition of events or deltas that
-has not grown for a while gets a canary (``producers.kafka.canary``), so that a hung stage is noticed
-without input.
+Each check makes five requests to the broker, however many callers ask for readiness: for the ends
+of the logs, and for the offsets and the members of the two consumer groups. A partition of events
+or deltas that has not grown for a while gets a canary (``producers.kafka.canary``), so that a hung
+stage is noticed without input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from clickhouse.feed import Feed
@@ -28,6 +27,7 @@ from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.canary import CANARY_HEADERS, CANARY_VALUE
 from producers.kafka.clients import new_admin, new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
+from query_api.health.consumer_groups import ConsumerGroups
 from query_api.health.partition_progress import PartitionProgress
 from query_api.settings import QuerySettings
 
@@ -144,6 +144,7 @@ class PipelineWatch:
             stack.push_async_callback(stopped, admin, STOP_TIMEOUT_S)
             async with asyncio.timeout(kafka.request_timeout_s):
                 await admin.start()
+            groups = ConsumerGroups(admin)
             producer = await started(
                 lambda: new_producer(kafka, batch_bytes=CANARY_BATCH_BYTES), kafka
             )
@@ -153,7 +154,7 @@ class PipelineWatch:
                 async with asyncio.timeout(timeout_s):
                     partitions = partitions or await self._partitions(producer)
                     if partitions:
-                        await self._look(consumer, admin, partitions)
+                        await self._look(consumer, groups, partitions)
                         await self._feed(producer)
                 await asyncio.sleep(self._settings.readiness_look_interval_s)
 
@@ -172,17 +173,15 @@ class PipelineWatch:
     async def _look(
         self,
         consumer: AIOKafkaConsumer,
-        admin: AIOKafkaAdminClient,
+        groups: ConsumerGroups,
         partitions: list[TopicPartition],
     ) -> None:
-        groups = [self.streams.group, self.sink.group]
+        names = (self.streams.group, self.sink.group)
         # Committed offsets first: a record that arrives in between then counts as unprocessed.
-        committed = {
-            partition: found.offset
-            for offsets in [await admin.list_consumer_group_offsets(group) for group in groups]
-            for partition, found in offsets.items()
-        }
-        self._memberless = await _without_members(admin, groups)
+        committed: dict[TopicPartition, int] = {}
+        for name in names:
+            committed |= await groups.committed(name)
+        self._memberless = {name for name in names if not await groups.has_members(name)}
         ends = await consumer.end_offsets(partitions)
         begins = await self._beginnings(consumer, partitions, committed)
         now_s = time.monotonic()
@@ -228,13 +227,3 @@ class PipelineWatch:
         for found in await asyncio.gather(*sent):
             if self._clock is not None:
                 self._clock.observe(found, sent_s, time.time())
-
-
-async def _without_members(admin: AIOKafkaAdminClient, groups: list[str]) -> set[str]:
-    found = set()
-    for group in groups:
-        (response,) = await admin.describe_consumer_groups([group])
-        _, _, _, _, _, members, *_ = response.groups[0]
-        if not members:
-            found.add(group)
-    return found

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import NotCoordinatorForGroupError
 from prometheus_client import REGISTRY
 
 from clickhouse.all_topics import ensure_topics
 from producers.kafka.broker_clock import BrokerClock
-from producers.kafka.clients import new_consumer
+from producers.kafka.clients import new_admin, new_consumer
 from producers.settings import KafkaSettings
+from query_api.health.consumer_groups import ConsumerGroups
 from query_api.health.pipeline_watch import PipelineWatch, Stage
 from query_api.settings import QuerySettings
 
@@ -129,3 +133,50 @@ async def test_canaries_compare_the_clocks(kafka: KafkaSettings) -> None:
     async with watch.running():
         await until(ahead, lambda found: found is None)
     assert REGISTRY.get_sample_value("tracemill_clock_skew_seconds") == clock.skew_s
+
+
+async def test_a_group_is_asked_at_its_coordinator_which_is_looked_up_once(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = PipelineWatch(kafka, QUICK)
+    admin = new_admin(kafka)
+    await admin.start()
+    try:
+        looked_up = Counter[str]()
+        find = admin.find_coordinator
+
+        async def counted(group: str) -> int:
+            looked_up[group] += 1
+            return int(await find(group))
+
+        monkeypatch.setattr(admin, "find_coordinator", counted)
+        groups = ConsumerGroups(admin)
+        async with member(kafka, watch.sink) as consumer:
+            await consumer.getmany(timeout_ms=100)
+            partition = TopicPartition(watch.sink.topics[0], 0)
+            await consumer.commit({partition: 7})
+            for _ in range(3):
+                assert await groups.has_members(watch.sink.group)
+                assert await groups.committed(watch.sink.group) == {partition: 7}
+        assert not await groups.has_members(watch.sink.group)
+    finally:
+        await admin.stop()
+
+    assert looked_up == {watch.sink.group: 1}
+
+
+class FormerCoordinator:
+    """An admin client whose broker answers that it is not the coordinator, like Kafka does."""
+
+    async def find_coordinator(self, _: str) -> int:
+        return 1
+
+    async def describe_consumer_groups(self, groups: list[str], **_: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(groups=[(16, groups[0], "", "", "", [])])]
+
+
+async def test_a_former_coordinator_is_not_believed() -> None:
+    groups = ConsumerGroups(FormerCoordinator())
+
+    with pytest.raises(NotCoordinatorForGroupError):
+        await groups.has_members("streams")
