@@ -178,8 +178,8 @@ def observations_router(context: AppContext) -> APIRouter:
         },
     )
     async def get_observation(project_id: ProjectId, observationId: ObservationId) -> Response:  # noqa: N803
-        question = ReadObservations(project_id, ids=(observationId,), columns=OBSERVATION_WHOLE)
-        rows = await read_observations(reader, question)
+        query = ReadObservations(project_id, ids=(observationId,), columns=OBSERVATION_WHOLE)
+        rows = await read_observations(reader, query)
         if not rows:
             raise NotFoundError("Observation not found within authorized project")
         return answer(observation_v1(rows[0]))
@@ -205,7 +205,7 @@ def observations_router(context: AppContext) -> APIRouter:
         groups = chosen_groups(parameters.fields, GROUPS, _DEFAULT_GROUPS) | {"core"}
         parentless = request.query_params.get("parentObservationId") == ""
         position = parameters.position()
-        question = FindObservations(
+        query = FindObservations(
             project_id,
             parameters.conditions(parentless=parentless),
             parameters.limit + 1,
@@ -213,7 +213,7 @@ def observations_router(context: AppContext) -> APIRouter:
         )
         found = await read_page(
             reader,
-            question,
+            query,
             _columns_of(groups),
             from_us=parameters.from_start_time,
             newest_us=position.start_us if position else parameters.to_start_time or now_us(),

@@ -100,8 +100,8 @@ def scores_router(context: AppContext) -> APIRouter:
 
     async def page(project_id: str, parameters: ScoreListParameters, *also: Condition) -> Response:
         conditions = (*parameters.conditions(), *also)
-        question = FindScores(project_id, conditions, parameters.limit, parameters.offset)
-        rows = await reader.rows(question, StoredScore)
+        query = FindScores(project_id, conditions, parameters.limit, parameters.offset)
+        rows = await reader.rows(query, StoredScore)
         count = CountScores(project_id, conditions)
         total = await total_of(reader, count, parameters, len(rows))
         trace_ids = (row.trace_id for row in rows if row.trace_id)

@@ -166,13 +166,13 @@ def scores_v3_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Of traces, observations, sessions and experiments, newest first, page by page through `meta.cursor`, which is absent on the last page."""
         groups = chosen_groups(parameters.fields, GROUPS, frozenset())
-        question = FindScores(
+        query = FindScores(
             project_id,
             parameters.conditions(),
             parameters.limit + 1,
             below=parameters.position(),
         )
-        found = await context.reader.rows(question, StoredScore)
+        found = await context.reader.rows(query, StoredScore)
         rows = found[: parameters.limit]
         cursor = None
         if len(found) > len(rows):

@@ -117,12 +117,12 @@ def traces_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["traces"])
     reader, settings = context.reader, context.settings
 
-    async def find(question: FindTraces, parameters: TraceListParameters) -> list[IdOfTrace]:
-        if not question.descending or question.order != TRACE_ORDER["timestamp"]:
-            return await reader.rows(question, IdOfTrace)
+    async def find(query: FindTraces, parameters: TraceListParameters) -> list[IdOfTrace]:
+        if not query.descending or query.order != TRACE_ORDER["timestamp"]:
+            return await reader.rows(query, IdOfTrace)
         return await find_newest(
             reader,
-            question,
+            query,
             IdOfTrace,
             from_us=parameters.from_timestamp,
             newest_us=parameters.to_timestamp or now_us(),
@@ -141,10 +141,10 @@ def traces_router(context: AppContext) -> APIRouter:
         """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1. A trace with very many observations or scores names the first of them, and says so in `truncated`."""
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
-        question = FindTraces(
+        query = FindTraces(
             project_id, conditions, order, descending, parameters.limit, parameters.offset
         )
-        found = await find(question, parameters)
+        found = await find(query, parameters)
         total, by_id = await asyncio.gather(
             total_of(reader, CountTraces(project_id, conditions), parameters, len(found)),
             read_traces(
@@ -229,8 +229,8 @@ async def _scores(
     if "scores" not in groups:
         return []
     of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
-    question = FindScores(trace.project_id, (of_trace, NOT_CORRECTIONS), limit + 1)
-    rows = await reader.rows(question, StoredScore)
+    query = FindScores(trace.project_id, (of_trace, NOT_CORRECTIONS), limit + 1)
+    rows = await reader.rows(query, StoredScore)
     if len(rows) > limit:
         metrics.LIMITS_REACHED.labels("trace_scores_max").inc()
         raise TooManyError(

@@ -1,4 +1,4 @@
-"""The S3 server and the sink's clients are this room's alone: nobody else pays for importing them."""
+"""Fixtures of the S3 server and the sink's clients, imported by these tests only."""
 
 from tests.clickhouse.sink_for_tests import kafka, producer
 from tests.fixtures.s3 import s3_server

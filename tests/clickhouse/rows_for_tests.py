@@ -1,4 +1,4 @@
-"""Rows and small doings that the tests of this room share."""
+"""Rows and functions that several tests share."""
 
 from __future__ import annotations
 

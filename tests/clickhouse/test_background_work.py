@@ -25,7 +25,7 @@ class Disk:
         return DiskFloor(DiskSettings(paths="/x"), self.measure, lambda: float(next(ticks)))
 
 
-def test_merges_stop_at_the_floor_and_start_when_there_is_room() -> None:
+def test_merges_stop_at_the_floor_and_start_when_there_is_space() -> None:
     disk, statements = Disk(), list[str]()
     work = BackgroundWork(disk.floor(), statements.append, cold_is_local=True)
     work.check()

@@ -23,6 +23,6 @@ def test_a_full_disk_is_waited_for(code: int, message: str) -> None:
     assert isinstance(_store_error(DatabaseError(message, code=code)), StoreUnavailable)
 
 
-def test_a_row_that_speaks_of_a_full_disk_is_still_refused() -> None:
+def test_a_row_whose_error_quotes_a_full_disk_is_still_refused() -> None:
     error = DatabaseError("Cannot parse 'No space left on device'", code=27)
     assert isinstance(_store_error(error), QueryRejected)

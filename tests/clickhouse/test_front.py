@@ -1,4 +1,4 @@
-"""The embedded store speaks ClickHouse's HTTP interface, to clickhouse-connect as it is and to plain HTTP."""
+"""The embedded store has ClickHouse's HTTP interface, for clickhouse-connect and plain HTTP."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ async def test_a_query_whose_client_left_is_killed(
         await asyncio.sleep(0.02)
 
 
-def test_too_many_requests_are_told_to_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_too_many_requests_get_503(tmp_path_factory: pytest.TempPathFactory) -> None:
     (port,) = free_ports(1)
     limits = {"TRACEMILL_STORE_QUERIES_MAX": "1", "TRACEMILL_STORE_WAITING_MAX": "1"}
     with running_store(tmp_path_factory.mktemp("small"), port, limits):

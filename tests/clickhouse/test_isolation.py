@@ -81,7 +81,9 @@ async def test_while_the_store_takes_nothing_no_row_is_blamed() -> None:
     assert store.rows == set(ROWS)
 
 
-async def test_a_store_that_says_why_it_takes_nothing_is_waited_for_with_the_whole_batch() -> None:
+async def test_a_store_that_reports_why_it_accepts_nothing_is_waited_for_with_the_whole_batch() -> (
+    None
+):
     failures = iter(range(20))
 
     def is_full(body: bytes) -> None:
@@ -115,7 +117,7 @@ async def test_a_statement_that_is_refused_without_rows_blames_no_row() -> None:
     assert store.rows == set(ROWS)
 
 
-async def test_an_error_that_no_list_knows_costs_its_row_only() -> None:
+async def test_an_unknown_error_loses_its_row_only() -> None:
     def fails(body: bytes) -> None:
         if b"poison" in body:
             raise ZeroDivisionError
@@ -155,7 +157,7 @@ def test_refused_rows_between_accepted_ones_stop_nothing() -> None:
         guard.observe(accepted=30, refused=0, reason="")
 
 
-async def test_a_connection_that_breaks_off_is_told_from_one_that_is_not_made(
+async def test_a_dropped_connection_differs_from_a_refused_one(
     store_at: StoreAt,
 ) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

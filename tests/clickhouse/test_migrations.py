@@ -30,7 +30,7 @@ async def empty_store(clickhouse_url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
-def test_every_migration_says_why_first() -> None:
+def test_every_migration_starts_with_its_reason() -> None:
     for migration in migrations():
         assert migration.template.startswith("-- Why: "), migration.name
 
@@ -108,7 +108,7 @@ async def test_a_database_of_a_newer_version_is_refused(
         await plan(empty_store, TIERING)
 
 
-async def test_a_server_without_the_policy_is_told_how_to_get_it(empty_store: Store) -> None:
+async def test_without_the_policy_the_error_explains_how_to_add_it(empty_store: Store) -> None:
     with pytest.raises(PolicyMissing, match="storage_configuration") as refusal:
         await migrate(empty_store, TieringSettings(storage_policy="elsewhere"))
     assert "'elsewhere'" in str(refusal.value)

@@ -130,7 +130,7 @@ async def test_rows_of_an_older_version_move_as_they_are(old_store: Store) -> No
     }
 
 
-async def test_a_move_that_broke_off_goes_on(old_store: Store) -> None:
+async def test_an_interrupted_move_is_resumed(old_store: Store) -> None:
     await write_days(old_store, now_us(), every=900)
     before = await contents(old_store)
     # As after a crash with the first partition copied, the second copied and dropped.

@@ -67,7 +67,7 @@ async def test_an_empty_value_only_moves_the_offset(
         await eventually(stored)
 
 
-async def test_a_second_sink_goes_on_where_the_first_stopped(
+async def test_a_second_sink_continues_where_the_first_stopped(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     for number in (1, 2):
@@ -114,7 +114,7 @@ async def test_sinks_that_come_and_go_leave_no_row_and_no_offset_behind(
         await progress.stop()
 
 
-async def test_while_the_store_is_away_nothing_is_lost(
+async def test_while_the_store_is_down_nothing_is_lost(
     kafka: KafkaSettings, producer: AIOKafkaProducer, tmp_path: Path, store_at: StoreAt
 ) -> None:
     (port,) = free_ports(1)

@@ -1,4 +1,4 @@
-"""What the sink says about itself: rows in and out, how far it is behind, and which limits it met."""
+"""The sink's metrics: rows read and written, its lag, and the limits that it reached."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class Broker:
         return 7
 
 
-async def test_a_commit_that_failed_is_made_up_for_without_another_row() -> None:
+async def test_a_failed_commit_is_retried_without_another_row() -> None:
     partition, lost = TopicPartition("rows", 0), TopicPartition("rows", 1)
     broker = Broker(partition)
     commits: Any = Commits(broker)
@@ -233,7 +233,7 @@ async def test_work_shows_the_first_row_that_is_not_stored_and_what_it_waits_for
     assert lag.work() == [Work(*place, has_input=True)], "the sink's own loop hangs"
 
 
-async def test_the_records_behind_are_unknown_while_the_broker_is_away() -> None:
+async def test_the_lag_is_unknown_while_the_broker_is_down() -> None:
     partition = TopicPartition("rows-of-nobody", 0)
     broker, filling = Broker(partition), Batch()
     lag = lag_of(broker, filling)

@@ -80,7 +80,7 @@ async def test_a_sketch_that_the_store_cannot_read_costs_its_window_only(
         await eventually(isolated)
 
 
-async def test_a_record_that_does_not_convert_leaves_a_letter_without_its_secrets(
+async def test_an_unreadable_record_becomes_a_dead_letter_without_its_secrets(
     kafka: KafkaSettings,
     clickhouse_store: Store,
     producer: AIOKafkaProducer,
@@ -114,7 +114,7 @@ async def test_a_record_that_does_not_convert_leaves_a_letter_without_its_secret
     assert "whsec_1" not in str(letter)
 
 
-async def test_a_dead_letter_that_is_refused_leaves_a_small_one(
+async def test_a_refused_dead_letter_is_replaced_by_a_minimal_one(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     topic = kafka.topics.dead_letters

@@ -42,7 +42,7 @@ async def test_a_row_that_the_store_refuses_becomes_a_dead_letter_and_the_rest_l
     assert "start_us" in letter["detail"]
 
 
-async def test_row_after_row_refused_stops_the_sink(
+async def test_consecutive_refused_rows_stop_the_sink(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"no","row_version":1}'
@@ -80,7 +80,7 @@ async def test_a_dead_letter_names_the_record_that_its_row_came_in(
     assert int(letter["created_time"].timestamp() * 1000) == refused.timestamp
 
 
-async def test_a_refused_row_too_long_to_be_quoted_is_cut_and_says_so(
+async def test_a_refused_row_that_is_too_long_is_cut_and_marked(
     kafka_broker: str, topic_prefix: str, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     """Quotes are escaped once in the row and twice in its letter, which is half as long again as a record may be."""

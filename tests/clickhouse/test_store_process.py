@@ -1,4 +1,4 @@
-"""The embedded store's process: starts, stops, dies and comes back; and how its client tells of it."""
+"""The embedded store's process starts, stops, crashes and recovers; its client reports errors."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_a_password_is_asked_for_when_there_is_one(tmp_path: Path, store_a
         assert refusal.value.code == 516
 
 
-async def test_the_client_tells_what_can_be_done_about_an_error(clickhouse_store: Store) -> None:
+async def test_the_client_classifies_errors(clickhouse_store: Store) -> None:
     with pytest.raises(QueryRejected) as refusal:
         await clickhouse_store.query("SELECT * FROM nowhere")
     assert refusal.value.code == 60

@@ -1,4 +1,4 @@
-"""Users of the embedded store: nobody without a password, and each only what its roles need."""
+"""Users of the embedded store need a password and have only the privileges of their roles."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_password_may_be_shown_in_each_of_clickhouses_ways(
     assert answer.text == "1\n"
 
 
-def test_a_strangers_body_is_not_read(url: str) -> None:
+def test_an_unauthenticated_body_is_not_read(url: str) -> None:
     port = httpx.URL(url).port
     assert port is not None
     with socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S) as connection:
@@ -329,7 +329,7 @@ NOT_A_READERS: Final = (
 
 @pytest.mark.parametrize("sql", NOT_A_READERS)
 @pytest.mark.parametrize("user", ["query", "ingest"])
-def test_who_reads_can_do_nothing_else(
+def test_the_query_user_can_only_read(
     as_user: Callable[[str], httpx.Client], user: str, sql: str
 ) -> None:
     if user == "ingest" and sql.startswith("INSERT INTO tracemill.schema_history (number) FORMAT"):
@@ -384,16 +384,14 @@ def test_a_request_cannot_raise_its_limits(
         "SELECT countMerge(s) FROM (SELECT countState() AS s) SETTINGS max_memory_usage = 100000000",
     ],
 )
-async def test_who_reads_can_read(
+async def test_the_query_user_can_read(
     migrated: str, as_user: Callable[[str], httpx.Client], sql: str
 ) -> None:
     answer = as_user("query").post("/", content=sql.encode(), params={"param_v": "['a']"})
     assert answer.status_code == 200, answer.text
 
 
-async def test_a_get_never_writes_whatever_it_says(
-    migrated: str, as_user: Callable[[str], httpx.Client]
-) -> None:
+async def test_a_get_never_writes(migrated: str, as_user: Callable[[str], httpx.Client]) -> None:
     statement = f"ALTER TABLE {TABLE} ADD COLUMN x Int8"
     for params in ({}, {"readonly": "0"}, {"readonly": "2"}):
         answer = as_user("migrate").get("/", params={"query": statement, **params})
@@ -408,7 +406,7 @@ async def test_a_get_never_writes_whatever_it_says(
         "INSERT INTO tracemill.schema_history (number); SELECT 1 FORMAT JSONEachRow {}",
     ],
 )
-def test_one_statement_per_request_whoever_asks(
+def test_one_statement_per_request_for_every_user(
     as_user: Callable[[str], httpx.Client], sql: str
 ) -> None:
     answer = as_user("migrate").post("/", content=sql.encode())
@@ -416,7 +414,7 @@ def test_one_statement_per_request_whoever_asks(
     assert answer.headers["X-ClickHouse-Exception-Code"] == "62"
 
 
-def test_who_migrates_reaches_no_files_and_no_other_database(
+def test_the_migrate_user_reaches_no_files_and_no_other_database(
     as_user: Callable[[str], httpx.Client],
 ) -> None:
     for sql in (

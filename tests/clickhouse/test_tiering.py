@@ -128,7 +128,9 @@ async def test_rows_that_grow_old_move_and_queries_do_not_notice(
     assert len(objects_in(bucket)) > objects_before
 
 
-async def test_the_report_says_what_lies_where(store_with_bucket: int, store_at: StoreAt) -> None:
+async def test_the_report_lists_rows_by_table_and_volume(
+    store_with_bucket: int, store_at: StoreAt
+) -> None:
     store = store_at(store_with_bucket, clickhouse_database="reported")
     await migrate(store, TieringSettings(hot_days=7))
     await write_ten_days(store)

@@ -1,4 +1,4 @@
-"""Today's reader understands every version of the contract there has been; unknown fields do not disturb it."""
+"""The reader understands every version of the contract, and ignores unknown fields."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ NEWEST = max(path.parent for path in FIXTURES)
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_line_ever_written_is_read_without_loss(path: Path) -> None:
-    said = json.loads(path.read_text())
+    written = json.loads(path.read_text())
     event = decode_event(path.read_bytes())
-    known = {k: v for k, v in said.items() if k not in ("kind", "a_field_of_tomorrow")}
+    known = {k: v for k, v in written.items() if k not in ("kind", "a_field_of_tomorrow")}
     assert _differences(_all_fields(event), known) == []
     assert decode_event(encode_event(event)) == event
 
 
-def _differences(read: dict[str, Any], said: dict[str, Any]) -> list[str]:
-    """Fields of ``said`` that were not read as they were written."""
+def _differences(read: dict[str, Any], written: dict[str, Any]) -> list[str]:
+    """Fields of ``written`` that were read differently."""
     return [
         name
-        for name, value in said.items()
+        for name, value in written.items()
         if (
             _differences(read.get(name) or {}, value)
             if name == "trace"
@@ -55,8 +55,8 @@ def _differences(read: dict[str, Any], said: dict[str, Any]) -> list[str]:
 
 def _all_fields(event: Event) -> dict[str, Any]:
     fields = msgspec.structs.asdict(event)
-    said = fields.get("trace")
-    return fields | {"trace": msgspec.structs.asdict(said)} if said is not None else fields
+    written = fields.get("trace")
+    return fields | {"trace": msgspec.structs.asdict(written)} if written is not None else fields
 
 
 def _listed(value: Any) -> Any:
@@ -69,10 +69,10 @@ def test_the_current_version_has_fixtures_that_name_every_field_of_every_kind() 
         (TraceUpdate, "trace-all-fields"),
         (Score, "score-all-fields"),
     ):
-        said = json.loads((NEWEST / f"{name}.json").read_text())
-        assert set(kind.__struct_fields__) == set(said) - {"kind"}
-        if "trace" in said:
-            assert set(TraceAttributes.__struct_fields__) == set(said["trace"])
+        written = json.loads((NEWEST / f"{name}.json").read_text())
+        assert set(kind.__struct_fields__) == set(written) - {"kind"}
+        if "trace" in written:
+            assert set(TraceAttributes.__struct_fields__) == set(written["trace"])
 
 
 def test_fixtures_name_every_type_of_observation() -> None:

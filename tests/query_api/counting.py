@@ -1,4 +1,4 @@
-"""What the query API says it counted."""
+"""Read the query API's metrics."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(api: Api, path: str, cursor:
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "cursor")
 
 
-async def test_storage_says_what_lies_where(api: Api) -> None:
+async def test_storage_lists_rows_by_table_and_volume(api: Api) -> None:
     await api.insert(
         DeadLetterRow(project_id=PROJECT, id="d", created_us=NOON_US, stage="gateway", reason="bad")
     )

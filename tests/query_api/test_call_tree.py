@@ -82,7 +82,7 @@ def test_a_child_that_outlives_its_parent_counts_up_to_the_parents_end() -> None
     assert tree.root.end_us - NOON_US == 80
 
 
-def test_orphans_hang_below_the_trace_and_say_so() -> None:
+def test_orphans_are_children_of_the_trace_and_marked() -> None:
     tree = call_tree([row("root"), row("lost", "nowhere"), row("entry", "elsewhere", app_root=1)])
     assert {node.row.id: node.orphan for node in tree.root.children if node.row} == {
         "root": False, "lost": True, "entry": False,
@@ -195,7 +195,7 @@ async def test_the_tree_of_a_stored_trace(api: Api) -> None:
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 
-async def test_the_tree_tells_where_costs_come_from_and_how_many_are_missing(api: Api) -> None:
+async def test_the_tree_shows_sources_of_costs_and_how_many_are_missing(api: Api) -> None:
     await api.insert(
         trace("t", observation_count=4, unpriced_count=2),
         observation("t", "root"),

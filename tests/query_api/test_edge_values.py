@@ -98,7 +98,7 @@ def test_older_fields_of_usage_are_sums_by_name() -> None:
     assert usage_details({}) == {}
 
 
-def test_the_total_of_a_cost_is_always_said() -> None:
+def test_a_cost_always_has_a_total() -> None:
     def told(cost_pico: dict[str, int], total_pico: int) -> dict[str, float]:
         row = StoredObservation(
             project_id="p", trace_id="t", id="o", start_us=0, row_version=1,

@@ -62,7 +62,7 @@ def test_all_documented_paths_are_among_those_asked() -> None:
 
 
 @pytest.mark.parametrize("how", QUERIES)
-async def test_head_says_what_get_says_without_a_body(api: Api, how: str) -> None:
+async def test_head_responds_like_get_without_a_body(api: Api, how: str) -> None:
     for client in (api.client, api.anonymous):
         for path in PATHS:
             asked = await client.get(filled(path), params=QUERIES[how])

@@ -134,7 +134,7 @@ async def test_a_cost_of_zero_is_a_cost_and_an_unknown_one_is_none(
         ({}, "TOKENS", (0, 0, 0)),
     ],
 )
-async def test_usage_says_what_it_is_counted_in(
+async def test_usage_has_a_unit(
     api: Api, usage: dict[str, int], unit: str, counts: tuple[int, int, int]
 ) -> None:
     await api.insert(observation("t", "o", usage=usage))
@@ -143,7 +143,7 @@ async def test_usage_says_what_it_is_counted_in(
     assert (found["promptTokens"], found["completionTokens"], found["totalTokens"]) == counts
 
 
-async def test_a_long_status_message_is_told_whole(api: Api) -> None:
+async def test_a_long_status_message_is_returned_whole(api: Api) -> None:
     message = "failed: " + "ü" * 3000
     await api.insert(trace("t", observation_count=1), observation("t", "o", status_message=message))
     second = (await api.client.get("/api/public/v2/observations")).json()["data"][0]

@@ -78,7 +78,7 @@ def test_every_refusal_and_every_id_has_an_example(name: str, operation: dict[st
 
 
 @pytest.mark.parametrize(("name", "operation"), OPERATIONS)
-def test_every_route_tells_its_refusals_and_its_credential(
+def test_every_route_documents_its_errors_and_its_credential(
     name: str, operation: dict[str, Any]
 ) -> None:
     if name in {"GET /api/public/health", "GET /api/public/ready"}:

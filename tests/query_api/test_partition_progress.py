@@ -72,7 +72,7 @@ def test_an_age_is_never_more_than_the_true_one_and_less_by_a_look_at_most(
         assert progress.age_s(now_s) == (now_s - seen_at_s[reached] if reached < end else 0.0)
 
 
-def test_what_is_remembered_of_a_log_that_nobody_reads_is_bounded():
+def test_memory_for_a_log_without_readers_is_bounded():
     progress = PartitionProgress()
     for second in range(3 * SAMPLES_MAX):
         progress.observe(end=second, reached=0, now_s=second)

@@ -27,7 +27,7 @@ WITHIN_S = 60.0
 TIERING = TieringSettings(hot_days=7)
 
 
-async def test_ready_says_which_dependency_is_missing(api: Api) -> None:
+async def test_ready_names_the_missing_dependency(api: Api) -> None:
     answer = await api.anonymous.get("/api/public/ready")
     assert (answer.status_code, answer.json()) == (
         200,
@@ -41,7 +41,7 @@ async def test_ready_says_which_dependency_is_missing(api: Api) -> None:
     }  # fmt: skip
 
 
-async def test_strangers_are_told_names_and_never_addresses(api: Api) -> None:
+async def test_unauthenticated_clients_see_names_and_never_addresses(api: Api) -> None:
     api.missing["store"] = "the store at 10.1.2.3 does not answer"
     for credential in (None, ("pk-acme", "wrong"), ("pk-nobody", "sk-acme")):
         answer = await api.anonymous.get("/api/public/ready", auth=credential)

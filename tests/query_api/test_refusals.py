@@ -33,7 +33,7 @@ NATIVE_LISTS = ("/v1/windows", "/v1/alerts", "/v1/dead-letters")
 
 
 @pytest.mark.parametrize("path", [*LANGFUSE_LISTS, "/api/public/projects"])
-async def test_without_a_credential_the_langfuse_surface_says_401(api: Api, path: str) -> None:
+async def test_without_a_credential_the_langfuse_api_responds_with_401(api: Api, path: str) -> None:
     refused = await api.anonymous.get(path)
     assert refused.status_code == 401
     assert refused.json() == {"message": "No authorization header", "error": "UnauthorizedError"}
@@ -44,7 +44,7 @@ async def test_without_a_credential_the_langfuse_surface_says_401(api: Api, path
 @pytest.mark.parametrize(
     "path", [*NATIVE_LISTS, "/v1/budgets", "/v1/webhooks", "/v1/storage", "/v1/traces/t/tree"]
 )
-async def test_without_a_credential_the_native_surface_says_401(api: Api, path: str) -> None:
+async def test_without_a_credential_the_native_api_responds_with_401(api: Api, path: str) -> None:
     refused = await api.anonymous.get(path)
     assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthorized")
     assert refused.headers["www-authenticate"] == "Basic"
@@ -128,7 +128,7 @@ async def test_an_unknown_path_is_named_in_its_surface_s_shape(api: Api) -> None
     }
 
 
-async def test_a_wrong_method_is_told_those_of_the_path(api: Api) -> None:
+async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
     native = await api.client.patch("/v1/budgets/b")
     assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET")
     assert native.json() == {

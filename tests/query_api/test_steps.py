@@ -56,7 +56,7 @@ def hour_by_the_clock(zone: ZoneInfo, at_s: int) -> int:
 
 
 @given(zone=zones, step=steps, from_s=instants_s, length_s=st.integers(1, 500 * DAY_S))
-def test_runs_say_of_every_instant_in_which_step_it_lies(
+def test_runs_give_the_step_of_every_instant(
     zone: str, step: Step, from_s: int, length_s: int
 ) -> None:
     to_s = from_s + min(length_s, 2_000 * STEP_S[step])
@@ -81,7 +81,7 @@ def test_days_are_those_of_budgets(zone: str, from_s: int, days: int) -> None:
 
 
 @given(zone=zones, from_s=instants_s, hours=st.integers(1, 400 * 24))
-def test_hours_begin_where_the_local_clock_says_so(zone: str, from_s: int, hours: int) -> None:
+def test_hours_start_at_full_hours_of_local_time(zone: str, from_s: int, hours: int) -> None:
     local = ZoneInfo(zone)
     bounds = step_bounds_s("1h", zone, from_s, from_s + hours * HOUR_S)
     for start_s, end_s in pairwise(bounds):
@@ -109,7 +109,9 @@ CHANGES = (
 
 
 @pytest.mark.parametrize("step", ["1m", "1h", "1d"])
-async def test_the_store_groups_by_the_steps_of_a_zone_it_is_not_told(api: Api, step: Step) -> None:
+async def test_the_store_groups_by_the_steps_of_a_zone_without_its_name(
+    api: Api, step: Step
+) -> None:
     minutes = {
         s(at) + 7 * MINUTE_S * number for _, at in CHANGES for number in range(-290, 291)
     } | {s(at) + number * MINUTE_S for _, at in CHANGES for number in (-31, -30, -1, 0, 1, 30)}

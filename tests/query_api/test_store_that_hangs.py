@@ -1,4 +1,4 @@
-"""A store that takes connections and answers nothing: everybody is told so in time, and it recovers by itself."""
+"""A store that accepts connections but never responds: requests fail in time, and it recovers."""
 
 import asyncio
 import signal
@@ -81,7 +81,7 @@ async def answered(client: httpx.AsyncClient, path: str, **params: str) -> int:
     return answer.status_code
 
 
-async def test_questions_to_a_store_that_hangs_end_in_503_and_are_answered_once_it_goes_on(
+async def test_queries_of_a_hung_store_get_503_and_succeed_once_it_resumes(
     hangable: tuple[Api, Hanging],
 ) -> None:
     api, hanging = hangable
@@ -99,7 +99,7 @@ async def test_questions_to_a_store_that_hangs_end_in_503_and_are_answered_once_
     assert after <= {200, 404}
 
 
-async def test_health_says_soon_that_the_store_hangs(hangable: tuple[Api, Hanging]) -> None:
+async def test_health_soon_reports_a_hung_store(hangable: tuple[Api, Hanging]) -> None:
     api, hanging = hangable
     asked, params = "/api/public/health", {"failIfDatabaseUnavailable": "true"}
     with hanging:

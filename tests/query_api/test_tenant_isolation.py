@@ -1,4 +1,4 @@
-"""Two projects with the same ids everywhere: nobody ever sees what is the other's."""
+"""Two projects with the same ids everywhere never see each other's data."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -118,7 +118,7 @@ async def test_each_sees_its_own_and_never_the_other_s(both: Api, path: str) -> 
             assert SECRET[own] in answer.text
 
 
-async def test_each_is_told_of_its_own_project_only(both: Api) -> None:
+async def test_each_sees_its_own_project_only(both: Api) -> None:
     for client, own in ((both.client, PROJECT), (both.other, OTHER)):
         (project,) = (await client.get("/api/public/projects")).json()["data"]
         assert project == {

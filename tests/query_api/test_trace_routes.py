@@ -22,7 +22,7 @@ SECOND_US = 1_000_000
 
 
 async def answer_question(api: Api) -> None:
-    """A trace that says nothing of its input: its root does."""
+    """A trace without input whose root has one."""
     await api.insert(
         trace(
             "t1", end_us=NOON_US + 1_842_001, name="answer", user_id="u1", session_id="s1",
@@ -257,7 +257,7 @@ async def test_more_observations_than_an_answer_may_hold_are_refused(api: Api) -
         await client.aclose()
 
 
-async def test_a_list_names_some_ids_of_a_large_trace_and_says_so(api: Api) -> None:
+async def test_a_list_has_some_ids_of_a_large_trace_and_marks_it(api: Api) -> None:
     await api.insert(
         trace("large", observation_count=4), *(observation("large", f"o{n}") for n in range(4)),
         trace("small", NOON_US - 1, observation_count=3), *(observation("small", f"p{n}") for n in range(3)),
@@ -286,7 +286,7 @@ async def test_more_scores_than_an_answer_may_hold_are_refused(api: Api) -> None
     assert "/api/public/v2/scores" in answer.json()["message"]
 
 
-async def test_the_root_speaks_for_a_trace_without_metadata_of_its_own(api: Api) -> None:
+async def test_a_trace_without_metadata_has_that_of_its_root(api: Api) -> None:
     said = {"input": "q", "output": "a", "metadata": '{"of":"root"}'}
     await api.insert(
         trace("t1", root_observation_id="o", observation_count=1, input="mine"),

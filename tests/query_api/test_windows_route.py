@@ -167,7 +167,7 @@ async def test_a_question_that_cannot_be_answered_names_the_field(
         ("1901-01-01", "1900-01-01", "from", "must lie before `to`"),
     ],
 )
-async def test_times_without_data_are_told_apart_from_times_the_wrong_way_round(
+async def test_times_without_data_differ_from_reversed_times(
     windows: Api, since: str, until: str, field: str, fault: str
 ) -> None:
     params = {"step": "1d", "from": f"{since}T00:00:00Z", "to": f"{until}T00:00:00Z"}

@@ -1,4 +1,4 @@
-"""What an application tells is what arrives."""
+"""What an application records is what arrives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def _observations(events: list[Event]) -> dict[str | None, Observation]:
     return {event.name: event for event in events if isinstance(event, Observation)}
 
 
-def test_nested_blocks_arrive_as_a_tree_with_all_that_was_said(
-    tracer: Tracer, arrived: Arrived
-) -> None:
+def test_nested_blocks_arrive_as_a_tree_with_all_fields(tracer: Tracer, arrived: Arrived) -> None:
     with tracer.trace("chat", user_id="u-1", session_id="s-1", tags=["a", "b"]) as trace:
         with tracer.span("retrieve", type="RETRIEVER", input={"query": "why"}) as retrieve:
             retrieve.update(output=["doc"], metadata={"k": 1})
@@ -46,20 +44,20 @@ def test_nested_blocks_arrive_as_a_tree_with_all_that_was_said(
         generation.score("tone", "kind", comment="yes")
     assert tracer.flush(10)
     events = arrived()
-    said = _observations(events)
+    found = _observations(events)
     updates = [event for event in events if isinstance(event, TraceUpdate)]
     assert [u.trace and (u.trace.name, u.trace.user_id, u.trace.tags) for u in updates] == [
         ("chat", "u-1", ("a", "b"))
     ]
     assert {event.trace_id for event in events} == {trace.trace_id}
     assert all(event.project_id == "project-1" for event in events)
-    assert {name: span.parent_id for name, span in said.items()} == {
+    assert {name: span.parent_id for name, span in found.items()} == {
         "retrieve": None, "answer": None, "llm": answer.id, "cache-miss": generation.id,
     }  # fmt: skip
-    assert said["retrieve"].type == "RETRIEVER"
-    assert json.loads(said["retrieve"].metadata or "") == {"k": 1, "l": 2}
-    assert json.loads(said["retrieve"].input or "") == {"query": "why"}
-    llm = said["llm"]
+    assert found["retrieve"].type == "RETRIEVER"
+    assert json.loads(found["retrieve"].metadata or "") == {"k": 1, "l": 2}
+    assert json.loads(found["retrieve"].input or "") == {"query": "why"}
+    llm = found["llm"]
     assert (llm.type, llm.model, llm.input, llm.output) == (
         "GENERATION",
         "gpt-4o",
@@ -75,7 +73,7 @@ def test_nested_blocks_arrive_as_a_tree_with_all_that_was_said(
     assert llm.completion_start_us is not None
     assert llm.start_us <= llm.completion_start_us <= llm.end_us == llm.ts_us
     assert (llm.environment, llm.partial) == ("test", False)
-    assert said["cache-miss"].level == "WARNING"
+    assert found["cache-miss"].level == "WARNING"
     scores = {event.name: event for event in events if isinstance(event, Score)}
     assert (scores["helpful"].value, scores["helpful"].data_type) == (0.9, "NUMERIC")
     assert scores["tone"].observation_id == generation.id
@@ -88,9 +86,9 @@ def test_an_exception_passes_through_and_marks_its_span(tracer: Tracer, arrived:
     with pytest.raises(ZeroDivisionError), tracer.span("outer"), tracer.span("inner"):
         _ = 1 // 0
     assert tracer.flush(10)
-    said = _observations(arrived())
-    assert said["inner"].level == said["outer"].level == "ERROR"
-    assert "ZeroDivisionError" in (said["inner"].status_message or "")
+    found = _observations(arrived())
+    assert found["inner"].level == found["outer"].level == "ERROR"
+    assert "ZeroDivisionError" in (found["inner"].status_message or "")
 
 
 def test_decorated_functions_of_every_kind_behave_as_before(
@@ -132,13 +130,13 @@ def test_decorated_functions_of_every_kind_behave_as_before(
     assert stopped.value.value == 12
     assert asyncio.run(collect()) == ["a", "b", "c"]
     assert tracer.flush(10)
-    said = _observations(arrived())
-    assert json.loads(said["add"].input or "") == {"a": 1}
-    assert said["inside"].parent_id == said["add"].id
-    assert (said["fetch"].type, said["fetch"].output) == ("TOOL", "X")
-    assert said["count"].output == "[0,1]"
-    assert said["count"].completion_start_us is not None
-    assert (said["stream"].input, said["stream"].output) == (None, "abc")
+    found = _observations(arrived())
+    assert json.loads(found["add"].input or "") == {"a": 1}
+    assert found["inside"].parent_id == found["add"].id
+    assert (found["fetch"].type, found["fetch"].output) == ("TOOL", "X")
+    assert found["count"].output == "[0,1]"
+    assert found["count"].completion_start_us is not None
+    assert (found["stream"].input, found["stream"].output) == (None, "abc")
 
 
 def test_a_generator_left_early_ends_its_span(tracer: Tracer, arrived: Arrived) -> None:
@@ -199,11 +197,11 @@ def test_tasks_and_threads_keep_their_traces_apart(tracer: Tracer, arrived: Arri
     asyncio.run(all_at_once())
     thread.join()
     assert tracer.flush(10)
-    said = _observations(arrived())
+    found = _observations(arrived())
     for number in (*range(5), 99):
-        outer, inner = said[f"outer-{number}"], said[f"inner-{number}"]
+        outer, inner = found[f"outer-{number}"], found[f"inner-{number}"]
         assert (inner.parent_id, inner.trace_id) == (outer.id, outer.trace_id)
-    assert len({span.trace_id for span in said.values()}) == 6
+    assert len({span.trace_id for span in found.values()}) == 6
 
 
 def test_a_trace_may_be_continued_elsewhere(tracer: Tracer, arrived: Arrived) -> None:
@@ -212,9 +210,9 @@ def test_a_trace_may_be_continued_elsewhere(tracer: Tracer, arrived: Arrived) ->
     tracer.span("there", trace_id=here.trace_id, parent_id=here.id).end(output="done")
     tracer.span("child", parent=here).end()
     assert tracer.flush(10)
-    said = _observations(arrived())
-    assert said["there"].parent_id == said["child"].parent_id == here.id
-    assert {span.trace_id for span in said.values()} == {here.trace_id}
+    found = _observations(arrived())
+    assert found["there"].parent_id == found["child"].parent_id == here.id
+    assert {span.trace_id for span in found.values()} == {here.trace_id}
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "gzip", "none"])

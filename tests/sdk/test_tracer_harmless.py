@@ -1,4 +1,4 @@
-"""Whatever happens to the tracer, its host does not notice: no exception, no waiting, no memory."""
+"""The tracer never raises into the application, blocks it or uses unbounded memory."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SOON_S = 8
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
-    """An address that nobody answers at."""
+def no_server() -> Iterator[str]:
+    """An address without a server."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{taken.getsockname()[1]}"
@@ -54,10 +54,10 @@ class Odd:
         return "<odd>"
 
 
-def test_with_the_broker_down_the_host_goes_on_and_deadlines_are_kept(
-    nobody: str, caplog: pytest.LogCaptureFixture
+def test_with_the_broker_down_nothing_blocks_and_deadlines_are_kept(
+    no_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tracer = Tracer("p", nobody, log_interval_s=3_600)
+    tracer = Tracer("p", no_server, log_interval_s=3_600)
     began = time.monotonic()
     for number in range(1_000):
         with tracer.span(f"n{number}"):
@@ -67,7 +67,7 @@ def test_with_the_broker_down_the_host_goes_on_and_deadlines_are_kept(
     assert not tracer.flush(0.5)
     assert time.monotonic() - began < SOON_S
     assert tracer.stats.buffered == 1_000
-    no_broker = f"no broker at {nobody}"
+    no_broker = f"no broker at {no_server}"
     wait_until(lambda: no_broker in caplog.text)
     began = time.monotonic()
     assert not tracer.close(0.5)
@@ -77,28 +77,28 @@ def test_with_the_broker_down_the_host_goes_on_and_deadlines_are_kept(
     with tracer.span("too late"):
         pass
     assert tracer.stats.dropped == 1
-    said = [record.message for record in caplog.records if record.name == "tracemill"]
-    assert sum(no_broker in message for message in said) == 1
-    assert sum("could not be delivered" in message for message in said) == 1
+    found = [record.message for record in caplog.records if record.name == "tracemill"]
+    assert sum(no_broker in message for message in found) == 1
+    assert sum("could not be delivered" in message for message in found) == 1
     assert not [record for record in caplog.records if record.name.startswith("aiokafka")]
 
 
 def test_a_full_buffer_drops_the_newest_and_counts_them(
-    nobody: str, caplog: pytest.LogCaptureFixture
+    no_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    room_for = 100
-    tracer = Tracer("p", nobody, buffer_max_bytes=room_for * EVENT_OVERHEAD_BYTES)
-    for _ in range(room_for + 250):
+    events_max = 100
+    tracer = Tracer("p", no_server, buffer_max_bytes=events_max * EVENT_OVERHEAD_BYTES)
+    for _ in range(events_max + 250):
         tracer.span().end()
     stats = tracer.stats
-    assert (stats.buffered, stats.dropped) == (room_for, 250)
-    assert stats.buffered_bytes <= room_for * EVENT_OVERHEAD_BYTES
+    assert (stats.buffered, stats.dropped) == (events_max, 250)
+    assert stats.buffered_bytes <= events_max * EVENT_OVERHEAD_BYTES
     assert sum("dropped so far" in record.message for record in caplog.records) == 1
     tracer.close(0)
 
 
-def test_long_texts_count_towards_the_bound(nobody: str) -> None:
-    tracer = Tracer("p", nobody, buffer_max_bytes=1_000_000)
+def test_long_texts_count_towards_the_bound(no_server: str) -> None:
+    tracer = Tracer("p", no_server, buffer_max_bytes=1_000_000)
     for _ in range(100):
         tracer.span("x", input="i" * 50_000, output="o" * 50_000).end()
     assert tracer.stats.buffered == 9
@@ -120,7 +120,7 @@ def test_what_is_buffered_while_the_topic_is_missing_arrives_when_it_exists(
         assert event.name == "early"
 
 
-def test_arguments_that_nobody_can_use_are_counted_and_the_rest_arrives(
+def test_invalid_arguments_are_counted_and_the_rest_arrives(
     tracer: Tracer, arrived: Arrived, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad: dict[str, object] = {
@@ -143,7 +143,7 @@ def test_arguments_that_nobody_can_use_are_counted_and_the_rest_arrives(
     assert sum("so far)" in record.message for record in caplog.records) == 1
 
 
-def test_a_usage_or_cost_that_nobody_believes_is_a_mistake_and_the_rest_arrives(
+def test_an_excessive_usage_or_cost_is_a_mistake_and_the_rest_arrives(
     tracer: Tracer, arrived: Arrived
 ) -> None:
     tracer.span("most", usage={"output": 10**9}, cost={"a": 60_000, "b": 40_000}).end()
@@ -152,8 +152,8 @@ def test_a_usage_or_cost_that_nobody_believes_is_a_mistake_and_the_rest_arrives(
     tracer.span("amount", usage={"output": 1}, cost="1e999999").end()
     tracer.span("parts", usage={"output": 1}, cost={"a": 60_000, "b": 40_000.01}).end()
     assert tracer.flush(10)
-    said = {e.name: (e.usage, e.cost) for e in arrived() if isinstance(e, Observation)}
-    assert said == {
+    found = {e.name: (e.usage, e.cost) for e in arrived() if isinstance(e, Observation)}
+    assert found == {
         "most": ({"output": 10**9}, {"a": 6 * 10**16, "b": 4 * 10**16}),
         "count": (None, {"total": 10**12}),
         "counts": (None, {"total": 10**12}),
@@ -179,15 +179,15 @@ def test_objects_of_any_kind_become_bounded_texts(
         tracer.span(Hostile(), model=Hostile()).end()  # type: ignore[arg-type]
         assert tracer.flush(20)
         assert tracer.stats.sent == len(odd) + 1
-    said = {e.name: e for e in arrived() if isinstance(e, Observation)}
-    assert set(odd) < set(said)
-    assert all(len(e.input or "") < 201_000 for e in said.values())
-    assert said["odd"].output == '["<odd>"]'
-    assert "cannot be printed" in (said["hostile"].input or "")
-    assert "1000 parts" in (said["vast"].input or "")
+    found = {e.name: e for e in arrived() if isinstance(e, Observation)}
+    assert set(odd) < set(found)
+    assert all(len(e.input or "") < 201_000 for e in found.values())
+    assert found["odd"].output == '["<odd>"]'
+    assert "cannot be printed" in (found["hostile"].input or "")
+    assert "1000 parts" in (found["vast"].input or "")
 
 
-def test_an_event_too_large_for_a_record_loses_text_not_existence(
+def test_texts_of_an_event_too_large_for_a_record_are_cut(
     kafka_broker: str, events_topic: str, arrived: Arrived
 ) -> None:
     with Tracer("p", kafka_broker, topic=events_topic, text_max_chars=2_000_000) as tracer:
@@ -200,13 +200,13 @@ def test_an_event_too_large_for_a_record_loses_text_not_existence(
     assert decode_event(encode_event(event)) == event
 
 
-def test_options_that_cannot_be_are_refused_not_raised(nobody: str) -> None:
-    tracer = Tracer("p", nobody, compression="brotli", linger_s=-1, speed="high")
+def test_invalid_options_are_counted_not_raised(no_server: str) -> None:
+    tracer = Tracer("p", no_server, compression="brotli", linger_s=-1, speed="high")
     assert tracer.stats.mistakes == 3
     assert tracer.options.compression == "zstd"
 
 
-def test_a_forked_child_starts_afresh_and_resends_nothing(
+def test_a_forked_child_starts_empty_and_resends_nothing(
     kafka_broker: str, events_topic: str, arrived: Arrived
 ) -> None:
     program = f"""
@@ -246,35 +246,35 @@ for n in range(100):
     assert len(arrived()) == 100
 
 
-def test_with_the_broker_down_the_program_ends_soon_and_well(nobody: str) -> None:
+def test_with_the_broker_down_the_program_exits_soon_without_error(no_server: str) -> None:
     ended_s = _run(f"""
 import time
 from tracemill import Tracer
-tracer = Tracer("p", {nobody!r}, exit_timeout_s=0.5)
+tracer = Tracer("p", {no_server!r}, exit_timeout_s=0.5)
 tracer.span("x").end()
 print(time.monotonic())
 """)
     assert time.monotonic() - float(ended_s) < SOON_S
 
 
-def test_a_tracer_that_is_closed_at_once_leaves_no_thread_behind(nobody: str) -> None:
+def test_a_tracer_that_is_closed_at_once_leaves_no_thread_behind(no_server: str) -> None:
     before = set(threading.enumerate())
     for _ in range(20):
-        tracer = Tracer("p", nobody)
+        tracer = Tracer("p", no_server)
         tracer.span().end()
         tracer.close(0)
     wait_until(lambda: set(threading.enumerate()) <= before)
 
 
-def test_without_an_event_loop_the_host_goes_on_and_what_is_lost_is_counted(
-    nobody: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_an_event_loop_nothing_raises_and_losses_are_counted(
+    no_server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def out_of_descriptors(main: Coroutine[Any, Any, None]) -> None:
         main.close()
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("asyncio.run", out_of_descriptors)
-    tracer = Tracer("p", nobody)
+    tracer = Tracer("p", no_server)
     tracer.span().end()
     assert not tracer.flush(SOON_S)
     assert not tracer.close(SOON_S)

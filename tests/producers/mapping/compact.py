@@ -1,6 +1,7 @@
-"""Exports written compactly, and encoded as clients do it: with OpenTelemetry's own protobuf classes, or as OTLP's JSON.
+"""Encode compact exports like clients: with OpenTelemetry's protobuf classes, or as OTLP's JSON.
 
-A compact export is ``{"resource": {…}, "scope": {"name", "version", "attributes"}, "spans": [{"name", "attributes", …}]}`` with attributes as plain JSON.
+A compact export is ``{"resource": {…}, "scope": {"name", "version", "attributes"},
+"spans": [{"name", "attributes", …}]}`` with attributes as plain JSON.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ spans = st.fixed_dictionaries(
 
 @settings(max_examples=150)
 @given(span=spans, scope=scopes, version=st.sampled_from(["", "3.2.0", "4.18.0", "5.0.4", "x"]))
-def test_whatever_a_span_says_it_becomes_a_valid_event_and_json_says_the_same(
+def test_any_span_becomes_a_valid_event_and_its_json_the_same_event(
     span: dict[str, Any], scope: str, version: str
 ) -> None:
     compact = {

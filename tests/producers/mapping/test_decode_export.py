@@ -97,7 +97,7 @@ def test_json_ids_may_be_hex_base64_or_buffers(trace_id: Any) -> None:
 
 
 @pytest.mark.parametrize("parent", ["", None, "0000000000000000"])
-def test_no_parent_is_said_in_several_ways(parent: Any) -> None:
+def test_a_missing_parent_has_several_encodings(parent: Any) -> None:
     assert decoded(json_with(lambda s: s.update(parentSpanId=parent)), JSON).parent_id is None
 
 

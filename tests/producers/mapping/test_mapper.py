@@ -54,7 +54,7 @@ def metadata_of(observation: Observation) -> dict[str, Any]:
     return found
 
 
-def test_times_are_microseconds_and_the_event_is_said_at_its_end() -> None:
+def test_times_are_microseconds_and_the_event_has_the_time_of_its_end() -> None:
     observation = one({}, start_ns=START_NS + 1_999, end_ns=END_NS + 1_999)
     assert observation.start_us == START_NS // 1000 + 1
     assert observation.end_us == observation.ts_us == END_NS // 1000 + 1
@@ -212,7 +212,7 @@ def test_metadata_is_json_since_the_versions_that_send_it_so(
     assert metadata_of(observation)["k"] == value
 
 
-def test_the_headers_tell_how_other_scopes_metadata_is_encoded() -> None:
+def test_headers_decide_how_metadata_of_other_scopes_is_decoded() -> None:
     attributes = {"langfuse.trace.metadata.k": '"x"', "langfuse.trace.metadata.broken": "{"}
     trace = one(attributes, scope="openai", sdk=Sdk("python", "5.0.4")).trace
     assert trace is not None
@@ -306,7 +306,7 @@ def test_no_more_tags_than_there_may_be_are_kept() -> None:
     assert times_reached("tags_max") == before + 1
 
 
-def test_a_user_may_be_said_by_a_number() -> None:
+def test_a_user_id_may_be_a_number() -> None:
     trace = one({"user.id": 42, "session.id": "", "gen_ai.conversation.id": "c"}).trace
     assert trace is not None
     assert (trace.user_id, trace.session_id) == ("42", "c")

@@ -117,7 +117,7 @@ def test_no_usage_object_makes_it_raise_or_count_below_zero(obj: dict[str, Any])
 
 
 @given(st.dictionaries(st.text(max_size=10), st.integers(0, COUNT_MAX), max_size=5))
-def test_the_quick_way_through_json_says_the_same(obj: dict[str, int]) -> None:
+def test_the_fast_path_through_json_gives_the_same(obj: dict[str, int]) -> None:
     assert usage_details_of_json(msgspec.json.encode(obj).decode()) == normalise_usage_details(obj)
 
 
