@@ -56,7 +56,10 @@ class JobKind(ABC, Generic[JobT]):
     @classmethod
     @abstractmethod
     def source(cls, topics: Topics) -> str:
-        """Return the topic whose records create jobs: one partition, read from its beginning."""
+        """Return the topic whose records create jobs: one partition, read from its beginning.
+
+        A kind whose jobs are created by the control plane alone returns ``topics.control``.
+        """
 
     @abstractmethod
     def jobs_of(self, record: ConsumerRecord) -> Iterable[JobT]:
@@ -66,7 +69,11 @@ class JobKind(ABC, Generic[JobT]):
         """
 
     def jobs_of_change(self, change: Change) -> Iterable[JobT]:  # noqa: ARG002
-        """Return the jobs that a change of the control plane creates, of records read before."""
+        """Return the jobs that a record of the control plane creates.
+
+        Called for each record that there is when the runner begins, before the source is read, and
+        for each later change.
+        """
         return ()
 
     @abstractmethod

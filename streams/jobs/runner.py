@@ -78,6 +78,8 @@ class JobRunner(Generic[JobT]):
             await self._state_log.start()
             await self._state_log.caught_up()
             self._knows_states = True
+            for record in self._kind.context.control.view.records():
+                self.control_changed(record)
             await self._source_log.start()
             await self._source_log.caught_up()
             self._ready = True
@@ -95,8 +97,13 @@ class JobRunner(Generic[JobT]):
 
     def control_changed(self, change: Change) -> None:
         """Queue the jobs that a change of the control plane creates."""
-        if self._knows_states:
+        if not self._knows_states:
+            return
+        try:
             self._consider(self._kind.jobs_of_change(change))
+        except Exception:
+            self._metrics.set_aside("change")
+            log.exception("job_change_failed", kind=self._kind.name, change=change.id)
 
     def _on_source(self, record: ConsumerRecord) -> None:
         if record.value is not None:

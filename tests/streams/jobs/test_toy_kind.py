@@ -19,7 +19,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clickhouse.alert_rows import alert_of_record, row_of_alert
 from deploy.variables import variables
+from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
+from producers.control.record import Change
 from producers.kafka.topics import Topics
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType
@@ -85,12 +87,47 @@ class ToyCalls(JobKind[ToyCall]):
         return job.url.encode()
 
 
+@dataclass(frozen=True, slots=True)
+class ToyGreeting(Job):
+    url: str
+
+
+class ToyGreetings(JobKind[ToyGreeting]):
+    """Greets each new webhook: jobs that records of the control plane create."""
+
+    name = "toy_greeting"
+    settings = ToySettings
+
+    @classmethod
+    def source(cls, topics: Topics) -> str:
+        return topics.control
+
+    def jobs_of(self, record: ConsumerRecord) -> Iterable[ToyGreeting]:
+        return ()
+
+    def jobs_of_change(self, change: Change) -> Iterable[ToyGreeting]:
+        if change.id == "broken":
+            raise RuntimeError("a bug")
+        if isinstance(change, Webhook):
+            yield ToyGreeting(
+                change.id, change.url, change.project_id, change.created_us, change.url
+            )
+
+    async def attempt(self, job: ToyGreeting) -> Outcome:
+        async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
+            await client.post(job.url, content="hello", headers={"webhook-id": job.id})
+        return Succeeded()
+
+    def payload_of(self, job: ToyGreeting) -> bytes:
+        return job.url.encode()
+
+
 async def main() -> None:
     kafka = KafkaSettings()
     control = ControlLog(kafka)
     await control.start()
     event_types = EVENT_TYPES.including(ToyRang())
-    for kind in JobKinds(*KINDS.values(), ToyCalls).values():
+    for kind in JobKinds(*KINDS.values(), ToyCalls, ToyGreetings).values():
         settings = kind.settings()
         JobStage(kind, JobContext(kafka, control, WebhookSettings(), settings, event_types)).start()
     print("ready", flush=True)
@@ -138,15 +175,19 @@ async def test_a_job_is_created_retried_and_done_and_its_event_is_delivered(
         await ring(pipeline, "ring_1", called.url)
 
         async def done() -> bool:
-            return any(state.get("status") == "done" for state in await states(pipeline))
+            return any(state.get("detail") == "status 204" for state in await states(pipeline))
 
         await until(done)
 
-        await until(lambda: came(hook))
+        async def delivered() -> bool:
+            return "ring_1" in hook.ids
+
+        await until(delivered)
     assert called.ids == ["ring_1"] * 3
-    [(_, body)] = hook.requests
+    [body] = [body for headers, body in hook.requests if headers["webhook-id"] == "ring_1"]
     assert msgspec.json.decode(body)["data"]["url"] == called.url
-    assert [state["attempts"] for state in await states(pipeline)] == [1, 2, 3]
+    attempts = [state["attempts"] for state in await states(pipeline) if "detail" in state]
+    assert attempts == [1, 2, 3]
 
 
 async def test_a_job_whose_worker_is_killed_is_attempted_again_and_one_that_is_done_is_not(
@@ -167,6 +208,25 @@ async def test_a_job_whose_worker_is_killed_is_attempted_again_and_one_that_is_d
         await until(lambda: attempts(2))
         assert fine.ids == ["ring_1"]
         assert hanging.ids == ["ring_2"] * 2
+
+
+async def test_records_of_the_control_plane_create_jobs_once(pipeline: Any, until: Any) -> None:
+    async with receiving() as hook:
+        await pipeline.put_webhook(hook.url, id="broken")
+        await pipeline.put_webhook(hook.url, id="early")
+        pipeline.start_worker(WORKER)
+
+        async def done(count: int) -> bool:
+            return len(await states(pipeline)) == count
+
+        await until(lambda: done(1))
+        await pipeline.put_webhook(hook.url, id="late")
+        await until(lambda: done(2))
+        pipeline.kill_workers()
+        pipeline.start_worker(WORKER)
+        await pipeline.put_webhook(hook.url, id="later")
+        await until(lambda: done(3))
+        assert hook.ids == ["early", "late", "later"]
 
 
 def test_the_settings_of_a_kind_are_documented_with_those_of_all_kinds() -> None:
