@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Final
 
 PROBE_EVERY_S: Final = 2.0
 PROBE_ENDS_WITHIN_S: Final = 5.0
+STALLED: Final = "stalled"
+"""What ``/healthz`` of a process with stalls calls its status."""
+SERVICE_UNAVAILABLE: Final = 503
 SILENT_PROBES_MIN: Final = 4
 """Consecutive probes without an answer before a process counts as hung, however long they took."""
 
@@ -72,3 +76,20 @@ async def until_hung(liveness: Liveness) -> str:
         found = silence.verdict(await liveness.ask(), time.monotonic())
         if found is not None:
             return found
+
+
+def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
+    """Return the stalls in an answer of ``/healthz``; empty for any other answer.
+
+    A 503 may also come from a full server that has no connection to spare.
+    """
+    if status != SERVICE_UNAVAILABLE:
+        return ()
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return ()
+    if not isinstance(said, dict) or said.get("status") != STALLED:
+        return ()
+    stalls = said.get("stalls")
+    return tuple(map(str, stalls)) if isinstance(stalls, list) else ()

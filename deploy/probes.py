@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deploy.liveness import STALLED
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from deploy.stalls import LOOK_EVERY_S, LoopBeat, StallWatch
@@ -23,8 +23,6 @@ from producers.work import Work
 
 Probe = Callable[[], Awaitable[str | None]]
 """``None`` when all is well, else what is missing."""
-STALLED: Final = "stalled"
-SERVICE_UNAVAILABLE: Final = 503
 STOP_SEEN_WITHIN_S: Final = 0.2
 RETRY_AFTER_S: Final = 1
 """When to ask again whether a process is ready that was not."""
@@ -79,23 +77,6 @@ def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = lis
         Route("/healthz", healthz),
         Route("/readyz", readyz),
     ]
-
-
-def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
-    """Return the stalls in an answer of ``/healthz``; empty for any other answer.
-
-    A 503 may also come from a full server that has no connection to spare.
-    """
-    if status != SERVICE_UNAVAILABLE:
-        return ()
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return ()
-    if not isinstance(said, dict) or said.get("status") != STALLED:
-        return ()
-    stalls = said.get("stalls")
-    return tuple(map(str, stalls)) if isinstance(stalls, list) else ()
 
 
 class ProbeServer:

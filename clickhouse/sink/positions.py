@@ -14,13 +14,13 @@ from aiokafka.errors import KafkaError
 
 from clickhouse.errors import StoreError
 from clickhouse.log_positions import LogPosition, write_positions
+from clickhouse.sink.groups import COMMITTED_BY_STREAMS
 from clickhouse.sink.lag import RESPONSE_TIMEOUT_S
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 
 HEARTBEAT_S: Final = 60.0
 """Interval of writing unchanged positions; their time shows when the log last existed."""
-COMMITTED_BY_STREAMS: Final = "{prefix}-streams"
 
 log = structlog.get_logger(__name__)
 

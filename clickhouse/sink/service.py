@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
+from clickhouse.sink.groups import sink_group
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
@@ -18,11 +19,6 @@ from producers.kafka.clients import new_admin, new_consumer, new_producer, start
 from producers.kafka.topics import Topics
 from producers.settings import KafkaSettings
 from producers.work import WorkBoard
-
-
-def sink_group(topics: Topics) -> str:
-    """Return the consumer group whose committed offsets are those of stored rows."""
-    return f"{topics.prefix}-sink"
 
 
 async def run_sink(

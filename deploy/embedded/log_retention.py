@@ -20,8 +20,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from clickhouse.feeds import FEEDS
-from clickhouse.sink.positions import COMMITTED_BY_STREAMS
-from clickhouse.sink.service import sink_group
+from clickhouse.sink.groups import COMMITTED_BY_STREAMS, sink_group
 from producers.disk import MIB, DiskSettings, Measure, levels_of, measured
 from producers.errors import ProducersError
 from producers.kafka.clients import new_admin, started

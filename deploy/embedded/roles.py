@@ -14,9 +14,8 @@ from deploy.embedded.data_dir import Installation
 from deploy.embedded.kafka import JAVA_ENVIRONMENT, EmbeddedKafka, broker_settings
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.readiness import http_answers, http_get
-from deploy.liveness import Health, Liveness
+from deploy.liveness import Health, Liveness, stalls_in
 from deploy.local import broker_environment, store_environment, store_passwords
-from deploy.probes import stalls_in
 from deploy.settings import ProcessSettings
 from deploy.supervisor import Process
 from producers.settings import KafkaSettings

@@ -22,7 +22,6 @@ from deploy.embedded.data_dir import (
     require_public_port,
 )
 from deploy.embedded.disk_guard import DiskGuard
-from deploy.embedded.given_engines import require_broker, require_clickhouse
 from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
 from deploy.embedded.log_retention import LogRetention
@@ -84,6 +83,11 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
 
 
 async def _require_given(options: UpOptions) -> None:
+    if options.broker == options.clickhouse == EMBEDDED:
+        return
+    # Clients of the engines take time to import, before anything is started.
+    from deploy.embedded.given_engines import require_broker, require_clickhouse  # noqa: PLC0415
+
     if options.broker != EMBEDDED:
         await require_broker(options.broker)
     if options.clickhouse != EMBEDDED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -57,12 +58,12 @@ async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
         BrokerUnavailableError: the broker did not answer.
         StoreUnavailable: the store did not.
     """
-    noted_of_all = await read_positions(store)
+    # A store from before positions were recorded: it has control records, and the log has none.
+    noted_of_all, has_records, now = await asyncio.gather(
+        read_positions(store), _has_control_records(store), log_state(kafka)
+    )
     topics = {shape.name for shape in topic_shapes(kafka)}
     noted = [each for each in noted_of_all if each.topic in topics]
-    now = await log_state(kafka)
-    # A store from before positions were recorded: it has control records, and the log has none.
-    has_records = await _has_control_records(store)
     found = Comparison(now, noted, has_records)
     if not noted_of_all and has_records:
         if not now.ends.get(TopicPartition(kafka.topics.control, 0)):

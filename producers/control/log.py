@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
 import structlog
@@ -95,9 +95,13 @@ class ControlLog:
                 f"topic {self._partition.topic} must have one partition, it has {len(partitions)}"
             )
             raise TopicError(message)
-        self._consumer = await self._connect()
-        self._tail = asyncio.create_task(self._follow(), name="control-log")
-        await self.caught_up()
+        self._consumer = await self._connected()
+        async with self._in_time():
+            # Before the first fetch: the broker answers a connection's requests one by one.
+            end = await self._end_offset()
+            self._begin_to_read(self._consumer)
+            self._tail = asyncio.create_task(self._follow(), name="control-log")
+            await self._read_up_to(end)
 
     async def stop(self) -> None:
         """Stop following; the view stays as it is."""
@@ -122,9 +126,14 @@ class ControlLog:
         Raises:
             ControlUnavailableError: not within ``control_write_timeout_s``.
         """
+        async with self._in_time():
+            await self._read_up_to(await self._end_offset())
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._kafka.control_write_timeout_s):
-                await self._read_up_to(await self._end_offset())
+                yield
         except (KafkaError, TimeoutError) as error:
             _count_timeout(error)
             message = "the control-plane log could not be read in time"
@@ -227,7 +236,8 @@ class ControlLog:
         while True:
             try:
                 if self._consumer is None:
-                    self._consumer = await self._connect()
+                    self._consumer = await self._connected()
+                    self._begin_to_read(self._consumer)
                 await self._poll(self._consumer)
             except Exception as error:  # noqa: BLE001  # this loop must outlive every failure of the connection
                 log.warning("control-plane log lost, connecting again", error=repr(error))
@@ -262,7 +272,7 @@ class ControlLog:
             for subscriber in self._subscribers:
                 _notify(subscriber, change)
 
-    async def _connect(self) -> AIOKafkaConsumer:
+    async def _connected(self) -> AIOKafkaConsumer:
         consumer: AIOKafkaConsumer = await started(
             lambda: new_consumer(
                 self._kafka,
@@ -272,9 +282,11 @@ class ControlLog:
             ),
             self._kafka,
         )
+        return consumer
+
+    def _begin_to_read(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign([self._partition])
         consumer.seek(self._partition, self._next_offset)
-        return consumer
 
     async def _end_offset(self) -> int:
         if self._consumer is None:

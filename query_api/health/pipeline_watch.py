@@ -32,6 +32,8 @@ from query_api.health.partition_progress import PartitionProgress
 from query_api.settings import QuerySettings
 
 RECONNECT_S: Final = 0.5
+LOOK_AT_START_S: Final = 0.2
+"""Interval of checks until no stage has a fault for the first time, if the settings have a longer one."""
 STOP_TIMEOUT_S: Final = 2.0
 CANARY_BATCH_BYTES: Final = 1024
 
@@ -72,6 +74,7 @@ class PipelineWatch:
         self._memberless: set[str] = set()
         self._canary_at_s: dict[TopicPartition, float] = {}
         self._looked_at_s: float | None = None
+        self._was_ready = False
         self._error = f"the broker at {kafka.broker} has not answered yet"
 
     @asynccontextmanager
@@ -156,7 +159,14 @@ class PipelineWatch:
                     if partitions:
                         await self._look(consumer, groups, partitions)
                         await self._feed(producer)
-                await asyncio.sleep(self._settings.readiness_look_interval_s)
+                await asyncio.sleep(await self._interval_s())
+
+    async def _interval_s(self) -> float:
+        interval_s = self._settings.readiness_look_interval_s
+        if not self._was_ready:
+            faults = [await self.stage_fault(stage) for stage in (self.streams, self.sink)]
+            self._was_ready = not any(faults)
+        return interval_s if self._was_ready else min(interval_s, LOOK_AT_START_S)
 
     async def _partitions(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         cluster = await producer.client.fetch_all_metadata()

@@ -28,6 +28,8 @@ from query_api.times import SECOND_US
 Probe = Callable[[], Awaitable[str | None]]
 OK: Final = "ok"
 NOT_OK: Final = "not ready"
+CACHE_AT_START_S: Final = 0.2
+"""How long an answer holds until all was there for the first time, if the settings allow longer."""
 LOOK_AGAIN_S: Final = 2.0
 """While something is missing that was there: how often to look, so that the log says when it is back."""
 
@@ -60,7 +62,8 @@ class Readiness:
     async def look(self) -> Mapping[str, str]:
         """By check: ``ok``, or what is missing."""
         async with self._asking:
-            if time.monotonic() - self._found_at_s >= self._cache_s:
+            cache_s = self._cache_s if self._was_ready else min(self._cache_s, CACHE_AT_START_S)
+            if time.monotonic() - self._found_at_s >= cache_s:
                 answers = await asyncio.gather(*(self._ask(check) for check in self._checks))
                 self._found = {
                     check.name: found for check, found in zip(self._checks, answers, strict=True)

@@ -46,6 +46,8 @@ class LogTail:
         self._next_offset = 0
         self._advanced = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
+        self._asking: AIOKafkaConsumer | None = None
+        """For the ends of logs: a connection answers in turn, after the fetch that waits for records."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,6 +56,7 @@ class LogTail:
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
+        self._asking = await started(self._new_consumer, self._kafka)
         self._consumer = await self._connect()
         self._task = asyncio.create_task(self._follow(), name=f"tail {self._partition.topic}")
 
@@ -62,8 +65,9 @@ class LogTail:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self._consumer is not None:
-            await stopped(self._consumer, STOP_TIMEOUT_S)
+        for consumer in (self._consumer, self._asking):
+            if consumer is not None:
+                await stopped(consumer, STOP_TIMEOUT_S)
 
     async def caught_up(self) -> None:
         """Return once every record that was there at the time of the call was seen."""
@@ -74,9 +78,9 @@ class LogTail:
     async def end_of(self, partition: TopicPartition) -> int:
         """The offset after the last record of any partition; waits while the broker is away."""
         while True:
-            if self._consumer is not None:
+            if self._asking is not None:
                 with contextlib.suppress(KafkaError):
-                    ends = await self._consumer.end_offsets([partition])
+                    ends = await self._asking.end_offsets([partition])
                     return int(ends[partition])
             await asyncio.sleep(RECONNECT_S)
 
@@ -109,14 +113,14 @@ class LogTail:
             self._advanced.notify_all()
 
     async def _connect(self) -> AIOKafkaConsumer:
-        consumer: AIOKafkaConsumer = await started(
-            lambda: new_consumer(
-                self._kafka,
-                auto_offset_reset="earliest",
-                request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
-            ),
-            self._kafka,
-        )
+        consumer = await started(self._new_consumer, self._kafka)
         consumer.assign([self._partition])
         consumer.seek(self._partition, self._next_offset)
         return consumer
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        return new_consumer(
+            self._kafka,
+            auto_offset_reset="earliest",
+            request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
+        )

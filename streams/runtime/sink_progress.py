@@ -8,7 +8,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from clickhouse.sink.service import sink_group
+from clickhouse.sink.groups import sink_group
 from producers.kafka.clients import new_admin
 from producers.settings import KafkaSettings
 

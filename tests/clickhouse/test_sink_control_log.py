@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ControlLogRow
 from clickhouse.sink.control_log import control_row
-from clickhouse.sink.service import sink_group
+from clickhouse.sink.groups import sink_group
 from clickhouse.store import Store
 from producers.control.fields import secret_fields
 from producers.control.keys import new_api_key

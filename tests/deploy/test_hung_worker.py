@@ -10,8 +10,7 @@ import pytest
 
 from deploy.embedded.ports import free_ports
 from deploy.embedded.readiness import http_answers, http_get
-from deploy.liveness import Health, Liveness
-from deploy.probes import stalls_in
+from deploy.liveness import Health, Liveness, stalls_in
 from deploy.supervisor import Process, Supervisor
 
 WITHIN_S = 60.0

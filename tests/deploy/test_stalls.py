@@ -7,8 +7,7 @@ import json
 
 import pytest
 
-from deploy.liveness import PROBE_EVERY_S, SILENT_PROBES_MIN, Health, Silence
-from deploy.probes import stalls_in
+from deploy.liveness import PROBE_EVERY_S, SILENT_PROBES_MIN, Health, Silence, stalls_in
 from deploy.stalls import LoopBeat, StallWatch
 from producers.work import Work
 
