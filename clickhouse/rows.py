@@ -10,9 +10,44 @@ Rows are upserts by the table's sort key: the row with the highest ``row_version
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
+
+from producers.dimensions.dimension import Dimension, as_is
+from producers.dimensions.registry import REGISTRY
+
+RowT = TypeVar("RowT", bound=type[msgspec.Struct])
+
+
+def _with_columns(dimensions: Sequence[Dimension]) -> Callable[[RowT], RowT]:
+    """Add a column for each dimension that has none.
+
+    Its value is always written, so a row does not depend on the column's default.
+    """
+
+    def extended(row: RowT) -> RowT:
+        columns: list[Any] = [
+            (each.name, str, msgspec.field(default_factory=partial(as_is, each.default)))
+            for each in dimensions
+            if each.name not in row.__struct_fields__
+        ]
+        if not columns:
+            return row
+        return msgspec.defstruct(  # type: ignore[return-value]
+            row.__name__,
+            columns,
+            bases=(row,),
+            module=__name__,
+            kw_only=True,
+            omit_defaults=True,
+            gc=False,
+        )
+
+    return extended
 
 
 class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -123,10 +158,11 @@ class ScoreRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     author_user_id: str = ""
 
 
+@_with_columns(REGISTRY.of_windows())
 class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Totals of a one-minute tumbling window of event time.
 
-    Key: project, start, environment, model, name.
+    Key: project, start, dimensions.
     """
 
     project_id: str
@@ -147,10 +183,11 @@ class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """
 
 
+@_with_columns(REGISTRY.of_spend())
 class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Total spend in 15 minutes of event time.
 
-    Key: project, start, user, model, environment.
+    Key: project, start, dimensions.
     """
 
     project_id: str

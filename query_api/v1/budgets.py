@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
 from producers.control.periods import period_bounds
-from producers.gateway.mapping import normalise_environment
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import NotFoundError
@@ -30,6 +29,7 @@ from query_api.quota import Quota
 from query_api.store.queries.alerts import CrossedThresholds
 from query_api.store.queries.spend import SumSpend
 from query_api.times import SECOND_US, TimeZone, iso, now_us
+from query_api.v1.budget_scope import BudgetScope
 from query_api.v1.parameters import native_router
 
 LIMIT_MAX_PICO: Final = 2**63 - 1
@@ -70,32 +70,6 @@ def _threshold(share: object) -> str:
     if number != round(number, _THRESHOLD_DECIMALS):
         raise ValueError(f"at most {_THRESHOLD_DECIMALS} decimals")
     return format(number.normalize(), "f")
-
-
-class BudgetScope(BaseModel):
-    """Which spend counts; all that are given must hold, none is the whole project."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user_id: str | None = Field(default=None, min_length=1, max_length=1000)
-    model: str | None = Field(default=None, min_length=1, max_length=1000)
-    environment: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=1000,
-        description="Taken in the normal form that events are stored with: lower case.",
-    )
-
-    @field_validator("environment")
-    @classmethod
-    def _normal(cls, environment: str | None) -> str | None:
-        if environment is None:
-            return None
-        normal = normalise_environment(environment)
-        if normal != environment.lower():
-            message = f"{environment[:64]!r} is no environment: events that say so are stored under {normal!r}"
-            raise ValueError(message)
-        return normal
 
 
 class BudgetBody(BaseModel):

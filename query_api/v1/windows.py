@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, create_model
 from starlette.responses import Response
 
+from producers.dimensions.dimension import Dimension
 from query_api import metrics
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
@@ -17,13 +18,13 @@ from query_api.errors import BadRequestError, TooCostlyError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
 from query_api.store.conditions import Condition
-from query_api.store.queries.windows import WINDOW_COLUMNS, Dimension, ReadWindows
+from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS, ReadWindows
 from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
 from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
 from query_api.v1.parameters import Names, NativeParameters, native_router
 
 DEFAULT_STEPS: Final = 60
-DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
+DIMENSIONS: Final = tuple(each.name for each in WINDOW_DIMENSIONS)
 Dimensions = Annotated[
     list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
 ]
@@ -31,7 +32,7 @@ _LAST_S: Final = 2**32 // 60 * 60
 """The last whole minute that the store's second-wise clock can hold."""
 
 
-class WindowParameters(NativeParameters):
+class _Asked(NativeParameters):
     from_us: Instant | None = Field(
         default=None,
         alias="from",
@@ -49,14 +50,30 @@ class WindowParameters(NativeParameters):
         default=[],
         description=f"Any of {', '.join(DIMENSIONS)}; repeated or separated by commas.",
     )
-    model: Names = Field(default=[], description="Only these models.")
-    environment: Names = Field(default=[], description="Only these environments.")
-    name: Names = Field(default=[], description="Only observations of these names.")
+
+
+def _filter_of(dimension: Dimension) -> tuple[Any, Any]:
+    """Return the parameter that filters by a dimension."""
+    description = dimension.filter_description or f"Only these values of `{dimension.name}`."
+    return Names, Field(default=[], description=description)
+
+
+if TYPE_CHECKING:
+    _Filtered = _Asked
+else:
+    _Filtered = create_model(
+        "_Filtered",
+        __base__=_Asked,
+        **{each.name: _filter_of(each) for each in WINDOW_DIMENSIONS},
+    )
+
+
+class WindowParameters(_Filtered):
     time_zone: TimeZone = Field(
         default="UTC", description="Whose hours and days the steps are.", examples=["Europe/Berlin"]
     )
 
-    def dimensions(self) -> tuple[Dimension, ...]:
+    def dimensions(self) -> tuple[str, ...]:
         named = [part.strip() for text in self.group_by for part in text.split(",")]
         unknown = [name for name in named if name and name not in DIMENSIONS]
         if unknown:
@@ -65,7 +82,7 @@ class WindowParameters(NativeParameters):
         return tuple(dimension for dimension in DIMENSIONS if dimension in named)
 
     def conditions(self) -> tuple[Condition, ...]:
-        wanted = {"model": self.model, "environment": self.environment, "name": self.name}
+        wanted = {dimension: getattr(self, dimension) for dimension in DIMENSIONS}
         return tuple(
             Condition(WINDOW_COLUMNS[dimension], "in", tuple(wanted[dimension]))
             for dimension in DIMENSIONS
@@ -107,12 +124,24 @@ class Latency(msgspec.Struct):
     p99: float | None
 
 
-class WindowOut(msgspec.Struct, kw_only=True, gc=False):
+class _Step(msgspec.Struct, kw_only=True, gc=False):
     start: str
     end: str
-    model: str | msgspec.UnsetType = msgspec.UNSET
-    environment: str | msgspec.UnsetType = msgspec.UNSET
-    name: str | msgspec.UnsetType = msgspec.UNSET
+
+
+if TYPE_CHECKING:
+    _Grouped = _Step
+else:
+    _Grouped = msgspec.defstruct(
+        "_Grouped",
+        [(name, str | msgspec.UnsetType, msgspec.UNSET) for name in DIMENSIONS],
+        bases=(_Step,),
+        kw_only=True,
+        gc=False,
+    )
+
+
+class WindowOut(_Grouped, kw_only=True, gc=False):
     count: int
     errors: int
     cost_usd: str
@@ -134,16 +163,21 @@ class WindowList(msgspec.Struct):
     meta: WindowsMeta
 
 
-class _Row(msgspec.Struct):
+class _Amounts(msgspec.Struct):
     start_s: int
     count: int
     errors: int
     cost_usd: str
     tokens: dict[str, int]
     latency_us: list[float | None]
-    model: str = ""
-    environment: str = ""
-    name: str = ""
+
+
+if TYPE_CHECKING:
+    _Row = _Amounts
+else:
+    _Row = msgspec.defstruct(
+        "_Row", [(name, str, "") for name in DIMENSIONS], bases=(_Amounts,), module=__name__
+    )
 
 
 def windows_router(context: AppContext) -> APIRouter:
@@ -190,7 +224,7 @@ def windows_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[Dimension, ...]) -> WindowOut:
+def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[str, ...]) -> WindowOut:
     grouped: dict[str, Any] = {dimension: getattr(row, dimension) for dimension in dimensions}
     return WindowOut(
         start=iso(row.start_s * SECOND_US),

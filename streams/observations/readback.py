@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from array import array
 from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -17,6 +18,7 @@ from clickhouse.errors import StoreUnavailable
 from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
+from streams.core.dimensions.sources import OF_OBSERVATIONS
 from streams.core.observations.failures import TraceFailedError
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import PartKey, TraceHistory
@@ -61,15 +63,24 @@ _TEXTS: Final = f"""
     type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version, provided_usage,
     mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico, prompt_name, prompt_version,
     service_name, scope_name, scope_version, status_message, model_parameters, input, output, metadata"""
+_DIMENSIONS: Final = sorted({str(each.observation_field) for each in OF_OBSERVATIONS})
+
+
+def _and_dimensions(selected: str) -> str:
+    """Return what is selected, and the columns of dimensions that are not among it."""
+    names = set(re.findall(r"\w+", selected))
+    return ", ".join([selected, *(name for name in _DIMENSIONS if name not in names)])
+
+
 OBSERVATIONS_SQL: Final = f"""
-SELECT {_NUMBERS}
+SELECT {_and_dimensions(_NUMBERS)}
 FROM observations
 PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
 WHERE is_deleted = 0
 ORDER BY row_version
 """  # noqa: S608  # no value of anybody's
 TEXTS_SQL: Final = f"""
-SELECT {_NUMBERS}, {_TEXTS}
+SELECT {_and_dimensions(f"{_NUMBERS}, {_TEXTS}")}
 FROM observations
 PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}} AND id IN {{ids:Array(String)}}
 WHERE is_deleted = 0

@@ -15,6 +15,7 @@ from clickhouse.errors import QueryRejected, StoreUnavailable
 from clickhouse.rows import SpendRow, WindowRow
 from clickhouse.store import Store
 from streams.core.budgets.evaluation import Baseline
+from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
 from streams.core.rollups.fold import Missing
 from streams.core.rollups.residency import GroupKey
 from streams.rollups import metrics
@@ -25,19 +26,21 @@ log = structlog.get_logger(__name__)
 AnswerT = TypeVar("AnswerT")
 
 # The pairs are the product of both lists; a few groups too many cost less than one query per project.
-WINDOWS_SQL: Final = """
-SELECT project_id, toUnixTimestamp(window_start) AS window_s, environment, model, name, row_version,
+_WINDOW_COLUMNS: Final = ", ".join(each.name for each in WINDOW_DIMENSIONS)
+_SPEND_COLUMNS: Final = ", ".join(each.name for each in SPEND_DIMENSIONS)
+WINDOWS_SQL: Final = f"""
+SELECT project_id, toUnixTimestamp(window_start) AS window_s, {_WINDOW_COLUMNS}, row_version,
     observation_count, error_count, usage,
     toInt64(total_cost * 1000000000000) AS total_cost_pico, hex(latency_state) AS latency_state_hex
 FROM windows FINAL
-WHERE project_id IN {projects:Array(String)} AND window_start IN {starts:Array(DateTime('UTC'))}
-"""
-SPEND_SQL: Final = """
-SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, user_id, model, environment, row_version,
+WHERE project_id IN {{projects:Array(String)}} AND window_start IN {{starts:Array(DateTime('UTC'))}}
+"""  # noqa: S608  # columns of the registry
+SPEND_SQL: Final = f"""
+SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, {_SPEND_COLUMNS}, row_version,
     toInt64(total_cost * 1000000000000) AS total_cost_pico
 FROM spend FINAL
-WHERE project_id IN {projects:Array(String)} AND bucket_start IN {starts:Array(DateTime('UTC'))}
-"""
+WHERE project_id IN {{projects:Array(String)}} AND bucket_start IN {{starts:Array(DateTime('UTC'))}}
+"""  # noqa: S608  # columns of the registry
 SPENT_SQL: Final = """
 SELECT [{sums}] AS spent_pico
 FROM spend FINAL
@@ -48,7 +51,7 @@ WHERE project_id = {{project:String}}
 LATEST_SQL: Final = """
 SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
 """
-SCOPE_COLUMNS: Final = ("user_id", "model", "environment")
+SCOPE_COLUMNS: Final = tuple(each.name for each in SPEND_DIMENSIONS)
 SPENT_CONCURRENCY: Final = 4
 USELESS_SHARE_MAX: Final = 4
 """Groups that one query for several projects may ask for, per group that is needed."""

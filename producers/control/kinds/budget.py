@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from producers.control.record import Microseconds, ProjectRecord
+from producers.dimensions.registry import REGISTRY
 
 THRESHOLDS_MAX: Final = 20
 
@@ -20,8 +21,8 @@ class Budget(ProjectRecord):
     per_project_max = 1_000
 
     name: str = Field(min_length=1, max_length=255)
-    scope: dict[Literal["user_id", "model", "environment"], str] = {}
-    """Empty: the whole project."""
+    scope: dict[str, str] = {}
+    """Values of dimensions of spend by their names; empty: the whole project."""
     period: Literal["day", "month"]
     time_zone: str = "UTC"
     """IANA name: where the day or month begins."""
@@ -29,6 +30,16 @@ class Budget(ProjectRecord):
     thresholds: tuple[str, ...] = Field(min_length=1, max_length=THRESHOLDS_MAX)
     """Decimal strings, shares of the limit, ascending."""
     created_us: Microseconds
+
+    @field_validator("scope")
+    @classmethod
+    def _known_dimensions(cls, scope: dict[str, str]) -> dict[str, str]:
+        allowed = [each.name for each in REGISTRY.of_spend()]
+        unknown = [name for name in scope if name not in allowed]
+        if unknown:
+            message = f"scope: {unknown[0][:64]!r} is none of {', '.join(allowed)}"
+            raise ValueError(message)
+        return scope
 
     @field_validator("time_zone")
     @classmethod

@@ -12,6 +12,7 @@ from producers.bounded_cache import BoundedCache
 from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, Origin
 from tracemill.contract import DEFAULT_ENVIRONMENT
+from tracemill.environments import normal_environment
 
 LANGFUSE_SCOPE: Final = "langfuse-sdk"
 ENVIRONMENT_KEYS: Final = (
@@ -19,9 +20,6 @@ ENVIRONMENT_KEYS: Final = (
     "deployment.environment.name",
     "deployment.environment",
 )
-_ENVIRONMENT_LENGTH_MAX: Final = 40
-_ENVIRONMENT_PREFIX: Final = re.compile(r"^(?:langfuse[-_]?)+")
-_ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
 _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})")
 _JSON_METADATA_SINCE: Final = {"python": 5, "javascript": 6}
 _NEVER: Final = 1 << 30
@@ -88,17 +86,9 @@ _environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_by
 
 
 def normalise_environment(name: str) -> str:
-    """Lower-case a name, strip leading ``langfuse`` and cut it to 40 characters.
-
-    Returns the default environment if other characters than ``a-z 0-9 - _`` remain, or none.
-    """
+    """Return the normal form of an environment, from a cache of those seen lately."""
     known = _environments.get(name)
-    return _environments.keep(name, _normalised(name)) if known is None else known
-
-
-def _normalised(name: str) -> str:
-    cut = _ENVIRONMENT_PREFIX.sub("", name.lower())[:_ENVIRONMENT_LENGTH_MAX]
-    return cut if _ENVIRONMENT.fullmatch(cut) else DEFAULT_ENVIRONMENT
+    return _environments.keep(name, normal_environment(name)) if known is None else known
 
 
 def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:

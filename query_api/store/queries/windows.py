@@ -1,24 +1,20 @@
-"""Query one-minute windows, merged to longer steps, by model, environment and name."""
+"""Query one-minute windows, merged to longer steps, by their dimensions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
+from producers.dimensions.registry import REGISTRY
 from query_api.store.conditions import Column, Condition, Kind, conditions_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs
 
-Dimension = Literal["model", "environment", "name"]
-
-WINDOW_COLUMNS: Final[Mapping[Dimension, Column]] = MappingProxyType(
-    {
-        "model": Column("model", Kind.TEXT),
-        "environment": Column("environment", Kind.TEXT),
-        "name": Column("name", Kind.TEXT),
-    }
+WINDOW_DIMENSIONS: Final = tuple(each for each in REGISTRY.all() if each.in_windows)
+WINDOW_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
+    {each.name: Column(each.name, Kind.TEXT) for each in WINDOW_DIMENSIONS}
 )
 
 
@@ -35,7 +31,8 @@ class ReadWindows(StoreQuery):
     from_s: int
     to_s: int
     runs: Runs
-    group_by: tuple[Dimension, ...] = ()
+    group_by: tuple[str, ...] = ()
+    """Names of dimensions."""
     conditions: tuple[Condition, ...] = ()
     limit: int = 1000
 

@@ -20,7 +20,8 @@ from itertools import islice
 
 from streams.core.alerts.crossings import Crossing, alert_id
 from streams.core.alerts.past_alerts import AlertIds
-from streams.core.budgets.rules import BudgetRule, Scope, matches
+from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.dimensions.keys import Scope, Shape, scope_of_shape
 from streams.core.rollups.residency import Groups
 from streams.core.rollups.spend import SpendCell, SpendKey
 
@@ -73,7 +74,7 @@ class _Scopes:
     """The budgets of a project by scope, and which parts of a scope any of them names."""
 
     rules: dict[Scope, list[BudgetRule]] = field(default_factory=dict)
-    shapes: set[tuple[bool, ...]] = field(default_factory=set)
+    shapes: set[Shape] = field(default_factory=set)
 
     def put(self, rule: BudgetRule) -> None:
         self.rules.setdefault(rule.scope_key, []).append(rule)
@@ -200,14 +201,8 @@ class Budgets:
         if scopes is None:
             return []
         crossings: list[Crossing] = []
-        user_id, model, environment = key
-        for by_user, by_model, by_environment in tuple(scopes.shapes):
-            scope = (
-                user_id if by_user else None,
-                model if by_model else None,
-                environment if by_environment else None,
-            )
-            for rule in tuple(scopes.rules.get(scope, ())):
+        for shape in tuple(scopes.shapes):
+            for rule in tuple(scopes.rules.get(scope_of_shape(shape)(key), ())):
                 try:
                     crossings += self._add(rule, bucket_s, cost_pico, trace_id)
                 except Exception as error:  # noqa: BLE001  # whatever it holds, the others count

@@ -9,9 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from producers.control.periods import period_bounds
-
-Scope = tuple[str | None, str | None, str | None]
-"""User, model, environment; ``None`` means any. The order of a spend cell's key."""
+from streams.core.dimensions.keys import CellKey, Scope, scope_of
 
 _SECOND_US = 1_000_000
 
@@ -24,7 +22,7 @@ class BudgetRule:
     project_id: str
     name: str
     scope: Mapping[str, str] = field(hash=False)
-    """Some of ``user_id``, ``model``, ``environment``; empty: the whole project."""
+    """Values of dimensions of spend by their names; empty: the whole project."""
     period: Literal["day", "month"]
     time_zone: str
     limit_pico: int
@@ -34,8 +32,7 @@ class BudgetRule:
 
     @property
     def scope_key(self) -> Scope:
-        scope = self.scope
-        return scope.get("user_id"), scope.get("model"), scope.get("environment")
+        return scope_of(self.scope)
 
     def period_of(self, bucket_s: int) -> tuple[int, int]:
         """Start and end, in microseconds, of the period that a bucket counts to.
@@ -51,8 +48,8 @@ class BudgetRule:
         return sorted((-(-limit * Fraction(share) // 1), share) for share in self.thresholds)
 
 
-def matches(scope: Scope, key: tuple[str, str, str]) -> bool:
-    """Whether spend of ``key`` (user, model, environment) counts."""
+def matches(scope: Scope, key: CellKey) -> bool:
+    """Whether spend of ``key`` counts."""
     return all(wanted is None or wanted == given for wanted, given in zip(scope, key, strict=True))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from clickhouse.rows import ObservationRow
+from streams.core.dimensions.keys import WINDOWS_BY_TRACE
+from streams.core.dimensions.sources import TraceValues, trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.effects import Effects
 from streams.core.observations.lines import NO_TEXT, ObservationLine
@@ -117,8 +119,8 @@ class EventFold:
         news = change is not None
         if attributes is not None:
             news |= trace.said.hear(attributes, line.ts_us, self._bounds)
-            if not trace.cost_pico:
-                trace.spender = trace.said.user_id
+            if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
+                trace.attributed = trace_values(trace.said)
         if change is not None:
             if known is None and not is_merged:  # as nearly all: the short way through ``_put``
                 self._swap(trace, book, None, change[0])
@@ -142,19 +144,21 @@ class EventFold:
             trace = self._residents.begin(key)
         news = trace.said.hear_itself(line.environment, line.ts_us)
         news |= trace.said.hear(line.trace, line.ts_us, self._bounds)
-        if not trace.cost_pico:
-            trace.spender = trace.said.user_id
+        if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
+            trace.attributed = trace_values(trace.said)
         if news:
             self.changed[key] = trace
         self.is_changing = False
         return news
 
-    def hand_over(self, trace: Trace) -> None:
-        """Re-attribute a trace's spend when its user changed, once for each source record."""
+    def reattribute(self, trace: Trace, values: TraceValues) -> None:
+        """Count a trace under other values of dimensions, once for each source record."""
         project_id, trace_id = trace.key
         book = self.books.setdefault(project_id, DeltaBook())
-        book.hand_over(trace.spent(), trace.spender, trace.said.user_id, trace_id)
-        trace.spender = trace.said.user_id
+        book.move_spend(trace.spent(), trace.attributed, values, trace_id)
+        if WINDOWS_BY_TRACE:
+            book.move_windows(trace.observations.values(), trace.attributed, values)
+        trace.attributed = values
 
     def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
         """Return what a whole event replaces an older one or none by; None if it changes nothing."""
@@ -285,15 +289,15 @@ class EventFold:
             self._effects.observations += deletions
 
     def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
-        user_id, trace_id = trace.spender, trace.key[1]
+        values, trace_id = trace.attributed, trace.key[1]
         if old is not None:
             trace.count_out(old)
-            book.count(old, -1)
-            book.spend(old, -1, user_id, trace_id)
+            book.count(old, -1, values)
+            book.spend(old, -1, values, trace_id)
         trace.count_in(new)
-        book.count(new, 1)
+        book.count(new, 1, values)
         if new.cost_pico:
-            book.spend(new, 1, user_id, trace_id)
+            book.spend(new, 1, values, trace_id)
         if new.cost_source == "unpriced":
             self._effects.unpriced += 1
 

@@ -17,6 +17,7 @@ from streams.core.dead_letters.limit import (
     TooManyDeadLettersError,
 )
 from streams.core.dead_letters.texts import describe_error, owner_of_event
+from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, records_of
@@ -360,8 +361,9 @@ class ObservationsFold:
         """Give it the record's version; where it moved to another day, its row of the old day goes."""
         trace.row_version = version
         self._touched[trace.key] = trace
-        if trace.spender != trace.said.user_id:
-            self._events.hand_over(trace)
+        values = trace_values(trace.said)
+        if trace.attributed != values:
+            self._events.reattribute(trace, values)
         day = trace.start_us // DAY_US
         if day != trace.day:
             if trace.day >= 0:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import ObservationRow
+from streams.core.dimensions.sources import OF_OBSERVATIONS, more_of_row
 from streams.core.observations.lines import NO_TEXT, ObservationLine
 from streams.core.observations.merge import Merged
 
@@ -43,6 +44,8 @@ class Known(msgspec.Struct, gc=False):
     """Of observations told in parts: the statements, texts included."""
     estimated: dict[str, int] | None = None
     """Likewise: tokens that were counted in its texts, where nobody gave any."""
+    more: tuple[str, ...] = ()
+    """Values of dimensions that have no field here (``streams.core.dimensions.sources``)."""
 
     @property
     def root_rank(self) -> tuple[int, int, str]:
@@ -56,7 +59,7 @@ def rank_of(known: Known) -> str:
     Computed costs stay out: they depend on the prices of the day, not on the event.
     """
     given = known.cost_pico if known.cost_source == "given" else -1
-    ranked = (
+    ranked: tuple[object, ...] = (
         known.start_us,
         known.end_us,
         given,
@@ -67,6 +70,8 @@ def rank_of(known: Known) -> str:
         known.severity,
         known.rootness,
     )
+    if known.more:
+        ranked += (known.more,)
     return msgspec.json.encode(ranked).decode()
 
 
@@ -162,6 +167,8 @@ def known_of(row: ObservationRow, merged: Merged | None) -> Known:
         row.total_cost_pico,
         row.cost_source,
         merged,
+        None,
+        more_of_row(row) if OF_OBSERVATIONS else (),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.merge import merged_of, merged_of_whole
 from streams.core.observations.seen import SeenTraces
@@ -83,7 +84,7 @@ class Residents:
             trace.count_in(known)
         if history.row is not None:
             trace.said = statements_of(history.row)
-            trace.spender = trace.said.user_id
+            trace.attributed = trace_values(trace.said)
             trace.row_version = history.row.row_version
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)

@@ -6,6 +6,8 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
+from streams.core.dimensions.keys import StartedKey, own_spend
+from streams.core.dimensions.sources import TraceValues, trace_values
 from streams.core.observations.extremes import FEW, Extremes, start_rank
 from streams.core.observations.limits import (
     TRACE_SPEND_CELLS_MAX,
@@ -22,14 +24,12 @@ TraceKey = tuple[str, str]
 """Project, trace."""
 
 DAY_US: Final = 86_400_000_000
-BUCKET_S: Final = 900
-BUCKET_US: Final = BUCKET_S * 1_000_000
-SpentCell = tuple[int, str, str]
-"""Start of a quarter of an hour, model, environment."""
 
 NONE_SHED: Final[frozenset[str]] = frozenset()
 """A set of its own for each of many traces costs memory, and time to come by and to walk."""
 _DEFAULT: Final = SEVERITY["DEFAULT"]
+NO_VALUES: Final = trace_values(TraceStatements())
+"""Values of dimensions of a trace of which nothing is stated."""
 
 
 class Trace:
@@ -44,6 +44,7 @@ class Trace:
         "_spent",
         "_start_us",
         "_text_bytes",
+        "attributed",
         "cost_pico",
         "crowded",
         "day",
@@ -53,7 +54,6 @@ class Trace:
         "said",
         "severities",
         "shed",
-        "spender",
         "text_bytes",
         "touched_by",
         "unpriced",
@@ -69,9 +69,9 @@ class Trace:
         """Of the texts of its observations: those told in parts keep them."""
         self.shed: AbstractSet[str] = NONE_SHED
         """Observations told in parts whose texts are not in memory: whatever is said of one, they have to be read back first."""
-        self.spender = ""
-        """The user under whom its costs are counted; that of ``said`` as soon as its source record
-        is folded."""
+        self.attributed: TraceValues = NO_VALUES
+        """Values of dimensions that everything is counted under; those of ``said`` as soon as the
+        source record is folded."""
         self.crowded = False
         """Whether one more observation may find no room."""
         self.unpriced = 0
@@ -90,7 +90,7 @@ class Trace:
         self._text_bytes: dict[str, int] | None = None
         """Of each observation whose texts are in memory, least recently changed first; ``None``:
         there has been none."""
-        self._spent: dict[SpentCell, int] | None = None
+        self._spent: dict[StartedKey, int] | None = None
         """``None``: not asked for yet."""
 
     def count_in(self, known: Known) -> None:
@@ -144,9 +144,9 @@ class Trace:
         if len(self.observations) < TRACE_SPEND_CELLS_MAX or not known.cost_pico:
             return True
         spent = self.spent()
-        return len(spent) < TRACE_SPEND_CELLS_MAX or _spent_cell(known) in spent
+        return len(spent) < TRACE_SPEND_CELLS_MAX or own_spend(known) in spent
 
-    def spent(self) -> dict[SpentCell, int]:
+    def spent(self) -> dict[StartedKey, int]:
         """What it spent, in picodollars, where that is not nothing."""
         if self._spent is None:
             self._spent = {}
@@ -156,8 +156,8 @@ class Trace:
         return self._spent
 
     @staticmethod
-    def _spend(spent: dict[SpentCell, int], known: Known, sign: int) -> None:
-        cell = _spent_cell(known)
+    def _spend(spent: dict[StartedKey, int], known: Known, sign: int) -> None:
+        cell = own_spend(known)
         pico = spent.get(cell, 0) + sign * known.cost_pico
         if pico:
             spent[cell] = pico
@@ -264,10 +264,6 @@ class Trace:
             if self.severities[severity]:
                 return LEVELS[severity]
         return LEVELS[_DEFAULT]
-
-
-def _spent_cell(known: Known) -> SpentCell:
-    return known.start_us // BUCKET_US * BUCKET_S, known.model, known.environment
 
 
 def deleted_row(trace: Trace, old_start_us: int) -> TraceRow:

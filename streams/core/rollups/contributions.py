@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from streams.core.dimensions.keys import StartedKey, spend_key, spend_key_of_own, window_key
+from streams.core.dimensions.sources import TraceValues
 from streams.core.observations.limits import DELTA_USAGE_TYPES_MAX
 from streams.core.observations.state import ERROR, Known
-from streams.core.observations.traces import BUCKET_S, BUCKET_US, SpentCell
 from streams.core.rollups.amounts import add_amounts
-from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, new_spend, new_window
 from streams.core.rollups.sketch import key_of
-
-MINUTE_S = 60
-MINUTE_US = MINUTE_S * 1_000_000
-
-_WindowKey = tuple[int, str, str, str]
-_SpendKey = tuple[int, str, str, str]
 
 
 class DeltaBook:
@@ -24,21 +19,15 @@ class DeltaBook:
     __slots__ = ("_spend", "_windows")
 
     def __init__(self) -> None:
-        self._windows: dict[_WindowKey, WindowDelta] = {}
-        self._spend: dict[_SpendKey, SpendDelta] = {}
+        self._windows: dict[StartedKey, WindowDelta] = {}
+        self._spend: dict[StartedKey, SpendDelta] = {}
 
-    def count(self, known: Known, sign: int) -> None:
-        """An observation enters its window (+1) or leaves it (−1)."""
-        start_us, end_us = known.start_us, known.end_us
-        key = (
-            start_us // MINUTE_US * MINUTE_S,
-            known.environment,
-            known.model,
-            known.name,
-        )
+    def count(self, known: Known, sign: int, values: TraceValues) -> None:
+        """Count an observation in its window (+1), or no longer (−1)."""
+        key = window_key(known, values)
         cell = self._windows.get(key)
         if cell is None:
-            cell = self._windows[key] = WindowDelta(*key, 0, 0, 0, {}, {})
+            cell = self._windows[key] = new_window(key)
         cell.observations += sign
         if known.severity == ERROR:
             cell.errors += sign
@@ -50,36 +39,39 @@ class DeltaBook:
             else:
                 for usage_type, count in known.usage.items():
                     usage[usage_type] = usage.get(usage_type, 0) + sign * count
-        if end_us:
+        if known.end_us:
             bins = cell.latency_bins
-            latency_key = key_of(end_us - start_us)
+            latency_key = key_of(known.end_us - known.start_us)
             bins[latency_key] = bins.get(latency_key, 0) + sign
 
-    def spend(self, known: Known, sign: int, user_id: str, trace_id: str) -> None:
-        """Its cost enters what a user spent (+1) or leaves it (−1)."""
-        if not known.cost_pico:
-            return
-        bucket_s = known.start_us // BUCKET_US * BUCKET_S
-        key = (bucket_s, user_id, known.model, known.environment)
-        cell = self._spend.get(key)
-        if cell is None:
-            self._spend[key] = SpendDelta(*key, sign * known.cost_pico, trace_id)
-        else:
-            cell.cost_pico += sign * known.cost_pico
-            cell.trace_id = trace_id
+    def spend(self, known: Known, sign: int, values: TraceValues, trace_id: str) -> None:
+        """Count an observation's cost as spent (+1), or no longer (−1)."""
+        if known.cost_pico:
+            self._add(spend_key(known, values), sign * known.cost_pico, trace_id)
 
-    def hand_over(
-        self, spent: Mapping[SpentCell, int], old_user_id: str, new_user_id: str, trace_id: str
+    def move_spend(
+        self, spent: Mapping[StartedKey, int], old: TraceValues, new: TraceValues, trace_id: str
     ) -> None:
-        """Re-attribute spend to another user."""
-        for (bucket_s, model, environment), pico in spent.items():
-            self._move((bucket_s, old_user_id, model, environment), -pico, trace_id)
-            self._move((bucket_s, new_user_id, model, environment), pico, trace_id)
+        """Re-attribute what a trace spent when its values change."""
+        for cell, pico in spent.items():
+            old_key, new_key = spend_key_of_own(cell, old), spend_key_of_own(cell, new)
+            if old_key != new_key:
+                self._add(old_key, -pico, trace_id)
+                self._add(new_key, pico, trace_id)
 
-    def _move(self, key: _SpendKey, pico: int, trace_id: str) -> None:
+    def move_windows(
+        self, observations: Iterable[Known], old: TraceValues, new: TraceValues
+    ) -> None:
+        """Re-attribute a trace's observations when its values change."""
+        for known in observations:
+            if window_key(known, old) != window_key(known, new):
+                self.count(known, -1, old)
+                self.count(known, 1, new)
+
+    def _add(self, key: StartedKey, pico: int, trace_id: str) -> None:
         cell = self._spend.get(key)
         if cell is None:
-            self._spend[key] = SpendDelta(*key, pico, trace_id)
+            self._spend[key] = new_spend(key, pico, trace_id)
         else:
             cell.cost_pico += pico
             cell.trace_id = trace_id

@@ -11,15 +11,27 @@ then tells what was applied. After a crash they come again from an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from producers.dimensions.dimension import Dimension
+from producers.dimensions.registry import SPEND_KEY, WINDOW_KEY
+from streams.core.dimensions.keys import (
+    MORE_OF_SPEND,
+    MORE_OF_WINDOWS,
+    StartedKey,
+    named,
+    spend_key_of_change,
+    window_key_of_change,
+)
 from streams.core.observations.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
 
+_WINDOW_PARTS: Final = 1 + len(WINDOW_KEY)
+_SPEND_PARTS: Final = 1 + len(SPEND_KEY)
 CHANGE_MAX: Final = 2**53
 """The largest change of a count: a thousand of them do not overflow a row's column."""
 
@@ -31,8 +43,26 @@ SketchKey = Annotated[int, Meta(ge=-1, le=4_095)]
 Offset = Annotated[int, Meta(ge=0, le=2**62)]
 
 
+ChangeT = TypeVar("ChangeT", bound=type[msgspec.Struct])
+
+
+def _with_more(dimensions: Sequence[Dimension]) -> Callable[[ChangeT], ChangeT]:
+    """Append the field ``more``, values by the names of their dimensions, if there are any."""
+
+    def extended(change: ChangeT) -> ChangeT:
+        if not dimensions:
+            return change
+        more: Any = ("more", dict[str, str], msgspec.field(default_factory=dict))
+        return msgspec.defstruct(  # type: ignore[return-value]
+            change.__name__, [more], bases=(change,), module=__name__, array_like=True, gc=False
+        )
+
+    return extended
+
+
+@_with_more(MORE_OF_WINDOWS)
 class WindowDelta(msgspec.Struct, array_like=True, gc=False):
-    """Change of one cell: a minute × environment × model × observation name."""
+    """Change of one cell: a minute × the dimensions of windows."""
 
     window_s: Second
     environment: str
@@ -46,8 +76,9 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     """Change of the count per sketch key (``streams.core.rollups.sketch.key_of`` of the latency in microseconds)."""
 
 
+@_with_more(MORE_OF_SPEND)
 class SpendDelta(msgspec.Struct, array_like=True, gc=False):
-    """Change of the spend of a quarter of an hour × user × model × environment."""
+    """Change of the spend of a quarter of an hour × the dimensions of spend."""
 
     bucket_s: Second
     user_id: str
@@ -56,6 +87,26 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     cost_pico: int
     trace_id: str
     """The trace that moved it last: named by an alert that this delta triggers."""
+
+
+_window: Final[Any] = WindowDelta
+_spend: Final[Any] = SpendDelta
+
+
+def new_window(key: StartedKey) -> WindowDelta:
+    """Return a change of nothing."""
+    if not MORE_OF_WINDOWS:
+        return _window(*key, 0, 0, 0, {}, {})  # type: ignore[no-any-return]
+    more = named(MORE_OF_WINDOWS, key[_WINDOW_PARTS:])
+    return _window(*key[:_WINDOW_PARTS], 0, 0, 0, {}, {}, more)  # type: ignore[no-any-return]
+
+
+def new_spend(key: StartedKey, pico: int, trace_id: str) -> SpendDelta:
+    """Return a change of spend."""
+    if not MORE_OF_SPEND:
+        return _spend(*key, pico, trace_id)  # type: ignore[no-any-return]
+    more = named(MORE_OF_SPEND, key[_SPEND_PARTS:])
+    return _spend(*key[:_SPEND_PARTS], pico, trace_id, more)  # type: ignore[no-any-return]
 
 
 class Delta(msgspec.Struct, array_like=True, gc=False):
@@ -76,6 +127,8 @@ _CHANGE_BYTES: Final = 256
 """Numbers and punctuation of a change."""
 _AMOUNT_BYTES: Final = DIMENSION_CHARS_MAX * ESCAPED_BYTES_MAX + 24
 _BIN_BYTES: Final = 32
+_MORE_CHARS: Final = 70
+"""Of a dimension's name and its punctuation."""
 
 
 def parts_of(delta: Delta) -> Iterator[Delta]:
@@ -107,7 +160,7 @@ def _following(part: Delta) -> Delta:
 
 
 def _window_bytes(window: WindowDelta) -> int:
-    chars = len(window.environment) + len(window.model) + len(window.name)
+    chars = sum(map(len, window_key_of_change(window))) + _MORE_CHARS * len(MORE_OF_WINDOWS)
     return (
         _CHANGE_BYTES
         + chars * ESCAPED_BYTES_MAX
@@ -117,7 +170,8 @@ def _window_bytes(window: WindowDelta) -> int:
 
 
 def _spend_bytes(spend: SpendDelta) -> int:
-    chars = len(spend.user_id) + len(spend.model) + len(spend.environment) + len(spend.trace_id)
+    chars = sum(map(len, spend_key_of_change(spend))) + len(spend.trace_id)
+    chars += _MORE_CHARS * len(MORE_OF_SPEND)
     return _CHANGE_BYTES + chars * ESCAPED_BYTES_MAX
 
 

@@ -20,6 +20,12 @@ import msgspec
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import Budgets, PeriodKey
+from streams.core.dimensions.keys import (
+    spend_key_of_change,
+    spend_key_of_row,
+    window_key_of_change,
+    window_key_of_row,
+)
 from streams.core.rollups.deltas import Delta, SpendDelta
 from streams.core.rollups.residency import GroupKey, Groups, KeyT
 from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_row
@@ -182,13 +188,13 @@ class ProjectFold:
         }
         for row in windows:
             cells = window_groups[row.project_id, row.window_s]
-            cells[row.environment, row.model, row.name] = window_cell(row)
+            cells[window_key_of_row(row)] = window_cell(row)
         for key, cells in window_groups.items():
             self.windows.adopt(key, cells)
         spend_groups: dict[GroupKey, dict[SpendKey, SpendCell]] = {k: {} for k in missing.spend}
         for spent in spend:
             spend_cells = spend_groups[spent.project_id, spent.bucket_s]
-            spend_cells[spent.user_id, spent.model, spent.environment] = spend_cell(spent)
+            spend_cells[spend_key_of_row(spent)] = spend_cell(spent)
         for key, spend_cells in spend_groups.items():
             self.spend.adopt(key, spend_cells)
 
@@ -298,12 +304,12 @@ class ProjectFold:
         late = 0
         for window in delta.windows:
             late += window.window_s < now_s - self._lateness_s
-            window_key = (window.environment, window.model, window.name)
+            window_key = window_key_of_change(window)
             cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
             cell.apply(window, version, undo)
         added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
-            spend_key = (change.user_id, change.model, change.environment)
+            spend_key = spend_key_of_change(change)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
             before_pico = spent.cost_pico
             spent.apply(change, version, undo)

@@ -1,21 +1,22 @@
-"""Spend: what one quarter of an hour of event time cost, per project, user, model and environment.
+"""Spend: what one quarter of an hour of event time cost, per project and dimensions.
 
 Days and months of every time zone in use begin at a quarter of an hour, so a budget period is a whole number of buckets.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from clickhouse.rows import SpendRow
+from streams.core.dimensions.keys import CellKey
+from streams.core.dimensions.sources import SPEND_DIMENSIONS
 from streams.core.rollups.amounts import is_capped, row_amount
 from streams.core.rollups.deltas import SpendDelta
 from streams.core.rollups.undo import Undo
 
-BUCKET_S: Final = 900
+SpendKey = CellKey
+"""Values of the dimensions of spend."""
 
-SpendKey = tuple[str, str, str]
-"""User, model, environment."""
+
+_COLUMNS = tuple(each.name for each in SPEND_DIMENSIONS)
 
 
 class SpendCell:
@@ -51,15 +52,12 @@ class SpendCell:
 
 
 def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) -> SpendRow:
-    user_id, model, environment = key
     return SpendRow(
         project_id=project_id,
         bucket_s=bucket_s,
-        user_id=user_id,
-        model=model,
-        environment=environment,
         row_version=cell.row_version,
         total_cost_pico=row_amount(cell.cost_pico),
+        **dict(zip(_COLUMNS, key, strict=True)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Windows: what happened in one minute of event time, per project, environment, model and observation name.
+"""Windows: what happened in one minute of event time, per project and dimensions.
 
 A cell is absolute. Its ``row_version`` rises with the offset of the last record of ``deltas`` applied to it; a cell read back takes no record that it
 already contains.
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from clickhouse.rows import WindowRow
+from streams.core.dimensions.keys import CellKey
+from streams.core.dimensions.sources import WINDOW_DIMENSIONS
 from streams.core.observations.limits import CELL_USAGE_TYPES_MAX
 from streams.core.rollups.amounts import add_amounts, is_capped, row_amount, row_amounts
 from streams.core.rollups.deltas import WindowDelta
@@ -19,8 +21,9 @@ from streams.core.rollups.undo import Undo
 WINDOW_S: Final = 60
 KeyT = TypeVar("KeyT", str, int)
 
-WindowKey = tuple[str, str, str]
-"""Environment, model, observation name."""
+WindowKey = CellKey
+"""Values of the dimensions of windows."""
+_COLUMNS: Final = tuple(each.name for each in WINDOW_DIMENSIONS)
 
 
 class WindowCell:
@@ -87,19 +90,16 @@ class WindowCell:
 
 
 def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
-    environment, model, name = key
     return WindowRow(
         project_id=project_id,
         window_s=window_s,
-        environment=environment,
-        model=model,
-        name=name,
         row_version=cell.row_version,
         observation_count=row_amount(cell.observations),
         error_count=row_amount(cell.errors),
         usage=row_amounts(cell.usage),
         total_cost_pico=row_amount(cell.cost_pico),
         latency_state_hex=state_hex(cell.bins),
+        **dict(zip(_COLUMNS, key, strict=True)),
     )
 
 

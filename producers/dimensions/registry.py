@@ -1,0 +1,86 @@
+"""The registry of dimensions: those that modules of ``producers.dimensions.definitions`` define.
+
+What reads it is specialised when it is imported. So a dimension that is defined elsewhere has to be
+registered before: the first reader closes the registry.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Final
+
+from producers.dimensions import definitions
+from producers.dimensions.dimension import Dimension
+
+DIMENSIONS_MAX: Final = 64
+"""More would make keys, rows and shapes of budgets unwieldy."""
+
+WINDOW_KEY: Final = ("environment", "model", "name")
+"""Dimensions that have a place of their own in changes and rows of windows; others come by name."""
+SPEND_KEY: Final = ("user_id", "model", "environment")
+"""Likewise of spend."""
+
+_RESERVED: Final = frozenset(
+    {
+        "project_id", "window_s", "window_start", "bucket_s", "bucket_start", "row_version",
+        "observation_count", "error_count", "usage", "total_cost_pico", "total_cost",
+        "latency_state_hex", "latency_state", "inserted_at", "from", "to", "step", "group_by",
+        "time_zone", "start", "end", "count", "errors", "cost_usd", "tokens", "latency_ms",
+        "start_s", "latency_us", "at_s", "begin_s", "from_us", "to_us", "cost_pico", "more",
+        "trace_id", "latency_bins", "observations",
+    }
+)  # fmt: skip
+"""Other columns, parameters and members of answers."""
+
+
+class Registry:
+    """Dimensions by name."""
+
+    def __init__(self) -> None:
+        self._dimensions: dict[str, Dimension] = {}
+        self._is_closed = False
+
+    def register(self, dimension: Dimension) -> None:
+        """Add a dimension.
+
+        Raises:
+            RuntimeError: the registry was read already.
+            ValueError: the name is taken or reserved, or there are too many.
+        """
+        if self._is_closed:
+            raise RuntimeError(f"{dimension.name}: dimensions are in use already")
+        if dimension.name in _RESERVED:
+            raise ValueError(f"{dimension.name!r} is the name of another column or parameter")
+        if dimension.name in self._dimensions:
+            raise ValueError(f"two dimensions are named {dimension.name!r}")
+        if len(self._dimensions) >= DIMENSIONS_MAX:
+            raise ValueError(f"more than {DIMENSIONS_MAX} dimensions")
+        self._dimensions[dimension.name] = dimension
+
+    def all(self) -> tuple[Dimension, ...]:
+        """Return all dimensions in their order, and close the registry."""
+        self._is_closed = True
+        return tuple(sorted(self._dimensions.values(), key=lambda each: (each.place, each.name)))
+
+    def of_windows(self) -> tuple[Dimension, ...]:
+        """Return those of windows in the order of their cells' keys."""
+        return self._keyed(WINDOW_KEY, [each for each in self.all() if each.in_windows])
+
+    def of_spend(self) -> tuple[Dimension, ...]:
+        """Return those of spend in the order of their cells' keys."""
+        return self._keyed(SPEND_KEY, [each for each in self.all() if each.in_spend])
+
+    def _keyed(self, first: tuple[str, ...], found: list[Dimension]) -> tuple[Dimension, ...]:
+        others = [each for each in found if each.name not in first]
+        return (*(self._dimensions[name] for name in first), *others)
+
+
+def _defined() -> Registry:
+    registry = Registry()
+    for module in iter_modules(definitions.__path__, f"{definitions.__name__}."):
+        registry.register(import_module(module.name).DIMENSION)
+    return registry
+
+
+REGISTRY: Final = _defined()

@@ -1,0 +1,53 @@
+"""The scope of a budget: a value for some dimensions of spend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
+
+from producers.dimensions.dimension import Dimension, as_is
+from producers.dimensions.registry import REGISTRY
+
+_DIMENSIONS: Final = {each.name: each for each in REGISTRY.all() if each.in_spend}
+
+
+class _NormalScope(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator(*_DIMENSIONS, check_fields=False)
+    @classmethod
+    def _normal(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Return a value in the form that events are stored with."""
+        dimension = _DIMENSIONS[str(info.field_name)]
+        if value is None or dimension.normal_form is as_is:
+            return value
+        normal = dimension.normal_form(value)
+        if normal != value.lower():
+            noun = dimension.name.replace("_", " ")
+            message = f"{value[:64]!r} is no {noun}: events that say so are stored under {normal!r}"
+            raise ValueError(message)
+        return normal
+
+
+def _key_of(dimension: Dimension) -> tuple[Any, Any]:
+    return str | None, Field(
+        default=None,
+        min_length=1,
+        max_length=dimension.chars_max,
+        description=dimension.scope_description,
+    )
+
+
+if TYPE_CHECKING:
+    _Named = _NormalScope
+else:
+    _Named = create_model(
+        "_Named",
+        __base__=_NormalScope,
+        **{name: _key_of(each) for name, each in _DIMENSIONS.items()},
+    )
+
+
+class BudgetScope(_Named):
+    """Which spend counts; all that are given must hold, none is the whole project."""

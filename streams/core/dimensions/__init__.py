@@ -1,0 +1,1 @@
+"""Keys of windows and spend, compiled from the dimensions that are registered."""

@@ -1,0 +1,122 @@
+"""Keys of cells: what an observation counts under, what a change or a row is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from producers.dimensions.dimension import Dimension
+from producers.dimensions.registry import SPEND_KEY, WINDOW_KEY
+from streams.core.dimensions.compiling import compiled, tuple_of
+from streams.core.dimensions.sources import (
+    SPEND_DIMENSIONS,
+    WINDOW_DIMENSIONS,
+    TraceValues,
+    own_value,
+    value,
+)
+
+CellKey = tuple[str, ...]
+"""Values of the dimensions of windows, or of spend, in the order of the registry."""
+StartedKey = tuple[Any, ...]
+"""The start of a cell, then its ``CellKey``."""
+Scope = tuple[str | None, ...]
+"""A ``CellKey`` of spend in which ``None`` means any."""
+Shape = tuple[bool, ...]
+"""Which parts of a scope are named."""
+
+SHAPES_MAX: Final = 4_096
+"""Compiled at a time."""
+MINUTE_S: Final = 60
+MINUTE_US: Final = MINUTE_S * 1_000_000
+BUCKET_S: Final = 900
+BUCKET_US: Final = BUCKET_S * 1_000_000
+
+MORE_OF_WINDOWS: Final = WINDOW_DIMENSIONS[len(WINDOW_KEY) :]
+"""Dimensions that changes of windows have by name, in their last field ``more``."""
+MORE_OF_SPEND: Final = SPEND_DIMENSIONS[len(SPEND_KEY) :]
+
+WINDOWS_BY_TRACE: Final = any(each.trace_field is not None for each in WINDOW_DIMENSIONS)
+"""Whether windows change when what is stated of a trace does."""
+
+_WINDOW_START: Final = f"known.start_us // {MINUTE_US} * {MINUTE_S}"
+_SPEND_START: Final = f"known.start_us // {BUCKET_US} * {BUCKET_S}"
+
+
+def _key_of_known(start: str, dimensions: Sequence[Dimension]) -> Any:
+    parts = [
+        value(each, own_value(each)) if each.observation_field else value(each, "")
+        for each in dimensions
+    ]
+    return compiled("known, values", tuple_of([start, *parts]))
+
+
+_OWN: Final = [each for each in SPEND_DIMENSIONS if each.observation_field is not None]
+
+
+def _spend_key_of_own() -> Any:
+    parts = [
+        value(each, f"own[{_OWN.index(each) + 1}]" if each in _OWN else "")
+        for each in SPEND_DIMENSIONS
+    ]
+    return compiled("own, values", tuple_of(["own[0]", *parts]))
+
+
+def _key_of_change(dimensions: Sequence[Dimension], first: Sequence[str]) -> Any:
+    if len(dimensions) == len(first):
+        return attrgetter(*first)
+    parts = [f"change.{name}" for name in first] + [
+        f"change.more.get({each.name!r}, {each.default!r})" for each in dimensions[len(first) :]
+    ]
+    return compiled("change", tuple_of(parts))
+
+
+def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, str]:
+    """Return values by the names of their dimensions, without those that are defaults."""
+    return {
+        each.name: value
+        for each, value in zip(dimensions, values, strict=True)
+        if value != each.default
+    }
+
+
+window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_known(
+    _WINDOW_START, WINDOW_DIMENSIONS
+)
+"""The cell of windows that an observation of a trace with these values counts in."""
+spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_known(
+    _SPEND_START, SPEND_DIMENSIONS
+)
+"""Likewise of spend."""
+
+own_spend: Final[Callable[[Any], StartedKey]] = compiled(
+    "known", tuple_of([_SPEND_START, *map(own_value, _OWN)])
+)
+"""What is an observation's own of its cell of spend, whatever its trace's values are."""
+spend_key_of_own: Final[Callable[[StartedKey, TraceValues], StartedKey]] = _spend_key_of_own()
+"""The cell of spend that this is part of when a trace has these values."""
+
+window_key_of_change: Final[Callable[[Any], CellKey]] = _key_of_change(
+    WINDOW_DIMENSIONS, WINDOW_KEY
+)
+spend_key_of_change: Final[Callable[[Any], CellKey]] = _key_of_change(SPEND_DIMENSIONS, SPEND_KEY)
+window_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
+    *(each.name for each in WINDOW_DIMENSIONS)
+)
+spend_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
+    *(each.name for each in SPEND_DIMENSIONS)
+)
+
+
+def scope_of(named_values: Any) -> Scope:
+    """Return the scope that names these values of dimensions of spend."""
+    return tuple(named_values.get(each.name) for each in SPEND_DIMENSIONS)
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
+    """Compile what makes the scope of a shape that a cell's spend counts to."""
+    parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
+    return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -1,0 +1,97 @@
+"""Where the values of dimensions come from, as expressions.
+
+An observation in memory (``Known``) has fields of its own for the first dimensions, and holds the
+values of others in its tuple ``more``. What traces define is a tuple of values per trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from producers.dimensions.dimension import Dimension
+from producers.dimensions.registry import REGISTRY
+from streams.core.dimensions.compiling import compiled, tuple_of
+from streams.core.observations.bounding import cut_name
+
+WINDOW_DIMENSIONS: Final = REGISTRY.of_windows()
+SPEND_DIMENSIONS: Final = REGISTRY.of_spend()
+_ALL: Final = tuple(dict.fromkeys((*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)))
+
+KNOWN_FIELDS: Final = ("name", "environment", "model")
+"""Dimensions that an observation in memory has a field for; their lengths are bounded before."""
+OF_OBSERVATIONS: Final = tuple(
+    each
+    for each in _ALL
+    if each.observation_field is not None and each.observation_field not in KNOWN_FIELDS
+)
+"""Dimensions whose values ``more`` holds."""
+OF_TRACES: Final = tuple(each for each in _ALL if each.trace_field is not None)
+"""Dimensions whose values a trace has."""
+
+TraceValues = tuple[str, ...]
+"""Values of ``OF_TRACES``."""
+
+
+def own_value(dimension: Dimension, observation: str = "known") -> str:
+    """Return the expression of an observation's own value; empty where it has none."""
+    if dimension.observation_field in KNOWN_FIELDS:
+        return f"{observation}.{dimension.observation_field}"
+    return f"{observation}.more[{OF_OBSERVATIONS.index(dimension)}]"
+
+
+def value(dimension: Dimension, own: str, values: str = "values") -> str:
+    """Return the expression of a dimension's value.
+
+    Args:
+        dimension: of which.
+        own: the expression of the observation's own value.
+        values: the expression of its trace's values.
+    """
+    if dimension.trace_field is None:
+        return f"({own} or {dimension.default!r})" if dimension.default else own
+    of_trace = f"{values}[{OF_TRACES.index(dimension)}]"
+    return of_trace if dimension.observation_field is None else f"({own} or {of_trace})"
+
+
+def _converted(
+    dimensions: Sequence[Dimension], fields: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the expression of fields converted to values of dimensions, and what it refers to."""
+    names: dict[str, Any] = {"cut": cut_name}
+    parts = []
+    for number, (dimension, field) in enumerate(zip(dimensions, fields, strict=True)):
+        names[f"text_{number}"] = dimension.value_of
+        parts.append(f"(cut(text_{number}(x), {dimension.chars_max}) if (x := {field}) else '')")
+    return tuple_of(parts), names
+
+
+def _more_of_row() -> Any:
+    fields = [f"row.{each.observation_field}" for each in OF_OBSERVATIONS]
+    expression, names = _converted(OF_OBSERVATIONS, fields)
+    return compiled("row", expression, names)
+
+
+def _trace_values() -> Any:
+    parts = []
+    names: dict[str, Any] = {"cut": cut_name, "NEVER": (0, "")}
+    for number, each in enumerate(OF_TRACES):
+        if each.trace_field == "user_id":
+            field = "said.user_id"
+        elif each.trace_field == "tags":
+            field = "sorted(said.tags)"
+        else:
+            field = f"said.latest.get({each.trace_field!r}, NEVER)[1]"
+        if each.trace_field == each.name == "user_id":  # bounded before, and asked for most often
+            parts.append(field)
+            continue
+        names[f"text_{number}"] = each.value_of
+        converted = f"cut(text_{number}(x), {each.chars_max}) if (x := {field}) else ''"
+        parts.append(f"(({converted}) or {each.default!r})")
+    return compiled("said", tuple_of(parts), names)
+
+
+more_of_row: Final[Callable[[Any], tuple[str, ...]]] = _more_of_row()
+"""Values of ``OF_OBSERVATIONS`` of a row of observations."""
+trace_values: Final[Callable[[Any], TraceValues]] = _trace_values()
+"""Values of ``OF_TRACES`` of what is stated of a trace (``TraceStatements``)."""
