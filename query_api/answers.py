@@ -1,4 +1,4 @@
-"""Answers as bytes, and how they are described in the OpenAPI document."""
+"""Encode responses, and describe them in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _JSON: Final = "application/json"
 _EXAMPLE: Final = "x-example"
 
 Responses = dict[int | str, dict[str, Any]]
-"""What a route may answer, by status, as FastAPI takes it."""
+"""Responses of a route by status, as FastAPI's ``responses``."""
 
 
 def answer(body: object, *, status: int = 200) -> Response:
-    """A struct, dictionary or list as JSON; msgspec writes a page of a thousand observations in a few milliseconds."""
+    """Encode a struct, dictionary or list as a JSON response."""
     return Response(_encoder.encode(body), status, media_type=_JSON)
 
 
 class Documented:
-    """Collects the structs that routes answer with: their schemas go into the document's components.
+    """Collects the structs of responses, whose schemas become components of the document.
 
-    Examples are put into the finished document, because FastAPI leaves out what is null.
+    Examples are added to the finished document, because FastAPI drops null values.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Documented:
         self._examples: list[object] = []
 
     def add_schema(self, body: type) -> None:
-        """Put the schema of a struct into the components."""
+        """Add the schema of a struct to the components."""
         self._types[body] = None
 
     def as_answer(self, body: type, description: str, example: object) -> dict[str, Any]:
-        """One entry of a route's ``responses``."""
+        """Return an entry of a route's ``responses``."""
         self._types[body] = None
         self._examples.append(example)
         name = body.__name__
@@ -46,7 +46,7 @@ class Documented:
         return {"description": description, "content": {_JSON: content}}
 
     def put_examples(self, operation: dict[str, Any]) -> None:
-        """Into the answers of an operation of the document."""
+        """Add the examples to the responses of an operation."""
         for response in operation["responses"].values():
             content = response.get("content", {}).get(_JSON, {})
             number = content.pop(_EXAMPLE, None)

@@ -1,4 +1,4 @@
-"""The query API as one ASGI application."""
+"""Build the query API as an ASGI application."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def create_query_api(
     readiness: Sequence[ReadinessCheck],
     event_types: EventTypes = EVENT_TYPES,
 ) -> FastAPI:
-    """Everything that answers: it owns none of what it is given, and holds nothing that must be closed."""
+    """Build the application; the caller closes what it passes in."""
     documented = Documented()
     reader = Reader(store, settings)
     context = AppContext(store, reader, control, authenticator, settings, documented, event_types)
@@ -73,7 +73,7 @@ def create_query_api(
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        # A redirect would name the host that the client claims to have asked.
+        # A redirect would contain the host that the client claims to have requested.
         redirect_slashes=False,
     )
     app.state.context = context

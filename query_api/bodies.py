@@ -1,4 +1,4 @@
-"""Why a body could not be read at all."""
+"""Explain why a request's body could not be parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ENCODING_SHOWN_MAX: Final = 64
 
 
 def fault_of_body(request: Request, cause: BaseException) -> str:
-    """What is wrong with it, by what the JSON parser raised."""
+    """Return the reason for an error of the JSON parser."""
     encoding = request.headers.get("content-encoding", "")
     if encoding not in ("", "identity"):
         return f"the body is compressed ({encoding[:_ENCODING_SHOWN_MAX]}); send it as plain JSON"
@@ -21,7 +21,7 @@ def fault_of_body(request: Request, cause: BaseException) -> str:
         case RecursionError():
             return "the body is nested too deeply"
         case ValueError():
-            # Python refuses to make an integer of more digits than it converts quickly.
+            # Python limits the digits of integers that it parses.
             return "a number in the body has too many digits"
         case _:
             return "the body cannot be read"

@@ -30,11 +30,11 @@ class AppContext:
 
 
 async def project_of(request: Request) -> str:
-    """The tenant of a request: the only place a project id comes from.
+    """Return the project of a request's credential, which is the only source of project ids.
 
     Raises:
-        UnauthorizedError: no credential, more than one, or none of ours.
-        ForbiddenError: a public key alone, which may not read.
+        UnauthorizedError: There is no credential, more than one, or an unknown one.
+        ForbiddenError: The credential is a public key alone, which may not read.
     """
     context: AppContext = request.app.state.context
     principal = context.authenticator.authenticate(authorization_of(request.scope["headers"]))

@@ -1,14 +1,14 @@
-"""Everything that can go wrong in this context.
+"""Define the errors of the query API.
 
     QueryApiError
-    ├── BadRequestError       the question is malformed; names the field and, where it helps, what is allowed
-    ├── NotFoundError         no such thing in this project
-    ├── ConflictError         it is there already, or there are too many
-    ├── TooCostlyError        a bound of the settings was reached
-    │   └── TooManyError      what was found is more than one answer may hold
-    └── UnavailableError      a dependency does not answer; worth trying again
+    ├── BadRequestError       the request is invalid; names the field and what is allowed
+    ├── NotFoundError         the project has no such object
+    ├── ConflictError         the object exists already, or there are too many
+    ├── TooCostlyError        a limit of the settings was reached
+    │   └── TooManyError      the result is larger than a response may be
+    └── UnavailableError      a dependency does not respond; the client may retry
 
-How each one looks on the wire is said in ``query_api.refusals``.
+``query_api.refusals`` converts them to HTTP responses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class QueryApiError(Exception):
 
 
 class BadRequestError(QueryApiError):
-    """A parameter or a field of a body is wrong; ``field`` is its path."""
+    """A parameter or a field of the body is invalid; ``field`` is its path."""
 
     status = 400
     code = "invalid_request"
@@ -38,32 +38,32 @@ class BadRequestError(QueryApiError):
 
 
 class NotFoundError(QueryApiError):
-    """Not in this project, which is all a client may know."""
+    """The project has no such object; whether another project has is not revealed."""
 
     status = 404
     code = "not_found"
 
 
 class ConflictError(QueryApiError):
-    """The state of the project forbids it."""
+    """The request conflicts with the project's current records."""
 
     status = 409
     code = "conflict"
 
 
 class TooCostlyError(QueryApiError):
-    """The answer would read, weigh or take more than one question may."""
+    """The query would exceed a limit on time, rows, bytes or memory."""
 
     status = 422
     code = "query_too_costly"
 
 
 class TooManyError(TooCostlyError):
-    """It was found in time, and is more than one answer may hold."""
+    """The result is larger than a response may be."""
 
 
 class UnavailableError(QueryApiError):
-    """The store or the control log does not answer."""
+    """The store or the control log does not respond."""
 
     status = 503
     code = "unavailable"

@@ -1,4 +1,4 @@
-"""Texts that may be JSON: stored as the client sent them, shown as what they say."""
+"""Return stored texts that may be JSON as JSON values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Shown = msgspec.Raw | str | None
 
 
 def shown(text: str) -> Shown:
-    r"""JSON as its value, without parsing it into objects and back; any other text as a string; nothing as null.
+    r"""Return JSON as its raw value, other texts as a string, and ``None`` for an empty text.
 
-    A client's ``{"a": 1}`` and its ``"{\"a\": 1}"`` are stored alike, and both are shown as the object, which is what the Langfuse API does.
+    A client's ``{"a": 1}`` and its ``"{\"a\": 1}"`` are stored alike, and both are returned as the
+    object, as in the Langfuse API.
     """
     if not text:
         return None
@@ -26,7 +27,7 @@ def shown(text: str) -> Shown:
 
 
 def members(text: str) -> dict[str, msgspec.Raw]:
-    """The members of an object's text; of anything else one member ``metadata``, of nothing none."""
+    """Return the members of a JSON object; other values become the member ``metadata``."""
     if not text:
         return {}
     try:

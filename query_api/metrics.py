@@ -1,4 +1,4 @@
-"""What the query API counts about itself."""
+"""Define the query API's metrics."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from prometheus_client import Counter, Gauge, Histogram
 
 QUERY_SECONDS: Final = Histogram(
     "tracemill_query_seconds",
-    "Time of one question in the store, by question and outcome (ok, limit, unavailable, refused).",
+    "Time of one query in the store, by query and outcome (ok, limit, unavailable, refused).",
     ["question", "outcome"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-QUERIES_RUNNING: Final = Gauge("tracemill_query_running", "Questions in the store right now.")
+QUERIES_RUNNING: Final = Gauge("tracemill_query_running", "Queries that are running in the store.")
 LIMITS_REACHED: Final = Counter(
     "tracemill_query_limits_reached_total",
-    "Answers refused or shortened because a limit was reached, by the name of the setting.",
+    "Requests refused or responses truncated because a limit was reached, by setting.",
     ["limit"],
 )
 REQUESTS: Final = Counter(
-    "tracemill_query_requests_total", "Requests answered, by route and status.", ["route", "status"]
+    "tracemill_query_requests_total", "Requests by route and status.", ["route", "status"]
 )
 READY: Final = Gauge(
-    "tracemill_ready_check", "1 where a dependency was found in order when last asked.", ["check"]
+    "tracemill_ready_check", "1 if the last check of a dependency succeeded, else 0.", ["check"]
 )

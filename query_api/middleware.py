@@ -1,4 +1,4 @@
-"""What happens to every request."""
+"""Define the middleware of all requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class UnbracketLists:
-    """Rewrites ``tags[]=a&tags[]=b``, as some clients write lists, to ``tags=a&tags=b``.
+    """Rewrites ``tags[]=a&tags[]=b``, some clients' format of lists, to ``tags=a&tags=b``.
 
-    It also quotes bytes that a URL may not contain.
+    It also quotes bytes that are invalid in URLs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,7 +36,7 @@ class UnbracketLists:
 
 
 class CountRequests:
-    """Counts answers by route (the template, never a path with ids in it) and status."""
+    """Counts responses by route (the template, not the path with its ids) and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,13 +50,13 @@ class CountRequests:
         try:
             await self._app(scope, receive, counted)
         except Exception:
-            # Answered further out, where nothing is known of routes.
+            # Outer middleware responded before routing.
             metrics.REQUESTS.labels(_route_of(scope), 500).inc()
             raise
 
 
 class LimitBodies:
-    """Refuses bodies above a limit, noticed before more than that is held, and bodies that do not end in time."""
+    """Refuses bodies that exceed a size or time limit, while they are being received."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app
@@ -65,7 +65,7 @@ class LimitBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken_bytes = 0
-        # Whatever comes after the body, the end of the connection, may take as long as it likes.
+        # After the body only the end of the connection follows, which has no time limit.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
         late = False
 
@@ -88,7 +88,7 @@ class LimitBodies:
 
         async def hanging_up(message: Message) -> None:
             if late and message["type"] == "http.response.start":
-                # The rest of the body would be read for ever.
+                # Otherwise the rest of the body would be read without end.
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 

@@ -1,4 +1,4 @@
-"""Pagination as the Langfuse API and the native one show it."""
+"""Define the pagination objects of the Langfuse API and of ``/v1``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LimitedCursorMeta(CursorMeta, kw_only=True):
 class NativeMeta(msgspec.Struct):
     has_more: bool
     cursor: str | None
-    """Pass it on as ``cursor`` for the next page; null on the last one."""
+    """Value of the parameter ``cursor`` for the next page; null on the last one."""
 
 
 def page_meta(page: int, limit: int, total_items: int) -> PageMeta:

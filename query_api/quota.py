@@ -1,4 +1,4 @@
-"""A limit on a project's records of one kind that holds while several are being written at once."""
+"""Limit a project's records of one kind, including those that are being written concurrently."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from query_api.errors import ConflictError
 
 
 class Quota:
-    """A record takes its place before it is written, and others count it from then on.
+    """Counts records from before they are written, so that concurrent writes respect the limit.
 
-    Within this process: as many processes as write at the same instant may together pass the limit by one less than their number,
-    for each knows of the others' records once it has read them from the log.
+    This holds within a process: n processes that write at the same time may exceed the limit by
+    n - 1, as each counts the others' records once it has read them from the log.
     """
 
     def __init__(self, kind: str, setting: str, limit: int) -> None:
@@ -26,7 +26,7 @@ class Quota:
 
     @contextmanager
     def taken_by(self, record: ProjectRecord, kept: Mapping[str, object]) -> Iterator[None]:
-        """Reserve a place for ``record`` while the block writes it.
+        """Count ``record`` while the block writes it.
 
         ``kept`` has the project's written records by id.
 

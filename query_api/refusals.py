@@ -1,8 +1,9 @@
-"""What a refusal looks like, on either surface.
+"""Convert errors to responses of the native and the Langfuse API.
 
-Native, below ``/v1``: ``{"error": {"code", "message", "field"?, "allowed"?}}``; a malformed parameter or body is 422 naming its field, unreadable JSON 400.
-Langfuse, below ``/api/public``: ``{"message", "error"}``; a malformed parameter is 400 "Invalid request data" with the issues.
-On both, 503 comes with ``Retry-After``.
+Native, below ``/v1``: ``{"error": {"code", "message", "field"?, "allowed"?}}``; an invalid
+parameter or body is 422 with its field, invalid JSON 400. Langfuse, below ``/api/public``:
+``{"message", "error"}``; an invalid parameter is 400 "Invalid request data" with the issues. On
+both, 503 has ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from query_api.openapi.ingestion import ingestion_paths
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
 _CODES: Final = {408: "timeout", 413: "too_large"}
-"""Of what is wrong with a body before anybody reads it."""
+"""Code of bodies that cannot be parsed."""
 METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 PATH_SHOWN_MAX: Final = 200
 
@@ -72,14 +73,14 @@ def langfuse_refusal(status: int, message: str, error: object) -> Response:
     return answer({"message": message, "error": error}, status=status)
 
 
-def _speaks_langfuse(request: Request) -> bool:
+def _is_langfuse(request: Request) -> bool:
     return request.url.path.startswith(LANGFUSE_PREFIX)
 
 
 async def _query_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, QueryApiError)
-    if _speaks_langfuse(request):
-        response = _langfuse_answer_to(error)
+    if _is_langfuse(request):
+        response = _langfuse_response(error)
     elif isinstance(error, BadRequestError):
         response = native_refusal(
             422, error.code, error.message, field=error.field, allowed=error.allowed
@@ -91,7 +92,7 @@ async def _query_api_error(request: Request, error: Exception) -> Response:
     return response
 
 
-def _langfuse_answer_to(error: QueryApiError) -> Response:
+def _langfuse_response(error: QueryApiError) -> Response:
     match error:
         case BadRequestError():
             issue = {"code": "custom", "path": [error.field], "message": error.message}
@@ -110,7 +111,7 @@ def _langfuse_answer_to(error: QueryApiError) -> Response:
 
 
 async def _unauthorized(request: Request, error: Exception) -> Response:
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         response = langfuse_refusal(401, str(error), "UnauthorizedError")
     else:
         response = native_refusal(401, "unauthorized", str(error))
@@ -119,7 +120,7 @@ async def _unauthorized(request: Request, error: Exception) -> Response:
 
 
 async def _forbidden(request: Request, error: Exception) -> Response:
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         return langfuse_refusal(403, str(error), "ForbiddenError")
     return native_refusal(403, "forbidden", str(error))
 
@@ -133,7 +134,7 @@ async def _control_error(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     issues = error.errors()
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         return langfuse_refusal(400, INVALID, [_zod_issue(issue) for issue in issues])
     first = issues[0]
     if first["type"] == "json_invalid":
@@ -153,12 +154,12 @@ def _zod_issue(issue: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message(issue: Mapping[str, Any]) -> str:
-    """Pydantic's, without the prefix it gives to the messages of our own validators."""
+    """Return pydantic's message without its prefix for messages of our validators."""
     return str(issue["msg"]).removeprefix("Value error, ")
 
 
 def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a literal may be, out of pydantic's "'a', 'b' or 'c'"."""
+    """Parse the values of a literal from pydantic's "'a', 'b' or 'c'"."""
     expected = str(issue.get("ctx", {}).get("expected", ""))
     return tuple(expected.split("'")[1::2])
 
@@ -169,11 +170,11 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         return _no_such_route(request)
     if error.status_code == 400 and error.__cause__ is not None:
         message = fault_of_body(request, error.__cause__)
-        if _speaks_langfuse(request):
+        if _is_langfuse(request):
             issue = {"code": UNREADABLE, "path": ["body"], "message": message}
             return langfuse_refusal(400, INVALID, [issue])
         return native_refusal(400, UNREADABLE, message, field="body")
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         return langfuse_refusal(error.status_code, str(error.detail), "InvalidRequestError")
     code = _CODES.get(error.status_code, "invalid_request")
     field = "body" if error.status_code in _CODES else ""
@@ -185,7 +186,7 @@ def _no_such_route(request: Request) -> Response:
     allowed = _methods_at(request)
     if allowed:
         message += f"; this path takes {', '.join(allowed)}"
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         name = "MethodNotAllowedError" if allowed else "LangfuseNotFoundError"
         response = langfuse_refusal(405 if allowed else 404, message, name)
     elif allowed:
@@ -198,7 +199,7 @@ def _no_such_route(request: Request) -> Response:
 
 
 def _methods_at(request: Request) -> tuple[str, ...]:
-    """What the path takes, here and at the gateway, which answers on the same port."""
+    """Return the path's methods, including those of the gateway, which shares the port."""
     here = {
         method
         for method in METHODS
@@ -212,6 +213,6 @@ def _methods_at(request: Request) -> tuple[str, ...]:
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected_error", path=request.url.path, exc_info=error)
     message = "Internal Server Error"
-    if _speaks_langfuse(request):
+    if _is_langfuse(request):
         return langfuse_refusal(500, message, "InternalServerError")
     return native_refusal(500, "internal_error", message)

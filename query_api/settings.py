@@ -1,4 +1,4 @@
-"""Limits of the query API: what one question may cost, and how many are answered at once."""
+"""Define the query API's limits."""
 
 from __future__ import annotations
 
@@ -9,50 +9,55 @@ from producers.control.own_endpoints import own_endpoints
 
 
 class QuerySettings(BaseSettings):
-    """Reaching a limit is answered with 422; where part of an answer is useful it says that it is ``truncated``. Each is counted under its name."""
+    """Limits of the query API, counted under their names when they are reached.
+
+    Requests beyond a limit get 422, or a response that is marked ``truncated``.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="TRACEMILL_QUERY_", frozen=True, populate_by_name=True
     )
 
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
-    """One query in the store."""
+    """Time limit of one query in the store."""
     answer_grace_s: float = Field(default=2.0, gt=0)
-    """How much longer than that the store's answer may take to come, when the store itself hangs; after it: 503."""
+    """Additional time for the store's response, in case the store hangs; after it: 503."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
-    """Rows that one query may read in the store."""
+    """Maximum rows that one query reads in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)
     """Likewise bytes."""
     memory_max_bytes: int = Field(default=2_000_000_000, ge=1)
-    """Of one query in the store."""
+    """Memory limit of one query in the store."""
     final_threads_max: int = Field(default=1, ge=1)
-    """Threads with which one query puts versions of rows together: more answer sooner, and cost half as much again."""
+    """Threads of one query for merging versions of rows: more are faster, but cost 1.5 times as
+    much CPU."""
     result_rows_max: int = Field(default=50_000, ge=1)
-    """Rows of one query's result."""
+    """Maximum rows of one query's result."""
     result_bytes_max: int = Field(default=64_000_000, ge=1)
     """Likewise bytes."""
     concurrent_queries_max: int = Field(default=16, ge=1)
-    """Queries of this process in the store at the same time; further ones wait."""
+    """Maximum concurrent queries of this process; further ones wait."""
     queue_wait_max_s: float = Field(default=5.0, gt=0)
-    """How long a query waits for its turn; after it: 503."""
+    """Time limit for waiting to run a query; after it: 503."""
     trace_observations_max: int = Field(default=10_000, ge=1)
-    """Observations of one trace in one answer; a call tree of more is marked ``truncated``."""
+    """Maximum observations of a trace per response; larger call trees are marked ``truncated``."""
     trace_scores_max: int = Field(default=10_000, ge=1)
-    """Scores of one trace in one answer."""
+    """Maximum scores of a trace per response."""
     trace_ids_max: int = Field(default=1_000, ge=1)
-    """Observation or score ids that a list of traces names of each; a trace with more is marked ``truncated``."""
+    """Maximum observation or score ids per trace in lists; traces with more are marked
+    ``truncated``."""
     tree_depth_max: int = Field(default=200, ge=1, le=400)
-    """Nesting of a call tree in JSON: parsers of clients recurse."""
+    """Maximum nesting of a call tree in JSON, as clients' parsers recurse."""
     window_steps_max: int = Field(default=11_000, ge=1)
-    """Steps between ``from`` and ``to``: a week of minutes and some."""
+    """Maximum steps between ``from`` and ``to``: a little more than a week of minutes."""
     window_rows_max: int = Field(default=20_000, ge=1)
-    """Rows of one answer about windows, over all groups."""
+    """Maximum rows of one response with windows, over all groups."""
     retry_after_s: int = Field(default=1, ge=1)
-    """What a 503 asks the client to wait."""
+    """``Retry-After`` of a 503."""
     readiness_cache_s: float = Field(default=1.0, ge=0)
-    """How long an answer about readiness holds."""
+    """Time for which a result of the readiness check is cached."""
     readiness_timeout_s: float = Field(default=2.0, gt=0)
-    """One probe of one dependency."""
+    """Time limit for checking one dependency."""
     readiness_look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Interval of checking the progress of the streams and the sink."""
     readiness_canary_interval_s: float = Field(default=2.0, gt=0, le=60)
@@ -62,25 +67,25 @@ class QuerySettings(BaseSettings):
     """Age of the oldest record that the streams or the sink have not processed; above it: not
     ready. An event sent while ready is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
-    """A request's body: a budget, a webhook."""
+    """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
-    """From a request's head to the end of its body; after it: 408."""
+    """Time limit from a request's head to the end of its body; after it: 408."""
     budgets_per_project_max: int = Field(default=1_000, ge=1)
-    """Budgets of one project."""
+    """Maximum budgets per project."""
     webhooks_per_project_max: int = Field(default=20, ge=1)
-    """Webhooks of one project."""
+    """Maximum webhooks per project."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),
     )
-    """Let webhooks point into private networks; the deliveries check the same setting again."""
+    """Allow webhooks in private networks; deliveries check the same setting again."""
     webhooks_forbidden_ports: str = Field(
         default="",
         validation_alias=AliasChoices(
             "TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS", "webhooks_forbidden_ports"
         ),
     )
-    """Ports that webhooks may not point to in any case; deliveries check the same setting again."""
+    """Ports that webhooks must not use; deliveries check the same setting again."""
 
     @field_validator("webhooks_forbidden_ports")
     @classmethod

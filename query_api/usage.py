@@ -1,6 +1,7 @@
-"""Usage and cost in the shapes the Langfuse API has: maps with a total, and the older fields summed from them.
+"""Convert usage and cost to the formats of the Langfuse API: maps with a total, and older fields.
 
-Older fields: ``input`` is the sum of all types whose name contains "input", ``output`` likewise, ``total`` is the type "total".
+Of the older fields ``input`` is the sum of all types whose name contains "input", ``output``
+likewise, and ``total`` is the type "total".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from query_api.store.rows import StoredObservation
 
 _COSTLESS: Final = frozenset({"none", "unpriced"})
 _UNITS: Final = ("CHARACTERS", "MILLISECONDS", "SECONDS", "IMAGES", "REQUESTS")
-"""Besides tokens; usage in them has types such as ``input_characters``, or ``characters`` where nothing else is known."""
+"""Units other than tokens; types of usage are ``input_characters``, ``characters`` and so on."""
 
 
 class LegacyUsage(msgspec.Struct, rename="camel"):
@@ -26,19 +27,19 @@ class LegacyUsage(msgspec.Struct, rename="camel"):
 
 
 def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
-    """With ``total``: given, or the sum of the buckets, which do not overlap."""
+    """Return the usage with ``total``: the given one, or the sum of the buckets."""
     if not usage or "total" in usage:
         return dict(usage)
     return {**usage, "total": sum(usage.values())}
 
 
 def has_cost(row: StoredObservation) -> bool:
-    """Whether a cost was given or computed, be it zero."""
+    """Return whether a cost was given or computed, even if it is zero."""
     return row.cost_source not in _COSTLESS or bool(row.cost_pico or row.total_cost_pico)
 
 
 def cost_details(row: StoredObservation) -> dict[str, float]:
-    """US dollars by usage type, with ``total``; empty where there is no cost."""
+    """Return US dollars by usage type, with ``total``; empty if there is no cost."""
     if not has_cost(row):
         return {}
     details = {name: usd_number(pico) for name, pico in row.cost_pico.items() if name != "total"}
@@ -51,7 +52,7 @@ def summed(amounts: Mapping[str, int], part: str) -> int:
 
 
 def unit_of(details: Mapping[str, int]) -> str:
-    """What all types but ``total`` are counted in; tokens unless their names say otherwise with one voice."""
+    """Return the unit that all types but ``total`` share by their names; otherwise tokens."""
     units = {_unit(name) for name in details if name != "total"}
     return units.pop() if len(units) == 1 else "TOKENS"
 

@@ -49,7 +49,7 @@ class Stage:
 
 
 class PipelineWatch:
-    """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` return results."""
+    """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` have results."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class PipelineWatch:
         partitions: Iterable[TopicPartition],
         committed: Mapping[TopicPartition, int],
     ) -> Mapping[TopicPartition, int]:
-        """Return the first offset of partitions without a committed one, as their group's position."""
+        """Return the first offset of partitions without a commit, where their group starts."""
         unknown = [each for each in partitions if committed.get(each, -1) < 0]
         return await consumer.beginning_offsets(unknown) if unknown else {}
 

@@ -1,6 +1,6 @@
-"""Whether an event sent now would be stored and read, and if not, what is missing.
+"""Check whether an event that is sent now would be stored and readable.
 
-A check is a name and a probe; a probe returns None when all is well, else one line that says what is not.
+A check is a name and a probe, which returns None if all is well, else one line with the reason.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOT_OK: Final = "not ready"
 CACHE_AT_START_S: Final = 0.2
 """How long an answer holds until all was there for the first time, if the settings allow longer."""
 LOOK_AGAIN_S: Final = 2.0
-"""While something is missing that was there: how often to look, so that the log says when it is back."""
+"""Interval of checks after readiness was lost, so that its return is logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +43,9 @@ class ReadinessCheck:
 
 
 class Readiness:
-    """Asks all checks at once, and remembers what they said for a moment, however many ask.
+    """Runs all checks concurrently and caches the results briefly.
 
-    Changes are logged: that something is missing (a warning once all was there) and that nothing is any more.
+    Changes are logged: what is missing (as a warning after the first success), and that nothing is.
     """
 
     def __init__(self, checks: Sequence[ReadinessCheck], settings: QuerySettings) -> None:
@@ -60,7 +60,7 @@ class Readiness:
         self._watching: asyncio.Task[None] | None = None
 
     async def look(self) -> Mapping[str, str]:
-        """By check: ``ok``, or what is missing."""
+        """Return ``ok`` or the reason per check."""
         async with self._asking:
             cache_s = self._cache_s if self._was_ready else min(self._cache_s, CACHE_AT_START_S)
             if time.monotonic() - self._found_at_s >= cache_s:
@@ -71,16 +71,16 @@ class Readiness:
                 self._found_at_s = time.monotonic()
                 for name, found in self._found.items():
                     metrics.READY.labels(name).set(found == OK)
-                self._tell_changes()
+                self._log_changes()
             return self._found
 
-    def _tell_changes(self) -> None:
+    def _log_changes(self) -> None:
         lacks = {name: found for name, found in self._found.items() if found != OK}
         missing = set(lacks)
         if missing - self._missing:
-            tell = log.warning if self._was_ready else log.info
-            reasons = dict.fromkeys(lacks.values())  # one engine's absence is often that of several
-            tell("not_ready", missing=", ".join(lacks), found="; ".join(reasons))
+            log_change = log.warning if self._was_ready else log.info
+            reasons = dict.fromkeys(lacks.values())  # several checks often have the same reason
+            log_change("not_ready", missing=", ".join(lacks), found="; ".join(reasons))
         elif self._missing and not missing:
             log.info("ready_again" if self._was_ready else "ready")
         self._missing = missing
@@ -120,7 +120,7 @@ def readiness_checks(
 
 
 def keys_probe(control: ControlLog) -> Probe:
-    """Some project has a key: until then every event is refused."""
+    """Check that a project has a key: until then every event is refused."""
 
     async def probe() -> str | None:
         if control.view[ApiKey]:
@@ -131,7 +131,7 @@ def keys_probe(control: ControlLog) -> Probe:
 
 
 def store_probe(store: Store, tiering: TieringSettings) -> Probe:
-    """The store answers, and its schema is the one this version reads."""
+    """Check that the store responds and has this version's schema."""
 
     async def probe() -> str | None:
         try:
@@ -147,9 +147,10 @@ def store_probe(store: Store, tiering: TieringSettings) -> Probe:
 
 
 async def newest_start_us(store: Store, bounds: str) -> int:
-    """About when the newest stored observation or trace began, of all projects; zero without any. ``bounds`` is the statement's ``SETTINGS``.
+    """Return the approximate start of the newest observation or trace of all projects, or zero.
 
-    What the parts are known by says so: no row is read. Errors as ``Store.query``.
+    Reads the metadata of parts, but no rows. ``bounds`` is the statement's ``SETTINGS`` clause.
+    Raises like ``Store.query``.
     """
     (row,) = await store.query(
         "SELECT toUnixTimestamp(max(max_time)) AS newest_s FROM system.parts"

@@ -1,4 +1,7 @@
-"""``/api/public/health`` and ``/api/public/ready``: alive, and able to do the work. No credential needed, and nothing told to strangers."""
+"""Serve ``/api/public/health`` and ``/api/public/ready``.
+
+Neither needs a credential; details are returned only to clients with one.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from query_api.openapi.langfuse_examples import (
 from query_api.times import SECOND_US, now_us
 
 RECENT_US: Final = 180 * SECOND_US
-"""How old the newest event may be where a caller wants recent ones."""
+"""Maximum age of the newest event for ``failIfNoRecentEvents``."""
 
 
 class Health(msgspec.Struct):
@@ -53,14 +56,19 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         "/api/public/health",
         summary="Is this process alive?",
         responses={
-            200: documented.as_answer(Health, "It is.", HEALTH_EXAMPLE),
+            200: documented.as_answer(Health, "The process is healthy.", HEALTH_EXAMPLE),
             503: documented.as_answer(
-                Health, "It is, but not what a parameter asks for.", UNHEALTHY_EXAMPLE
+                Health, "A condition of the parameters is not met.", UNHEALTHY_EXAMPLE
             ),
         },
     )
     async def health(parameters: Annotated[HealthParameters, Query()]) -> Response:
-        """`failIfDatabaseUnavailable`: 503 unless the store answers. `failIfNoRecentEvents`: 503 unless an observation or trace began in the last three minutes."""
+        """Return 200 while the process runs.
+
+        `failIfDatabaseUnavailable`: return 503 if the store does not respond.
+        `failIfNoRecentEvents`: return 503 if no observation or trace started in the last three
+        minutes.
+        """
         fault = await _fault(context, parameters)
         return answer(Health(fault or "OK", version), status=503 if fault else 200)
 
@@ -69,11 +77,13 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         summary="Would an event sent now be stored and read?",
         responses={
             200: documented.as_answer(Ready, "It would.", READY_EXAMPLE),
-            503: documented.as_answer(Ready, "`missing` says where not.", NOT_READY_EXAMPLE),
+            503: documented.as_answer(
+                Ready, "It would not; `missing` has the failed checks.", NOT_READY_EXAMPLE
+            ),
         },
     )
     async def ready(request: Request) -> Response:
-        """With a project's key, `checks` says why not; strangers are told names only."""
+        """Check all dependencies. `checks` has the reasons if the request has a project's key."""
         found = await readiness.look()
         missing = [name for name, state in found.items() if state != OK]
         checks = dict(found) if await _is_known(request) else _names_only(found)
@@ -87,7 +97,7 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
 
 
 async def _fault(context: AppContext, parameters: HealthParameters) -> str:
-    """What is not as the parameters ask for; empty when all is."""
+    """Return the condition of the parameters that is not met; empty if all are."""
     if not parameters.fail_if_no_recent_events and not parameters.fail_if_database_unavailable:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""``/api/public/observations`` and ``/api/public/v2/observations``: lists and details of observations."""
+"""Serve observations at ``/api/public/observations`` and ``/api/public/v2/observations``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 
 class _Narrowing(LangfuseParameters):
-    """What both versions filter by."""
+    """Parameters by which both versions filter."""
 
     name: Text | None = None
     user_id: Text | None = None
@@ -118,7 +118,7 @@ class ObservationV2ListParameters(_Narrowing):
     parse_io_as_json: bool = Field(False, description="Input and output are always raw strings.")
     session_id: Text | None = None
     parent_observation_id: Text | None = Field(
-        None, description="An empty value: observations without a parent."
+        None, description="An empty value selects observations without a parent."
     )
     is_root_observation: bool | None = None
 
@@ -198,7 +198,11 @@ def observations_router(context: AppContext) -> APIRouter:
         parameters: Annotated[ObservationV2ListParameters, Query()],
         request: Request,
     ) -> Response:
-        """Newest first, page by page through `meta.cursor`, which is absent on the last page. Input and output are raw strings; metadata values are cut at 200 characters unless `expandMetadata` names their keys."""
+        """Newest first, in pages by `meta.cursor`, which is absent on the last page.
+
+        Input and output are raw strings; metadata values are cut at 200 characters unless
+        `expandMetadata` contains their keys.
+        """
         if parameters.parse_io_as_json:
             message = "parseIoAsJson: input and output are raw strings here"
             raise BadRequestError(message, field="parseIoAsJson", allowed=("false",))

@@ -1,4 +1,4 @@
-"""Query parameters that several lists of the Langfuse surface share."""
+"""Define query parameters that several lists of the Langfuse API share."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from query_api.store.filters import parse_filter
 PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
 Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
-"""Together shorter than the URL that an HTTP server takes."""
-CommaSeparated = Annotated[str, Field(max_length=8_000, description="One, or several with commas.")]
+"""Limits whose sum is below an HTTP server's limit of a URL's length."""
+CommaSeparated = Annotated[
+    str, Field(max_length=8_000, description="One or several, comma-separated.")
+]
 FilterText = Annotated[
     str,
     Field(
         max_length=32_000,
-        description="JSON array of `{type, column, operator, value[, key]}`; outranks the parameter of the same column. Observations know the type and column `positionInTrace`, whose `key` is `root`, `first`, `last`, `nthFromStart` or `nthFromEnd`: a place among all observations of the trace.",
+        description="JSON array of `{type, column, operator, value[, key]}`; takes precedence over"
+        " the parameter of the same column. Observations have the type and column"
+        " `positionInTrace`, their position among all observations of the trace; its `key` is"
+        " `root`, `first`, `last`, `nthFromStart` or `nthFromEnd`.",
         examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
     ),
 ]
 
 
 class LangfuseParameters(BaseModel):
-    """Camel-case names, unknown ones ignored; an empty value is none."""
+    """Parameters with camel-case names; unknown ones are ignored, empty values count as absent."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
@@ -51,17 +56,17 @@ class PageParameters(LangfuseParameters):
 
 
 def parts_of(text: str | None) -> tuple[str, ...]:
-    """What stands between the commas."""
+    """Split a comma-separated list; empty parts are dropped."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def chosen_groups(
     fields: str | None, groups: tuple[str, ...], default: frozenset[str]
 ) -> frozenset[str]:
-    """The groups of fields that a comma-separated list names.
+    """Return the groups of fields of a comma-separated list.
 
     Raises:
-        BadRequestError: one of them does not exist.
+        BadRequestError: A group does not exist.
     """
     if not fields:
         return default
@@ -74,7 +79,7 @@ def chosen_groups(
 
 
 class ConditionList:
-    """Conditions from single parameters and from ``filter=``, which outranks a parameter of the same column."""
+    """Conditions of parameters and of ``filter=``, which wins over parameters of its columns."""
 
     def __init__(self, columns: Mapping[str, Column], filter_text: str | None) -> None:
         self._columns = columns
@@ -82,7 +87,7 @@ class ConditionList:
         self._conditions: list[Condition] = []
 
     def add(self, column: str, operator: Operator, value: Value) -> None:
-        """Unless the value is absent or the filter speaks of the column."""
+        """Add a condition, unless the value is absent or the filter has one on the column."""
         if value is None or value == () or column in self._filtered:
             return
         self._conditions.append(Condition(self._columns[column], operator, value))

@@ -1,4 +1,4 @@
-"""``/api/public/projects``: who the credential belongs to; what every Langfuse SDK asks to check it."""
+"""Serve ``/api/public/projects``, with which Langfuse SDKs check their credential."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def projects_router(context: AppContext) -> APIRouter:
     async def list_projects(project_id: ProjectId) -> Response:
         project = context.control.view[Project].get(project_id)
         if project is None:
-            raise NotFoundError("the project of this credential is gone")
-        # Projects stand for themselves: there is no level above them.
+            raise NotFoundError("the project of this credential was deleted")
+        # There are no organizations: each project is its own.
         own = ProjectOut(project.id, project.name, Organization(project.id, project.name), {})
         return answer(ProjectList([own]))
 

@@ -1,4 +1,4 @@
-"""``/api/public/scores`` (of traces, without corrections) and ``/api/public/v2/scores``."""
+"""Serve ``/api/public/scores`` (of traces, without corrections) and ``/api/public/v2/scores``."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def scores_router(context: AppContext) -> APIRouter:
     async def list_trace_scores(
         project_id: ProjectId, parameters: Annotated[ScoreListParameters, Query()]
     ) -> Response:
-        """Newest first, without corrections: `/api/public/v2/scores` has those."""
+        """Newest first, without corrections, which `/api/public/v2/scores` includes."""
         return await page(project_id, parameters, *_OF_TRACES)
 
     @router.get("/api/public/v2/scores", summary="List scores", responses=listed)
     async def list_scores(
         project_id: ProjectId, parameters: Annotated[ScoreListParameters, Query()]
     ) -> Response:
-        """Of traces, observations, sessions and runs, newest first."""
+        """Scores of traces, observations, sessions and runs, newest first."""
         return await page(project_id, parameters)
 
     @router.get(

@@ -1,4 +1,4 @@
-"""``/api/public/v3/scores``: scores page by page through a cursor, narrowed down by lists with commas."""
+"""Serve ``/api/public/v3/scores``: scores in pages by cursor, filtered by comma-separated lists."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 class ScoreV3ListParameters(LangfuseParameters):
     limit: Whole = Field(50, ge=1, le=100)
-    cursor: Text | None = Field(None, description="`meta.cursor` of the page before.")
+    cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
     fields: Text | None = Field(
         None,
-        description="Besides the core: details (comment, configId, metadata), subject, annotation (authorUserId, queueId).",
+        description="Groups besides the core: details (comment, configId, metadata), subject,"
+        " annotation (authorUserId, queueId).",
         examples=["details,subject"],
     )
     id: CommaSeparated | None = None
@@ -64,17 +65,17 @@ class ScoreV3ListParameters(LangfuseParameters):
     queue_id: CommaSeparated | None = None
     author_user_id: CommaSeparated | None = None
     value: CommaSeparated | None = Field(
-        None, description="Exact values; needs one `dataType`: NUMERIC, BOOLEAN or CATEGORICAL."
+        None, description="Exact values; requires one `dataType`: NUMERIC, BOOLEAN or CATEGORICAL."
     )
     value_min: float | None = Field(
-        None, allow_inf_nan=False, description="At least; needs the `dataType` NUMERIC."
+        None, allow_inf_nan=False, description="Minimum; requires the `dataType` NUMERIC."
     )
     value_max: float | None = Field(
-        None, allow_inf_nan=False, description="At most; needs the `dataType` NUMERIC."
+        None, allow_inf_nan=False, description="Maximum; requires the `dataType` NUMERIC."
     )
     trace_id: CommaSeparated | None = None
     session_id: CommaSeparated | None = None
-    observation_id: CommaSeparated | None = Field(None, description="Needs `traceId`.")
+    observation_id: CommaSeparated | None = Field(None, description="Requires `traceId`.")
     experiment_id: CommaSeparated | None = None
     from_timestamp: Instant | None = None
     to_timestamp: Instant | None = None
@@ -164,7 +165,10 @@ def scores_v3_router(context: AppContext) -> APIRouter:
     async def list_scores_v3(
         project_id: ProjectId, parameters: Annotated[ScoreV3ListParameters, Query()]
     ) -> Response:
-        """Of traces, observations, sessions and experiments, newest first, page by page through `meta.cursor`, which is absent on the last page."""
+        """Scores of traces, observations, sessions and experiments, newest first.
+
+        Pages are by `meta.cursor`, which is absent on the last page.
+        """
         groups = chosen_groups(parameters.fields, GROUPS, frozenset())
         query = FindScores(
             project_id,

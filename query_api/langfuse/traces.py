@@ -1,4 +1,4 @@
-"""``/api/public/traces``: lists and details of traces."""
+"""Serve lists and details of traces at ``/api/public/traces``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TraceListParameters(PageParameters):
         return conditions.done()
 
     def order(self) -> tuple[str, bool]:
-        """The expression to sort by, and whether it descends."""
+        """Return the expression to sort by, and whether the order is descending."""
         if self.order_by is None:
             return TRACE_ORDER["timestamp"], True
         name, _, direction = self.order_by.partition(".")
@@ -138,7 +138,12 @@ def traces_router(context: AppContext) -> APIRouter:
     async def list_traces(
         project_id: ProjectId, parameters: Annotated[TraceListParameters, Query()]
     ) -> Response:
-        """Newest first unless `orderBy` says otherwise. `fields` leaves out what is not needed: excluded ids are empty lists, an excluded cost or latency is -1. A trace with very many observations or scores names the first of them, and says so in `truncated`."""
+        """Newest first, unless `orderBy` is given.
+
+        `fields` selects groups of fields: without them lists of ids are empty, cost and latency
+        are -1. A trace with very many observations or scores has only the first ids, and the
+        names of these lists in `truncated`.
+        """
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
         query = FindTraces(
@@ -190,7 +195,7 @@ def traces_router(context: AppContext) -> APIRouter:
 
     @router.get("/project/{_project}/traces/{traceId:path}", include_in_schema=False)
     async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
-        """Where the SDKs' `get_trace_url` points."""
+        """Redirect the URLs of the SDKs' `get_trace_url`."""
         return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
 
     return router
@@ -199,7 +204,7 @@ def traces_router(context: AppContext) -> APIRouter:
 async def _in_list(
     reader: Reader, traces: list[StoredTrace], groups: frozenset[str], ids_max: int
 ) -> list[TraceInList]:
-    """Traces of one project with what a list tells of each."""
+    """Return traces of one project as in lists, with their ids of observations and scores."""
     observation_ids, score_ids, _ = await asyncio.gather(
         observation_ids_of(reader, traces if "observations" in groups else (), ids_max),
         score_ids_of(reader, traces if "scores" in groups else (), ids_max),
