@@ -130,7 +130,7 @@ async def test_an_unknown_path_is_named_in_its_surface_s_shape(api: Api) -> None
 
 async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
     native = await api.client.patch("/v1/budgets/b")
-    assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET")
+    assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET, HEAD")
     assert native.json() == {
         "error": {
             "code": "method_not_allowed",
@@ -139,7 +139,7 @@ async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
         }
     }
     langfuse = await api.client.put("/api/public/scores")
-    assert (langfuse.status_code, langfuse.headers["allow"]) == (405, "GET, POST")
+    assert (langfuse.status_code, langfuse.headers["allow"]) == (405, "GET, HEAD, POST")
     assert langfuse.json() == {
         "message": "no such route: PUT /api/public/scores; this path takes GET, POST",
         "error": "MethodNotAllowedError",
