@@ -33,7 +33,7 @@ from query_api.settings import QuerySettings
 
 RECONNECT_S: Final = 0.5
 LOOK_AT_START_S: Final = 0.2
-"""Interval of checks until no stage has a fault for the first time, if the settings have a longer one."""
+"""Maximum interval of checks until no stage has a fault for the first time."""
 STOP_TIMEOUT_S: Final = 2.0
 CANARY_BATCH_BYTES: Final = 1024
 
