@@ -9,7 +9,6 @@ from typing import Final
 DECIMAL_CHARS_MAX: Final = 64
 """Longest text of an amount, including sign and exponent."""
 _NO_NUMBER: Final = Decimal("NaN")
-_INT64: Final = range(-(1 << 63), 1 << 63)
 
 
 def decimal_of(text: str) -> Decimal:
@@ -28,10 +27,6 @@ def float_of(number: float) -> float:
         return float(number)
     except OverflowError:
         return math.inf if number > 0 else -math.inf
-
-
-def is_int64(number: int) -> bool:
-    return number in _INT64
 
 
 def finite(number: float) -> float | str:

@@ -21,8 +21,6 @@ from collections.abc import Mapping
 from typing import Final
 
 RELATIVE_ACCURACY: Final = 0.01
-QUANTILES: Final = (0.5, 0.95, 0.99)
-STATE_TYPE: Final = "AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64)"
 
 ZERO_KEY: Final = -1
 """The key of values below 1 µs; no other value has a negative key."""
@@ -89,9 +87,6 @@ def state_hex(bins: Mapping[int, int]) -> str:
         stored += 1
     zeros = _F64.pack(max(bins.get(ZERO_KEY, 0), 0))
     return (_HEAD + _varint(stored) + store + _NO_NEGATIVES + zeros).hex()
-
-
-EMPTY_STATE_HEX: Final = (_HEAD + b"\0" + _NO_NEGATIVES + _F64.pack(0.0)).hex()
 
 
 def bins_of(state: bytes) -> dict[int, int]:

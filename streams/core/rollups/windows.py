@@ -7,7 +7,7 @@ already contains.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from clickhouse.rows import WindowRow
 from streams.core.dimensions.keys import CellKey
@@ -18,7 +18,6 @@ from streams.core.rollups.deltas import WindowDelta
 from streams.core.rollups.sketch import bins_of, state_hex
 from streams.core.rollups.undo import Undo
 
-WINDOW_S: Final = 60
 KeyT = TypeVar("KeyT", str, int)
 
 WindowKey = CellKey
