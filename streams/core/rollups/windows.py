@@ -7,7 +7,7 @@ already contains.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from clickhouse.rows import WindowRow
 from streams.core.dimensions.keys import CellKey
