@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the routes, with the schemas of the structs they answer with and of refusals, and the gateway's routes."""
+"""Build the OpenAPI document from FastAPI's, the structs of responses and the gateway's routes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from query_api.openapi.ingestion import INGESTION_REFUSAL, ingestion_paths
 from query_api.openapi.refusal_examples import LANGFUSE, NATIVE
 from query_api.refusals import LANGFUSE_PREFIX
 
-DESCRIPTION: Final = """What LLM applications do, taken (`ingestion`) and given back as answers: traces, observations and scores as the Langfuse API gives them (below `/api/public`),
-and tracemill's own questions (below `/v1`): call trees, windows, budgets, alerts, webhooks.
+DESCRIPTION: Final = """Ingest traces of LLM applications (`ingestion`), and query traces,
+observations and scores with the Langfuse API (below `/api/public`) and call trees, windows,
+budgets, alerts and webhooks with tracemill's own API (below `/v1`).
 
-The credential is a project's key pair, as HTTP Basic; it decides which project is asked. Costs are US dollars: JSON numbers below `/api/public`, exact
-decimal strings below `/v1`. Times are ISO 8601 in UTC. Every query is bounded, and one that reaches a bound is answered with 422. Two answers may be
-shortened instead, and say so in `truncated`: call trees, and the ids that a list of traces names.
+The credential is a project's key pair, as HTTP Basic; it selects the project. Costs are US dollars:
+JSON numbers below `/api/public`, exact decimal strings below `/v1`. Times are ISO 8601 in UTC.
+Queries are limited; one that reaches a limit gets 422. Two responses are truncated instead, and
+marked with `truncated`: call trees, and the ids in lists of traces.
 """
 
 _NATIVE_REFUSAL: Final = {
@@ -30,7 +32,7 @@ _NATIVE_REFUSAL: Final = {
             "properties": {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
-                "field": {"type": "string", "description": "The parameter or field that is wrong."},
+                "field": {"type": "string", "description": "The invalid parameter or field."},
                 "allowed": {"type": "array", "items": {"type": "string"}},
             },
         }
@@ -45,16 +47,16 @@ _LANGFUSE_REFUSAL: Final = {
     },
 }
 _NATIVE_REASONS: Final = {
-    "400": "Unreadable JSON.",
-    "401": "No credential, or none of ours.",
+    "400": "Invalid JSON.",
+    "401": "No credential, or an unknown one.",
     "403": "A public key alone may not do this.",
-    "404": "Not in this project.",
+    "404": "The project has no such object.",
     "408": "The body took too long to arrive.",
-    "409": "The state of the project forbids it.",
+    "409": "The request conflicts with the project's current records.",
     "413": "The body is too large.",
-    "422": "A parameter or field is wrong, or the query is too costly.",
+    "422": "A parameter or field is invalid, or the query is too costly.",
     "431": "The headers or the address are too large, or too many.",
-    "503": "A dependency does not answer; `Retry-After` says when to ask again.",
+    "503": "A dependency does not respond; retry after `Retry-After` seconds.",
 }
 _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
     "400": "Invalid request data.",
@@ -62,13 +64,13 @@ _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
 }
 _OPEN: Final = frozenset({"/api/public/health", "/api/public/ready"})
 _OPEN_REASONS: Final = ("400", "408", "413", "431", "503")
-"""Statuses that any path may answer, also without credentials."""
+"""Statuses that every path may return, also without credentials."""
 _OF_THE_SERVER: Final = frozenset({"431"})
-"""Statuses that are answered before the path is known, in one form on both surfaces."""
+"""Statuses that are returned before routing, in one format for both APIs."""
 
 
 def install_openapi(app: FastAPI, documented: Documented) -> None:
-    """Let ``app`` describe itself; the document is made once, when first asked for."""
+    """Install the OpenAPI document of ``app``, which is built on the first request."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -104,7 +106,7 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
 
 
 def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """A body's example stands in its schema, where few tools look for it."""
+    """Copy a body's example from its schema, where few tools read it."""
     body = operation.get("requestBody")
     if body is not None:
         content = body["content"]["application/json"]
@@ -112,7 +114,7 @@ def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """What every route may also answer, and the credential it needs."""
+    """Add the responses that every route may return, and its credential."""
     langfuse = path.startswith(LANGFUSE_PREFIX)
     name = "LangfuseRefusal" if langfuse else "Refusal"
     schema = {"$ref": f"#/components/schemas/{name}"}

@@ -1,6 +1,6 @@
-"""The other half of the API in the OpenAPI document: what the gateway takes, on the same port.
+"""Describe the gateway's routes, which share the port, in the OpenAPI document.
 
-Written by hand: the gateway's routes are bare ASGI applications that nothing can ask what they take.
+They are written by hand, as the gateway's routes are ASGI applications without metadata.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
     }
     spans = {
         "requestBody": _otlp_body(export, _EXPORT_EXAMPLE),
-        "responses": {"200": _otlp_answer("Taken, but for the spans it names.", _PARTIAL_EXAMPLE)},
-        "description": "gzip is understood. A span that cannot be stored is counted in `partialSuccess` and kept as a dead letter; the others are taken.",
+        "responses": {"200": _otlp_answer("Accepted except rejected spans.", _PARTIAL_EXAMPLE)},
+        "description": "gzip is supported. Spans that cannot be stored are counted in"
+        " `partialSuccess` and become dead letters; the others are accepted.",
     }
     metrics = {
         "requestBody": _otlp_body({"type": "object"}, {"resourceMetrics": []}),
         "responses": {"200": _otlp_answer("Dropped.", {})},
-        "description": "Accepted and not stored: exporters that also send metrics need not be told apart.",
+        "description": "Accepted and dropped, so that exporters may send metrics to the same host.",
     }
     return {
         "/v1/traces": {"post": _operation("Send spans (OTLP)", "send_spans", spans)},
@@ -188,11 +189,12 @@ def _ingestion() -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(batch, _BATCH_EXAMPLE)},
         "responses": {
             "207": {
-                "description": "What became of each event.",
+                "description": "The outcome of each event.",
                 "content": _json(outcome, _TAKEN_EXAMPLE),
             }
         },
-        "description": "An event that will never be valid becomes a dead letter; SDKs, which would send it again for ever, are told that it was taken.",
+        "description": "Invalid events become dead letters and are reported as accepted, as SDKs"
+        " would send them again without end.",
     }
 
 

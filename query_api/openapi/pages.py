@@ -1,4 +1,4 @@
-"""``/docs``, with everything that it loads, and where the API begins. No credential needed, and no other host."""
+"""Serve ``/docs`` with all its files and the root page, without credentials or other hosts."""
 
 from __future__ import annotations
 
