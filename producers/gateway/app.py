@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
+from producers.gateway.admission import AdmissionGate
 from producers.gateway.auth import Authenticator
 from producers.gateway.context import GatewayContext
 from producers.gateway.http import InFlight
@@ -24,7 +25,6 @@ from producers.gateway.ingestion import Ingestion
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.gateway.scores import Scores
 from producers.gateway.traces import Metrics, Traces
-from producers.gateway.turns import Turns
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
 
@@ -43,14 +43,14 @@ class Gateway:
         disk: DiskFloor | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
-        self._turns = Turns(gateway)
-        self.publisher = publisher or EventPublisher(kafka, gateway, self._turns.none_waits)
+        self._admission = AdmissionGate(gateway)
+        self.publisher = publisher or EventPublisher(kafka, gateway, self._admission.none_waits)
         self.context = context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),
             publisher=self.publisher,
             in_flight=InFlight(gateway.in_flight_max_bytes),
-            turns=self._turns,
+            admission=self._admission,
             disk=disk or DiskFloor(DiskSettings(paths="")),
         )
         traces = Traces(context)
@@ -87,7 +87,7 @@ class Gateway:
         try:
             yield
         finally:
-            self._turns.close()
+            self._admission.close()
             await self.publisher.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

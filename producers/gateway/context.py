@@ -21,6 +21,7 @@ from producers.errors import (
     UnauthorizedError,
     UndeliveredError,
 )
+from producers.gateway.admission import AdmissionGate
 from producers.gateway.auth import Authenticator, Principal, authorization_of, note_authenticated
 from producers.gateway.failures import describe_failure
 from producers.gateway.gunzip import Gunzip
@@ -38,7 +39,6 @@ from producers.gateway.http import (
 )
 from producers.gateway.places import Place
 from producers.gateway.publisher import EventPublisher
-from producers.gateway.turns import Turns
 from producers.settings import GatewaySettings
 
 UNSENT: Final = 499
@@ -55,7 +55,7 @@ class GatewayContext:
     authenticator: Authenticator
     publisher: EventPublisher
     in_flight: InFlight
-    turns: Turns
+    admission: AdmissionGate
     disk: DiskFloor
 
 
@@ -175,7 +175,7 @@ class Endpoint(ABC):
         context.disk.refuse_when_low()
         context.publisher.refuse_when_full()
         await request.admitted(principal)
-        async with context.turns.turn(principal, request.headers) as place:
+        async with context.admission.admit(principal, request.headers) as place:
             with context.in_flight.lease(principal.share) as lease:
                 body = await self._body(principal, request, lease, place)
                 received_us = time.time_ns() // 1000
@@ -239,7 +239,7 @@ class Endpoint(ABC):
             if size < self.context.settings.inline_max_bytes:
                 piece = next(pieces, None)
             else:
-                piece = await self.context.turns.in_thread(share, partial(next, pieces, None))
+                piece = await self.context.admission.in_thread(share, partial(next, pieces, None))
             if piece is None:
                 break
             size += len(piece)
@@ -249,7 +249,7 @@ class Endpoint(ABC):
             return parts[0]
         if size < self.context.settings.inline_max_bytes:
             return b"".join(parts)
-        return await self.context.turns.in_thread(share, partial(b"".join, parts))
+        return await self.context.admission.in_thread(share, partial(b"".join, parts))
 
     async def _refuse(self, send: Send, error: RequestError) -> int:
         unauthorized = isinstance(error, UnauthorizedError)

@@ -67,7 +67,7 @@ class Ingestion(Endpoint):
         return super().refusal(error)
 
     async def serve(self, call: Call) -> Answer:
-        published, outcome, kinds = await self.context.turns.run(
+        published, outcome, kinds = await self.context.admission.run(
             call.principal.share, len(call.body), partial(self._read, call)
         )
         await self.context.publisher.publish(published)

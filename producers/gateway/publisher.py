@@ -1,7 +1,8 @@
-"""From events to acknowledged Kafka records: micro-batches of NDJSON, one lane per partition.
+"""Publishes events to Kafka as micro-batches of NDJSON, with one queue per partition.
 
-A lane has at most one record on its way. While that one travels, lines gather; so an idle lane sends at once and a busy one sends few, large records.
-Nothing is promised before the acknowledgement: a caller waits for all of its lines, and gets an error for all of them if one part failed.
+A queue has at most one record in flight, and lines collect meanwhile: an idle partition sends at
+once, a busy one sends few, large records. A caller waits for the acknowledgement of all of its
+lines, and gets an error for all of them if one record failed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NoReturn
 
@@ -26,6 +27,7 @@ from producers.errors import (
     TooLargeError,
     UndeliveredError,
 )
+from producers.gateway.partition_queue import Chunk, PartitionQueue
 from producers.gateway.shares import ByteShares
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started, stopped
@@ -38,98 +40,39 @@ RECORD_OVERHEAD_BYTES: Final = 1024
 log = structlog.get_logger(__name__)
 
 
-class _Chunk:
-    """Lines of one request for one lane, small enough for one record."""
-
-    __slots__ = ("acked", "lane", "lines", "project_id", "size")
-
-    def __init__(self, lane: _Lane, project_id: str, lines: list[bytes], size: int) -> None:
-        self.lane = lane
-        self.project_id = project_id
-        self.lines = lines
-        self.size = size
-        self.acked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
-class _Lane:
-    """The queue of one partition: chunks of each project in order, with the projects in turn."""
-
-    __slots__ = ("filled", "filled_at_s", "partition", "queues", "sending_since_s", "topic")
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.queues: dict[str, deque[_Chunk]] = {}
-        """Queue of each project, the next one first; none is empty."""
-        self.filled = asyncio.Event()
-        self.filled_at_s = 0.0
-        """When the lane was last empty and got a chunk, by the event loop's clock."""
-        self.sending_since_s: float | None = None
-        """When the record that is on its way was handed over, by the event loop's clock."""
-
-    def append(self, chunk: _Chunk) -> None:
-        if not self.queues:
-            self.filled_at_s = asyncio.get_running_loop().time()
-        self.queues.setdefault(chunk.project_id, deque()).append(chunk)
-        self.filled.set()
-
-    def remove(self, chunk: _Chunk) -> bool:
-        """Remove a chunk; false if it is no longer queued."""
-        queue = self.queues.get(chunk.project_id, ())
-        if chunk not in queue:
-            return False
-        self.queues[chunk.project_id].remove(chunk)
-        if not self.queues[chunk.project_id]:
-            del self.queues[chunk.project_id]
-        return True
-
-    def take(self, target_bytes: int) -> list[_Chunk]:
-        """Remove and return chunks that fit one record, one of each project in turn."""
-        taken: list[_Chunk] = []
-        size = 0
-        while self.queues:
-            project_id, queue = next(iter(self.queues.items()))
-            size += queue[0].size
-            if taken and size > target_bytes:
-                return taken
-            taken.append(queue.popleft())
-            del self.queues[project_id]
-            if queue:
-                self.queues[project_id] = queue
-        self.filled.clear()
-        return taken
-
-
 class EventBatch:
-    """Events and dead letters of one request, encoded and sorted by partition: everything is encoded before anything is queued."""
+    """Events and dead letters of one request, encoded and grouped by partition.
+
+    Everything is encoded before anything is queued.
+    """
 
     def __init__(
         self,
         project_id: str,
-        lanes: Sequence[_Lane],
-        dead_letter_lane: _Lane,
+        queues: Sequence[PartitionQueue],
+        dead_letter_queue: PartitionQueue,
         gateway: GatewaySettings,
     ) -> None:
         self.project_id = project_id
         """Project, or its public-key share, that the batch counts toward."""
-        self._lanes = lanes
-        self._dead_letter_lane = dead_letter_lane
+        self._event_queues = queues
+        self._dead_letter_queue = dead_letter_queue
         self._event_max_bytes = gateway.event_max_bytes
-        self._max_bytes = self._room = gateway.batch_max_bytes
+        self._max_bytes = self._free_bytes = gateway.batch_max_bytes
         self.dead_letter_reasons: Counter[str] = Counter()
         self.event_count = 0
         self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
-        self.lines_by_lane: dict[_Lane, list[bytes]] = {}
+        self.lines_by_queue: dict[PartitionQueue, list[bytes]] = {}
 
     def add(self, event: Event) -> None:
-        """Take an event.
+        """Add an event.
 
         Raises:
-            TooLargeError: its line is longer than ``event_max_bytes``; it was not taken.
+            TooLargeError: its line is longer than ``event_max_bytes``; it was not added.
             BatchTooLargeError: the whole batch is more than ``batch_max_bytes``.
         """
         line = encode_event(event)
-        self._take_room(line)
+        self._reserve(line)
         if len(line) > self._event_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
             message = f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
@@ -137,32 +80,32 @@ class EventBatch:
         trace = (event.project_id, partition_key(event))
         lines = self._lines_of_trace.get(trace)
         if lines is None:
-            lane = self._lanes[partition_of(*trace, len(self._lanes))]
-            lines = self._lines_of_trace[trace] = self.lines_by_lane.setdefault(lane, [])
+            queue = self._event_queues[partition_of(*trace, len(self._event_queues))]
+            lines = self._lines_of_trace[trace] = self.lines_by_queue.setdefault(queue, [])
         lines.append(line)
         self.event_count += 1
 
-    def set_aside(self, letter: DeadLetter) -> None:
-        """Take a dead letter.
+    def set_aside(self, rejected: DeadLetter) -> None:
+        """Add a dead letter.
 
         Raises:
             BatchTooLargeError: as for ``add``.
         """
-        line = encode_dead_letter(letter)
-        self._take_room(line)
-        self.lines_by_lane.setdefault(self._dead_letter_lane, []).append(line)
-        self.dead_letter_reasons[letter.reason] += 1
+        line = encode_dead_letter(rejected)
+        self._reserve(line)
+        self.lines_by_queue.setdefault(self._dead_letter_queue, []).append(line)
+        self.dead_letter_reasons[rejected.reason] += 1
 
-    def _take_room(self, line: bytes) -> None:
-        self._room -= len(line)
-        if self._room < 0:
+    def _reserve(self, line: bytes) -> None:
+        self._free_bytes -= len(line)
+        if self._free_bytes < 0:
             metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
             message = f"the request becomes more than {self._max_bytes} bytes of events"
             raise BatchTooLargeError(message)
 
 
 class EventPublisher:
-    """Publishes events for many requests at once; bounded in bytes and in time."""
+    """Publishes events for many requests at once; limited in bytes and in time."""
 
     def __init__(
         self,
@@ -175,10 +118,10 @@ class EventPublisher:
         self.clock = BrokerClock(kafka.clock_skew_max_s)
         self._kafka = kafka
         self._gateway = gateway
-        self._event_lanes = [
-            _Lane(kafka.topics.events, number) for number in range(kafka.event_partitions)
+        self._event_queues = [
+            PartitionQueue(kafka.topics.events, number) for number in range(kafka.event_partitions)
         ]
-        self._dead_letter_lane = _Lane(kafka.topics.dead_letters, 0)
+        self._dead_letter_queue = PartitionQueue(kafka.topics.dead_letters, 0)
         self._pending = ByteShares(gateway.pending_max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -188,15 +131,15 @@ class EventPublisher:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect and open the lanes.
+        """Connect and start to send from the queues.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
         self._producer = await started(self._new_producer, self._kafka)
         self._tasks = [
-            asyncio.create_task(self._run(lane), name=f"lane-{lane.topic}-{lane.partition}")
-            for lane in (*self._event_lanes, self._dead_letter_lane)
+            asyncio.create_task(self._run(queue), name=f"publish-{queue.topic}-{queue.partition}")
+            for queue in (*self._event_queues, self._dead_letter_queue)
         ]
 
     async def stop(self) -> None:
@@ -210,7 +153,7 @@ class EventPublisher:
             await stopped(self._producer, self._gateway.stop_timeout_s)
 
     async def broker_answers(self) -> bool:
-        """Whether the broker answers a question now, within ``request_timeout_s``."""
+        """Return whether the broker answers within ``request_timeout_s``."""
         if self._producer is None:
             return False
         try:
@@ -221,11 +164,11 @@ class EventPublisher:
         return True
 
     def batch(self, project_id: str = "") -> EventBatch:
-        """An empty batch for one request."""
-        return EventBatch(project_id, self._event_lanes, self._dead_letter_lane, self._gateway)
+        """Return an empty batch for one request."""
+        return EventBatch(project_id, self._event_queues, self._dead_letter_queue, self._gateway)
 
     def refuse_when_full(self) -> None:
-        """See that something more could be taken, before work is put into it.
+        """Refuse a request before work is put into it if nothing more can be queued.
 
         Raises:
             OverloadedError: ``pending_max_bytes`` is reached.
@@ -242,12 +185,13 @@ class EventPublisher:
         """Return once the broker has acknowledged every event and every dead letter.
 
         Raises:
-            OverloadedError: ``pending_max_bytes`` would be exceeded, or a record before this one waits for the broker for longer than ``delivery_timeout_s``;
-                nothing was published.
-            UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some of it may have been.
+            OverloadedError: ``pending_max_bytes`` would be exceeded, or an earlier record of a
+                partition has waited for longer than ``delivery_timeout_s``; nothing was published.
+            UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some
+                of it may have been.
         """
-        self._refuse_behind_stalled(batch.lines_by_lane)
-        chunks = self._enqueue(batch.project_id, batch.lines_by_lane)
+        self._refuse_behind_stalled(batch.lines_by_queue)
+        chunks = self._enqueue(batch.project_id, batch.lines_by_queue)
         if not chunks:
             return
         _, late = await asyncio.wait(
@@ -263,65 +207,67 @@ class EventPublisher:
         for reason, count in batch.dead_letter_reasons.items():
             metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
 
-    def _refuse_behind_stalled(self, lanes: Iterable[_Lane]) -> None:
-        """Where the broker keeps a record waiting, the next ones would wait in vain: their clients learn it at once."""
+    def _refuse_behind_stalled(self, queues: Iterable[PartitionQueue]) -> None:
+        """Refuse lines of a partition whose record in flight is late: they would wait in vain."""
         latest_s = asyncio.get_running_loop().time() - self._gateway.delivery_timeout_s
-        for lane in lanes:
-            if lane.sending_since_s is not None and lane.sending_since_s < latest_s:
+        for queue in queues:
+            if queue.sending_since_s is not None and queue.sending_since_s < latest_s:
                 limit = "delivery_timeout_s"
                 metrics.LIMIT_REACHED.labels(limit=limit).inc()
                 raise OverloadedError(limit)
 
-    def _enqueue(self, project_id: str, lines_by_lane: dict[_Lane, list[bytes]]) -> list[_Chunk]:
-        size = sum(len(line) + 1 for lines in lines_by_lane.values() for line in lines)
+    def _enqueue(
+        self, project_id: str, lines_by_queue: dict[PartitionQueue, list[bytes]]
+    ) -> list[Chunk]:
+        size = sum(len(line) + 1 for lines in lines_by_queue.values() for line in lines)
         if not self._pending.has_room(project_id, size):
             self._refuse_full()
         self._add_pending(project_id, size)
         chunks = []
-        for lane, lines in lines_by_lane.items():
-            cut = self._cut(lane, project_id, lines)
+        for queue, lines in lines_by_queue.items():
+            cut = self._cut(queue, project_id, lines)
             for chunk in cut:
-                lane.append(chunk)
+                queue.append(chunk)
             chunks += cut
         return chunks
 
-    def _withdraw(self, chunks: Iterable[_Chunk]) -> None:
-        """Take back what has not left yet: nobody waits for it any more, and its client sends it again."""
+    def _withdraw(self, chunks: Iterable[Chunk]) -> None:
+        """Remove chunks that are still queued: their client was refused and sends them again."""
         for chunk in chunks:
-            if chunk.lane.remove(chunk):  # otherwise it is being sent already
+            if chunk.queue.remove(chunk):  # otherwise it is being sent already
                 self._add_pending(chunk.project_id, -chunk.size)
 
-    def _cut(self, lane: _Lane, project_id: str, lines: list[bytes]) -> list[_Chunk]:
-        chunks: list[_Chunk] = []
+    def _cut(self, queue: PartitionQueue, project_id: str, lines: list[bytes]) -> list[Chunk]:
+        chunks: list[Chunk] = []
         current: list[bytes] = []
         current_bytes = 0
         for line in lines:
             if current and current_bytes + len(line) + 1 > self._gateway.record_target_bytes:
-                chunks.append(_Chunk(lane, project_id, current, current_bytes))
+                chunks.append(Chunk(queue, project_id, current, current_bytes))
                 current, current_bytes = [], 0
             current.append(line)
             current_bytes += len(line) + 1
-        chunks.append(_Chunk(lane, project_id, current, current_bytes))
+        chunks.append(Chunk(queue, project_id, current, current_bytes))
         return chunks
 
-    async def _run(self, lane: _Lane) -> None:
-        """Send one record after the other; the only place where lines leave the lane."""
+    async def _run(self, queue: PartitionQueue) -> None:
+        """Send the queue's records one after the other; no other code takes lines from it."""
         loop = asyncio.get_running_loop()
         linger_s = self._gateway.linger_ms / 1000
         sent_at = 0.0
         while True:
-            await lane.filled.wait()
+            await queue.filled.wait()
             pause_s = sent_at + linger_s - loop.time()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
-            await self._gather(lane)
-            chunks = lane.take(self._gateway.record_target_bytes)
+            await self._gather(queue)
+            chunks = queue.take(self._gateway.record_target_bytes)
             if chunks:
-                sent_at = lane.sending_since_s = loop.time()
-                await self._send(lane, chunks)
-                lane.sending_since_s = None
+                sent_at = queue.sending_since_s = loop.time()
+                await self._send(queue, chunks)
+                queue.sending_since_s = None
 
-    async def _gather(self, lane: _Lane) -> None:
+    async def _gather(self, queue: PartitionQueue) -> None:
         """Wait until no request waits to be decoded, at most until a line is ``gather_max_ms`` old.
 
         Requests of a flood are decoded one in each pass of the event loop: without waiting, each
@@ -330,12 +276,12 @@ class EventPublisher:
         if self._none_waits is None or self._none_waits.is_set():
             return
         try:
-            async with asyncio.timeout_at(lane.filled_at_s + self._gateway.gather_max_ms / 1000):
+            async with asyncio.timeout_at(queue.filled_at_s + self._gateway.gather_max_ms / 1000):
                 await self._none_waits.wait()
         except TimeoutError:
             metrics.LIMIT_REACHED.labels(limit="gather_max_ms").inc()
 
-    async def _send(self, lane: _Lane, chunks: list[_Chunk]) -> None:
+    async def _send(self, queue: PartitionQueue, chunks: list[Chunk]) -> None:
         lines = [line for chunk in chunks for line in chunk.lines]
         producer = self._producer
         assert producer is not None, "start() comes first"
@@ -343,12 +289,12 @@ class EventPublisher:
             with metrics.PRODUCE_SECONDS.time():
                 sent_s = time.time()
                 written = await producer.send_and_wait(
-                    lane.topic, b"\n".join(lines), partition=lane.partition
+                    queue.topic, b"\n".join(lines), partition=queue.partition
                 )
         except (KafkaError, AssertionError) as error:
             # aiokafka asserts that a partition exists.
             metrics.PRODUCE_FAILURES.inc()
-            log.warning("record refused", topic=lane.topic, lines=len(lines), error=repr(error))
+            log.warning("record refused", topic=queue.topic, lines=len(lines), error=repr(error))
             self._settle(chunks, error)
             await self._replace(producer)
         else:
@@ -356,7 +302,7 @@ class EventPublisher:
             metrics.RECORD_EVENTS.observe(len(lines))
             self._settle(chunks, None)
 
-    def _settle(self, chunks: list[_Chunk], error: BaseException | None) -> None:
+    def _settle(self, chunks: list[Chunk], error: BaseException | None) -> None:
         for chunk in chunks:
             self._add_pending(chunk.project_id, -chunk.size)
             if error is None:
@@ -366,12 +312,15 @@ class EventPublisher:
                 chunk.acked.exception()  # seen: a caller that gave up does not look
 
     async def _replace(self, failed: AIOKafkaProducer) -> None:
-        """After a refusal an idempotent producer's sequence numbers have a gap that the broker never forgives."""
+        """Replace a producer after a refusal.
+
+        The sequence numbers of an idempotent producer then have a gap that the broker never accepts.
+        """
         async with self._replacing:
             is_replaced = self._producer is not failed
             if is_replaced:
                 return
-            # Other lanes may have records on their way through the old one: it is closed once they are through.
+            # Other partitions may have records in flight in the old one: it is closed after them.
             closing = asyncio.create_task(stopped(failed, self._gateway.stop_timeout_s))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

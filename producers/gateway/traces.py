@@ -62,7 +62,9 @@ class Traces(_Otlp):
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
         decode = partial(self._read, call, content_type)
-        batch, refusals = await self.context.turns.run(call.principal.share, len(call.body), decode)
+        batch, refusals = await self.context.admission.run(
+            call.principal.share, len(call.body), decode
+        )
         await self.context.publisher.publish(batch)
         metrics.EVENTS_IN.labels("observation").inc(batch.event_count)
         return _success(content_type, refusals)

@@ -43,8 +43,8 @@ class AcknowledgingPublisher(EventPublisher):
     async def publish(self, batch: EventBatch) -> None:
         if not self.reads_back:
             return
-        for lane, lines in batch.lines_by_lane.items():
-            if lane.topic == self._kafka.topics.events:
+        for queue, lines in batch.lines_by_queue.items():
+            if queue.topic == self._kafka.topics.events:
                 for line in lines:
                     event = decode_event(line)
                     self.ids.add(getattr(event, "id", "") or getattr(event, "trace_id", ""))

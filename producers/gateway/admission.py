@@ -22,8 +22,8 @@ from producers.settings import GatewaySettings
 T = TypeVar("T")
 
 
-class Turns:
-    """Bounds how many large requests are at work, how many wait, and how many large bodies are decoded at once."""
+class AdmissionGate:
+    """Limits how many large requests are served, how many wait, and how many are decoded at once."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -45,15 +45,17 @@ class Turns:
         self._decoding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(
+    async def admit(
         self, principal: Principal, headers: Mapping[bytes, bytes]
     ) -> AsyncIterator[Place | None]:
-        """Hold a place for one request until it is answered; small ones need none.
+        """Hold a place for a large request until it is answered; yield None for a small one.
 
-        Nor do those with only a public key: what everybody may know must not be enough to occupy all places with bodies that never end.
+        Requests with only a public key need no place either: a key that is not secret must not
+        suffice to occupy all places with bodies that never end.
 
         Raises:
-            OverloadedError: too many wait already, or the turn did not come within ``turn_timeout_s``.
+            OverloadedError: too many wait already, or no place was free within
+                ``turn_timeout_s``.
         """
         if principal.scope != "project" or not self._is_large(headers):
             yield None

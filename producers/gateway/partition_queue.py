@@ -1,0 +1,70 @@
+"""Queues the lines of one partition, in chunks, fairly between projects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Chunk:
+    """Lines of one request for one partition, small enough for one record."""
+
+    __slots__ = ("acked", "lines", "project_id", "queue", "size")
+
+    def __init__(
+        self, queue: PartitionQueue, project_id: str, lines: list[bytes], size: int
+    ) -> None:
+        self.queue = queue
+        self.project_id = project_id
+        self.lines = lines
+        self.size = size
+        self.acked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class PartitionQueue:
+    """The queue of one partition: chunks of each project in order, round-robin over projects."""
+
+    __slots__ = ("filled", "filled_at_s", "partition", "queues", "sending_since_s", "topic")
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.queues: dict[str, deque[Chunk]] = {}
+        """Queue of each project, the next one first; none is empty."""
+        self.filled = asyncio.Event()
+        self.filled_at_s = 0.0
+        """When the first chunk was added to the empty queue, by the event loop's clock."""
+        self.sending_since_s: float | None = None
+        """When the record in flight was sent, by the event loop's clock; None without one."""
+
+    def append(self, chunk: Chunk) -> None:
+        if not self.queues:
+            self.filled_at_s = asyncio.get_running_loop().time()
+        self.queues.setdefault(chunk.project_id, deque()).append(chunk)
+        self.filled.set()
+
+    def remove(self, chunk: Chunk) -> bool:
+        """Remove a chunk; false if it is no longer queued."""
+        queue = self.queues.get(chunk.project_id, ())
+        if chunk not in queue:
+            return False
+        self.queues[chunk.project_id].remove(chunk)
+        if not self.queues[chunk.project_id]:
+            del self.queues[chunk.project_id]
+        return True
+
+    def take(self, target_bytes: int) -> list[Chunk]:
+        """Remove and return chunks that fit one record, round-robin over projects."""
+        taken: list[Chunk] = []
+        size = 0
+        while self.queues:
+            project_id, queue = next(iter(self.queues.items()))
+            size += queue[0].size
+            if taken and size > target_bytes:
+                return taken
+            taken.append(queue.popleft())
+            del self.queues[project_id]
+            if queue:
+                self.queues[project_id] = queue
+        self.filled.clear()
+        return taken
