@@ -6,6 +6,7 @@ ProducersError
 │   └── TopicMismatchError      it exists, with other partitions than the settings say
 ├── ControlError
 │   ├── ControlConflictError    somebody else holds that id or that unique key
+│   │   └── ControlVersionError a record changed since it was read
 │   ├── ControlLimitError       too large a record, or too many of them
 │   ├── InitError               the first project and key are not as the settings say
 │   └── ControlUnavailableError the log could not be written or read back in time
@@ -50,6 +51,10 @@ class ControlError(ProducersError):
 
 class ControlConflictError(ControlError):
     """An id or unique key is taken: the first writer in the log holds it."""
+
+
+class ControlVersionError(ControlConflictError):
+    """A record is not at the version that the writer expects."""
 
 
 class ControlLimitError(ControlError):

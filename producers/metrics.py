@@ -97,6 +97,10 @@ CONTROL_RECONNECTS = Counter(
     "tracemill_control_reconnects_total",
     "How often the control-plane log had to be connected again.",
 )
+CONTROL_WRITES_REPEATED: Final = Counter(
+    "tracemill_control_writes_repeated_total",
+    "Writes to the control-plane log that were tried again: another process wrote at the same time.",
+)
 CONTROL_UNREADABLE = Counter(
     "tracemill_control_unreadable_total", "Control records that this version could not read."
 )

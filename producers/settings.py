@@ -61,6 +61,8 @@ class KafkaSettings(BaseSettings):
     """One project, key, price, budget or webhook."""
     control_records_max: int = Field(100_000, ge=1)
     """All of them together."""
+    control_write_attempts_max: int = Field(10, ge=1)
+    """How often a write is tried while other processes write as well; after that: 503."""
     control_write_timeout_s: float = Field(10.0, gt=0)
     """From writing a control record until it was read back."""
 

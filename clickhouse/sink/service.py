@@ -60,6 +60,8 @@ def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) 
         kafka,
         group_id=sink_group(topics),
         auto_offset_reset="earliest",
+        # Of the control plane, what a writer did not commit has no effect.
+        isolation_level="read_committed",
         fetch_max_wait_ms=int(settings.fetch_wait_max_s * 1000),
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
         fetch_max_bytes=settings.buffer_bytes_max // 2,

@@ -1,4 +1,9 @@
-"""The control-plane log: every process tails it into memory, and a writer waits until it has read its own record back."""
+"""The control-plane log: every process keeps its records in memory.
+
+A writer waits until it has read its own record back. A new record has a log key of its own, and the
+first one in the log wins; changes of a record that exists are written one after the other over all
+processes (``producers.control.exclusive_writer``).
+"""
 
 from __future__ import annotations
 
@@ -9,28 +14,27 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from producers import metrics
+from producers.control.exclusive_writer import ExclusiveWriter, LogRecord
+from producers.control.log_reader import LogReader
 from producers.control.record import Change, ControlRecord
 from producers.control.registry import KINDS, ControlKinds
 from producers.control.state import ControlState, claims_of, identity, value_of
-from producers.control.view import ControlView
+from producers.control.view import ControlView, RecordT
 from producers.disk import DiskFloor
 from producers.errors import (
     ControlConflictError,
     ControlLimitError,
     ControlUnavailableError,
+    ControlVersionError,
     TopicError,
 )
-from producers.kafka.clients import new_consumer, new_producer, started, stopped
+from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import KafkaSettings
 
-POLL_MS: Final = 500
-# The broker answers a connection's requests one by one: asking for the end of the log waits for the fetch before it.
-FETCH_WAIT_MS: Final = 150
-RECONNECT_S: Final = 0.5
 WRITE_ATTEMPTS_MAX: Final = 3
 STOP_TIMEOUT_S: Final = 2.0
 
@@ -64,11 +68,9 @@ class ControlLog:
         self._partition = TopicPartition(kafka.topics.control, 0)
         self._state = ControlState(kinds, only)
         self._subscribers: list[Callable[[Change], None]] = []
-        self._next_offset = 0
-        self._advanced = asyncio.Condition()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader = LogReader(kafka, self._partition, self._apply)
         self._producer: AIOKafkaProducer | None = None
-        self._tail: asyncio.Task[None] | None = None
+        self._writer: ExclusiveWriter | None = None
 
     @property
     def view(self) -> ControlView:
@@ -95,22 +97,16 @@ class ControlLog:
                 f"topic {self._partition.topic} must have one partition, it has {len(partitions)}"
             )
             raise TopicError(message)
-        self._consumer = await self._connected()
+        self._writer = ExclusiveWriter(self._kafka, self._partition, self._reader)
+        await self._reader.connect()
         async with self._in_time():
-            # Before the first fetch: the broker answers a connection's requests one by one.
-            end = await self._end_offset()
-            self._begin_to_read(self._consumer)
-            self._tail = asyncio.create_task(self._follow(), name="control-log")
-            await self._read_up_to(end)
+            await self._reader.start()
 
     async def stop(self) -> None:
         """Stop following; the view stays as it is."""
-        if self._tail is not None:
-            self._tail.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tail
-        if self._consumer is not None:
-            await stopped(self._consumer, STOP_TIMEOUT_S)
+        if self._writer is not None:
+            await self._writer.stop()
+        await self._reader.stop()
         if self._producer is not None:
             await stopped(self._producer, STOP_TIMEOUT_S)
 
@@ -127,7 +123,7 @@ class ControlLog:
             ControlUnavailableError: not within ``control_write_timeout_s``.
         """
         async with self._in_time():
-            await self._read_up_to(await self._end_offset())
+            await self._reader.read_to_the_end()
 
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -139,16 +135,53 @@ class ControlLog:
             message = "the control-plane log could not be read in time"
             raise ControlUnavailableError(message) from error
 
-    async def put(self, record: ControlRecord) -> ControlRecord:
-        """Write ``record``, replacing the one with its id if there is one; return once it was read back.
+    def version_of(self, kind: str, record_id: str) -> int | None:
+        """Return the version of a record, for ``put``: a number that grows with each change."""
+        held = self._state.holder(f"{kind}/{record_id}")
+        return None if held is None else held.version
+
+    async def put(self, record: ControlRecord, *, expected: int | None = None) -> ControlRecord:
+        """Write ``record`` in place of the one with its id, if any; return once it was read back.
+
+        With ``expected`` only if that one is at this version (``version_of``): of several writers
+        that expect the same version, in any process, one succeeds.
 
         Raises:
             ValueError: this process does not keep records of its kind.
+            ControlVersionError: the record is at another version, or was deleted.
             ControlConflictError: another record holds one of its unique keys.
             ControlLimitError: it is too large, or there are too many records.
             ControlUnavailableError: the log did not answer in time.
         """
-        return await self._write(record, only_new=False)
+        if not self._state.keeps(record.kind):
+            raise ValueError(f"this process does not keep records of kind {record.kind!r}")
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            if expected is None and self._state.holder(identity(record)) is None:
+                with contextlib.suppress(ControlConflictError):
+                    return await self._create(record)
+            elif await self._change(lambda: self._replacement(record, expected)):
+                return record
+        message = f"{identity(record)}: another writer was first"
+        raise ControlConflictError(message)
+
+    async def update(
+        self, record: type[RecordT], record_id: str, changed: Callable[[RecordT], RecordT]
+    ) -> RecordT | None:
+        """Write ``changed`` of a record's current version; None if there is no such record.
+
+        Raises:
+            ControlConflictError, ControlLimitError, ControlUnavailableError: as for ``put``.
+        """
+        written: RecordT | None = None
+
+        def change() -> list[LogRecord]:
+            nonlocal written
+            held = self.view[record].get(record_id)
+            written = None if held is None else changed(held)
+            return [] if written is None else self._replacement(written, None)
+
+        await self._change(change)
+        return written
 
     async def create(self, record: ControlRecord) -> ControlRecord:
         """Write ``record`` if its id is free. Of several writers, the first in the log wins and the others are told.
@@ -158,39 +191,79 @@ class ControlLog:
             ControlLimitError: as for ``put``.
             ControlUnavailableError: as for ``put``.
         """
-        return await self._write(record, only_new=True)
-
-    async def delete(self, kind: str, record_id: str) -> bool:
-        """Remove a record; return whether there was one, once its tombstone was read back.
-
-        Raises:
-            ControlUnavailableError: the log did not answer in time.
-        """
-        # Creations that lost go too: without the winner, the next of them would come to life.
-        log_keys = self._state.log_keys(f"{kind}/{record_id}")
-        for log_key in log_keys:
-            await self._append(log_key, None)
-        return bool(log_keys)
-
-    async def _write(self, record: ControlRecord, *, only_new: bool) -> ControlRecord:
         if not self._state.keeps(record.kind):
             raise ValueError(f"this process does not keep records of kind {record.kind!r}")
-        for _ in range(WRITE_ATTEMPTS_MAX):
-            held = self._state.holder(identity(record))
-            if held is not None and only_new:
-                message = f"{identity(record)} exists already"
-                raise ControlConflictError(message)
-            log_key = held.log_key if held else f"{identity(record)}/{secrets.token_hex(8)}"
-            self._refuse_taken_claims(record, log_key)
-            self._refuse_beyond_limits(record, is_new=held is None)
-            await self._append(log_key, value_of(record, held.born if held else None))
-            winner = self._state.holder(identity(record))
-            if winner is not None and winner.log_key == log_key:
-                return record
-            if held is None:
-                await self._append(log_key, None)
-        message = f"{identity(record)}: another writer was first"
+        return await self._create(record)
+
+    async def delete(self, kind: str, record_id: str, *, expected: int | None = None) -> bool:
+        """Remove a record; return whether there was one, once its tombstone was read back.
+
+        With ``expected`` only if it is at this version.
+
+        Raises:
+            ControlVersionError: the record is at another version.
+            ControlUnavailableError: the log did not answer in time.
+        """
+        claim = f"{kind}/{record_id}"
+
+        def tombstones() -> list[LogRecord]:
+            if expected is not None and self._state.holder(claim) is not None:
+                self._refuse_other_version(claim, expected)
+            # Creations that lost go too: without the winner, the next of them would take effect.
+            return [(log_key, None) for log_key in self._state.log_keys(claim)]
+
+        return await self._change(tombstones)
+
+    async def _create(self, record: ControlRecord) -> ControlRecord:
+        """Write a record under a new log key, and take it back if another one was first."""
+        claim = identity(record)
+        if self._state.holder(claim) is not None:
+            message = f"{claim} exists already"
+            raise ControlConflictError(message)
+        log_key = f"{claim}/{secrets.token_hex(8)}"
+        self._refuse_taken_claims(record, log_key)
+        self._refuse_beyond_limits(record, is_new=True)
+        await self._append(log_key, value_of(record, None))
+        winner = self._state.holder(claim)
+        if winner is not None and winner.log_key == log_key:
+            return record
+        await self._append(log_key, None)
+        message = f"{claim}: another writer was first"
         raise ControlConflictError(message)
+
+    def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
+        """Return the log record that replaces a record; none if there is no such record."""
+        if expected is not None:
+            self._refuse_other_version(identity(record), expected)
+        held = self._state.holder(identity(record))
+        if held is None:
+            return []
+        self._refuse_taken_claims(record, held.log_key)
+        self._refuse_beyond_limits(record, is_new=False)
+        return [(held.log_key, value_of(record, held.born))]
+
+    def _refuse_other_version(self, claim: str, expected: int) -> None:
+        held = self._state.holder(claim)
+        if held is None:
+            raise ControlVersionError(f"{claim} was deleted")
+        if held.version != expected:
+            message = f"{claim} is at version {held.version}, not at {expected}: read it again"
+            raise ControlVersionError(message)
+
+    async def _change(self, change: Callable[[], list[LogRecord]]) -> bool:
+        """Write a change of records that exist; return whether there was anything to write."""
+        self._refuse_when_disk_is_low()
+        assert self._writer is not None, "start() comes first"
+        try:
+            async with asyncio.timeout(self._kafka.control_write_timeout_s):
+                offset = await self._writer.write(change)
+                if offset is not None:
+                    await self._reader.read_up_to(offset + 1)
+        except (KafkaError, TimeoutError) as error:
+            _count_timeout(error)
+            message = "the control-plane log did not take the record in time"
+            raise ControlUnavailableError(message) from error
+        return offset is not None
 
     def _refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
         for claim in claims_of(record)[1:]:
@@ -212,53 +285,23 @@ class ControlLog:
 
     async def _append(self, log_key: str, value: bytes | None) -> None:
         """Write one log record and wait until the view has it."""
-        low = self._disk.reason() if self._disk is not None else None
-        if low is not None:
-            raise ControlUnavailableError(low)
+        self._refuse_when_disk_is_low()
         assert self._producer is not None, "start() comes first"
         try:
             async with asyncio.timeout(self._kafka.control_write_timeout_s):
                 written = await self._producer.send_and_wait(
                     self._partition.topic, value, key=log_key.encode(), partition=0
                 )
-                await self._read_up_to(written.offset + 1)
+                await self._reader.read_up_to(written.offset + 1)
         except (KafkaError, TimeoutError) as error:
             _count_timeout(error)
             message = "the control-plane log did not take the record in time"
             raise ControlUnavailableError(message) from error
 
-    async def _read_up_to(self, offset: int) -> None:
-        async with self._advanced:
-            await self._advanced.wait_for(lambda: self._next_offset >= offset)
-
-    async def _follow(self) -> None:
-        """Apply what comes; whatever breaks the connection, connect again and go on where it stopped."""
-        while True:
-            try:
-                if self._consumer is None:
-                    self._consumer = await self._connected()
-                    self._begin_to_read(self._consumer)
-                await self._poll(self._consumer)
-            except Exception as error:  # noqa: BLE001  # this loop must outlive every failure of the connection
-                log.warning("control-plane log lost, connecting again", error=repr(error))
-                metrics.CONTROL_RECONNECTS.inc()
-                if self._consumer is not None:
-                    await stopped(self._consumer, STOP_TIMEOUT_S)
-                    self._consumer = None
-                await asyncio.sleep(RECONNECT_S)
-
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        polled = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
-        for message in polled.get(self._partition, ()):
-            self._apply(message.key, message.value, message.offset)
-            self._next_offset = message.offset + 1
-        # Compaction leaves gaps: the position counts, not the last record.
-        position = await consumer.position(self._partition)
-        async with self._advanced:
-            self._next_offset = max(self._next_offset, position)
-            self._advanced.notify_all()
-        end = consumer.highwater(self._partition) or position
-        metrics.CONTROL_LAG_RECORDS.set(max(0, end - position))
+    def _refuse_when_disk_is_low(self) -> None:
+        low = self._disk.reason() if self._disk is not None else None
+        if low is not None:
+            raise ControlUnavailableError(low)
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
@@ -271,29 +314,6 @@ class ControlLog:
         for change in changes:
             for subscriber in self._subscribers:
                 _notify(subscriber, change)
-
-    async def _connected(self) -> AIOKafkaConsumer:
-        consumer: AIOKafkaConsumer = await started(
-            lambda: new_consumer(
-                self._kafka,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=FETCH_WAIT_MS,
-                request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
-            ),
-            self._kafka,
-        )
-        return consumer
-
-    def _begin_to_read(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.assign([self._partition])
-        consumer.seek(self._partition, self._next_offset)
-
-    async def _end_offset(self) -> int:
-        if self._consumer is None:
-            message = "the control-plane log is being connected again"
-            raise ControlUnavailableError(message)
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets([self._partition])
-        return ends[self._partition]
 
 
 def _notify(subscriber: Callable[[Change], None], change: Change) -> None:

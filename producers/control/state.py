@@ -40,6 +40,8 @@ class Entry:
 
     log_key: str
     born: int
+    version: int
+    """Offset of the key's last version."""
     record: ControlRecord
     claims: tuple[str, ...]
 
@@ -153,7 +155,9 @@ class ControlState:
             message = f"{log_key}: {type(error).__name__}"
             raise ValueError(message) from error
         born = offset if envelope.born is None else envelope.born
-        return Entry(log_key=log_key, born=born, record=record, claims=claims_of(record))
+        return Entry(
+            log_key=log_key, born=born, version=offset, record=record, claims=claims_of(record)
+        )
 
 
 def identity(record: ControlRecord | Tombstone) -> str:

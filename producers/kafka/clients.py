@@ -141,9 +141,16 @@ def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafka
 
 
 def new_producer(
-    kafka: KafkaSettings, *, batch_bytes: int, may_send: MaySend | None = None
+    kafka: KafkaSettings,
+    *,
+    batch_bytes: int,
+    may_send: MaySend | None = None,
+    transactional_id: str | None = None,
 ) -> AIOKafkaProducer:
     """An idempotent producer whose records are kept once they are acknowledged.
+
+    With ``transactional_id`` it writes in transactions, and its start ends those of earlier
+    producers with the same id; a transaction left open is aborted after ``request_timeout_s``.
 
     ``may_send`` is called before each record is buffered and before each request is sent, and
     raises where that must not be: what is buffered then fails.
@@ -158,6 +165,8 @@ def new_producer(
         max_batch_size=batch_bytes,
         max_request_size=kafka.record_max_bytes,
         request_timeout_ms=int(kafka.request_timeout_s * 1000),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(kafka.request_timeout_s * 1000),
     )
 
 

@@ -67,7 +67,7 @@ async def test_every_change_is_kept_with_its_time_and_deletions_as_such(
         (0, "project", "p", 0),
         (1, "api_key", "k", 0),
         (2, "project", "p", 0),
-        (3, "api_key", "k", 1),
+        (4, "api_key", "k", 1),  # the end of a transaction takes an offset, too
     ]
     created, keyed, renamed, deleted = rows
     assert created["log_key"] == renamed["log_key"] != keyed["log_key"] == deleted["log_key"]

@@ -114,10 +114,10 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
     async def _disable(self, webhook: Webhook) -> bool:
         """Disable a webhook whose receiver answered 410; return whether that is kept."""
-        if webhook.id not in self._control.view[Webhook]:
-            return True
         try:
-            await self._control.put(webhook.model_copy(update={"disabled": True}))
+            await self._control.update(
+                Webhook, webhook.id, lambda current: current.model_copy(update={"disabled": True})
+            )
         except ControlError as error:
             log.warning("webhook_not_disabled", webhook=webhook.id, reason=str(error))
             return False
