@@ -104,7 +104,7 @@ def variables(settings: type[BaseSettings]) -> list[Variable]:
             field=name,
             default=_written(field.get_default(call_default_factory=True, validated_data={})),
             allowed=_allowed(field),
-            about=about.get(name, ""),
+            about=about.get(name) or field.description or "",
         )
         for name, field in settings.model_fields.items()
     ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -31,11 +31,11 @@ from query_api.refusals import install_refusals
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.v1.alerts import alerts_router
-from query_api.v1.budgets import budgets_router
+from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
+from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tree import tree_router
-from query_api.v1.webhooks import webhooks_router
 from query_api.v1.windows import windows_router
 
 VERSION: Final = version("tracemill")
@@ -47,12 +47,11 @@ ROUTERS: Final = (
     scores_v3_router,
     tree_router,
     windows_router,
-    budgets_router,
-    webhooks_router,
     alerts_router,
     dead_letters_router,
     storage_router,
 )
+RESOURCES: Final = tuple(defined_resources())
 
 
 def create_query_api(
@@ -62,6 +61,7 @@ def create_query_api(
     settings: QuerySettings,
     readiness: Sequence[ReadinessCheck],
     event_types: EventTypes = EVENT_TYPES,
+    resources: Iterable[Resource[Any, Any]] = RESOURCES,
 ) -> FastAPI:
     """Build the application; the caller closes what it passes in."""
     documented = Documented()
@@ -82,6 +82,8 @@ def create_query_api(
     app.include_router(health_router(context, app.state.readiness, VERSION))
     for router in ROUTERS:
         app.include_router(router(context))
+    for resource in resources:
+        app.include_router(crud_router(context, resource))
     install_refusals(app)
     install_openapi(app, documented)
     app.add_middleware(

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, field_validator
+from typing import Any
+
+from pydantic import AliasChoices, Field, create_model, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.control.own_endpoints import own_endpoints
+from producers.control.record import ControlRecord
+from producers.control.registry import KINDS, ControlKinds
 
 
-class QuerySettings(BaseSettings):
+def _record_limits(kinds: ControlKinds) -> type[BaseSettings]:
+    """Return a class with the setting ``<plural>_per_project_max`` of each kind that has one."""
+    fields: dict[str, Any] = {}
+    for record in kinds.values():
+        if record.per_project_max is not None:
+            about = f"Maximum {record.plural} per project."
+            limit = Field(default=record.per_project_max, ge=1, description=about)
+            fields[limit_setting(record)] = (int, limit)
+    return create_model("RecordLimits", __base__=BaseSettings, **fields)
+
+
+def limit_setting(record: type[ControlRecord]) -> str:
+    """Return the name of the setting that limits a project's records of a kind."""
+    return f"{record.plural.replace(' ', '_')}_per_project_max"
+
+
+RecordLimits = _record_limits(KINDS)
+
+
+class QuerySettings(RecordLimits):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
     """Limits of the query API, counted under their names when they are reached.
 
     Requests beyond a limit get 422, or a response that is marked ``truncated``.
@@ -70,10 +93,6 @@ class QuerySettings(BaseSettings):
     """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Time limit from a request's head to the end of its body; after it: 408."""
-    budgets_per_project_max: int = Field(default=1_000, ge=1)
-    """Maximum budgets per project."""
-    webhooks_per_project_max: int = Field(default=20, ge=1)
-    """Maximum webhooks per project."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

@@ -165,11 +165,17 @@ class ControlLog:
         raise ControlConflictError(message)
 
     async def update(
-        self, record: type[RecordT], record_id: str, changed: Callable[[RecordT], RecordT]
+        self,
+        record: type[RecordT],
+        record_id: str,
+        changed: Callable[[RecordT], RecordT],
+        *,
+        expected: int | None = None,
     ) -> RecordT | None:
         """Write ``changed`` of a record's current version; None if there is no such record.
 
         Raises:
+            ControlVersionError: it is not at the version ``expected``.
             ControlConflictError, ControlLimitError, ControlUnavailableError: as for ``put``.
         """
         written: RecordT | None = None
@@ -178,7 +184,7 @@ class ControlLog:
             nonlocal written
             held = self.view[record].get(record_id)
             written = None if held is None else changed(held)
-            return [] if written is None else self._replacement(written, None)
+            return [] if written is None else self._replacement(written, expected)
 
         await self._change(change)
         return written

@@ -109,7 +109,6 @@ BUDGET_EXAMPLE: Final = BUDGET_REQUEST_EXAMPLE | {
     "limit_usd": "0.1",
     "created_at": "2026-11-21T11:58:12.604Z",
 }
-BUDGET_LIST_EXAMPLE: Final = {"data": [BUDGET_EXAMPLE]}
 BUDGET_STATUS_EXAMPLE: Final = {
     "budget_id": BUDGET_EXAMPLE["id"],
     "name": "user-42 a day",
@@ -130,7 +129,6 @@ WEBHOOK_EXAMPLE: Final = WEBHOOK_REQUEST_EXAMPLE | {
     "created_at": "2026-11-21T11:57:40.113Z",
 }
 WEBHOOK_CREATED_EXAMPLE: Final = WEBHOOK_EXAMPLE | {"secret": "whsec_…"}
-WEBHOOK_LIST_EXAMPLE: Final = {"data": [WEBHOOK_EXAMPLE]}
 _META: Final = {"has_more": False, "cursor": None}
 ALERT_LIST_EXAMPLE: Final = {
     "data": [

@@ -17,20 +17,17 @@ from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
 from producers.control.periods import period_bounds
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
-from query_api.errors import NotFoundError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import (
     BUDGET_EXAMPLE,
-    BUDGET_LIST_EXAMPLE,
     BUDGET_REQUEST_EXAMPLE,
     BUDGET_STATUS_EXAMPLE,
 )
-from query_api.quota import Quota
 from query_api.store.queries.alerts import CrossedThresholds
 from query_api.store.queries.spend import SumSpend
 from query_api.times import SECOND_US, TimeZone, iso, now_us
 from query_api.v1.budget_scope import BudgetScope
-from query_api.v1.parameters import native_router
+from query_api.v1.crud import Create, Resource, find
 
 LIMIT_MAX_PICO: Final = 2**63 - 1
 THRESHOLD_MAX: Final = 100
@@ -114,10 +111,6 @@ class BudgetOut(msgspec.Struct, kw_only=True):
     created_at: str
 
 
-class BudgetList(msgspec.Struct):
-    data: list[BudgetOut]
-
-
 class BudgetStatus(msgspec.Struct, kw_only=True):
     budget_id: str
     name: str
@@ -142,26 +135,9 @@ class Crossed(msgspec.Struct):
 BudgetId = Annotated[str, Path(max_length=128, examples=[BUDGET_EXAMPLE["id"]])]
 
 
-def budgets_router(context: AppContext) -> APIRouter:
-    router = native_router("budgets")
-    quota = Quota("budgets", "budgets_per_project_max", context.settings.budgets_per_project_max)
-    control, documented = context.control, context.documented
-
-    def budget_of(project_id: str, budget_id: str) -> Budget:
-        budget = control.view.in_project(Budget, project_id).get(budget_id)
-        if budget is None:
-            raise NotFoundError(f"no budget {budget_id!r}")
-        return budget
-
-    @router.post(
-        "/v1/budgets",
-        status_code=201,
-        summary="Create a budget",
-        responses={201: documented.as_answer(BudgetOut, "It is in force.", BUDGET_EXAMPLE)},
-    )
-    async def create_budget(project_id: ProjectId, body: BudgetBody) -> Response:
-        """It counts what was spent in the running period before its creation, too."""
-        budget = Budget(
+def _create(_context: AppContext) -> Create[BudgetBody, Budget]:
+    async def create(project_id: str, body: BudgetBody) -> Budget:
+        return Budget(
             id=f"bud_{secrets.token_hex(12)}",
             project_id=project_id,
             name=body.name,
@@ -172,44 +148,23 @@ def budgets_router(context: AppContext) -> APIRouter:
             thresholds=tuple(body.thresholds),
             created_us=now_us(),
         )
-        with quota.taken_by(budget, control.view.in_project(Budget, project_id)):
-            await control.put(budget)
-        return answer(_shown(budget), status=201)
 
-    @router.get(
-        "/v1/budgets",
-        summary="List budgets",
-        responses={200: documented.as_answer(BudgetList, "All of them.", BUDGET_LIST_EXAMPLE)},
-    )
-    async def list_budgets(project_id: ProjectId) -> Response:
-        budgets = list(control.view.in_project(Budget, project_id).values())
-        budgets.sort(key=lambda budget: budget.position)
-        return answer(BudgetList([_shown(budget) for budget in budgets]))
+    return create
 
-    @router.get(
-        "/v1/budgets/{budget_id}",
-        summary="Get a budget",
-        responses={200: documented.as_answer(BudgetOut, "The budget.", BUDGET_EXAMPLE)},
-    )
-    async def get_budget(project_id: ProjectId, budget_id: BudgetId) -> Response:
-        return answer(_shown(budget_of(project_id, budget_id)))
 
-    @router.delete("/v1/budgets/{budget_id}", status_code=204, summary="Delete a budget")
-    async def delete_budget(project_id: ProjectId, budget_id: BudgetId) -> Response:
-        budget = budget_of(project_id, budget_id)
-        await control.delete("budget", budget.id)
-        return Response(status_code=204)
-
+def _add_status(router: APIRouter, context: AppContext) -> None:
     @router.get(
         "/v1/budgets/{budget_id}/status",
         summary="What a budget has spent",
         responses={
-            200: documented.as_answer(BudgetStatus, "In this period.", BUDGET_STATUS_EXAMPLE)
+            200: context.documented.as_answer(
+                BudgetStatus, "In this period.", BUDGET_STATUS_EXAMPLE
+            )
         },
     )
     async def get_status(project_id: ProjectId, budget_id: BudgetId) -> Response:
         """Of the period that is running now, in the budget's time zone."""
-        budget = budget_of(project_id, budget_id)
+        budget = find(context, Budget, project_id, budget_id)
         start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us())
         spend = SumSpend(
             project_id,
@@ -223,8 +178,6 @@ def budgets_router(context: AppContext) -> APIRouter:
         )
         spent_pico = pico_of(spent.spent) if spent else 0
         return answer(_status(budget, spent_pico, (start_us, end_us), alerts))
-
-    return router
 
 
 def _shown(budget: Budget) -> BudgetOut:
@@ -259,3 +212,16 @@ def _status(
         period_end=iso(bounds_us[1]),
         crossed=[float(threshold) for threshold in reached],
     )
+
+
+RESOURCE: Final = Resource(
+    record=Budget,
+    path="/v1/budgets",
+    body=BudgetBody,
+    create=_create,
+    shown=_shown,
+    shown_type=BudgetOut,
+    example=BUDGET_EXAMPLE,
+    about_create="It counts what was spent in the running period before its creation, too.",
+    routes=(_add_status,),
+)

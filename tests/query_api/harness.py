@@ -21,7 +21,7 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.record import Change, ControlRecord
 from producers.control.view import ControlView
-from producers.errors import ControlUnavailableError
+from producers.errors import ControlConflictError, ControlUnavailableError
 from producers.gateway.auth import Authenticator
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.app import create_query_api
@@ -44,10 +44,12 @@ class ControlInMemory:
     def keep(self, record: ControlRecord) -> None:
         self.view.add(record)
 
-    async def put(self, record: ControlRecord) -> ControlRecord:
+    async def create(self, record: ControlRecord) -> ControlRecord:
         if self.broken:
             raise ControlUnavailableError("the log does not answer")
         await asyncio.sleep(0)  # others go on while the broker writes
+        if record.id in self.view[type(record)]:
+            raise ControlConflictError(f"{record.kind}/{record.id} exists already")
         self.keep(record)
         return record
 

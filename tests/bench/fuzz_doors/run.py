@@ -183,12 +183,12 @@ def _application(door: str, publisher: AcknowledgingPublisher) -> Iterator[Any]:
     ):
         api, _ = make_api(NoStore())  # type: ignore[arg-type]
     app = api.client._transport.app  # type: ignore[attr-defined]
-    put = api.control.put
+    create = api.control.create
 
-    async def put_and_forget(record: Any) -> Any:
-        await put(record)
+    async def create_and_forget(record: Any) -> Any:
+        await create(record)
         await api.control.delete(record.kind, record.id)
         return record
 
-    api.control.put = put_and_forget  # type: ignore[method-assign]
+    api.control.create = create_and_forget  # type: ignore[method-assign]
     yield app
