@@ -216,7 +216,11 @@ def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
 
 
 def _own_docstrings(settings: type[BaseModel]) -> dict[str, str]:
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    try:
+        source = inspect.getsource(settings)
+    except OSError:  # a generated class: its fields have descriptions
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(source)).body
     assert isinstance(definition, ast.ClassDef)
     found: dict[str, str] = {}
     for field, below in zip(definition.body, definition.body[1:], strict=False):

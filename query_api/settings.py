@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import AliasChoices, Field, create_model, field_validator
+from pydantic import AliasChoices, BaseModel, Field, create_model, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.control.own_endpoints import own_endpoints
@@ -12,7 +12,7 @@ from producers.control.record import ControlRecord
 from producers.control.registry import KINDS, ControlKinds
 
 
-def _record_limits(kinds: ControlKinds) -> type[BaseSettings]:
+def _record_limits(kinds: ControlKinds) -> type[BaseModel]:
     """Return a class with the setting ``<plural>_per_project_max`` of each kind that has one."""
     fields: dict[str, Any] = {}
     for record in kinds.values():
@@ -20,7 +20,7 @@ def _record_limits(kinds: ControlKinds) -> type[BaseSettings]:
             about = f"Maximum {record.plural} per project."
             limit = Field(default=record.per_project_max, ge=1, description=about)
             fields[limit_setting(record)] = (int, limit)
-    return create_model("RecordLimits", __base__=BaseSettings, **fields)
+    return create_model("RecordLimits", __base__=BaseModel, **fields)
 
 
 def limit_setting(record: type[ControlRecord]) -> str:
@@ -31,7 +31,7 @@ def limit_setting(record: type[ControlRecord]) -> str:
 RecordLimits = _record_limits(KINDS)
 
 
-class QuerySettings(RecordLimits):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
+class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
     """Limits of the query API, counted under their names when they are reached.
 
     Requests beyond a limit get 422, or a response that is marked ``truncated``.

@@ -169,13 +169,13 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
         records = context.control.view.in_project(resource.record, project_id).values()
         ordered = sorted(records, key=lambda each: each.position)
         if parameters.cursor is not None:
-            after = cursors.read(parameters.cursor, _Position)
+            after = cursors.decode(parameters.cursor, _Position)
             ordered = [each for each in ordered if each.position > (after.created_us, after.id)]
         if parameters.limit is None and parameters.cursor is None:
             return answer(list_type([resource.shown(each) for each in ordered]))
         limit = parameters.limit or PAGE_MAX
         page, has_more = ordered[:limit], len(ordered) > limit
-        cursor = cursors.written(_Position(*page[-1].position)) if has_more else None
+        cursor = cursors.encode(_Position(*page[-1].position)) if has_more else None
         shown = [resource.shown(each) for each in page]
         return answer(list_type(shown, NativeMeta(has_more=has_more, cursor=cursor)))
 
