@@ -1,4 +1,4 @@
-"""Addresses of a Kafka broker as settings and options take them."""
+"""Parses addresses of Kafka brokers in settings and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def broker_addresses(text: str) -> str:
     """Return addresses joined by commas, without blanks; the port of each may be left out.
 
     Raises:
-        ValueError: one of them is not an address; the message says which.
+        ValueError: one of them is not an address; the message names it.
     """
     addresses = [part.strip() for part in text.split(",")]
     for address in addresses:
@@ -43,7 +43,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Whether a name can be looked up at all."""
+    """Return whether a name can be resolved at all."""
     if not host or not set(host).isdisjoint(":/@[] \t\n"):
         return False
     try:

@@ -1,6 +1,7 @@
-"""What the gateway refused but must not lose: one line of the dead-letter topic each.
+"""Encodes input that the gateway rejected as lines of the dead-letter topic.
 
-The fields are those of the table ``dead_letters``; this room cannot see the store's rooms, a test keeps the two alike.
+The fields are those of the table ``dead_letters``. This package may not import the store's, so a
+test compares the two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _CUT_STEP: Final = 0.9
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Input that was taken but could not be processed."""
+    """Input that was accepted but could not be processed."""
 
     project_id: str
     id: str
@@ -41,14 +42,15 @@ _encoder = msgspec.json.Encoder()
 def dead_letter(
     project_id: str, *, reason: str, detail: str, payload: bytes, created_us: int, max_bytes: int
 ) -> DeadLetter:
-    """A dead letter of the gateway. Its id comes from its content: what an SDK sends again is the same letter.
+    """Return a dead letter of the gateway, with an id derived from its content.
 
-    ``created_us`` is part of the store's key by its day only. What does not fit into a line of ``max_bytes`` is cut off the payload; the detail says so.
+    Input that an SDK sends again gets the same id. ``created_us`` is part of the store's key by its
+    day only. A payload that does not fit a line of ``max_bytes`` is cut, and ``detail`` notes it.
     """
     content = b"\0".join((project_id.encode(), reason.encode(), payload))
     if len(detail) > DETAIL_MAX_CHARS:
         detail = detail[:DETAIL_MAX_CHARS] + CUT_MARK
-    letter = DeadLetter(
+    rejected = DeadLetter(
         project_id=project_id,
         id=hashlib.sha256(content).hexdigest()[:32],
         created_us=created_us,
@@ -58,20 +60,23 @@ def dead_letter(
         payload=payload.decode(errors="replace"),
         row_version=created_us,
     )
-    return letter if len(encode_dead_letter(letter)) <= max_bytes else _cut(letter, max_bytes)
+    return rejected if len(encode_dead_letter(rejected)) <= max_bytes else _cut(rejected, max_bytes)
 
 
-def _cut(letter: DeadLetter, max_bytes: int) -> DeadLetter:
-    """The letter with as much of its payload as fits. What escaping adds differs from place to place, so the length is approached."""
+def _cut(rejected: DeadLetter, max_bytes: int) -> DeadLetter:
+    """Cut the payload until its line fits ``max_bytes``.
+
+    The length is approached step by step, since escaping adds a different amount to each part.
+    """
     metrics.LIMIT_REACHED.labels(limit="dead_letter_max_bytes").inc()
-    whole, detail = letter.payload, letter.detail
-    while letter.payload and (size := len(encode_dead_letter(letter))) > max_bytes:
-        kept = int(len(letter.payload) * min(max_bytes / size, _CUT_STEP))
-        letter.payload = whole[:kept]
-        letter.detail = f"{detail} [payload cut by tracemill: {kept} of {len(whole)} characters]"
-    return letter
+    whole, detail = rejected.payload, rejected.detail
+    while rejected.payload and (size := len(encode_dead_letter(rejected))) > max_bytes:
+        kept = int(len(rejected.payload) * min(max_bytes / size, _CUT_STEP))
+        rejected.payload = whole[:kept]
+        rejected.detail = f"{detail} [payload cut by tracemill: {kept} of {len(whole)} characters]"
+    return rejected
 
 
-def encode_dead_letter(letter: DeadLetter) -> bytes:
-    """One line of JSON, without the newline."""
-    return _encoder.encode(letter)
+def encode_dead_letter(rejected: DeadLetter) -> bytes:
+    """Encode as one line of JSON, without the newline."""
+    return _encoder.encode(rejected)

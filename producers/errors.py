@@ -1,28 +1,4 @@
-"""Everything that can go wrong in this room.
-
-ProducersError
-├── BrokerUnavailableError      nobody answered at the broker's address, or not in time
-├── TopicError                  a topic is missing, or not what it should be
-│   └── TopicMismatchError      it exists, with other partitions than the settings say
-├── ControlError
-│   ├── ControlConflictError    somebody else holds that id or that unique key
-│   │   └── ControlVersionError a record changed since it was read
-│   ├── ControlLimitError       too large a record, or too many of them
-│   ├── InitError               the first project and key are not as the settings say
-│   └── ControlUnavailableError the log could not be written or read back in time
-├── MoreWorkError               a body is too much work for the event loop
-├── OverloadedError             a limit on what may be pending was reached: try again later
-│   └── DiskFullError           the disk is nearly full: try again when there is space
-├── UndeliveredError            the broker did not acknowledge in time: try again later
-├── WebhookAddressError         a webhook's URL goes where none may go
-└── RequestError                the client's fault; carries the status and the answer
-├── UnauthorizedError       401
-├── ForbiddenError          403
-├── BodyError               400
-├── TooLargeError           413
-├── BatchTooLargeError      413
-└── UnsupportedError        415
-"""
+"""Exceptions of this package; all derive from ``ProducersError``."""
 
 from __future__ import annotations
 
@@ -30,7 +6,7 @@ from typing import ClassVar
 
 
 class ProducersError(Exception):
-    """Root of this room's errors."""
+    """Base class of this package's errors."""
 
 
 class BrokerUnavailableError(ProducersError):
@@ -38,11 +14,11 @@ class BrokerUnavailableError(ProducersError):
 
 
 class TopicError(ProducersError):
-    """A topic is missing or has another shape than the settings say."""
+    """A topic is missing or its layout differs from the settings."""
 
 
 class TopicMismatchError(TopicError):
-    """A topic exists with another number of partitions than the settings say: only other settings help."""
+    """A topic exists with another number of partitions than the settings; change the settings."""
 
 
 class ControlError(ProducersError):
@@ -62,11 +38,14 @@ class ControlLimitError(ControlError):
 
 
 class InitError(ControlError):
-    """The settings of the first project and key ask for what cannot be; the message says what to set."""
+    """The settings of the first project and key cannot apply; the message names what to set."""
 
 
 class ControlUnavailableError(ControlError):
-    """The log could not be written, or not read back, within the deadline. Whether the record was written is unknown."""
+    """The log was not written or read back within the deadline.
+
+    Whether the record was written is unknown.
+    """
 
 
 class MoreWorkError(ProducersError):
@@ -94,7 +73,10 @@ class UndeliveredError(ProducersError):
 
 
 class WebhookAddressError(ProducersError):
-    """A webhook's URL is none, or leads to an address that is not public; the message is safe to show to the client."""
+    """A webhook's URL is invalid, or resolves to an address that is not public.
+
+    The message is safe to show to the client.
+    """
 
 
 class RequestError(ProducersError):
@@ -104,19 +86,19 @@ class RequestError(ProducersError):
 
 
 class UnauthorizedError(RequestError):
-    """No credential, or not one we know."""
+    """The credential is missing or unknown."""
 
     status = 401
 
 
 class ForbiddenError(RequestError):
-    """A known credential, but not for this."""
+    """The credential is valid but does not permit this request."""
 
     status = 403
 
 
 class BodyError(RequestError):
-    """The body is not what the route takes; the message names what is wrong."""
+    """The body is not what the route takes; the message names the fault."""
 
 
 class BodyTimeoutError(RequestError):
@@ -126,18 +108,18 @@ class BodyTimeoutError(RequestError):
 
 
 class TooLargeError(RequestError):
-    """A body or an event above its limit."""
+    """A body or an event exceeds its limit."""
 
     status = 413
 
 
 class BatchTooLargeError(RequestError):
-    """What a request says becomes more than may be published at once."""
+    """The events of a request exceed what may be published at once."""
 
     status = 413
 
 
 class UnsupportedError(RequestError):
-    """A content encoding that is not spoken here."""
+    """The content encoding is not supported."""
 
     status = 415

@@ -1,4 +1,4 @@
-"""What this room measures about itself."""
+"""Metrics of this package."""
 
 from __future__ import annotations
 

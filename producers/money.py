@@ -1,4 +1,4 @@
-"""Money in words: picodollars inside, decimal strings outside."""
+"""Formats picodollars as decimal strings of dollars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PICO_PER_USD: Final = 10**12
 
 
 def usd_text(pico: int) -> str:
-    """Picodollars as a decimal string of dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
+    """Format as dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
     whole, part = divmod(abs(pico), PICO_PER_USD)
     sign = "-" if pico < 0 else ""
     if not part:

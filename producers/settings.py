@@ -1,4 +1,4 @@
-"""Settings of this room: the broker and its topics, the gateway, the first project."""
+"""Settings of this package: the broker and its topics, the gateway, the first project."""
 
 from __future__ import annotations
 
@@ -149,25 +149,27 @@ class GatewaySettings(BaseSettings):
     """Decompressed bodies of all requests being answered; above it: 503. A project that holds some
     may hold no more than is still free, so that one project leaves half to the others."""
     large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
-    """A body of more, or of a length nobody says, waits for its turn before it is read."""
+    """A larger body, or one of undeclared length, waits for a free place before it is read."""
     large_bodies_max: int = Field(6, ge=1)
     """Such requests being read, decoded and delivered at once."""
     large_bodies_of_project_max: int = Field(4, ge=1)
     """The same of one project, so that one that sends slowly leaves places to others."""
     large_bodies_waiting_max: int = Field(256, ge=0)
-    """Such requests waiting for their turn; above it: 503."""
+    """Such requests that wait for a place; above it: 503."""
     turn_timeout_s: float = Field(2.0, gt=0)
     """How long they wait; after it: 503, with nothing of the body read."""
     event_max_bytes: int = Field(8 * MIB, ge=1 * KIB)
     """One event as a line of JSON; never more than ``KafkaSettings.record_max_bytes`` allows."""
     dead_letter_max_bytes: int = Field(12 * MIB, ge=16 * KIB)
-    """One dead letter as a line of JSON; what is more is cut off its payload. Never more than ``KafkaSettings.record_max_bytes`` allows."""
+    """One dead letter as a line of JSON; its payload is cut to fit. Never more than
+    ``KafkaSettings.record_max_bytes`` allows."""
     spans_max: int = Field(100_000, ge=1)
     """Spans of one export."""
     groups_max: int = Field(10_000, ge=1)
     """Resources and scopes of one export, together; above it: 413."""
     values_max: int = Field(1_000_000, ge=1)
-    """Attributes of one export and what is in their arrays and key-value lists, all together; above it: 413."""
+    """Attributes of one export and the values in their arrays and key-value lists, together; above
+    it: 413."""
     json_values_max: int = Field(1_000_000, ge=1)
     """Values of one JSON body, counted before it is decoded; above it: 413."""
     inline_max_bytes: int = Field(512 * KIB, ge=1 * KIB)
@@ -181,18 +183,21 @@ class GatewaySettings(BaseSettings):
     batch_events_max: int = Field(10_000, ge=1)
     """Events of one ingestion batch or one list of scores."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
-    """What one request becomes as lines of JSON; above it: 413. A large resource is written out with each of its spans."""
+    """One request's events as lines of JSON; above it: 413. A large resource is repeated with each
+    of its spans."""
     pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
     """Bytes waiting for the broker's acknowledgement; above it: 503. Shared between projects like
     ``in_flight_max_bytes``."""
     record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)
     """Where a micro-batch is cut; only a single larger event makes a larger record."""
     linger_ms: float = Field(5.0, ge=0, le=1000)
-    """Shortest time between two records of one partition: an idle partition sends at once, a busy one gathers."""
+    """Shortest time between two records of one partition: an idle partition sends at once, a busy
+    one collects lines."""
     gather_max_ms: float = Field(20.0, ge=0, le=1000)
     """While requests wait to be decoded, a partition's lines gather for at most this time."""
     delivery_timeout_s: float = Field(2.0, gt=0)
-    """From accepting a body until the broker acknowledged all of it; after it: 503. Exporters give up after 5 s in all, and would not see it later."""
+    """From accepting a body until the broker acknowledged all of it; after it: 503. Exporters give
+    up after 5 s in all, and would not see a later answer."""
     retry_after_s: int = Field(1, ge=1)
     """What a 503 asks the client to wait."""
     stop_timeout_s: float = Field(5.0, gt=0)
@@ -200,7 +205,7 @@ class GatewaySettings(BaseSettings):
 
 
 class OtlpGrpcSettings(BaseSettings):
-    """OTLP over gRPC: its port, and what a connection or a call may hold. What bodies may hold is as for HTTP."""
+    """OTLP over gRPC: its port and the limits of connections and calls; bodies as for HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_OTLP_GRPC_", frozen=True)
 
@@ -228,20 +233,20 @@ class OtlpGrpcSettings(BaseSettings):
     """Calls that arrived and are not looked at yet, because the process is busy; above it:
     RESOURCE_EXHAUSTED."""
     reading_max: int = Field(12, ge=1)
-    """Calls whose message is being received at once: gRPC does not say before how long it is."""
+    """Calls whose message is being received at once: gRPC does not declare its length."""
     reading_of_project_max: int = Field(4, ge=1)
     """The same of one project."""
     reading_waiting_max: int = Field(256, ge=0)
     """Calls that wait until they are received; above it: UNAVAILABLE."""
     reading_wait_timeout_s: float = Field(2.0, gt=0)
-    """How long they wait; after it: UNAVAILABLE. A call that is received for over a second makes
-    room for those that wait."""
+    """How long they wait; after it: UNAVAILABLE. A call that is received for over a second may
+    lose its place to those that wait."""
     stop_timeout_s: float = Field(5.0, gt=0)
     """How long stopping waits for calls to end."""
 
 
 class WebhookSettings(BaseSettings):
-    """Where webhooks may go; the API that takes a URL and the notifier that calls it say the same."""
+    """Where webhooks may go; the same for the API and the notifier."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_WEBHOOKS_", frozen=True)
 
@@ -259,7 +264,10 @@ class WebhookSettings(BaseSettings):
 
 
 class InitSettings(BaseSettings):
-    """The first project and its key, created when the control plane has neither; later only what is set explicitly counts."""
+    """The first project and its key, created when the control plane has neither.
+
+    Later only what is set explicitly counts.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_INIT_", frozen=True)
 

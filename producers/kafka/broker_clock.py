@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the broker's, by the append times of this process's records."""
+"""Compares this machine's clock with the broker's, by the append times of own records."""
 
 from __future__ import annotations
 

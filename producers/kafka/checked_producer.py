@@ -20,7 +20,7 @@ MaySend = Callable[[], None]
 
 
 class NotSentError(KafkaError):  # type: ignore[misc]  # aiokafka carries no types
-    """A buffered record may not be sent any more; the message says why. It is not retried."""
+    """A buffered record may not be sent any more; the message gives the reason. It is not retried."""
 
 
 class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carries no types

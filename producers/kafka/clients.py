@@ -40,7 +40,7 @@ async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> Cl
     """A client that is connected; a broker that is only starting is waited for.
 
     Raises:
-        BrokerUnavailableError: nobody answered within ``broker_wait_s``.
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
     """
     deadline = asyncio.get_running_loop().time() + kafka.broker_wait_s
     while True:
@@ -147,7 +147,7 @@ def new_producer(
     may_send: MaySend | None = None,
     transactional_id: str | None = None,
 ) -> AIOKafkaProducer:
-    """An idempotent producer whose records are kept once they are acknowledged.
+    """Return an idempotent producer whose records are durable once they are acknowledged.
 
     With ``transactional_id`` it writes in transactions, and its start ends those of earlier
     producers with the same id; a transaction left open is aborted after ``request_timeout_s``.
@@ -160,7 +160,8 @@ def new_producer(
         **client_options(kafka),
         acks="all",
         enable_idempotence=True,
-        # aiokafka compresses lz4 at its slowest level: zstd takes a quarter of the time and two thirds of the space.
+        # aiokafka compresses lz4 at its slowest level: zstd takes a quarter of the time and two
+        # thirds of the space.
         compression_type="zstd",
         max_batch_size=batch_bytes,
         max_request_size=kafka.record_max_bytes,
@@ -171,7 +172,7 @@ def new_producer(
 
 
 async def stopped(client: _Client, timeout_s: float) -> None:
-    """Stop a client; what it could not send within ``timeout_s`` is given up."""
+    """Stop a client; records not sent within ``timeout_s`` are dropped."""
     try:
         async with asyncio.timeout(timeout_s):
             await client.stop()
@@ -181,7 +182,10 @@ async def stopped(client: _Client, timeout_s: float) -> None:
 
 
 async def _give_up(producer: AIOKafkaProducer) -> None:
-    """An idempotent producer retries without end, and its own ``stop`` waits for that: end its parts one by one."""
+    """Stop the parts of an idempotent producer one by one.
+
+    Its own ``stop`` waits for retries that never end.
+    """
     await producer._sender.close()  # noqa: SLF001  # aiokafka has no public way
     producer._message_accumulator.fail_all(KafkaConnectionError("stopped"))  # noqa: SLF001
     await producer.client.close()

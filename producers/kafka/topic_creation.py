@@ -1,4 +1,4 @@
-"""Creates the topics, and says so when one is not what the settings say."""
+"""Creates the topics, and raises when one differs from the settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TopicShape:
-    """How one topic is laid out."""
+    """Layout of one topic."""
 
     name: str
     partitions: int
@@ -36,7 +36,7 @@ class TopicShape:
 def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     """Lay out ``topic`` as the settings define it."""
     # Records stay as their producers compressed them. Their time is the broker's: one clock for all
-    # machines, the same on every replay, and no record is refused because a machine's clock is wrong.
+    # machines, the same on every replay, and no record is refused for a machine's wrong clock.
     config = {
         "max.message.bytes": str(kafka.record_max_bytes),
         "cleanup.policy": topic.cleanup.value,
@@ -66,8 +66,8 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         TopicError: the broker refused.
-        TopicMismatchError: a topic has another number of partitions than the settings say: with another
-            number the partition of a trace would change, and with it the order of its events.
+        TopicMismatchError: a topic has another number of partitions than the settings; the
+            partition of a trace would change, and with it the order of its events.
     """
     shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)
@@ -91,7 +91,10 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
 
 
 async def _groups_are_possible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
-    """A new broker makes its topic of offsets when it is first asked for a coordinator: ask now, not while consumers start."""
+    """Look up a group coordinator before consumers start.
+
+    A new broker creates its topic of offsets on the first such look-up.
+    """
     while True:
         try:
             await admin.find_coordinator(f"{kafka.topic_prefix}-sink")
@@ -112,9 +115,10 @@ async def _ensure(
         for name, partitions in existing.items():
             if partitions != shapes[name].partitions:
                 message = (
-                    f"topic {name} has {partitions} partitions, the settings say {shapes[name].partitions}: "
-                    "set TRACEMILL_EVENT_PARTITIONS and TRACEMILL_PROJECT_PARTITIONS to what it has, "
-                    "or take another TRACEMILL_TOPIC_PREFIX"
+                    f"topic {name} has {partitions} partitions, the settings define "
+                    f"{shapes[name].partitions}: set TRACEMILL_EVENT_PARTITIONS and "
+                    "TRACEMILL_PROJECT_PARTITIONS to what it has, or take another "
+                    "TRACEMILL_TOPIC_PREFIX"
                 )
                 raise TopicMismatchError(message)
         missing = [shape for name, shape in shapes.items() if name not in existing]

@@ -1,4 +1,4 @@
-"""The topics, by what they carry. Every value is NDJSON unless its comment says otherwise."""
+"""Defines the topics. Every value is NDJSON unless the topic's docstring names another format."""
 
 from __future__ import annotations
 
@@ -45,12 +45,15 @@ class Topics:
 
     @property
     def events(self) -> str:
-        """What producers say (``tracemill.contract``); partition by trace."""
+        """Events of producers (``tracemill.contract``); partition by trace."""
         return f"{self.prefix}.events"
 
     @property
     def observations(self) -> str:
-        """Rows of the table ``observations``; same partitions as ``events``. Header ``source_offset`` marks progress."""
+        """Rows of the table ``observations``; same partitions as ``events``.
+
+        Header ``source_offset`` is the progress in ``events``.
+        """
         return f"{self.prefix}.observations"
 
     @property
@@ -65,7 +68,10 @@ class Topics:
 
     @property
     def deltas(self) -> str:
-        """What changed in a project's windows and spend (``streams.core.rollups.deltas``); partition by project."""
+        """Changes of projects' windows and spend (``streams.core.rollups.deltas``).
+
+        Partition by project.
+        """
         return f"{self.prefix}.deltas"
 
     @property
@@ -80,12 +86,18 @@ class Topics:
 
     @property
     def alerts(self) -> str:
-        """Rows of the table ``alerts``: budget thresholds crossed; one partition, compacted by alert id."""
+        """Rows of the table ``alerts``: crossed thresholds of budgets.
+
+        One partition, compacted by alert id.
+        """
         return f"{self.prefix}.alerts"
 
     @property
     def deliveries(self) -> str:
-        """State of each webhook delivery; one partition, compacted by delivery id. JSON, one object a record."""
+        """State of each webhook delivery, one JSON object a record.
+
+        One partition, compacted by delivery id.
+        """
         return f"{self.prefix}.deliveries"
 
     @property
@@ -111,7 +123,10 @@ class Topics:
 
     @property
     def control(self) -> str:
-        """The control-plane log; one partition, compacted by record key. JSON, one object a record."""
+        """The control-plane log, one JSON object a record.
+
+        One partition, compacted by record key.
+        """
         return f"{self.prefix}.control"
 
 
