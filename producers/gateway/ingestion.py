@@ -31,8 +31,8 @@ from producers.gateway.ingestion_events import (
     ScopeError,
     ServerEventError,
     event_id_of,
+    event_of,
     read_event,
-    said_by,
     traces_of_observations,
 )
 from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
@@ -89,13 +89,13 @@ class Ingestion(Endpoint):
         )
         published = self.context.publisher.batch(call.principal.share)
         kinds = _take(batch.batch, call, published, outcome)
-        for letter in outcome.dead_letters:
-            published.set_aside(letter)
+        for rejected in outcome.dead_letters:
+            published.set_aside(rejected)
         return published, outcome, kinds
 
 
 class _Outcome:
-    """What is said of each event of one batch."""
+    """The answer to each event of one batch."""
 
     def __init__(self, call: Call, *, tells_faults: bool, dead_letter_max_bytes: int) -> None:
         self._call = call
@@ -109,7 +109,7 @@ class _Outcome:
         self.successes.append({"id": event_id, "status": 201})
 
     def refuse(self, raw: msgspec.Raw, error: Exception) -> None:
-        """Answer for an event that was not taken, and set it aside unless its sender had no business sending it."""
+        """Answer for a rejected event, and keep it as a dead letter if its sender may send such."""
         event_id = event_id_of(raw)
         if isinstance(error, ScopeError):
             metrics.EVENTS_REFUSED.labels("denied").inc()
@@ -123,7 +123,7 @@ class _Outcome:
     def _set_aside(self, raw: msgspec.Raw, event_id: str, error: Exception) -> None:
         reason, fault = _reason_and_fault(error)
         metrics.EVENTS_REFUSED.labels(reason).inc()
-        letter = dead_letter(
+        rejected = dead_letter(
             self._call.principal.project_id,
             reason=reason,
             detail=fault,
@@ -131,7 +131,7 @@ class _Outcome:
             created_us=self._call.received_us,
             max_bytes=self._dead_letter_max_bytes,
         )
-        self.dead_letters.append(letter)
+        self.dead_letters.append(rejected)
         if self._tells_faults:
             self._fail(event_id, 400, INVALID, fault)
         else:
@@ -157,10 +157,10 @@ def _take(
     trace_of = traces_of_observations([event for _, event in read])
     for raw, event in read:
         try:
-            said = said_by(event, times, call.principal.project_id, trace_of)
-            if said is not None:
-                published.add(said)
-                kinds[type(said).__name__.lower()] += 1
+            entry = event_of(event, times, call.principal.project_id, trace_of)
+            if entry is not None:
+                published.add(entry)
+                kinds[type(entry).__name__.lower()] += 1
         except BatchTooLargeError:
             raise
         except Exception as error:  # noqa: BLE001  as above

@@ -1,4 +1,4 @@
-"""One event of an ingestion batch: read in its own right, then said in the words of the contract."""
+"""Decodes one event of an ingestion batch, then converts it to an event of the contract."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
 
 
 def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
-    """The body of an event; its faults are told with their place in the event."""
+    """Decode the body of an event; errors name the place of the fault in the event."""
     try:
         return decode(body)
     except msgspec.MsgspecError as error:
@@ -125,7 +125,7 @@ def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
 
 
 def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
-    """Which trace each observation belongs to, as far as its events say: not each of them does."""
+    """Return the trace of each observation that has one in any of its events."""
     return {
         event.body.id: event.body.trace_id
         for event in events
@@ -133,10 +133,10 @@ def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
     }
 
 
-def said_by(
+def event_of(
     event: ReadEvent, times: Times, project_id: str, trace_of: dict[str, str]
 ) -> Event | None:
-    """The event of the contract; none for what is only logged.
+    """Convert to an event of the contract; return None for an event that is only logged.
 
     Raises:
         BodyError: a rule between fields is broken.

@@ -103,7 +103,7 @@ class Scores(Endpoint):
     def _set_aside(self, batch: EventBatch, raw: msgspec.Raw, call: Call, error: Exception) -> str:
         metrics.EVENTS_REFUSED.labels(PROCESSING_FAILED).inc()
         detail = describe_failure("score", error)
-        letter = dead_letter(
+        rejected = dead_letter(
             call.principal.project_id,
             reason=PROCESSING_FAILED,
             detail=detail,
@@ -111,7 +111,7 @@ class Scores(Endpoint):
             created_us=call.received_us,
             max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        batch.set_aside(letter)
+        batch.set_aside(rejected)
         return detail
 
 
