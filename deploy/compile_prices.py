@@ -66,9 +66,9 @@ def _provider(provider: theirs.Provider) -> ProviderEntry:
     return ProviderEntry(
         id=provider.id,
         models=tuple(_model(model) for model in provider.models),
-        owns=_pattern(provider.model_match) if provider.model_match else "",
-        called=_pattern(provider.provider_match) if provider.provider_match else "",
-        resells=tuple(provider.fallback_model_providers or ()),
+        model_pattern=_pattern(provider.model_match) if provider.model_match else "",
+        alias_pattern=_pattern(provider.provider_match) if provider.provider_match else "",
+        fallback_providers=tuple(provider.fallback_model_providers or ()),
     )
 
 

@@ -85,7 +85,7 @@ async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
     """
     record = await source_of(access, entry)
     try:
-        value = replayed_value(entry, record.value)
+        value = replayed_value(entry, record.value or b"")
     except msgspec.DecodeError as error:
         raise QuarantineError(f"{entry.id} cannot be replayed: {error}") from error
     topic = topic_of(access.kafka, entry.kind)
@@ -172,7 +172,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         raise QuarantineError(
             f"{kind}/{partition}/{offset} was processed already: there is nothing to skip"
         )
-    lines = [(n, line) for n, line in enumerate(record.value.split(b"\n")) if line.strip()]
+    lines = [(n, line) for n, line in enumerate((record.value or b"").split(b"\n")) if line.strip()]
     letters = letters_of(
         lines,
         owner_of_event if kind == "events" else owner_of_delta,
@@ -196,7 +196,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         state="skipped",
         cause="operator",
         by="operator",
-        payload_bytes=len(record.value),
+        payload_bytes=len(record.value or b""),
         dead_letters=tuple(letter.id for letter in letters),
         created_us=now_us,
         changed_us=now_us,

@@ -86,7 +86,7 @@ def show(
         record = await access.source_record(entry.kind, entry.partition, entry.offset)
         if record is not None and record.timestamp != entry.timestamp_ms:
             record = None
-        payload = None if record is None else only_lines(record.value, entry.lines)
+        payload = None if record is None else only_lines(record.value or b"", entry.lines)
         told = {
             **_as_dict(entry),
             "payload": None if payload is None else payload.decode(errors="replace"),

@@ -12,7 +12,7 @@ from clickhouse import migrate as schema
 from clickhouse.all_topics import topic_shapes
 from clickhouse.errors import StoreUnavailable
 from clickhouse.store import Store
-from deploy.broker_probe import topics_of
+from deploy.broker_probe import broker_trouble, topics_of
 from deploy.errors import NotPreparedError
 from deploy.processes.log_check import refuse_lost_log
 from deploy.settings import ProcessSettings
@@ -88,14 +88,19 @@ async def _until_nothing_lacks(
 
 
 async def _silent_broker(kafka: KafkaSettings) -> Lack:
-    answers = await topics_of(kafka) is not None
-    return None if answers else f"no Kafka broker answers at {kafka.broker}"
+    reason = await broker_trouble(kafka)
+    return None if reason is None else _no_broker(kafka, reason)
+
+
+def _no_broker(kafka: KafkaSettings, reason: str | None) -> str:
+    because = f": {reason}" if reason else ""
+    return f"no Kafka broker answers at {kafka.broker}{because}"
 
 
 async def _missing_topics(kafka: KafkaSettings) -> Lack:
     existing = await topics_of(kafka)
     if existing is None:
-        return f"no Kafka broker answers at {kafka.broker}"
+        return _no_broker(kafka, await broker_trouble(kafka))
     wanted = {shape.name for shape in topic_shapes(kafka)}
     missing = [*sorted(wanted - existing), *({GROUPS_TOPIC} - existing)]
     return f"topic {missing[0]} does not exist: run `tracemill migrate`" if missing else None

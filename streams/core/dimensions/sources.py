@@ -1,6 +1,6 @@
 """Where the values of dimensions come from, as expressions.
 
-An observation in memory (``Known``) has fields of its own for the first dimensions, and holds the
+An observation in memory (``ObservationState``) has fields of its own for the first dimensions, and holds the
 values of others in its tuple ``more``. What traces define is a tuple of values per trace.
 """
 

@@ -16,16 +16,22 @@ from streams.core.observations.merge import (
     write_fields,
     write_merge_state,
 )
-from streams.core.observations.state import Known, known_of, rank_of, tombstones_of, whole_row
+from streams.core.observations.state import (
+    ObservationState,
+    known_of,
+    rank_of,
+    tombstones_of,
+    whole_row,
+)
 from streams.core.observations.tools import write_tools
-from streams.core.observations.trace_cache import PartKey, Residents
+from streams.core.observations.trace_cache import PartKey, TraceCache
 from streams.core.observations.traces import Trace, TraceKey
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import PartlyCounted, Tokens, appraise
 from streams.core.rollups.contributions import DeltaBook
 from tracemill.contract import TraceUpdate
 
-Change = tuple[Known, ObservationRow]
+Change = tuple[ObservationState, ObservationRow]
 """An observation as it counts from now on, and its row."""
 
 
@@ -42,7 +48,7 @@ class EventFold:
 
     def __init__(
         self,
-        residents: Residents,
+        residents: TraceCache,
         prices: PriceBook,
         tokens: Tokens,
         trace_observations_max: int,
@@ -160,7 +166,7 @@ class EventFold:
             book.move_windows(trace.observations.values(), trace.attributed, values)
         trace.attributed = values
 
-    def _replaced(self, old: Known | None, line: ObservationLine) -> Change | None:
+    def _replaced(self, old: ObservationState | None, line: ObservationLine) -> Change | None:
         """Return what a whole event replaces an older one or none by; None if it changes nothing."""
         if old is not None and line.ts_us < old.ts_us:
             return None
@@ -179,7 +185,7 @@ class EventFold:
         return known, row
 
     def _merged(
-        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+        self, key: TraceKey, old: ObservationState | None, line: ObservationLine, *, crowded: bool
     ) -> Change | None:
         """Merge an event into an observation with partial updates; None if it changes nothing."""
         before = None if old is None else old.merged
@@ -192,7 +198,7 @@ class EventFold:
         return None if after is before else self._merged_change(key, old, line, before, after)
 
     def _merged_whole(
-        self, key: TraceKey, old: Known | None, line: ObservationLine, *, crowded: bool
+        self, key: TraceKey, old: ObservationState | None, line: ObservationLine, *, crowded: bool
     ) -> Change | None:
         """Merge a whole event; one that covers all that is known gives the row that it gives alone.
 
@@ -230,7 +236,7 @@ class EventFold:
     def _merged_change(
         self,
         key: TraceKey,
-        old: Known | None,
+        old: ObservationState | None,
         line: ObservationLine,
         before: Merged | None,
         after: Merged,
@@ -242,10 +248,12 @@ class EventFold:
             known.estimated = {side: n for side, n in row.usage.items() if side != "total"}
         return known, row
 
-    def _next_version(self, old: Known | None) -> int:
+    def _next_version(self, old: ObservationState | None) -> int:
         return self._floor if old is None else max(old.row_version + 1, self._floor)
 
-    def _tokens_of_changes(self, old: Known | None, before: Merged | None, after: Merged) -> Tokens:
+    def _tokens_of_changes(
+        self, old: ObservationState | None, before: Merged | None, after: Merged
+    ) -> Tokens:
         """Return a token counter that does not count unchanged texts again."""
         if old is None or old.estimated is None or before is None:
             return self._tokens
@@ -268,7 +276,13 @@ class EventFold:
         self._unfinished.clear()
 
     def _put(
-        self, trace: Trace, book: DeltaBook, old: Known | None, change: Change, *, is_merged: bool
+        self,
+        trace: Trace,
+        book: DeltaBook,
+        old: ObservationState | None,
+        change: Change,
+        *,
+        is_merged: bool,
     ) -> None:
         """Count an observation as it is now, and write its row."""
         known, row = change
@@ -288,7 +302,9 @@ class EventFold:
             self._effects.observations.append(row)
             self._effects.observations += deletions
 
-    def _swap(self, trace: Trace, book: DeltaBook, old: Known | None, new: Known) -> None:
+    def _swap(
+        self, trace: Trace, book: DeltaBook, old: ObservationState | None, new: ObservationState
+    ) -> None:
         values, trace_id = trace.attributed, trace.key[1]
         if old is not None:
             trace.count_out(old)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
-from streams.core.observations.state import HAS_PARENT, Known
+from streams.core.observations.state import HAS_PARENT, ObservationState
 
 FEW: Final = 64
 """Number of observations up to which they are scanned."""
 
-_Entry = tuple[Any, int, Known]
+_Entry = tuple[Any, int, ObservationState]
 """Rank, number of the entry (so that no two are equal), observation."""
 
 
@@ -24,7 +24,7 @@ class Extremes:
 
     __slots__ = ("_firsts", "_heaps", "_lasts", "_observations", "_roots")
 
-    def __init__(self, observations: Mapping[str, Known]) -> None:
+    def __init__(self, observations: Mapping[str, ObservationState]) -> None:
         self._observations = observations
         self._heaps: tuple[_Heap, ...] = ()
         """Heaps that are in use."""
@@ -32,23 +32,23 @@ class Extremes:
         self._lasts: _Heap | None = None
         self._roots: _Heap | None = None
 
-    def enter(self, known: Known) -> None:
+    def enter(self, known: ObservationState) -> None:
         for heap in self._heaps:
             heap.push(known)
 
-    def first(self) -> Known | None:
+    def first(self) -> ObservationState | None:
         """The observation that began first, of several the one with the least id."""
         if self._firsts is None:
             self._firsts = self._kept(_Heap(start_rank, self._observations))
         return self._firsts.least()
 
-    def last(self) -> Known | None:
+    def last(self) -> ObservationState | None:
         """The observation that ended last."""
         if self._lasts is None:
             self._lasts = self._kept(_Heap(_end_rank, self._observations))
         return self._lasts.least()
 
-    def root(self) -> Known | None:
+    def root(self) -> ObservationState | None:
         if self._roots is None:
             self._roots = self._kept(_Heap(_root_rank, self._observations, _may_be_root))
         return self._roots.least()
@@ -58,19 +58,19 @@ class Extremes:
         return heap
 
 
-def start_rank(known: Known) -> tuple[int, str]:
+def start_rank(known: ObservationState) -> tuple[int, str]:
     return known.start_us, known.id
 
 
-def _end_rank(known: Known) -> int:
+def _end_rank(known: ObservationState) -> int:
     return -(known.end_us or known.start_us)
 
 
-def _root_rank(known: Known) -> tuple[int, int, str]:
+def _root_rank(known: ObservationState) -> tuple[int, int, str]:
     return known.root_rank
 
 
-def _may_be_root(known: Known) -> bool:
+def _may_be_root(known: ObservationState) -> bool:
     return known.rootness != HAS_PARENT
 
 
@@ -82,9 +82,9 @@ class _Heap:
 
     def __init__(
         self,
-        rank: Callable[[Known], Any],
-        observations: Mapping[str, Known],
-        takes: Callable[[Known], bool] = lambda _known: True,
+        rank: Callable[[ObservationState], Any],
+        observations: Mapping[str, ObservationState],
+        takes: Callable[[ObservationState], bool] = lambda _known: True,
     ) -> None:
         self._rank = rank
         self._observations = observations
@@ -93,7 +93,7 @@ class _Heap:
         self._entries: list[_Entry] = []
         self._rebuild()
 
-    def push(self, known: Known) -> None:
+    def push(self, known: ObservationState) -> None:
         if not self._takes(known):
             return
         self._pushed += 1
@@ -101,7 +101,7 @@ class _Heap:
         if len(self._entries) > 2 * len(self._observations) + FEW:
             self._rebuild()
 
-    def least(self) -> Known | None:
+    def least(self) -> ObservationState | None:
         entries, observations = self._entries, self._observations
         while entries:
             known = entries[0][2]

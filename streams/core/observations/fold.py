@@ -42,7 +42,7 @@ from streams.core.observations.reading import (
 )
 from streams.core.observations.scores import LatestScores
 from streams.core.observations.seen import SeenTraces
-from streams.core.observations.trace_cache import PartKey, Residents, TraceHistory
+from streams.core.observations.trace_cache import PartKey, TraceCache, TraceHistory
 from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.observations.versions import RecordVersion, version_floor
 from streams.core.pricing.price_book import PriceBook
@@ -101,7 +101,7 @@ class ObservationsFold:
     ) -> None:
         bounds = Bounds(limits.rows)
         self._reached = bounds.reached
-        self.residents = Residents(
+        self.residents = TraceCache(
             limits.resident_observations_max, limits.resident_text_bytes_max, seen, bounds
         )
         self._topic = topic

@@ -24,7 +24,7 @@ APP_ROOT, NO_PARENT, HAS_PARENT = 0, 1, 2
 MINUTE_US: Final = 60_000_000
 
 
-class Known(msgspec.Struct, gc=False):
+class ObservationState(msgspec.Struct, gc=False):
     """An observation as it counts. ``end_us`` 0: not known."""
 
     id: str
@@ -53,7 +53,7 @@ class Known(msgspec.Struct, gc=False):
         return self.rootness, self.start_us, self.id
 
 
-def rank_of(known: Known) -> str:
+def rank_of(known: ObservationState) -> str:
     """Decides between whole events of one observation made at the same time: the greater wins, equals are one event sent twice.
 
     Computed costs stay out: they depend on the prices of the day, not on the event.
@@ -147,12 +147,12 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
     return row
 
 
-def known_of(row: ObservationRow, merged: Merged | None) -> Known:
+def known_of(row: ObservationRow, merged: Merged | None) -> ObservationState:
     """What stays of a row; counts of zero add nothing, so they don't."""
     usage = row.usage
     if usage and 0 in usage.values():
         usage = {usage_type: count for usage_type, count in usage.items() if count}
-    return Known(
+    return ObservationState(
         row.id,
         row.event_us,
         row.row_version,

@@ -12,7 +12,7 @@ from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.merge import merged_of, merged_of_whole
 from streams.core.observations.seen import SeenTraces
-from streams.core.observations.state import Known, known_of, rank_of
+from streams.core.observations.state import ObservationState, known_of, rank_of
 from streams.core.observations.statements import statements_of
 from streams.core.observations.traces import DAY_US, Trace, TraceKey
 
@@ -31,7 +31,7 @@ class TraceHistory(msgspec.Struct):
     observations: list[ObservationRow]
 
 
-class Residents:
+class TraceCache:
     """Traces of one partition, bounded by their observations and by the texts kept of them."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Residents:
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)
 
-    def _adopt_texts(self, trace: Trace, known: Known, row: ObservationRow) -> None:
+    def _adopt_texts(self, trace: Trace, known: ObservationState, row: ObservationRow) -> None:
         if row.row_version > known.row_version:
             # A worker that ended before its commit wrote it: the events that are in its texts will
             # change nothing when they are folded again, so its numbers count from now on as well.

@@ -15,7 +15,7 @@ from streams.core.observations.limits import (
     USAGE_TYPES_MAX,
 )
 from streams.core.observations.merge import Merged
-from streams.core.observations.state import ERROR, HAS_PARENT, LEVELS, SEVERITY, Known
+from streams.core.observations.state import ERROR, HAS_PARENT, LEVELS, SEVERITY, ObservationState
 from streams.core.observations.statements import TraceStatements
 from streams.core.rollups.amounts import row_amount, row_amounts
 from tracemill.contract import DEFAULT_ENVIRONMENT
@@ -62,7 +62,7 @@ class Trace:
 
     def __init__(self, key: TraceKey) -> None:
         self.key = key
-        self.observations: dict[str, Known] = {}
+        self.observations: dict[str, ObservationState] = {}
         self.said = TraceStatements()
         self.severities = [0] * len(LEVELS)
         self.text_bytes = 0
@@ -84,7 +84,7 @@ class Trace:
         """Number of the chunk that was the last to change the trace."""
         self._start_us = 0
         self._end_us = 0
-        self._root: Known | None = None
+        self._root: ObservationState | None = None
         self._extremes: Extremes | None = None
         """Of many observations, as soon as one of the three above is taken out."""
         self._text_bytes: dict[str, int] | None = None
@@ -93,7 +93,7 @@ class Trace:
         self._spent: dict[StartedKey, int] | None = None
         """``None``: not asked for yet."""
 
-    def count_in(self, known: Known) -> None:
+    def count_in(self, known: ObservationState) -> None:
         self.observations[known.id] = known
         self.severities[known.severity] += 1
         if known.cost_pico:
@@ -116,7 +116,7 @@ class Trace:
         if self._extremes is not None:
             self._extremes.enter(known)
 
-    def count_out(self, known: Known) -> None:
+    def count_out(self, known: ObservationState) -> None:
         del self.observations[known.id]
         self.severities[known.severity] -= 1
         if known.cost_pico:
@@ -134,7 +134,7 @@ class Trace:
         if self._start_us == known.start_us or self._end_us == end_us or self._root is known:
             self._shrink()
 
-    def has_room_for(self, known: Known) -> bool:
+    def has_room_for(self, known: ObservationState) -> bool:
         """Whether its usage types, and the cells that it spent in, stay within their limits with
         this one.
         """
@@ -156,7 +156,7 @@ class Trace:
         return self._spent
 
     @staticmethod
-    def _spend(spent: dict[StartedKey, int], known: Known, sign: int) -> None:
+    def _spend(spent: dict[StartedKey, int], known: ObservationState, sign: int) -> None:
         cell = own_spend(known)
         pico = spent.get(cell, 0) + sign * known.cost_pico
         if pico:
@@ -174,7 +174,7 @@ class Trace:
             self.observations[observation_id].merged = None
             shed.add(observation_id)
 
-    def regain(self, known: Known, merged: Merged) -> None:
+    def regain(self, known: ObservationState, merged: Merged) -> None:
         """Take back the statements of an observation, texts included."""
         known.merged = merged
         self._count_texts(known.id, merged)
@@ -187,7 +187,7 @@ class Trace:
         size = self._text_bytes[observation_id] = merged.text_bytes
         self.text_bytes += size
 
-    def _stretch(self, known: Known) -> None:
+    def _stretch(self, known: ObservationState) -> None:
         if not 0 < self._start_us <= known.start_us:
             self._start_us = known.start_us
         end_us = known.end_us or known.start_us
@@ -216,7 +216,7 @@ class Trace:
             self._extremes = Extremes(self.observations)
         return self._extremes
 
-    def _first(self) -> Known | None:
+    def _first(self) -> ObservationState | None:
         if len(self.observations) > FEW:
             return self._of_many().first()
         return min(self.observations.values(), key=start_rank, default=None)

@@ -87,10 +87,6 @@ class PriceBook:
         """The default list under these prices: all that the control plane has, for projects and for all."""
         return PriceBook(self._defaults, records)
 
-    def knows(self, project_id: str, model: str) -> bool:
-        """Whether there is any price of the model, whenever in force."""
-        return bool(self._periods_of(project_id, model))
-
     def cost_of(
         self,
         project_id: str,

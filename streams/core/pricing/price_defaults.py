@@ -64,13 +64,16 @@ class ModelEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProviderEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A seller of models. ``owns``: pattern of names that mean its models. ``resells``: whose models it has at their makers' prices."""
+    """A provider of models and what identifies it. The file keeps short names of the fields."""
 
     id: str
     models: tuple[ModelEntry, ...]
-    owns: str = ""
-    called: str = ""
-    resells: tuple[str, ...] = ()
+    model_pattern: str = msgspec.field(default="", name="owns")
+    """Pattern of model names that belong to the provider."""
+    alias_pattern: str = msgspec.field(default="", name="called")
+    """Pattern of names of the provider itself."""
+    fallback_providers: tuple[str, ...] = msgspec.field(default=(), name="resells")
+    """Ids of providers whose models it sells at their prices."""
 
 
 class PriceList(msgspec.Struct, frozen=True):
@@ -81,14 +84,18 @@ class PriceList(msgspec.Struct, frozen=True):
     providers: tuple[ProviderEntry, ...]
 
 
+def _regex(pattern: str) -> re.Pattern[str] | None:
+    return re.compile(pattern, re.IGNORECASE) if pattern else None
+
+
 class _Provider:
     """One provider's models, indexed by name. The first model in the list that matches a name has it."""
 
     def __init__(self, entry: ProviderEntry) -> None:
         self.id = entry.id
-        self.resells = entry.resells
-        self.owns = re.compile(entry.owns, re.IGNORECASE) if entry.owns else None
-        self.called = re.compile(entry.called, re.IGNORECASE) if entry.called else None
+        self.fallback_providers = entry.fallback_providers
+        self.model_pattern = _regex(entry.model_pattern)
+        self.alias_pattern = _regex(entry.alias_pattern)
         self._models = entry.models
         self._by_name: dict[str, int] = {}
         self._patterns: list[tuple[int, re.Pattern[str]]] = []
@@ -143,7 +150,7 @@ class DefaultPrices:
         if name in self._ids:
             return name
         for provider in self._with_all():
-            if provider.called and provider.called.search(name):
+            if provider.alias_pattern and provider.alias_pattern.search(name):
                 return provider.id
         return None
 
@@ -157,14 +164,15 @@ class DefaultPrices:
                 continue
             if model := provider.find(name):
                 return provider_id, model
-            for maker in provider.resells:
+            for maker in provider.fallback_providers:
                 if maker in shelf and (model := shelf[maker].find(name)):
                     return maker, model
         return None
 
     def _sold_by_maker(self, name: str) -> tuple[str, ModelEntry] | None:
         for provider in self._with_all():
-            owns = provider.owns is not None and provider.owns.search(name)
+            pattern = provider.model_pattern
+            owns = pattern is not None and pattern.search(name)
             if owns and (found := self._sold_by(provider.id, name)):
                 return found
         return next((found for id_ in _MAKERS if (found := self._sold_by(id_, name))), None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from streams.core.dimensions.keys import StartedKey, spend_key, spend_key_of_own, window_key
 from streams.core.dimensions.sources import TraceValues
 from streams.core.observations.limits import DELTA_USAGE_TYPES_MAX
-from streams.core.observations.state import ERROR, Known
+from streams.core.observations.state import ERROR, ObservationState
 from streams.core.rollups.amounts import add_amounts
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, new_spend, new_window
 from streams.core.rollups.sketch import key_of
@@ -22,7 +22,7 @@ class DeltaBook:
         self._windows: dict[StartedKey, WindowDelta] = {}
         self._spend: dict[StartedKey, SpendDelta] = {}
 
-    def count(self, known: Known, sign: int, values: TraceValues) -> None:
+    def count(self, known: ObservationState, sign: int, values: TraceValues) -> None:
         """Count an observation in its window (+1), or no longer (−1)."""
         key = window_key(known, values)
         cell = self._windows.get(key)
@@ -44,7 +44,7 @@ class DeltaBook:
             latency_key = key_of(known.end_us - known.start_us)
             bins[latency_key] = bins.get(latency_key, 0) + sign
 
-    def spend(self, known: Known, sign: int, values: TraceValues, trace_id: str) -> None:
+    def spend(self, known: ObservationState, sign: int, values: TraceValues, trace_id: str) -> None:
         """Count an observation's cost as spent (+1), or no longer (−1)."""
         if known.cost_pico:
             self._add(spend_key(known, values), sign * known.cost_pico, trace_id)
@@ -60,7 +60,7 @@ class DeltaBook:
                 self._add(new_key, pico, trace_id)
 
     def move_windows(
-        self, observations: Iterable[Known], old: TraceValues, new: TraceValues
+        self, observations: Iterable[ObservationState], old: TraceValues, new: TraceValues
     ) -> None:
         """Re-attribute a trace's observations when its values change."""
         for known in observations:

@@ -107,9 +107,13 @@ class TestStuckCalls:
 
     @pytest.fixture
     async def other_project(self, control: ControlLog) -> Any:
-        await control.put(Project(id="other", name="other", created_us=0))
+        await control.put(Project(id="grpc-other", name="other", created_us=0))
         key = new_api_key(
-            key_id="other", project_id="other", public_key="pk-o", secret="sk-o", created_us=0
+            key_id="grpc-other",
+            project_id="grpc-other",
+            public_key="pk-o",
+            secret="sk-o",
+            created_us=0,
         )
         await control.put(key)
         return (("authorization", "Basic cGstbzpzay1v"),)

@@ -270,9 +270,11 @@ def test_a_model_is_found_under_the_names_it_has_in_the_world(
 
 
 def test_a_name_that_hosts_sell_at_different_prices_is_not_guessed(book: PriceBook) -> None:
-    assert not book.knows("p", "llama-3.1-8b-instruct-of-nobody")
-    assert not book.knows("p", "meta-llama/llama-3.3-70b-instruct")
-    assert book.knows("p", "together/meta-llama/Llama-3.3-70B-Instruct-Turbo")
+    assert not book.cost_of("p", "llama-3.1-8b-instruct-of-nobody", {"input": 1}, NOW_US).known
+    assert not book.cost_of("p", "meta-llama/llama-3.3-70b-instruct", {"input": 1}, NOW_US).known
+    assert book.cost_of(
+        "p", "together/meta-llama/Llama-3.3-70B-Instruct-Turbo", {"input": 1}, NOW_US
+    ).known
 
 
 def test_a_projects_price_outranks_one_for_all_which_outranks_the_list() -> None:
@@ -356,7 +358,7 @@ def test_more_models_than_the_cache_holds_change_nothing(monkeypatch: pytest.Mon
 
 def test_an_absurdly_long_model_name_is_unknown() -> None:
     book = PriceBook().with_prices([Record("r", ".*", {"input": 1})])
-    assert not book.knows("p", "gpt-4o" * 1_000)
+    assert not book.cost_of("p", "gpt-4o" * 1_000, {"input": 1}, NOW_US).known
 
 
 @given(
