@@ -6,6 +6,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from producers.options import methods_in
+
 GET: Final = "GET"
 HEAD: Final = "HEAD"
 METHOD_NOT_ALLOWED: Final = 405
@@ -41,8 +43,8 @@ def _with_head(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Add `HEAD` to the methods of an `Allow` header that has `GET`."""
     found = []
     for name, value in headers:
-        methods = {method.strip() for method in value.decode("latin-1").split(",")}
-        is_incomplete = name == b"allow" and GET in methods
+        methods = methods_in(value) if name == b"allow" else set()
+        is_incomplete = GET in methods
         found.append(
             (name, ", ".join(sorted(methods | {HEAD})).encode()) if is_incomplete else (name, value)
         )

@@ -29,9 +29,9 @@ class AnswerOptions:
                 is_answered = True
                 headers = [h for h in message["headers"] if not h[0].startswith(b"content-")]
                 allowed = [value for name, value in headers if name == b"allow"]
-                methods = {m.strip() for value in allowed for m in value.decode().split(",")}
+                methods = {method for value in allowed for method in methods_in(value)}
                 kept = [header for header in headers if header[0] != b"allow"]
-                allow = ", ".join(sorted((methods | {OPTIONS}) - {""})).encode()
+                allow = ", ".join(sorted(methods | {OPTIONS})).encode()
                 await send({**message, "status": 204, "headers": [*kept, (b"allow", allow)]})
             elif not is_answered:
                 await send(message)
@@ -39,3 +39,8 @@ class AnswerOptions:
                 await send({"type": "http.response.body", "body": b""})
 
         await self._app(scope, receive, listing)
+
+
+def methods_in(allow: bytes) -> set[str]:
+    """Return the methods that an `Allow` header lists."""
+    return {method.strip() for method in allow.decode("latin-1").split(",")} - {""}
