@@ -18,7 +18,6 @@ from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.quarantine.quarantined import Entry, Kind
 from streams.quarantine.log import QuarantineView, entry_key, topic_of
-from streams.runtime.app import streams_group
 
 BATCH_BYTES: Final = 1024 * 1024
 STOP_TIMEOUT_S: Final = 2.0
@@ -54,7 +53,7 @@ class QuarantineAccess:
     async def committed(self, kind: Kind, partition: int) -> int:
         """Return an offset before which the streams have processed everything; it may lag."""
         place = TopicPartition(topic_of(self.kafka, kind), partition)
-        member = new_consumer(self.kafka, group_id=streams_group(self.kafka))
+        member = new_consumer(self.kafka, group_id=self.kafka.topics.streams_group)
         await member.start()
         try:
             member.assign([place])

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
+import sys
 from typing import Final
 
 from clickhouse.feed import Feed
+from producers.registration import modules_in
 
-
-def _declared() -> tuple[Feed, ...]:
-    found: list[Feed] = [
-        import_module(f"{__name__}.{module.name}").FEED for module in pkgutil.iter_modules(__path__)
-    ]
-    return tuple(found)
-
-
-FEEDS: Final = _declared()
+FEEDS: Final[tuple[Feed, ...]] = tuple(module.FEED for module in modules_in(sys.modules[__name__]))
 """All feeds, sorted by module name."""
 
 ROW_OF_TABLE: Final = {feed.table: feed.row for feed in FEEDS}

@@ -14,7 +14,6 @@ from aiokafka.errors import KafkaError
 
 from clickhouse.errors import StoreError
 from clickhouse.log_positions import LogPosition, write_positions
-from clickhouse.sink.groups import COMMITTED_BY_STREAMS
 from clickhouse.sink.lag import RESPONSE_TIMEOUT_S
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
@@ -99,6 +98,7 @@ class PositionWriter:
         partitions += [
             TopicPartition(topics.deltas, each) for each in range(kafka.project_partitions)
         ]
-        group = COMMITTED_BY_STREAMS.format(prefix=topics.prefix)
-        offsets = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
+        offsets = await self._admin.list_consumer_group_offsets(
+            topics.streams_group, partitions=partitions
+        )
         return {each: max(0, offsets[each].offset) if each in offsets else 0 for each in partitions}

@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer
 
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
-from clickhouse.sink.groups import sink_group
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
@@ -58,7 +57,7 @@ async def run_sink(
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:
     return new_consumer(
         kafka,
-        group_id=sink_group(topics),
+        group_id=topics.sink_group,
         auto_offset_reset="earliest",
         # Of the control plane, what a writer did not commit has no effect.
         isolation_level="read_committed",

@@ -20,7 +20,6 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from clickhouse.feeds import FEEDS
-from clickhouse.sink.groups import COMMITTED_BY_STREAMS, sink_group
 from producers.disk import MIB, DiskSettings, Measure, levels_of, measured
 from producers.errors import ProducersError
 from producers.kafka.clients import new_admin, started
@@ -148,13 +147,12 @@ class LogRetention:
             return 0
         admin = await started(lambda: new_admin(self._kafka), self._kafka)
         try:
-            prefix = self._kafka.topics.prefix
+            names = self._kafka.topics
             committed: dict[TopicPartition, int] = {}
-            for group in (
-                COMMITTED_BY_STREAMS.format(prefix=prefix),
-                sink_group(self._kafka.topics),
+            for group, topics in (
+                (names.streams_group, self._by_streams),
+                (names.sink_group, self._by_sink),
             ):
-                topics = self._by_sink if group.endswith("-sink") else self._by_streams
                 offsets = await admin.list_consumer_group_offsets(group)
                 committed |= {
                     partition: found.offset

@@ -6,12 +6,11 @@ registered before: the first reader closes the registry.
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Final
 
 from producers.dimensions import definitions
 from producers.dimensions.dimension import Dimension
+from producers.registration import modules_in
 
 DIMENSIONS_MAX: Final = 64
 """More would make keys, rows and shapes of budgets unwieldy."""
@@ -78,8 +77,8 @@ class Registry:
 
 def _defined() -> Registry:
     registry = Registry()
-    for module in iter_modules(definitions.__path__, f"{definitions.__name__}."):
-        registry.register(import_module(module.name).DIMENSION)
+    for module in modules_in(definitions):
+        registry.register(module.DIMENSION)
     return registry
 
 

@@ -97,7 +97,7 @@ async def _groups_are_possible(admin: AIOKafkaAdminClient, kafka: KafkaSettings)
     """
     while True:
         try:
-            await admin.find_coordinator(f"{kafka.topic_prefix}-sink")
+            await admin.find_coordinator(kafka.topics.sink_group)
         except KafkaError as error:
             if not error.retriable:
                 raise

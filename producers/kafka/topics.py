@@ -44,6 +44,16 @@ class Topics:
         return f"{self.prefix}.{topic.name}"
 
     @property
+    def streams_group(self) -> str:
+        """Consumer group whose committed offsets are those of processed events and deltas."""
+        return f"{self.prefix}-streams"
+
+    @property
+    def sink_group(self) -> str:
+        """Consumer group whose committed offsets are those of stored rows."""
+        return f"{self.prefix}-sink"
+
+    @property
     def events(self) -> str:
         """Events of producers (``tracemill.contract``); partition by trace."""
         return f"{self.prefix}.events"

@@ -62,9 +62,9 @@ class PipelineWatch:
         self._kafka = kafka
         self._settings = settings
         self._clock = clock
-        self.streams = Stage(f"{topics.prefix}-streams", (topics.events, topics.deltas))
+        self.streams = Stage(topics.streams_group, (topics.events, topics.deltas))
         self.sink = Stage(
-            f"{topics.prefix}-sink",
+            topics.sink_group,
             tuple(feed.topic_in(topics) for feed in feeds),
         )
         self._fed = frozenset((topics.events, topics.deltas))

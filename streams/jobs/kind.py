@@ -19,7 +19,7 @@ from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.jobs.book import JobT
 from streams.core.jobs.state import JobState, Outcome
 from streams.jobs.metrics import JobMetrics
-from streams.jobs.settings import JobLimits
+from streams.jobs.settings import JobSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class JobKind(ABC, Generic[JobT]):
 
     def __init__(self, context: JobContext) -> None:
         self.context = context
-        self.limits: JobLimits = context.settings.limits()
+        self.limits: JobSettings = context.settings.limits()
 
     @classmethod
     @abstractmethod

@@ -69,5 +69,5 @@ class JobMetrics:
         RESTARTS.labels(self._kind).inc()
 
     def limit_reached(self, limit: str) -> None:
-        """Count a limit under the name of its field in ``JobLimits``."""
+        """Count a limit under the name of its field in ``JobSettings``."""
         LIMIT_REACHED.labels(self._kind, limit).inc()

@@ -2,26 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pydantic import BaseModel, Field
-
-
-@dataclass(frozen=True, slots=True)
-class JobLimits:
-    """What the runner needs of a kind's settings; ``JobSettings`` documents each."""
-
-    retry_schedule_s: tuple[float, ...]
-    retry_jitter: float
-    attempt_timeout_s: float
-    attempts_per_target_max: int
-    attempts_max: int
-    age_max_h: float
-    memory_h: float
-    sweep_interval_s: float
-    restart_pause_s: float
-    restart_pause_max_s: float
-    stop_timeout_s: float
 
 
 class JobSettings(BaseModel):
@@ -56,18 +37,6 @@ class JobSettings(BaseModel):
     stop_timeout_s: float = Field(5.0, gt=0)
     """How long stopping waits for attempts under way."""
 
-    def limits(self) -> JobLimits:
-        """Return these settings as the runner uses them."""
-        return JobLimits(
-            retry_schedule_s=self.retry_schedule_s,
-            retry_jitter=self.retry_jitter,
-            attempt_timeout_s=self.attempt_timeout_s,
-            attempts_per_target_max=self.attempts_per_target_max,
-            attempts_max=self.attempts_max,
-            age_max_h=self.age_max_h,
-            memory_h=self.memory_h,
-            sweep_interval_s=self.sweep_interval_s,
-            restart_pause_s=self.restart_pause_s,
-            restart_pause_max_s=self.restart_pause_max_s,
-            stop_timeout_s=self.stop_timeout_s,
-        )
+    def limits(self) -> JobSettings:
+        """Return what the runner uses; settings of other names are translated here."""
+        return self

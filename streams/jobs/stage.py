@@ -20,7 +20,7 @@ from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from streams.core.dead_letters.texts import describe_error
 from streams.jobs.kind import JobContext, JobKind
 from streams.jobs.runner import JobRunner
-from streams.jobs.settings import JobLimits
+from streams.jobs.settings import JobSettings
 from streams.runtime.app import SESSION_TIMEOUT_S
 from streams.runtime.restarts import keep_running
 from streams.runtime.suspension import SuspensionGuard
@@ -43,7 +43,7 @@ class JobStage:
         self._kind = kind
         self._context = context
         self._kafka = context.kafka
-        self._limits: JobLimits = context.settings.limits()
+        self._limits: JobSettings = context.settings.limits()
         self._metrics = kind.metrics()
         self._may_send = None if guard is None else guard.check
         self._instance_id = instance_id

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.jobs.settings import JobLimits
+from streams.jobs.settings import JobSettings
 
 DISABLE_TIMEOUT_S: Final = 60.0
 """Time to write to the control plane that a receiver is gone."""
@@ -57,9 +57,9 @@ class NotifierSettings(BaseSettings):
     stop_timeout_s: float = Field(5.0, gt=0)
     """How long stopping waits for attempts under way."""
 
-    def limits(self) -> JobLimits:
+    def limits(self) -> JobSettings:
         """Return these settings as those of a kind of job."""
-        return JobLimits(
+        return JobSettings(
             retry_schedule_s=self.retry_schedule_s,
             retry_jitter=self.retry_jitter,
             attempt_timeout_s=self.attempt_timeout_s + DISABLE_TIMEOUT_S,

@@ -27,11 +27,6 @@ SUSPENDED_AFTER_S: Final = SESSION_TIMEOUT_S - 1.25 * HEARTBEAT_INTERVAL_S
 an interval before it stopped."""
 
 
-def streams_group(kafka: KafkaSettings) -> str:
-    """The consumer group of the streams."""
-    return f"{kafka.topic_prefix}-streams"
-
-
 class StatelessApp(faust.App):
     """Faust without its data directory: it would make one wherever the process stands, for tables that we don't have."""
 
@@ -46,7 +41,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
     the one before is over.
     """
     return StatelessApp(
-        streams_group(kafka),
+        kafka.topics.streams_group,
         broker=[f"aiokafka://{address}" for address in kafka.broker.split(",")],
         broker_credentials=_credentials(kafka),
         store="memory://",

@@ -8,7 +8,6 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from clickhouse.sink.groups import sink_group
 from producers.kafka.clients import new_admin
 from producers.settings import KafkaSettings
 
@@ -21,7 +20,7 @@ class SinkProgress:
     """Everything before a committed offset can be read from the store."""
 
     def __init__(self, kafka: KafkaSettings, poll_s: float) -> None:
-        self._group = sink_group(kafka.topics)
+        self._group = kafka.topics.sink_group
         self._poll_s = poll_s
         self._admin = new_admin(kafka)
 

@@ -12,7 +12,6 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ControlLogRow
 from clickhouse.sink.control_log import control_row
-from clickhouse.sink.groups import sink_group
 from clickhouse.store import Store
 from producers.control.fields import secret_fields
 from producers.control.keys import new_api_key
@@ -110,7 +109,7 @@ async def rewind(kafka: KafkaSettings) -> None:
     log = TopicPartition(kafka.topics.control, 0)
     member = AIOKafkaConsumer(
         **client_options(kafka),
-        group_id=sink_group(kafka.topics),
+        group_id=kafka.topics.sink_group,
         enable_auto_commit=False,
     )
     await member.start()

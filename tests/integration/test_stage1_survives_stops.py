@@ -12,7 +12,6 @@ from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from producers.kafka.clients import new_admin, started
 from producers.settings import KafkaSettings
-from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.fixtures.suspended import suspend
 from tests.integration.test_stage1_survives_kills import (
@@ -44,7 +43,7 @@ async def until_alone(kafka: KafkaSettings) -> None:
     try:
         async with asyncio.timeout(TAKEN_OVER_WITHIN_S):
             while True:
-                (response,) = await admin.describe_consumer_groups([streams_group(kafka)])
+                (response,) = await admin.describe_consumer_groups([kafka.topics.streams_group])
                 _, _, state, _, _, members, *_ = response.groups[0]
                 if state == "Stable" and len(members) == 1:
                     return

@@ -14,7 +14,6 @@ from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from producers.kafka.clients import client_options
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, partition_of_project
-from streams.runtime.app import streams_group
 from tests.fixtures.sink import sinking
 from tests.fixtures.store import running_store
 
@@ -122,7 +121,7 @@ async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
         await pipeline.send(delta(offset, 5))
     partition = TopicPartition(pipeline.kafka.topics.deltas, partition_of_project("p1", 2))
     async with AIOKafkaConsumer(
-        **client_options(pipeline.kafka), group_id=streams_group(pipeline.kafka)
+        **client_options(pipeline.kafka), group_id=pipeline.kafka.topics.streams_group
     ) as group:
         group.assign([partition])
 
