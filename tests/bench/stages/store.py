@@ -14,7 +14,7 @@ from deploy.embedded.ports import free_ports
 from tests.bench.stages import Cost
 from tests.bench.stages.stage1 import encoded_rows
 from tests.fixtures.installation import usage_of
-from tests.fixtures.store import running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
 
 EVENTS_PER_BATCH = 25_000
 BATCHES = 4
@@ -23,13 +23,21 @@ BATCHES = 4
 def costs() -> list[Cost]:
     with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
         (port,) = free_ports(1)
-        with running_store(Path(folder), port) as process:
+        credentials = {
+            "TRACEMILL_CLICKHOUSE_USER": STORE_USER,
+            "TRACEMILL_CLICKHOUSE_PASSWORD": STORE_PASSWORD,
+        }
+        with running_store(Path(folder), port, credentials) as process:
             return asyncio.run(_insert(f"http://127.0.0.1:{port}", process.pid))
 
 
 async def _insert(url: str, pid: int) -> list[Cost]:
     observations, traces = encoded_rows(EVENTS_PER_BATCH)
-    store = Store(StoreSettings(clickhouse_url=url))
+    store = Store(
+        StoreSettings(
+            clickhouse_url=url, clickhouse_user=STORE_USER, clickhouse_password=STORE_PASSWORD
+        )
+    )
     try:
         await migrate(store, TieringSettings())
         spent_s = {"observations": 0.0, "traces": 0.0}
