@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from deploy.connections import Connections
 from deploy.settings import HttpSettings
-from producers.gateway.auth import CONNECTION
+from producers.control.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from clickhouse.store import Store
+from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
-from producers.gateway.auth import Authenticator
 from producers.head import AnswerHead
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options import AnswerOptions

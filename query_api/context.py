@@ -9,9 +9,9 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from clickhouse.store import Store
+from producers.control.auth import Authenticator, authorization_of, note_authenticated
 from producers.control.log import ControlLog
 from producers.errors import ForbiddenError
-from producers.gateway.auth import Authenticator, authorization_of, note_authenticated
 from producers.notifications.registry import EventTypes
 from query_api.answers import Documented
 from query_api.settings import QuerySettings

@@ -21,12 +21,12 @@ from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from deploy.stalls import LoopBeat
+from producers.control.auth import Authenticator
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
-from producers.gateway.app import create_gateway
-from producers.gateway.auth import Authenticator
+from producers.gateway.http.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings, OtlpGrpcSettings

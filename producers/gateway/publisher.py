@@ -27,8 +27,8 @@ from producers.errors import (
     TooLargeError,
     UndeliveredError,
 )
+from producers.gateway.http.shares import ByteShares
 from producers.gateway.partition_queue import Chunk, PartitionQueue
-from producers.gateway.shares import ByteShares
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import GatewaySettings, KafkaSettings

@@ -15,13 +15,13 @@ from clickhouse.feeds import FEEDS
 from clickhouse.sink.control_log import control_row
 from clickhouse.store import Store
 from deploy.recovery.control_records import read_control_log, restore_control
+from producers.control.auth import Authenticator
 from producers.control.fields import SecretField
 from producers.control.keys import new_api_key
 from producers.control.log import ControlLog
 from producers.control.record import Microseconds, ProjectRecord
 from producers.control.registry import KINDS
 from producers.control.secret_box import SecretBox
-from producers.gateway.auth import Authenticator
 from producers.settings import KafkaSettings
 from query_api.app import create_query_api
 from query_api.context import AppContext

@@ -15,7 +15,7 @@ from deploy.connections import Connections
 from deploy.embedded.ports import free_ports
 from deploy.serving import serving, within_open_files
 from deploy.settings import HttpSettings
-from producers.gateway.auth import CONNECTION
+from producers.control.auth import CONNECTION
 from tests.deploy.test_http_limits import ANSWER_WITHIN_S, GET, Client
 
 CALL = GET + b"authorization: Basic x\r\n\r\n"

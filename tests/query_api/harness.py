@@ -17,12 +17,12 @@ from clickhouse.migrate import migrate
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.record import Change, ControlRecord
 from producers.control.view import ControlView
 from producers.errors import ControlConflictError, ControlUnavailableError
-from producers.gateway.auth import Authenticator
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.app import create_query_api
 from query_api.health.readiness import ReadinessCheck

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from producers.gateway.mapping.values import attribute_text, encode_json, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
-from producers.gateway.usage import count_of
+from producers.gateway.values.usage import count_of
 
 STATUS_ERROR: Final = 2
 _PROMPT_VERSION_MAX: Final = 2**31 - 1

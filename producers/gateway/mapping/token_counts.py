@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.mapping.sources import Pairs
-from producers.gateway.usage import TYPES_MAX, count_of
+from producers.gateway.values.usage import TYPES_MAX, count_of
 from tracemill.contract import COUNT_MAX
 
 _Bucket = TypeVar("_Bucket")

@@ -17,9 +17,9 @@ from producers.gateway.mapping.sources import (
 from producers.gateway.mapping.token_counts import TokenCounts, token_counts
 from producers.gateway.mapping.types import VERCEL_CALLS
 from producers.gateway.mapping.values import amounts_of, attribute_text, object_of
-from producers.gateway.money import pico_of_usd
 from producers.gateway.otlp import AttributeValue, ExportedSpan
-from producers.gateway.usage import (
+from producers.gateway.values.money import pico_of_usd
+from producers.gateway.values.usage import (
     count_of,
     normalise_cost_details,
     normalise_usage_details,

@@ -11,9 +11,9 @@ import msgspec
 
 from producers import metrics
 from producers.bounded_cache import BoundedCache
-from producers.gateway.json_size import check_item, decode_json
-from producers.gateway.numbers import decimal_of
 from producers.gateway.otlp import TOO_DEEP, AttributeValue
+from producers.gateway.values.json_size import check_item, decode_json
+from producers.gateway.values.numbers import decimal_of
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _exact_decoder: Final = msgspec.json.Decoder(float_hook=decimal_of)

@@ -11,10 +11,6 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
-from producers.gateway.json_size import decode_json as decode_item
-from producers.gateway.json_text import check_utf8, without_lone_surrogates
-from producers.gateway.numbers import finite, float_of
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -27,6 +23,10 @@ from producers.gateway.otlp.export import (
     array_of,
 )
 from producers.gateway.otlp.refused import Refused
+from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
+from producers.gateway.values.json_size import decode_json as decode_item
+from producers.gateway.values.json_text import check_utf8, without_lone_surrogates
+from producers.gateway.values.numbers import finite, float_of
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 _DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")

@@ -10,7 +10,6 @@ from google.protobuf.message import DecodeError
 
 from producers.bounded_cache import BoundedCache, size_of
 from producers.errors import BodyError, MoreWorkError, TooLargeError
-from producers.gateway.numbers import finite
 from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -35,6 +34,7 @@ from producers.gateway.otlp.schema import (
     ValuesMessage,
 )
 from producers.gateway.otlp.wire import PARSED_BYTES_MAX, check_fields, fields, parsed
+from producers.gateway.values.numbers import finite
 
 _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12

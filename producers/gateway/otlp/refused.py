@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from producers.errors import BodyError, MoreWorkError, TooLargeError
-from producers.gateway.failures import PROCESSING_FAILED, describe_failure
+from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.otlp.export import RefusedSpan
 
 INVALID_SPAN: Final = "invalid_span"

@@ -10,13 +10,13 @@ from typing import Any, Final, NoReturn, Protocol
 import grpc
 
 from producers import metrics
+from producers.control.auth import SEVERAL, Principal
 from producers.errors import BodyError, ForbiddenError, OverloadedError, UnauthorizedError
-from producers.gateway.auth import SEVERAL, Principal
-from producers.gateway.context import Endpoint
-from producers.gateway.failures import describe_failure
-from producers.gateway.http import too_large
+from producers.gateway.http.asgi import too_large
+from producers.gateway.http.context import Endpoint
+from producers.gateway.http.failures import describe_failure
+from producers.gateway.http.places import Places
 from producers.gateway.otlp_grpc.status import failure_of
-from producers.gateway.places import Places
 
 PROTOBUF: Final = b"application/x-protobuf"
 GZIP_MAGIC: Final = b"\x1f\x8b"

@@ -13,12 +13,12 @@ import structlog
 from grpc._cython import cygrpc
 from grpc.aio import _server as aio_server
 
-from producers.gateway.context import GatewayContext
+from producers.gateway.http.context import GatewayContext
+from producers.gateway.http.places import Limit, PlaceLimits, Places
+from producers.gateway.otlp.route import Metrics, Traces
 from producers.gateway.otlp_grpc.calls import Method, Reading
 from producers.gateway.otlp_grpc.health import SERVICE as HEALTH
 from producers.gateway.otlp_grpc.health import Health
-from producers.gateway.places import Limit, PlaceLimits, Places
-from producers.gateway.traces import Metrics, Traces
 from producers.settings import OtlpGrpcSettings
 
 TRACES: Final = "opentelemetry.proto.collector.trace.v1.TraceService"

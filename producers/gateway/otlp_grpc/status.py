@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from producers.errors import BodyTimeoutError, OverloadedError, RequestError, UndeliveredError
-from producers.gateway.http import ClientGoneError
+from producers.gateway.http.asgi import ClientGoneError
 
 MESSAGE_CHARS_MAX: Final = 1_000
 """A status travels as HTTP/2 headers, of which clients take 8 KiB by default."""

@@ -8,11 +8,11 @@ import time
 import httpx
 import pytest
 
+from producers.control.auth import Authenticator, Principal
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.errors import UnauthorizedError
-from producers.gateway.auth import Authenticator, Principal
 
 INVALID = "Invalid credentials. Confirm that you've configured the correct host."
 ROUTES = ["/api/public/ingestion", "/api/public/otel/v1/traces", "/v1/traces", "/api/public/scores"]

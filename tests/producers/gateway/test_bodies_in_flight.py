@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.errors import BodyError, OverloadedError, TooLargeError
-from producers.gateway.app import Gateway
-from producers.gateway.gunzip import gunzip
-from producers.gateway.http import BodyLimits, InFlight
+from producers.gateway.http.app import Gateway
+from producers.gateway.http.asgi import BodyLimits, InFlight
+from producers.gateway.http.gunzip import gunzip
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from producers.errors import TooLargeError
-from producers.gateway.json_size import check_json_values
+from producers.gateway.values.json_size import check_json_values
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, times_reached
 

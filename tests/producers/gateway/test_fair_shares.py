@@ -14,8 +14,8 @@ import pytest
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.gateway.app import Gateway
-from producers.gateway.fair_work import FairWork
+from producers.gateway.http.app import Gateway
+from producers.gateway.http.fair_work import FairWork
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from producers.gateway import ingestion_events, scores
+from producers.gateway.langfuse import ingestion_events, scores
 from producers.gateway.mapping import mapper
 from tests.producers.gateway.conftest import Log
 from tests.producers.mapping.compact import key_values

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.money import pico_of_usd
+from producers.gateway.values.money import pico_of_usd
 from producers.money import PICO_PER_USD
 from tracemill.contract import COST_MAX_PICO
 

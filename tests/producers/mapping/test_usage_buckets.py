@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.gateway.mapping.token_counts import token_counts
-from producers.gateway.usage import (
+from producers.gateway.values.usage import (
     TYPES_MAX,
     normalise_cost_details,
     normalise_usage,

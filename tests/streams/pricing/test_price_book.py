@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.usage import normalise_usage_details
+from producers.gateway.values.usage import normalise_usage_details
 from streams.core.pricing import price_book
 from streams.core.pricing.price_book import PriceBook, total_of_given
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from producers import metrics
-from producers.gateway.json_size import check_item, decode_json
-from producers.gateway.money import pico_of_usd
+from producers.gateway.values.json_size import check_item, decode_json
+from producers.gateway.values.money import pico_of_usd
 from tracemill.contract import COUNT_MAX, is_cost
 
 TYPES_MAX: Final = 100

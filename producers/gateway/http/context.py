@@ -13,6 +13,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from producers import metrics
+from producers.control.auth import Authenticator, Principal, authorization_of, note_authenticated
 from producers.disk import DiskFloor
 from producers.errors import (
     BodyTimeoutError,
@@ -21,11 +22,8 @@ from producers.errors import (
     UnauthorizedError,
     UndeliveredError,
 )
-from producers.gateway.admission import AdmissionGate
-from producers.gateway.auth import Authenticator, Principal, authorization_of, note_authenticated
-from producers.gateway.failures import describe_failure
-from producers.gateway.gunzip import Gunzip
-from producers.gateway.http import (
+from producers.gateway.http.admission import AdmissionGate
+from producers.gateway.http.asgi import (
     JSON_TYPE,
     BodyLimits,
     ClientGoneError,
@@ -37,7 +35,9 @@ from producers.gateway.http import (
     is_gzip,
     read_body,
 )
-from producers.gateway.places import Place
+from producers.gateway.http.failures import describe_failure
+from producers.gateway.http.gunzip import Gunzip
+from producers.gateway.http.places import Place
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings
 

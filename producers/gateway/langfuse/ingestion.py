@@ -23,10 +23,10 @@ from producers.errors import (
     TooLargeError,
     UnauthorizedError,
 )
-from producers.gateway.bodies import IngestionBatch
-from producers.gateway.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
-from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.ingestion_events import (
+from producers.gateway.http.bodies import IngestionBatch
+from producers.gateway.http.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
+from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.langfuse.ingestion_events import (
     ReadEvent,
     ScopeError,
     ServerEventError,
@@ -35,15 +35,15 @@ from producers.gateway.ingestion_events import (
     read_event,
     traces_of_observations,
 )
-from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
-from producers.gateway.json_text import (
+from producers.gateway.langfuse.statements import Times
+from producers.gateway.publisher import EventBatch
+from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
+from producers.gateway.values.json_text import (
     check_utf8,
     is_truthy_member,
     is_utf8,
     without_lone_surrogates,
 )
-from producers.gateway.publisher import EventBatch
-from producers.gateway.statements import Times
 from producers.settings import GatewaySettings
 
 INVALID: Final = "Invalid request data"

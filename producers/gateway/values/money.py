@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
-from producers.gateway.numbers import decimal_of
+from producers.gateway.values.numbers import decimal_of
 from producers.money import PICO_PER_USD
 from tracemill.contract import COST_MAX_PICO
 

@@ -18,13 +18,13 @@ from producers.errors import (
     RequestError,
     TooLargeError,
 )
-from producers.gateway.bodies import ScoreBody
-from producers.gateway.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
-from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
-from producers.gateway.json_text import check_raw, without_lone_surrogates
+from producers.gateway.http.bodies import ScoreBody
+from producers.gateway.http.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
+from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.langfuse.statements import Times, score_statement
 from producers.gateway.publisher import EventBatch
-from producers.gateway.statements import Times, score_statement
+from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
+from producers.gateway.values.json_text import check_raw, without_lone_surrogates
 
 INVALID: Final = "Invalid request data"
 ERRORS_MAX: Final = 100

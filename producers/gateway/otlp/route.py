@@ -16,9 +16,9 @@ import msgspec
 from producers import metrics
 from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeError
-from producers.gateway.context import Answer, Call, Endpoint, GatewayContext
-from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.http import JSON_TYPE
+from producers.gateway.http.asgi import JSON_TYPE
+from producers.gateway.http.context import Answer, Call, Endpoint, GatewayContext
+from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
 from producers.gateway.mapping import Refusal, Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
 from producers.gateway.otlp.refused import INVALID_SPAN

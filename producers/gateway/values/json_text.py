@@ -10,7 +10,7 @@ import msgspec
 
 from producers import metrics
 from producers.errors import BodyError
-from producers.gateway.json_size import DEPTH_MAX, check_item, decode_json, is_deeper
+from producers.gateway.values.json_size import DEPTH_MAX, check_item, decode_json, is_deeper
 
 KEY_CHARS_TOLD: Final = 64
 NOTHING: Final = frozenset({b"", b"null", b'""'})

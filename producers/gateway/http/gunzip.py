@@ -8,7 +8,7 @@ from typing import Final
 
 from producers import metrics
 from producers.errors import BodyError
-from producers.gateway.http import BodyLimits, too_large
+from producers.gateway.http.asgi import BodyLimits, too_large
 
 PIECE_BYTES: Final = 512 * 1024
 """Decompressed bytes of one piece: a millisecond of work."""

@@ -13,10 +13,10 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from producers import metrics
+from producers.control.auth import Principal
 from producers.errors import MoreWorkError
-from producers.gateway.auth import Principal
-from producers.gateway.fair_work import FairWork
-from producers.gateway.places import Limit, Place, PlaceLimits, Places
+from producers.gateway.http.fair_work import FairWork
+from producers.gateway.http.places import Limit, Place, PlaceLimits, Places
 from producers.settings import GatewaySettings
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from producers.errors import BodyError
-from producers.gateway.bodies import (
+from producers.gateway.http.bodies import (
     EventHead,
     IngestionEvent,
     LogBody,
@@ -18,8 +18,7 @@ from producers.gateway.bodies import (
     ScoreBody,
     TraceBody,
 )
-from producers.gateway.json_text import check_raw
-from producers.gateway.statements import (
+from producers.gateway.langfuse.statements import (
     LEGACY_TYPES,
     TYPE_OF_EVENT,
     Times,
@@ -27,6 +26,7 @@ from producers.gateway.statements import (
     score_statement,
     trace_statement,
 )
+from producers.gateway.values.json_text import check_raw
 from tracemill.contract import Event, ObservationType
 
 UNKNOWN_ID: Final = "unknown"

@@ -15,16 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
-from producers.gateway.admission import AdmissionGate
-from producers.gateway.auth import Authenticator
-from producers.gateway.context import GatewayContext
-from producers.gateway.http import InFlight
-from producers.gateway.ingestion import Ingestion
+from producers.gateway.http.admission import AdmissionGate
+from producers.gateway.http.asgi import InFlight
+from producers.gateway.http.context import GatewayContext
+from producers.gateway.langfuse.ingestion import Ingestion
+from producers.gateway.langfuse.scores import Scores
+from producers.gateway.otlp.route import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
-from producers.gateway.scores import Scores
-from producers.gateway.traces import Metrics, Traces
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
 

@@ -17,7 +17,7 @@ from producers.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from producers.gateway.shares import ByteShares
+from producers.gateway.http.shares import ByteShares
 
 PLAIN_ENCODINGS: Final = frozenset({b"", b"identity"})
 GZIP_ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})

@@ -14,11 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.bodies import ObservationBody, ScoreBody, TraceBody
-from producers.gateway.json_text import any_of, metadata_of, text_of
+from producers.gateway.http.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
-from producers.gateway.usage import normalise_cost_details, normalise_usage, normalise_usage_details
+from producers.gateway.values.json_text import any_of, metadata_of, text_of
+from producers.gateway.values.usage import (
+    normalise_cost_details,
+    normalise_usage,
+    normalise_usage_details,
+)
 from tracemill.contract import (
     Observation,
     ObservationType,

@@ -1,0 +1,1 @@
+"""Langfuse's ingestion and scores routes."""

@@ -1,0 +1,1 @@
+"""Parse JSON texts, numbers, amounts and usage objects that clients send, within limits."""
