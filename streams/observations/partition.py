@@ -29,10 +29,11 @@ from streams.observations.ports import History, Output
 from streams.observations.restoring import adopt_restored, complete_traces, restored_from
 from streams.observations.screen import ObservationsScreen
 from streams.observations.settings import StreamsSettings
-from streams.observations.source import Inbox, SourceMessage
+from streams.observations.source import Inbox
 from streams.observations.writer import ChunkWriter
 from streams.quarantine.screen import Screen
 from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
+from streams.runtime.partition_worker import SourceMessage
 
 RECORD_MAX_BYTES: Final = 16 * 1024 * 1024
 """What the broker takes by default."""
@@ -130,6 +131,11 @@ class PartitionStage:
         if self._resume_after is not None and self._writer is not None:
             self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
 
+    @property
+    def is_restored(self) -> bool:
+        """Return whether it goes on where its output ended."""
+        return self.restored.is_set()
+
     def price_by(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
         self._prices = prices
@@ -191,8 +197,8 @@ class PartitionStage:
             self._failure = error
             raise
 
-    async def stop_folding(self) -> None:
-        """Take in nothing more; return once what was folded is acknowledged."""
+    async def finish(self) -> None:
+        """Fold nothing more; return once what was folded is written and acknowledged."""
         await self._inbox.close()
         if self._folding is not None and self._writer is not None:
             self._folding.cancel()

@@ -11,9 +11,9 @@ from streams.core.observations.failures import FoldFailedError
 from streams.core.observations.fold import ObservationsFold
 from streams.core.observations.isolation import Isolation
 from streams.core.observations.reading import ReadRecord, SourceRecord, read
-from streams.observations.source import SourceMessage
 from streams.quarantine.screen import Screen
 from streams.quarantine.suspicion import Record
+from streams.runtime.partition_worker import SourceMessage
 
 
 class ScreenedAgainError(Exception):

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class SourceMessage:
-    """One record of the events topic; ``ack`` lets its offset be committed."""
-
-    offset: int
-    append_us: int
-    value: bytes
-    ack: Callable[[], object]
+from streams.runtime.partition_worker import SourceMessage
 
 
 class Inbox:

@@ -23,7 +23,7 @@ from streams.core.observations.encoding import EncodedChunk
 from streams.core.observations.versions import RecordVersion
 from streams.observations import metrics
 from streams.observations.ports import Ends, Output
-from streams.observations.source import SourceMessage
+from streams.runtime.partition_worker import SourceMessage
 
 SOURCE_OFFSET: Final = "source_offset"
 TRACE_VERSION: Final = "trace_version"

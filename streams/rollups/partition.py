@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-from faust.types import EventT
 
 from producers.control.kinds.budget import Budget
 from streams.core.budgets.evaluation import Budgets
@@ -29,6 +28,7 @@ from streams.rollups.restoring import marker_of, progress_of
 from streams.rollups.screen import apply_screened
 from streams.runtime.event_wait import set_within
 from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
+from streams.runtime.partition_worker import SourceMessage
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +47,7 @@ class ProjectPartition:
     read_again_to: int | None = None
     """Not ``None``: it takes over from a life in this worker that failed, and reads again what that
     had received before this offset."""
-    ended: bool = False
-    _queue: asyncio.Queue[EventT[bytes]] = field(init=False)
+    _queue: asyncio.Queue[SourceMessage] = field(init=False)
     _fold: ProjectFold | None = None
     _expected: int | None = None
     """The offset that comes next; ``None``: whichever comes."""
@@ -61,12 +60,13 @@ class ProjectPartition:
     _taking: bool = True
     _sought_at_s: float = 0.0
     _backlog: Backlog = field(default_factory=Backlog)
-    _unacked: deque[EventT[bytes]] = field(default_factory=deque)
+    _unacked: deque[SourceMessage] = field(default_factory=deque)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flushed: asyncio.Event = field(default_factory=asyncio.Event)
     _to_settle: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
     _row_bytes_max: int = 0
     _failures: ProjectFailures = field(init=False)
@@ -88,27 +88,25 @@ class ProjectPartition:
             min(around.settings.dead_letter_payload_bytes_max, record_bytes_max),
         )
 
-    async def put(self, event: EventT[bytes]) -> None:
+    async def put(self, message: SourceMessage) -> None:
         """Take the next record; waits while too many are pending."""
-        self.received_to = max(self.received_to, event.message.offset + 1)
+        self.received_to = max(self.received_to, message.offset + 1)
         if not self._taking:
             return  # nobody else waits for this partition: what is dropped is read again
         if self._queue.full():
             metrics.LIMIT_REACHED.labels("pending_records_max").inc()
         self._settle_backlog()
-        self._backlog.came(event.message.offset, event.message.timestamp)
-        await self._queue.put(event)
+        self._backlog.came(message.offset, message.append_us / 1e6)
+        await self._queue.put(message)
 
     async def run(self) -> None:
-        """Until ``finish`` is called or the task is cancelled.
+        """Restore the state and apply records, until ``finish`` is called or it is cancelled.
 
         Raises:
             Exception: whatever broke; what was not acknowledged is read again by the next owner.
         """
         try:
             fold = await self._restore()
-            if self.read_again_to is not None and self._expected is None:
-                raise ProgressUnknownError(f"where partition {self.partition} was is not known")
             async with asyncio.TaskGroup() as tasks:
                 self._workers = [
                     tasks.create_task(self._apply_all(fold)),
@@ -120,11 +118,19 @@ class ProjectPartition:
                 if self.read_again_to is not None:
                     self._workers.append(tasks.create_task(self._read_again()))
                 tasks.create_task(self._flush_all(fold))
+            await self._end_screen()
+        except Exception as error:
+            await self._end_screen(error)
+            raise
         finally:
-            self.ended = True
             self._fold = None
             self._taking = False
             await self._stop_taking()
+            self._ended.set()
+
+    async def _end_screen(self, error: Exception | None = None) -> None:
+        if self.screen is not None:
+            await self.screen.end(error)
 
     def lag(self, end: int | None, now_s: float) -> Lag:
         """How far behind the end of its log this partition is (``streams.runtime.lag.Backlog.lag``)."""
@@ -145,15 +151,18 @@ class ProjectPartition:
         if self._expected is not None:
             self._backlog.done(self._kept_to)
 
-    def finish(self) -> None:
-        """Apply nothing more, flush what was applied, and end ``run``."""
+    async def finish(self) -> None:
+        """Apply nothing more; return once what was applied is flushed and ``run`` ended."""
+        if self._fold is None:
+            return
         for worker in self._workers:
             worker.cancel()
         self._stopping.set()
         self._changed.set()
+        await self._ended.wait()
 
     @property
-    def restored(self) -> bool:
+    def is_restored(self) -> bool:
         """Whether it takes records already."""
         return self._fold is not None
 
@@ -196,6 +205,8 @@ class ProjectPartition:
             await self.screen.begin(marker.input_offset)
         if progress.marker:
             self._expected = self._kept_to = marker.input_offset + 1
+        if self.read_again_to is not None and self._expected is None:
+            raise ProgressUnknownError(f"where partition {self.partition} was is not known")
         self._fold = fold
         self._to_settle.set()
         metrics.RESTORE_S.observe(time.monotonic() - began)
@@ -209,7 +220,7 @@ class ProjectPartition:
             while not self._queue.empty() and len(batch) < self.around.settings.batch_records_max:
                 batch.append(self._queue.get_nowait())
             metrics.PENDING.labels(self.partition).set(self._queue.qsize())
-            due = [(event, event.message.value or b"") for event in await self._due(batch)]
+            due = [(event, event.value) for event in await self._due(batch)]
             if due and self.screen is not None and self.screen.is_active:
                 await apply_screened(
                     self.screen,
@@ -224,7 +235,7 @@ class ProjectPartition:
             await self._room()
 
     async def _apply_batch(
-        self, fold: ProjectFold, batch: Sequence[tuple[EventT[bytes], bytes]]
+        self, fold: ProjectFold, batch: Sequence[tuple[SourceMessage, bytes]]
     ) -> None:
         """Apply records, each delta of them that can be."""
         records = [(event, read_deltas(value)) for event, value in batch]
@@ -246,11 +257,11 @@ class ProjectPartition:
             self._flushed.clear()
             await self._flushed.wait()
 
-    async def _due(self, batch: list[EventT[bytes]]) -> list[EventT[bytes]]:
+    async def _due(self, batch: list[SourceMessage]) -> list[SourceMessage]:
         """Those records that come next; what was flushed before is acknowledged, after a gap reading goes back."""
-        due: list[EventT[bytes]] = []
+        due: list[SourceMessage] = []
         for event in batch:
-            offset = event.message.offset
+            offset = event.offset
             if self._expected is not None and offset > self._expected:
                 await self._go_back(self._expected, offset)
             if self._expected is None or offset == self._expected:
@@ -305,15 +316,14 @@ class ProjectPartition:
     def _apply(
         self,
         fold: ProjectFold,
-        event: EventT[bytes],
+        event: SourceMessage,
         record: DeltaRecord,
         refused: Mapping[int, Exception],
     ) -> None:
-        message = event.message
         # The broker's time of the record: what is late does not depend on this machine's clock, nor
         # on when a record is read again.
-        self._appended_s = max(self._appended_s, int(message.timestamp))
-        applied = fold.apply(message.offset, record.deltas, self._appended_s, refused)
+        self._appended_s = max(self._appended_s, event.append_us // 1_000_000)
+        applied = fold.apply(event.offset, record.deltas, self._appended_s, refused)
         self._failures.alerts(self.output.alert(applied.crossings))
         self._unacked.append(event)
         self._changed.set()
@@ -323,8 +333,7 @@ class ProjectPartition:
         metrics.DELTAS.inc(len(record.deltas))
         metrics.REPEATS.inc(applied.repeats)
         metrics.LATE.inc(applied.late)
-        at_us = round(message.timestamp * 1_000) * 1_000
-        self._failures.record(record, applied.failed, message.offset, at_us)
+        self._failures.record(record, applied.failed, event.offset, event.append_us)
 
     async def _room(self) -> None:
         """Wait while too much is applied but not flushed."""

@@ -6,15 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from faust.types import EventT
-
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import Delta
 from streams.core.rollups.fold import ProjectFold
 from streams.quarantine.screen import Screen
 from streams.quarantine.suspicion import Record
+from streams.runtime.partition_worker import SourceMessage
 
-Batch = Sequence[tuple[EventT[bytes], bytes]]
+Batch = Sequence[tuple[SourceMessage, bytes]]
 """Records, and what is left of the value of each."""
 
 
@@ -33,10 +32,7 @@ async def apply_screened(
     it. 5. Apply it, or each record alone.
     """
     records = await screen.kept(
-        [
-            Record(event.message.offset, round(event.message.timestamp * 1_000), value)
-            for event, value in batch
-        ]
+        [Record(message.offset, message.append_us // 1_000, value) for message, value in batch]
     )
     if screen.is_careful(records[0].offset):
         now_s = int(time.time())
@@ -52,10 +48,10 @@ async def apply_screened(
         records = await screen.survivors(records, decode)
         await read_back(decode(records))
         records = await screen.survivors(records, apply_all)
-    kept = [(event, record.value) for (event, _), record in zip(batch, records, strict=True)]
+    kept = [(message, record.value) for (message, _), record in zip(batch, records, strict=True)]
     if not screen.is_alone(records[0].offset):
         await apply(kept)
         return
-    for event, value in kept:
-        offset = event.message.offset
-        await screen.alone(offset, partial(apply, [(event, value)]), partial(flushed, offset))
+    for message, value in kept:
+        offset = message.offset
+        await screen.alone(offset, partial(apply, [(message, value)]), partial(flushed, offset))

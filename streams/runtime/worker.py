@@ -28,11 +28,11 @@ from streams.jobs.registry import KINDS
 from streams.jobs.stage import JobStage
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
-from streams.observations.stage import ObservationsStage, register_observations_stage
+from streams.observations.stage import ObservationsStage
 from streams.quarantine.log import QuarantineLog
 from streams.quarantine.settings import QuarantineSettings
 from streams.rollups.settings import ProjectSettings
-from streams.rollups.stage import ProjectStage, register_project_stage
+from streams.rollups.stage import ProjectStage
 from streams.runtime.app import SUSPENDED_AFTER_S, create_app
 from streams.runtime.lag import LagWatch
 from streams.runtime.output import KafkaOutput
@@ -75,9 +75,9 @@ class Streams:
         """An event sent now would be processed."""
         return (
             self._observations is not None
-            and self._observations.is_ready
+            and self._observations.host.is_ready
             and self._projects is not None
-            and self._projects.is_ready
+            and self._projects.host.is_ready
         )
 
     def work(self) -> list[Work]:
@@ -118,10 +118,11 @@ class Streams:
                 tokens_of_this_worker(),
                 quarantine,
             )
-            register_observations_stage(app, stage, kafka.topics.events)
-            projects = self._projects = register_project_stage(
+            stage.host.register(app)
+            projects = self._projects = ProjectStage(
                 app, kafka, self._store, self._control, self._project_settings, quarantine, guard
             )
+            projects.host.register(app)
             await projects.start()
             stack.push_async_callback(projects.stop)
             for name, job_settings in self._job_settings.items():
@@ -129,13 +130,15 @@ class Streams:
                 jobs = JobStage(KINDS[name], context, settings.instance_id, guard)
                 jobs.start()
                 stack.push_async_callback(jobs.stop)
-            lag = self._lag = LagWatch(kafka, lambda: chain(stage.watched(), projects.watched()))
+            lag = self._lag = LagWatch(
+                kafka, lambda: chain(stage.host.watched(), projects.host.watched())
+            )
             await lag.start()
             stack.push_async_callback(lag.stop)
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
-            stack.push_async_callback(stage.stop)
-            await _first_of(stop, app, guard.suspended, stage.failed)
+            stack.push_async_callback(stage.host.stop)
+            await _first_of(stop, app, guard.suspended, stage.host.failed, projects.host.failed)
 
     def _prices(self) -> PriceBook:
         return PriceBook().with_prices(self._control.view[Price].values())

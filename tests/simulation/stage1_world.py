@@ -25,8 +25,8 @@ from streams.core.rollups.deltas import Delta
 from streams.observations.partition import PartitionStage
 from streams.observations.ports import Ends, Headers, Restored
 from streams.observations.settings import StreamsSettings
-from streams.observations.source import SourceMessage
 from streams.observations.tail import Tail, restored_of
+from streams.runtime.partition_worker import SourceMessage
 from tests.simulation.stage1_oracle import RATES
 
 PARTITION = 0
@@ -238,7 +238,7 @@ class World:
                 break
         feeding.cancel()
         if gracefully:
-            ending = asyncio.create_task(stage.stop_folding())
+            ending = asyncio.create_task(stage.finish())
             while not ending.done():
                 await self._step()
         working.cancel()

@@ -15,7 +15,7 @@ from streams.jobs.kinds.webhook_delivery import WebhookDeliveries
 from streams.jobs.stage import JobStage
 from streams.notifications.settings import NotifierSettings
 from streams.rollups.settings import ProjectSettings
-from streams.rollups.stage import register_project_stage
+from streams.rollups.stage import ProjectStage
 from streams.runtime.app import create_app
 
 
@@ -30,9 +30,10 @@ async def main() -> None:
     app.conf.broker_session_timeout = (
         6.0  # as short as the broker lets it be: who was killed is missed sooner
     )
-    stage = register_project_stage(app, kafka, store, control, ProjectSettings())
+    stage = ProjectStage(app, kafka, store, control, ProjectSettings())
     context = JobContext(kafka, control, WebhookSettings(), NotifierSettings())
     notifier = JobStage(WebhookDeliveries, context)
+    stage.host.register(app)
     await stage.start()
     notifier.start()
     app.finalize()

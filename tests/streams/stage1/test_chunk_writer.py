@@ -11,8 +11,9 @@ from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, encoded, records_of
 from streams.core.rollups.deltas import Delta
 from streams.observations.ports import Ends
-from streams.observations.source import Inbox, SourceMessage
+from streams.observations.source import Inbox
 from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter
+from streams.runtime.partition_worker import SourceMessage
 
 TOPICS = Topics("t")
 

@@ -14,8 +14,8 @@ from streams.core.pricing.valuation import NoTokens
 from streams.errors import OutOfStepError
 from streams.observations.partition import PartitionStage
 from streams.observations.settings import StreamsSettings
-from streams.observations.source import SourceMessage
 from streams.runtime.log_gaps import next_record
+from streams.runtime.partition_worker import SourceMessage
 from tests.simulation.stage1_world import PARTITION, TOPICS, FlatPrices, World
 
 

@@ -16,8 +16,8 @@ from streams.core.pricing.valuation import NoTokens
 from streams.core.rollups.deltas import Delta, partition_of_project
 from streams.observations.partition import PartitionStage
 from streams.observations.settings import StreamsSettings
-from streams.observations.source import SourceMessage
 from streams.runtime.lag import Backlog, Lag, LagWatch, Position, Watched, watch
+from streams.runtime.partition_worker import SourceMessage
 from tests.simulation.stage1_world import PARTITION, TOPICS, FlatPrices, World
 
 
