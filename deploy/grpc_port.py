@@ -10,7 +10,7 @@ from typing import Final
 from deploy.errors import PortInUseError
 from deploy.probes import Probe
 from deploy.serving import listen
-from producers.gateway.http.app import Gateway
+from producers.gateway.app import Gateway
 from producers.settings import OtlpGrpcSettings
 
 VERBOSITY: Final = "GRPC_VERBOSITY"

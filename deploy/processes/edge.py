@@ -26,7 +26,7 @@ from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
-from producers.gateway.http.app import create_gateway
+from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings, OtlpGrpcSettings

@@ -1,4 +1,4 @@
-"""Queues the lines of one partition, in chunks, fairly between projects."""
+"""Queues the lines of one partition in chunks, served round-robin over projects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Chunk:
-    """Lines of one request for one partition, small enough for one record."""
+    """Lines of one request for one partition that fit one record."""
 
     __slots__ = ("acked", "lines", "project_id", "queue", "size")
 
@@ -30,21 +30,22 @@ class PartitionQueue:
         self.topic = topic
         self.partition = partition
         self.queues: dict[str, deque[Chunk]] = {}
-        """Queue of each project, the next one first; none is empty."""
+        """Non-empty queue of each project; the project that is served next comes first."""
         self.filled = asyncio.Event()
         self.filled_at_s = 0.0
-        """When the first chunk was added to the empty queue, by the event loop's clock."""
+        """Loop time when a chunk was added to the empty queue."""
         self.sending_since_s: float | None = None
-        """When the record in flight was sent, by the event loop's clock; None without one."""
+        """Loop time when the record in flight was sent; None without one."""
 
     def append(self, chunk: Chunk) -> None:
+        """Add a chunk to the queue of its project."""
         if not self.queues:
             self.filled_at_s = asyncio.get_running_loop().time()
         self.queues.setdefault(chunk.project_id, deque()).append(chunk)
         self.filled.set()
 
     def remove(self, chunk: Chunk) -> bool:
-        """Remove a chunk; false if it is no longer queued."""
+        """Remove a chunk; return whether it was still queued."""
         queue = self.queues.get(chunk.project_id, ())
         if chunk not in queue:
             return False
@@ -54,7 +55,7 @@ class PartitionQueue:
         return True
 
     def take(self, target_bytes: int) -> list[Chunk]:
-        """Remove and return chunks that fit one record, round-robin over projects."""
+        """Remove and return chunks for one record of about ``target_bytes``, at least one."""
         taken: list[Chunk] = []
         size = 0
         while self.queues:

@@ -1,8 +1,8 @@
 """Publishes events to Kafka as micro-batches of NDJSON, with one queue per partition.
 
 A queue has at most one record in flight, and lines collect meanwhile: an idle partition sends at
-once, a busy one sends few, large records. A caller waits for the acknowledgement of all of its
-lines, and gets an error for all of them if one record failed.
+once, a busy one sends few large records. A caller waits until all of its lines are acknowledged,
+and gets one error for all of them if any record failed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 import structlog
@@ -19,89 +18,21 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from producers import metrics
-from producers.dead_letters import DeadLetter, encode_dead_letter
 from producers.errors import (
-    BatchTooLargeError,
     BrokerUnavailableError,
     OverloadedError,
-    TooLargeError,
     UndeliveredError,
 )
-from producers.gateway.http.shares import ByteShares
+from producers.gateway.byte_quota import ByteQuota
+from producers.gateway.event_batch import EventBatch
 from producers.gateway.partition_queue import Chunk, PartitionQueue
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started, stopped
 from producers.settings import GatewaySettings, KafkaSettings
-from tracemill.contract import Event, encode_event
-from tracemill.partitioning import partition_key, partition_of
 
 RECORD_OVERHEAD_BYTES: Final = 1024
 
 log = structlog.get_logger(__name__)
-
-
-class EventBatch:
-    """Events and dead letters of one request, encoded and grouped by partition.
-
-    Everything is encoded before anything is queued.
-    """
-
-    def __init__(
-        self,
-        project_id: str,
-        queues: Sequence[PartitionQueue],
-        dead_letter_queue: PartitionQueue,
-        gateway: GatewaySettings,
-    ) -> None:
-        self.project_id = project_id
-        """Project, or its public-key share, that the batch counts toward."""
-        self._event_queues = queues
-        self._dead_letter_queue = dead_letter_queue
-        self._event_max_bytes = gateway.event_max_bytes
-        self._max_bytes = self._free_bytes = gateway.batch_max_bytes
-        self.dead_letter_reasons: Counter[str] = Counter()
-        self.event_count = 0
-        self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
-        self.lines_by_queue: dict[PartitionQueue, list[bytes]] = {}
-
-    def add(self, event: Event) -> None:
-        """Add an event.
-
-        Raises:
-            TooLargeError: its line is longer than ``event_max_bytes``; it was not added.
-            BatchTooLargeError: the whole batch is more than ``batch_max_bytes``.
-        """
-        line = encode_event(event)
-        self._reserve(line)
-        if len(line) > self._event_max_bytes:
-            metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
-            message = f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
-            raise TooLargeError(message)
-        trace = (event.project_id, partition_key(event))
-        lines = self._lines_of_trace.get(trace)
-        if lines is None:
-            queue = self._event_queues[partition_of(*trace, len(self._event_queues))]
-            lines = self._lines_of_trace[trace] = self.lines_by_queue.setdefault(queue, [])
-        lines.append(line)
-        self.event_count += 1
-
-    def set_aside(self, rejected: DeadLetter) -> None:
-        """Add a dead letter.
-
-        Raises:
-            BatchTooLargeError: as for ``add``.
-        """
-        line = encode_dead_letter(rejected)
-        self._reserve(line)
-        self.lines_by_queue.setdefault(self._dead_letter_queue, []).append(line)
-        self.dead_letter_reasons[rejected.reason] += 1
-
-    def _reserve(self, line: bytes) -> None:
-        self._free_bytes -= len(line)
-        if self._free_bytes < 0:
-            metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
-            message = f"the request becomes more than {self._max_bytes} bytes of events"
-            raise BatchTooLargeError(message)
 
 
 class EventPublisher:
@@ -111,10 +42,10 @@ class EventPublisher:
         self,
         kafka: KafkaSettings,
         gateway: GatewaySettings,
-        none_waits: asyncio.Event | None = None,
+        no_backlog: asyncio.Event | None = None,
     ) -> None:
-        """``none_waits`` is set while no request waits to be decoded; lines gather until then."""
-        self._none_waits = none_waits
+        """Publish later, so that records are larger, while ``no_backlog`` exists and is not set."""
+        self._no_backlog = no_backlog
         self.clock = BrokerClock(kafka.clock_skew_max_s)
         self._kafka = kafka
         self._gateway = gateway
@@ -122,7 +53,7 @@ class EventPublisher:
             PartitionQueue(kafka.topics.events, number) for number in range(kafka.event_partitions)
         ]
         self._dead_letter_queue = PartitionQueue(kafka.topics.dead_letters, 0)
-        self._pending = ByteShares(gateway.pending_max_bytes)
+        self._pending = ByteQuota(gateway.pending_max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         self._producer: AIOKafkaProducer | None = None
@@ -168,7 +99,7 @@ class EventPublisher:
         return EventBatch(project_id, self._event_queues, self._dead_letter_queue, self._gateway)
 
     def refuse_when_full(self) -> None:
-        """Refuse a request before work is put into it if nothing more can be queued.
+        """Refuse a request before its body is read if nothing more can be queued.
 
         Raises:
             OverloadedError: ``pending_max_bytes`` is reached.
@@ -208,7 +139,7 @@ class EventPublisher:
             metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
 
     def _refuse_behind_stalled(self, queues: Iterable[PartitionQueue]) -> None:
-        """Refuse lines of a partition whose record in flight is late: they would wait in vain."""
+        """Refuse lines of partitions whose record in flight is late, since they would be late too."""
         latest_s = asyncio.get_running_loop().time() - self._gateway.delivery_timeout_s
         for queue in queues:
             if queue.sending_since_s is not None and queue.sending_since_s < latest_s:
@@ -220,7 +151,7 @@ class EventPublisher:
         self, project_id: str, lines_by_queue: dict[PartitionQueue, list[bytes]]
     ) -> list[Chunk]:
         size = sum(len(line) + 1 for lines in lines_by_queue.values() for line in lines)
-        if not self._pending.has_room(project_id, size):
+        if not self._pending.allows(project_id, size):
             self._refuse_full()
         self._add_pending(project_id, size)
         chunks = []
@@ -232,9 +163,9 @@ class EventPublisher:
         return chunks
 
     def _withdraw(self, chunks: Iterable[Chunk]) -> None:
-        """Remove chunks that are still queued: their client was refused and sends them again."""
+        """Remove chunks that are still queued, since their client was refused and sends them again."""
         for chunk in chunks:
-            if chunk.queue.remove(chunk):  # otherwise it is being sent already
+            if chunk.queue.remove(chunk):  # otherwise it is in flight
                 self._add_pending(chunk.project_id, -chunk.size)
 
     def _cut(self, queue: PartitionQueue, project_id: str, lines: list[bytes]) -> list[Chunk]:
@@ -251,7 +182,7 @@ class EventPublisher:
         return chunks
 
     async def _run(self, queue: PartitionQueue) -> None:
-        """Send the queue's records one after the other; no other code takes lines from it."""
+        """Send the queue's lines, one record at a time; nothing else takes lines from it."""
         loop = asyncio.get_running_loop()
         linger_s = self._gateway.linger_ms / 1000
         sent_at = 0.0
@@ -270,14 +201,14 @@ class EventPublisher:
     async def _gather(self, queue: PartitionQueue) -> None:
         """Wait until no request waits to be decoded, at most until a line is ``gather_max_ms`` old.
 
-        Requests of a flood are decoded one in each pass of the event loop: without waiting, each
-        would become a record, and every record costs the broker and all that read it.
+        Under load one request is decoded in each pass of the event loop. Without this wait each
+        would become a record of its own, which costs the broker and every consumer.
         """
-        if self._none_waits is None or self._none_waits.is_set():
+        if self._no_backlog is None or self._no_backlog.is_set():
             return
         try:
             async with asyncio.timeout_at(queue.filled_at_s + self._gateway.gather_max_ms / 1000):
-                await self._none_waits.wait()
+                await self._no_backlog.wait()
         except TimeoutError:
             metrics.LIMIT_REACHED.labels(limit="gather_max_ms").inc()
 
@@ -309,18 +240,18 @@ class EventPublisher:
                 chunk.acked.set_result(None)
             else:
                 chunk.acked.set_exception(error)
-                chunk.acked.exception()  # seen: a caller that gave up does not look
+                chunk.acked.exception()  # retrieved here, because the caller may have given up
 
     async def _replace(self, failed: AIOKafkaProducer) -> None:
-        """Replace a producer after a refusal.
+        """Replace a producer after a failure.
 
-        The sequence numbers of an idempotent producer then have a gap that the broker never accepts.
+        Its sequence numbers then have a gap, and the broker accepts no record after a gap.
         """
         async with self._replacing:
             is_replaced = self._producer is not failed
             if is_replaced:
                 return
-            # Other partitions may have records in flight in the old one: it is closed after them.
+            # It may have records of other partitions in flight, and closes after them.
             closing = asyncio.create_task(stopped(failed, self._gateway.stop_timeout_s))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

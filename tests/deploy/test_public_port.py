@@ -14,7 +14,7 @@ from deploy.embedded.ports import free_ports
 from deploy.probes import probe_routes
 from deploy.processes.edge import one_port
 from deploy.serving import serving
-from producers.gateway.http.app import Gateway
+from producers.gateway.app import Gateway
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.bench.fuzz_doors.run import AcknowledgingPublisher

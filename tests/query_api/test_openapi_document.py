@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from producers.gateway.http.app import create_gateway
+from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings

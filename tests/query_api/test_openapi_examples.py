@@ -10,7 +10,7 @@ import pytest
 
 from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
-from producers.gateway.http.app import create_gateway
+from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from tests.fixtures.control_log import following
 from tests.query_api.harness import Api

@@ -1,4 +1,4 @@
-"""Admits expensive requests: places for large bodies, threads for decoding, shared fairly."""
+"""Admits expensive requests: limits large bodies and decoding, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from weakref import WeakValueDictionary
 from producers import metrics
 from producers.control.auth import Principal
 from producers.errors import MoreWorkError
-from producers.gateway.http.fair_work import FairWork
-from producers.gateway.http.places import Limit, Place, PlaceLimits, Places
+from producers.gateway.http.body_quota import BodyQuota, BodyQuotaLimits, BodySlot, NamedLimit
+from producers.gateway.http.fair_scheduler import FairScheduler
 from producers.settings import GatewaySettings
 
 T = TypeVar("T")
@@ -27,19 +27,19 @@ class AdmissionGate:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._places = Places(
-            PlaceLimits(
-                places=settings.large_bodies_max,
-                of_project=settings.large_bodies_of_project_max,
-                waiting=Limit("large_bodies_waiting_max", settings.large_bodies_waiting_max),
-                timeout_s=Limit("turn_timeout_s", settings.turn_timeout_s),
-                rate_bytes_per_s=Limit(
+        self._body_quota = BodyQuota(
+            BodyQuotaLimits(
+                slots=settings.large_bodies_max,
+                slots_of_project=settings.large_bodies_of_project_max,
+                waiting=NamedLimit("large_bodies_waiting_max", settings.large_bodies_waiting_max),
+                timeout_s=NamedLimit("turn_timeout_s", settings.turn_timeout_s),
+                rate_bytes_per_s=NamedLimit(
                     "body_rate_min_bytes_per_s", settings.body_rate_min_bytes_per_s
                 ),
             )
         )
-        self._fair = FairWork()
-        self.none_waits = self._fair.none_waits
+        self._scheduler = FairScheduler()
+        self.no_backlog = self._scheduler.no_backlog
         self._threads = ThreadPoolExecutor(settings.decoding_threads_max, "decoding")
         self._free_threads = asyncio.Semaphore(settings.decoding_threads_max)
         self._decoding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -47,39 +47,39 @@ class AdmissionGate:
     @asynccontextmanager
     async def admit(
         self, principal: Principal, headers: Mapping[bytes, bytes]
-    ) -> AsyncIterator[Place | None]:
-        """Hold a place for a large request until it is answered; yield None for a small one.
+    ) -> AsyncIterator[BodySlot | None]:
+        """Hold a slot for a large request until it is answered; yield None if it needs none.
 
-        Requests with only a public key need no place either: a key that is not secret must not
-        suffice to occupy all places with bodies that never end.
+        Small requests need no slot. Neither do requests with only a public key: it is not secret,
+        so it must not suffice to occupy all slots with bodies that never end.
 
         Raises:
-            OverloadedError: too many wait already, or no place was free within
+            OverloadedError: too many requests wait already, or no slot became free within
                 ``turn_timeout_s``.
         """
         if principal.scope != "project" or not self._is_large(headers):
             yield None
             return
-        async with self._places.place(principal.project_id) as place:
-            yield place
+        async with self._body_quota.slot(principal.project_id) as slot:
+            yield slot
 
     async def run(self, project_id: str, size: int, function: Callable[[int | None], T]) -> T:
         """Call ``function``, which decodes a body of ``size`` bytes, and return its result.
 
-        Up to ``inline_max_bytes`` it runs at once with ``inline_values_max`` as argument, and
-        raises ``MoreWorkError`` if the body has more values. Then, and for larger bodies, it runs
-        in a thread with None; there the bodies of one project run one at a time, so that they delay
-        no others.
+        For a body of up to ``inline_max_bytes`` it runs on the event loop with
+        ``inline_values_max`` as argument, and raises ``MoreWorkError`` if the body has more values.
+        Then, and for larger bodies, it runs in a thread with None as argument. Of one project, only
+        one body at a time is decoded in a thread, so that others find a free thread.
         """
         if size <= self._settings.inline_max_bytes:
-            await self._fair.begin(project_id)
+            await self._scheduler.begin(project_id)
             started_s = perf_counter()
             try:
                 return function(self._settings.inline_values_max)
             except MoreWorkError:
                 metrics.LIMIT_REACHED.labels(limit="inline_values_max").inc()
             finally:
-                self._fair.spent(project_id, perf_counter() - started_s)
+                self._scheduler.spent(project_id, perf_counter() - started_s)
         return await self.in_thread(project_id, partial(function, None))
 
     async def in_thread(self, project_id: str, function: Callable[[], T]) -> T:
@@ -93,12 +93,13 @@ class AdmissionGate:
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
-                # A thread cannot be interrupted: the place is held until it ends.
+                # A thread cannot be interrupted, so hold its permit until it ends.
                 with contextlib.suppress(Exception):
                     await running
                 raise
 
     def close(self) -> None:
+        """Stop the threads; work that has not begun is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _is_large(self, headers: Mapping[bytes, bytes]) -> bool:

@@ -8,12 +8,12 @@ from typing import Final
 
 from producers import metrics
 from producers.errors import BodyError
-from producers.gateway.http.asgi import BodyLimits, too_large
+from producers.gateway.http.body import BodyLimits, too_large
 
 PIECE_BYTES: Final = 512 * 1024
-"""Decompressed bytes of one piece: a millisecond of work."""
+"""Largest piece of decompressed bytes, which takes about a millisecond."""
 _FED_BYTES: Final = 64 * 1024
-"""Compressed bytes passed to zlib at once: it copies what it does not use."""
+"""Compressed bytes passed to zlib at once, since it copies what it does not use."""
 _GZIP_WINDOW: Final = 31
 
 
@@ -30,7 +30,7 @@ class Gunzip:
     def __init__(self, body: bytes, limits: BodyLimits) -> None:
         self._body = memoryview(body)
         self._limits = limits
-        self._room = limits.decompressed_max_bytes
+        self._bytes_left = limits.decompressed_max_bytes
         self._pieces = self._decompress()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -51,8 +51,8 @@ class Gunzip:
                     raise BodyError(f"the body is not gzip: {error}") from error
                 if not fed and not piece and not member.eof:
                     raise BodyError("the gzip body is cut short")
-                self._room -= len(piece)
-                if self._room < 0:
+                self._bytes_left -= len(piece)
+                if self._bytes_left < 0:
                     limits = self._limits
                     raise too_large(
                         "decompressed body",

@@ -23,9 +23,13 @@ from producers.errors import (
     TooLargeError,
     UnauthorizedError,
 )
-from producers.gateway.http.bodies import IngestionBatch
-from producers.gateway.http.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
-from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.event_batch import EventBatch
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.http.answer import Answer
+from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
+from producers.gateway.http.request import Call
+from producers.gateway.langfuse.bodies import IngestionBatch
+from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.ingestion_events import (
     ReadEvent,
     ScopeError,
@@ -35,8 +39,6 @@ from producers.gateway.langfuse.ingestion_events import (
     read_event,
     traces_of_observations,
 )
-from producers.gateway.langfuse.statements import Times
-from producers.gateway.publisher import EventBatch
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import (
     check_utf8,

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from producers.errors import BodyError
-from producers.gateway.http.bodies import (
+from producers.gateway.langfuse.bodies import (
     EventHead,
     IngestionEvent,
     LogBody,
@@ -18,13 +18,13 @@ from producers.gateway.http.bodies import (
     ScoreBody,
     TraceBody,
 )
-from producers.gateway.langfuse.statements import (
+from producers.gateway.langfuse.contract_events import (
     LEGACY_TYPES,
     TYPE_OF_EVENT,
     Times,
-    observation_statement,
-    score_statement,
-    trace_statement,
+    observation_of,
+    score_of,
+    trace_update_of,
 )
 from producers.gateway.values.json_text import check_raw
 from tracemill.contract import Event, ObservationType
@@ -143,7 +143,7 @@ def event_of(
     """
     body = event.body
     if isinstance(body, ObservationBody):
-        return observation_statement(
+        return observation_of(
             body,
             times,
             project_id=project_id,
@@ -154,13 +154,11 @@ def event_of(
             trace_id=trace_of.get(body.id) if body.id else None,
         )
     if isinstance(body, TraceBody):
-        return trace_statement(
+        return trace_update_of(
             body, times, project_id=project_id, event_id=event.id, ts_us=event.ts_us
         )
     if isinstance(body, ScoreBody):
-        return score_statement(
-            body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us
-        )
+        return score_of(body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
     said = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
     log.info("an SDK says", project=project_id, said=said)
     return None

@@ -18,11 +18,13 @@ from producers.errors import (
     RequestError,
     TooLargeError,
 )
-from producers.gateway.http.bodies import ScoreBody
-from producers.gateway.http.context import INLINE_ITEMS_MAX, Answer, Call, Endpoint
-from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.langfuse.statements import Times, score_statement
-from producers.gateway.publisher import EventBatch
+from producers.gateway.event_batch import EventBatch
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.http.answer import Answer
+from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
+from producers.gateway.http.request import Call
+from producers.gateway.langfuse.bodies import ScoreBody
+from producers.gateway.langfuse.contract_events import Times, score_of
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import check_raw, without_lone_surrogates
 
@@ -138,7 +140,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
         body = _decode_score(raw)
     except msgspec.MsgspecError as error:
         raise BodyError(str(error)) from error
-    score = score_statement(
+    score = score_of(
         body,
         Times(call.received_us),
         project_id=call.principal.project_id,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
-from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of

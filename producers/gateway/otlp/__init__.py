@@ -1,6 +1,5 @@
 """OTLP/HTTP trace exports, protobuf or JSON, decoded into one light form."""
 
-from producers.gateway.otlp.cutting import TOO_DEEP
 from producers.gateway.otlp.decode import decode_export
 from producers.gateway.otlp.export import (
     AttributeValue,
@@ -12,6 +11,7 @@ from producers.gateway.otlp.export import (
     SpanEvent,
     SpanGroup,
 )
+from producers.gateway.otlp.limiter import TOO_DEEP
 
 __all__ = [
     "TOO_DEEP",

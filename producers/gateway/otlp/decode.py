@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from producers.errors import BodyError
 from producers.gateway.otlp.export import Export, ExportLimits
-from producers.gateway.otlp.json_form import decode_json
-from producers.gateway.otlp.protobuf_form import decode_protobuf
+from producers.gateway.otlp.json_decoder import decode_json
+from producers.gateway.otlp.protobuf_decoder import decode_protobuf
 
 
 def decode_export(body: bytes, content_type: str, limits: ExportLimits) -> Export:

@@ -29,7 +29,7 @@ _FIXED_BYTES: Final = {1: 8, 5: 4}
 class FieldBudget(Protocol):
     """Limits the fields that are walked for one export."""
 
-    def take_fields(self, count: int) -> None:
+    def count_fields(self, count: int) -> None:
         """Count fields; raise ``TooLargeError`` if there are too many."""
 
 
@@ -62,7 +62,7 @@ def fields(
             if skipped == _SKIPPED_STEP:
                 skipped = 0
                 if budget is not None:
-                    budget.take_fields(_SKIPPED_STEP)
+                    budget.count_fields(_SKIPPED_STEP)
     except (IndexError, KeyError) as error:
         raise DecodeError from error
     if at != end:
@@ -79,7 +79,7 @@ def check_fields(data: bytes, start: int, end: int) -> None:
     skipped = _Skipped()
     for count, _ in enumerate(fields(data, start, end, skipped)):
         if count >= FIELDS_MAX:
-            skipped.take_fields(FIELDS_MAX)
+            skipped.count_fields(FIELDS_MAX)
 
 
 class _Skipped:
@@ -88,7 +88,7 @@ class _Skipped:
     def __init__(self) -> None:
         self._left = FIELDS_MAX
 
-    def take_fields(self, count: int) -> None:
+    def count_fields(self, count: int) -> None:
         self._left -= count
         if self._left <= 0:
             metrics.LIMIT_REACHED.labels(limit="fields_max").inc()

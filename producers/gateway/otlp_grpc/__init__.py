@@ -1,1 +1,1 @@
-"""OTLP over gRPC. Importing ``server`` imports grpcio; this package alone does not."""
+"""OTLP over gRPC. Only the modules of this package import grpcio, not the package itself."""

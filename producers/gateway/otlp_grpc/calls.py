@@ -1,4 +1,4 @@
-"""One gRPC method: reads its message within limits and lets an endpoint of the gateway answer."""
+"""Serves a gRPC method: reads its message within limits and passes it to an endpoint."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import grpc
 from producers import metrics
 from producers.control.auth import SEVERAL, Principal
 from producers.errors import BodyError, ForbiddenError, OverloadedError, UnauthorizedError
-from producers.gateway.http.asgi import too_large
-from producers.gateway.http.context import Endpoint
-from producers.gateway.http.failures import describe_failure
-from producers.gateway.http.places import Places
+from producers.gateway.failures import describe_failure
+from producers.gateway.http.body import too_large
+from producers.gateway.http.body_quota import BodyQuota
+from producers.gateway.http.endpoint import Endpoint
 from producers.gateway.otlp_grpc.status import failure_of
 
 PROTOBUF: Final = b"application/x-protobuf"
 GZIP_MAGIC: Final = b"\x1f\x8b"
-"""No protobuf message begins like this: it would be field 3 with a wire type that does not exist."""
+"""No protobuf message begins like this: field 3 would have a wire type that does not exist."""
 _OWN_HEADERS: Final = frozenset({b"content-type", b"content-length", b"content-encoding"})
-"""Describe a body in HTTP; in metadata they would describe nothing."""
+"""Headers that describe a body in HTTP; ignored in metadata."""
 
 
 class Context(Protocol):
-    """What grpcio passes to a handler, as far as it is used here."""
+    """The part of grpcio's context of a call that is used here."""
 
     def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...] | None: ...
 
@@ -40,11 +40,11 @@ class Context(Protocol):
 class Reading:
     """Receives the messages of calls, a limited number at once.
 
-    gRPC assembles a whole message before it delivers it, and does not say before how long it is.
+    gRPC holds a message until it is complete, and does not declare its length before.
     """
 
-    def __init__(self, places: Places, body_timeout_s: float, limit: str) -> None:
-        self._places = places
+    def __init__(self, quota: BodyQuota, body_timeout_s: float, limit: str) -> None:
+        self._quota = quota
         self._body_timeout_s = body_timeout_s
         self._limit = limit
 
@@ -53,17 +53,17 @@ class Reading:
 
         Raises:
             BodyError: the call ended without one.
-            OverloadedError: too many calls are being received, or this one for too long while
+            OverloadedError: too many messages are being received, or this one for too long while
                 others wait.
-            TimeoutError: it did not arrive within ``body_timeout_s``.
+            TimeoutError: the message did not arrive within ``body_timeout_s``.
         """
-        async with self._places.place(share) as place:
+        async with self._quota.slot(share) as slot:
             try:
                 async with asyncio.timeout(self._body_timeout_s) as deadline:
-                    with place.being_read(deadline):
+                    with slot.reading_body(deadline):
                         message = await context.read()
             except TimeoutError:
-                if place.given_away:
+                if slot.is_revoked:
                     raise OverloadedError(self._limit) from None
                 raise
         if message is grpc.aio.EOF:
@@ -73,7 +73,7 @@ class Reading:
 
 
 class GrpcRequest:
-    """A call as a request of the gateway.
+    """Presents a gRPC call as a request of the gateway.
 
     Raises:
         TooLargeError: it has too much metadata.
@@ -85,12 +85,12 @@ class GrpcRequest:
         self._credentials: list[bytes] = []
         self.headers: dict[bytes, bytes] = {}
         self._message = b""
-        room = metadata_max_bytes
+        bytes_left = metadata_max_bytes
         for key, value in context.invocation_metadata() or ():
             name = key.encode()
             text = value if isinstance(value, bytes) else value.encode(errors="replace")
-            room -= len(name) + len(text)
-            if room < 0:  # gRPC has a limit only once the client has acknowledged it
+            bytes_left -= len(name) + len(text)
+            if bytes_left < 0:  # gRPC limits it only once the client has acknowledged its limit
                 raise too_large("metadata", "metadata_max_bytes", metadata_max_bytes)
             if name == b"authorization":
                 self._credentials.append(text)
@@ -103,13 +103,13 @@ class GrpcRequest:
         return self._credentials[0] if self._credentials else None
 
     def authenticated(self, principal: Principal) -> None:
-        """Change nothing: gRPC has other bounds for connections."""
+        """Do nothing: gRPC has limits of its own for connections."""
 
     async def admitted(self, principal: Principal) -> None:
-        """Receive the message, then describe it as HTTP headers would.
+        """Receive the message and set the headers that describe it in HTTP.
 
         Raises as ``Reading.message``, and:
-            ForbiddenError: a public key alone; nothing is received for it.
+            ForbiddenError: the credential is only a public key; no message is received.
         """
         if principal.scope != "project":
             raise ForbiddenError("Access Scope Denied")
@@ -120,12 +120,13 @@ class GrpcRequest:
             self.headers[b"content-encoding"] = b"gzip"
 
     async def receive(self) -> dict[str, Any]:
+        """Return the message as ASGI's ``http.request``, once."""
         message, self._message = self._message, b""
         return {"type": "http.request", "body": message, "more_body": False}
 
 
 class Method:
-    """A gRPC method that an endpoint answers."""
+    """A gRPC method that an endpoint serves."""
 
     def __init__(self, endpoint: Endpoint, reading: Reading, metadata_max_bytes: int) -> None:
         self._endpoint = endpoint
@@ -133,7 +134,7 @@ class Method:
         self._metadata_max_bytes = metadata_max_bytes
 
     async def serve(self, _: AsyncIterator[bytes], context: Context) -> bytes:
-        """Return the answer's message, or end the call with the status of its refusal."""
+        """Return the response message, or abort the call with the status of the refusal."""
         started_s = time.perf_counter()
         name, status = self._endpoint.name, grpc.StatusCode.CANCELLED
         try:
@@ -154,6 +155,6 @@ class Method:
         if status is grpc.StatusCode.INTERNAL:
             describe_failure(self._endpoint.name, error)
         elif status is grpc.StatusCode.UNAVAILABLE:
-            self._endpoint.complain(error)
+            self._endpoint.log_deferred(error)
         elif isinstance(error, TimeoutError):
             metrics.LIMIT_REACHED.labels(limit="body_timeout_s").inc()

@@ -1,4 +1,4 @@
-"""The health service of gRPC, which load balancers and orchestrators ask."""
+"""Serves the health checks of gRPC for load balancers and orchestrators."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from producers.gateway.otlp_grpc.status import failure_of
 
 SERVICE: Final = "grpc.health.v1.Health"
 SHARE: Final = "(health)"
-"""Project under which the messages of health checks are received: they need no credential."""
+"""Key under which the quota counts health checks, which need no credential."""
 
 
 class Health:
-    """Answers ``Check``: whatever is served, is served."""
+    """Answers ``Check`` with SERVING for every service of the server."""
 
     def __init__(self, reading: Reading, services: Collection[str], retry_after_s: int) -> None:
         self._reading = reading
@@ -27,6 +27,7 @@ class Health:
         self._retry_after_s = retry_after_s
 
     async def check(self, _: AsyncIterator[bytes], context: Context) -> bytes:
+        """Return a ``HealthCheckResponse``, or abort the call with NOT_FOUND."""
         try:
             message = await self._reading.message(SHARE, context)
             service = HealthCheckRequest.FromString(message).service

@@ -13,9 +13,9 @@ import structlog
 from grpc._cython import cygrpc
 from grpc.aio import _server as aio_server
 
+from producers.gateway.http.body_quota import BodyQuota, BodyQuotaLimits, NamedLimit
 from producers.gateway.http.context import GatewayContext
-from producers.gateway.http.places import Limit, PlaceLimits, Places
-from producers.gateway.otlp.route import Metrics, Traces
+from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.otlp_grpc.calls import Method, Reading
 from producers.gateway.otlp_grpc.health import SERVICE as HEALTH
 from producers.gateway.otlp_grpc.health import Health
@@ -26,13 +26,11 @@ METRICS: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 KEEPALIVE_TIMEOUT_S: Final = 20
 AGE_GRACE_S: Final = 30
 STREAM_WINDOW_BYTES: Final = 64 * 1024
-"""What a stream may send before its message is being received."""
+"""Bytes that a stream may send before its message is received."""
 _IDENTITY_AND_GZIP: Final = 0b101
 """Bits of ``grpc_compression_algorithm``."""
-
-
-LOOK_EVERY_S: Final = 1.0
-"""How often to look whether the server still runs, and to try to start it again."""
+CHECK_INTERVAL_S: Final = 1.0
+"""Interval of checking that the server runs, and of trying to start it again."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +44,10 @@ class GrpcMetrics(Metrics):
 
 
 class _Calls(cygrpc.AioServer):  # type: ignore[misc]
-    """grpcio's server, except for calls of methods that do not exist.
+    """grpcio's server with another answer to calls of methods that do not exist.
 
-    grpcio decodes the method's name of such a call as UTF-8 outside of any handler, so a name that
-    is not ends the whole server. Calls of registered methods do not come this way.
+    grpcio decodes the name of such a method outside of any handler, so one that is not UTF-8 ends
+    the whole server. Calls of registered methods are not passed to ``_request_call``.
     """
 
     async def _request_call(self) -> Any:
@@ -77,7 +75,7 @@ class _Server(aio_server.Server):  # type: ignore[misc]
 
 
 class OtlpGrpcServer:
-    """OTLP's services on one port, answered by the same endpoints as OTLP over HTTP."""
+    """Serves OTLP on one port with the endpoints of OTLP over HTTP."""
 
     def __init__(self, context: GatewayContext, settings: OtlpGrpcSettings) -> None:
         self._context = context
@@ -86,12 +84,12 @@ class OtlpGrpcServer:
 
     @asynccontextmanager
     async def running(self, host: str, port: int) -> AsyncIterator[int]:
-        """Serve while the block runs, and finish at its end what was accepted; yields the port.
+        """Serve while the block runs and yield the port; at its end finish accepted calls.
 
         Raises:
             OSError: the port cannot be listened on.
         """
-        # It writes an error with a traceback for metadata that is not UTF-8.
+        # grpcio logs a traceback for metadata that is not UTF-8.
         logging.getLogger("grpc").setLevel(logging.CRITICAL)
         bound = await self._start(host, port)
         restarting = asyncio.create_task(self._restart_when_ended(host, bound))
@@ -104,7 +102,7 @@ class OtlpGrpcServer:
                 await self._server.stop(self._settings.stop_timeout_s)
 
     async def fault(self) -> str | None:
-        """Return why nothing is served; a probe of readiness."""
+        """Return why the server is not ready; None while it runs."""
         return None if self._server is not None else "its server does not run"
 
     async def _start(self, host: str, port: int) -> int:
@@ -128,12 +126,12 @@ class OtlpGrpcServer:
         return int(bound)
 
     async def _restart_when_ended(self, host: str, port: int) -> None:
-        """Start another server if grpcio ends one, which it does on an exception of its own."""
+        """Start another server whenever grpcio ends one after an internal exception."""
         while True:
             if self._server is not None:
                 try:
-                    if await self._server.wait_for_termination(LOOK_EVERY_S):
-                        continue  # it runs
+                    if await self._server.wait_for_termination(CHECK_INTERVAL_S):
+                        continue  # it still runs
                     reason = "unknown"
                 except Exception as error:  # noqa: BLE001  whatever ended it
                     reason = repr(error)
@@ -143,24 +141,24 @@ class OtlpGrpcServer:
                 await self._start(host, port)
             except OSError as error:
                 log.warning("otlp_grpc_server_not_started", reason=str(error))
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(CHECK_INTERVAL_S)
 
     def _reading(self) -> Reading:
         settings, gateway = self._settings, self._context.settings
-        places = Places(
-            PlaceLimits(
-                places=settings.reading_max,
-                of_project=settings.reading_of_project_max,
-                waiting=Limit("reading_waiting_max", settings.reading_waiting_max),
-                timeout_s=Limit("reading_wait_timeout_s", settings.reading_wait_timeout_s),
-                rate_bytes_per_s=Limit("reading_max", gateway.body_rate_min_bytes_per_s),
+        quota = BodyQuota(
+            BodyQuotaLimits(
+                slots=settings.reading_max,
+                slots_of_project=settings.reading_of_project_max,
+                waiting=NamedLimit("reading_waiting_max", settings.reading_waiting_max),
+                timeout_s=NamedLimit("reading_wait_timeout_s", settings.reading_wait_timeout_s),
+                rate_bytes_per_s=NamedLimit("reading_max", gateway.body_rate_min_bytes_per_s),
             )
         )
-        return Reading(places, gateway.body_timeout_s, "reading_max")
+        return Reading(quota, gateway.body_timeout_s, "reading_max")
 
 
 def _register(server: _Server, service: str, method: str, handler: Any) -> None:
-    """Add a method; it is registered as one with a stream of requests to see metadata first."""
+    """Add a method, as one with a stream of requests, so that metadata is checked before reading."""
     served = grpc.stream_unary_rpc_method_handler(handler)
     server.add_registered_method_handlers(service, {method: served})
 
@@ -169,7 +167,7 @@ def _options(settings: OtlpGrpcSettings, message_max_bytes: int) -> dict[str, in
     """Return gRPC's channel arguments."""
     return {
         "grpc.max_receive_message_length": message_max_bytes,
-        # gRPC decompresses without a limit: messages are passed on as they are.
+        # gRPC would decompress without a limit.
         "grpc.per_message_decompression": 0,
         "grpc.compression_enabled_algorithms_bitset": _IDENTITY_AND_GZIP,
         "grpc.max_metadata_size": settings.metadata_max_bytes,

@@ -1,4 +1,4 @@
-"""Translates refusals into gRPC statuses that OTLP exporters understand."""
+"""Converts exceptions to the gRPC statuses that OTLP exporters expect."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from producers.errors import BodyTimeoutError, OverloadedError, RequestError, UndeliveredError
-from producers.gateway.http.asgi import ClientGoneError
+from producers.gateway.http.body import ClientGoneError
 
+BODY_LATE: Final = "the body took too long to arrive"
 MESSAGE_CHARS_MAX: Final = 1_000
-"""A status travels as HTTP/2 headers, of which clients take 8 KiB by default."""
+"""A status is sent in HTTP/2 headers, which clients limit to 8 KiB by default."""
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 _TOO_MANY_REQUESTS: Final = 429
 
@@ -29,21 +30,21 @@ _CODES: Final = {
     415: grpc.StatusCode.UNIMPLEMENTED,
     _TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-"""Code of each HTTP status that a refusal has."""
+"""gRPC code for the HTTP status of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a call ends that did not succeed."""
+    """The status of a call that failed."""
 
     code: grpc.StatusCode
     message: str
     retry_after_s: int | None = None
-    """When to send it again; None: never, or as the client likes."""
+    """When to send the call again; None: no advice."""
 
     @property
     def metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """Trailing metadata: a ``google.rpc.Status`` with ``RetryInfo`` if there is a time."""
+        """Return trailing metadata: ``google.rpc.Status`` with ``RetryInfo``, if there is advice."""
         if self.retry_after_s is None:
             return ()
         info = AnyMessage()
@@ -55,8 +56,7 @@ class Failure:
 def failure_of(error: Exception, retry_after_s: int) -> Failure:
     """Return the status for an exception of an endpoint.
 
-    OTLP exporters send again what is UNAVAILABLE, and what is RESOURCE_EXHAUSTED if there is
-    ``RetryInfo``.
+    OTLP exporters retry after UNAVAILABLE, and after RESOURCE_EXHAUSTED with ``RetryInfo``.
     """
     message = str(error)[:MESSAGE_CHARS_MAX].encode(errors="replace").decode()
     if isinstance(error, RequestError):
@@ -71,6 +71,3 @@ def failure_of(error: Exception, retry_after_s: int) -> Failure:
     if isinstance(error, ClientGoneError):
         return Failure(grpc.StatusCode.CANCELLED, "the client cancelled the call")
     return Failure(grpc.StatusCode.INTERNAL, "Internal Server Error")
-
-
-BODY_LATE: Final = "the body took too long to arrive"

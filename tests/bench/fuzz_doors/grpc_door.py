@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from producers.gateway.http.app import Gateway
+from producers.gateway.app import Gateway
 from producers.gateway.otlp_grpc.server import TRACES, OtlpGrpcServer
 from producers.settings import OtlpGrpcSettings
 from tests.bench.fuzz_doors.doors import Mutation

@@ -17,8 +17,9 @@ from unittest import mock
 from clickhouse.errors import StoreUnavailable
 from producers.control.keys import new_api_key
 from producers.control.resolver import Address
-from producers.gateway.http.app import Gateway
-from producers.gateway.publisher import EventBatch, EventPublisher
+from producers.gateway.app import Gateway
+from producers.gateway.event_batch import EventBatch
+from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.bench.fuzz_doors.doors import DOORS, GATEWAY_DOORS, GRPC_DOOR, Mutation
 from tests.bench.fuzz_doors.grpc_door import grpc_door

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
-from producers.gateway.http.app import Gateway, create_gateway
+from producers.gateway.app import Gateway, create_gateway
 from producers.kafka.clients import client_options
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from tests.fixtures.control_log import following

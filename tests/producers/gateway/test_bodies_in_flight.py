@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.errors import BodyError, OverloadedError, TooLargeError
-from producers.gateway.http.app import Gateway
-from producers.gateway.http.asgi import BodyLimits, InFlight
+from producers.gateway.app import Gateway
+from producers.gateway.http.body import BodyLimits
 from producers.gateway.http.gunzip import gunzip
+from producers.gateway.http.in_flight import InFlightBytes
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
 
@@ -62,7 +63,7 @@ async def test_a_body_of_countless_gzip_members_is_refused_before_it_costs_time(
 
 
 def test_what_is_in_flight_is_given_back() -> None:
-    in_flight = InFlight(100)
+    in_flight = InFlightBytes(100)
     with in_flight.lease("a") as first:
         first.take(90)
         with in_flight.lease("b") as second:
@@ -79,7 +80,7 @@ def test_what_is_in_flight_is_given_back() -> None:
 def test_however_much_some_projects_hold_there_is_a_share_for_another(
     wanted: list[tuple[str, int]],
 ) -> None:
-    in_flight = InFlight(1_000)
+    in_flight = InFlightBytes(1_000)
     leases = {project: in_flight.lease(project) for project in "abc"}
     for project, size in wanted:
         with suppress(OverloadedError):

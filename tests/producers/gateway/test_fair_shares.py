@@ -14,8 +14,8 @@ import pytest
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.gateway.http.app import Gateway
-from producers.gateway.http.fair_work import FairWork
+from producers.gateway.app import Gateway
+from producers.gateway.http.fair_scheduler import FairScheduler
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
@@ -129,7 +129,7 @@ async def test_a_flood_of_costly_bodies_delays_its_own_project(
 
 
 async def test_projects_in_debt_take_turns_and_others_do_not_wait() -> None:
-    fair = FairWork()
+    fair = FairScheduler()
     order: list[str] = []
 
     async def work(project_id: str) -> None:
@@ -173,9 +173,9 @@ async def test_projects_take_turns_within_a_partition(kafka: KafkaSettings, log:
 async def test_lines_gather_while_requests_wait_to_be_decoded(
     kafka: KafkaSettings, log: Log
 ) -> None:
-    none_waits = asyncio.Event()
+    no_backlog = asyncio.Event()
     settings = GatewaySettings(delivery_timeout_s=WITHIN_S, gather_max_ms=1_000)
-    publisher = EventPublisher(kafka, settings, none_waits)
+    publisher = EventPublisher(kafka, settings, no_backlog)
     await publisher.start()
 
     async def publish(number: int) -> None:
@@ -189,7 +189,7 @@ async def test_lines_gather_while_requests_wait_to_be_decoded(
                 tasks.create_task(publish(number))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            none_waits.set()
+            no_backlog.set()
     finally:
         await publisher.stop()
 
@@ -214,15 +214,15 @@ async def test_lines_wait_for_requests_no_longer_than_allowed(kafka: KafkaSettin
 
 
 async def test_the_lines_of_a_flood_go_out_once_its_last_request_had_its_turn() -> None:
-    fair = FairWork()
+    fair = FairScheduler()
     fair.spent("a", 10.0)
-    assert fair.none_waits.is_set()
+    assert fair.no_backlog.is_set()
 
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
         begun = [tasks.create_task(fair.begin("a")) for _ in range(3)]
         await asyncio.sleep(0)
-        assert not fair.none_waits.is_set()
-        await fair.none_waits.wait()
+        assert not fair.no_backlog.is_set()
+        await fair.no_backlog.wait()
         assert all(task.done() for task in begun)
 
 

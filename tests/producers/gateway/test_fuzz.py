@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.gateway.langfuse.statements import TYPE_OF_EVENT
+from producers.gateway.langfuse.contract_events import TYPE_OF_EVENT
 from tests.producers.gateway.conftest import Log
 
 FUZZ = settings(

@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from producers.gateway.http.bodies import TraceBody
+from producers.gateway.langfuse.bodies import TraceBody
 from tests.producers.gateway.conftest import Log
 from tests.producers.gateway.ingestion_batches import SDK, URL, event, send
 from tracemill.contract import Observation, Score, TraceAttributes, TraceUpdate

@@ -11,7 +11,7 @@ from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import MIB, DiskFloor, DiskSettings, Space
 from producers.errors import ControlUnavailableError
-from producers.gateway.http.app import create_gateway
+from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.producers.gateway.conftest import KEYS
 

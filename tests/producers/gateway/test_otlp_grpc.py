@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import REGISTRY
 
-from producers.gateway.http.app import Gateway
+from producers.gateway.app import Gateway
 from producers.gateway.otlp_grpc.health import SERVICE as HEALTH
 from producers.gateway.otlp_grpc.server import METRICS, TRACES, OtlpGrpcServer
 from producers.settings import OtlpGrpcSettings

@@ -13,7 +13,7 @@ import pytest
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
-from producers.gateway.http.app import Gateway
+from producers.gateway.app import Gateway
 from producers.gateway.otlp_grpc.server import TRACES, OtlpGrpcServer
 from producers.settings import GatewaySettings, OtlpGrpcSettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached

@@ -27,7 +27,7 @@ from producers.errors import (
     TooLargeError,
     UndeliveredError,
 )
-from producers.gateway.http.app import create_gateway
+from producers.gateway.app import create_gateway
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from tests.fixtures.control_log import following

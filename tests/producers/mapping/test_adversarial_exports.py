@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from producers.gateway.mapping import Mapped, map_in_slices, mapper, plan
-from producers.gateway.otlp import Export, ExportLimits, decode_export, protobuf_form
+from producers.gateway.otlp import Export, ExportLimits, decode_export, protobuf_decoder
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.conftest import times_reached
 from tests.producers.mapping.compact import RECEIVED_US, json_body, protobuf_body, span_id_of
@@ -55,7 +55,7 @@ def test_endless_new_shapes_are_mapped_all_the_same_and_few_are_kept(
 
 
 def test_endless_new_origins_are_mapped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protobuf_form._origins, "max_bytes", 100_000)
+    monkeypatch.setattr(protobuf_decoder._origins, "max_bytes", 100_000)
     monkeypatch.setattr(mapper._facts, "max_bytes", 100_000)
     limits = ("cached_origins_max_bytes", "origins_max_bytes")
     before = [times_reached(limit) for limit in limits]

@@ -6,55 +6,55 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import Final
 
-FREE_S: Final = 0.05
+FREE_DEBT_S: Final = 0.05
 """Debt of a project up to which its requests do not queue."""
 REPAID_SHARE: Final = 0.5
-"""Seconds of work that each second repays."""
-PROJECTS_REMEMBERED_MAX: Final = 10_000
+"""Seconds of debt that each second repays."""
+PROJECTS_TRACKED_MAX: Final = 10_000
 
 
-class FairWork:
-    """Starts requests at once, or in turn between the projects that are in debt.
+class FairScheduler:
+    """Starts requests at once, or round-robin over the projects that are in debt.
 
     A project's debt is the time that its requests have taken, less what has been repaid since.
-    Requests of a project in debt wait in its queue; the queues take turns, one request in each pass
-    of the event loop.
+    Requests of a project in debt wait in its queue. Each pass of the event loop starts one request
+    of the next queue.
     """
 
     def __init__(self) -> None:
         self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Seconds owed by each project, and when; the project that worked last is the last."""
+        """Debt of each project in seconds, and when it was computed; the latest one last."""
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._dispatching: asyncio.Task[None] | None = None
-        self.none_waits = asyncio.Event()
-        """Set while no request waits for its turn."""
-        self.none_waits.set()
+        self.no_backlog = asyncio.Event()
+        """Set while all queues are empty."""
+        self.no_backlog.set()
 
     async def begin(self, project_id: str) -> None:
-        """Wait until a request of this project may do its work."""
-        if project_id not in self._queues and self._debt_s(project_id) <= FREE_S:
+        """Wait until a request of this project may start its work."""
+        if project_id not in self._queues and self._debt_s(project_id) <= FREE_DEBT_S:
             return
         begins = asyncio.get_running_loop().create_future()
         self._queues.setdefault(project_id, deque()).append(begins)
-        self.none_waits.clear()
+        self.no_backlog.clear()
         if self._dispatching is None:
-            self._dispatching = asyncio.create_task(self._dispatch(), name="fair-work")
+            self._dispatching = asyncio.create_task(self._dispatch(), name="fair-scheduler")
         await begins
 
     def spent(self, project_id: str, seconds: float) -> None:
-        """Count the time that a request of the project has taken."""
+        """Add the time that a request of the project has taken to the project's debt."""
         now_s = asyncio.get_running_loop().time()
         self._debts[project_id] = (self._debt_s(project_id) + seconds, now_s)
         self._debts.move_to_end(project_id)
-        if len(self._debts) > PROJECTS_REMEMBERED_MAX:
+        if len(self._debts) > PROJECTS_TRACKED_MAX:
             self._debts.popitem(last=False)
 
     def _debt_s(self, project_id: str) -> float:
-        owed_s, since_s = self._debts.get(project_id, (0.0, 0.0))
-        if not owed_s:
+        debt_s, since_s = self._debts.get(project_id, (0.0, 0.0))
+        if not debt_s:
             return 0.0
         elapsed_s = asyncio.get_running_loop().time() - since_s
-        return max(owed_s - elapsed_s * REPAID_SHARE, 0.0)
+        return max(debt_s - elapsed_s * REPAID_SHARE, 0.0)
 
     async def _dispatch(self) -> None:
         while self._queues:
@@ -69,4 +69,4 @@ class FairWork:
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
         self._dispatching = None
-        self.none_waits.set()
+        self.no_backlog.set()

@@ -8,13 +8,13 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from producers.errors import BodyError, MoreWorkError, TooLargeError
-from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.otlp.export import RefusedSpan
 
 INVALID_SPAN: Final = "invalid_span"
 
 
-class Refused:
+class RefusedSpans:
     """Collects the spans of one export whose decoding fails."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Refused:
 class _Isolation:
     __slots__ = ("_payload", "_place", "_refused")
 
-    def __init__(self, refused: Refused, place: str, payload: bytes) -> None:
+    def __init__(self, refused: RefusedSpans, place: str, payload: bytes) -> None:
         self._refused = refused
         self._place = place
         self._payload = payload

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.http.bodies import ObservationBody, ScoreBody, TraceBody
+from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.json_text import any_of, metadata_of, text_of
@@ -94,7 +94,7 @@ def environment_of(text: str | None) -> str | None:
     return None if text is None else normalise_environment(text)
 
 
-def trace_statement(
+def trace_update_of(
     body: TraceBody, times: Times, *, project_id: str, event_id: str, ts_us: int
 ) -> TraceUpdate:
     """A ``trace-create`` as a statement about the trace. A body without id is a trace named by its event."""
@@ -120,7 +120,7 @@ def trace_statement(
     )
 
 
-def observation_statement(
+def observation_of(
     body: ObservationBody,
     times: Times,
     *,
@@ -175,9 +175,7 @@ def observation_statement(
     )
 
 
-def score_statement(
-    body: ScoreBody, times: Times, *, project_id: str, score_id: str, ts_us: int
-) -> Score:
+def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, ts_us: int) -> Score:
     """A score, complete.
 
     Raises:

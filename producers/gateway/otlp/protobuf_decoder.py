@@ -10,7 +10,6 @@ from google.protobuf.message import DecodeError
 
 from producers.bounded_cache import BoundedCache, size_of
 from producers.errors import BodyError, MoreWorkError, TooLargeError
-from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
     Export,
@@ -21,7 +20,8 @@ from producers.gateway.otlp.export import (
     SpanGroup,
     array_of,
 )
-from producers.gateway.otlp.refused import Refused
+from producers.gateway.otlp.limiter import ExportLimiter
+from producers.gateway.otlp.refused_spans import RefusedSpans
 from producers.gateway.otlp.schema import (
     AnyValueMessage,
     EventMessage,
@@ -65,20 +65,20 @@ def decode_protobuf(body: bytes, limits: ExportLimits) -> Export:
     Raises:
         BodyError, TooLargeError: as ``decode_export``.
     """
-    cutter = Cutter(limits)
-    refused = Refused()
+    limiter = ExportLimiter(limits)
+    refused = RefusedSpans()
     groups: list[SpanGroup] = []
     try:
         number = -1
-        for field, start, end in fields(body, 0, len(body), cutter):
+        for field, start, end in fields(body, 0, len(body), limiter):
             if field == 1:
                 number += 1
-                cutter.take_groups(1)
-                _take_resource_spans(body, start, end, number, cutter, groups, refused)
+                limiter.count_groups(1)
+                _take_resource_spans(body, start, end, number, limiter, groups, refused)
     except DecodeError as error:
         where = f"resourceSpans[{number}] " if number >= 0 else "the body "
         raise BodyError(f"{where}is not an OTLP trace export in protobuf") from error
-    return Export(groups, dict(cutter.reached), refused.spans)
+    return Export(groups, dict(limiter.reached), refused.spans)
 
 
 def _take_resource_spans(
@@ -86,46 +86,46 @@ def _take_resource_spans(
     start: int,
     end: int,
     number: int,
-    cutter: Cutter,
+    limiter: ExportLimiter,
     groups: list[SpanGroup],
-    refused: Refused,
+    refused: RefusedSpans,
 ) -> None:
     """All groups of one resource."""
     encoded = b""
     scopes: list[tuple[int, int]] = []
-    for field, begin, stop in fields(body, start, end, cutter):
+    for field, begin, stop in fields(body, start, end, limiter):
         if field == 1:
             encoded = body[begin:stop]
         elif field == 2:
-            cutter.take_groups(1)
+            limiter.count_groups(1)
             scopes.append((begin, stop))
-    resource = _Resource(encoded, cutter)
+    resource = _Resource(encoded, limiter)
     for index, (begin, stop) in enumerate(scopes):
         path = f"resourceSpans[{number}].scopeSpans[{index}]"
         try:
             scope = b""
             refused.begin_scope()
             spans: list[ExportedSpan] = []
-            for run in _runs(body, begin, stop, cutter):
+            for run in _runs(body, begin, stop, limiter):
                 try:
                     message = ScopeSpansMessage.FromString(run)
                 except DecodeError:
-                    scope = _take_one_by_one(run, path, cutter, spans, refused) or scope
+                    scope = _take_one_by_one(run, path, limiter, spans, refused) or scope
                     continue
-                cutter.take_spans(len(message.spans))
+                limiter.count_spans(len(message.spans))
                 scope = message.scope or scope
-                _take_spans(message.spans, path, cutter, spans, refused)
-            groups.append(SpanGroup(_origin(resource, scope, cutter), spans))
+                _take_spans(message.spans, path, limiter, spans, refused)
+            groups.append(SpanGroup(_origin(resource, scope, limiter), spans))
         except DecodeError as error:
             raise BodyError(f"{path} holds something that is not protobuf") from error
 
 
-def _runs(body: bytes, start: int, end: int, cutter: Cutter) -> Iterator[bytes]:
+def _runs(body: bytes, start: int, end: int, limiter: ExportLimiter) -> Iterator[bytes]:
     """A message in pieces that are parsed one by one: whole fields, about ``PARSED_BYTES_MAX`` at once."""
     if end - start <= PARSED_BYTES_MAX:
         yield body[start:end]
         return
-    for _, begin, stop in fields(body, start, end, cutter):
+    for _, begin, stop in fields(body, start, end, limiter):
         if stop - begin > PARSED_BYTES_MAX:
             check_fields(body, begin, stop)
         if stop - start > PARSED_BYTES_MAX:
@@ -135,31 +135,35 @@ def _runs(body: bytes, start: int, end: int, cutter: Cutter) -> Iterator[bytes]:
 
 
 def _take_one_by_one(
-    run: bytes, path: str, cutter: Cutter, spans: list[ExportedSpan], refused: Refused
+    run: bytes, path: str, limiter: ExportLimiter, spans: list[ExportedSpan], refused: RefusedSpans
 ) -> bytes:
     """Decode one by one the spans of a run that does not parse as a whole; return its scope."""
     scope = b""
-    for field, begin, stop in fields(run, 0, len(run), cutter):
+    for field, begin, stop in fields(run, 0, len(run), limiter):
         if field == 1:
             scope = run[begin:stop]
         elif field == 2:
-            cutter.take_spans(1)
+            limiter.count_spans(1)
             encoded = run[begin:stop]
             try:
                 message = parsed(SpanMessage, encoded)
             except DecodeError as error:
                 refused.take(refused.place(path, len(spans)), encoded, error)
             else:
-                _take_spans((message,), path, cutter, spans, refused)
+                _take_spans((message,), path, limiter, spans, refused)
     return scope
 
 
 def _take_spans(
-    messages: Iterable[Any], path: str, cutter: Cutter, spans: list[ExportedSpan], refused: Refused
+    messages: Iterable[Any],
+    path: str,
+    limiter: ExportLimiter,
+    spans: list[ExportedSpan],
+    refused: RefusedSpans,
 ) -> None:
     for message in messages:
         try:
-            spans.append(_span(message, cutter))
+            spans.append(_span(message, limiter))
         except (TooLargeError, MoreWorkError):
             raise
         except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
@@ -173,7 +177,7 @@ class _IdError(BodyError):
     """An id is invalid; the message begins with its field."""
 
 
-def _span(message: Any, cutter: Cutter) -> ExportedSpan:
+def _span(message: Any, limiter: ExportLimiter) -> ExportedSpan:
     trace_id, span_id, parent_id = message.trace_id, message.span_id, message.parent_span_id
     if (
         len(trace_id) != 16
@@ -190,13 +194,13 @@ def _span(message: Any, cutter: Cutter) -> ExportedSpan:
         message.name.decode("utf-8", "replace"),
         message.start_ns,
         message.end_ns,
-        _attributes(message.attributes, cutter),
-        _events(message.events, cutter) if message.events else _NO_EVENTS,
+        _attributes(message.attributes, limiter),
+        _events(message.events, limiter) if message.events else _NO_EVENTS,
     )
     if status := message.status:
         parsed_status = parsed(StatusMessage, status)
         span.status_code = parsed_status.code
-        span.status_message = cutter.text(parsed_status.message.decode("utf-8", "replace"))
+        span.status_message = limiter.text(parsed_status.message.decode("utf-8", "replace"))
     return span
 
 
@@ -210,68 +214,68 @@ def _id_fault(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
     return f"{'traceId' if trace_id == _NO_TRACE_ID else 'spanId'} is all zeros"
 
 
-def _events(raw: Sequence[bytes], cutter: Cutter) -> list[SpanEvent]:
+def _events(raw: Sequence[bytes], limiter: ExportLimiter) -> list[SpanEvent]:
     events = []
-    for entry in cutter.first(raw, "events_max"):
+    for entry in limiter.first(raw, "events_max"):
         message = parsed(EventMessage, entry)
         name = message.name.decode("utf-8", "replace")
-        events.append(SpanEvent(name, message.time_ns, _attributes(message.attributes, cutter)))
+        events.append(SpanEvent(name, message.time_ns, _attributes(message.attributes, limiter)))
     return events
 
 
 class _Resource:
     """A resource whose attributes are decoded when first asked for, and once, however many scopes it has."""
 
-    __slots__ = ("_attributes", "_cutter", "encoded")
+    __slots__ = ("_attributes", "_limiter", "encoded")
 
-    def __init__(self, encoded: bytes, cutter: Cutter) -> None:
+    def __init__(self, encoded: bytes, limiter: ExportLimiter) -> None:
         self.encoded = encoded
-        self._cutter = cutter
+        self._limiter = limiter
         self._attributes: dict[str, AttributeValue] | None = None
 
     @property
     def attributes(self) -> dict[str, AttributeValue]:
         if self._attributes is None:
             message = parsed(ResourceMessage, self.encoded)
-            self._attributes = _attributes(message.attributes, self._cutter)
+            self._attributes = _attributes(message.attributes, self._limiter)
         return self._attributes
 
 
-def _origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
+def _origin(resource: _Resource, scope: bytes, limiter: ExportLimiter) -> Origin:
     if len(resource.encoded) + len(scope) > _origins.max_bytes // 64:  # too large to copy as a key
-        return _new_origin(resource, scope, cutter)
+        return _new_origin(resource, scope, limiter)
     key = (resource.encoded, scope)
     origin = _origins.get(key)
     if origin is None:
-        origin = _new_origin(resource, scope, cutter)
+        origin = _new_origin(resource, scope, limiter)
         size = size_of(key) + size_of(origin.resource) + size_of(origin.scope)
         _origins.keep(key, origin, size)
     return origin
 
 
-def _new_origin(resource: _Resource, scope: bytes, cutter: Cutter) -> Origin:
+def _new_origin(resource: _Resource, scope: bytes, limiter: ExportLimiter) -> Origin:
     said = parsed(ScopeMessage, scope)
     return Origin(
         resource.attributes,
         said.name.decode("utf-8", "replace"),
         said.version.decode("utf-8", "replace"),
-        _attributes(said.attributes, cutter),
+        _attributes(said.attributes, limiter),
     )
 
 
-def _attributes(raw: Sequence[bytes], cutter: Cutter) -> dict[str, AttributeValue]:
+def _attributes(raw: Sequence[bytes], limiter: ExportLimiter) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {}
     known = _entries.get
-    if len(raw) > cutter.limits.attributes_max:
-        raw = cutter.first(raw, "attributes_max")
-    cutter.take_values(len(raw))
+    if len(raw) > limiter.limits.attributes_max:
+        raw = limiter.first(raw, "attributes_max")
+    limiter.count_values(len(raw))
     for entry in raw[:]:  # a list: cheaper to walk than the message's own container
-        key, value = known(entry) or _pair(entry, cutter)
+        key, value = known(entry) or _pair(entry, limiter)
         attributes[key] = value
     return attributes
 
 
-def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
+def _pair(entry: bytes, limiter: ExportLimiter) -> tuple[str, AttributeValue]:
     """Key and value of one attribute.
 
     Nearly all are strings below 16 KiB, laid out as tag, length, key, tag, length, tag, length, text. What stands before the text follows from the
@@ -286,13 +290,13 @@ def _pair(entry: bytes, cutter: Cutter) -> tuple[str, AttributeValue]:
             entry[header_at:text_at] == header
             and header_at < 130
             and entry[0] == _KEY_TAG
-            and size <= cutter.uncut_bytes
+            and size <= limiter.uncut_bytes
         ):
             pair = entry[2:header_at].decode(), entry[text_at:].decode()
             return pair if size > CACHED_ENTRY_BYTES_MAX else _kept(entry, pair)
     except (IndexError, UnicodeDecodeError):
         pass
-    key, value = _key_value(entry, cutter, 0)
+    key, value = _key_value(entry, limiter, 0)
     return _kept(entry, (key, value))
 
 
@@ -325,33 +329,33 @@ def _kept(entry: bytes, pair: tuple[str, AttributeValue]) -> tuple[str, Attribut
     return pair
 
 
-def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
+def _value(message: Any, limiter: ExportLimiter, depth: int) -> AttributeValue:
     kind = message.WhichOneof("value")
     content: Any = getattr(message, kind) if kind else None
     if kind == "string_value":
-        content = cutter.text(content.decode("utf-8", "replace"))
+        content = limiter.text(content.decode("utf-8", "replace"))
     elif kind == "double_value":
         content = finite(content)
     elif kind == "bytes_value":
-        content = cutter.text(base64.b64encode(content).decode())
+        content = limiter.text(base64.b64encode(content).decode())
     elif kind in ("array_value", "kvlist_value"):
-        content = _nested(kind, content, cutter, depth)
+        content = _nested(kind, content, limiter, depth)
     found: AttributeValue = content
     return found
 
 
-def _nested(kind: str, encoded: bytes, cutter: Cutter, depth: int) -> AttributeValue:
-    if depth >= cutter.limits.depth_max:
-        return cutter.too_deep()
+def _nested(kind: str, encoded: bytes, limiter: ExportLimiter, depth: int) -> AttributeValue:
+    if depth >= limiter.limits.depth_max:
+        return limiter.too_deep()
     values = parsed(ValuesMessage, encoded).values
-    cutter.take_values(len(values))
+    limiter.count_values(len(values))
     if kind == "array_value":
         return array_of(
-            [_value(parsed(AnyValueMessage, value), cutter, depth + 1) for value in values]
+            [_value(parsed(AnyValueMessage, value), limiter, depth + 1) for value in values]
         )
-    return dict([_key_value(value, cutter, depth + 1) for value in values])
+    return dict([_key_value(value, limiter, depth + 1) for value in values])
 
 
-def _key_value(entry: bytes, cutter: Cutter, depth: int) -> tuple[str, AttributeValue]:
+def _key_value(entry: bytes, limiter: ExportLimiter, depth: int) -> tuple[str, AttributeValue]:
     message = parsed(KeyValueMessage, entry)
-    return message.key.decode("utf-8", "replace"), _value(message.value, cutter, depth)
+    return message.key.decode("utf-8", "replace"), _value(message.value, limiter, depth)

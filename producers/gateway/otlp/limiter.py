@@ -18,7 +18,7 @@ _INLINE_SPANS_MAX: Final = 2_000
 """Spans, or groups of them, of one export that are decoded on the event loop."""
 
 
-class Cutter:
+class ExportLimiter:
     """Applies ``limits`` to one export; ``reached`` counts the cuts by the name of the limit."""
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Cutter:
         self.uncut_bytes = max(limits.value_chars_max, 128)
         """An attribute of at most so many bytes holds nothing that is too long."""
 
-    def take_spans(self, count: int) -> None:
+    def count_spans(self, count: int) -> None:
         """Count spans in.
 
         Raises:
@@ -60,11 +60,11 @@ class Cutter:
             metrics.LIMIT_REACHED.labels(limit="spans_max").inc()
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
 
-    def take_groups(self, count: int) -> None:
+    def count_groups(self, count: int) -> None:
         """Count resources or scopes in.
 
         Raises:
-            TooLargeError: as for ``take_spans``.
+            TooLargeError: as for ``count_spans``.
         """
         self.groups_left -= count
         if self._inline_end >= 0 and self.limits.groups_max - self.groups_left > _INLINE_SPANS_MAX:
@@ -74,11 +74,11 @@ class Cutter:
             message = f"more than {self.limits.groups_max} resources and scopes in one export"
             raise TooLargeError(message)
 
-    def take_values(self, count: int) -> None:
+    def count_values(self, count: int) -> None:
         """Count attributes or what is in one in.
 
         Raises:
-            TooLargeError: as for ``take_spans``.
+            TooLargeError: as for ``count_spans``.
         """
         self.values_left = left = self.values_left - count
         if left < self._values_end:
@@ -90,13 +90,13 @@ class Cutter:
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
         raise MoreWorkError
 
-    def take_fields(self, count: int) -> None:
+    def count_fields(self, count: int) -> None:
         """Count fields that are skipped.
 
         Raises:
-            TooLargeError: as for ``take_spans``.
+            TooLargeError: as for ``count_spans``.
         """
-        self.take_values(count)
+        self.count_values(count)
 
     def text(self, value: str) -> str:
         if len(value) <= self.limits.value_chars_max:

@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.otlp.cutting import Cutter
 from producers.gateway.otlp.export import (
     AttributeValue,
     Export,
@@ -22,7 +21,8 @@ from producers.gateway.otlp.export import (
     SpanGroup,
     array_of,
 )
-from producers.gateway.otlp.refused import Refused
+from producers.gateway.otlp.limiter import ExportLimiter
+from producers.gateway.otlp.refused_spans import RefusedSpans
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_size import decode_json as decode_item
 from producers.gateway.values.json_text import check_utf8, without_lone_surrogates
@@ -53,13 +53,13 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     check_inline(body, limits.inline_values_max)
     check_json_values(body, limits.json_values_max)
     body = without_lone_surrogates(body)
-    refused = Refused()
+    refused = RefusedSpans()
     try:
         groups, reached = _decode_groups(body, limits, refused)
     except RecursionError:
         # Only the span that is nested too deep is refused: after the cut it is still too deep.
         body = cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH)
-        refused = Refused()
+        refused = RefusedSpans()
         groups, reached = _decode_groups(body, limits, refused)
     if not refused.spans:
         check_utf8(body, "the body")
@@ -67,32 +67,32 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
 
 
 def _decode_groups(
-    body: bytes, limits: ExportLimits, refused: Refused
+    body: bytes, limits: ExportLimits, refused: RefusedSpans
 ) -> tuple[list[SpanGroup], dict[str, int]]:
-    cutter = Cutter(limits)
+    limiter = ExportLimiter(limits)
     groups = []
     message = _members(body)
     resources = _items(message, "resourceSpans", "")
-    cutter.take_groups(len(resources))
+    limiter.count_groups(len(resources))
     for resource_path, raw_resource in resources:
         resource_spans = _object(raw_resource, resource_path)
         scopes = _items(resource_spans, "scopeSpans", f"{resource_path}.")
-        cutter.take_groups(len(scopes))
+        limiter.count_groups(len(scopes))
         resource_message = _value_of(resource_spans.get("resource"), f"{resource_path}.resource")
-        resource = _attributes(resource_message, f"{resource_path}.resource", cutter)
+        resource = _attributes(resource_message, f"{resource_path}.resource", limiter)
         for path, raw_scope in scopes:
             scope_spans = _object(raw_scope, path)
             scope = _value_of(scope_spans.get("scope"), f"{path}.scope")
-            origin = _origin(resource, scope, f"{path}.scope", cutter)
+            origin = _origin(resource, scope, f"{path}.scope", limiter)
             raw_spans = _items(scope_spans, "spans", f"{path}.")
-            cutter.take_spans(len(raw_spans))
+            limiter.count_spans(len(raw_spans))
             spans = []
             for span_path, raw in raw_spans:
                 encoded = bytes(raw)
                 with refused.isolating(span_path, encoded):
-                    spans.append(_span(_span_of(encoded, span_path), span_path, cutter))
+                    spans.append(_span(_span_of(encoded, span_path), span_path, limiter))
             groups.append(SpanGroup(origin, spans))
-    return groups, dict(cutter.reached)
+    return groups, dict(limiter.reached)
 
 
 def _span_of(raw: bytes, path: str) -> dict[str, Any]:
@@ -170,14 +170,16 @@ def _objects(parent: Mapping[str, Any], name: str, path: str) -> list[tuple[str,
     return objects
 
 
-def _origin(resource: dict[str, AttributeValue], scope: Any, path: str, cutter: Cutter) -> Origin:
+def _origin(
+    resource: dict[str, AttributeValue], scope: Any, path: str, limiter: ExportLimiter
+) -> Origin:
     if not isinstance(scope, dict):
         return Origin(resource)
-    attributes = _attributes(scope, path, cutter)
+    attributes = _attributes(scope, path, limiter)
     return Origin(resource, _text(scope.get("name")), _text(scope.get("version")), attributes)
 
 
-def _span(span: dict[str, Any], path: str, cutter: Cutter) -> ExportedSpan:
+def _span(span: dict[str, Any], path: str, limiter: ExportLimiter) -> ExportedSpan:
     status = span.get("status")
     if not isinstance(status, dict):
         status = {}
@@ -189,22 +191,22 @@ def _span(span: dict[str, Any], path: str, cutter: Cutter) -> ExportedSpan:
         _text(span.get("name")),
         _time_ns(span.get("startTimeUnixNano")),
         _time_ns(span.get("endTimeUnixNano")),
-        _attributes(span, path, cutter),
-        _events(span, path, cutter),
+        _attributes(span, path, limiter),
+        _events(span, path, limiter),
         _STATUS_CODES.get(code, 0) if isinstance(code, str) else _int(code) or 0,
-        cutter.text(_text(status.get("message"))),
+        limiter.text(_text(status.get("message"))),
         _time_fault(span),
     )
 
 
-def _events(span: dict[str, Any], path: str, cutter: Cutter) -> list[SpanEvent]:
-    cut = {"events": cutter.first(_array(span, "events", f"{path}."), "events_max")}
+def _events(span: dict[str, Any], path: str, limiter: ExportLimiter) -> list[SpanEvent]:
+    cut = {"events": limiter.first(_array(span, "events", f"{path}."), "events_max")}
     events = _objects(cut, "events", f"{path}.")
     return [
         SpanEvent(
             _text(event.get("name")),
             _time_ns(event.get("timeUnixNano")),
-            _attributes(event, event_path, cutter),
+            _attributes(event, event_path, limiter),
         )
         for event_path, event in events
     ]
@@ -254,41 +256,41 @@ def _buffer(value: Any) -> bytes | None:
     return None
 
 
-def _attributes(parent: Any, path: str, cutter: Cutter) -> dict[str, AttributeValue]:
+def _attributes(parent: Any, path: str, limiter: ExportLimiter) -> dict[str, AttributeValue]:
     if not isinstance(parent, dict):
         return {}
     entries: Sequence[Any] = _array(parent, "attributes", f"{path}.")
     attributes: dict[str, AttributeValue] = {}
-    entries = cutter.first(entries, "attributes_max")
-    cutter.take_values(len(entries))
+    entries = limiter.first(entries, "attributes_max")
+    limiter.count_values(len(entries))
     for entry in entries:
         if isinstance(entry, dict) and isinstance(key := entry.get("key"), str):
-            attributes[key] = _value(entry.get("value"), cutter, 0)
+            attributes[key] = _value(entry.get("value"), limiter, 0)
     return attributes
 
 
-def _value(message: Any, cutter: Cutter, depth: int) -> AttributeValue:
+def _value(message: Any, limiter: ExportLimiter, depth: int) -> AttributeValue:
     """The value of a JSON ``AnyValue``; ``None`` for what is none."""
     if not isinstance(message, dict):
         return None
     for kind, content in message.items():
         if kind in _SCALARS:
-            return _SCALARS[kind](content, cutter)
+            return _SCALARS[kind](content, limiter)
         if kind in ("arrayValue", "kvlistValue") and isinstance(content, dict):
-            return _nested(kind, content.get("values"), cutter, depth)
+            return _nested(kind, content.get("values"), limiter, depth)
     return None
 
 
-def _nested(kind: str, values: Any, cutter: Cutter, depth: int) -> AttributeValue:
-    if depth >= cutter.limits.depth_max:
-        return cutter.too_deep()
+def _nested(kind: str, values: Any, limiter: ExportLimiter, depth: int) -> AttributeValue:
+    if depth >= limiter.limits.depth_max:
+        return limiter.too_deep()
     if not isinstance(values, list):
         values = []
-    cutter.take_values(len(values))
+    limiter.count_values(len(values))
     if kind == "arrayValue":
-        return array_of([_value(value, cutter, depth + 1) for value in values])
+        return array_of([_value(value, limiter, depth + 1) for value in values])
     return {
-        key: _value(item.get("value"), cutter, depth + 1)
+        key: _value(item.get("value"), limiter, depth + 1)
         for item in values
         if isinstance(item, dict) and isinstance(key := item.get("key"), str)
     }
@@ -313,33 +315,33 @@ def _int(value: Any) -> int | None:
     return None
 
 
-def _string(value: Any, cutter: Cutter) -> AttributeValue:
-    return cutter.text(value) if isinstance(value, str) else None
+def _string(value: Any, limiter: ExportLimiter) -> AttributeValue:
+    return limiter.text(value) if isinstance(value, str) else None
 
 
-def _bool(value: Any, _cutter: Cutter) -> AttributeValue:
+def _bool(value: Any, _limiter: ExportLimiter) -> AttributeValue:
     return value if isinstance(value, bool) else None
 
 
-def _int64(value: Any, cutter: Cutter) -> AttributeValue:
+def _int64(value: Any, limiter: ExportLimiter) -> AttributeValue:
     number = _int(value)
     if number is None or not -_INT64_END <= number < _INT64_END:
-        return _string(value, cutter)
+        return _string(value, limiter)
     return number
 
 
-def _double(value: Any, cutter: Cutter) -> AttributeValue:
+def _double(value: Any, limiter: ExportLimiter) -> AttributeValue:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return finite(float_of(value))
-    return _string(value, cutter)
+    return _string(value, limiter)
 
 
-def _base64(value: Any, cutter: Cutter) -> AttributeValue:
+def _base64(value: Any, limiter: ExportLimiter) -> AttributeValue:
     data = _buffer(value)
-    return _string(value if data is None else base64.b64encode(data).decode(), cutter)
+    return _string(value if data is None else base64.b64encode(data).decode(), limiter)
 
 
-_SCALARS: Final[dict[str, Callable[[Any, Cutter], AttributeValue]]] = {
+_SCALARS: Final[dict[str, Callable[[Any, ExportLimiter], AttributeValue]]] = {
     "stringValue": _string,
     "boolValue": _bool,
     "intValue": _int64,

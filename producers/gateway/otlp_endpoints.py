@@ -16,13 +16,15 @@ import msgspec
 from producers import metrics
 from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeError
-from producers.gateway.http.asgi import JSON_TYPE
-from producers.gateway.http.context import Answer, Call, Endpoint, GatewayContext
-from producers.gateway.http.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.event_batch import EventBatch
+from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.http.answer import JSON_TYPE, Answer
+from producers.gateway.http.context import GatewayContext
+from producers.gateway.http.endpoint import Endpoint
+from producers.gateway.http.request import Call
 from producers.gateway.mapping import Refusal, Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
-from producers.gateway.otlp.refused import INVALID_SPAN
-from producers.gateway.publisher import EventBatch
+from producers.gateway.otlp.refused_spans import INVALID_SPAN
 from tracemill.contract import Observation, encode_event
 
 PROTOBUF_TYPE: Final = b"application/x-protobuf"

@@ -1,13 +1,13 @@
-"""Divides a limit in bytes between projects: each may hold as much as is still free."""
+"""Divides a limit in bytes between projects, so that no project uses all of it."""
 
 from __future__ import annotations
 
 
-class ByteShares:
+class ByteQuota:
     """Counts the bytes that each project holds of ``max_bytes``.
 
-    A project that holds some already may hold no more than is left free. So one alone gets half,
-    two get a third each, and however many flood, some is left for another.
+    A project that holds some may hold no more than is left free: one project alone gets half, two
+    get a third each, and a new project always finds some free.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -15,8 +15,8 @@ class ByteShares:
         self.total = 0
         self._held: dict[str, int] = {}
 
-    def has_room(self, project_id: str, size: int) -> bool:
-        """Return whether ``project_id`` may take ``size`` more bytes; if none are held, it may."""
+    def allows(self, project_id: str, size: int) -> bool:
+        """Return whether ``project_id`` may hold ``size`` more bytes; true while none are held."""
         if not self.total or not size:
             return True
         free = self.max_bytes - self.total
@@ -24,7 +24,7 @@ class ByteShares:
         return size <= free and (not held or held + size <= free)
 
     def add(self, project_id: str, size: int) -> None:
-        """Add ``size`` bytes to what a project holds; subtract them if negative."""
+        """Add ``size`` bytes to those that a project holds; a negative size subtracts."""
         self.total += size
         held = self._held.get(project_id, 0) + size
         if held:

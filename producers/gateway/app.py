@@ -19,11 +19,11 @@ from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.http.admission import AdmissionGate
-from producers.gateway.http.asgi import InFlight
 from producers.gateway.http.context import GatewayContext
+from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.langfuse.ingestion import Ingestion
 from producers.gateway.langfuse.scores import Scores
-from producers.gateway.otlp.route import Metrics, Traces
+from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings
@@ -44,12 +44,12 @@ class Gateway:
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self._admission = AdmissionGate(gateway)
-        self.publisher = publisher or EventPublisher(kafka, gateway, self._admission.none_waits)
+        self.publisher = publisher or EventPublisher(kafka, gateway, self._admission.no_backlog)
         self.context = context = GatewayContext(
             settings=gateway,
             authenticator=Authenticator(control),
             publisher=self.publisher,
-            in_flight=InFlight(gateway.in_flight_max_bytes),
+            in_flight=InFlightBytes(gateway.in_flight_max_bytes),
             admission=self._admission,
             disk=disk or DiskFloor(DiskSettings(paths="")),
         )

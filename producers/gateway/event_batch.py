@@ -1,0 +1,77 @@
+"""Encodes the events and dead letters of one request, grouped by partition."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from producers import metrics
+from producers.dead_letters import DeadLetter, encode_dead_letter
+from producers.errors import BatchTooLargeError, TooLargeError
+from producers.gateway.partition_queue import PartitionQueue
+from producers.settings import GatewaySettings
+from tracemill.contract import Event, encode_event
+from tracemill.partitioning import partition_key, partition_of
+
+
+class EventBatch:
+    """The encoded lines of one request; they are queued only once all of them are encoded."""
+
+    def __init__(
+        self,
+        project_id: str,
+        queues: Sequence[PartitionQueue],
+        dead_letter_queue: PartitionQueue,
+        gateway: GatewaySettings,
+    ) -> None:
+        self.project_id = project_id
+        """Project, or its public-key share, whose limits the batch counts toward."""
+        self._event_queues = queues
+        self._dead_letter_queue = dead_letter_queue
+        self._event_max_bytes = gateway.event_max_bytes
+        self._max_bytes = self._free_bytes = gateway.batch_max_bytes
+        self.dead_letter_reasons: Counter[str] = Counter()
+        self.event_count = 0
+        self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
+        self.lines_by_queue: dict[PartitionQueue, list[bytes]] = {}
+
+    def add(self, event: Event) -> None:
+        """Add an event.
+
+        Raises:
+            TooLargeError: its line is longer than ``event_max_bytes``; it was not added.
+            BatchTooLargeError: the whole batch is larger than ``batch_max_bytes``.
+        """
+        line = encode_event(event)
+        self._reserve(line)
+        if len(line) > self._event_max_bytes:
+            metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
+            raise TooLargeError(
+                f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
+            )
+        trace = (event.project_id, partition_key(event))
+        lines = self._lines_of_trace.get(trace)
+        if lines is None:
+            queue = self._event_queues[partition_of(*trace, len(self._event_queues))]
+            lines = self._lines_of_trace[trace] = self.lines_by_queue.setdefault(queue, [])
+        lines.append(line)
+        self.event_count += 1
+
+    def set_aside(self, rejected: DeadLetter) -> None:
+        """Add a dead letter.
+
+        Raises:
+            BatchTooLargeError: as for ``add``.
+        """
+        line = encode_dead_letter(rejected)
+        self._reserve(line)
+        self.lines_by_queue.setdefault(self._dead_letter_queue, []).append(line)
+        self.dead_letter_reasons[rejected.reason] += 1
+
+    def _reserve(self, line: bytes) -> None:
+        self._free_bytes -= len(line)
+        if self._free_bytes < 0:
+            metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
+            raise BatchTooLargeError(
+                f"the events of the request are more than {self._max_bytes} bytes"
+            )

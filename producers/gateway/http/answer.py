@@ -1,0 +1,47 @@
+"""Sends HTTP answers on bare ASGI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.types import Send
+
+JSON_TYPE: Final = b"application/json"
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of an endpoint."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON_TYPE
+
+
+async def send_answer(
+    send: Send, answer: Answer, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """Send an answer with its length and further headers."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                (b"content-type", answer.content_type),
+                (b"content-length", str(len(answer.body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def send_json(
+    send: Send, status: int, body: Any, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """Send ``body`` encoded as JSON."""
+    await send_answer(send, Answer(status, _encode(body)), headers=headers)

@@ -1,0 +1,194 @@
+"""Serves a request: authenticates, admits, reads and decompresses its body, answers refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, Final
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from producers import metrics
+from producers.control.auth import Principal
+from producers.errors import (
+    BodyTimeoutError,
+    OverloadedError,
+    RequestError,
+    UnauthorizedError,
+    UndeliveredError,
+)
+from producers.gateway.failures import describe_failure
+from producers.gateway.http.answer import Answer, send_answer, send_json
+from producers.gateway.http.body import BodyLimits, ClientGoneError, is_gzip, read_body
+from producers.gateway.http.body_quota import BodySlot
+from producers.gateway.http.context import GatewayContext
+from producers.gateway.http.gunzip import Gunzip
+from producers.gateway.http.in_flight import Lease
+from producers.gateway.http.request import Call, HttpRequest, Request
+
+UNSENT: Final = 499
+"""Status in metrics of a request whose client is gone."""
+INLINE_ITEMS_MAX: Final = 1_000
+"""Events or scores of one request that are decoded on the event loop; more go to a thread."""
+DEFERRED_LOG_INTERVAL_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Endpoint(ABC):
+    """One route: an ASGI application, and ``respond`` for other protocols."""
+
+    name: ClassVar[str]
+    body_limit: ClassVar[str]
+    """Name of the setting that limits the bytes of a body as sent."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
+        self.context = context
+        self._body_limits = BodyLimits(
+            setting=self.body_limit,
+            wire_max_bytes=getattr(settings, self.body_limit),
+            decompressed_max_bytes=settings.decompressed_max_bytes,
+            gzip_members_max=settings.gzip_members_max,
+        )
+        self._scores_limits = replace(
+            self._body_limits,
+            decompressed_setting="public_key_body_max_bytes",
+            decompressed_max_bytes=min(
+                settings.public_key_body_max_bytes, settings.decompressed_max_bytes
+            ),
+        )
+        self._next_log_s = 0.0
+
+    @abstractmethod
+    async def serve(self, call: Call) -> Answer:
+        """Process a call.
+
+        Raises:
+            RequestError: the request is not valid.
+            OverloadedError, UndeliveredError: the client should send it again later.
+        """
+
+    def refusal(self, error: RequestError) -> Any:
+        """Return the JSON body that describes a refusal to the client."""
+        return {"message": str(error), "error": type(error).__name__.removesuffix("Error")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s = time.perf_counter()
+        status = await self._answer(scope, receive, send)
+        metrics.REQUEST_SECONDS.labels(self.name).observe(time.perf_counter() - started_s)
+        metrics.REQUESTS.labels(self.name, status).inc()
+
+    async def respond(self, request: Request) -> Answer:
+        """Authenticate, wait for a slot if the body is large, read it, and serve the call.
+
+        Raises as ``serve``, and:
+            UnauthorizedError: the credential is missing or unknown.
+            TimeoutError: the body took longer than ``body_timeout_s``.
+            ClientGoneError: the client closed the connection.
+        """
+        context = self.context
+        principal = context.authenticator.authenticate(request.authorization())
+        request.authenticated(principal)
+        context.disk.refuse_when_low()
+        context.publisher.refuse_when_full()
+        await request.admitted(principal)
+        async with context.admission.admit(principal, request.headers) as slot:
+            with context.in_flight.lease(principal.share) as lease:
+                body = await self._body(principal, request, lease, slot)
+                received_us = time.time_ns() // 1000
+                return await self.serve(Call(principal, request.headers, body, received_us))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        try:
+            answer = await self.respond(HttpRequest(scope, receive))
+        except RequestError as error:
+            return await self._refuse(send, error)
+        except (OverloadedError, UndeliveredError) as error:
+            return await self._defer(send, error)
+        except ClientGoneError:
+            return UNSENT
+        except TimeoutError:
+            metrics.LIMIT_REACHED.labels(limit="body_timeout_s").inc()
+            return await self._refuse(send, BodyTimeoutError("the body took too long to arrive"))
+        except Exception as error:  # noqa: BLE001  the last resort
+            describe_failure(self.name, error)
+            body = {"message": "Internal Server Error", "error": "InternalServerError"}
+            await send_json(send, 500, body)
+            return 500
+        await send_answer(send, answer)
+        return answer.status
+
+    async def _body(
+        self,
+        principal: Principal,
+        request: Request,
+        lease: Lease,
+        slot: BodySlot | None,
+    ) -> bytes:
+        """Read and decompress the body; raises as ``read_body`` and ``Gunzip``."""
+        limits = self._body_limits if principal.scope == "project" else self._scores_limits
+        headers, receive = request.headers, request.receive
+        try:
+            async with asyncio.timeout(self.context.settings.body_timeout_s) as deadline:
+                if slot is None:
+                    body = await read_body(headers, receive, lease, limits)
+                else:
+                    with slot.reading_body(deadline):
+                        body = await read_body(headers, receive, lease, limits, slot.count)
+        except TimeoutError:
+            if slot is not None and slot.is_revoked:
+                limit = "body_rate_min_bytes_per_s"
+                raise OverloadedError(limit) from None
+            raise
+        if is_gzip(headers):
+            body = await self._decompressed(principal.share, body, limits, lease)
+        metrics.BODY_BYTES.labels(self.name).inc(len(body))
+        return body
+
+    async def _decompressed(
+        self, share: str, body: bytes, limits: BodyLimits, lease: Lease
+    ) -> bytes:
+        """Decompress a body: up to ``inline_max_bytes`` on the event loop, the rest in a thread."""
+        parts: list[bytes] = []
+        size = 0
+        pieces = iter(Gunzip(body, limits))
+        while True:
+            if size < self.context.settings.inline_max_bytes:
+                piece = next(pieces, None)
+            else:
+                piece = await self.context.admission.in_thread(share, partial(next, pieces, None))
+            if piece is None:
+                break
+            size += len(piece)
+            lease.take(len(piece))
+            parts.append(piece)
+        if len(parts) == 1:
+            return parts[0]
+        if size < self.context.settings.inline_max_bytes:
+            return b"".join(parts)
+        return await self.context.admission.in_thread(share, partial(b"".join, parts))
+
+    async def _refuse(self, send: Send, error: RequestError) -> int:
+        unauthorized = isinstance(error, UnauthorizedError)
+        challenge = ((b"www-authenticate", b'Basic realm="tracemill"'),) if unauthorized else ()
+        await send_json(send, error.status, self.refusal(error), headers=challenge)
+        return error.status
+
+    def log_deferred(self, error: Exception) -> None:
+        """Log that a request was deferred, at most once in ``DEFERRED_LOG_INTERVAL_S``."""
+        now_s = time.monotonic()
+        if now_s >= self._next_log_s:
+            self._next_log_s = now_s + DEFERRED_LOG_INTERVAL_S
+            log.warning("requests deferred", route=self.name, reason=str(error))
+
+    async def _defer(self, send: Send, error: Exception) -> int:
+        self.log_deferred(error)
+        retry_after = str(self.context.settings.retry_after_s).encode()
+        body = {"message": f"Service Unavailable: {error}", "error": "ServiceUnavailable"}
+        await send_json(send, 503, body, headers=((b"retry-after", retry_after),))
+        return 503
