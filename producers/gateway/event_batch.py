@@ -73,5 +73,5 @@ class EventBatch:
         if self._free_bytes < 0:
             metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
             raise BatchTooLargeError(
-                f"the events of the request are more than {self._max_bytes} bytes"
+                f"the request holds more than {self._max_bytes} bytes of events"
             )
