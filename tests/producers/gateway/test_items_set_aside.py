@@ -192,14 +192,14 @@ class TestBugs:
     async def test_in_an_event_costs_the_event(
         self, client: httpx.AsyncClient, log: Log, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stated = ingestion_events.trace_statement
+        stated = ingestion_events.trace_update_of
 
         def failing(body: Any, *arguments: Any, **named: Any) -> Any:
             if body.id == "bad":
                 raise RecursionError("a bug")
             return stated(body, *arguments, **named)
 
-        monkeypatch.setattr(ingestion_events, "trace_statement", failing)
+        monkeypatch.setattr(ingestion_events, "trace_update_of", failing)
         body = b'{"batch":[' + event("e1", b'{"id":"bad"}') + b"," + event("e2", b'{"id":"b"}')
         response = await client.post(INGESTION, content=body + b"]}")
 
@@ -214,7 +214,7 @@ class TestBugs:
         def failing(*_: Any, **__: Any) -> Any:
             raise OverflowError("a bug")
 
-        monkeypatch.setattr(scores, "score_statement", failing)
+        monkeypatch.setattr(scores, "score_of", failing)
         score = {"traceId": "t", "name": "n", "value": 1}
         alone = await client.post(SCORES, json=score)
         listed = await client.post(SCORES, json=[score])

@@ -93,7 +93,7 @@ class TestOverload:
     async def test_memory_in_use_by_others_asks_to_wait(self, call: Call, gateway: Gateway) -> None:
         in_flight = gateway.context.in_flight
         with in_flight.lease("another") as lease:
-            lease.take(in_flight._shares.max_bytes)
+            lease.take(in_flight._quota.max_bytes)
             error = await refusal_of(call(export().SerializeToString()))
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert retry_after_s(error) == 7
@@ -215,7 +215,7 @@ class TestStrangers:
                     await connection.send_headers(stream, grpc_headers(EXPORT, authorization=BASIC))
                     await connection.send(frame(RST_STREAM, 0, stream, b"\0\0\0\x08"))
         assert await call(export().SerializeToString()) == b""
-        assert gateway.context.in_flight._shares.total == 0
+        assert gateway.context.in_flight._quota.total == 0
 
 
 async def listens(port: int) -> bool:
