@@ -26,6 +26,7 @@ from streams.errors import StreamsStoppedError
 from streams.jobs.kind import JobContext
 from streams.jobs.registry import KINDS
 from streams.jobs.stage import JobStage
+from streams.observations.ignored_prices import IgnoredPrices
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
 from streams.observations.stage import ObservationsStage
@@ -68,6 +69,8 @@ class Streams:
         self._projects: ProjectStage | None = None
         self._lag: LagWatch | None = None
         self._repricing = False
+        self._book = PriceBook()
+        self._ignored_prices = IgnoredPrices()
         self.clock = BrokerClock(kafka.clock_skew_max_s)
 
     @property
@@ -141,7 +144,9 @@ class Streams:
             await _first_of(stop, app, guard.suspended, stage.host.failed, projects.host.failed)
 
     def _prices(self) -> PriceBook:
-        return PriceBook().with_prices(self._control.view[Price].values())
+        self._book = self._book.with_prices(self._control.view[Price].values())
+        self._ignored_prices.show(self._book.ignored)
+        return self._book
 
     def _on_change(self, change: Change) -> None:
         """Many changes at once, as at the start, make one new price book."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from producers.control.record import ControlRecord, Identifier, Microseconds, Picodollars
+from producers.model_patterns import Matching, ModelPattern
 
 PRICE_TIERS_MAX: Final = 50
 
@@ -31,26 +31,29 @@ class Price(ControlRecord):
     """
 
     kind = "price"
+    per_project_max = 100
 
     project_id: Identifier | None = None
     match: str = Field(min_length=1, max_length=500)
-    """Regular expression, matched in full against the model's name, case-insensitively."""
+    """Pattern of model names. Earlier versions kept some that this one refuses, see ``fault``."""
+    matching: Matching = "whole_name"
     provider: str | None = Field(None, max_length=100)
     effective_from_us: Microseconds = 0
     prices: dict[str, Picodollars]
     """Picodollars per unit by usage type."""
     tiers: tuple[PriceTier, ...] = Field((), max_length=PRICE_TIERS_MAX)
+    created_us: Microseconds = 0
+    """0: before this was kept."""
 
     @property
     def owner(self) -> str | None:
         return self.project_id
 
-    @field_validator("match")
-    @classmethod
-    def _compiles(cls, match: str) -> str:
+    @property
+    def fault(self) -> str | None:
+        """Return why nothing is priced by this record; None: it is used."""
         try:
-            re.compile(match)
-        except re.error as error:
-            message = f"not a regular expression: {error}"
-            raise ValueError(message) from error
-        return match
+            ModelPattern(self.match, self.matching)
+        except ValueError as error:
+            return f"match: {error}"
+        return None

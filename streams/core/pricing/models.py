@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-MODEL_LENGTH_MAX: Final = 200
+from producers.model_patterns import NAME_CHARS_MAX
+
+MODEL_LENGTH_MAX: Final = NAME_CHARS_MAX
 """Longer ids are not models; they are not matched against anything."""
 
 PREFIXES_MAX: Final = 8

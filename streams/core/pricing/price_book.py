@@ -1,7 +1,7 @@
 """The price book: what a usage of a model cost a project at a moment, exactly.
 
 Order of prices: the project's own, then those set for all projects, then the default list. Within one source the most specific match counts
-(the one with the most literal characters), then the latest ``effective_from_us`` that has come. A price replaces a less preferred one as a whole: units it
+(the one with the most literal characters), then the latest ``effective_from_us`` that has come, then the youngest record. A price replaces a less preferred one as a whole: units it
 does not name fall back to its own more general ones (cache read → input, reasoning → output), never to another list's.
 
 Usage comes in buckets that do not overlap, so each is priced once. Nothing here does I/O or knows the time.
@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from producers.model_patterns import Matching, ModelPattern
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 from streams.core.pricing.price_defaults import DefaultPrices, default_prices
 from streams.core.pricing.rates import Period, Rate, RateTable, Variant, input_tokens_of
@@ -47,11 +48,15 @@ class PriceRecord(Protocol):
     @property
     def match(self) -> str: ...
     @property
+    def matching(self) -> Matching: ...
+    @property
     def effective_from_us(self) -> int: ...
     @property
     def prices(self) -> Mapping[str, int]: ...
     @property
     def tiers(self) -> Sequence[PriceTierRecord]: ...
+    @property
+    def created_us(self) -> int: ...
 
 
 class Priced(msgspec.Struct, frozen=True, gc=False):
@@ -73,19 +78,40 @@ class PriceBook:
     """Prices of all projects. Immutable: ``with_prices`` makes another one; only its cache of compiled prices grows, to a limit."""
 
     def __init__(
-        self, defaults: DefaultPrices | None = None, records: Iterable[PriceRecord] = ()
+        self,
+        defaults: DefaultPrices | None = None,
+        records: Iterable[PriceRecord] = (),
+        *,
+        compiled: Mapping[str, _Override] | None = None,
     ) -> None:
+        """Compile ``records``, except those that are in ``compiled``, by id."""
         self._defaults = default_prices() if defaults is None else defaults
+        self._compiled: dict[str, _Override] = {}
         self._own: dict[str | None, list[_Override]] = {}
+        self.ignored: dict[str, str] = {}
+        """Why a record prices nothing, by the record's id."""
+        compiled = {} if compiled is None else compiled
         for record in records:
-            self._own.setdefault(record.project_id, []).append(_Override(record))
+            override = compiled.get(record.id)
+            if override is None or override.record is not record:
+                try:
+                    override = _Override(record)
+                except ValueError as error:
+                    self.ignored[record.id] = f"match: {error}"
+                    continue
+            self._compiled[record.id] = override
+            self._own.setdefault(record.project_id, []).append(override)
         for overrides in self._own.values():
             overrides.sort(key=_Override.precedence, reverse=True)
         self._periods: dict[tuple[str, str], tuple[Period, ...]] = {}
 
     def with_prices(self, records: Iterable[PriceRecord]) -> PriceBook:
-        """The default list under these prices: all that the control plane has, for projects and for all."""
-        return PriceBook(self._defaults, records)
+        """Return a book of the default list and ``records``, all that the control plane has.
+
+        Records that this book has are not compiled again. A record that cannot be compiled prices
+        nothing, and is in ``ignored``.
+        """
+        return PriceBook(self._defaults, records, compiled=self._compiled)
 
     def cost_of(
         self,
@@ -144,9 +170,9 @@ class _Override:
     """A price of the control plane, compiled."""
 
     def __init__(self, record: PriceRecord) -> None:
-        self._pattern = re.compile(record.match, re.IGNORECASE)
+        self.record = record
+        self._pattern = ModelPattern(record.match, record.matching)
         self._literal = sum(map(str.isalnum, re.sub(r"\\.", "", record.match)))
-        self._id = record.id
         base = _by_unit(record.prices)
         variants = tuple(
             Variant(when, {**base, **_by_unit(tier.prices)}, input_above=_above(tier.input_above))
@@ -155,11 +181,11 @@ class _Override:
         )
         self.period = Period(record.id, base, variants, record.effective_from_us)
 
-    def precedence(self) -> tuple[int, int, str]:
-        return self._literal, self.period.from_us, self._id
+    def precedence(self) -> tuple[int, int, int, str]:
+        return self._literal, self.period.from_us, self.record.created_us, self.record.id
 
     def matches(self, model: str) -> bool:
-        return len(model) <= MODEL_LENGTH_MAX and self._pattern.fullmatch(model) is not None
+        return self._pattern.matches(model)
 
 
 def _above(input_above: int | None) -> int:

@@ -52,9 +52,12 @@ def test_a_budget_with_a_wrong_field_is_refused(field: str, value: Any) -> None:
     assert caught.value.errors()[0]["loc"][0] == field
 
 
-def test_a_price_matches_by_a_regular_expression_that_compiles() -> None:
-    with pytest.raises(ValidationError, match="not a regular expression"):
-        Price(id="p", match="(", prices={"input": 1})
+def test_a_price_of_before_whose_pattern_is_refused_now_can_be_read() -> None:
+    for match in ("(", "gpt-4(?!o)", r"(a)\1"):
+        fault = Price(id="p", match=match, prices={"input": 1}).fault
+        assert fault is not None
+        assert fault.startswith("match: not a regular expression")
+    assert Price(id="p", match="(a+)+", prices={"input": 1}).fault is None
 
 
 def test_records_are_read_back_as_they_were_written() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.gateway.values.usage import normalise_usage_details
+from producers.model_patterns import Matching
 from streams.core.pricing import price_book
 from streams.core.pricing.price_book import PriceBook, total_of_given
 
@@ -33,6 +34,8 @@ class Record:
     project_id: str | None = None
     effective_from_us: int = 0
     tiers: Sequence[Tier] = field(default=())
+    matching: Matching = "whole_name"
+    created_us: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -382,3 +385,43 @@ def test_a_given_total_speaks_for_its_parts() -> None:
     assert total_of_given({"input": 1, "total": 7}) == 7
     assert total_of_given({"total": 0, "input": 4}) == 0
     assert total_of_given({}) == 0
+
+
+def test_of_equal_prices_the_one_that_was_made_last_counts() -> None:
+    records = [
+        Record("p2", "acme-1", {"input": 2}, created_us=1),
+        Record("p1", "acme-1", {"input": 3}, created_us=2),
+    ]
+    assert PriceBook(records=records).cost_of("p", "acme-1", {"input": 1}, NOW_US).total_pico == 3
+
+
+def test_a_pattern_can_be_found_in_a_part_of_a_name() -> None:
+    record = Record("p1", "acme-[0-9]", {"input": 2}, matching="part")
+    book = PriceBook(records=[record])
+    assert book.cost_of("p", "ft:acme-1:x", {"input": 1}, NOW_US).total_pico == 2
+    assert not book.cost_of("p", "ACME-1", {"input": 1}, NOW_US).known
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", "gpt-4o(?!-mini).*", "(", "a{,3}", "(a{999}){999}"])
+def test_a_record_of_before_with_a_bad_pattern_prices_nothing_and_the_others_do(
+    pattern: str,
+) -> None:
+    bad, good = Record("bad", pattern, {"input": 7}), Record("good", "acme-.*", {"input": 3})
+    book = PriceBook().with_prices([bad, good])
+    assert list(book.ignored) == ["bad"]
+    assert book.ignored["bad"].startswith("match: ")
+    assert book.cost_of("p", "acme-1", {"input": 1}, NOW_US).price_id == "good"
+    assert book.cost_of("p", "gpt-4o", {"input": 1}, NOW_US).price_id == "openai/gpt-4o"
+    assert book.with_prices([good]).ignored == {}
+
+
+def test_a_record_that_changed_prices_as_it_is_now() -> None:
+    book = PriceBook().with_prices([Record("p1", "acme", {"input": 1})])
+    changed = book.with_prices([Record("p1", "acme", {"input": 2})])
+    assert changed.cost_of("p", "acme", {"input": 1}, NOW_US).total_pico == 2
+    assert book.cost_of("p", "acme", {"input": 1}, NOW_US).total_pico == 1
+
+
+def test_names_of_any_characters_are_matched() -> None:
+    book = PriceBook(records=[Record("p1", "acme.*", {"input": 1})])
+    assert book.cost_of("p", "acme-\ud800", {"input": 1}, NOW_US).known
