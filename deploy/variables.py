@@ -28,6 +28,7 @@ SETTINGS: Final = (
     ("the store", "clickhouse.settings", ("StoreSettings", "TieringSettings")),
     ("gateway, query, sink and up", "producers.disk", ("DiskSettings",)),
     ("gateway", "producers.settings", ("GatewaySettings", "OtlpGrpcSettings")),
+    ("gateway and query", "producers.settings", ("LimitsSettings",)),
     ("streams", "streams.observations.settings", ("StreamsSettings",)),
     ("streams", "streams.rollups.settings", ("ProjectSettings",)),
     ("streams", "streams.notifications.settings", ("NotifierSettings",)),

@@ -123,3 +123,13 @@ class UnsupportedError(RequestError):
     """The content encoding is not supported."""
 
     status = 415
+
+
+class TooManyRequestsError(RequestError):
+    """The project exceeds a rate or quota; nothing of the request was taken."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -58,6 +58,11 @@ EVENTS_REFUSED = Counter(
     "Events and spans that were refused, by reason.",
     ["reason"],
 )
+OVER_LIMIT = Counter(
+    "tracemill_gateway_over_limit_total",
+    "Requests refused with 429 because their project exceeds a limit, by limit.",
+    ["limit"],
+)
 VALUES_DROPPED = Counter(
     "tracemill_gateway_values_dropped_total",
     "Values that cannot be true, left out of events that were accepted, by field.",

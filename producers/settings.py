@@ -204,6 +204,26 @@ class GatewaySettings(BaseSettings):
     """How long stopping waits for what is pending."""
 
 
+class LimitsSettings(BaseSettings):
+    """How much each project may send, unless it has limits of its own.
+
+    What exceeds a limit is answered 429 with ``Retry-After`` (RESOURCE_EXHAUSTED with RetryInfo
+    over gRPC), and nothing of it is taken. Bytes are those of bodies after decompression.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_LIMITS_", frozen=True)
+
+    events_per_s: float = Field(0.0, ge=0)
+    """Spans, events and scores of a project per second; 0: no limit."""
+    bytes_per_s: float = Field(0.0, ge=0)
+    """Bytes of a project's bodies per second; 0: no limit."""
+    burst_s: float = Field(10.0, gt=0, le=86_400)
+    """Seconds of a rate that may be sent at once after a pause. A larger request is taken after a
+    pause as long, and what it exceeds delays those that follow."""
+    gateways: int = Field(1, ge=1, le=10_000)
+    """Gateway processes that share a project's requests: each allows this part of its rates."""
+
+
 class OtlpGrpcSettings(BaseSettings):
     """OTLP over gRPC: its port and the limits of connections and calls; bodies as for HTTP."""
 

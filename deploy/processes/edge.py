@@ -23,13 +23,14 @@ from deploy.settings import ProcessSettings
 from deploy.stalls import LoopBeat
 from producers.control.auth import Authenticator
 from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
 from producers.options import AnswerOptions
-from producers.settings import GatewaySettings, KafkaSettings, OtlpGrpcSettings
+from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings, OtlpGrpcSettings
 from query_api.app import create_query_api
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -115,7 +116,7 @@ async def _serve(
         if not await until_prepared(process, kafka, store if queries else None, stop):
             return
         disk = DiskFloor(DiskSettings())
-        control = ControlLog(kafka, disk, only=None if queries else (Project, ApiKey))
+        control = ControlLog(kafka, disk, only=None if queries else (Project, ApiKey, Limits))
         await control.start()
         stack.push_async_callback(control.stop)
         probes: dict[str, Probe] = {"control log": control_is_current(control)}
@@ -124,7 +125,7 @@ async def _serve(
             probes["disk"] = disk_has_room(disk)
         gateway_app = query_app = None
         if ingestion:
-            gateway_app = create_gateway(kafka, GatewaySettings(), control, disk)
+            gateway_app = create_gateway(kafka, GatewaySettings(), control, disk, LimitsSettings())
             await stack.enter_async_context(gateway_app.running())
             clock = gateway_app.publisher.clock
             probes["broker"] = broker_answers(gateway_app.publisher)

@@ -23,10 +23,11 @@ from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.langfuse.ingestion import Ingestion
 from producers.gateway.langfuse.scores import Scores
+from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.options import AnswerOptions
-from producers.settings import GatewaySettings, KafkaSettings
+from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
 
 CORS_MAX_AGE_S: Final = 86_400
 
@@ -41,6 +42,7 @@ class Gateway:
         control: ControlLog,
         publisher: EventPublisher | None = None,
         disk: DiskFloor | None = None,
+        limits: LimitsSettings | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self._admission = AdmissionGate(gateway)
@@ -52,6 +54,7 @@ class Gateway:
             in_flight=InFlightBytes(gateway.in_flight_max_bytes),
             admission=self._admission,
             disk=disk or DiskFloor(DiskSettings(paths="")),
+            limits=ProjectLimits(limits or LimitsSettings(), control),
         )
         traces = Traces(context)
         self._app = Starlette(
@@ -99,9 +102,10 @@ def create_gateway(
     gateway: GatewaySettings,
     control: ControlLog,
     disk: DiskFloor | None = None,
+    limits: LimitsSettings | None = None,
 ) -> Gateway:
     """Build the gateway on a started ``control``; without ``disk`` no disk is watched."""
-    return Gateway(kafka, gateway, control, disk=disk)
+    return Gateway(kafka, gateway, control, disk=disk, limits=limits)
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:

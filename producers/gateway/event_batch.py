@@ -35,6 +35,11 @@ class EventBatch:
         self._lines_of_trace: dict[tuple[str, str], list[bytes]] = {}
         self.lines_by_queue: dict[PartitionQueue, list[bytes]] = {}
 
+    @property
+    def item_count(self) -> int:
+        """Return how many events and dead letters there are."""
+        return self.event_count + self.dead_letter_reasons.total()
+
     def add(self, event: Event) -> None:
         """Add an event.
 

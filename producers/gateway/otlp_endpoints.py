@@ -67,7 +67,7 @@ class Traces(_Otlp):
         batch, refusals = await self.context.admission.run(
             call.principal.share, len(call.body), decode
         )
-        await self.context.publisher.publish(batch)
+        await self.publish(call, batch)
         metrics.EVENTS_IN.labels("observation").inc(batch.event_count)
         return _success(content_type, refusals)
 

@@ -54,8 +54,7 @@ async def read_body(
     if encoding not in PLAIN_ENCODINGS | GZIP_ENCODINGS:
         name = encoding.decode(errors="replace")
         raise UnsupportedError(f"content encoding {name!r} is not supported; send gzip or none")
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared[:20]) > limits.wire_max_bytes:
+    if declared_bytes(headers) > limits.wire_max_bytes:
         raise too_large("body", limits.setting, limits.wire_max_bytes)
     parts = []
     size = 0
@@ -74,6 +73,12 @@ async def read_body(
             on_part(len(part))
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def declared_bytes(headers: Mapping[bytes, bytes]) -> int:
+    """Return the length of a body as the headers declare it; 0 if they do not."""
+    declared = headers.get(b"content-length", b"")
+    return int(declared[:20]) if declared.isdigit() else 0
 
 
 def is_gzip(headers: Mapping[bytes, bytes]) -> bool:

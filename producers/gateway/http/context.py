@@ -8,6 +8,7 @@ from producers.control.auth import Authenticator
 from producers.disk import DiskFloor
 from producers.gateway.http.admission import AdmissionGate
 from producers.gateway.http.in_flight import InFlightBytes
+from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings
 
@@ -22,3 +23,4 @@ class GatewayContext:
     in_flight: InFlightBytes
     admission: AdmissionGate
     disk: DiskFloor
+    limits: ProjectLimits

@@ -18,12 +18,20 @@ from producers.errors import (
     BodyTimeoutError,
     OverloadedError,
     RequestError,
+    TooManyRequestsError,
     UnauthorizedError,
     UndeliveredError,
 )
+from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import describe_failure
 from producers.gateway.http.answer import Answer, send_answer, send_json
-from producers.gateway.http.body import BodyLimits, ClientGoneError, is_gzip, read_body
+from producers.gateway.http.body import (
+    BodyLimits,
+    ClientGoneError,
+    declared_bytes,
+    is_gzip,
+    read_body,
+)
 from producers.gateway.http.body_quota import BodySlot
 from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.gunzip import Gunzip
@@ -88,6 +96,7 @@ class Endpoint(ABC):
 
         Raises as ``serve``, and:
             UnauthorizedError: the credential is missing or unknown.
+            TooManyRequestsError: the project exceeds a limit.
             TimeoutError: the body took longer than ``body_timeout_s``.
             ClientGoneError: the client closed the connection.
         """
@@ -96,12 +105,36 @@ class Endpoint(ABC):
         request.authenticated(principal)
         context.disk.refuse_when_low()
         context.publisher.refuse_when_full()
+        meter = context.limits.meter_of(principal)
+        if meter is not None:
+            # What is known before the body is read: an event, and the length that is declared.
+            meter.check(1, declared_bytes(request.headers))
         await request.admitted(principal)
         async with context.admission.admit(principal, request.headers) as slot:
             with context.in_flight.lease(principal.share) as lease:
                 body = await self._body(principal, request, lease, slot)
                 received_us = time.time_ns() // 1000
-                return await self.serve(Call(principal, request.headers, body, received_us))
+                if meter is not None:
+                    meter.check(1, len(body))
+                call = Call(principal, request.headers, body, received_us, meter)
+                return await self.serve(call)
+
+    async def publish(self, call: Call, batch: EventBatch) -> None:
+        """Publish the events of a call if they are within the project's limits, all or nothing.
+
+        Raises as ``EventPublisher.publish``, and:
+            TooManyRequestsError: the project exceeds a limit; nothing was published.
+        """
+        publisher, meter = self.context.publisher, call.meter
+        if meter is None:
+            await publisher.publish(batch)
+            return
+        meter.take(batch.item_count, len(call.body))
+        try:
+            await publisher.publish(batch)
+        except BaseException:
+            meter.give_back(batch.item_count, len(call.body))
+            raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         try:
@@ -174,9 +207,12 @@ class Endpoint(ABC):
         return await self.context.admission.in_thread(share, partial(b"".join, parts))
 
     async def _refuse(self, send: Send, error: RequestError) -> int:
-        unauthorized = isinstance(error, UnauthorizedError)
-        challenge = ((b"www-authenticate", b'Basic realm="tracemill"'),) if unauthorized else ()
-        await send_json(send, error.status, self.refusal(error), headers=challenge)
+        headers: tuple[tuple[bytes, bytes], ...] = ()
+        if isinstance(error, UnauthorizedError):
+            headers = ((b"www-authenticate", b'Basic realm="tracemill"'),)
+        elif isinstance(error, TooManyRequestsError):
+            headers = ((b"retry-after", str(error.retry_after_s).encode()),)
+        await send_json(send, error.status, self.refusal(error), headers=headers)
         return error.status
 
     def log_deferred(self, error: Exception) -> None:

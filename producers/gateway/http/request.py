@@ -8,6 +8,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope
 
 from producers.control.auth import Principal, authorization_of, note_authenticated
+from producers.gateway.limits.meter import Meter
 
 
 class Request(Protocol):
@@ -60,3 +61,5 @@ class Call:
     headers: dict[bytes, bytes]
     body: bytes
     received_us: int
+    meter: Meter | None = None
+    """The limits of the caller; None: it has none."""

@@ -72,7 +72,7 @@ class Ingestion(Endpoint):
         published, outcome, kinds = await self.context.admission.run(
             call.principal.share, len(call.body), partial(self._read, call)
         )
-        await self.context.publisher.publish(published)
+        await self.publish(call, published)
         for kind, count in kinds.items():
             metrics.EVENTS_IN.labels(kind).inc(count)
         return Answer(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))

@@ -59,7 +59,7 @@ class Scores(Endpoint):
     async def serve(self, call: Call) -> Answer:
         read = partial(self._read, call)
         taken = await self.context.admission.run(call.principal.share, len(call.body), read)
-        await self.context.publisher.publish(taken.batch)
+        await self.publish(call, taken.batch)
         metrics.EVENTS_IN.labels("score").inc(taken.batch.event_count)
         if taken.score_id is not None:
             return Answer(200, _encode({"id": taken.score_id}))

@@ -1,0 +1,30 @@
+"""Limits: how much one project may send, where that differs from the installation's default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from producers.control.record import Microseconds, ProjectRecord
+
+Amount = Annotated[float, Field(ge=0, le=1e15)]
+
+
+class Limits(ProjectRecord):
+    """The limits of a project; its id is the project's. Of each: none, the default; 0, no limit."""
+
+    kind = "limits"
+    plural = "limits"
+
+    events_per_s: Amount | None = None
+    bytes_per_s: Amount | None = None
+    burst_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """Seconds of a rate that may be sent at once."""
+    created_us: Microseconds
+
+    @model_validator(mode="after")
+    def _is_the_only_one(self) -> Self:
+        if self.id != self.project_id:
+            raise ValueError("the id of a project's limits is that of the project")
+        return self

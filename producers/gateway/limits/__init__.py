@@ -1,0 +1,1 @@
+"""Limits of what a project may send."""

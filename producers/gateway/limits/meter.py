@@ -1,0 +1,81 @@
+"""Measures what one project sends to this process and refuses what exceeds its rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from producers import metrics
+from producers.errors import TooManyRequestsError
+from producers.gateway.limits.token_bucket import TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The rates of a project in this process; 0: no limit."""
+
+    events_per_s: float
+    bytes_per_s: float
+    burst_s: float
+    """Seconds of a rate that may be sent at once."""
+
+    def __bool__(self) -> bool:
+        return bool(self.events_per_s or self.bytes_per_s)
+
+
+class Meter:
+    """The limits of one project, and how much of them is used."""
+
+    __slots__ = ("_bytes", "_events", "_now_s")
+
+    def __init__(self, rates: Rates, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._events = _bucket(rates.events_per_s, rates.burst_s, now_s())
+        self._bytes = _bucket(rates.bytes_per_s, rates.burst_s, now_s())
+
+    def check(self, events: int, size: int) -> None:
+        """Refuse a request of at least so many events and bytes if it exceeds a limit now.
+
+        Raises:
+            TooManyRequestsError: it can be sent again after ``retry_after_s``.
+        """
+        now_s = self._now_s()
+        if self._events is not None:
+            wait_s = self._events.wait_s(events, now_s)
+            if wait_s:
+                _refuse("events_per_s", f"{self._events.rate_per_s:g} events per second", wait_s)
+        if self._bytes is not None:
+            wait_s = self._bytes.wait_s(size, now_s)
+            if wait_s:
+                _refuse("bytes_per_s", f"{self._bytes.rate_per_s:g} bytes per second", wait_s)
+
+    def take(self, events: int, size: int) -> None:
+        """Count a request, all of it or nothing. Raises as ``check``."""
+        self.check(events, size)
+        if self._events is not None:
+            self._events.take(events)
+        if self._bytes is not None:
+            self._bytes.take(size)
+
+    def give_back(self, events: int, size: int) -> None:
+        """Count a request no longer: it was not delivered, and will be sent again."""
+        if self._events is not None:
+            self._events.give_back(events)
+        if self._bytes is not None:
+            self._bytes.give_back(size)
+
+
+def _bucket(rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | None:
+    if not rate_per_s:
+        return None
+    # Less than one token could never be taken.
+    return TokenBucket(rate_per_s, max(rate_per_s * burst_s, 1.0), now_s)
+
+
+def _refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
+    metrics.OVER_LIMIT.labels(limit).inc()
+    retry_after_s = max(1, math.ceil(wait_s))
+    message = f"the project may send {allowed} ({limit}); try again in {retry_after_s} s"
+    raise TooManyRequestsError(message, retry_after_s)
