@@ -136,11 +136,11 @@ class PartitionStage:
         """Return whether it goes on where its output ended."""
         return self.restored.is_set()
 
-    def price_by(self, prices: PriceBook) -> None:
+    def use_prices(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
         self._prices = prices
         if self._fold is not None:
-            self._fold.price_by(prices)
+            self._fold.use_prices(prices)
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -176,12 +176,12 @@ class PartitionStage:
             ends=restored.ends,
         )
         self._resume_after = restored.resume_after
-        metrics.RESTORED.inc(len(fold.residents.traces))
+        metrics.RESTORED.inc(len(fold.cache.traces))
         log.info(
             "partition_restored",
             partition=partition,
             resume_after=restored.resume_after,
-            traces=len(fold.residents.traces),
+            traces=len(fold.cache.traces),
             seen=len(seen),
         )
         if self._screen is not None:
@@ -325,11 +325,11 @@ class PartitionStage:
         metrics.EVENTS_IN.inc(effects.events)
         metrics.UNCHANGED.inc(effects.unchanged)
         metrics.UNPRICED.inc(effects.unpriced)
-        metrics.EVICTED.inc(fold.residents.evicted - self._evicted)
-        self._evicted = fold.residents.evicted
+        metrics.EVICTED.inc(fold.cache.evicted - self._evicted)
+        self._evicted = fold.cache.evicted
         for limit, times in fold.take_reached().items():
             metrics.LIMIT_REACHED.labels(limit).inc(times)
-        metrics.RESIDENT.labels(str(self._partition)).set(fold.residents.observations)
+        metrics.RESIDENT.labels(str(self._partition)).set(fold.cache.observations)
         failed = [row for row in effects.dead_letters if row.reason == PROCESSING_FAILED]
         if failed:
             log.error(
@@ -345,7 +345,7 @@ class PartitionStage:
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():
             # A chunk that was never begun, because an attempt at it failed, wrote nothing.
-            last = min(fold.residents.last_chunk_of(needs.traces), writer.begun)
+            last = min(fold.cache.last_chunk_of(needs.traces), writer.begun)
             ends = await writer.written(last)
             self._waits_for = THE_STORE
             try:

@@ -21,7 +21,7 @@ from producers.settings import KafkaSettings
 from streams.core.dimensions.sources import OF_OBSERVATIONS
 from streams.core.observations.failures import TraceFailedError
 from streams.core.observations.fold import Needs
-from streams.core.observations.trace_cache import PartKey, TraceHistory
+from streams.core.observations.trace_cache import ObservationKey, TraceHistory
 from streams.core.observations.traces import TraceKey
 from streams.observations import metrics
 from streams.observations.ports import Ends, Restored
@@ -187,7 +187,7 @@ class StoreHistory:
 
     async def _latest(
         self, sql: str, parameters: dict[str, list[str]]
-    ) -> dict[PartKey, ObservationRow]:
+    ) -> dict[ObservationKey, ObservationRow]:
         """The latest version of each observation, under whatever key."""
         rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
         return {
@@ -228,7 +228,7 @@ def _decoded(
         raise
 
 
-def _parts_of(parts: Collection[PartKey]) -> dict[str, list[str]]:
+def _parts_of(parts: Collection[ObservationKey]) -> dict[str, list[str]]:
     """What to ask for: the product of what these are made of."""
     return {
         "projects": sorted({key[0] for key, _ in parts}),

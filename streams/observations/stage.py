@@ -47,11 +47,11 @@ class ObservationsStage:
             )
         )
 
-    def price_by(self, prices: PriceBook) -> None:
+    def use_prices(self, prices: PriceBook) -> None:
         """Price later events by ``prices``."""
         self._prices = prices
         for partition in self.host.workers.values():
-            partition.price_by(prices)
+            partition.use_prices(prices)
 
     def _new_partition(self, number: int, failed: PartitionStage | None) -> PartitionStage:  # noqa: ARG002
         return PartitionStage(

@@ -157,7 +157,7 @@ class Streams:
     def _reprice(self) -> None:
         self._repricing = False
         if self._observations is not None:
-            self._observations.price_by(self._prices())
+            self._observations.use_prices(self._prices())
 
 
 def tokens_of_this_worker() -> Tokens:

@@ -12,10 +12,15 @@ from producers.settings import KafkaSettings
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.fold import Needs
 from streams.core.observations.lines import LINES
-from streams.core.observations.merge import merged_of, merged_part, write_statements
+from streams.core.observations.merge import (
+    merge_partial,
+    restore_merged,
+    write_fields,
+    write_merge_state,
+)
 from streams.core.observations.seen import SeenTraces
-from streams.core.observations.state import known_of
-from streams.core.observations.statements import TraceStatements, statements_of
+from streams.core.observations.state import state_of_row
+from streams.core.observations.trace_fields import TraceFields, trace_fields_of
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
 from streams.runtime.sink_progress import SinkProgress
@@ -83,7 +88,7 @@ async def test_of_a_whole_observation_the_numbers_come_back_and_texts_where_they
     key = ("pä", "t1")
     (slim,) = await history.read_back(Needs({key}, set()))
     assert slim.observations[0].input == ""
-    assert known_of(slim.observations[0], None) == known_of(row, None)
+    assert state_of_row(slim.observations[0], None) == state_of_row(row, None)
     (full,) = await history.read_back(Needs({key}, {(key, "o1")}))
     assert full.observations[0].input == "question"
     assert full.observations[0].provided_cost_pico == row.provided_cost_pico
@@ -104,11 +109,12 @@ async def test_statements_come_back_as_they_were_written(
         end_us=START_US - 5,
         app_root=True,
     )
-    merged = merged_part(None, LINES.decode(encode_event(event)), START_US, Bounds())
+    merged = merge_partial(None, LINES.decode(encode_event(event)), START_US, Bounds())
     row = observation()
-    write_statements(merged, row)
-    said = TraceStatements()
-    said.hear(
+    write_fields(merged, row)
+    write_merge_state(merged, row)
+    said = TraceFields()
+    said.merge(
         TraceAttributes(user_id="ann", public=True, tags=("b", "a"), input="hi"), START_US, Bounds()
     )
     trace_row = trace("t1")
@@ -116,9 +122,9 @@ async def test_statements_come_back_as_they_were_written(
     await insert(clickhouse_store, "observations", row)
     await insert(clickhouse_store, "traces", trace_row)
     (read,) = await history.read_back(Needs({("pä", "t1")}, set()))
-    assert merged_of(read.observations[0]) == merged
+    assert restore_merged(read.observations[0]) == merged
     assert read.row is not None
-    assert statements_of(read.row) == said
+    assert trace_fields_of(read.row) == said
 
 
 async def test_the_latest_version_counts_also_under_another_key_and_deleted_rows_do_not(

@@ -13,7 +13,7 @@ from random import Random
 import msgspec
 import pytest
 
-from streams.core.observations import encoding, events, statements, traces
+from streams.core.observations import encoding, events, trace_fields, traces
 from streams.core.observations.failures import PROCESSING_FAILED
 from streams.core.rollups import contributions
 from streams.observations.settings import StreamsSettings
@@ -41,7 +41,7 @@ class PlantedError(Exception):
 def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     appraise, swap = events.appraise, events.EventFold._swap
     trace_row, delta = traces.Trace.row, contributions.DeltaBook.delta
-    hear, encode = statements.TraceStatements.hear, encoding._encoder.encode_into
+    merge, encode = trace_fields.TraceFields.merge, encoding._encoder.encode_into
 
     def failing_appraise(row, *rest):
         _fail_if(row.name == "fail-price")
@@ -60,8 +60,8 @@ def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         _fail_if(made is not None and any(each.name == "fail-delta" for each in made.windows))
         return made
 
-    def failing_hear(self, attributes, *rest):
-        changed = hear(self, attributes, *rest)
+    def failing_merge(self, attributes, *rest):
+        changed = merge(self, attributes, *rest)
         _fail_if(attributes.session_id == "fail-statement")
         return changed
 
@@ -77,7 +77,7 @@ def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events.EventFold, "_swap", failing_swap)
     monkeypatch.setattr(traces.Trace, "row", failing_trace_row)
     monkeypatch.setattr(contributions.DeltaBook, "delta", failing_delta)
-    monkeypatch.setattr(statements.TraceStatements, "hear", failing_hear)
+    monkeypatch.setattr(trace_fields.TraceFields, "merge", failing_merge)
     monkeypatch.setattr(encoding, "_encoder", FailingEncoder())
 
 

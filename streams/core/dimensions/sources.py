@@ -94,4 +94,4 @@ def _trace_values() -> Any:
 more_of_row: Final[Callable[[Any], tuple[str, ...]]] = _more_of_row()
 """Values of ``OF_OBSERVATIONS`` of a row of observations."""
 trace_values: Final[Callable[[Any], TraceValues]] = _trace_values()
-"""Values of ``OF_TRACES`` of what is stated of a trace (``TraceStatements``)."""
+"""Values of ``OF_TRACES`` of what is stated of a trace (``TraceFields``)."""

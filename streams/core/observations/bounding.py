@@ -1,8 +1,8 @@
-"""Cuts what is too long in an event to ``streams.core.observations.limits``, always in the same way.
+"""Cuts events to the limits of ``streams.core.observations.limits``, deterministically.
 
-Ids, names and dimensions keep their beginning and a hash of the whole: different ones stay
-different, and a child still finds its parent. A text keeps its beginning and a note of its length.
-The sums of usage and costs stay.
+Ids, names and dimensions keep their beginning and a hash of the whole, so that different values
+stay different and parent ids still match. A text keeps its beginning and a note of its length. The
+sums of usage and costs do not change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tracemill.contract import COUNT_MAX, Event, Observation, Score, TraceAttrib
 CUT_TAG: Final = "tracemill.cut"
 _HASH_CHARS: Final = 32
 _PARAMETER_BYTES_MAX: Final = 1_000
-"""Of one parameter that stays when all of them together are too long."""
+"""Longest single parameter that is kept when all parameters together are too long."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -61,7 +61,7 @@ _NAMES: Final = {
 
 
 class Bounds:
-    """The limits of texts, and how often each was reached."""
+    """Applies the limits of texts and counts how often each is reached."""
 
     def __init__(
         self, limits: RowLimits = DEFAULT_ROW_LIMITS, reached: Counter[str] | None = None
@@ -70,24 +70,22 @@ class Bounds:
         self.reached: Counter[str] = Counter() if reached is None else reached
 
     def text(self, text: str) -> str:
-        """A text within ``text_bytes_max``."""
+        """Cut a text to ``text_bytes_max``."""
         kept = cut_text(text, self.limits.text_bytes_max)
         if kept is not text:
             self.reached["text_bytes_max"] += 1
         return kept
 
-    def metadata(self, metadata: Metadata, text: str, mark: int) -> bool:
-        """Join a statement about metadata; true if that changed anything."""
-        stated = metadata.state(text, mark, self.limits)
-        if stated.cut:
+    def merge_metadata(self, metadata: Metadata, text: str, logical_ts: int) -> bool:
+        """Merge an update into ``metadata``; return whether that changed it."""
+        merge = metadata.merge(text, logical_ts, self.limits)
+        if merge.cut:
             self.reached["metadata_bytes_max"] += 1
-        return stated.changed
+        return merge.changed
 
 
 def cut_text(text: str, bytes_max: int) -> str:
-    """``text`` itself if it takes at most ``bytes_max`` bytes as JSON; else its beginning, and a
-    note.
-    """
+    """Return ``text``, cut and with a note if it takes more than ``bytes_max`` bytes as JSON."""
     if len(text) * ESCAPED_BYTES_MAX <= bytes_max or len(_encode(text)) <= bytes_max:
         return text
     note_bytes = 100
@@ -98,9 +96,7 @@ def cut_text(text: str, bytes_max: int) -> str:
 
 
 def cut_name(text: str, chars_max: int) -> str:
-    """``text`` itself if it has at most ``chars_max`` characters; else its beginning and a hash of
-    it.
-    """
+    """Return ``text``; if it has more than ``chars_max`` characters, its beginning and hash."""
     if len(text) <= chars_max:
         return text
     digest = sha256(text.encode(errors="surrogatepass")).hexdigest()[:_HASH_CHARS]
@@ -108,10 +104,9 @@ def cut_name(text: str, chars_max: int) -> str:
 
 
 def cut_tags(tags: set[str]) -> bool:
-    """Leave as many tags as a trace may have, the first in their order; whether there were more.
+    """Keep the first ``TRACE_TAGS_MAX`` tags in sorted order; return whether any was removed.
 
-    Tags only ever unite, so it makes no difference in which order they came, nor when the others
-    were left out.
+    Tags are only ever added, so the result does not depend on their order of arrival.
     """
     if len(tags) <= TRACE_TAGS_MAX:
         return False
@@ -124,7 +119,7 @@ def cut_tags(tags: set[str]) -> bool:
 def bounded_event(event: Event, bounds: Bounds) -> Event:
     """Bound every field of ``event`` in place, except the ids of project and trace.
 
-    These two determined the partition, so they cannot be cut.
+    Those two cannot be cut, because the partition was computed from them.
     """
     reached = bounds.reached
     _bound_names(event, reached)
@@ -205,13 +200,13 @@ def _bounded_amounts(amounts: dict[str, int], reached: Counter[str]) -> dict[str
 
 
 def _cut_parameters(text: str) -> str:
-    """What decides a price stays: parameters one by one, the short ones."""
-    stated = json_of(text)
-    if not isinstance(stated, dict):
+    """Keep the short parameters while they fit: those are the ones that prices depend on."""
+    parameters = json_of(text)
+    if not isinstance(parameters, dict):
         return text[: LONG_CHARS_MAX - 1] + "…"
     kept: dict[str, object] = {}
     chars = 100
-    for key, value in stated.items():
+    for key, value in parameters.items():
         size = len(_encode({key: value}))
         if size <= _PARAMETER_BYTES_MAX and chars + size <= LONG_CHARS_MAX:
             kept[key] = value
@@ -220,7 +215,7 @@ def _cut_parameters(text: str) -> str:
 
 
 def _bound_texts(event: Observation, bounds: Bounds) -> None:
-    """Input, output and metadata together: what is left of a row."""
+    """Cut input, output and metadata if they exceed ``texts_bytes_max`` together."""
     limits = bounds.limits
     texts = {field: getattr(event, field) or "" for field in ("input", "output", "metadata")}
     if sum(map(len, texts.values())) * ESCAPED_BYTES_MAX <= limits.texts_bytes_max:
@@ -231,5 +226,5 @@ def _bound_texts(event: Observation, bounds: Bounds) -> None:
         setattr(event, field, bounds.text(texts[field]) or None)
     if len(_encode(texts["metadata"])) > limits.metadata_bytes_max:
         whole = Metadata()
-        bounds.metadata(whole, texts["metadata"], 0)
+        bounds.merge_metadata(whole, texts["metadata"], 0)
         event.metadata = whole.text()

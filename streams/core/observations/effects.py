@@ -1,4 +1,4 @@
-"""What folding a chunk of source records produces, besides the state that stays in memory."""
+"""Defines the output of folding a chunk of source records."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from streams.core.rollups.deltas import Delta
 
 @dataclass(slots=True)
 class Effects:
-    """Rows and deltas in the order in which they came about.
+    """Rows and deltas in the order in which they were produced.
 
-    A deletion follows the row that takes the place of the deleted one, and has to be written together with it: whoever reads back between the
-    two would find both, or none.
+    A deletion follows the row that replaces the deleted one and must be written together with it:
+    a reader between the two writes would find both rows, or none.
     """
 
     last_offset: int
-    """Of the chunk's source records: with the rows it is the commit."""
+    """Offset of the chunk's last source record, committed with the rows."""
     trace_version: int = 0
-    """Version of that record (``streams.core.observations.versions``), part of the commit."""
+    """Version of that record (``streams.core.observations.versions``), committed likewise."""
     deltas: list[Delta] = field(default_factory=list)
     observations: list[ObservationRow] = field(default_factory=list)
     traces: list[TraceRow] = field(default_factory=list)
@@ -27,5 +27,5 @@ class Effects:
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     events: int = 0
     unchanged: int = 0
-    """Events that said nothing new: duplicates, and statements that later ones had outranked already."""
+    """Events that changed nothing: duplicates, and updates older than those already merged."""
     unpriced: int = 0

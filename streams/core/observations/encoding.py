@@ -31,12 +31,12 @@ class RowFailedError(FoldFailedError):
 
 @dataclass(frozen=True, slots=True)
 class EncodingLimits:
-    """How rows are put into records.
+    """Limits of the records that rows are put into.
 
     Attributes:
         project_partitions: partitions of the deltas topic.
-        record_bytes: where a record is cut.
-        record_max_bytes: what the broker takes.
+        record_bytes: size from which on the next row begins a new record.
+        record_max_bytes: largest record that the broker accepts.
     """
 
     project_partitions: int
@@ -45,7 +45,7 @@ class EncodingLimits:
 
     @property
     def value_bytes_max(self) -> int:
-        """Bytes of the largest value."""
+        """Return the largest size of a record's value."""
         return self.record_max_bytes - RECORD_OVERHEAD_BYTES
 
 
@@ -54,7 +54,7 @@ class EncodedChunk:
     """Values of records, in the order in which they are sent."""
 
     deltas: list[tuple[int, bytes]] = field(default_factory=list)
-    """Each with its partition."""
+    """Partition and value of each."""
     dead_letters: list[bytes] = field(default_factory=list)
     scores: list[bytes] = field(default_factory=list)
     traces: list[bytes] = field(default_factory=list)
@@ -119,10 +119,9 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
 
 
 def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
-    """A row and the deletion that follows it; of several deletions the first is of the row that the
-    store has.
+    """Return whether ``following`` deletes the row that ``row`` replaces.
 
-    Not so the deltas of one source record: each of them is applied once, by its offset, project and
-    part.
+    Only the first of several deletions belongs to the row: it deletes the one in the store. Deltas
+    need not share a record, because each is applied once by its offset, project and part.
     """
     return bool(getattr(following, "is_deleted", 0)) and not getattr(row, "is_deleted", 0)

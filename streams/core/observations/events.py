@@ -1,4 +1,4 @@
-"""How single events change traces: replace, merge, hear; and what each change takes out of and puts into windows and spend."""
+"""Folds single events into the state of their traces, and into the deltas of windows and spend."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from streams.core.observations.effects import Effects
 from streams.core.observations.lines import NO_TEXT, ObservationLine
 from streams.core.observations.merge import (
     Merged,
-    merged_of_whole,
-    merged_part,
-    merged_whole,
+    merge_partial,
+    merge_whole,
+    merged_of_whole_row,
     write_fields,
     write_merge_state,
 )
 from streams.core.observations.state import (
     ObservationState,
-    known_of,
     rank_of,
+    state_of_row,
     tombstones_of,
     whole_row,
 )
 from streams.core.observations.tools import write_tools
-from streams.core.observations.trace_cache import PartKey, TraceCache
+from streams.core.observations.trace_cache import ObservationKey, TraceCache
 from streams.core.observations.traces import Trace, TraceKey
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import PartlyCounted, Tokens, appraise
@@ -40,35 +40,36 @@ class EventFold:
     state.
 
     Args:
-        residents: the traces; whatever an event needs is there (``streams.core.observations.fold`` sees to it).
-        trace_observations_max: a trace that has so many takes no other: events about others are ``refused``. Which those are depends on what came before in
-            the partition alone, so a replay refuses the same.
+        cache: traces of the partition; ``streams.core.observations.fold`` loads those that a chunk
+            needs.
+        trace_observations_max: observations of a trace; events about further ones are ``refused``.
+            Which those are depends only on the log, so a replay refuses the same ones.
         bounds: of texts; counts the limits that are reached, by their names.
     """
 
     def __init__(
         self,
-        residents: TraceCache,
+        cache: TraceCache,
         prices: PriceBook,
         tokens: Tokens,
         trace_observations_max: int,
         bounds: Bounds,
     ) -> None:
         self.prices = prices
-        self.parts: set[PartKey] = set()
-        """Observations of the chunk that are told in parts, whatever else is said of them."""
+        self.parts: set[ObservationKey] = set()
+        """Observations that get a partial update in the chunk: all their events are merged."""
         self.changed: dict[TraceKey, Trace] = {}
         self.books: dict[str, DeltaBook] = {}
-        self.merged_rows: dict[PartKey, list[ObservationRow]] = {}
-        """Of the chunk: the last row of each observation told in parts, then the deletions of rows that it replaces."""
-        self._unfinished: dict[PartKey, Merged | None] = {}
+        self.merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
+        """Of the chunk: the last row of each merged observation, then deletions of older rows."""
+        self._unfinished: dict[ObservationKey, Merged | None] = {}
         """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
         self.refused: list[ObservationLine] = []
         """Of the record: events that found their trace full."""
         self.is_changing = False
         """Whether an event is changing state; if it raises then, the state of its trace is not to
         be trusted."""
-        self._residents = residents
+        self._cache = cache
         self._trace_observations_max = trace_observations_max
         self._tokens = tokens
         self._bounds = bounds
@@ -94,49 +95,49 @@ class EventFold:
         What raises while ``is_changing`` is false has changed nothing.
         """
         key = (line.project_id, line.trace_id)
-        trace = self._residents.traces.get(key)
-        known, crowded = None, False
+        trace = self._cache.traces.get(key)
+        state, is_near_limit = None, False
         if trace is not None:
-            crowded = trace.crowded
-            known = trace.observations.get(line.id)
-            if known is None and len(trace.observations) >= self._trace_observations_max:
+            is_near_limit = trace.is_near_limit
+            state = trace.observations.get(line.id)
+            if state is None and len(trace.observations) >= self._trace_observations_max:
                 self._refuse(line, "trace_observations_max")
                 return False
         if (
             line.partial
-            or (known is not None and known.merged is not None)
+            or (state is not None and state.merged is not None)
             or (self.parts and (key, line.id) in self.parts)
         ):
             is_merged = True
-            change = self._merged(key, known, line, crowded=crowded)
+            change = self._merged(key, state, line, is_near_limit=is_near_limit)
         else:
             is_merged = False
-            change = self._replaced(known, line)
-        if crowded and trace is not None and change and not trace.has_room_for(change[0]):
+            change = self._replaced(state, line)
+        if is_near_limit and trace is not None and change and not trace.fits(change[0]):
             self._refuse(line, "trace_amounts_max")
             return False
         self.is_changing = True
         if trace is None:
-            trace = self._residents.begin(key)
+            trace = self._cache.create(key)
         book = self.books.get(key[0])
         if book is None:
             book = self.books[key[0]] = DeltaBook()
         attributes = line.trace
-        news = change is not None
+        changed = change is not None
         if attributes is not None:
-            news |= trace.said.hear(attributes, line.ts_us, self._bounds)
+            changed |= trace.fields.merge(attributes, line.ts_us, self._bounds)
             if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
-                trace.attributed = trace_values(trace.said)
+                trace.attributed = trace_values(trace.fields)
         if change is not None:
-            if known is None and not is_merged:  # as nearly all: the short way through ``_put``
+            if state is None and not is_merged:  # as nearly all: the short way through ``_put``
                 self._swap(trace, book, None, change[0])
                 self._effects.observations.append(change[1])
             else:
-                self._put(trace, book, known, change, is_merged=is_merged)
-        if news:
+                self._put(trace, book, state, change, is_merged=is_merged)
+        if changed:
             self.changed[key] = trace
         self.is_changing = False
-        return news
+        return changed
 
     def _refuse(self, line: ObservationLine, limit: str) -> None:
         self.refused.append(line)
@@ -145,17 +146,17 @@ class EventFold:
     def trace_update(self, line: TraceUpdate) -> bool:
         self.is_changing = True
         key = (line.project_id, line.trace_id)
-        trace = self._residents.traces.get(key)
+        trace = self._cache.traces.get(key)
         if trace is None:
-            trace = self._residents.begin(key)
-        news = trace.said.hear_itself(line.environment, line.ts_us)
-        news |= trace.said.hear(line.trace, line.ts_us, self._bounds)
+            trace = self._cache.create(key)
+        changed = trace.fields.merge_trace_update(line.environment, line.ts_us)
+        changed |= trace.fields.merge(line.trace, line.ts_us, self._bounds)
         if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
-            trace.attributed = trace_values(trace.said)
-        if news:
+            trace.attributed = trace_values(trace.fields)
+        if changed:
             self.changed[key] = trace
         self.is_changing = False
-        return news
+        return changed
 
     def reattribute(self, trace: Trace, values: TraceValues) -> None:
         """Count a trace under other values of dimensions, once for each source record."""
@@ -173,40 +174,50 @@ class EventFold:
         row = whole_row(line)
         if not appraise(row, self.prices, self._tokens):
             self._reached["observation_cost_max"] += 1
-        known = known_of(row, None)
+        state = state_of_row(row, None)
         if old is None:
-            row.row_version = known.row_version = self._floor
+            row.row_version = state.row_version = self._floor
         else:
-            if line.ts_us == old.ts_us and rank_of(known) <= rank_of(old):
+            if line.ts_us == old.ts_us and rank_of(state) <= rank_of(old):
                 return None
-            row.row_version = known.row_version = max(old.row_version + 1, self._floor)
+            row.row_version = state.row_version = max(old.row_version + 1, self._floor)
         if not write_tools(row):
             self._reached["observation_tools_max"] += 1
-        return known, row
+        return state, row
 
     def _merged(
-        self, key: TraceKey, old: ObservationState | None, line: ObservationLine, *, crowded: bool
+        self,
+        key: TraceKey,
+        old: ObservationState | None,
+        line: ObservationLine,
+        *,
+        is_near_limit: bool,
     ) -> Change | None:
         """Merge an event into an observation with partial updates; None if it changes nothing."""
         before = None if old is None else old.merged
         if before is None and old is not None and line.ts_us < old.ts_us:
             return None
         if not line.partial:
-            return self._merged_whole(key, old, line, crowded=crowded)
-        before = self._to_change(before, line, crowded=crowded)
-        after = merged_part(before, line, line.ts_us, self._bounds)
+            return self._merged_whole(key, old, line, is_near_limit=is_near_limit)
+        before = self._to_change(before, line, is_near_limit=is_near_limit)
+        after = merge_partial(before, line, line.ts_us, self._bounds)
         return None if after is before else self._merged_change(key, old, line, before, after)
 
     def _merged_whole(
-        self, key: TraceKey, old: ObservationState | None, line: ObservationLine, *, crowded: bool
+        self,
+        key: TraceKey,
+        old: ObservationState | None,
+        line: ObservationLine,
+        *,
+        is_near_limit: bool,
     ) -> Change | None:
-        """Merge a whole event; one that covers all that is known gives the row that it gives alone.
+        """Merge a whole event; one that covers all earlier updates gives the row of a sole event.
 
         So its row does not depend on which updates share its chunk.
         """
         before = None if old is None else old.merged
         row = self._whole_row(line)
-        alone = known_of(row, None)
+        alone = state_of_row(row, None)
         rank = rank_of(alone)
         if before is None:
             if old is not None and line.ts_us == old.ts_us and rank <= rank_of(old):
@@ -214,22 +225,22 @@ class EventFold:
         elif not before.is_outranked_by(line.ts_us, rank):
             return None
         if before is None or before.is_covered_by(line.ts_us):
-            alone.merged = merged_of_whole(row, rank, self._bounds)
+            alone.merged = merged_of_whole_row(row, rank, self._bounds)
             row.row_version = alone.row_version = self._next_version(old)
             return alone, row
-        before = self._to_change(before, line, crowded=crowded)
-        after = merged_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
+        before = self._to_change(before, line, is_near_limit=is_near_limit)
+        after = merge_whole(before, line, line.ts_us, alone.start_us, rank, self._bounds)
         return self._merged_change(key, old, line, before, after)
 
     def _to_change(
-        self, before: Merged | None, line: ObservationLine, *, crowded: bool
+        self, before: Merged | None, line: ObservationLine, *, is_near_limit: bool
     ) -> Merged | None:
         """Return what an event may be merged into: its metadata changes in place, unless the event
         may be refused.
         """
         if before is not None and (before.metadata or line.metadata is not NO_TEXT):
-            if crowded:
-                return before.apart()
+            if is_near_limit:
+                return before.copy()
             self.is_changing = True
         return before
 
@@ -243,10 +254,10 @@ class EventFold:
     ) -> Change:
         row = self._merged_row(key, line.id, after, self._tokens_of_changes(old, before, after))
         row.row_version = self._next_version(old)
-        known = known_of(row, after)
+        state = state_of_row(row, after)
         if row.usage_estimated:
-            known.estimated = {side: n for side, n in row.usage.items() if side != "total"}
-        return known, row
+            state.estimated = {side: n for side, n in row.usage.items() if side != "total"}
+        return state, row
 
     def _next_version(self, old: ObservationState | None) -> int:
         return self._floor if old is None else max(old.row_version + 1, self._floor)
@@ -285,19 +296,19 @@ class EventFold:
         is_merged: bool,
     ) -> None:
         """Count an observation as it is now, and write its row."""
-        known, row = change
+        state, row = change
         assert not is_merged or old is None or old.merged is not None or row.id not in trace.shed, (
             "its texts were not read back"
         )
-        self._swap(trace, book, old, known)
+        self._swap(trace, book, old, state)
         deletions = [] if old is None else tombstones_of(row, old.start_us)
         if is_merged:
             rows = self.merged_rows.setdefault((trace.key, row.id), [row])
             rows[0] = row
             rows += deletions
-            assert known.merged is not None
-            is_whole = known.merged.is_whole
-            self._unfinished[trace.key, row.id] = None if is_whole else known.merged
+            assert state.merged is not None
+            is_whole = state.merged.is_whole
+            self._unfinished[trace.key, row.id] = None if is_whole else state.merged
         else:
             self._effects.observations.append(row)
             self._effects.observations += deletions
@@ -307,10 +318,10 @@ class EventFold:
     ) -> None:
         values, trace_id = trace.attributed, trace.key[1]
         if old is not None:
-            trace.count_out(old)
+            trace.remove(old)
             book.count(old, -1, values)
             book.spend(old, -1, values, trace_id)
-        trace.count_in(new)
+        trace.add(new)
         book.count(new, 1, values)
         if new.cost_pico:
             book.spend(new, 1, values, trace_id)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from streams.core.observations.state import HAS_PARENT, ObservationState
 
 FEW: Final = 64
-"""Number of observations up to which they are scanned."""
+"""Up to this number, observations are scanned instead."""
 
 _Entry = tuple[Any, int, ObservationState]
 """Rank, number of the entry (so that no two are equal), observation."""
@@ -32,23 +32,24 @@ class Extremes:
         self._lasts: _Heap | None = None
         self._roots: _Heap | None = None
 
-    def enter(self, known: ObservationState) -> None:
+    def enter(self, state: ObservationState) -> None:
         for heap in self._heaps:
-            heap.push(known)
+            heap.push(state)
 
     def first(self) -> ObservationState | None:
-        """The observation that began first, of several the one with the least id."""
+        """Return the observation that began first; the least id decides between equal starts."""
         if self._firsts is None:
             self._firsts = self._kept(_Heap(start_rank, self._observations))
         return self._firsts.least()
 
     def last(self) -> ObservationState | None:
-        """The observation that ended last."""
+        """Return the observation that ended last."""
         if self._lasts is None:
             self._lasts = self._kept(_Heap(_end_rank, self._observations))
         return self._lasts.least()
 
     def root(self) -> ObservationState | None:
+        """Return the root observation."""
         if self._roots is None:
             self._roots = self._kept(_Heap(_root_rank, self._observations, _may_be_root))
         return self._roots.least()
@@ -58,33 +59,34 @@ class Extremes:
         return heap
 
 
-def start_rank(known: ObservationState) -> tuple[int, str]:
-    return known.start_us, known.id
+def start_rank(state: ObservationState) -> tuple[int, str]:
+    return state.start_us, state.id
 
 
-def _end_rank(known: ObservationState) -> int:
-    return -(known.end_us or known.start_us)
+def _end_rank(state: ObservationState) -> int:
+    return -(state.end_us or state.start_us)
 
 
-def _root_rank(known: ObservationState) -> tuple[int, int, str]:
-    return known.root_rank
+def _root_rank(state: ObservationState) -> tuple[int, int, str]:
+    return state.root_rank
 
 
-def _may_be_root(known: ObservationState) -> bool:
-    return known.rootness != HAS_PARENT
+def _may_be_root(state: ObservationState) -> bool:
+    return state.rootness != HAS_PARENT
 
 
 class _Heap:
-    """A heap of a trace's observations by rank.
+    """A heap of a trace's observations by rank, least first.
 
-    Those that left the trace stay until they reach the top or are too many.
+    Observations that left the trace are removed when they reach the top, or by a rebuild when the
+    heap has more than twice as many entries as the trace has observations.
     """
 
     def __init__(
         self,
         rank: Callable[[ObservationState], Any],
         observations: Mapping[str, ObservationState],
-        takes: Callable[[ObservationState], bool] = lambda _known: True,
+        takes: Callable[[ObservationState], bool] = lambda _state: True,
     ) -> None:
         self._rank = rank
         self._observations = observations
@@ -93,20 +95,20 @@ class _Heap:
         self._entries: list[_Entry] = []
         self._rebuild()
 
-    def push(self, known: ObservationState) -> None:
-        if not self._takes(known):
+    def push(self, state: ObservationState) -> None:
+        if not self._takes(state):
             return
         self._pushed += 1
-        heappush(self._entries, (self._rank(known), self._pushed, known))
+        heappush(self._entries, (self._rank(state), self._pushed, state))
         if len(self._entries) > 2 * len(self._observations) + FEW:
             self._rebuild()
 
     def least(self) -> ObservationState | None:
         entries, observations = self._entries, self._observations
         while entries:
-            known = entries[0][2]
-            if observations.get(known.id) is known:
-                return known
+            state = entries[0][2]
+            if observations.get(state.id) is state:
+                return state
             heappop(entries)
         return None
 
@@ -115,7 +117,7 @@ class _Heap:
         heapify(self._entries)
 
     def _present(self) -> Iterator[_Entry]:
-        for known in self._observations.values():
-            if self._takes(known):
+        for state in self._observations.values():
+            if self._takes(state):
                 self._pushed += 1
-                yield self._rank(known), self._pushed, known
+                yield self._rank(state), self._pushed, state

@@ -1,8 +1,8 @@
 """Exceptions that attribute a failure to the event, trace or row of a chunk that caused it.
 
-A stage must survive any content, including content that triggers a bug. Whatever the pure core
-raises while it folds a chunk is attributed to the smallest known part, so that this part can be set
-aside and the rest folded again.
+A stage must survive any content, including content that triggers a bug. Each exception of the pure
+core is attributed to the smallest part of the chunk that can be determined. That part is set aside
+and the rest is folded again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class EventFailedError(FoldFailedError):
 
 
 class TraceFailedError(FoldFailedError):
-    """What the store has of a trace cannot be decoded."""
+    """The rows of a trace that were read from the store cannot be decoded."""
 
     def __init__(self, key: tuple[str, str]) -> None:
         super().__init__(f"trace {key[1]} of project {key[0]}")

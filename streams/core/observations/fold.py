@@ -42,7 +42,7 @@ from streams.core.observations.reading import (
 )
 from streams.core.observations.scores import LatestScores
 from streams.core.observations.seen import SeenTraces
-from streams.core.observations.trace_cache import PartKey, TraceCache, TraceHistory
+from streams.core.observations.trace_cache import ObservationKey, TraceCache, TraceHistory
 from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.observations.versions import RecordVersion, version_floor
 from streams.core.pricing.price_book import PriceBook
@@ -78,7 +78,7 @@ class Needs:
     """What has to be read back before a chunk: traces that memory does not hold, and the texts of observations."""
 
     traces: set[TraceKey]
-    texts: set[PartKey]
+    texts: set[ObservationKey]
     resident: frozenset[TraceKey] | set[TraceKey] = frozenset()
     """Those of ``traces`` that memory holds: of them nothing is needed but the texts."""
 
@@ -101,15 +101,13 @@ class ObservationsFold:
     ) -> None:
         bounds = Bounds(limits.rows)
         self._reached = bounds.reached
-        self.residents = TraceCache(
+        self.cache = TraceCache(
             limits.resident_observations_max, limits.resident_text_bytes_max, seen, bounds
         )
         self._topic = topic
         self._payload_bytes_max = limits.dead_letter_payload_bytes_max
         self._partition = partition
-        self._events = EventFold(
-            self.residents, prices, tokens, limits.trace_observations_max, bounds
-        )
+        self._events = EventFold(self.cache, prices, tokens, limits.trace_observations_max, bounds)
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._guard_before = self._guard
         self._version = self._version_before = version
@@ -119,13 +117,13 @@ class ObservationsFold:
         self._touched: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
 
-    def price_by(self, prices: PriceBook) -> None:
+    def use_prices(self, prices: PriceBook) -> None:
         """Later events cost what these prices say."""
         self._events.prices = prices
 
     def take_reached(self) -> dict[str, int]:
         """How often each limit was reached since the last call, by the name of its setting."""
-        reached, seen = dict(+self._reached), self.residents.seen
+        reached, seen = dict(+self._reached), self.cache.seen
         self._reached.clear()
         if seen.refused:
             reached["seen_traces_max"], seen.refused = seen.refused, 0
@@ -137,10 +135,10 @@ class ObservationsFold:
         """What has to be adopted before these records are folded."""
         self._guard_before = self._guard.copy()
         set_aside = isolation.set_aside
-        traces, seen = self.residents.traces, self.residents.seen
+        traces, seen = self.cache.traces, self.cache.seen
         missing: set[TraceKey] = set()
         asked: set[TraceKey] = set()
-        parts: set[PartKey] = set()
+        parts: set[ObservationKey] = set()
         resident: set[TraceKey] = set()
         for record in records:
             for index, line in enumerate(record.lines):
@@ -174,11 +172,11 @@ class ObservationsFold:
         """
         for history in histories:
             try:
-                self.residents.adopt(history, needs.texts)
+                self.cache.load(history, needs.texts)
             except MemoryError:
                 raise
             except Exception as error:
-                self.residents.forget([history.key])
+                self.cache.forget([history.key])
                 raise TraceFailedError(history.key) from error
 
     def forget(self, records: Iterable[ReadRecord]) -> None:
@@ -198,7 +196,7 @@ class ObservationsFold:
                     keys.add(key)
                 elif isinstance(line, Score):
                     self._scores.forget(line)
-        self.residents.forget(keys)
+        self.cache.forget(keys)
         self._guard = self._guard_before
 
     def fold(
@@ -238,7 +236,7 @@ class ObservationsFold:
             trace.touched_by = chunk
             effects.traces.append(trace.row())
             effects.traces += self._deletions.pop(trace.key, ())
-        self.residents.touch(self._touched.values())
+        self.cache.touch(self._touched.values())
 
     def _fold_record(
         self, record: ReadRecord, trace_version: int, effects: Effects, isolation: Isolation
@@ -272,12 +270,12 @@ class ObservationsFold:
                     continue
                 try:
                     if isinstance(line, ObservationLine):
-                        news = events.observation(line)
+                        changed = events.observation(line)
                     elif isinstance(line, TraceUpdate):
-                        news = events.trace_update(line)
+                        changed = events.trace_update(line)
                     else:
-                        row = self._scores.row_of_news(line)
-                        news = row is not None
+                        row = self._scores.row_if_newer(line)
+                        changed = row is not None
                         if row is not None:
                             effects.scores.append(row)
                 except Exception as error:
@@ -285,7 +283,7 @@ class ObservationsFold:
                         raise
                     failed[index] = describe_error(error)
                     continue
-                if not news:
+                if not changed:
                     effects.unchanged += 1
                 if is_checking:
                     self._check((offset, index), line, effects, isolation)
@@ -302,7 +300,7 @@ class ObservationsFold:
         """
         key = trace_key_of(line)
         if key is not None and isolation.checks(key):
-            list(records_of([self.residents.traces[key].row()], self._encoding))
+            list(records_of([self.cache.traces[key].row()], self._encoding))
             # The rows of this event, if it made any, are the last ones.
             last = [
                 row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key
@@ -361,7 +359,7 @@ class ObservationsFold:
         """Give it the record's version; where it moved to another day, its row of the old day goes."""
         trace.row_version = version
         self._touched[trace.key] = trace
-        values = trace_values(trace.said)
+        values = trace_values(trace.fields)
         if trace.attributed != values:
             self._events.reattribute(trace, values)
         day = trace.start_us // DAY_US

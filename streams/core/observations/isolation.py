@@ -1,10 +1,10 @@
 """Finds the events that make folding a chunk fail, so that it is folded again without them.
 
-An event that raises before it changed anything is set aside at once (``streams.core.observations.fold``).
-For any other failure the attempt is abandoned, the traces of the chunk are read back, and the chunk
-is folded again without what failed. A failure that cannot be attributed at first is found by
-checking rows and deltas after each event. What is set aside depends on the event and on what came
-before it in the partition, not on the chunk, so a replay sets aside the same events.
+``streams.core.observations.fold`` sets aside an event that raises before it changed state. After
+any other failure, the traces of the chunk are read back and the chunk is folded again without the
+failed part. If the failure cannot be attributed, rows and deltas are encoded after each event to
+find it. Whether an event is set aside depends on the log up to that event and not on the chunk, so
+a replay sets aside the same events.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tracemill.contract import Score
 
 @dataclass(slots=True)
 class Isolation:
-    """What the attempts at one chunk have found so far."""
+    """Events and traces of one chunk that its failed attempts have identified so far."""
 
     set_aside: dict[EventPlace, str] = field(default_factory=dict)
     """Events that are left out, with the description of their failure."""
     checked_traces: set[TraceKey] = field(default_factory=set)
-    """Traces whose row is encoded after each of their events, to see which one makes it fail."""
+    """Traces whose row is encoded after each of their events, to find the one that fails."""
     checks_all: bool = False
     """Check all traces, and the deltas, after each event."""
 
@@ -47,7 +47,7 @@ class Isolation:
         return self.checks_all or bool(self.checked_traces)
 
     def learn(self, failure: Exception, records: Iterable[ReadRecord]) -> bool:
-        """Record why an attempt failed; false if these records cannot be folded together."""
+        """Record a failed attempt; return False if no further part can be isolated."""
         if isinstance(failure, EventFailedError):
             self.set_aside[failure.place] = describe_error(root_of(failure))
             return True

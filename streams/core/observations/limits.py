@@ -1,23 +1,23 @@
 """Limits of what stage 1 keeps and writes, which guarantee that every row fits into a record.
 
-``streams.core.observations.bounding`` bounds the fields of events, and the merges bound what is merged of many
-events. Lengths of names, ids and dimensions are constants, not settings: they decide which values
-are equal, and workers must never differ about that.
+``streams.core.observations.bounding`` limits the fields of single events, and the merges limit the
+results of many. Lengths of names, ids and dimensions are constants instead of settings: they decide
+which values are equal, and all workers must agree about that.
 
-The arithmetic, in bytes of JSON, where one character takes at most six:
+The sizes add up as follows, in bytes of JSON, where a character takes at most six:
 
 ====================================================  ==========================
 short texts of a row, 16 of at most 1,000 characters              96,000
 status message, parameters of a call                           1,200,000
 usage and costs: 4 maps of 65 types                              320,000
-lists of tools (``streams.core.observations.tools``)                        1,100,000
+lists of tools (``streams.core.observations.tools``)           1,100,000
 tags of a trace: 256 of 200 characters                           310,000
 usage of a trace: 1,024 types of 200 characters                1,300,000
 field names, numbers                                              10,000
 everything but texts and metadata: ``FIXED_BYTES_MAX``         3,145,728
 ====================================================  ==========================
 
-Input, output and metadata share what is left of a row: ``RowLimits`` divides it.
+``RowLimits`` divides the rest of a row between input, output and metadata.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from typing import Final
 ID_CHARS_MAX: Final = 1_000
 """Longest id or name; a longer one is cut and ends in a hash of the whole."""
 DIMENSION_CHARS_MAX: Final = 200
-"""Longest environment, usage type or tag, cut likewise."""
+"""Longest environment, usage type or tag; a longer one is cut in the same way."""
 LONG_CHARS_MAX: Final = 100_000
 """Longest status message and parameters of a call; longer ones are cut."""
 SCORE_TEXT_CHARS_MAX: Final = 800_000
 """Longest text of a score."""
 USAGE_TYPES_MAX: Final = 64
-"""Usage types, and cost types, of one observation; the others add up as ``OTHER_USAGE``."""
+"""Usage types, and cost types, of one observation; the others are summed as ``OTHER_USAGE``."""
 OTHER_USAGE: Final = "other"
 TRACE_TAGS_MAX: Final = 256
-"""Tags of one trace; the first ones in sorted order stay."""
+"""Tags of one trace; the first ones in sorted order are kept."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024
 """Usage types of all observations of a trace; an event that would add more is refused."""
 TRACE_SPEND_CELLS_MAX: Final = 4_096
 """Quarter-hours × models × environments of a trace's spend; events that would exceed it are
 refused."""
 CELL_USAGE_TYPES_MAX: Final = 256
-"""Usage types of one window; the others add up as ``OTHER_USAGE``."""
+"""Usage types of one window; the others are summed as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70
-"""Usage types in one source record's change of a window; the others likewise."""
+"""Usage types in the delta of one window and source record; the others are summed likewise."""
 METADATA_KEYS_MAX: Final = 2_000
-"""Keys of merged metadata, those of objects in it included."""
+"""Keys of merged metadata, including those of nested objects."""
 METADATA_KEY_CHARS_MAX: Final = 1_000
 
 ESCAPED_BYTES_MAX: Final = 6
-"""Bytes that one character may take as JSON."""
+"""Most bytes that one character takes as JSON."""
 FIXED_BYTES_MAX: Final = 3 * 2**20 + 2**19
 ROW_BYTES_MAX: Final = 16 * 2**20 - 64 * 2**10
 """Largest row that fits into a record of the default size."""
@@ -63,13 +63,13 @@ class RowLimits:
     """Bytes that the texts of a row may take as JSON."""
 
     text_bytes_max: int = 5 * 2**20
-    """Input, and output, of a trace or of an observation told in parts."""
+    """Longest input, and longest output, of a trace or a merged observation."""
     metadata_bytes_max: int = 2 * 2**20
-    """Merged metadata, with what is remembered of each key."""
+    """Merged metadata, including the logical timestamp of each key."""
 
     @property
     def texts_bytes_max(self) -> int:
-        """Input, output and metadata of an observation told at once, together."""
+        """Return the limit of input, output and metadata of a single event together."""
         return 2 * self.text_bytes_max + self.metadata_bytes_max
 
 

@@ -1,10 +1,11 @@
-"""One line of the events topic as stage 1 reads it: the contract, with long texts left as the JSON they came in.
+"""Decodes lines of the events topic: the contract's events, with long texts left as JSON.
 
-``input``, ``output`` and ``metadata`` make up most of an event and mean nothing here: as ``msgspec.Raw`` they go from the event into the row without being
-unescaped and escaped again. A ``Raw`` is a view of the record that it came in: whoever keeps a text, takes ``text_of`` it.
+``input``, ``output`` and ``metadata`` make up most of an event. As ``msgspec.Raw`` they pass from
+the event into the row without being decoded and encoded again. A ``Raw`` is a view of its whole
+record, so code that keeps a text has to copy it with ``decoded_text``.
 
-The types of the fields are the contract's with the limits of ``streams.core.observations.limits``: the decoder
-checks them for next to nothing, and only an event that exceeds one goes the slow way of
+The fields have the contract's types with the limits of ``streams.core.observations.limits``. The
+decoder checks them at almost no cost; only events that exceed one take the slow path of
 ``line_of``.
 """
 
@@ -53,7 +54,7 @@ _QUOTE: Final = ord('"')
 
 
 class AttributesLine(TraceAttributes, kw_only=True, omit_defaults=True, gc=False):
-    """``TraceAttributes`` within limits; its texts and metadata are bounded where they are merged."""
+    """``TraceAttributes`` within limits; texts and metadata are bounded when they are merged."""
 
     name: Id | None = None
     user_id: Id | None = None
@@ -65,7 +66,7 @@ class AttributesLine(TraceAttributes, kw_only=True, omit_defaults=True, gc=False
 
 
 class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", tag="observation"):
-    """``tracemill.contract.Observation`` field by field; a test compares them."""
+    """``tracemill.contract.Observation`` within limits; a test compares the fields."""
 
     project_id: str
     trace_id: Id
@@ -133,24 +134,22 @@ _texts: Final = msgspec.json.Decoder(str)
 
 
 class LongIdentityError(ValueError):
-    """The id of a project or a trace is longer than any may be; it cannot be cut, because it
-    decided where the event was sent.
-    """
+    """The id of a project or trace is too long; the partition depends on it, so it is not cut."""
 
 
 def line_of(payload: bytes, bounds: Bounds) -> Line:
-    """One event, with what is too long in it cut.
+    """Decode one event and cut what is too long in it.
 
     Raises:
         msgspec.DecodeError: the line is not JSON.
-        msgspec.ValidationError: it is JSON, but no event; the message names the field.
-        LongIdentityError: its trace cannot be named.
+        msgspec.ValidationError: the line is JSON, but no event; the message names the field.
+        LongIdentityError: the id of its project or trace is too long.
     """
     if len(payload) <= bounds.limits.texts_bytes_max:
         try:
             return LINES.decode(payload)
         except msgspec.ValidationError:
-            pass  # wrong, or only too long
+            pass  # invalid, or only too long
     event = decode_event(payload)
     for field in ("project_id", *(() if isinstance(event, Score) else ("trace_id",))):
         _check_identity(field, getattr(event, field))
@@ -163,11 +162,11 @@ def _check_identity(field: str, value: Any) -> None:
         raise LongIdentityError(message)
 
 
-def settle_texts(line: ObservationLine) -> None:
-    """Make sure that the texts are strings, once, when a line has been decoded; a null becomes ``NO_TEXT``.
+def validate_texts(line: ObservationLine) -> None:
+    """Check that the texts of a decoded line are strings; replace nulls by ``NO_TEXT``.
 
     Raises:
-        msgspec.ValidationError: one is JSON, but no string.
+        msgspec.ValidationError: a text is JSON, but no string.
     """
     if line.input is not NO_TEXT and memoryview(line.input)[0] != _QUOTE:
         line.input = _null(line.input, "input")
@@ -183,11 +182,11 @@ def _null(raw: Raw, field: str) -> Raw:
     raise msgspec.ValidationError(f"Expected `str | null` - at `$.{field}`")
 
 
-def text_of(raw: Raw) -> str:
-    """A settled text to keep."""
+def decoded_text(raw: Raw) -> str:
+    """Return a validated text of an event as a string of its own."""
     return "" if raw is NO_TEXT else _texts.decode(raw)
 
 
-def kept(text: str) -> str:
-    """A text of a row, which may still be the JSON that it came in."""
+def decoded_row_text(text: str) -> str:
+    """Return a text of a row as a string; it may still be the JSON of its event."""
     return _texts.decode(text) if isinstance(text, Raw) else text

@@ -1,11 +1,12 @@
-"""Order-independent, per-field last-write-wins merge of partial updates of an observation.
+"""Order-independent, per-field last-write-wins merge of updates of an observation.
 
-Each field remembers the mark (``streams.core.observations.logical_time``) of the statement that it holds. The latest statement wins, except for the start time and the environment, which
-are what was said first: they place the observation. Empty values say nothing. A whole event is a statement about every field at once: it covers all
-that was said before it.
+Each field keeps the logical timestamp (``streams.core.observations.logical_time``) of the update
+that set it. The latest update wins, except for start time and environment, where the first wins
+because they determine the row's place in the store. Empty values set nothing. A whole event sets
+every field, so it replaces everything older than itself.
 
-A text that is too long is cut as its statement comes in, before it is compared with others;
-metadata is joined in place, within its bounds.
+Texts that are too long are cut before they are compared; metadata is merged in place, within its
+limits.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import msgspec
 
 from clickhouse.rows import ObservationRow
 from streams.core.observations.bounding import Bounds
-from streams.core.observations.lines import ObservationLine, kept, text_of
-from streams.core.observations.logical_time import partial_mark, whole_mark
-from streams.core.observations.metadata import Metadata, restored
+from streams.core.observations.lines import ObservationLine, decoded_row_text, decoded_text
+from streams.core.observations.logical_time import partial_update_ts, whole_event_ts
+from streams.core.observations.metadata import Metadata, restore_metadata
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
 LATEST: Final[dict[str, str]] = {
@@ -46,106 +47,111 @@ LATEST: Final[dict[str, str]] = {
     "user_id": "user_id",
     "session_id": "session_id",
 }
-"""Fields of which the latest statement holds → the row's field with the same value."""
+"""Fields of which the latest value wins → the row's field with the same value."""
 
 _OF_TRACE: Final = ("user_id", "session_id")
-"""Those that an event states with the attributes of its trace."""
+"""Fields that an event carries in the attributes of its trace."""
 _OF_OBSERVATION: Final = tuple(field for field in LATEST if field not in _OF_TRACE)
 
 _TEXTS: Final = ("input", "output")
 _SLICE_CHARS: Final = 4_096
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-Statement = tuple[int, Any]
+VersionedValue = tuple[int, Any]
+"""A value and the logical timestamp of the update that set it, timestamp first."""
 
 
 class Merged(msgspec.Struct):
+    """The merged updates of one observation."""
+
     first_us: int
     last_us: int
-    whole_mark: int = -1
+    whole_ts: int = -1
     whole_rank: str = ""
-    latest: dict[str, Statement] = {}
-    start: Statement | None = None
-    environment: Statement | None = None
+    latest: dict[str, VersionedValue] = {}
+    start: VersionedValue | None = None
+    environment: VersionedValue | None = None
     metadata: Metadata = msgspec.field(default_factory=Metadata)
 
     @property
     def start_us(self) -> int:
         return self.first_us if self.start is None else int(self.start[1])
 
-    def apart(self) -> Merged:
+    def copy(self) -> Merged:
         """Return a copy that shares no mutable state."""
         return msgspec.structs.replace(self, metadata=self.metadata.copy())
 
     def is_outranked_by(self, ts_us: int, rank: str) -> bool:
-        """Whether a whole event with this time and rank is later than every whole event so far."""
-        return (whole_mark(ts_us), rank) > (self.whole_mark, self.whole_rank)
+        """Return whether a whole event with this time and rank is later than all before it."""
+        return (whole_event_ts(ts_us), rank) > (self.whole_ts, self.whole_rank)
 
     def is_covered_by(self, ts_us: int) -> bool:
-        """Whether a whole event at ``ts_us`` leaves nothing of what was stated before it."""
-        mark = whole_mark(ts_us)
+        """Return whether a whole event at ``ts_us`` replaces every earlier update."""
+        logical_ts = whole_event_ts(ts_us)
         return (
             self.last_us <= ts_us
-            and self.whole_mark <= mark
-            and all(held[0] <= mark for held in self.latest.values())
-            and not self.metadata.has_later(mark)
+            and self.whole_ts <= logical_ts
+            and all(value[0] <= logical_ts for value in self.latest.values())
+            and not self.metadata.has_later(logical_ts)
         )
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds one whole event and nothing else."""
-        return self.whole_mark >= 0 and self.is_covered_by(self.whole_mark // 2)
+        """Return whether the state equals that of one whole event."""
+        return self.whole_ts >= 0 and self.is_covered_by(self.whole_ts // 2)
 
     @property
     def text_bytes(self) -> int:
-        """Roughly what the texts take in memory."""
-        held = sum(len(self.latest[field][1]) for field in _TEXTS if field in self.latest)
-        return held + self.metadata.bytes
+        """Return the approximate size of the texts in memory."""
+        texts = sum(len(self.latest[field][1]) for field in _TEXTS if field in self.latest)
+        return texts + self.metadata.bytes
 
 
 class _MergeState(msgspec.Struct, omit_defaults=True):
-    """What a row does not say by itself."""
+    """The JSON of the column ``merge_state``: what later merges need besides the row's fields."""
 
     first_us: int
-    marks: dict[str, int]
-    whole_mark: int = -1
+    logical_times: dict[str, int] = msgspec.field(name="marks")
+    whole_ts: int = msgspec.field(default=-1, name="whole_mark")
     whole_rank: str = ""
-    start_mark: int = -1
-    environment_mark: int = -1
+    start_ts: int = msgspec.field(default=-1, name="start_mark")
+    environment_ts: int = msgspec.field(default=-1, name="environment_mark")
     metadata: list[Any] = []
     end_us: int = 0
-    """As stated, where it lay before the start."""
+    """The end as sent, if that was before the start."""
 
 
-def merged_part(before: Merged | None, line: ObservationLine, ts_us: int, bounds: Bounds) -> Merged:
-    """Merge a partial event into ``before``; returns ``before`` itself if nothing changed.
+def merge_partial(
+    before: Merged | None, line: ObservationLine, ts_us: int, bounds: Bounds
+) -> Merged:
+    """Merge a partial update into ``before``; return ``before`` itself if nothing changed.
 
     The metadata of ``before`` is reused and changed in place.
     """
-    mark = partial_mark(ts_us)
+    logical_ts = partial_update_ts(ts_us)
     if before is None:
         changed = True
         before = Merged(ts_us, ts_us)
-    elif mark < before.whole_mark:
+    elif logical_ts < before.whole_ts:
         return before
     else:
         changed = not before.first_us <= ts_us <= before.last_us
     latest = dict(before.latest)
-    for field, value in _said(line, bounds):
-        if field not in latest or _later((mark, value), latest[field]):
-            latest[field] = (mark, value)
+    for field, value in _fields_set_by(line, bounds):
+        if field not in latest or _later((logical_ts, value), latest[field]):
+            latest[field] = (logical_ts, value)
             changed = True
-    about_metadata = text_of(line.metadata)
-    if about_metadata:
-        changed |= bounds.metadata(before.metadata, about_metadata, mark)
-    start = _earliest(before.start, mark, line.start_us)
-    environment = _earliest(before.environment, mark, line.environment or None)
+    metadata_text = decoded_text(line.metadata)
+    if metadata_text:
+        changed |= bounds.merge_metadata(before.metadata, metadata_text, logical_ts)
+    start = _earliest(before.start, logical_ts, line.start_us)
+    environment = _earliest(before.environment, logical_ts, line.environment or None)
     if not changed and start is before.start and environment is before.environment:
         return before
     return Merged(
         min(before.first_us, ts_us),
         max(before.last_us, ts_us),
-        before.whole_mark,
+        before.whole_ts,
         before.whole_rank,
         latest,
         start,
@@ -154,7 +160,7 @@ def merged_part(before: Merged | None, line: ObservationLine, ts_us: int, bounds
     )
 
 
-def merged_whole(  # the event, and what it is weighed by
+def merge_whole(
     before: Merged | None,
     line: ObservationLine,
     ts_us: int,
@@ -162,36 +168,41 @@ def merged_whole(  # the event, and what it is weighed by
     rank: str,
     bounds: Bounds,
 ) -> Merged:
-    """What is known after a whole event of this rank (``streams.core.observations.state.rank_of``); ``before`` itself when that holds already."""
-    mark = whole_mark(ts_us)
+    """Merge a whole event into ``before``; return ``before`` itself if it already has a later one.
+
+    ``rank`` decides between events with the same time, see
+    ``streams.core.observations.state.rank_of``.
+    """
+    logical_ts = whole_event_ts(ts_us)
     if before is None:
         before = Merged(ts_us, ts_us)
     if not before.is_outranked_by(ts_us, rank):
         return before
-    latest = {field: held for field, held in before.latest.items() if held[0] > mark}
-    for field, value in _said(line, bounds):
-        latest.setdefault(field, (mark, value))
-    before.metadata.cover(mark)
-    about_metadata = text_of(line.metadata)
-    if about_metadata:
-        bounds.metadata(before.metadata, about_metadata, mark)
+    latest = {field: value for field, value in before.latest.items() if value[0] > logical_ts}
+    for field, value in _fields_set_by(line, bounds):
+        latest.setdefault(field, (logical_ts, value))
+    before.metadata.cover(logical_ts)
+    metadata_text = decoded_text(line.metadata)
+    if metadata_text:
+        bounds.merge_metadata(before.metadata, metadata_text, logical_ts)
     return Merged(
         min(before.first_us, ts_us),
         max(before.last_us, ts_us),
-        mark,
+        logical_ts,
         rank,
         latest,
-        (mark, start_us),
-        (mark, line.environment or DEFAULT_ENVIRONMENT),
+        (logical_ts, start_us),
+        (logical_ts, line.environment or DEFAULT_ENVIRONMENT),
         before.metadata,
     )
 
 
-def _said(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
+def _fields_set_by(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that an event sets, and their values."""
     for field in _OF_OBSERVATION:
         value = getattr(line, field)
         if field in _TEXTS:
-            value = bounds.text(text_of(value))
+            value = bounds.text(decoded_text(value))
         if value:
             yield field, value
     if line.trace is not None:
@@ -201,7 +212,7 @@ def _said(line: ObservationLine, bounds: Bounds) -> Iterator[tuple[str, Any]]:
                 yield field, value
 
 
-def _later(new: Statement, old: Statement) -> bool:
+def _later(new: VersionedValue, old: VersionedValue) -> bool:
     return new[0] > old[0] or (new[0] == old[0] and is_greater(new[1], old[1]))
 
 
@@ -217,16 +228,10 @@ def is_greater(one: Any, other: Any) -> bool:
     return _encode(one) > _encode(other)
 
 
-def _earliest(old: Statement | None, mark: int, value: Any) -> Statement | None:
-    if value is None or (old is not None and old <= (mark, value)):
+def _earliest(old: VersionedValue | None, logical_ts: int, value: Any) -> VersionedValue | None:
+    if value is None or (old is not None and old <= (logical_ts, value)):
         return old
-    return (mark, value)
-
-
-def write_statements(merged: Merged, row: ObservationRow) -> None:
-    """Set the fields of ``row`` that the statements are about, and its ``merge_state``."""
-    write_fields(merged, row)
-    write_merge_state(merged, row)
+    return (logical_ts, value)
 
 
 def write_fields(merged: Merged, row: ObservationRow) -> None:
@@ -242,67 +247,70 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
 
 
 def write_merge_state(merged: Merged, row: ObservationRow) -> None:
-    """Set the other fields: merged metadata, and the marks that later updates are compared with."""
+    """Set the other fields: merged metadata, and the state that later updates are merged into."""
     row.metadata = merged.metadata.text()
-    stated_end_us = merged.latest["end_us"][1] if "end_us" in merged.latest else 0
+    sent_end_us = merged.latest["end_us"][1] if "end_us" in merged.latest else 0
     state = _MergeState(
         first_us=merged.first_us,
-        marks={field: mark for field, (mark, _) in merged.latest.items()},
-        whole_mark=merged.whole_mark,
+        logical_times={field: logical_ts for field, (logical_ts, _) in merged.latest.items()},
+        whole_ts=merged.whole_ts,
         whole_rank=merged.whole_rank,
-        start_mark=-1 if merged.start is None else merged.start[0],
-        environment_mark=-1 if merged.environment is None else merged.environment[0],
-        metadata=merged.metadata.marks(),
-        end_us=stated_end_us if stated_end_us != row.end_us else 0,
+        start_ts=-1 if merged.start is None else merged.start[0],
+        environment_ts=-1 if merged.environment is None else merged.environment[0],
+        metadata=merged.metadata.logical_times(),
+        end_us=sent_end_us if sent_end_us != row.end_us else 0,
     )
     row.merge_state = _encode(state).decode()
-    merged.metadata.written = None  # it is written again when it has changed only
+    merged.metadata.written = None  # not needed again until the metadata changes
 
 
-def merged_of(row: ObservationRow) -> Merged:
-    """The statements of a row of an observation told in parts: the inverse of ``write_statements``."""
+def restore_merged(row: ObservationRow) -> Merged:
+    """Restore the merged updates from a row with a ``merge_state``."""
     state = msgspec.json.decode(row.merge_state, type=_MergeState)
-    latest = {field: (mark, getattr(row, LATEST[field])) for field, mark in state.marks.items()}
+    latest = {
+        field: (logical_ts, getattr(row, LATEST[field]))
+        for field, logical_ts in state.logical_times.items()
+    }
     if state.end_us:
-        latest["end_us"] = (state.marks["end_us"], state.end_us)
+        latest["end_us"] = (state.logical_times["end_us"], state.end_us)
     if "app_root" in latest:
-        latest["app_root"] = (state.marks["app_root"], True)
+        latest["app_root"] = (state.logical_times["app_root"], True)
     return Merged(
         state.first_us,
         row.event_us,
-        state.whole_mark,
+        state.whole_ts,
         state.whole_rank,
         latest,
-        None if state.start_mark < 0 else (state.start_mark, row.start_us),
-        None if state.environment_mark < 0 else (state.environment_mark, row.environment),
-        restored(row.metadata, state.metadata),
+        None if state.start_ts < 0 else (state.start_ts, row.start_us),
+        None if state.environment_ts < 0 else (state.environment_ts, row.environment),
+        restore_metadata(row.metadata, state.metadata),
     )
 
 
-def merged_of_whole(row: ObservationRow, rank: str, bounds: Bounds) -> Merged:
-    """The statements of a whole event, from its row with texts: as read back, or just made."""
-    mark = whole_mark(row.event_us)
-    latest = {field: (mark, getattr(row, of_row)) for field, of_row in LATEST.items()}
-    stated = {field: held for field, held in latest.items() if held[1]}
+def merged_of_whole_row(row: ObservationRow, rank: str, bounds: Bounds) -> Merged:
+    """Return the merged updates of a whole event, from its row with texts."""
+    logical_ts = whole_event_ts(row.event_us)
+    latest = {field: (logical_ts, getattr(row, of_row)) for field, of_row in LATEST.items()}
+    values = {field: value for field, value in latest.items() if value[1]}
     for field in _TEXTS:
-        if field in stated:
-            text = bounds.text(kept(stated.pop(field)[1]))
+        if field in values:
+            text = bounds.text(decoded_row_text(values.pop(field)[1]))
             if text:
-                stated[field] = (mark, text)
-    if "app_root" in stated:
-        stated["app_root"] = (mark, True)
-    tree = Metadata()
-    tree.cover(mark)
-    about_metadata = kept(row.metadata)
-    if about_metadata:
-        bounds.metadata(tree, about_metadata, mark)
+                values[field] = (logical_ts, text)
+    if "app_root" in values:
+        values["app_root"] = (logical_ts, True)
+    metadata = Metadata()
+    metadata.cover(logical_ts)
+    metadata_text = decoded_row_text(row.metadata)
+    if metadata_text:
+        bounds.merge_metadata(metadata, metadata_text, logical_ts)
     return Merged(
         row.event_us,
         row.event_us,
-        mark,
+        logical_ts,
         rank,
-        stated,
-        (mark, row.start_us),
-        (mark, row.environment),
-        tree,
+        values,
+        (logical_ts, row.start_us),
+        (logical_ts, row.environment),
+        metadata,
     )

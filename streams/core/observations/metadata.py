@@ -1,17 +1,15 @@
-"""Metadata as a join of statements: deep, key by key, the latest statement about a key wins.
+"""Merges metadata key by key: the latest update of a key wins, at any depth.
 
-A node is a ``Leaf`` (a scalar or a list, stated at ``mark``) or a ``Branch`` (an object). A leaf
-stated over an object covers every key that was stated before it; what is stated of a key afterwards
-shows again: ``floor`` remembers how high the cover reaches. An object with nothing in it and a null
-state nothing. Joining is associative, commutative and idempotent, so statements may come in any
-order and any number of times.
+A node is a ``Leaf`` (a scalar or a list with its logical timestamp) or a ``Branch`` (an object). A
+leaf that is set in place of an object removes all older keys of it, and ``Branch.floor`` keeps the
+leaf's timestamp: only keys that are set later appear again. Empty objects and nulls set nothing.
+The merge is associative, commutative and idempotent as long as all values fit.
 
-That holds as long as everything fits. What does not fit any more is left out as its statement comes
-in, and ``CUT_KEY`` says so. The bounds are part of the join, and ``Metadata`` is a function of its
-text and marks alone: so it makes no difference how statements are grouped, or whether it was read
-back in between.
+Values that do not fit are dropped when they arrive, and the key ``CUT_KEY`` is set. The limits are
+part of the merge, and ``Metadata`` can be restored from its text and logical timestamps alone. So
+the result does not depend on how updates are grouped into chunks, nor on evictions between them.
 
-A mark orders statements; see ``streams.core.observations.logical_time``.
+Logical timestamps are described in ``streams.core.observations.logical_time``.
 """
 
 from __future__ import annotations
@@ -24,20 +22,20 @@ from streams.core.observations.json_texts import json_of
 from streams.core.observations.limits import METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, RowLimits
 
 DEPTH_MAX: Final = 16
-"""Objects nested deeper than this are taken whole, as a scalar is."""
+"""Objects nested deeper than this are treated as scalars."""
 CUT_KEY: Final = "tracemill.cut"
 CUT_NOTE: Final = "more keys, or longer values, were sent than merged metadata may have"
 CUT_VALUE: Final = "… (cut)"
-"""In place of a value that is too long for what is left."""
+"""Replaces a value that is too long for the remaining bytes."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-_MARK_BYTES: Final = 32
-"""What the mark of a key, or the floor of an object, takes besides the key, at most."""
+_LOGICAL_TS_BYTES: Final = 32
+"""Upper bound of the bytes of a logical timestamp in ``merge_state``."""
 
 
 class Leaf(msgspec.Struct, gc=False):
-    mark: int
+    logical_ts: int
     value: Any
 
 
@@ -50,14 +48,14 @@ Node = Leaf | Branch
 
 
 def _escaped_bytes(value: Any) -> int:
-    """What a value takes as JSON inside a JSON text."""
+    """Return the size of a value as JSON inside a JSON text."""
     encoded = _encode(value)
     return len(encoded) + encoded.count(b'"') + encoded.count(b"\\")
 
 
 def _key_bytes(key: str) -> int:
-    """What a key takes, in the text and in the marks."""
-    return 2 * (_escaped_bytes(key) + 2) + _MARK_BYTES
+    """Return the size of a key in the text and in the logical timestamps together."""
+    return 2 * (_escaped_bytes(key) + 2) + _LOGICAL_TS_BYTES
 
 
 _CUT_BYTES: Final = _escaped_bytes(CUT_VALUE)
@@ -65,12 +63,12 @@ _NOTE_BYTES: Final = _key_bytes(CUT_KEY) + _escaped_bytes(CUT_NOTE)
 
 
 def _leaf_bytes(value: Any) -> int:
-    """What a value takes; never less than ``CUT_VALUE``, which may have to take its place."""
+    """Return the size of a value, at least that of ``CUT_VALUE``, which may replace it."""
     return max(_escaped_bytes(value), _CUT_BYTES)
 
 
 def _branch_size(branch: Branch) -> tuple[int, int]:
-    """Keys and bytes of what is in a branch."""
+    """Return the number of keys in a branch and their size in bytes."""
     keys = size = 0
     for key, child in branch.children.items():
         keys += 1
@@ -85,14 +83,14 @@ def _branch_size(branch: Branch) -> tuple[int, int]:
 
 
 class Metadata(msgspec.Struct, eq=False):
-    """Merged metadata, within its bounds; ``state`` and ``cover`` change it in place."""
+    """Merged metadata within its limits; ``merge`` and ``cover`` change it in place."""
 
     root: Branch = msgspec.field(default_factory=Branch)
     keys: int = 0
     bytes: int = 0
-    """Of its text and of its marks, in a row."""
+    """Size of its text and logical timestamps in a row."""
     written: tuple[str, list[Any]] | None = None
-    """Text and marks, once they were asked for and until something changes."""
+    """Cache of text and logical timestamps; None after a change."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -106,141 +104,143 @@ class Metadata(msgspec.Struct, eq=False):
     def __bool__(self) -> bool:
         return bool(self.root.children)
 
-    def state(self, text: str, mark: int, limits: RowLimits) -> Stated:
-        """Merge a JSON object at ``mark``; any other text becomes the value of the key
-        ``metadata``.
-        """
+    def merge(self, text: str, logical_ts: int, limits: RowLimits) -> MetadataMerge:
+        """Merge a JSON object; any other text is set as the value of the key ``metadata``."""
         value = json_of(text)
         if value is None and text.strip() != "null":
             value = text
         if not isinstance(value, dict):
             value = {"metadata": value}
-        stated = Stated(mark, limits.metadata_bytes_max - _NOTE_BYTES)
-        self._join(self.root, value, stated, 0, DEPTH_MAX)
-        if stated.cut:
-            self._note(mark, stated)
-        if stated.changed:
+        merge = MetadataMerge(logical_ts, limits.metadata_bytes_max - _NOTE_BYTES)
+        self._join(self.root, value, merge, 0, DEPTH_MAX)
+        if merge.cut:
+            self._note(logical_ts, merge)
+        if merge.changed:
             self.written = None
-        return stated
+        return merge
 
-    def cover(self, mark: int) -> None:
-        """Drop values stated at ``mark`` or before, and ignore those that arrive later."""
+    def cover(self, logical_ts: int) -> None:
+        """Drop all values up to ``logical_ts``, and ignore updates up to it from now on."""
         self.written = None
-        self.root.floor = mark
-        self._drop_below(self.root, mark + 1)
+        self.root.floor = logical_ts
+        self._drop_below(self.root, logical_ts + 1)
 
     def _join(
-        self, branch: Branch, value: dict[str, Any], stated: Stated, floor: int, depth: int
+        self, branch: Branch, value: dict[str, Any], merge: MetadataMerge, floor: int, depth: int
     ) -> None:
         floor = max(floor, branch.floor)
-        if stated.mark < floor:
+        if merge.logical_ts < floor:
             return
         for key, child in value.items():
             if isinstance(child, dict) and depth > 1:
-                self._join_object(branch, key, child, stated, floor, depth)
+                self._join_object(branch, key, child, merge, floor, depth)
             elif child is not None and child != {}:
-                self._join_leaf(branch, key, child, stated)
+                self._join_leaf(branch, key, child, merge)
 
-    def _join_object(  # the place, the statement, and how far it reaches
+    def _join_object(
         self,
         branch: Branch,
         key: str,
         value: dict[str, Any],
-        stated: Stated,
+        merge: MetadataMerge,
         floor: int,
         depth: int,
     ) -> None:
-        mine = branch.children.get(key)
-        if isinstance(mine, Branch):
-            self._join(mine, value, stated, floor, depth - 1)
+        existing = branch.children.get(key)
+        if isinstance(existing, Branch):
+            self._join(existing, value, merge, floor, depth - 1)
             return
-        if mine is None:
-            if not self._fits(_key_bytes(key), key, stated):
+        if existing is None:
+            if not self._fits(_key_bytes(key), key, merge):
                 return
             opened = Branch(0, {})
             self.keys += 1
             self.bytes += _key_bytes(key)
-            self._join(opened, value, stated, floor, depth - 1)
+            self._join(opened, value, merge, floor, depth - 1)
             if opened.children:
                 branch.children[key] = opened
             else:
                 self.keys -= 1
                 self.bytes -= _key_bytes(key)
-        elif stated.mark >= mine.mark:
-            opened = Branch(mine.mark, {})
-            self._join(opened, value, stated, floor, depth - 1)
+        elif merge.logical_ts >= existing.logical_ts:
+            opened = Branch(existing.logical_ts, {})
+            self._join(opened, value, merge, floor, depth - 1)
             if opened.children:
-                self.bytes -= _leaf_bytes(mine.value)
+                self.bytes -= _leaf_bytes(existing.value)
                 branch.children[key] = opened
-                stated.changed = True
+                merge.changed = True
 
-    def _join_leaf(self, branch: Branch, key: str, value: Any, stated: Stated) -> None:
-        mine, mark = branch.children.get(key), stated.mark
-        if mine is None:
-            self._add_leaf(branch, key, value, stated)
-        elif isinstance(mine, Branch):
-            if mark > mine.floor:
-                mine.floor = mark
-                stated.changed = True
-                self._drop_below(mine, mark)
-                if not mine.children:
-                    self._replace(branch, key, value, 0, stated)
-        elif mark > mine.mark or (mark == mine.mark and _encode(value) > _encode(mine.value)):
-            self._replace(branch, key, value, _leaf_bytes(mine.value), stated)
+    def _join_leaf(self, branch: Branch, key: str, value: Any, merge: MetadataMerge) -> None:
+        existing, logical_ts = branch.children.get(key), merge.logical_ts
+        if existing is None:
+            self._add_leaf(branch, key, value, merge)
+        elif isinstance(existing, Branch):
+            if logical_ts > existing.floor:
+                existing.floor = logical_ts
+                merge.changed = True
+                self._drop_below(existing, logical_ts)
+                if not existing.children:
+                    self._replace(branch, key, value, 0, merge)
+        elif logical_ts > existing.logical_ts or (
+            logical_ts == existing.logical_ts and _encode(value) > _encode(existing.value)
+        ):
+            self._replace(branch, key, value, _leaf_bytes(existing.value), merge)
 
-    def _add_leaf(self, branch: Branch, key: str, value: Any, stated: Stated) -> None:
-        if (
-            self.keys + 1 >= METADATA_KEYS_MAX
-        ):  # before its bytes are counted: there may be very many
-            stated.cut = True
+    def _add_leaf(self, branch: Branch, key: str, value: Any, merge: MetadataMerge) -> None:
+        if self.keys + 1 >= METADATA_KEYS_MAX:  # checked first: measuring very many keys is slow
+            merge.cut = True
             return
         size = _key_bytes(key) + _leaf_bytes(value)
-        if self._fits(size, key, stated):
+        if self._fits(size, key, merge):
             self.keys += 1
             self.bytes += size
-            branch.children[key] = Leaf(stated.mark, value)
-            stated.changed = True
+            branch.children[key] = Leaf(merge.logical_ts, value)
+            merge.changed = True
 
     def _replace(
-        self, branch: Branch, key: str, value: Any, before_bytes: int, stated: Stated
+        self, branch: Branch, key: str, value: Any, before_bytes: int, merge: MetadataMerge
     ) -> None:
-        """Put a value in the place of what took ``before_bytes``."""
+        """Set a value in place of one that took ``before_bytes``."""
         size = _leaf_bytes(value)
-        if self.bytes + size - before_bytes > stated.bytes_max and size > before_bytes:
-            value, size, stated.cut = CUT_VALUE, _CUT_BYTES, True
-            if branch.children[key] == Leaf(stated.mark, CUT_VALUE):
+        if self.bytes + size - before_bytes > merge.bytes_max and size > before_bytes:
+            value, size, merge.cut = CUT_VALUE, _CUT_BYTES, True
+            if branch.children[key] == Leaf(merge.logical_ts, CUT_VALUE):
                 return
-        branch.children[key] = Leaf(stated.mark, value)
+        branch.children[key] = Leaf(merge.logical_ts, value)
         self.bytes += size - before_bytes
-        stated.changed = True
+        merge.changed = True
 
-    def _fits(self, size: int, key: str, stated: Stated) -> bool:
+    def _fits(self, size: int, key: str, merge: MetadataMerge) -> bool:
         if (
             self.keys + 1 >= METADATA_KEYS_MAX
-            or self.bytes + size > stated.bytes_max
+            or self.bytes + size > merge.bytes_max
             or len(key) > METADATA_KEY_CHARS_MAX
         ):
-            stated.cut = True
+            merge.cut = True
             return False
         return True
 
-    def _note(self, mark: int, stated: Stated) -> None:
-        mine = self.root.children.get(CUT_KEY)
-        if mine is None:
+    def _note(self, logical_ts: int, merge: MetadataMerge) -> None:
+        existing = self.root.children.get(CUT_KEY)
+        if existing is None:
             self.keys += 1
             self.bytes += _NOTE_BYTES
-            self.root.children[CUT_KEY] = Leaf(mark, CUT_NOTE)
-            stated.changed = True
-        elif isinstance(mine, Leaf) and mine.mark < mark and mine.value == CUT_NOTE:
-            mine.mark = mark
-            stated.changed = True
+            self.root.children[CUT_KEY] = Leaf(logical_ts, CUT_NOTE)
+            merge.changed = True
+        elif (
+            isinstance(existing, Leaf)
+            and existing.logical_ts < logical_ts
+            and existing.value == CUT_NOTE
+        ):
+            existing.logical_ts = logical_ts
+            merge.changed = True
 
     def _drop_below(self, branch: Branch, floor: int) -> None:
-        """Drop what was stated before ``floor``."""
+        """Drop the values that were set before ``floor``."""
         dropped = []
         for key, child in branch.children.items():
             if isinstance(child, Leaf):
-                if child.mark < floor:
+                if child.logical_ts < floor:
                     self.bytes -= _leaf_bytes(child.value)
                     dropped.append(key)
             else:
@@ -252,58 +252,59 @@ class Metadata(msgspec.Struct, eq=False):
             self.bytes -= _key_bytes(key)
             del branch.children[key]
 
-    def has_later(self, mark: int) -> bool:
-        """Whether anything in it was stated after ``mark``."""
-        return _has_later(self.root, mark)
+    def has_later(self, logical_ts: int) -> bool:
+        """Return whether any value was set after ``logical_ts``."""
+        return _has_later(self.root, logical_ts)
 
     def copy(self) -> Metadata:
         return Metadata(_copy(self.root), self.keys, self.bytes)
 
     def text(self) -> str:
-        """The merged object as JSON, keys in order; empty for nothing."""
+        """Return the merged object as JSON, keys in order; an empty text if there are no keys."""
         return self._written()[0]
 
-    def marks(self) -> list[Any]:
-        """The marks as JSON: ``[floor, {key: mark | [floor, …]}]``; with ``text`` they are the
-        whole state.
+    def logical_times(self) -> list[Any]:
+        """Return the timestamps as JSON: ``[floor, {key: logical_ts | [floor, …]}]``.
+
+        Together with ``text`` they are the whole state.
         """
         return self._written()[1]
 
     def _written(self) -> tuple[str, list[Any]]:
         if self.written is None:
             text = _encode(_value(self.root)).decode() if self.root.children else ""
-            self.written = text, _marks(self.root)
+            self.written = text, _logical_times(self.root)
         return self.written
 
 
-class Stated(msgspec.Struct):
-    """The result of merging a statement."""
+class MetadataMerge(msgspec.Struct):
+    """The limits and the outcome of one merge."""
 
-    mark: int
+    logical_ts: int
     bytes_max: int
     changed: bool = False
     cut: bool = False
 
 
-def restored(text: str, marks: list[Any]) -> Metadata:
-    """Restore metadata from its text and marks."""
-    root = _restored(msgspec.json.decode(text) if text else {}, marks)
+def restore_metadata(text: str, logical_times: list[Any]) -> Metadata:
+    """Restore metadata from its text and logical timestamps."""
+    root = _restored(msgspec.json.decode(text) if text else {}, logical_times)
     return Metadata(root, *_branch_size(root))
 
 
-def _has_later(branch: Branch, mark: int) -> bool:
+def _has_later(branch: Branch, logical_ts: int) -> bool:
     return any(
-        child.mark > mark if isinstance(child, Leaf) else _has_later(child, mark)
+        child.logical_ts > logical_ts if isinstance(child, Leaf) else _has_later(child, logical_ts)
         for child in branch.children.values()
     )
 
 
 def _copy(branch: Branch) -> Branch:
-    # Leaves change only their mark, and that of the note: they are copied too.
+    # Leaves are copied because the timestamp of the note changes in place.
     return Branch(
         branch.floor,
         {
-            key: Leaf(child.mark, child.value) if isinstance(child, Leaf) else _copy(child)
+            key: Leaf(child.logical_ts, child.value) if isinstance(child, Leaf) else _copy(child)
             for key, child in branch.children.items()
         },
     )
@@ -316,22 +317,24 @@ def _value(branch: Branch) -> dict[str, Any]:
     }
 
 
-def _marks(branch: Branch) -> list[Any]:
+def _logical_times(branch: Branch) -> list[Any]:
     return [
         branch.floor,
         {
-            key: child.mark if isinstance(child, Leaf) else _marks(child)
+            key: child.logical_ts if isinstance(child, Leaf) else _logical_times(child)
             for key, child in branch.children.items()
         },
     ]
 
 
-def _restored(value: dict[str, Any], marks: list[Any]) -> Branch:
-    floor, of_children = marks
+def _restored(value: dict[str, Any], logical_times: list[Any]) -> Branch:
+    floor, of_children = logical_times
     return Branch(
         floor,
         {
-            key: _restored(value[key], mark) if isinstance(mark, list) else Leaf(mark, value[key])
-            for key, mark in of_children.items()
+            key: _restored(value[key], logical_ts)
+            if isinstance(logical_ts, list)
+            else Leaf(logical_ts, value[key])
+            for key, logical_ts in of_children.items()
         },
     )

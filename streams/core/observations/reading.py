@@ -1,4 +1,4 @@
-"""A source record as events, and what is refused of it."""
+"""Decodes source records into events, and rejects lines that are no valid events."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from streams.core.observations.lines import (
     LongIdentityError,
     ObservationLine,
     line_of,
-    settle_texts,
+    validate_texts,
 )
 from tracemill.contract import Score, is_cost
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
-"""Times further back than this from when the event was received are taken for a wrong unit or clock."""
+"""Event times this far before receipt are rejected: the client's unit or clock is wrong."""
 FUTURE_MAX_US: Final = 86_400_000_000
-"""Likewise ahead of it."""
+"""Likewise for event times after receipt."""
 PAYLOAD_BYTES_MAX: Final = 12 * 2**20
-"""A refused line is kept up to this length, as it is escaped in its row; above that of an event, below that of a record."""
+"""Longest payload of a dead letter as JSON: longer than an event, shorter than a record."""
 DETAIL_CHARS_MAX: Final = 2_000
-"""Longest reason of a refused line, which may quote the line."""
+"""Longest detail of a rejected line; it may quote the line."""
 
 STAGE: Final = "observations"
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
-"""Reasons that mean somebody writes something else into the topic; the others are mistakes of single clients."""
+"""Reasons that mean a foreign writer on the topic; the others are mistakes of single clients."""
 
 
 FULL_TRACE: Final = "trace_full"
 
 
 class SourceRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record of the events topic; ``append_us`` is the broker's time of receiving it."""
+    """A record of the events topic; ``append_us`` is the time when the broker received it."""
 
     offset: int
     append_us: int
@@ -54,33 +54,37 @@ class SourceRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """A line, or an event, that becomes a dead letter."""
+
     line_number: int
-    """Among all lines of the record; of a full trace, among its events."""
+    """Index among all lines of the record; of failed events and full traces, among its events."""
     reason: str
     detail: str
     payload: bytes
 
 
 class ReadRecord(msgspec.Struct, frozen=True):
+    """The events of a source record, and its rejected lines."""
+
     offset: int
     append_us: int
     lines: list[Line]
     refusals: list[Refusal]
     reached: Mapping[str, int] = {}
-    """How often a limit was reached by what is in a line, by its name."""
+    """Number of fields cut to each limit, by the limit's name."""
 
 
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Refusal]:
-    """Refusals of those lines of a record whose traces hold no more observations."""
+    """Yield rejections of those lines whose traces have reached a limit."""
     full = {id(line) for line in lines}
     for number, line in enumerate(record.lines):
         if id(line) in full and isinstance(line, ObservationLine):
-            detail = "its trace has as many observations, usage types or hours of spend as a trace may have"
+            detail = "the trace has reached its limit of observations, usage types or spend cells"
             yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
 def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[Refusal]:
-    """Refusals of events that raised, by their index among the events of their record."""
+    """Yield rejections of events that raised, by their index among the events of their record."""
     for index, detail in failures.items():
         try:
             payload = msgspec.json.encode(record.lines[index])
@@ -90,7 +94,7 @@ def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[R
 
 
 def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
-    """The events of a record in order; a line that is none is refused, the others count."""
+    """Decode the events of a record in order; invalid lines are rejected, the others count."""
     value = record.value
     if len(value) > limits.texts_bytes_max:
         return _read_line_by_line(record, limits)
@@ -104,7 +108,7 @@ def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRe
                 return _read_line_by_line(record, limits)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001  # the line that is to blame is found below
+    except Exception:  # noqa: BLE001  # the next call finds the line that failed
         return _read_line_by_line(record, limits)
     return ReadRecord(record.offset, record.append_us, lines, [])
 
@@ -132,7 +136,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
             fault = ("long_identity", str(error))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  # a defect of ours costs this line, not the record
+        except Exception as error:  # noqa: BLE001  # a bug costs this line, not the whole record
             fault = (PROCESSING_FAILED, describe_error(error))
         if fault is None:
             lines.append(line)
@@ -142,41 +146,41 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
 
 
 Fault = tuple[str, str]
-"""Reason, detail."""
+"""Reason and detail."""
 
 
-def _fault(  # noqa: C901, PLR0911, PLR0912  # one for each way to be wrong, in one call for each event
+def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost time on this path
     line: Line, earliest_us: int, latest_us: int
 ) -> Fault | None:
-    """Why an event that decodes cannot count; none for most."""
+    """Return why a decoded event is invalid; None for most."""
     if not line.project_id:
         return _empty("project_id")
     if not earliest_us <= line.ts_us <= latest_us:
-        return _absurd("ts_us", line.ts_us)
+        return _implausible_time("ts_us", line.ts_us)
     if isinstance(line, Score):
         return None if line.id else _empty("id")
     if not line.trace_id:
         return _empty("trace_id")
-    stated = line.trace
-    if stated is not None:
-        start_us = stated.start_us
+    attributes = line.trace
+    if attributes is not None:
+        start_us = attributes.start_us
         if start_us is not None and not earliest_us <= start_us <= latest_us:
-            return _absurd("trace.start_us", start_us)
+            return _implausible_time("trace.start_us", start_us)
     if not isinstance(line, ObservationLine):
         return None
     if not line.id:
         return _empty("id")
     start_us, end_us, first_us = line.start_us, line.end_us, line.completion_start_us
     if start_us is not None and not earliest_us <= start_us <= latest_us:
-        return _absurd("start_us", start_us)
+        return _implausible_time("start_us", start_us)
     if end_us is not None and not earliest_us <= end_us <= latest_us:
-        return _absurd("end_us", end_us)
+        return _implausible_time("end_us", end_us)
     if first_us is not None and not earliest_us <= first_us <= latest_us:
-        return _absurd("completion_start_us", first_us)
+        return _implausible_time("completion_start_us", first_us)
     if line.cost is not None and not is_cost(line.cost):
         return "absurd_cost", f"cost adds up to {sum(line.cost.values())}"
     try:
-        settle_texts(line)
+        validate_texts(line)
     except msgspec.ValidationError as error:
         return "not_an_event", str(error)
     return None
@@ -186,7 +190,7 @@ def _empty(field: str) -> Fault:
     return "no_identity", f"{field} is empty"
 
 
-def _absurd(field: str, at_us: int) -> Fault:
+def _implausible_time(field: str, at_us: int) -> Fault:
     return "absurd_time", f"{field} is {at_us}"
 
 

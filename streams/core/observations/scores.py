@@ -1,4 +1,4 @@
-"""Scores pass through; the latest of an id stays."""
+"""Converts scores to rows; older versions of a score are skipped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TIE_BITS = 12
 
 
 def version_of(score: Score) -> int:
-    """Higher for a later score; of two made at the same time the content decides, so that their order does not matter."""
+    """Return the version of a score; its content decides between scores made at the same time."""
     tie = crc32(encode_event(score)) & ((1 << _TIE_BITS) - 1)
     return (max(score.ts_us, 0) << _TIE_BITS) | tie
 
@@ -42,11 +42,13 @@ def row_of(score: Score) -> ScoreRow:
 
 
 class LatestScores:
-    """In which version the scores of one partition were last written: what is forgotten, is written again, and the store keeps the highest version of an id.
+    """Remembers the last written version of each score of a partition.
+
+    A forgotten score is written again; the store keeps the highest version of an id.
 
     Args:
-        scores_max: how many are remembered; the oldest makes room.
-        reached: counts how often one had to.
+        scores_max: scores to remember; the oldest is evicted.
+        reached: counts evictions.
     """
 
     def __init__(self, scores_max: int, reached: Counter[str]) -> None:
@@ -54,8 +56,8 @@ class LatestScores:
         self._reached = reached
         self._latest: dict[tuple[str, str], int] = {}
 
-    def row_of_news(self, score: Score) -> ScoreRow | None:
-        """What to write: nothing for a score that is known, or outranked."""
+    def row_if_newer(self, score: Score) -> ScoreRow | None:
+        """Return the row to write; None if this or a newer version was written before."""
         row = row_of(score)
         key = (row.project_id, row.id)
         known = self._latest.get(key)

@@ -1,4 +1,4 @@
-"""Which traces the store may hold: 64-bit hashes of all that were written, so that memory need not hold the traces themselves."""
+"""Remembers which traces the store may hold, as 64-bit hashes."""
 
 from __future__ import annotations
 
@@ -10,38 +10,43 @@ from typing import Final
 from streams.core.observations.traces import TraceKey
 
 TRACES_MAX: Final = 20_000_000
-"""Eight bytes each."""
-_SHELF_BITS: Final = 12
-_SHIFT: Final = 64 - _SHELF_BITS
+"""Default limit of traces; a hash takes eight bytes."""
+_BUCKET_BITS: Final = 12
+_SHIFT: Final = 64 - _BUCKET_BITS
 
 
 def trace_hash(key: TraceKey) -> int:
-    """The store computes the same as ``halfMD5(concat(project_id, '/', id))``."""
+    """Return the hash that the store computes as ``halfMD5(concat(project_id, '/', id))``."""
     digest = md5(f"{key[0]}/{key[1]}".encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big")
 
 
 class SeenTraces:
-    """A hit may be false (another trace with the same hash, or no room for more); a miss never is.
+    """A set of trace hashes: it may report a trace that was never added, but never misses one.
 
-    The hashes lie sorted on shelves by their first bits: adding one moves the few thousand above it, never all of them.
+    Hashes are sorted in buckets by their first bits, so that adding one moves only the few thousand
+    above it in its bucket.
 
     Args:
         hashes: ascending.
-        traces_max: how many are known. Above it every trace may have been seen: it is read back, which is slow and right; none is taken for new that is not.
+        traces_max: limit of hashes. Above it every trace counts as seen and is read back, which is
+            slower but still exact.
     """
 
     def __init__(self, hashes: array[int] | None = None, traces_max: int = TRACES_MAX) -> None:
-        known = array("Q") if hashes is None else hashes
-        ends = [bisect_left(known, shelf << _SHIFT) for shelf in range(1, 1 << _SHELF_BITS)]
-        self._shelves = [
-            known[begin:end] for begin, end in zip([0, *ends], [*ends, len(known)], strict=True)
+        sorted_hashes = array("Q") if hashes is None else hashes
+        ends = [
+            bisect_left(sorted_hashes, bucket << _SHIFT) for bucket in range(1, 1 << _BUCKET_BITS)
         ]
-        self._count = len(known)
+        self._buckets = [
+            sorted_hashes[begin:end]
+            for begin, end in zip([0, *ends], [*ends, len(sorted_hashes)], strict=True)
+        ]
+        self._count = len(sorted_hashes)
         self._traces_max = traces_max
         self._is_full = self._count >= traces_max
         self.refused = 0
-        """How many traces found no room so far."""
+        """Traces that could not be added because the limit was reached."""
 
     def __len__(self) -> int:
         return self._count
@@ -50,13 +55,13 @@ class SeenTraces:
         if self._is_full:
             return True
         wanted = trace_hash(key)
-        shelf = self._shelves[wanted >> _SHIFT]
-        at = bisect_left(shelf, wanted)
-        return at < len(shelf) and shelf[at] == wanted
+        bucket = self._buckets[wanted >> _SHIFT]
+        at = bisect_left(bucket, wanted)
+        return at < len(bucket) and bucket[at] == wanted
 
     @property
     def is_full(self) -> bool:
-        """Whether every trace counts as seen."""
+        """Return whether every trace counts as seen."""
         return self._is_full
 
     def add(self, key: TraceKey) -> None:
@@ -64,9 +69,9 @@ class SeenTraces:
             self.refused += 1
             return
         new = trace_hash(key)
-        shelf = self._shelves[new >> _SHIFT]
-        at = bisect_left(shelf, new)
-        if at == len(shelf) or shelf[at] != new:
-            shelf.insert(at, new)
+        bucket = self._buckets[new >> _SHIFT]
+        at = bisect_left(bucket, new)
+        if at == len(bucket) or bucket[at] != new:
+            bucket.insert(at, new)
             self._count += 1
             self._is_full = self._count >= self._traces_max

@@ -1,7 +1,7 @@
-"""What stays in memory of an observation: the numbers that others depend on, no texts.
+"""Defines the state kept of an observation: the numbers that totals depend on, without texts.
 
-An observation counts in its trace's totals and in one cell of windows and of spend. When it changes, what it counted before is taken back
-first: so what it counts now is all that has to be remembered.
+An observation counts in the totals of its trace, and in one cell each of windows and of spend. When
+it changes, its old state is subtracted and its new state is added.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MINUTE_US: Final = 60_000_000
 
 
 class ObservationState(msgspec.Struct, gc=False):
-    """An observation as it counts. ``end_us`` 0: not known."""
+    """What an observation contributes to totals; ``end_us`` is 0 if unknown."""
 
     id: str
     ts_us: int
@@ -41,45 +41,46 @@ class ObservationState(msgspec.Struct, gc=False):
     cost_pico: int
     cost_source: str
     merged: Merged | None = None
-    """Of observations told in parts: the statements, texts included."""
+    """Merged updates, texts included, if the observation has had partial updates."""
     estimated: dict[str, int] | None = None
-    """Likewise: tokens that were counted in its texts, where nobody gave any."""
+    """Estimated tokens by side, if it has had partial updates and none had usage."""
     more: tuple[str, ...] = ()
     """Values of dimensions that have no field here (``streams.core.dimensions.sources``)."""
 
     @property
     def root_rank(self) -> tuple[int, int, str]:
-        """The observation of a trace with the least rank is its root, unless it has a parent."""
+        """Return the sort key of root candidates: the least of a trace is its root."""
         return self.rootness, self.start_us, self.id
 
 
-def rank_of(known: ObservationState) -> str:
-    """Decides between whole events of one observation made at the same time: the greater wins, equals are one event sent twice.
+def rank_of(state: ObservationState) -> str:
+    """Return the rank of a whole event among those with the same time; the greatest wins.
 
-    Computed costs stay out: they depend on the prices of the day, not on the event.
+    Equal ranks are duplicates of one event. Computed costs are left out, because they depend on the
+    prices of the day.
     """
-    given = known.cost_pico if known.cost_source == "given" else -1
+    given = state.cost_pico if state.cost_source == "given" else -1
     ranked: tuple[object, ...] = (
-        known.start_us,
-        known.end_us,
+        state.start_us,
+        state.end_us,
         given,
-        sorted(known.usage.items()),
-        known.name,
-        known.environment,
-        known.model,
-        known.severity,
-        known.rootness,
+        sorted(state.usage.items()),
+        state.name,
+        state.environment,
+        state.model,
+        state.severity,
+        state.rootness,
     )
-    if known.more:
-        ranked += (known.more,)
+    if state.more:
+        ranked += (state.more,)
     return msgspec.json.encode(ranked).decode()
 
 
-def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, PLR0915  # one line per field
-    """The row of a whole event; without its version, and what it cost.
+def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, PLR0915  # one per field
+    """Build the row of a whole event, without version and cost.
 
-    It began when it says, else when it ended, else when it was said. Most fields of most events are empty, and setting the others one by one takes half the time of
-    passing all to the constructor.
+    The start defaults to the end, then to the time of the event. Fields are set one by one because
+    most are empty: passing all of them to the constructor takes twice as long.
     """
     ts_us, end_us = line.ts_us, line.end_us
     start_us = line.start_us
@@ -119,7 +120,7 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.provided_usage = line.usage
     if line.cost:
         row.provided_cost_pico = line.cost
-    # Texts pass as the JSON they came in: the encoder writes it as it is.
+    # Texts stay JSON; the encoder copies them into the row.
     if line.input is not NO_TEXT:
         row.input = line.input  # type: ignore[assignment]
     if line.output is not NO_TEXT:
@@ -138,17 +139,17 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.scope_version = line.scope_version
     if line.app_root:
         row.app_root = 1
-    said = line.trace
-    if said is not None:
-        if said.user_id:
-            row.user_id = said.user_id
-        if said.session_id:
-            row.session_id = said.session_id
+    attributes = line.trace
+    if attributes is not None:
+        if attributes.user_id:
+            row.user_id = attributes.user_id
+        if attributes.session_id:
+            row.session_id = attributes.session_id
     return row
 
 
-def known_of(row: ObservationRow, merged: Merged | None) -> ObservationState:
-    """What stays of a row; counts of zero add nothing, so they don't."""
+def state_of_row(row: ObservationRow, merged: Merged | None) -> ObservationState:
+    """Return the state of a row; counts of zero are left out."""
     usage = row.usage
     if usage and 0 in usage.values():
         usage = {usage_type: count for usage_type, count in usage.items() if count}
@@ -173,7 +174,10 @@ def known_of(row: ObservationRow, merged: Merged | None) -> ObservationState:
 
 
 def tombstones_of(row: ObservationRow, old_start_us: int) -> list[ObservationRow]:
-    """What deletes the row before ``row`` when the key moved to another minute; else nothing."""
+    """Return the deletion of the previous row if the start moved to another minute.
+
+    The minute is part of the key, so the new row does not replace the previous one.
+    """
     if old_start_us // MINUTE_US == row.start_us // MINUTE_US:
         return []
     return [

@@ -1,9 +1,13 @@
-"""Tools of an observation, as lists of their own: which ones a model was offered, and which of them it called.
+"""Extracts the tools that a model was offered, and the calls that it made, from an observation.
 
-Only a model's calls have them: the spans around one repeat what it said, and would count it twice. They follow from the texts of the row, whoever sent it and in
-however many parts, so nobody states them. Definitions are looked for in the input and in the attributes that
-conventions have for them; calls only in the output, because an input repeats those of the conversation so far. Known shapes: OpenAI (chat completions and responses),
-Anthropic, Gemini, Bedrock, the OpenTelemetry GenAI conventions, OpenInference, LangChain and the Vercel AI SDK. What is no JSON has no tools.
+Only observations of type GENERATION have tools, because enclosing spans repeat their texts. Tools
+are read from the row's texts, not from fields of events, so they do not depend on how updates were
+split. Definitions are searched in the input and in attributes of known conventions. Calls are
+searched in the output only, because an input repeats the calls of the conversation so far.
+
+Known formats: OpenAI (chat completions and responses), Anthropic, Gemini, Bedrock, the
+OpenTelemetry GenAI conventions, OpenInference, LangChain and the Vercel AI SDK. Texts that are not
+JSON have no tools.
 """
 
 from __future__ import annotations
@@ -15,37 +19,40 @@ import msgspec
 
 from clickhouse.rows import ObservationRow
 from streams.core.observations.json_texts import json_of
-from streams.core.observations.lines import kept
+from streams.core.observations.lines import decoded_row_text
 
 TEXT_BYTES_MAX: Final = 1024 * 1024
-"""Longer texts, as they are escaped in their event, are not looked at."""
+"""Longer texts, measured as JSON, are not searched."""
 DEFINITIONS_MAX: Final = 128
 CALLS_MAX: Final = 256
 LIST_CHARS_MAX: Final = 64 * 1024
-"""Of all definitions, and of all calls, of one observation. One that is too long for what is left is kept without its schema or arguments: the text has them."""
+"""Limit of all definitions, and of all calls, of one observation.
+
+One that does not fit is kept without its schema or arguments, which the row's text still has.
+"""
 NAME_CHARS_MAX: Final = 256
-"""Of names and ids. No tool has a longer name; longer ids are left out."""
+"""Tools with longer names are skipped; longer ids are left out."""
 DEPTH_MAX: Final = 8
 
 _OFFER_KEYS: Final = ("tools", "functions")
-_OFFER_WORDS: Final = (b"tools", b"functions")
+_OFFER_MARKERS: Final = (b"tools", b"functions")
 _DECLARATION_KEYS: Final = ("functionDeclarations", "function_declarations")
 _ATTRIBUTES: Final = ("gen_ai.tool.definitions", "ai.prompt.tools")
 _JSON_SCHEMA: Final = ".tool.json_schema"
-_ATTRIBUTE_WORDS: Final = (b"tool",)
-_CALL_WORDS: Final = (b"tool", b"function")
+_ATTRIBUTE_MARKERS: Final = (b"tool",)
+_CALL_MARKERS: Final = (b"tool", b"function")
 
 _CALL_LISTS: Final = ("tool_calls", "toolCalls")
 _CALL_INSIDE: Final = ("functionCall", "function_call", "toolUse")
 _CALL_TYPES: Final = ("tool_use", "tool_call", "tool-call", "function_call")
 _ARGUMENTS: Final = ("arguments", "args", "input")
 _IDS: Final = ("call_id", "toolCallId", "toolUseId", "id")
-_ON_THE_WAY: Final = (
+_CONTAINER_KEYS: Final = (
     *("choices", "message", "content", "parts", "candidates", "output", "tool_call"),
     *_CALL_LISTS,
 )
-_OTHERS: Final = ("user", "system", "developer", "tool", "function")
-"""Roles of messages that no model wrote."""
+_INPUT_ROLES: Final = ("user", "system", "developer", "tool", "function")
+"""Roles of messages that were not written by a model."""
 
 _OBJECT: Final = b"{"
 _OBJECT_OR_LIST: Final = b"{["
@@ -54,7 +61,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write_tools(row: ObservationRow) -> bool:
-    """Set the fields of ``row`` that are about tools; whether all that was found is kept whole."""
+    """Set the tool fields of ``row``; return False if a limit was reached."""
     if row.type != "GENERATION":
         return True
     return _write_definitions(row) & _write_calls(row)
@@ -62,36 +69,36 @@ def write_tools(row: ObservationRow) -> bool:
 
 def _write_definitions(row: ObservationRow) -> bool:
     offered: list[Any] = []
-    if row.input and _mentions(row.input, _OBJECT, _OFFER_WORDS):
-        offered += _offers_in(_parsed(row.input))
-    if row.metadata and _mentions(row.metadata, _OBJECT, _ATTRIBUTE_WORDS):
-        offered += _offers_in_attributes(_parsed(row.metadata))
+    if row.input and _may_contain(row.input, _OBJECT, _OFFER_MARKERS):
+        offered += _tool_lists_in(_parsed(row.input))
+    if row.metadata and _may_contain(row.metadata, _OBJECT, _ATTRIBUTE_MARKERS):
+        offered += _tool_lists_in_attributes(_parsed(row.metadata))
     if not offered:
         return True
-    definitions = _Kept(DEFINITIONS_MAX)
+    definitions = _BoundedList(DEFINITIONS_MAX)
     for name, definition in _definitions_in(offered, DEPTH_MAX):
         if name not in definitions.names:
-            definitions.keep(name, _text_of(definition), _text_of({"name": name}))
+            definitions.keep(name, _json_text(definition), _json_text({"name": name}))
     row.tool_definitions = dict(zip(definitions.names, definitions.texts, strict=True))
     return definitions.whole
 
 
 def _write_calls(row: ObservationRow) -> bool:
-    if not row.output or not _mentions(row.output, _OBJECT_OR_LIST, _CALL_WORDS):
+    if not row.output or not _may_contain(row.output, _OBJECT_OR_LIST, _CALL_MARKERS):
         return True
-    calls, seen = _Kept(CALLS_MAX), set[str]()
+    calls, seen = _BoundedList(CALLS_MAX), set[str]()
     for call_id, name, arguments in _calls_in(_parsed(row.output), DEPTH_MAX):
         if call_id not in seen:
             if call_id:
                 seen.add(call_id)
             call = {"id": call_id, "name": name, "arguments": arguments}
-            calls.keep(name, _text_of(call), _text_of(call | {"arguments": ""}))
+            calls.keep(name, _json_text(call), _json_text(call | {"arguments": ""}))
     row.tool_calls, row.tool_call_names = tuple(calls.texts), tuple(calls.names)
     return calls.whole
 
 
-class _Kept:
-    """A list within its limits."""
+class _BoundedList:
+    """Names and texts within the limits of count and size."""
 
     def __init__(self, count_max: int) -> None:
         self.names: list[str] = []
@@ -111,37 +118,40 @@ class _Kept:
         self.texts.append(text)
 
 
-def _mentions(text: str, opening: bytes, words: tuple[bytes, ...]) -> bool:
-    """Whether a text is worth parsing: most are not, and have to cost next to nothing. It may still be the JSON that it came in (``lines.kept``)."""
+def _may_contain(text: str, opening: bytes, markers: tuple[bytes, ...]) -> bool:
+    """Return whether a text is worth parsing; most are not, so this check has to be cheap.
+
+    The text may still be the JSON of its event (``lines.decoded_row_text``).
+    """
     if isinstance(text, msgspec.Raw):
         escaped, first = bytes(text), 1
     else:
         escaped, first = text.encode(), 0
     if escaped[first] not in opening or len(escaped) > TEXT_BYTES_MAX:
         return False
-    for word in words:  # noqa: SIM110  # ``any`` takes twice as long
-        if word in escaped:
+    for marker in markers:  # noqa: SIM110  # ``any`` takes twice as long
+        if marker in escaped:
             return True
     return False
 
 
 def _parsed(text: str) -> Any:
-    return json_of(kept(text))
+    return json_of(decoded_row_text(text))
 
 
-def _text_of(value: Any) -> str:
-    """A string as it is, anything else as its JSON text."""
+def _json_text(value: Any) -> str:
+    """Return a string as it is, anything else as its JSON."""
     return value if isinstance(value, str) else _encode(value).decode()
 
 
-def _offers_in(asked: Any) -> Iterator[Any]:
-    """Lists of tools of a request, or of the objects directly in it (``config``, ``kwargs``)."""
+def _tool_lists_in(asked: Any) -> Iterator[Any]:
+    """Yield the tool lists of a request and of objects directly in it (``config``, ``kwargs``)."""
     if isinstance(asked, dict):
         for each in (asked, *(inner for inner in asked.values() if isinstance(inner, dict))):
             yield from (each[key] for key in _OFFER_KEYS if key in each)
 
 
-def _offers_in_attributes(metadata: Any) -> Iterator[Any]:
+def _tool_lists_in_attributes(metadata: Any) -> Iterator[Any]:
     attributes = metadata.get("attributes") if isinstance(metadata, dict) else None
     if isinstance(attributes, dict):
         for key, value in attributes.items():
@@ -150,7 +160,7 @@ def _offers_in_attributes(metadata: Any) -> Iterator[Any]:
 
 
 def _definitions_in(offered: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    """Name and definition of each tool; one or all of them may be JSON texts."""
+    """Yield name and definition of each tool; any level may be a JSON text."""
     if isinstance(offered, str):
         offered = _parsed(offered)
     if isinstance(offered, list) and depth:
@@ -167,18 +177,21 @@ def _definitions_in(offered: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _calls_in(answer: Any, depth: int, *, listed: bool = False) -> Iterator[tuple[str, str, str]]:
-    """Id (may be empty), name and arguments of each call, in their order; ``listed``: whatever is here is a call."""
+    """Yield id (may be empty), name and arguments of each call, in order.
+
+    With ``listed``, every object at this level is a call.
+    """
     if listed and isinstance(answer, str):
         answer = _parsed(answer)
     if isinstance(answer, list) and depth:
         for each in answer:
             yield from _calls_in(each, depth - 1, listed=listed)
-    elif isinstance(answer, dict) and answer.get("role") not in _OTHERS:
+    elif isinstance(answer, dict) and answer.get("role") not in _INPUT_ROLES:
         call = _call_of(answer, listed=listed)
         if call is not None:
             yield call
         if depth:
-            for key in _ON_THE_WAY:
+            for key in _CONTAINER_KEYS:
                 if key in answer:
                     yield from _calls_in(answer[key], depth - 1, listed=key in _CALL_LISTS)
 
@@ -196,7 +209,7 @@ def _call_of(found: dict[str, Any], *, listed: bool) -> tuple[str, str, str] | N
     if not name:
         return None
     arguments = next((inner[key] for key in _ARGUMENTS if inner.get(key) is not None), "")
-    return _id_of(inner) or _id_of(found), name, _text_of(arguments)
+    return _id_of(inner) or _id_of(found), name, _json_text(arguments)
 
 
 def _id_of(found: dict[str, Any]) -> str:

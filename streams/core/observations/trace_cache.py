@@ -1,4 +1,8 @@
-"""The traces in memory, least recently changed first; what leaves is remembered as seen."""
+"""Caches the traces of one partition, bounded in observations and in bytes of texts.
+
+The least recently changed trace is evicted first and remembered as seen, so that it is read back
+from the store before its next event is folded.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,21 @@ import msgspec
 from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
-from streams.core.observations.merge import merged_of, merged_of_whole
+from streams.core.observations.merge import merged_of_whole_row, restore_merged
 from streams.core.observations.seen import SeenTraces
-from streams.core.observations.state import ObservationState, known_of, rank_of
-from streams.core.observations.statements import statements_of
+from streams.core.observations.state import ObservationState, rank_of, state_of_row
+from streams.core.observations.trace_fields import trace_fields_of
 from streams.core.observations.traces import DAY_US, Trace, TraceKey
 
 TRACE_SHARE: Final = 4
-"""The texts of one trace's observations may take this part of the room for all texts; those changed longest ago go first, their numbers stay."""
+"""One trace may use the text cache divided by this; beyond it, its oldest texts are evicted."""
 
-PartKey = tuple[TraceKey, str]
-"""An observation: its trace's key and its id."""
+ObservationKey = tuple[TraceKey, str]
+"""Key of the trace, and id of the observation."""
 
 
 class TraceHistory(msgspec.Struct):
-    """What was written of a trace: its latest row, and the latest row of each of its observations."""
+    """The latest rows of a trace and of its observations in the store."""
 
     key: TraceKey
     row: TraceRow | None
@@ -32,7 +36,7 @@ class TraceHistory(msgspec.Struct):
 
 
 class TraceCache:
-    """Traces of one partition, bounded by their observations and by the texts kept of them."""
+    """Traces of one partition, bounded by their observations and texts."""
 
     def __init__(
         self, observations_max: int, text_bytes_max: int, seen: SeenTraces, bounds: Bounds
@@ -43,7 +47,7 @@ class TraceCache:
         self.text_bytes = 0
         self.evicted = 0
         self.evicted_chunk = 0
-        """The latest chunk that changed a trace which has left."""
+        """The latest chunk that changed a trace which has been evicted."""
         self._observations_max = observations_max
         self._text_bytes_max = text_bytes_max
         self._trace_text_bytes_max = text_bytes_max // TRACE_SHARE
@@ -51,58 +55,60 @@ class TraceCache:
         self._reached = bounds.reached
         self._sizes: dict[TraceKey, tuple[int, int]] = {}
 
-    def begin(self, key: TraceKey) -> Trace:
+    def create(self, key: TraceKey) -> Trace:
         trace = self.traces[key] = Trace(key)
         return trace
 
     def touch(self, traces: Iterable[Trace]) -> None:
-        """These changed last; then let go of what is too much."""
+        """Mark traces as most recently changed, then evict what exceeds the limits."""
         for trace in traces:
             if trace.text_bytes > self._trace_text_bytes_max:
-                # Before it pushes out all others. To half of it, so that not every change does.
-                trace.shed_texts(self._trace_text_bytes_max // 2)
+                # Otherwise it would evict all others. Halved, so that not every change evicts.
+                trace.evict_texts(self._trace_text_bytes_max // 2)
                 self._reached["resident_text_bytes_max"] += 1
             self._measure(trace)
             self.traces[trace.key] = self.traces.pop(trace.key)
         self.evict()
 
-    def adopt(self, history: TraceHistory, texts_of: frozenset[PartKey] | set[PartKey]) -> None:
-        """Take in a trace as it was written; of one that is here already, only the texts of ``texts_of``."""
+    def load(
+        self, history: TraceHistory, texts_of: frozenset[ObservationKey] | set[ObservationKey]
+    ) -> None:
+        """Add a trace that was read back; of a cached one restore only texts of ``texts_of``."""
         trace = self.traces.get(history.key)
         if trace is not None:
             for row in history.observations:
-                known = trace.observations.get(row.id)
-                if known is not None and known.merged is None and (trace.key, row.id) in texts_of:
-                    self._adopt_texts(trace, known, row)
+                state = trace.observations.get(row.id)
+                if state is not None and state.merged is None and (trace.key, row.id) in texts_of:
+                    self._load_texts(trace, state, row)
             self._measure(trace)
             return
-        trace = self.begin(history.key)
+        trace = self.create(history.key)
         for row in history.observations:
-            known = known_of(row, merged_of(row) if row.merge_state else None)
-            if known.merged is None and (trace.key, row.id) in texts_of:
-                known.merged = merged_of_whole(row, rank_of(known), self._bounds)
-            trace.count_in(known)
+            state = state_of_row(row, restore_merged(row) if row.merge_state else None)
+            if state.merged is None and (trace.key, row.id) in texts_of:
+                state.merged = merged_of_whole_row(row, rank_of(state), self._bounds)
+            trace.add(state)
         if history.row is not None:
-            trace.said = statements_of(history.row)
-            trace.attributed = trace_values(trace.said)
+            trace.fields = trace_fields_of(history.row)
+            trace.attributed = trace_values(trace.fields)
             trace.row_version = history.row.row_version
             trace.day = history.row.start_us // DAY_US
         self._measure(trace)
 
-    def _adopt_texts(self, trace: Trace, known: ObservationState, row: ObservationRow) -> None:
-        if row.row_version > known.row_version:
-            # A worker that ended before its commit wrote it: the events that are in its texts will
-            # change nothing when they are folded again, so its numbers count from now on as well.
-            trace.count_out(known)
-            known = known_of(row, None)
-            trace.count_in(known)
+    def _load_texts(self, trace: Trace, state: ObservationState, row: ObservationRow) -> None:
+        if row.row_version > state.row_version:
+            # Written by a worker that ended before its commit. Folding the events in its texts
+            # again will change nothing, so its numbers have to be counted now as well.
+            trace.remove(state)
+            state = state_of_row(row, None)
+            trace.add(state)
         if row.merge_state:
-            trace.regain(known, merged_of(row))
+            trace.restore_texts(state, restore_merged(row))
         else:
-            trace.regain(known, merged_of_whole(row, rank_of(known), self._bounds))
+            trace.restore_texts(state, merged_of_whole_row(row, rank_of(state), self._bounds))
 
     def last_chunk_of(self, keys: Iterable[TraceKey]) -> int:
-        """The latest chunk that changed any of these, whether they are here or have left."""
+        """Return the latest chunk that may have changed any of these traces, cached or evicted."""
         latest = self.evicted_chunk
         for key in keys:
             trace = self.traces.get(key)
@@ -111,6 +117,7 @@ class TraceCache:
         return latest
 
     def evict(self) -> None:
+        """Evict the least recently changed traces until the limits hold."""
         while self.traces and (
             self.observations > self._observations_max or self.text_bytes > self._text_bytes_max
         ):
@@ -118,7 +125,7 @@ class TraceCache:
             self._reached[
                 "resident_observations_max" if too_many else "resident_text_bytes_max"
             ] += 1
-            self._let_go(self.traces.pop(next(iter(self.traces))))
+            self._remove(self.traces.pop(next(iter(self.traces))))
             self.evicted += 1
 
     def forget(self, keys: Iterable[TraceKey]) -> None:
@@ -126,9 +133,9 @@ class TraceCache:
         for key in keys:
             trace = self.traces.pop(key, None)
             if trace is not None:
-                self._let_go(trace)
+                self._remove(trace)
 
-    def _let_go(self, trace: Trace) -> None:
+    def _remove(self, trace: Trace) -> None:
         observations, text_bytes = self._sizes.pop(trace.key, (0, 0))
         self.observations -= observations
         self.text_bytes -= text_bytes
@@ -136,8 +143,8 @@ class TraceCache:
         self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
 
     def _measure(self, trace: Trace) -> None:
-        text_bytes = trace.text_bytes + (trace.said.text_bytes if trace.said.latest else 0)
-        # A trace of nothing but statements takes about as much as an observation.
+        text_bytes = trace.text_bytes + (trace.fields.text_bytes if trace.fields.latest else 0)
+        # The attributes of a trace take about as much memory as an observation.
         observations = len(trace.observations) + 1
         before = self._sizes.get(trace.key, (0, 0))
         self._sizes[trace.key] = (observations, text_bytes)

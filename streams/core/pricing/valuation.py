@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from clickhouse.rows import ObservationRow
-from streams.core.observations.lines import kept
+from streams.core.observations.lines import decoded_row_text
 from streams.core.pricing.price_book import PriceBook, total_of_given
 from tracemill.contract import COST_MAX_PICO
 
@@ -67,7 +67,9 @@ def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  #
         # A call that failed was most likely not charged: nothing is made up for it.
         if not row.model or row.type not in PRICED_BY_TOKENS or row.level == "ERROR":
             return True
-        usage = tokens.usage_of(row.model, kept(row.input), kept(row.output))
+        usage = tokens.usage_of(
+            row.model, decoded_row_text(row.input), decoded_row_text(row.output)
+        )
         if not usage:
             return True
         row.usage_estimated = 1

@@ -167,7 +167,7 @@ def _plain(row: ObservationRow) -> ObservationRow:
     metadata = row.metadata
     if metadata and not row.merge_state:
         merged = Metadata()
-        Bounds().metadata(merged, metadata, 0)
+        Bounds().merge_metadata(merged, metadata, 0)
         metadata = merged.text()
     return msgspec.structs.replace(
         row, merge_state="", user_id="", session_id="", metadata=metadata

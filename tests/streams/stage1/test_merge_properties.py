@@ -1,4 +1,4 @@
-"""Statements may come in any order, any number of times, split over any number of lives: what is known in the end is the same."""
+"""Tests that merging updates does not depend on their order, repetition or grouping."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from clickhouse.rows import ObservationRow
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.limits import RowLimits
 from streams.core.observations.lines import LINES
-from streams.core.observations.merge import merged_of, merged_part, write_statements
-from streams.core.observations.metadata import CUT_KEY, Metadata, restored
+from streams.core.observations.merge import (
+    merge_partial,
+    merge_whole,
+    restore_merged,
+    write_fields,
+    write_merge_state,
+)
+from streams.core.observations.metadata import CUT_KEY, Metadata, restore_metadata
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
 from tracemill.contract import TraceAttributes, encode_event
 
@@ -24,48 +30,50 @@ objects = st.recursive(
     lambda inner: st.dictionaries(st.sampled_from("abc"), st.one_of(scalars, inner), max_size=3),
     max_leaves=6,
 )
-statements = st.tuples(objects.map(json.dumps), st.integers(0, 4))
+updates = st.tuples(objects.map(json.dumps), st.integers(0, 4))
 
 
-def merged(said: list[tuple[str, int]], bounds: Bounds | None = None) -> Metadata:
+def merged(sent: list[tuple[str, int]], bounds: Bounds | None = None) -> Metadata:
     metadata = Metadata()
-    for text, mark in said:
-        (bounds or Bounds()).metadata(metadata, text, mark)
+    for text, logical_ts in sent:
+        (bounds or Bounds()).merge_metadata(metadata, text, logical_ts)
     return metadata
 
 
-@given(st.lists(statements, max_size=5), st.randoms(use_true_random=False))
-def test_metadata_merges_the_same_in_any_order_and_any_number_of_times(said, chance):
-    again = [*said, *chance.choices(said, k=len(said))] if said else []
+@given(st.lists(updates, max_size=5), st.randoms(use_true_random=False))
+def test_metadata_merges_the_same_in_any_order_and_any_number_of_times(sent, chance):
+    again = [*sent, *chance.choices(sent, k=len(sent))] if sent else []
     chance.shuffle(again)
-    assert merged(again) == merged(said)
+    assert merged(again) == merged(sent)
 
 
-@given(st.lists(statements, max_size=4))
-def test_metadata_comes_back_from_its_row(said):
-    metadata = merged(said)
-    assert restored(metadata.text(), metadata.marks()) == metadata
+@given(st.lists(updates, max_size=4))
+def test_metadata_comes_back_from_its_row(sent):
+    metadata = merged(sent)
+    assert restore_metadata(metadata.text(), metadata.logical_times()) == metadata
 
 
-@given(st.lists(statements, max_size=12), st.integers(0, 12))
+@given(st.lists(updates, max_size=12), st.integers(0, 12))
 def test_of_too_much_metadata_the_same_is_cut_whether_it_was_read_back_in_between_or_not(
-    said, split
+    sent, split
 ):
     tight = Bounds(RowLimits(1_000, 700))
-    resident = merged(said, tight)
-    metadata = merged(said[:split], tight)
-    metadata = restored(metadata.text(), metadata.marks())
-    for text, mark in said[split:]:
-        tight.metadata(metadata, text, mark)
+    resident = merged(sent, tight)
+    metadata = merged(sent[:split], tight)
+    metadata = restore_metadata(metadata.text(), metadata.logical_times())
+    for text, logical_ts in sent[split:]:
+        tight.merge_metadata(metadata, text, logical_ts)
     assert metadata == resident
-    in_row = len(json.dumps(metadata.text())) + len(json.dumps(json.dumps(metadata.marks())))
+    in_row = len(json.dumps(metadata.text())) + len(
+        json.dumps(json.dumps(metadata.logical_times()))
+    )
     assert in_row <= 700 + 100
     if CUT_KEY not in metadata.root.children:
-        assert metadata.text() == merged(said).text()
+        assert metadata.text() == merged(sent).text()
 
 
 parts = st.builds(
-    lambda ts, said: observation(ts=ts, partial=True, **said),
+    lambda ts, sent: observation(ts=ts, partial=True, **sent),
     st.integers(0, 3),
     st.fixed_dictionaries(
         {},
@@ -112,7 +120,7 @@ def test_any_order_and_any_repetition_of_the_same_events_gives_the_same_rows(eve
                 row = last_row(effects)
             if effects.traces:
                 trace = last_trace(effects)
-        # Of a statement that was covered before it came, and of one that was covered after, different traces stay.
+        # The merge state depends on the order, but never what the row's other fields hold.
         row.merge_state = ""
         row.row_version = trace.row_version = 0
         rows.append((row, trace))
@@ -124,8 +132,25 @@ def test_what_is_known_of_an_observation_comes_back_from_its_row(events, split):
     lines = [LINES.decode(encode_event(event)) for event in events]
     merged = None
     for at, line in enumerate(lines):
-        merged = merged_part(merged, line, line.ts_us, Bounds())
+        merged = merge_partial(merged, line, line.ts_us, Bounds())
         if at == split:
             row = ObservationRow(project_id="p", trace_id="t", id="o", start_us=0, row_version=0)
-            write_statements(merged, row)
-            assert merged_of(row) == merged
+            write_fields(merged, row)
+            write_merge_state(merged, row)
+            assert restore_merged(row) == merged
+
+
+def test_the_merge_state_in_rows_keeps_the_keys_that_earlier_versions_wrote():
+    row = ObservationRow(project_id="p", trace_id="t", id="o", start_us=0, row_version=0)
+    first, second = observation(start_us=7, environment="e", ts=8), observation(partial=True, ts=9)
+    merged = None
+    for event in (first, second):
+        line = LINES.decode(encode_event(event))
+        if line.partial:
+            merged = merge_partial(merged, line, line.ts_us, Bounds())
+        else:
+            merged = merge_whole(merged, line, line.ts_us, 7, "rank", Bounds())
+    write_merge_state(merged, row)
+    assert json.loads(row.merge_state).keys() == {
+        "first_us", "marks", "whole_mark", "whole_rank", "start_mark", "environment_mark", "metadata"
+    }  # fmt: skip

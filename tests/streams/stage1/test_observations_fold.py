@@ -245,7 +245,7 @@ def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
     limits = FoldLimits(4, 1_000_000, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.fold(*(observation(str(number), trace_id=f"t{number}") for number in range(5)))
-    residents = folding.core.residents
+    residents = folding.core.cache
     assert residents.observations <= 4
     assert ("p", "t0") in residents.seen
     assert ("p", "t0") not in residents.traces
@@ -257,7 +257,7 @@ def test_texts_beyond_the_limit_leave_memory_too():
     limits = FoldLimits(100, 50, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.fold(part("a", trace_id="t1", input="x" * 40), part("b", trace_id="t2", input="y" * 40))
-    assert folding.core.residents.text_bytes <= 50
+    assert folding.core.cache.text_bytes <= 50
     assert folding.core.take_reached().keys() == {"resident_text_bytes_max"}
 
 

@@ -62,4 +62,4 @@ def test_traces_that_find_no_room_are_counted_and_asked_for_again():
     folding.fold(*(observation(str(number), trace_id=f"t{number}") for number in range(5)))
     assert folding.core.take_reached()["seen_traces_max"] == 3
     assert "seen_traces_max" not in folding.core.take_reached()
-    assert ("p", "t4") in folding.core.residents.seen
+    assert ("p", "t4") in folding.core.cache.seen

@@ -63,9 +63,9 @@ def crowded() -> Crowded:
 
 def test_it_stays_with_its_numbers_and_so_do_the_others():
     folding = crowded()
-    assert folding.core.residents.traces.keys() == {TRACE, ("p", "small")}
-    assert len(folding.core.residents.traces[TRACE].observations) == 20
-    assert folding.core.residents.text_bytes <= 400
+    assert folding.core.cache.traces.keys() == {TRACE, ("p", "small")}
+    assert len(folding.core.cache.traces[TRACE].observations) == 20
+    assert folding.core.cache.text_bytes <= 400
     assert folding.core.take_reached()["resident_text_bytes_max"] > 0
     _, needs = folding.asked(part("new"), part("o19", ts=1, output="z"), observation("whole"))
     assert not needs

@@ -63,13 +63,17 @@ def commit(offset: int, version: int) -> Record:
 
 def test_the_highest_commit_counts_whoever_wrote_the_last():
     observations = Tail(0, 3, [commit(5, 50), commit(9, 90), commit(6, 60)])
-    restored = restored_of(observations, Tail(0, 0, []), TOPICS)
-    assert (restored.resume_after, restored.trace_version) == (9, 90)
+    restore_metadata = restored_of(observations, Tail(0, 0, []), TOPICS)
+    assert (restore_metadata.resume_after, restore_metadata.trace_version) == (9, 90)
 
 
 def test_rows_of_traces_are_restored_also_where_no_commit_tells_of_them():
     row = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=70)
     traces = [Record(msgspec.json.encode(row), **{SOURCE_OFFSET: 9})]
-    restored = restored_of(Tail(0, 1, [Record(**{SOURCE_OFFSET: 5})]), Tail(0, 1, traces), TOPICS)
-    assert restored.trace_version is None
-    assert [each.row_version for each in restored.traces] == [70]  # although ahead of the commit
+    restore_metadata = restored_of(
+        Tail(0, 1, [Record(**{SOURCE_OFFSET: 5})]), Tail(0, 1, traces), TOPICS
+    )
+    assert restore_metadata.trace_version is None
+    assert [each.row_version for each in restore_metadata.traces] == [
+        70
+    ]  # although ahead of the commit

@@ -35,9 +35,9 @@ def row(id_: str) -> bytes:
 def test_a_row_that_does_not_decode_is_left_out_when_a_partition_is_taken_over():
     values = [row("a"), b'{"project_id":\n' + row("b"), row("c")]
     records = [Record(value, offset) for offset, value in enumerate(values)]
-    restored = restored_of(Tail(0, 3, records), Tail(0, 0, []), Topics("t"))
-    assert [each.id for each in restored.observations] == ["a", "b", "c"]
-    assert restored.resume_after == 2
+    restore_metadata = restored_of(Tail(0, 3, records), Tail(0, 0, []), Topics("t"))
+    assert [each.id for each in restore_metadata.observations] == ["a", "b", "c"]
+    assert restore_metadata.resume_after == 2
 
 
 def test_events_of_a_trace_that_cannot_be_continued_are_set_aside_and_others_count():

@@ -112,7 +112,7 @@ def test_a_user_who_changes_very_often_in_one_record_is_handed_over_to_once() ->
         )
         refused += len(effects.dead_letters)
     assert refused > 0
-    trace = folding.core.residents.traces["p", "t"]
+    trace = folding.core.cache.traces["p", "t"]
     assert len(trace.spent()) == TRACE_SPEND_CELLS_MAX
     assert folding.core.take_reached()["trace_amounts_max"] == refused
     deltas = folding.fold(*(told(ts, user_id=f"u{ts}") for ts in range(1_000))).deltas

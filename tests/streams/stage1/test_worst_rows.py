@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.core.observations.fold import FoldLimits
 from streams.core.observations.limits import FIXED_BYTES_MAX, ROW_BYTES_MAX, row_limits
-from streams.core.observations.metadata import Metadata, restored
+from streams.core.observations.metadata import Metadata, restore_metadata
 from tests.streams.stage1.stage1_folding import LIMITS, NOW_US, Folding, observation
 from tracemill.contract import COUNT_MAX, Event, Score, TraceAttributes, TraceUpdate
 
@@ -137,11 +137,11 @@ def test_merged_metadata_never_takes_more_than_it_may_and_is_counted_as_it_comes
     limits = row_limits(40_000)
     metadata = Metadata()
     for mark, value in enumerate(said):
-        metadata.state(msgspec.json.encode(value).decode(), mark, limits)
+        metadata.merge(msgspec.json.encode(value).decode(), mark, limits)
         in_row = len(msgspec.json.encode(metadata.text()))
-        in_row += len(msgspec.json.encode(msgspec.json.encode(metadata.marks()).decode()))
+        in_row += len(msgspec.json.encode(msgspec.json.encode(metadata.logical_times()).decode()))
         assert in_row <= min(metadata.bytes + 100, limits.metadata_bytes_max + 100)
-    assert restored(metadata.text(), metadata.marks()) == metadata
+    assert restore_metadata(metadata.text(), metadata.logical_times()) == metadata
 
 
 def test_many_requests_about_one_trace_and_many_updates_of_one_generation_end_in_rows_that_fit() -> (

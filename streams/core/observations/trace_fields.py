@@ -1,7 +1,8 @@
-"""What was said about a trace, by any of its observations or by itself; joined so that order and number do not matter.
+"""Order-independent, per-field last-write-wins merge of the attributes of a trace.
 
-The latest statement about a field wins, tags unite, metadata merges key by key, the environment is what was said first, the start is the least that was stated.
-What is too long, or too much, is cut as its statement comes in (``streams.core.observations.bounding``).
+Attributes come with observations and with updates of the trace itself. The latest value of a field
+wins, tags are united, metadata is merged key by key; of environments the first wins, and of start
+times the least. What exceeds a limit is cut on arrival (``streams.core.observations.bounding``).
 """
 
 from __future__ import annotations
@@ -12,62 +13,65 @@ import msgspec
 
 from clickhouse.rows import TraceRow
 from streams.core.observations.bounding import Bounds, cut_tags
-from streams.core.observations.metadata import Metadata, restored
+from streams.core.observations.metadata import Metadata, restore_metadata
 from tracemill.contract import TraceAttributes
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-Statement = tuple[int, Any]
+VersionedValue = tuple[int, Any]
+"""A value and the time of the update that set it, time first."""
 NEVER: Final[tuple[Any, ...]] = ()
-"""Before every statement."""
+"""Sorts before every value."""
 
 
-class _State(msgspec.Struct, omit_defaults=True):
-    """What a row does not say by itself."""
+class _MergeState(msgspec.Struct, omit_defaults=True):
+    """The JSON of the column ``merge_state``: what later merges need besides the row's fields."""
 
-    marks: dict[str, int] = {}
+    logical_times: dict[str, int] = msgspec.field(default_factory=dict, name="marks")
     first_us: int = 0
     start_us: int = 0
     environment: tuple[int, str] | None = None
     metadata: list[Any] = []
 
 
-class TraceStatements(msgspec.Struct):
-    latest: dict[str, Statement] = {}
+class TraceFields(msgspec.Struct):
+    """The merged attributes of one trace."""
+
+    latest: dict[str, VersionedValue] = {}
     tags: frozenset[str] = frozenset()
     metadata: Metadata | None = None
-    """``None``: none was stated, as of most traces."""
-    environment: Statement | None = None
+    """None if no update had metadata, as in most traces."""
+    environment: VersionedValue | None = None
     start_us: int = 0
-    """Least start that was stated; 0: none was."""
+    """Least start time of any update; 0: none."""
     first_us: int = 0
-    """When anything was said of the trace itself for the first time; 0: never."""
+    """Time of the first update of the trace itself; 0: none."""
     user_id: str = ""
-    """Of ``latest``: asked for with every observation."""
+    """Copy of the user id in ``latest``, which is read for every observation."""
 
-    def hear(self, attributes: TraceAttributes, ts_us: int, bounds: Bounds) -> bool:  # noqa: C901, PLR0912  # a line per field: a loop over them costs twice as much
-        """Take in what an event says; true if that changed anything."""
+    def merge(self, attributes: TraceAttributes, ts_us: int, bounds: Bounds) -> bool:  # noqa: C901, PLR0912  # a line per field: a loop over them costs twice as much
+        """Merge the attributes of an event; return whether anything changed."""
         changed, latest = False, self.latest
-        # Written out for what nearly every event says: calls would cost as much again.
+        # Unrolled for the fields that nearly every event has: calls would double the time.
         if attributes.user_id:
-            statement = (ts_us, attributes.user_id)
-            if statement > latest.get("user_id", NEVER):
-                latest["user_id"], self.user_id = statement, attributes.user_id
+            update = (ts_us, attributes.user_id)
+            if update > latest.get("user_id", NEVER):
+                latest["user_id"], self.user_id = update, attributes.user_id
                 changed = True
         if attributes.session_id:
-            statement = (ts_us, attributes.session_id)
-            if statement > latest.get("session_id", NEVER):
-                latest["session_id"] = statement
+            update = (ts_us, attributes.session_id)
+            if update > latest.get("session_id", NEVER):
+                latest["session_id"] = update
                 changed = True
         if attributes.name:
-            statement = (ts_us, attributes.name)
-            if statement > latest.get("name", NEVER):
-                latest["name"] = statement
+            update = (ts_us, attributes.name)
+            if update > latest.get("name", NEVER):
+                latest["name"] = update
                 changed = True
         if attributes.release:
-            statement = (ts_us, attributes.release)
-            if statement > latest.get("release", NEVER):
-                latest["release"] = statement
+            update = (ts_us, attributes.release)
+            if update > latest.get("release", NEVER):
+                latest["release"] = update
                 changed = True
         if attributes.version:
             changed |= self._keep("version", attributes.version, ts_us)
@@ -84,7 +88,7 @@ class TraceStatements(msgspec.Struct):
         if attributes.metadata:
             if self.metadata is None:
                 self.metadata = Metadata()
-            changed |= bounds.metadata(self.metadata, attributes.metadata, ts_us)
+            changed |= bounds.merge_metadata(self.metadata, attributes.metadata, ts_us)
         start_us = attributes.start_us
         if start_us is not None and not 0 < self.start_us <= start_us:
             self.start_us = start_us
@@ -104,8 +108,8 @@ class TraceStatements(msgspec.Struct):
             return True
         return False
 
-    def hear_itself(self, environment: str | None, ts_us: int) -> bool:
-        """An event about nothing but the trace was said at ``ts_us``; true if that changed anything."""
+    def merge_trace_update(self, environment: str | None, ts_us: int) -> bool:
+        """Merge an update of the trace itself; return whether anything changed."""
         changed = False
         if not 0 < self.first_us <= ts_us:
             self.first_us = ts_us
@@ -117,7 +121,7 @@ class TraceStatements(msgspec.Struct):
 
     @property
     def text_bytes(self) -> int:
-        """Roughly what the texts take in memory."""
+        """Return the approximate size of the texts in memory."""
         latest = self.latest
         size = 0 if self.metadata is None else self.metadata.bytes
         if "input" in latest:
@@ -127,37 +131,40 @@ class TraceStatements(msgspec.Struct):
         return size
 
     def write(self, row: TraceRow) -> None:
-        """Set the fields of ``row`` that were stated, and its ``merge_state``."""
+        """Set the fields of ``row`` that any update has set, and its ``merge_state``."""
         for field, (_, value) in self.latest.items():
             setattr(row, field, value)
         row.public = int(row.public)
         if self.tags:
             row.tags = tuple(sorted(self.tags))
-        marks: list[Any] = []
+        logical_times: list[Any] = []
         if self.metadata:
-            row.metadata, marks = self.metadata.text(), self.metadata.marks()
-        state = _State(
-            marks={field: mark for field, (mark, _) in self.latest.items()},
+            row.metadata, logical_times = self.metadata.text(), self.metadata.logical_times()
+        state = _MergeState(
+            logical_times={field: logical_ts for field, (logical_ts, _) in self.latest.items()},
             first_us=self.first_us,
             start_us=self.start_us,
             environment=self.environment,
-            metadata=marks,
+            metadata=logical_times,
         )
         row.merge_state = _encode(state).decode()
 
 
-def statements_of(row: TraceRow) -> TraceStatements:
-    """The inverse of ``TraceStatements.write``."""
+def trace_fields_of(row: TraceRow) -> TraceFields:
+    """Restore the attributes that ``TraceFields.write`` wrote to ``row``."""
     if not row.merge_state:
-        return TraceStatements()
-    state = msgspec.json.decode(row.merge_state, type=_State)
-    latest = {field: (mark, getattr(row, field)) for field, mark in state.marks.items()}
+        return TraceFields()
+    state = msgspec.json.decode(row.merge_state, type=_MergeState)
+    latest = {
+        field: (logical_ts, getattr(row, field))
+        for field, logical_ts in state.logical_times.items()
+    }
     if "public" in latest:
-        latest["public"] = (state.marks["public"], bool(row.public))
-    return TraceStatements(
+        latest["public"] = (state.logical_times["public"], bool(row.public))
+    return TraceFields(
         latest,
         frozenset(row.tags),
-        restored(row.metadata, state.metadata) if state.metadata else None,
+        restore_metadata(row.metadata, state.metadata) if state.metadata else None,
         state.environment,
         state.start_us,
         state.first_us,
