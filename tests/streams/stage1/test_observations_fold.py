@@ -245,12 +245,12 @@ def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
     limits = FoldLimits(4, 1_000_000, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.fold(*(observation(str(number), trace_id=f"t{number}") for number in range(5)))
-    residents = folding.core.cache
-    assert residents.observations <= 4
-    assert ("p", "t0") in residents.seen
-    assert ("p", "t0") not in residents.traces
-    assert residents.evicted_chunk == 1
-    assert folding.core.take_reached() == {"resident_observations_max": residents.evicted}
+    cache = folding.core.cache
+    assert cache.observations <= 4
+    assert ("p", "t0") in cache.seen
+    assert ("p", "t0") not in cache.traces
+    assert cache.evicted_chunk == 1
+    assert folding.core.take_reached() == {"resident_observations_max": cache.evicted}
 
 
 def test_texts_beyond_the_limit_leave_memory_too():
