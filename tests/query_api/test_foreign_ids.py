@@ -1,0 +1,183 @@
+"""Ids and values of another project are answered like those that exist nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from clickhouse.rows import (
+    AlertRow,
+    DeadLetterRow,
+    ObservationRow,
+    ScoreRow,
+    SpendRow,
+    TraceRow,
+    WindowRow,
+)
+from query_api.app import create_query_api
+from query_api.settings import QuerySettings
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, opened
+
+OWN, THEIRS, ABSENT = "value-of-ours", "value-of-them", "value-nowhere"
+"""Of equal length, so that answers can be compared byte by byte."""
+EMPTY_SKETCH = (
+    "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
+)
+METHODS = ("get", "post", "put", "patch", "delete")
+BODIES: dict[str, Any] = {
+    "/v1/budgets": {"name": THEIRS, "period": "day", "limit_usd": "1"},
+    "/v1/webhooks": {"url": f"https://93.184.216.34/{THEIRS}", "events": ["budget.threshold_crossed"]},
+}
+"""Bodies that are valid; other routes get what names the other project's records."""
+CHANGES_PER_ANSWER = {"id", "created_at", "updated_at", "secret", "createdAt", "updatedAt"}
+CHANGING_HEADERS = {"date", "etag", "location", "x-request-id", "server-timing", "content-length"}
+
+
+def rows_of(project_id: str, value: str) -> Iterator[msgspec.Struct]:
+    """A row of each table, with ``value`` in each column that a request can name."""
+    given: dict[str, Any] = {"project_id": project_id, "row_version": 1}
+    yield TraceRow(
+        id=value, start_us=NOON_US, end_us=NOON_US + 9, name=value, user_id=value, session_id=value,
+        root_observation_id=value, observation_count=1, tags=(value,), environment=value,
+        release=value, version=value, **given,
+    )  # fmt: skip
+    yield ObservationRow(
+        id=value, trace_id=value, start_us=NOON_US, name=value, input=value, output=value,
+        model=value, user_id=value, session_id=value, environment=value, version=value,
+        parent_id=value, **given,
+    )  # fmt: skip
+    yield ScoreRow(
+        id=value, trace_id=value, observation_id=value, session_id=value, event_us=NOON_US,
+        name=value, environment=value, config_id=value, queue_id=value, author_user_id=value,
+        dataset_run_id=value, **given,
+    )  # fmt: skip
+    yield WindowRow(
+        window_s=NOON_US // 10**6, environment=value, model=value, name=value, observation_count=3,
+        latency_state_hex=EMPTY_SKETCH, **given,
+    )  # fmt: skip
+    yield SpendRow(
+        bucket_s=NOON_US // 10**6, user_id=value, model=value, environment=value,
+        total_cost_pico=1, **given,
+    )  # fmt: skip
+    yield AlertRow(
+        id=value, budget_id=value, name=value, scope="{}", period_start_us=NOON_US, threshold="1",
+        spent_pico=1, limit_pico=1, created_us=NOON_US, **given,
+    )  # fmt: skip
+    yield DeadLetterRow(
+        id=value, created_us=NOON_US, stage=value, reason=value, payload=value, **given
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stored(kept: Kept) -> str:
+    return kept([*rows_of(PROJECT, OWN), *rows_of(OTHER, THEIRS)])
+
+
+@pytest.fixture
+async def both(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored) as api:
+        yield api
+
+
+def operations() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every method and path of the application, with the names of its query parameters."""
+    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    found = []
+    for path, item in app.openapi()["paths"].items():
+        for method in METHODS:
+            if method in item:
+                named = [p for p in item[method].get("parameters", []) if p["in"] == "query"]
+                found.append((method, path, tuple(p["name"] for p in named)))
+    return sorted(found)
+
+
+OPERATIONS = operations()
+WITH_PATH_IDS = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
+FILTERS = [(path, name) for method, path, names in OPERATIONS if method == "get" for name in names]
+CREATED = [path for method, path, _ in OPERATIONS if method == "post" and path in BODIES]
+
+
+def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
+    """Return status, headers and body, without what changes with each answer."""
+    headers = {k: v for k, v in answer.headers.items() if k.lower() not in CHANGING_HEADERS}
+    text = answer.text.replace(THEIRS, ABSENT).replace(THEIRS.upper(), ABSENT.upper())
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return answer.status_code, headers, text
+    if isinstance(body, dict):
+        body = {k: v for k, v in body.items() if k not in CHANGES_PER_ANSWER}
+    return answer.status_code, headers, json.dumps(body)
+
+
+async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
+    parts = [value if part.startswith("{") else part for part in path.split("/")]
+    body = json.loads(json.dumps(BODIES.get(path, {"id": THEIRS})).replace(THEIRS, value))
+    content = {} if method in ("get", "delete") else {"json": body}
+    return await api.client.request(method, "/".join(parts), **content)  # type: ignore[arg-type]
+
+
+async def records_of_theirs(api: Api) -> dict[str, str]:
+    """Create a record of each kind that has routes for the other project; return ids by path."""
+    ids = {}
+    for path in CREATED:
+        created = await api.other.post(path, json=BODIES[path])
+        assert created.status_code == 201, created.text
+        ids[path] = created.json()["id"]
+    return ids
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_PATH_IDS)
+async def test_a_foreign_id_in_the_path_is_answered_like_an_unknown_one(
+    both: Api, method: str, path: str
+) -> None:
+    ids = await records_of_theirs(both)
+    collection = next((found for found in ids if path.startswith(f"{found}/{{")), None)
+    foreign = THEIRS if collection is None else ids[collection]
+    absent = ABSENT if collection is None else "f" * len(foreign)
+    answers = [comparable(await asked(both, method, path, value)) for value in (foreign, absent)]
+    assert answers[0][0] == 404
+    assert json.dumps(answers[0]).replace(foreign, absent) == json.dumps(answers[1])
+    if collection is not None:
+        kept = await both.other.get(f"{collection}/{foreign}")
+        assert kept.status_code == 200, "another project changed it"
+
+
+@pytest.mark.parametrize(("path", "name"), FILTERS)
+async def test_a_foreign_value_in_a_filter_is_answered_like_an_unknown_one(
+    both: Api, path: str, name: str
+) -> None:
+    path = path.replace("{traceId}", OWN).replace("{trace_id}", OWN)
+    needed = (
+        {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "step": "1h"}
+        if path == "/v1/windows"
+        else {}
+    )
+    answers = []
+    for value in (THEIRS, ABSENT):
+        if name == "filter":
+            condition = {"type": "string", "column": "name", "operator": "=", "value": value}
+            value = json.dumps([condition])
+        answer = await both.client.get(path, params={**needed, name: value})
+        assert answer.status_code < 500
+        answers.append(comparable(answer))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("path", CREATED)
+async def test_a_name_that_another_project_uses_is_free(both: Api, path: str) -> None:
+    await records_of_theirs(both)
+    answers = [comparable(await asked(both, "post", path, value)) for value in (THEIRS, ABSENT)]
+    assert answers[0][0] == 201
+    assert answers[0] == answers[1]
+
+
+async def test_every_route_that_names_records_is_tested() -> None:
+    assert len(WITH_PATH_IDS) >= 10
+    assert len(FILTERS) >= 60
+    assert set(BODIES) == set(CREATED)
