@@ -15,6 +15,7 @@ from producers.kafka.topics import Topics
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+ADMIN_KEY_MIN_CHARS: Final = 32
 
 
 class KafkaSettings(BaseSettings):
@@ -281,6 +282,25 @@ class WebhookSettings(BaseSettings):
     def _parses(cls, texts: str) -> str:
         own_endpoints(texts)
         return texts
+
+
+class AdminSettings(BaseSettings):
+    """The installation's admin key, which makes projects and keys and reads no project's data."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_ADMIN_", frozen=True)
+
+    secret_key: SecretStr = SecretStr("")
+    """Sent as ``Bearer SECRET``, or in Basic authentication as the password of ``admin``; 32
+    characters at least, of printable ASCII. Empty: there is no admin key; `tracemill up` generates
+    one."""
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        if text and (len(text) < ADMIN_KEY_MIN_CHARS or not text.isascii() or " " in text):
+            raise ValueError(f"at least {ADMIN_KEY_MIN_CHARS} characters of ASCII, without spaces")
+        return key
 
 
 class InitSettings(BaseSettings):

@@ -9,8 +9,15 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from clickhouse.store import Store
-from producers.control.auth import Authenticator, authorization_of, note_authenticated
+from producers.control.auth import (
+    DENIED,
+    Authenticator,
+    Principal,
+    authorization_of,
+    note_authenticated,
+)
 from producers.control.log import ControlLog
+from producers.control.scopes import Scope
 from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from query_api.answers import Documented
@@ -29,19 +36,57 @@ class AppContext:
     event_types: EventTypes
 
 
-async def project_of(request: Request) -> str:
-    """Return the project of a request's credential, which is the only source of project ids.
+def principal_of(request: Request, *scopes: Scope) -> Principal:
+    """Authenticate a request; the credential needs one of ``scopes``.
 
     Raises:
-        UnauthorizedError: There is no credential, more than one, or an unknown one.
-        ForbiddenError: The credential is a public key alone, which may not read.
+        UnauthorizedError: there is no credential, more than one, or an unknown one.
+        ForbiddenError: it lacks the scope.
     """
     context: AppContext = request.app.state.context
     principal = context.authenticator.authenticate(authorization_of(request.scope["headers"]))
     note_authenticated(request.scope, principal)
-    if principal.scope != "project":
-        raise ForbiddenError("Access Scope Denied")
-    return principal.project_id
+    principal.require(*scopes)
+    return principal
+
+
+def project_scope(method: str) -> Scope:
+    """Return the scope that a method on a project's data needs."""
+    return "read" if method == "GET" else "write"
+
+
+async def project_of(request: Request) -> str:
+    """Return the project of a request's credential, which is the only source of project ids.
+
+    The credential needs the scope ``read`` for GET, and ``write`` for every other method.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return principal_of(request, project_scope(request.method)).project_id
+
+
+async def admin_of(request: Request) -> Principal:
+    """Return a caller with the scope ``admin``: of the installation, or of a project.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return principal_of(request, "admin")
+
+
+async def installation_of(request: Request) -> Principal:
+    """Return the installation's admin.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: the credential is another one.
+    """
+    principal = await admin_of(request)
+    if principal.owner is not None:
+        raise ForbiddenError(f"{DENIED}: this needs the installation's admin key")
+    return principal
 
 
 ProjectId = Annotated[str, Depends(project_of)]
+Admin = Annotated[Principal, Depends(admin_of)]
+Installation = Annotated[Principal, Depends(installation_of)]

@@ -17,7 +17,7 @@ PASSWORD_BYTES: Final = 24
 
 
 class Credentials(BaseModel):
-    """Passwords of the broker's clients and the store's users, and the key that encrypts secrets."""
+    """Passwords of the broker's clients and the store's users, and keys of the installation."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,6 +26,8 @@ class Credentials(BaseModel):
     store_query: SecretStr
     store_migrate: SecretStr
     encryption: SecretStr
+    admin: SecretStr = SecretStr("")
+    """The admin key; installations from before have none until their next start."""
 
 
 def new_password() -> SecretStr:
@@ -54,9 +56,9 @@ def ensure_credentials(data_dir: Path) -> Credentials:
 def read_credentials(data_dir: Path) -> Credentials | None:
     """Read the passwords of an installation; None where it has none yet. Errors as above."""
     found = {name: _read(password_file(data_dir, name)) for name in Credentials.model_fields}
-    if None in found.values():
-        return None
-    return Credentials.model_validate(found)
+    present = {name: value for name, value in found.items() if value is not None}
+    required = {name for name, field in Credentials.model_fields.items() if field.is_required()}
+    return Credentials.model_validate(present) if required <= present.keys() else None
 
 
 def make_private(directory: Path) -> None:

@@ -18,7 +18,7 @@ from deploy.liveness import Health, Liveness, stalls_in
 from deploy.local import broker_environment, store_environment, store_passwords
 from deploy.settings import ProcessSettings
 from deploy.supervisor import Process
-from producers.settings import KafkaSettings
+from producers.settings import AdminSettings, KafkaSettings
 
 EMBEDDED = "embedded"
 
@@ -140,9 +140,16 @@ def processes(
                 "TRACEMILL_HOST": options.host,
                 "TRACEMILL_PORT": str(installation.public_port),
                 "TRACEMILL_OTLP_GRPC_PORT": str(options.otlp_grpc_port),
+                "TRACEMILL_ADMIN_SECRET_KEY": _admin_key(credentials),
             },
         ),
     ]
+
+
+def _admin_key(credentials: Credentials) -> str:
+    """Return the admin key: the user's, else the generated one."""
+    chosen = AdminSettings().secret_key.get_secret_value()
+    return chosen or credentials.admin.get_secret_value()
 
 
 def _clickhouse_url(options: UpOptions, installation: Installation) -> str:

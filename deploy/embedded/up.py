@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.embedded.credentials import ensure_credentials
+from deploy.embedded.credentials import Credentials, ensure_credentials, password_file
 from deploy.embedded.data_dir import (
     DEFAULT_PUBLIC_PORT,
     Installation,
@@ -31,6 +31,7 @@ from deploy.embedded.warm_up import warm_up
 from deploy.errors import DeployError, EngineError
 from deploy.supervisor import Process, Supervisor
 from producers.disk import DiskSettings
+from producers.settings import AdminSettings
 
 INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -43,6 +44,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
     directory (a new one only once its public port is known to be free), read or choose the configuration, fetch the broker (the first time), start.
     """
     began_s = time.monotonic()
+    chosen_admin_key = AdminSettings().secret_key.get_secret_value()
     try:
         if is_new(options.data_dir):  # a start that fails on its port leaves nothing behind
             require_public_port(options.port or DEFAULT_PUBLIC_PORT, options.host)
@@ -53,6 +55,7 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
             )
             options = replace(options, otlp_grpc_port=otlp_grpc_port(options.host, say=say))
             asyncio.run(_require_given(options))
+            makes_admin_key = not password_file(options.data_dir, "admin").exists()
             credentials = ensure_credentials(options.data_dir)
             broker = embedded_broker(options, installation, credentials)
             if broker is not None:
@@ -61,6 +64,8 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
             def on_ready() -> None:
                 say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
                 say(greet(installation, options))
+                if makes_admin_key and not chosen_admin_key:
+                    say(_about_admin_key(options.data_dir, credentials))
 
             retention = None
             if broker is not None:
@@ -80,6 +85,15 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
     except KeyboardInterrupt:  # before the supervisor took the signals over, while downloading
         return INTERRUPTED
     return 0
+
+
+def _about_admin_key(data_dir: Path, credentials: Credentials) -> str:
+    """Return what is shown once about a generated admin key."""
+    return f"""  The admin key, which makes projects and keys (shown once; it is in
+  {password_file(data_dir, "admin")}):
+
+    export TRACEMILL_ADMIN_SECRET_KEY={credentials.admin.get_secret_value()}
+"""
 
 
 async def _require_given(options: UpOptions) -> None:

@@ -30,7 +30,13 @@ from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
 from producers.options import AnswerOptions
-from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings, OtlpGrpcSettings
+from producers.settings import (
+    AdminSettings,
+    GatewaySettings,
+    KafkaSettings,
+    LimitsSettings,
+    OtlpGrpcSettings,
+)
 from query_api.app import create_query_api
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -108,7 +114,7 @@ async def query(process: ProcessSettings, stop: asyncio.Event) -> None:
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
-    kafka, otlp_grpc = KafkaSettings(), OtlpGrpcSettings()
+    kafka, otlp_grpc, admin = KafkaSettings(), OtlpGrpcSettings(), AdminSettings()
     async with AsyncExitStack() as stack:
         store_settings = StoreSettings()
         store = Store(store_settings)
@@ -124,8 +130,16 @@ async def _serve(
         if disk.paths:
             probes["disk"] = disk_has_room(disk)
         gateway_app = query_app = None
+        authenticator = Authenticator(control, admin)
         if ingestion:
-            gateway_app = create_gateway(kafka, GatewaySettings(), control, disk, LimitsSettings())
+            gateway_app = create_gateway(
+                kafka,
+                GatewaySettings(),
+                control,
+                disk,
+                LimitsSettings(),
+                authenticator=authenticator,
+            )
             await stack.enter_async_context(gateway_app.running())
             clock = gateway_app.publisher.clock
             probes["broker"] = broker_answers(gateway_app.publisher)
@@ -144,7 +158,7 @@ async def _serve(
             query_app = create_query_api(
                 store,
                 control,
-                Authenticator(control),
+                authenticator,
                 settings,
                 checks,
             )

@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 
 from producers.control.kinds.api_key import ApiKey
+from producers.control.scopes import DEFAULT_SCOPES, Scope
 from producers.control.view import ControlView
 
 
 def new_api_key(
-    *, key_id: str, project_id: str, public_key: str, secret: str, created_us: int, note: str = ""
+    *,
+    key_id: str,
+    project_id: str,
+    public_key: str,
+    secret: str,
+    created_us: int,
+    note: str = "",
+    scopes: Iterable[Scope] = DEFAULT_SCOPES,
+    expires_at_us: int | None = None,
 ) -> ApiKey:
-    """The record of a key pair; the secret itself is in it only as a salted hash."""
+    """Return the record of a key pair; the secret itself is in it only as a salted hash."""
     salt = secrets.token_hex(16)
     return ApiKey(
         id=key_id,
@@ -23,6 +33,8 @@ def new_api_key(
         salt=salt,
         created_us=created_us,
         note=note,
+        scopes=tuple(scopes),
+        expires_at_us=expires_at_us,
     )
 
 

@@ -43,13 +43,15 @@ class Gateway:
         publisher: EventPublisher | None = None,
         disk: DiskFloor | None = None,
         limits: LimitsSettings | None = None,
+        *,
+        authenticator: Authenticator | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self._admission = AdmissionGate(gateway)
         self.publisher = publisher or EventPublisher(kafka, gateway, self._admission.no_backlog)
         self.context = context = GatewayContext(
             settings=gateway,
-            authenticator=Authenticator(control),
+            authenticator=authenticator or Authenticator(control),
             publisher=self.publisher,
             in_flight=InFlightBytes(gateway.in_flight_max_bytes),
             admission=self._admission,
@@ -103,9 +105,11 @@ def create_gateway(
     control: ControlLog,
     disk: DiskFloor | None = None,
     limits: LimitsSettings | None = None,
+    *,
+    authenticator: Authenticator | None = None,
 ) -> Gateway:
     """Build the gateway on a started ``control``; without ``disk`` no disk is watched."""
-    return Gateway(kafka, gateway, control, disk=disk, limits=limits)
+    return Gateway(kafka, gateway, control, disk=disk, limits=limits, authenticator=authenticator)
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:

@@ -15,7 +15,7 @@ import msgspec
 
 from producers import metrics
 from producers.dead_letters import DeadLetter, dead_letter
-from producers.errors import BodyError, ForbiddenError, RequestError, TooLargeError
+from producers.errors import BodyError, RequestError, TooLargeError
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
 from producers.gateway.http.answer import JSON_TYPE, Answer
@@ -39,6 +39,7 @@ class _Otlp(Endpoint):
     """What both signals share."""
 
     body_limit = "otlp_body_max_bytes"
+    scopes = ("ingest",)
 
     def refusal(self, error: RequestError) -> Any:
         if isinstance(error, BodyError):
@@ -60,7 +61,6 @@ class Traces(_Otlp):
         )
 
     async def serve(self, call: Call) -> Answer:
-        _require_project_scope(call)
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
         decode = partial(self._read, call, content_type)
@@ -112,13 +112,7 @@ class Metrics(_Otlp):
     name = "otlp_metrics"
 
     async def serve(self, call: Call) -> Answer:
-        _require_project_scope(call)
         return _success(call.headers.get(b"content-type", b"").decode("latin-1").lower(), [])
-
-
-def _require_project_scope(call: Call) -> None:
-    if call.principal.scope != "project":
-        raise ForbiddenError("Access Scope Denied")
 
 
 def _check_ingestion_version(headers: Mapping[bytes, bytes]) -> None:

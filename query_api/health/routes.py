@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from producers.errors import ForbiddenError, UnauthorizedError
 from query_api.answers import answer
-from query_api.context import AppContext, project_of
+from query_api.context import AppContext, principal_of
 from query_api.errors import QueryApiError
 from query_api.health.readiness import NOT_OK, OK, Readiness, newest_start_us
 from query_api.langfuse.parameters import LangfuseParameters
@@ -86,7 +86,7 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         """Check all dependencies. `checks` has the reasons if the request has a project's key."""
         found = await readiness.look()
         missing = [name for name, state in found.items() if state != OK]
-        checks = dict(found) if await _is_known(request) else _names_only(found)
+        checks = dict(found) if _is_known(request) else _names_only(found)
         if not missing:
             return answer(Ready("OK", checks, missing))
         response = answer(Ready("NOT_READY", checks, missing), status=503)
@@ -112,9 +112,9 @@ async def _fault(context: AppContext, parameters: HealthParameters) -> str:
     return ""
 
 
-async def _is_known(request: Request) -> bool:
+def _is_known(request: Request) -> bool:
     try:
-        await project_of(request)
+        principal_of(request, "read", "admin")
     except (UnauthorizedError, ForbiddenError):
         return False
     return True

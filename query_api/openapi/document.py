@@ -7,19 +7,24 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from producers.control.scopes import Scope
 from query_api.answers import Documented
 from query_api.openapi.ingestion import INGESTION_REFUSAL, ingestion_paths
 from query_api.openapi.refusal_examples import LANGFUSE, NATIVE
 from query_api.refusals import LANGFUSE_PREFIX
+from query_api.scopes import scopes_of
 
 DESCRIPTION: Final = """Ingest traces of LLM applications (`ingestion`), and query traces,
 observations and scores with the Langfuse API (below `/api/public`) and call trees, windows,
 budgets, alerts and webhooks with tracemill's own API (below `/v1`).
 
-The credential is a project's key pair, as HTTP Basic; it selects the project. Costs are US dollars:
-JSON numbers below `/api/public`, exact decimal strings below `/v1`. Times are ISO 8601 in UTC.
-Queries are limited; one that reaches a limit gets 422. Two responses are truncated instead, and
-marked with `truncated`: call trees, and the ids in lists of traces.
+The credential is a project's key pair, as HTTP Basic. It selects the project; its scopes decide
+what it may do: `ingest`, `scores`, `read` (GET), `write` (other methods), `admin` (keys). The admin
+key of the installation (`Bearer`, or the password of `admin`) manages projects and reads no traces.
+
+Costs are US dollars: JSON numbers below `/api/public`, exact decimal strings below `/v1`. Times are
+ISO 8601 in UTC. Queries are limited; one that reaches a limit gets 422. Two responses are truncated
+instead, and marked with `truncated`: call trees, and the ids in lists of traces.
 """
 
 _NATIVE_REFUSAL: Final = {
@@ -49,7 +54,6 @@ _LANGFUSE_REFUSAL: Final = {
 _NATIVE_REASONS: Final = {
     "400": "Invalid JSON.",
     "401": "No credential, or an unknown one.",
-    "403": "A public key alone may not do this.",
     "404": "The project has no such object.",
     "408": "The body took too long to arrive.",
     "409": "The request conflicts with the project's current records.",
@@ -62,7 +66,6 @@ _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
     "400": "Invalid request data.",
     "422": "The query is too costly.",
 }
-_OPEN: Final = frozenset({"/api/public/health", "/api/public/ready"})
 _OPEN_REASONS: Final = ("400", "408", "413", "431", "503")
 """Statuses that every path may return, also without credentials."""
 _OF_THE_SERVER: Final = frozenset({"431"})
@@ -86,7 +89,8 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     components["securitySchemes"] = {
-        "projectKey": {"type": "http", "scheme": "basic", "description": "publicKey:secretKey"}
+        "projectKey": {"type": "http", "scheme": "basic", "description": "publicKey:secretKey"},
+        "adminKey": {"type": "http", "scheme": "bearer", "description": "The admin key."},
     }
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -95,11 +99,12 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     schemas["Refusal"] = _NATIVE_REFUSAL
     schemas["LangfuseRefusal"] = _LANGFUSE_REFUSAL
     schemas["IngestionRefusal"] = INGESTION_REFUSAL
+    scopes = {(route.path_format, method.lower()): scope for route, method, scope in scopes_of(app)}
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             documented.put_examples(operation)
             _show_body(operation, schemas)
-            _complete(path, operation)
+            _complete(path, operation, scopes[path, method])
     for path, operations in ingestion_paths().items():
         document["paths"].setdefault(path, {}).update(operations)
     return document
@@ -113,7 +118,7 @@ def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         (content["example"],) = schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _complete(path: str, operation: dict[str, Any], scope: Scope | None) -> None:
     """Add the responses that every route may return, and its credential."""
     langfuse = path.startswith(LANGFUSE_PREFIX)
     name = "LangfuseRefusal" if langfuse else "Refusal"
@@ -122,11 +127,13 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     reasons = _LANGFUSE_REASONS if langfuse else _NATIVE_REASONS
-    if path in _OPEN:
+    if scope is None:
         operation["security"] = []
         reasons = {status: reasons[status] for status in _OPEN_REASONS}
     else:
-        operation["security"] = [{"projectKey": []}]
+        keys = ["adminKey", "projectKey"] if scope == "admin" else ["projectKey"]
+        operation["security"] = [{key: []} for key in keys]
+        reasons = reasons | {"403": f"The credential lacks the scope `{scope}`."}
     for status, reason in reasons.items():
         content = {"schema": schema, "example": examples[status]}
         if status in _OF_THE_SERVER:

@@ -59,7 +59,10 @@ _REFUSALS: Final = {
         "Invalid request data",
     ),
     "401": ("No credential, or none of ours.", "No authorization header"),
-    "403": ("A public key alone may send scores only.", "Access Scope Denied"),
+    "403": (
+        "The credential lacks the scope: `ingest`, for scores `scores`.",
+        "Access Scope Denied: the credential lacks the scope 'ingest'",
+    ),
     "408": ("The body took too long to arrive.", "the body took too long to arrive"),
     "413": (
         "The body, or what it unpacks to, is too large.",

@@ -11,6 +11,7 @@ _HEAD_TOO_LARGE: Final = {
     "message": "The headers are too large (head_max_bytes)",
     "error": "RequestHeaderFieldsTooLarge",
 }
+_DENIED: Final = "Access Scope Denied: the credential lacks the scope 'write'"
 _UNAVAILABLE: Final = "the store does not answer"
 
 
@@ -25,7 +26,7 @@ def _langfuse(message: str, error: object) -> dict[str, Any]:
 NATIVE: Final[dict[str, dict[str, Any]]] = {
     "400": _native("invalid_json", "the body is not JSON", field="body"),
     "401": _native("unauthorized", _NO_HEADER),
-    "403": _native("forbidden", "Access Scope Denied"),
+    "403": _native("forbidden", _DENIED),
     "404": _native("not_found", "no budget 'bud_1f6c5e0c9a7b4d2e8f3a6b1c'"),
     "408": _native("timeout", _BODY_TOO_SLOW, field="body"),
     "409": _native("conflict", "a project has at most 1000 budgets"),
@@ -51,7 +52,7 @@ LANGFUSE: Final[dict[str, dict[str, Any]]] = {
         ],
     ),
     "401": _langfuse(_NO_HEADER, "UnauthorizedError"),
-    "403": _langfuse("Access Scope Denied", "ForbiddenError"),
+    "403": _langfuse(_DENIED, "ForbiddenError"),
     "404": _langfuse("Score not found within authorized project", "LangfuseNotFoundError"),
     "408": _langfuse(_BODY_TOO_SLOW, "InvalidRequestError"),
     "409": _langfuse("there are too many", "LangfuseConflictError"),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from clickhouse.tiering import storage_report
 from query_api.answers import answer
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, Installation
 from query_api.openapi.v1_examples import STORAGE_EXAMPLE
 from query_api.v1.parameters import native_router
 
@@ -51,8 +51,11 @@ def storage_router(context: AppContext) -> APIRouter:
             200: context.documented.as_answer(Storage, "By table and volume.", STORAGE_EXAMPLE)
         },
     )
-    async def get_storage(_project_id: ProjectId) -> Response:
-        """Rows move from hot to cold by themselves, day by day; queries do not notice."""
+    async def get_storage(_: Installation) -> Response:
+        """Rows move from hot to cold by themselves, day by day; queries do not notice.
+
+        Tables hold the rows of all projects, so this takes the installation's admin key.
+        """
         uses = await context.reader.bounded(
             "storage_report", lambda bounds: storage_report(context.store, bounds)
         )

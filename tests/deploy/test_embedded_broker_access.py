@@ -26,6 +26,7 @@ from deploy.embedded.credentials import (
     Credentials,
     ensure_credentials,
     new_password,
+    password_file,
     read_credentials,
 )
 from deploy.embedded.kafka import USERNAME, EmbeddedKafka, broker_settings
@@ -218,3 +219,11 @@ def test_a_new_password_needs_no_quoting() -> None:
 def test_the_session_of_the_tests_logs_in_as_applications_do() -> None:
     if "TRACEMILL_TEST_BROKER" not in os.environ:
         assert os.environ["TRACEMILL_BROKER_USERNAME"] == USERNAME
+
+
+def test_an_installation_from_before_the_admin_key_is_read_without_one(tmp_path: Path) -> None:
+    first = ensure_credentials(tmp_path)
+    password_file(tmp_path, "admin").unlink()
+    before = read_credentials(tmp_path)
+    assert before == first.model_copy(update={"admin": SecretStr("")})
+    assert len(ensure_credentials(tmp_path).admin.get_secret_value()) >= 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -88,3 +89,18 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_it(tmp_path: Path) -> 
 
 def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
+
+
+def test_the_admin_key_is_printed_once_and_kept_in_a_private_file(server: Server) -> None:
+    file = data_dir(server) / "credentials" / "admin"
+    secret = file.read_text().strip()
+    assert (len(secret) >= 32, file.stat().st_mode & 0o777) == (True, 0o600)
+    shown = [line for line in said(server) if secret in line]
+    assert shown == [f"    export TRACEMILL_ADMIN_SECRET_KEY={secret}"]
+    basic = base64.b64encode(f"admin:{secret}".encode()).decode()
+    for authorization in (f"Bearer {secret}", f"Basic {basic}"):
+        headers = {"authorization": authorization}
+        assert httpx.get(f"{server.url}/v1/storage", headers=headers).status_code == 200
+        assert httpx.get(f"{server.url}/api/public/traces", headers=headers).status_code == 403
+    logs = (data_dir(server) / "logs").rglob("*")
+    assert not [path for path in logs if path.is_file() and secret.encode() in path.read_bytes()]

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from pydantic import SecretStr
 
 from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import migrate
@@ -24,12 +25,14 @@ from producers.control.record import Change, ControlRecord
 from producers.control.view import ControlView
 from producers.errors import ControlConflictError, ControlUnavailableError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
+from producers.settings import AdminSettings
 from query_api.app import create_query_api
 from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
 
 PROJECT = "acme"
 OTHER = "globex"
+ADMIN_KEY = "an admin key of tests, which is long enough".replace(" ", "-")
 DAY_US = 86_400_000_000
 NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
 
@@ -73,6 +76,7 @@ class Api:
     client: httpx.AsyncClient
     other: httpx.AsyncClient
     anonymous: httpx.AsyncClient
+    admin: httpx.AsyncClient
     missing: dict[str, str] = field(default_factory=dict)
 
     async def insert(self, *rows: msgspec.Struct) -> None:
@@ -85,6 +89,10 @@ class Api:
         for table, lines in by_table.items():
             columns = [column.encode_name for column in msgspec.structs.fields(ROW_OF_TABLE[table])]
             await self.store.insert_lines(table, columns, lines)
+
+    def client_for(self, path: str) -> httpx.AsyncClient:
+        """Return the client whose credential may read a path."""
+        return self.admin if path.startswith(("/v1/storage", "/v1/admin")) else self.client
 
     async def empty(self) -> None:
         """Take all rows out."""
@@ -114,18 +122,20 @@ def make_api(
     app = create_query_api(
         store,
         control,
-        Authenticator(control),
+        Authenticator(control, AdminSettings(secret_key=SecretStr(ADMIN_KEY))),
         settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
         [ReadinessCheck("store", probe)],
         event_types,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
-    def client(project_id: str | None) -> httpx.AsyncClient:
-        auth = (f"pk-{project_id}", f"sk-{project_id}") if project_id else None
-        return httpx.AsyncClient(transport=transport, base_url="http://tracemill", auth=auth)
+    def client(*auth: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://tracemill", auth=auth or None
+        )
 
-    clients = (client(PROJECT), client(OTHER), client(None))
+    projects = [client(f"pk-{each}", f"sk-{each}") for each in (PROJECT, OTHER)]
+    clients = (*projects, client(), client("admin", ADMIN_KEY))
     return Api(store, control, *clients, missing=missing), clients
 
 

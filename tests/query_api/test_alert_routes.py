@@ -166,7 +166,7 @@ async def test_storage_lists_rows_by_table_and_volume(api: Api) -> None:
     await api.insert(
         DeadLetterRow(project_id=PROJECT, id="d", created_us=NOON_US, stage="gateway", reason="bad")
     )
-    answer = (await api.client.get("/v1/storage")).json()
+    answer = (await api.admin.get("/v1/storage")).json()
     (use,) = [each for each in answer["data"] if each["table"] == "dead_letters"]
     assert (use["volume"], use["rows"]) == ("hot", 1)
     assert answer["volumes"]["hot"]["rows"] >= 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from producers.control.fields import DigestField
 from producers.control.record import Microseconds, ProjectRecord
+from producers.control.scopes import DEFAULT_SCOPES, SCOPES, Scope
 
 
 class ApiKey(ProjectRecord):
@@ -21,6 +22,14 @@ class ApiKey(ProjectRecord):
     salt: Annotated[str, DigestField()] = Field(min_length=1, max_length=64, repr=False)
     created_us: Microseconds
     note: str = Field("", max_length=255)
+    scopes: tuple[Scope, ...] = Field(DEFAULT_SCOPES, min_length=1)
+    expires_at_us: Microseconds | None = None
+    """From then on the key is refused like one that does not exist; None: never."""
 
     def unique_keys(self) -> tuple[str, ...]:
         return (f"public_key:{self.public_key}",)
+
+    @field_validator("scopes")
+    @classmethod
+    def _in_order(cls, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+        return tuple(scope for scope in SCOPES if scope in scopes)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from producers.control.record import ControlRecord, Microseconds
 
 
 class Project(ControlRecord):
-    """A tenant."""
+    """A tenant.
+
+    The record of a deleted project stays, so that its id is not used again.
+    """
 
     kind = "project"
 
     name: str = Field(min_length=1, max_length=255)
     created_us: Microseconds
+    state: Literal["active", "deleting", "deleted"] = "active"
+    """Unless it is active, its keys are refused; while it is deleting, its rows are removed."""
+    deleting_since_us: Microseconds | None = None
+    deleted_at_us: Microseconds | None = None
+    """When the last of its rows was removed."""

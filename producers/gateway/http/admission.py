@@ -57,7 +57,7 @@ class AdmissionGate:
             OverloadedError: too many requests wait already, or no slot became free within
                 ``turn_timeout_s``.
         """
-        if principal.scope != "project" or not self._is_large(headers):
+        if not principal.has_secret or not self._is_large(headers):
             yield None
             return
         async with self._body_quota.slot(principal.project_id) as slot:

@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from producers import metrics
 from producers.control.auth import Principal
+from producers.control.scopes import Scope
 from producers.errors import (
     BodyTimeoutError,
     OverloadedError,
@@ -53,6 +55,8 @@ class Endpoint(ABC):
     name: ClassVar[str]
     body_limit: ClassVar[str]
     """Name of the setting that limits the bytes of a body as sent."""
+    scopes: ClassVar[tuple[Scope, ...]] = ()
+    """A credential needs one of these; without any, every request is refused."""
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
@@ -85,7 +89,7 @@ class Endpoint(ABC):
         """Return the JSON body that describes a refusal to the client."""
         return {"message": str(error), "error": type(error).__name__.removesuffix("Error")}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         status = await self._answer(scope, receive, send)
         metrics.REQUEST_SECONDS.labels(self.name).observe(time.perf_counter() - started_s)
@@ -97,12 +101,14 @@ class Endpoint(ABC):
         Raises as ``serve``, and:
             UnauthorizedError: the credential is missing or unknown.
             TooManyRequestsError: the project exceeds a limit.
+            ForbiddenError: it lacks the scope.
             TimeoutError: the body took longer than ``body_timeout_s``.
             ClientGoneError: the client closed the connection.
         """
         context = self.context
         principal = context.authenticator.authenticate(request.authorization())
         request.authenticated(principal)
+        principal.require(*self.scopes)
         context.disk.refuse_when_low()
         context.publisher.refuse_when_full()
         meter = context.limits.meter_of(principal)
@@ -136,7 +142,7 @@ class Endpoint(ABC):
             meter.give_back(batch.item_count, len(call.body))
             raise
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> int:
         try:
             answer = await self.respond(HttpRequest(scope, receive))
         except RequestError as error:
@@ -164,7 +170,7 @@ class Endpoint(ABC):
         slot: BodySlot | None,
     ) -> bytes:
         """Read and decompress the body; raises as ``read_body`` and ``Gunzip``."""
-        limits = self._body_limits if principal.scope == "project" else self._scores_limits
+        limits = self._body_limits if principal.has_secret else self._scores_limits
         headers, receive = request.headers, request.receive
         try:
             async with asyncio.timeout(self.context.settings.body_timeout_s) as deadline:

@@ -14,10 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from producers import metrics
+from producers.control.auth import DENIED
 from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import (
     BatchTooLargeError,
     BodyError,
+    ForbiddenError,
     MoreWorkError,
     RequestError,
     TooLargeError,
@@ -60,10 +62,11 @@ _encode = msgspec.json.Encoder().encode
 class Ingestion(Endpoint):
     name = "ingestion"
     body_limit = "ingestion_body_max_bytes"
+    scopes = ("ingest", "scores")
 
     def refusal(self, error: RequestError) -> Any:
-        if isinstance(error, UnauthorizedError):
-            return {"error": "UnauthorizedError", "message": str(error)}
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            return {"error": type(error).__name__, "message": str(error)}
         if isinstance(error, BodyError):
             return {"message": INVALID, "errors": [str(error)]}
         return super().refusal(error)
@@ -115,7 +118,7 @@ class _Outcome:
         event_id = event_id_of(raw)
         if isinstance(error, ScopeError):
             metrics.EVENTS_REFUSED.labels("denied").inc()
-            self._fail(event_id, 401, str(error), str(error))
+            self._fail(event_id, 401, DENIED, str(error))
         elif isinstance(error, ServerEventError):
             metrics.EVENTS_REFUSED.labels("server_event").inc()
             self._fail(event_id, 400, INVALID, str(error))
@@ -148,7 +151,7 @@ def _take(
 ) -> Counter[str]:
     """Add what is valid to ``published``; return how many of each kind that was."""
     times = Times(call.received_us)
-    scores_only = call.principal.scope == "scores"
+    scores_only = "ingest" not in call.principal.scopes
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
     for raw in raws:
         try:

@@ -86,8 +86,7 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
     check_raw(raw)
     event = _decode_event(raw)
     if scores_only and event.type != SCORE_EVENT:
-        message = "Access Scope Denied"
-        raise ScopeError(message)
+        raise ScopeError("Access Scope Denied: the credential lacks the scope 'ingest'")
     ts_us = times.read(event.timestamp, "timestamp")
     if event.type == "trace-create":
         return ReadEvent(event.id, ts_us, _read_body(_decode_trace, event.body))

@@ -14,6 +14,7 @@ from producers.dead_letters import dead_letter
 from producers.errors import (
     BatchTooLargeError,
     BodyError,
+    ForbiddenError,
     MoreWorkError,
     RequestError,
     TooLargeError,
@@ -50,10 +51,13 @@ class _Taken:
 class Scores(Endpoint):
     name = "scores"
     body_limit = "scores_body_max_bytes"
+    scopes = ("scores",)
 
     def refusal(self, error: RequestError) -> Any:
         if isinstance(error, BodyError):
             return {"message": INVALID, "error": [_issue(str(error))]}
+        if isinstance(error, ForbiddenError):
+            return {"message": str(error), "error": "ForbiddenError"}
         return {"message": str(error)}
 
     async def serve(self, call: Call) -> Answer:

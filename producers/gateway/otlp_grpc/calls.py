@@ -11,7 +11,7 @@ import grpc
 
 from producers import metrics
 from producers.control.auth import SEVERAL, Principal
-from producers.errors import BodyError, ForbiddenError, OverloadedError, UnauthorizedError
+from producers.errors import BodyError, OverloadedError, UnauthorizedError
 from producers.gateway.failures import describe_failure
 from producers.gateway.http.body import too_large
 from producers.gateway.http.body_quota import BodyQuota
@@ -108,11 +108,8 @@ class GrpcRequest:
     async def admitted(self, principal: Principal) -> None:
         """Receive the message and set the headers that describe it in HTTP.
 
-        Raises as ``Reading.message``, and:
-            ForbiddenError: the credential is only a public key; no message is received.
+        Raises as ``Reading.message``.
         """
-        if principal.scope != "project":
-            raise ForbiddenError("Access Scope Denied")
         self._message = await self._reading.message(principal.project_id, self._context)
         self.headers[b"content-type"] = PROTOBUF
         self.headers[b"content-length"] = str(len(self._message)).encode()

@@ -15,6 +15,7 @@ from grpc.aio import _server as aio_server
 
 from producers.gateway.http.body_quota import BodyQuota, BodyQuotaLimits, NamedLimit
 from producers.gateway.http.context import GatewayContext
+from producers.gateway.http.endpoint import Endpoint
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.otlp_grpc.calls import Method, Reading
 from producers.gateway.otlp_grpc.health import SERVICE as HEALTH
@@ -41,6 +42,10 @@ class GrpcTraces(Traces):
 
 class GrpcMetrics(Metrics):
     name = "otlp_grpc_metrics"
+
+
+EXPORTS: Final[dict[str, type[Endpoint]]] = {TRACES: GrpcTraces, METRICS: GrpcMetrics}
+"""Services that take exports, each with the endpoint that serves it."""
 
 
 class _Calls(cygrpc.AioServer):  # type: ignore[misc]
@@ -108,14 +113,11 @@ class OtlpGrpcServer:
     async def _start(self, host: str, port: int) -> int:
         server = _Server(_options(self._settings, self._context.settings.otlp_body_max_bytes))
         reading = self._reading()
-        for service, endpoint in (
-            (TRACES, GrpcTraces(self._context)),
-            (METRICS, GrpcMetrics(self._context)),
-        ):
-            method = Method(endpoint, reading, self._settings.metadata_max_bytes)
+        for service, endpoint in EXPORTS.items():
+            method = Method(endpoint(self._context), reading, self._settings.metadata_max_bytes)
             _register(server, service, "Export", method.serve)
         retry_after_s = self._context.settings.retry_after_s
-        health = Health(reading, (TRACES, METRICS), retry_after_s)
+        health = Health(reading, EXPORTS, retry_after_s)
         _register(server, HEALTH, "Check", health.check)
         try:
             bound = server.add_insecure_port(_address(host, port))

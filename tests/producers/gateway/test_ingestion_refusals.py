@@ -175,7 +175,7 @@ async def test_a_public_key_alone_may_send_scores_and_nothing_else(
         "id": "t",
         "status": 401,
         "message": "Access Scope Denied",
-        "error": "Access Scope Denied",
+        "error": "Access Scope Denied: the credential lacks the scope 'ingest'",
     }
     (score,) = await log.events()
     assert isinstance(score, Score)

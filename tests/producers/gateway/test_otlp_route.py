@@ -255,7 +255,9 @@ async def test_a_public_key_alone_may_not_send_traces(client: httpx.AsyncClient)
     )
 
     assert response.status_code == 403
-    assert response.json() == {"message": "Access Scope Denied"}
+    assert response.json() == {
+        "message": "Access Scope Denied: the credential lacks the scope 'ingest'"
+    }
 
 
 async def test_metrics_are_accepted_and_dropped(client: httpx.AsyncClient, log: Log) -> None:

@@ -1,0 +1,108 @@
+"""Each route of the query API demands a scope, or is public."""
+
+from __future__ import annotations
+
+import base64
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from producers.control.keys import new_api_key
+from producers.control.scopes import SCOPES, Scope
+from query_api.app import create_query_api
+from query_api.scopes import scopes_of
+from query_api.settings import QuerySettings
+from tests.query_api.harness import ADMIN_KEY, NOON_US, PROJECT, Api
+
+PUBLIC = {
+    "/",
+    "/docs",
+    "/docs/assets/{name}",
+    "/project/{_project}/traces/{traceId:path}",
+    "/api/public/health",
+    "/api/public/ready",
+}
+APP = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+ROUTES = list(scopes_of(APP))
+
+
+def test_every_route_demands_a_scope_or_is_public() -> None:
+    assert {route.path for route, _, scope in ROUTES if scope is None} == PUBLIC
+    others = {
+        getattr(each.original_route, "path", "")
+        for each in iter_route_contexts(APP.routes)
+        if not isinstance(each.original_route, APIRoute)
+    }
+    assert others == {"/openapi.json"}
+
+
+@pytest.mark.parametrize(("route", "method", "demanded"), ROUTES)
+async def test_a_credential_with_every_other_scope_is_refused(
+    api: Api, route: APIRoute, method: str, demanded: Scope | None
+) -> None:
+    if demanded is None:
+        return
+    others = [scope for scope in SCOPES if scope != demanded]
+    path = route.path.replace(":path", "").format(**dict.fromkeys(route.param_convertors, "x"))
+    refused = await api.anonymous.request(method, path, auth=key_with(api, *others))
+    assert refused.status_code == 403, refused.text
+    assert f"'{demanded}'" in refused.text
+    assert refused.json() == (
+        {"message": refused.json()["message"], "error": "ForbiddenError"}
+        if path.startswith("/api/public")
+        else {"error": {"code": "forbidden", "message": refused.json()["error"]["message"]}}
+    )
+
+
+async def test_a_key_that_reads_may_not_write_and_the_reverse(api: Api) -> None:
+    budget = {"name": "b", "period": "day", "limit_usd": "1", "thresholds": [1.0]}
+    reads, writes = key_with(api, "read"), key_with(api, "write")
+    assert (await api.anonymous.get("/v1/budgets", auth=reads)).status_code == 200
+    assert (await api.anonymous.head("/v1/budgets", auth=reads)).status_code == 200
+    assert (await api.anonymous.post("/v1/budgets", auth=reads, json=budget)).status_code == 403
+    assert (await api.anonymous.post("/v1/budgets", auth=writes, json=budget)).status_code == 201
+    assert (await api.anonymous.get("/v1/budgets", auth=writes)).status_code == 403
+    assert (await api.anonymous.head("/v1/budgets", auth=writes)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {ADMIN_KEY}"},
+        {"authorization": "Basic " + base64.b64encode(f"admin:{ADMIN_KEY}".encode()).decode()},
+    ],
+)
+async def test_the_admin_key_sees_the_installation_and_no_project(
+    api: Api, headers: dict[str, str]
+) -> None:
+    assert (await api.anonymous.get("/v1/storage", headers=headers)).status_code == 200
+    for path in ("/api/public/traces", "/v1/windows", "/v1/budgets", "/api/public/v2/scores"):
+        assert (await api.anonymous.get(path, headers=headers)).status_code == 403
+
+
+async def test_an_admin_of_a_project_does_not_see_the_storage_of_all(api: Api) -> None:
+    refused = await api.anonymous.get("/v1/storage", auth=key_with(api, *SCOPES))
+    assert refused.status_code == 403
+    assert "installation's admin key" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("wrong", [ADMIN_KEY[:-1], ADMIN_KEY + "x", ADMIN_KEY.upper(), ""])
+async def test_another_text_than_the_admin_key_is_unknown(api: Api, wrong: str) -> None:
+    answer = await api.anonymous.get("/v1/storage", auth=("admin", wrong))
+    assert answer.status_code == 401
+
+
+def key_with(api: Api, *scopes: Scope) -> httpx.BasicAuth:
+    """Add a key of ``PROJECT``."""
+    name = "-".join(scopes)
+    key = new_api_key(
+        key_id=name,
+        project_id=PROJECT,
+        public_key=f"pk-{name}",
+        secret="s",
+        created_us=NOON_US,
+        scopes=scopes,
+    )
+    api.control.keep(key)
+    return httpx.BasicAuth(f"pk-{name}", "s")
