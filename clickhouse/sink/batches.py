@@ -116,7 +116,7 @@ class Batch:
 
 
 class Pace:
-    """Decides how long rows are buffered: longer in proportion to the traffic when it is heavy.
+    """Decides how often rows are fetched and inserted: less often in proportion to heavy traffic.
 
     The traffic of all tables counts, so that small tables do not burden a busy store.
     """
@@ -147,5 +147,15 @@ class Pace:
         if table.endswith(old_days.SUFFIX):
             return settings.old_rows_flush_interval_s
         light_s = self._light_s[table]
-        load = self._bytes_per_s / settings.light_traffic_bytes_per_s
-        return min(light_s * max(load, 1.0), max(light_s, settings.flush_interval_max_s))
+        return min(light_s * self._load, max(light_s, settings.flush_interval_max_s))
+
+    @property
+    def fetch_interval_s(self) -> float:
+        """Return the minimum time between fetches: rows that are buffered for long can wait."""
+        light_s = self._settings.fetch_interval_s
+        return min(light_s * self._load, max(light_s, self._settings.fetch_interval_max_s))
+
+    @property
+    def _load(self) -> float:
+        """Return the traffic as a multiple of light traffic, at least 1."""
+        return max(self._bytes_per_s / self._settings.light_traffic_bytes_per_s, 1.0)

@@ -156,7 +156,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("sink_assigned", partitions=len(list(assigned)))
 
     async def _fetch(self) -> None:
-        """Fetch records, at most every ``fetch_interval_s``, so that fetches are larger."""
+        """Fetch records, at most every ``Pace.fetch_interval_s``, so that fetches are larger."""
         pause_s = self._fetch_again_at_s - time.monotonic()
         if pause_s > 0:
             await asyncio.sleep(min(pause_s, self._next_due_s()))
@@ -165,13 +165,13 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             timeout_ms=int(self._next_due_s() * 1000)
         )
         now_s = time.monotonic()
-        if fetched:
-            metrics.FETCHES.inc()
-            self._fetch_again_at_s = now_s + self._settings.fetch_interval_s
         fetched_bytes = 0
         for partition, records in fetched.items():
             fetched_bytes += self._take(partition, records, now_s)
         self._pace.fetched(fetched_bytes, now_s)
+        if fetched:
+            metrics.FETCHES.inc()
+            self._fetch_again_at_s = now_s + self._pace.fetch_interval_s
 
     def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
         """Buffer the rows of ``records``, old ones separately; return the bytes they add."""

@@ -42,7 +42,10 @@ class SinkSettings(BaseSettings):
     buffer_bytes_max: int = Field(default=96_000_000, ge=1_000)
     """Buffered and unwritten bytes at which fetching pauses."""
     fetch_interval_s: float = Field(default=0.015, ge=0, le=1)
-    """Minimum time between fetches that return rows, so that busy topics have larger fetches."""
+    """Minimum time between fetches that return rows while traffic is light: a fetch then returns
+    what came meanwhile."""
+    fetch_interval_max_s: float = Field(default=0.15, ge=0, le=1)
+    """Upper bound of this time, which grows with traffic like the ages of buffered rows."""
     fetch_wait_max_s: float = Field(default=0.5, ge=0.01, le=10)
     """Maximum time that the broker holds a fetch while there are no rows."""
     fetch_partition_bytes_max: int = Field(default=4_000_000, ge=1_000)
