@@ -31,7 +31,10 @@ EMPTY_SKETCH = (
 METHODS = ("get", "post", "put", "patch", "delete")
 BODIES: dict[str, Any] = {
     "/v1/budgets": {"name": THEIRS, "period": "day", "limit_usd": "1"},
-    "/v1/webhooks": {"url": f"https://93.184.216.34/{THEIRS}", "events": ["budget.threshold_crossed"]},
+    "/v1/webhooks": {
+        "url": f"https://93.184.216.34/{THEIRS}",
+        "events": ["budget.threshold_crossed"],
+    },
 }
 """Bodies that are valid; other routes get what names the other project's records."""
 CHANGES_PER_ANSWER = {"id", "created_at", "updated_at", "secret", "createdAt", "updatedAt"}
@@ -160,10 +163,9 @@ async def test_a_foreign_value_in_a_filter_is_answered_like_an_unknown_one(
     )
     answers = []
     for value in (THEIRS, ABSENT):
-        if name == "filter":
-            condition = {"type": "string", "column": "name", "operator": "=", "value": value}
-            value = json.dumps([condition])
-        answer = await both.client.get(path, params={**needed, name: value})
+        condition = {"type": "string", "column": "name", "operator": "=", "value": value}
+        given = json.dumps([condition]) if name == "filter" else value
+        answer = await both.client.get(path, params={**needed, name: given})
         assert answer.status_code < 500
         answers.append(comparable(answer))
     assert answers[0] == answers[1]
