@@ -1,4 +1,4 @@
-"""How values are kept within the limits, and how often that happened."""
+"""Applies the limits of an export while it is decoded, and counts what was truncated."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ T = TypeVar("T")
 CUT_MARK: Final = "… [cut by tracemill]"
 TOO_DEEP: Final = "[nested too deep]"
 _INLINE_SPANS_MAX: Final = 2_000
-"""Spans, or groups of them, of one export that are decoded on the event loop."""
+"""Spans of one export that are decoded on the event loop; also the limit of its groups."""
 
 
 class ExportLimiter:
-    """Applies ``limits`` to one export; ``reached`` counts the cuts by the name of the limit."""
+    """Applies ``limits`` to one export.
+
+    Too many spans, groups or values refuse the export (``TooLargeError``), or stop its decoding on
+    the event loop (``MoreWorkError``). Everything else is truncated.
+    """
 
     __slots__ = (
         "_inline_end",
@@ -28,30 +32,32 @@ class ExportLimiter:
         "limits",
         "reached",
         "spans_left",
-        "uncut_bytes",
+        "untruncated_bytes",
         "values_left",
     )
 
     def __init__(self, limits: ExportLimits) -> None:
         self.limits = limits
         self.reached: Counter[str] = Counter()
+        """How often something was truncated, by the name of the limit."""
         self.spans_left = limits.spans_max
         self.groups_left = limits.groups_max
         self.values_left = limits.values_max
         self._inline_end = -1
-        """Number of values left below which the work is too much for the event loop."""
+        """``values_left`` below which decoding continues in a thread; -1: it is in one."""
         if limits.inline_values_max is not None:
             self._inline_end = limits.values_max - limits.inline_values_max
         self._values_end = max(self._inline_end, 0)
-        """Fewer values left than this: too many, or too many for here."""
-        self.uncut_bytes = max(limits.value_chars_max, 128)
-        """An attribute of at most so many bytes holds nothing that is too long."""
+        """``values_left`` below which decoding stops, for either reason."""
+        self.untruncated_bytes = max(limits.value_chars_max, 128)
+        """Size of an attribute up to which no text in it can be too long."""
 
     def count_spans(self, count: int) -> None:
-        """Count spans in.
+        """Count further spans.
 
         Raises:
-            TooLargeError: the export holds more than it may.
+            TooLargeError: the export has more than ``spans_max``.
+            MoreWorkError: the export must be decoded in a thread.
         """
         self.spans_left -= count
         if self._inline_end >= 0 and self.limits.spans_max - self.spans_left > _INLINE_SPANS_MAX:
@@ -61,11 +67,7 @@ class ExportLimiter:
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
 
     def count_groups(self, count: int) -> None:
-        """Count resources or scopes in.
-
-        Raises:
-            TooLargeError: as for ``count_spans``.
-        """
+        """Count further resources or scopes; raises as ``count_spans``."""
         self.groups_left -= count
         if self._inline_end >= 0 and self.limits.groups_max - self.groups_left > _INLINE_SPANS_MAX:
             raise MoreWorkError
@@ -75,37 +77,30 @@ class ExportLimiter:
             raise TooLargeError(message)
 
     def count_values(self, count: int) -> None:
-        """Count attributes or what is in one in.
-
-        Raises:
-            TooLargeError: as for ``count_spans``.
-        """
+        """Count further attributes, or values inside of one; raises as ``count_spans``."""
         self.values_left = left = self.values_left - count
         if left < self._values_end:
-            self._end_values()
+            self._refuse_values()
 
-    def _end_values(self) -> None:
+    def _refuse_values(self) -> None:
         if self.values_left < 0:
             metrics.LIMIT_REACHED.labels(limit="values_max").inc()
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
         raise MoreWorkError
 
     def count_fields(self, count: int) -> None:
-        """Count fields that are skipped.
-
-        Raises:
-            TooLargeError: as for ``count_spans``.
-        """
+        """Count further skipped fields, as values; raises as ``count_spans``."""
         self.count_values(count)
 
     def text(self, value: str) -> str:
+        """Return a text, truncated to ``value_chars_max``."""
         if len(value) <= self.limits.value_chars_max:
             return value
         self.reached["value_chars_max"] += 1
         return value[: self.limits.value_chars_max] + CUT_MARK
 
     def first(self, values: Sequence[T], limit: str) -> Sequence[T]:
-        """The values up to the limit of that name."""
+        """Return values up to the limit of that name."""
         count_max: int = getattr(self.limits, limit)
         if len(values) <= count_max:
             return values
@@ -113,5 +108,6 @@ class ExportLimiter:
         return values[:count_max]
 
     def too_deep(self) -> str:
+        """Count a value that is nested too deep, and return what replaces it."""
         self.reached["depth_max"] += 1
         return TOO_DEEP
