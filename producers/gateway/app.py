@@ -1,4 +1,4 @@
-"""The gateway: everything an SDK or an exporter may send, on one ASGI application."""
+"""Composes the gateway: the ASGI application that receives events from SDKs and exporters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CORS_MAX_AGE_S: Final = 86_400
 
 
 class Gateway:
-    """An ASGI application; it takes requests while the block of ``running`` lasts."""
+    """The ASGI application; it serves requests inside a block of ``running``."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connected to the broker inside the block; at its end what is pending is delivered.
+        """Connect to the broker for the block; at its end deliver pending events.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -113,7 +113,7 @@ def create_gateway(
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:
-    """No line may be larger than a record: it would be refused by the broker whenever it is sent again."""
+    """Limit lines to the size of a record, since the broker would refuse larger ones every time."""
     largest = kafka.record_max_bytes - RECORD_OVERHEAD_BYTES
     limits = ("event_max_bytes", "dead_letter_max_bytes")
     return gateway.model_copy(
@@ -131,7 +131,7 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse(
         {
-            "message": f"{request.method} is not for {request.url.path}",
+            "message": f"{request.url.path} does not allow {request.method}",
             "error": "MethodNotAllowedError",
         },
         status_code=405,

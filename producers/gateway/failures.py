@@ -1,4 +1,4 @@
-"""Turns an unexpected exception into one refused item, a log line and a count."""
+"""Limits the effect of an unexpected exception to one item, and logs and counts it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 
 
 class _LogLimit:
-    """Allows one line each ``LOG_INTERVAL_S``: a sender may cause an exception with every request."""
+    """Allows one log line in ``LOG_INTERVAL_S``, however many requests cause an exception."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
 
-    def lets_pass(self) -> bool:
+    def allows(self) -> bool:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return False
@@ -51,7 +51,7 @@ def describe_failure(source: str, error: BaseException) -> str:
     """Count and log an unexpected exception; return its type, message and fingerprint."""
     fingerprint = fingerprint_of(error)
     metrics.PROCESSING_FAILURES.labels(source=source).inc()
-    if _log_limit.lets_pass():
+    if _log_limit.allows():
         log.error("processing_failed", source=source, fingerprint=fingerprint, exc_info=error)
     message = str(error)[:MESSAGE_CHARS_MAX]
     return f"{source}: {type(error).__name__}: {message} (fingerprint {fingerprint})"

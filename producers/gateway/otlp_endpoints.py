@@ -1,7 +1,7 @@
-"""OTLP/HTTP: traces taken, metrics accepted and dropped.
+"""Endpoints of OTLP, for HTTP and gRPC: traces are published, metrics are accepted and dropped.
 
-Spans that cannot be stored are refused one by one: the rest of the export is taken, the answer's partial success says how many were not and why, and
-each of them goes to the dead letters.
+A span that cannot be stored is refused alone and becomes a dead letter. The partial success of the
+answer has the number of such spans and the first reasons.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from tracemill.contract import Observation, encode_event
 PROTOBUF_TYPE: Final = b"application/x-protobuf"
 INGESTION_VERSION_MAX: Final = 4
 TOO_LARGE: Final = "event_too_large"
-FAULTS_TOLD_MAX: Final = 3
+REASONS_MAX: Final = 3
 
 _encode = msgspec.json.Encoder().encode
 
 
 class _Otlp(Endpoint):
-    """What both signals share."""
+    """Formats refusals for both signals."""
 
     body_limit = "otlp_body_max_bytes"
     scopes = ("ingest",)
@@ -48,6 +48,8 @@ class _Otlp(Endpoint):
 
 
 class Traces(_Otlp):
+    """Publishes the spans of trace exports."""
+
     name = "otlp_traces"
 
     def __init__(self, context: GatewayContext) -> None:
@@ -74,7 +76,7 @@ class Traces(_Otlp):
     def _read(
         self, call: Call, content_type: str, inline_values_max: int | None
     ) -> tuple[EventBatch, list[str]]:
-        """Return the events of an export, and the reasons why some spans were refused."""
+        """Return the events of an export, and the reasons of refused spans."""
         limits = replace(self._limits, inline_values_max=inline_values_max)
         export = refusing_body(decode_export, call.body, content_type, limits)
         _refuse_when_nothing_is_a_span(export)
@@ -86,15 +88,15 @@ class Traces(_Otlp):
         for mapped in map_in_slices(export, project_id, call.received_us, sdk):
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
                 payload = refusal.payload or _payload_of(refusal.observation)
-                batch.set_aside(self._letter(refusal.reason, refusal.detail, payload, call))
+                batch.set_aside(self._dead_letter(refusal.reason, refusal.detail, payload, call))
                 refusals.append(f"{refusal.observation.id}: {refusal.detail}")
         return batch, refusals
 
     def _set_aside_undecoded(self, batch: EventBatch, span: RefusedSpan, call: Call) -> str:
-        batch.set_aside(self._letter(span.reason, span.detail, span.payload, call))
+        batch.set_aside(self._dead_letter(span.reason, span.detail, span.payload, call))
         return span.detail
 
-    def _letter(self, reason: str, detail: str, payload: bytes, call: Call) -> DeadLetter:
+    def _dead_letter(self, reason: str, detail: str, payload: bytes, call: Call) -> DeadLetter:
         metrics.EVENTS_REFUSED.labels(reason).inc()
         return dead_letter(
             call.principal.project_id,
@@ -107,7 +109,7 @@ class Traces(_Otlp):
 
 
 class Metrics(_Otlp):
-    """Exporters that send metrics as well are answered, so that they do not repeat them for ever."""
+    """Accepts and drops metrics, so that exporters which also send metrics do not retry them."""
 
     name = "otlp_metrics"
 
@@ -121,22 +123,22 @@ def _check_ingestion_version(headers: Mapping[bytes, bytes]) -> None:
         return
     if not version.isdigit() or len(version) > 3 or int(version) > INGESTION_VERSION_MAX:
         raise BodyError(
-            f"x-langfuse-ingestion-version: a number up to {INGESTION_VERSION_MAX} is understood"
+            f"x-langfuse-ingestion-version: must be a number up to {INGESTION_VERSION_MAX}"
         )
 
 
 def _sdk_of(headers: Mapping[bytes, bytes]) -> Sdk:
-    """SDKs spell their headers with hyphens or with underscores."""
+    """Return the SDK that the headers name, with hyphens or underscores."""
 
-    def said(field: bytes) -> str:
+    def header(field: bytes) -> str:
         hyphens = headers.get(b"x-langfuse-sdk-" + field)
         return (hyphens or headers.get(b"x_langfuse_sdk_" + field, b"")).decode("latin-1")
 
-    return Sdk(said(b"name"), said(b"version"))
+    return Sdk(header(b"name"), header(b"version"))
 
 
 def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal]:
-    """Take the observations into the batch; return those too large for it."""
+    """Add observations to the batch; return those that are refused."""
     refusals = []
     for observation in observations:
         try:
@@ -145,7 +147,7 @@ def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal
             refusals.append(Refusal(observation, TOO_LARGE, str(error)))
         except RequestError:
             raise
-        except Exception as error:  # noqa: BLE001  a bug must cost no more than the span
+        except Exception as error:  # noqa: BLE001  a bug must refuse only this span
             described = describe_failure("span_encode", error)
             payload = ascii(observation).encode()
             refusals.append(Refusal(observation, PROCESSING_FAILED, described, payload))
@@ -160,10 +162,10 @@ def _payload_of(observation: Observation) -> bytes:
 
 
 def _refuse_when_nothing_is_a_span(export: Export) -> None:
-    """Refuse an export without any readable span, so that its sender gets the reason.
+    """Refuse an export that has no valid span, so that its sender gets an error.
 
     Raises:
-        BodyError: the message names the first span and what is wrong with it.
+        BodyError: the message names the first span and the reason.
     """
     if export.refused and not export.span_count:
         first = export.refused[0]
@@ -172,8 +174,8 @@ def _refuse_when_nothing_is_a_span(export: Export) -> None:
 
 
 def _success(content_type: str, refusals: list[str]) -> Answer:
-    """An ``ExportTraceServiceResponse`` in the encoding of the request."""
-    message = "; ".join(refusals[:FAULTS_TOLD_MAX])
+    """Return an ``ExportTraceServiceResponse`` in the encoding of the request."""
+    message = "; ".join(refusals[:REASONS_MAX])
     if "application/json" in content_type:
         if not refusals:
             return Answer(200, b"{}", JSON_TYPE)
@@ -187,7 +189,7 @@ def _success(content_type: str, refusals: list[str]) -> Answer:
 
 
 def _varint(number: int) -> bytes:
-    """Protobuf's variable-length integer."""
+    """Encode a number as a varint of protobuf."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -139,7 +139,7 @@ class EventPublisher:
             metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
 
     def _refuse_behind_stalled(self, queues: Iterable[PartitionQueue]) -> None:
-        """Refuse lines of partitions whose record in flight is late, since they would be late too."""
+        """Refuse lines of partitions whose record in flight is late: they would be late too."""
         latest_s = asyncio.get_running_loop().time() - self._gateway.delivery_timeout_s
         for queue in queues:
             if queue.sending_since_s is not None and queue.sending_since_s < latest_s:
@@ -163,7 +163,7 @@ class EventPublisher:
         return chunks
 
     def _withdraw(self, chunks: Iterable[Chunk]) -> None:
-        """Remove chunks that are still queued, since their client was refused and sends them again."""
+        """Remove chunks that are still queued: their client is refused and sends them again."""
         for chunk in chunks:
             if chunk.queue.remove(chunk):  # otherwise it is in flight
                 self._add_pending(chunk.project_id, -chunk.size)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class AdmissionGate:
-    """Limits how many large requests are served, how many wait, and how many are decoded at once."""
+    """Limits how many large requests are served and wait, and how many are decoded at once."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class AdmissionGate:
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
-                # A thread cannot be interrupted, so hold its permit until it ends.
+                # A thread cannot be interrupted: hold the semaphore until it ends.
                 with contextlib.suppress(Exception):
                     await running
                 raise

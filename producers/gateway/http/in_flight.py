@@ -1,4 +1,4 @@
-"""Counts the bytes of bodies that are being processed, against a limit shared fairly by projects."""
+"""Limits the bytes of bodies that are being processed, shared fairly between projects."""
 
 from __future__ import annotations
 

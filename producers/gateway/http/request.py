@@ -20,7 +20,7 @@ class Request(Protocol):
 
     @property
     def receive(self) -> Receive:
-        """Return the function that receives the next part of the body as ASGI's ``http.request``."""
+        """Return ASGI's function that receives the next part of the body."""
 
     def authorization(self) -> bytes | None:
         """Return the credential; raises as ``authorization_of``."""

@@ -1,6 +1,7 @@
-"""The bodies of the ingestion and score routes, as clients send them.
+"""Defines the bodies of the ingestion and score routes.
 
-Fields nobody knows are ignored: clients send some. A field of the wrong type is an error that names it.
+Unknown fields are ignored, since clients send some. A field of the wrong type is an error that
+names it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 NO_CONTROLS: Final = r"\A[^\x00-\x1f\x7f]*\Z"
-"""What is told apart by an id must be able to stand in an address."""
+"""Pattern of ids, which must be usable in URLs."""
 Name = Annotated[str, msgspec.Meta(max_length=1000)]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
@@ -25,13 +26,15 @@ class _Body(msgspec.Struct, rename="camel"):
 
 
 class IngestionBatch(_Body, kw_only=True):
-    """``POST /api/public/ingestion``; each event is judged by itself."""
+    """Body of ``POST /api/public/ingestion``; each event is decoded separately."""
 
     batch: list[msgspec.Raw]
     metadata: msgspec.Raw = Absent
 
 
 class IngestionEvent(_Body, kw_only=True):
+    """An event of a batch; its type defines the body."""
+
     id: EventId
     type: str
     timestamp: str
@@ -39,13 +42,13 @@ class IngestionEvent(_Body, kw_only=True):
 
 
 class EventHead(_Body, kw_only=True):
-    """As much of an event as an answer to it needs, when the rest is wrong."""
+    """The id of an event, for the answer if the rest is invalid."""
 
     id: EventId
 
 
 class TraceBody(_Body, kw_only=True):
-    """``trace-create``, also for updates of a trace."""
+    """Body of ``trace-create``, which also updates a trace."""
 
     id: EntityId | None = None
     timestamp: str | None = None
@@ -64,7 +67,7 @@ class TraceBody(_Body, kw_only=True):
 
 
 class ObservationBody(_Body, kw_only=True):
-    """All observation events: what a kind of event does not know is not sent with it."""
+    """Body of all observation events; a type of event uses some of the fields."""
 
     id: EntityId | None = None
     trace_id: EntityId | None = None
@@ -91,7 +94,7 @@ class ObservationBody(_Body, kw_only=True):
 
 
 class ScoreBody(_Body, kw_only=True):
-    """``score-create``, and ``POST /api/public/scores``."""
+    """Body of ``score-create`` and of ``POST /api/public/scores``."""
 
     id: EntityId | None = None
     name: str | None = None
@@ -112,6 +115,6 @@ class ScoreBody(_Body, kw_only=True):
 
 
 class LogBody(_Body, kw_only=True):
-    """``sdk-log``: an SDK speaks about itself."""
+    """Body of ``sdk-log``, a log entry of an SDK."""
 
     log: msgspec.Raw

@@ -1,8 +1,9 @@
-"""Bodies of the ingestion API as events of the contract.
+"""Converts bodies of the ingestion API to events of the contract.
 
-Bodies are partial: each says something about a trace or an observation at the event's ``timestamp``, and the latest statement about a field wins. Statements of
-one moment are settled without looking at the order in which they came (clients send updates before creates): an update counts as made one
-microsecond after its timestamp (``UPDATE_DELAY_US``), so that it outranks a create of the same moment, however often and in whatever batches both arrive.
+Bodies are partial updates of a trace or an observation with the event's ``timestamp``. Merging is
+last-write-wins per field and independent of the order of arrival, because clients send updates
+before creates: the timestamp of an update is increased by ``UPDATE_DELAY_US``, so that it wins over
+a create with the same timestamp.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from producers.errors import BodyError
 from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
-from producers.gateway.values.json_text import any_of, metadata_of, text_of
+from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
 from producers.gateway.values.usage import (
     normalise_cost_details,
     normalise_usage,
@@ -33,7 +34,7 @@ from tracemill.contract import (
 )
 
 UPDATE_DELAY_US: Final = 1
-TIME_CHARS_TOLD: Final = 64
+QUOTED_CHARS_MAX: Final = 64
 TEXT_SCORE_MAX_CHARS: Final = 500
 CORRECTION_NAME: Final = "output"
 
@@ -59,45 +60,45 @@ LEGACY_TYPES: Final[dict[str, ObservationType]] = {
 
 
 class Times:
-    """Reads the times of one request; the clocks of clients may be wrong, but only so far."""
+    """Parses the times of one request; they may differ from its arrival by a limited amount."""
 
     def __init__(self, received_us: int) -> None:
         self._plausible = range(received_us - AGE_MAX_US, received_us + AHEAD_MAX_US + 1)
 
     def read(self, text: str, field: str) -> int:
-        """Microseconds of an ISO 8601 time; one without an offset is UTC.
+        """Convert an ISO 8601 time to microseconds since the epoch; without an offset it is UTC.
 
         Raises:
-            BodyError: it is none, or lies too far from now; the message names ``field``.
+            BodyError: it is not a time, or too far from now; the message names ``field``.
         """
         try:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
-            message = f"{field}: not an ISO 8601 time: {text[:TIME_CHARS_TOLD]!r}"
+            message = f"{field}: not an ISO 8601 time: {text[:QUOTED_CHARS_MAX]!r}"
             raise BodyError(message) from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         since = moment - _EPOCH
         time_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         if time_us not in self._plausible:
-            message = f"{field}: too far in the past or the future: {text[:TIME_CHARS_TOLD]!r}"
+            message = f"{field}: too far in the past or the future: {text[:QUOTED_CHARS_MAX]!r}"
             raise BodyError(message)
         return time_us
 
-    def read_any(self, text: str | None, field: str) -> int | None:
-        """As ``read``; none stays none."""
+    def read_optional(self, text: str | None, field: str) -> int | None:
+        """Convert as ``read``; None if the text is None."""
         return None if text is None else self.read(text, field)
 
 
 def environment_of(text: str | None) -> str | None:
-    """The normal form of an environment's name; none stays none."""
+    """Return the normal form of an environment's name; None if it is None."""
     return None if text is None else normalise_environment(text)
 
 
 def trace_update_of(
     body: TraceBody, times: Times, *, project_id: str, event_id: str, ts_us: int
 ) -> TraceUpdate:
-    """A ``trace-create`` as a statement about the trace. A body without id is a trace named by its event."""
+    """Convert a ``trace-create`` to a partial update; without an id it takes the event's."""
     return TraceUpdate(
         project_id=project_id,
         trace_id=body.id or event_id,
@@ -112,9 +113,9 @@ def trace_update_of(
             public=body.public,
             tags=tuple(body.tags) if body.tags else None,
             metadata=metadata_of(body.metadata),
-            input=_said(body.input, is_update=True),
-            output=_said(body.output, is_update=True),
-            start_us=times.read_any(body.timestamp, "timestamp"),
+            input=_input_or_output(body.input, is_update=True),
+            output=_input_or_output(body.output, is_update=True),
+            start_us=times.read_optional(body.timestamp, "timestamp"),
             external_id=body.external_id or None,
         ),
     )
@@ -131,12 +132,12 @@ def observation_of(
     is_update: bool,
     trace_id: str | None,
 ) -> Observation:
-    """A create or update of an observation as a partial event.
+    """Convert a create or an update of an observation to a partial update.
 
-    ``trace_id`` is where the body belongs when it does not say so itself; without one it is a trace of its own, which has the observation's id.
+    ``trace_id`` is used if the body has none; without either, the observation's id is the trace id.
 
     Raises:
-        BodyError: an update without id, a prompt's name without its version, a time that is none.
+        BodyError: an update without id, a prompt's name without its version, or an invalid time.
     """
     if is_update and body.id is None:
         message = "id: missing"
@@ -152,14 +153,14 @@ def observation_of(
         id=observation_id,
         ts_us=ts_us + UPDATE_DELAY_US if is_update else ts_us,
         partial=True,
-        # Every SDK ends agents, tools and the like with a span's update.
+        # SDKs end agents, tools and other types with ``span-update``, which must not change them.
         type=None if is_update and observation_type == "SPAN" else observation_type,
         name=body.name,
         parent_id=body.parent_observation_id or None,
         environment=environment_of(body.environment),
-        start_us=times.read_any(body.start_time, "startTime"),
-        end_us=times.read_any(body.end_time, "endTime"),
-        completion_start_us=times.read_any(body.completion_start_time, "completionStartTime"),
+        start_us=times.read_optional(body.start_time, "startTime"),
+        end_us=times.read_optional(body.end_time, "endTime"),
+        completion_start_us=times.read_optional(body.completion_start_time, "completionStartTime"),
         level=body.level,
         status_message=body.status_message,
         version=body.version,
@@ -167,8 +168,8 @@ def observation_of(
         model_parameters=_parameters(body.model_parameters),
         usage=usage,
         cost=cost,
-        input=_said(body.input, is_update=is_update),
-        output=_said(body.output, is_update=is_update),
+        input=_input_or_output(body.input, is_update=is_update),
+        output=_input_or_output(body.output, is_update=is_update),
         metadata=metadata_of(body.metadata),
         prompt_name=body.prompt_name,
         prompt_version=body.prompt_version,
@@ -176,10 +177,10 @@ def observation_of(
 
 
 def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, ts_us: int) -> Score:
-    """A score, complete.
+    """Convert a score.
 
     Raises:
-        BodyError: it judges nothing or too much, or its value is not one of its data type.
+        BodyError: it has no target or several, or its value does not fit its data type.
     """
     targets = [body.trace_id, body.session_id, body.dataset_run_id]
     if sum(target is not None for target in targets) != 1:
@@ -199,7 +200,7 @@ def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, t
     return Score(
         project_id=project_id,
         id=body.id or score_id,
-        ts_us=times.read_any(body.timestamp, "timestamp") or ts_us,
+        ts_us=times.read_optional(body.timestamp, "timestamp") or ts_us,
         name=name,
         data_type=data_type,
         value=value,
@@ -244,18 +245,18 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
 
 
 def _usage_and_cost(body: ObservationBody) -> tuple[dict[str, int] | None, dict[str, int] | None]:
-    """What the newer fields say; of what they leave open, what the older ``usage`` says."""
-    usage = normalise_usage_details(any_of(body.usage_details, "body.usageDetails"))
-    cost = normalise_cost_details(any_of(body.cost_details, "body.costDetails"))
+    """Return usage and cost in picodollars by type; the older ``usage`` is the fallback."""
+    usage = normalise_usage_details(decode_raw(body.usage_details, "body.usageDetails"))
+    cost = normalise_cost_details(decode_raw(body.cost_details, "body.costDetails"))
     if not usage or not cost:
-        older_usage, older_cost = normalise_usage(any_of(body.usage, "body.usage"))
+        older_usage, older_cost = normalise_usage(decode_raw(body.usage, "body.usage"))
         usage, cost = usage or older_usage, cost or older_cost
     return usage or None, cost or None
 
 
-def _said(raw: msgspec.Raw, *, is_update: bool) -> str | None:
-    """An input or output; an empty object in an update says nothing."""
-    text = text_of(raw)
+def _input_or_output(raw: msgspec.Raw, *, is_update: bool) -> str | None:
+    """Return an input or output as text; an empty object in an update changes nothing."""
+    text = contract_text(raw)
     return None if is_update and text == "{}" else text
 
 

@@ -1,7 +1,8 @@
-"""``POST /api/public/ingestion``: batches of events of the older SDKs, and scores of the newer ones.
+"""Serves ``POST /api/public/ingestion``: event batches of older SDKs, and scores of newer ones.
 
-The answer is always 207 and speaks of each event. SDKs send a whole batch again, events already taken included, when one entry says it failed. So an event that
-will never be valid goes to the dead letters, and an SDK is told that it was taken; whoever is not an SDK is told what is wrong with it as well.
+The answer is always 207 with a status for each event. SDKs send the whole batch again if any status
+is an error. An invalid event therefore becomes a dead letter, and SDKs receive 201 for it; other
+clients receive the error.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Ingestion(Endpoint):
             raise MoreWorkError
         outcome = _Outcome(
             call,
-            tells_faults=not _is_from_sdk(call.headers, batch.metadata),
+            answers_errors=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
         published = self.context.publisher.batch(call.principal.share)
@@ -100,21 +101,22 @@ class Ingestion(Endpoint):
 
 
 class _Outcome:
-    """The answer to each event of one batch."""
+    """Collects the answers to the events of one batch, and its dead letters."""
 
-    def __init__(self, call: Call, *, tells_faults: bool, dead_letter_max_bytes: int) -> None:
+    def __init__(self, call: Call, *, answers_errors: bool, dead_letter_max_bytes: int) -> None:
         self._call = call
         self._dead_letter_max_bytes = dead_letter_max_bytes
-        self._tells_faults = tells_faults
+        self._answers_errors = answers_errors
         self.successes: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self.dead_letters: list[DeadLetter] = []
 
     def accept(self, event_id: str) -> None:
+        """Answer that an event was accepted."""
         self.successes.append({"id": event_id, "status": 201})
 
     def refuse(self, raw: msgspec.Raw, error: Exception) -> None:
-        """Answer for a rejected event, and keep it as a dead letter if its sender may send such."""
+        """Answer for a rejected event; make it a dead letter if its sender may send such events."""
         event_id = event_id_of(raw)
         if isinstance(error, ScopeError):
             metrics.EVENTS_REFUSED.labels("denied").inc()
@@ -137,7 +139,7 @@ class _Outcome:
             max_bytes=self._dead_letter_max_bytes,
         )
         self.dead_letters.append(rejected)
-        if self._tells_faults:
+        if self._answers_errors:
             self._fail(event_id, 400, INVALID, fault)
         else:
             self.accept(event_id)
@@ -149,14 +151,14 @@ class _Outcome:
 def _take(
     raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
 ) -> Counter[str]:
-    """Add what is valid to ``published``; return how many of each kind that was."""
+    """Add valid events to ``published``; return how many of each kind there are."""
     times = Times(call.received_us)
     scores_only = "ingest" not in call.principal.scopes
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
     for raw in raws:
         try:
             read.append((raw, read_event(raw, times, scores_only=scores_only)))
-        except Exception as error:  # noqa: BLE001  a bug must cost no more than the event
+        except Exception as error:  # noqa: BLE001  a bug must refuse only this event
             outcome.refuse(raw, error)
     kinds: Counter[str] = Counter()
     trace_of = traces_of_observations([event for _, event in read])
@@ -183,7 +185,7 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
         try:
             batch = _decode_batch(body)
         except RecursionError:
-            # Only the event that is nested too deep is refused: after the cut it is still too deep.
+            # The cut event is still too deep, so that it is refused, and the others are decoded.
             batch = _decode_batch(cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error

@@ -33,7 +33,7 @@ UNKNOWN_ID: Final = "unknown"
 SCORE_EVENT: Final = "score-create"
 SERVER_EVENTS: Final = frozenset({"dataset-run-item-create"})
 LOGGED_CHARS_MAX: Final = 500
-NAMED_CHARS_MAX: Final = 64
+QUOTED_CHARS_MAX: Final = 64
 
 _decode_event = msgspec.json.Decoder(IngestionEvent).decode
 _decode_head = msgspec.json.Decoder(EventHead).decode
@@ -49,16 +49,16 @@ log = structlog.get_logger(__name__)
 
 
 class ServerEventError(BodyError):
-    """An event that only a server's own parts may send."""
+    """An event type that clients may not send."""
 
 
 class ScopeError(BodyError):
-    """An event that the caller's credential does not cover."""
+    """An event that the caller's credential does not permit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadEvent:
-    """An event whose form is right."""
+    """A decoded event."""
 
     id: str
     ts_us: int
@@ -68,7 +68,7 @@ class ReadEvent:
 
 
 def event_id_of(raw: msgspec.Raw) -> str:
-    """The id to answer with; ``unknown`` if there is none."""
+    """Return an event's id for the answer; ``unknown`` if it has none."""
     try:
         return _decode_head(raw).id
     except Exception:  # noqa: BLE001  the event is refused already, for another reason
@@ -76,7 +76,7 @@ def event_id_of(raw: msgspec.Raw) -> str:
 
 
 def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEvent:
-    """Check and decode one event.
+    """Decode and check one event.
 
     Raises:
         ScopeError: it is no score, and ``scores_only``.
@@ -101,7 +101,7 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
 
 
 def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
-    """Decode the body of an event; errors name the place of the fault in the event."""
+    """Decode the body of an event; errors name the path within the event."""
     try:
         return decode(body)
     except msgspec.MsgspecError as error:
@@ -113,7 +113,7 @@ def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
 def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
     kind, _, verb = event.type.rpartition("-")
     if verb not in ("create", "update") or not (kind in TYPE_OF_EVENT or kind == "observation"):
-        message = f"type: unknown: {event.type[:NAMED_CHARS_MAX]!r}"
+        message = f"type: unknown: {event.type[:QUOTED_CHARS_MAX]!r}"
         raise BodyError(message)
     body = _read_body(_decode_observation, event.body)
     observation_type = TYPE_OF_EVENT.get(kind) or LEGACY_TYPES.get(body.type or "")
@@ -158,6 +158,6 @@ def event_of(
         )
     if isinstance(body, ScoreBody):
         return score_of(body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
-    said = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
-    log.info("an SDK says", project=project_id, said=said)
+    entry = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
+    log.info("sdk-log received", project=project_id, entry=entry)
     return None

@@ -1,4 +1,4 @@
-"""``POST /api/public/scores``: one score (an object), or many (a list, the newer SDKs' way)."""
+"""Serves ``POST /api/public/scores``: an object with one score, or a list of scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class _Taken:
+class _Scores:
     """The accepted and refused scores of one request."""
 
     batch: EventBatch
@@ -62,23 +62,23 @@ class Scores(Endpoint):
 
     async def serve(self, call: Call) -> Answer:
         read = partial(self._read, call)
-        taken = await self.context.admission.run(call.principal.share, len(call.body), read)
-        await self.publish(call, taken.batch)
-        metrics.EVENTS_IN.labels("score").inc(taken.batch.event_count)
-        if taken.score_id is not None:
-            return Answer(200, _encode({"id": taken.score_id}))
-        if not taken.is_list:
-            raise BodyError(taken.faults[0])
-        if not taken.faults:
+        scores = await self.context.admission.run(call.principal.share, len(call.body), read)
+        await self.publish(call, scores.batch)
+        metrics.EVENTS_IN.labels("score").inc(scores.batch.event_count)
+        if scores.score_id is not None:
+            return Answer(200, _encode({"id": scores.score_id}))
+        if not scores.is_list:
+            raise BodyError(scores.faults[0])
+        if not scores.faults:
             return Answer(202, _encode({"message": "Accepted"}))
         answered = {
-            "accepted": taken.batch.event_count,
-            "rejected": len(taken.faults),
-            "errors": [{"message": fault} for fault in taken.faults[:ERRORS_MAX]],
+            "accepted": scores.batch.event_count,
+            "rejected": len(scores.faults),
+            "errors": [{"message": fault} for fault in scores.faults[:ERRORS_MAX]],
         }
         return Answer(207, _encode(answered))
 
-    def _read(self, call: Call, inline_values_max: int | None) -> _Taken:
+    def _read(self, call: Call, inline_values_max: int | None) -> _Scores:
         settings = self.context.settings
         check_inline(call.body, inline_values_max)
         raws, is_list = refusing_body(_scores_of, call.body, settings.json_values_max)
@@ -88,23 +88,23 @@ class Scores(Endpoint):
             metrics.LIMIT_REACHED.labels("batch_events_max").inc()
             message = f"{len(raws)} scores; {settings.batch_events_max} are allowed at once"
             raise TooLargeError(message)
-        taken = _Taken(self.context.publisher.batch(call.principal.share), is_list)
+        scores = _Scores(self.context.publisher.batch(call.principal.share), is_list)
         for index, raw in enumerate(raws):
             place = f"[{index}]: " if is_list else ""
             try:
-                score_id = _add_score(taken.batch, raw, call)
+                score_id = _add_score(scores.batch, raw, call)
             except BatchTooLargeError:
                 raise
             except RequestError as error:
                 if not is_list:
                     raise
                 metrics.EVENTS_REFUSED.labels("invalid_event").inc()
-                taken.faults.append(f"{place}{error}")
-            except Exception as error:  # noqa: BLE001  a bug must cost no more than the score
-                taken.faults.append(f"{place}{self._set_aside(taken.batch, raw, call, error)}")
+                scores.faults.append(f"{place}{error}")
+            except Exception as error:  # noqa: BLE001  a bug must refuse only this score
+                scores.faults.append(f"{place}{self._set_aside(scores.batch, raw, call, error)}")
             else:
-                taken.score_id = None if is_list else score_id
-        return taken
+                scores.score_id = None if is_list else score_id
+        return scores
 
     def _set_aside(self, batch: EventBatch, raw: msgspec.Raw, call: Call, error: Exception) -> str:
         metrics.EVENTS_REFUSED.labels(PROCESSING_FAILED).inc()
@@ -122,7 +122,7 @@ class Scores(Endpoint):
 
 
 def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
-    """Return the undecoded scores of a body, and whether they are in a list."""
+    """Return the undecoded scores of a body, and whether the body is a list."""
     check_json_values(body, values_max)
     body = without_lone_surrogates(body).strip()
     if not body.startswith(b"["):
@@ -131,14 +131,14 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         try:
             return _decode_list(body), True
         except RecursionError:
-            # After the cut the score is still too deep, and only it is refused.
+            # The cut score is still too deep, so that it is refused, and the others are decoded.
             return _decode_list(cut_deep(body, DEPTH_MAX + 2)), True
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error
 
 
 def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
-    """Check one score and take it; its id is the client's or a new one."""
+    """Add one score to the batch; return its id, the client's or a new one."""
     check_raw(raw)
     try:
         body = _decode_score(raw)
@@ -156,7 +156,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
 
 
 def _issue(fault: str) -> dict[str, Any]:
-    """A fault in the shape that clients know: code, path, message."""
+    """Return an error in the shape of Langfuse: code, path, message."""
     described, _, place = fault.partition(" - at `$.")
     field, colon, rest = fault.partition(": ")
     if place:

@@ -1,4 +1,4 @@
-"""OTLP/HTTP trace exports, protobuf or JSON, decoded into one light form."""
+"""Decode OTLP trace exports, protobuf or JSON, to one form."""
 
 from producers.gateway.otlp.decode import decode_export
 from producers.gateway.otlp.export import (

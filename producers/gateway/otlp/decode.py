@@ -1,4 +1,4 @@
-"""The door of this package: bytes of a request body to an ``Export``."""
+"""Decodes the body of an export by its content type."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ def decode_export(body: bytes, content_type: str, limits: ExportLimits) -> Expor
     """Decode the body of an OTLP/HTTP trace export, already decompressed.
 
     Raises:
-        BodyError: neither protobuf nor JSON, not decodable, or a span without proper ids; the message names the place.
-        TooLargeError: more spans than ``limits.spans_max``.
+        BodyError: the content type is neither protobuf nor JSON, or the body cannot be decoded.
+        TooLargeError: the export has more spans, groups or values than ``limits`` allow.
+        MoreWorkError: the export must be decoded in a thread (``inline_values_max``).
     """
     media_type = content_type.lower()
     if "application/x-protobuf" in media_type:

@@ -1,4 +1,4 @@
-"""The light form of an export: what the mapper reads, whichever encoding it came in."""
+"""Defines a decoded export, the same for both encodings."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import msgspec
 AttributeValue: TypeAlias = (
     str | int | float | bool | tuple[str, ...] | list[Any] | dict[str, Any] | None
 )
-"""Arrays are lists, of texts only tuples, key-value lists dicts, bytes base64 text; a double that JSON cannot hold is its name (``"NaN"``)."""
+"""Value of an attribute.
+
+Arrays are lists, or tuples if they hold only texts; key-value lists are dicts; bytes are base64
+text; a double that JSON cannot represent is its name, such as ``"NaN"``.
+"""
 
 
 def array_of(values: list[AttributeValue]) -> AttributeValue:
-    """An array's form: texts do not change and can be compared by hash, so many spans may share them."""
+    """Return an array of texts as a tuple, which spans can share, and others as a list."""
     return tuple(values) if values and all(type(v) is str for v in values) else values  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportLimits:
-    """What one export may hold.
+    """Limits of one export.
 
-    Too many spans, groups or values refuse the export. Everything else is cut to its limit, and the cut is counted in ``Export.limits_reached``.
+    Too many spans, groups or values refuse the export. Everything else is truncated, which is
+    counted in ``Export.limits_reached``.
     """
 
     spans_max: int = 50_000
     groups_max: int = 10_000
     """Resources and scopes, together."""
     values_max: int = 1_000_000
-    """Attributes and what is in their arrays and key-value lists, all together."""
+    """Attributes, and the values in their arrays and key-value lists."""
     json_values_max: int = 1_000_000
     """Values and members of a JSON body."""
     attributes_max: int = 2_000
@@ -37,15 +42,15 @@ class ExportLimits:
     events_max: int = 2_000
     """Per span."""
     value_chars_max: int = 4_000_000
-    """One string value; texts below 128 characters are never cut."""
+    """Longest text; texts below 128 characters are never truncated."""
     inline_values_max: int | None = None
-    """Values above which ``MoreWorkError`` is raised, to decode the export in a thread."""
+    """Values above which decoding on the event loop raises ``MoreWorkError``; None: no limit."""
     depth_max: int = 32
-    """Arrays and key-value lists inside each other."""
+    """Depth of nested arrays and key-value lists."""
 
 
 class SpanEvent(msgspec.Struct, gc=False):
-    """Something that happened during a span."""
+    """An event of a span."""
 
     name: str
     time_ns: int
@@ -53,7 +58,7 @@ class SpanEvent(msgspec.Struct, gc=False):
 
 
 class ExportedSpan(msgspec.Struct, gc=False):
-    """One span. Ids are lower-case hex, times nanoseconds since the epoch with 0 for none."""
+    """A span. Ids are lower-case hex; times are nanoseconds since the epoch, 0 for unknown."""
 
     trace_id: str
     span_id: str
@@ -66,12 +71,12 @@ class ExportedSpan(msgspec.Struct, gc=False):
     status_code: int = 0
     status_message: str = ""
     fault: str = ""
-    """Why this span cannot be stored, if a time of it is none at all."""
+    """Why the span cannot be stored; empty unless one of its times is invalid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """Who made a group of spans: a resource and an instrumentation scope. Compared by identity."""
+    """The resource and instrumentation scope of a group of spans. Compared by identity."""
 
     resource: dict[str, AttributeValue]
     scope_name: str = ""
@@ -104,7 +109,7 @@ class Export(msgspec.Struct):
 
     groups: list[SpanGroup]
     limits_reached: dict[str, int]
-    """How often something was cut, by the name of the limit."""
+    """How often something was truncated, by the name of the limit."""
     refused: list[RefusedSpan] = []
     """Spans that could not be decoded and are in no group."""
 

@@ -1,4 +1,4 @@
-"""Sets aside spans that cannot be decoded, one by one."""
+"""Collects the spans of an export that cannot be decoded, so that the others are kept."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ class RefusedSpans:
         self._before_scope = 0
 
     def begin_scope(self) -> None:
+        """Number further spans from the beginning of another scope."""
         self._before_scope = len(self.spans)
 
-    def place(self, path: str, taken: int) -> str:
-        """Return the path of the span after ``taken`` decoded and all refused ones of its scope."""
-        return f"{path}.spans[{taken + len(self.spans) - self._before_scope}]"
+    def path_of_next(self, scope_path: str, decoded: int) -> str:
+        """Return the path of the span that follows the decoded and refused ones of its scope."""
+        return f"{scope_path}.spans[{decoded + len(self.spans) - self._before_scope}]"
 
-    def isolating(self, place: str, payload: bytes) -> _Isolation:
+    def isolating(self, path: str, payload: bytes) -> _Isolation:
         """Return a context in which any exception refuses only the span that is being decoded.
 
         Limits of the whole export (``TooLargeError``) pass through.
         """
-        return _Isolation(self, place, payload)
+        return _Isolation(self, path, payload)
 
-    def take(self, place: str, payload: bytes, error: Exception) -> None:
+    def add(self, path: str, payload: bytes, error: Exception) -> None:
+        """Refuse a span because of an exception."""
         if isinstance(error, BodyError):
-            refused = RefusedSpan(place, INVALID_SPAN, str(error), payload)
+            refused = RefusedSpan(path, INVALID_SPAN, str(error), payload)
         elif isinstance(error, DecodeError):
-            detail = f"{place} holds something that is not protobuf"
-            refused = RefusedSpan(place, INVALID_SPAN, detail, payload)
+            detail = f"{path} holds something that is not protobuf"
+            refused = RefusedSpan(path, INVALID_SPAN, detail, payload)
         else:
             detail = describe_failure("span_decode", error)
-            refused = RefusedSpan(place, PROCESSING_FAILED, detail, payload)
+            refused = RefusedSpan(path, PROCESSING_FAILED, detail, payload)
         self.spans.append(refused)
 
 
 class _Isolation:
-    __slots__ = ("_payload", "_place", "_refused")
+    __slots__ = ("_path", "_payload", "_refused")
 
-    def __init__(self, refused: RefusedSpans, place: str, payload: bytes) -> None:
+    def __init__(self, refused: RefusedSpans, path: str, payload: bytes) -> None:
         self._refused = refused
-        self._place = place
+        self._path = path
         self._payload = payload
 
     def __enter__(self) -> None:
@@ -66,5 +68,5 @@ class _Isolation:
     ) -> bool:
         if not isinstance(error, Exception) or isinstance(error, TooLargeError | MoreWorkError):
             return False
-        self._refused.take(self._place, self._payload, error)
+        self._refused.add(self._path, self._payload, error)
         return True

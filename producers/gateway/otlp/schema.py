@@ -1,10 +1,15 @@
-"""The protobuf messages of an OTLP trace export, as this gateway reads them.
+"""Declares the protobuf messages of an OTLP trace export.
 
-The field numbers are those of ``opentelemetry/proto/collector/trace/v1``; the messages are wire-compatible with it, with three liberties
-that make reading cheap. Fields nobody reads are not declared. Attributes, events, status, scope, arrays and key-value lists are ``bytes`` here: the parser
-hands them over unopened, and most of them are then known by their bytes alone or are never opened. ``Values`` is either, an array or a list of
-key-value pairs. What is around ``ScopeSpans`` is walked by hand (``wire``). Names are ``bytes`` too, so
-that one wrong UTF-8 sequence does not cost a whole export.
+The field numbers are those of ``opentelemetry/proto/collector/trace/v1``, and the messages are
+wire-compatible with it. They differ to make decoding cheap:
+
+* Fields that are not used are not declared.
+* Attributes, events, status, scope, arrays and key-value lists are ``bytes``, which are not parsed
+  with the span: most are then found in a cache by their bytes, or never needed.
+* ``Values`` is both an array and a key-value list.
+* Names are ``bytes``, so that an invalid UTF-8 sequence does not refuse the whole export.
+
+The levels around ``ScopeSpans`` are not declared: ``wire`` iterates over their fields.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Protobuf's wire format, walked by hand: what is large is looked at before anything is built of it.
+"""Iterates over the fields of encoded protobuf messages, to check large ones before parsing them.
 
-The parser makes an object of two bytes, so a body that is harmless as bytes can be gigabytes as messages.
-Encoding: a tag (field number and wire type) as a varint, then a varint, 8 bytes, 4 bytes, or a length and so many bytes.
+The parser makes an object of as little as two bytes, so that the messages of a small body can take
+gigabytes. Wire format of a field: a tag (field number and wire type) as a varint, then a varint,
+8 bytes, 4 bytes, or a length and that many bytes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from producers import metrics
 from producers.errors import TooLargeError
 
 PARSED_BYTES_MAX: Final = 1024 * 1024
-"""What is larger is walked before it is parsed, and parsed in runs of about so many bytes."""
+"""Size above which a message is checked before it is parsed, and split if it holds spans."""
 FIELDS_MAX: Final = 100_000
-"""Fields of one message that is larger than that."""
+"""Fields of one message that is larger than ``PARSED_BYTES_MAX``."""
 
 _SKIPPED_STEP: Final = 1_000
 _VARINT: Final = 0
@@ -27,10 +28,10 @@ _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
 class FieldBudget(Protocol):
-    """Limits the fields that are walked for one export."""
+    """Limits the fields that are skipped in one export."""
 
     def count_fields(self, count: int) -> None:
-        """Count fields; raise ``TooLargeError`` if there are too many."""
+        """Count skipped fields; raises ``TooLargeError`` if there are too many."""
 
 
 def fields(
@@ -70,7 +71,7 @@ def fields(
 
 
 def check_fields(data: bytes, start: int, end: int) -> None:
-    """See that parsing this message builds no more than a large one may need.
+    """Check that parsing a message creates a limited number of objects.
 
     Raises:
         DecodeError: this is not protobuf.
@@ -96,10 +97,10 @@ class _Skipped:
 
 
 def parsed(message: Any, data: bytes) -> Any:
-    """``data`` as a message.
+    """Parse ``data`` as a message; check its fields first if it is large.
 
     Raises:
-        DecodeError, TooLargeError: as for ``check_fields``, which is asked about what is large.
+        DecodeError, TooLargeError: as ``check_fields``.
     """
     if len(data) > PARSED_BYTES_MAX:
         check_fields(data, 0, len(data))

@@ -160,7 +160,7 @@ class OtlpGrpcServer:
 
 
 def _register(server: _Server, service: str, method: str, handler: Any) -> None:
-    """Add a method, as one with a stream of requests, so that metadata is checked before reading."""
+    """Add a method as one with a stream of requests, to check metadata before reading."""
     served = grpc.stream_unary_rpc_method_handler(handler)
     server.add_registered_method_handlers(service, {method: served})
 

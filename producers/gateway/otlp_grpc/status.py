@@ -44,7 +44,7 @@ class Failure:
 
     @property
     def metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """Return trailing metadata: ``google.rpc.Status`` with ``RetryInfo``, if there is advice."""
+        """Trailing metadata: ``google.rpc.Status`` with ``RetryInfo`` if there is advice."""
         if self.retry_after_s is None:
             return ()
         info = AnyMessage()

@@ -1,4 +1,4 @@
-"""Bounds the size and depth of JSON by counting in its bytes, before anything is decoded."""
+"""Limits the size and depth of JSON by counting in its bytes, before it is decoded."""
 
 from __future__ import annotations
 
@@ -49,13 +49,12 @@ def check_json_values(body: bytes, values_max: int) -> None:
 
 
 def check_inline(body: bytes, values_max: int | None) -> None:
-    """Refuse a body that is too much work for the event loop.
+    """Refuse a body that takes too long to decode on the event loop; None: no limit.
 
     Raises:
-        MoreWorkError: it may hold more than ``values_max`` attributes, each of which is a few
-            values.
+        MoreWorkError: it may hold more than ``values_max`` attributes, each of a few values.
     """
-    if values_max is not None and _marks(body) > _VALUES_OF_ATTRIBUTE * values_max:
+    if values_max is not None and _count_separators(body) > _VALUES_OF_ATTRIBUTE * values_max:
         raise MoreWorkError
 
 
@@ -98,7 +97,10 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
 
 
 def cut_deep(body: bytes, depth_max: int) -> bytes:
-    """Replace what is nested deeper than ``depth_max`` by a mark; invalid JSON stays invalid."""
+    """Replace values nested deeper than ``depth_max`` by ``TOO_DEEP``.
+
+    Invalid JSON stays invalid.
+    """
     kept: list[bytes] = []
     depth = kept_to = 0
     for found in _STRING_OR_BRACKETS.finditer(body):
@@ -120,12 +122,12 @@ def cut_deep(body: bytes, depth_max: int) -> bytes:
 
 
 def _has_at_most(body: bytes, values_max: int) -> bool:
-    if len(body) <= values_max or _marks(body) <= values_max:
+    if len(body) <= values_max or _count_separators(body) <= values_max:
         return True
     body = _without_escapes(body)
     if body.count(b'"') > 4 * values_max:
         return False
-    return _marks(_outside_strings(body)) <= values_max
+    return _count_separators(_outside_strings(body)) <= values_max
 
 
 def _without_escapes(text: bytes) -> bytes:
@@ -137,5 +139,5 @@ def _outside_strings(text: bytes) -> bytes:
     return b"".join(text.split(b'"')[::2])
 
 
-def _marks(text: bytes) -> int:
+def _count_separators(text: bytes) -> int:
     return text.count(b",") + text.count(b"{") + text.count(b"[")

@@ -1,4 +1,4 @@
-"""JSON of strangers: mended where JavaScript clients cut an emoji in two, and kept as text where the contract wants text."""
+"""Checks JSON texts of clients and converts values to the texts that the event contract holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from producers import metrics
 from producers.errors import BodyError
 from producers.gateway.values.json_size import DEPTH_MAX, check_item, decode_json, is_deeper
 
-KEY_CHARS_TOLD: Final = 64
-NOTHING: Final = frozenset({b"", b"null", b'""'})
+QUOTED_CHARS_MAX: Final = 64
+EMPTY_VALUES: Final = frozenset({b"", b"null", b'""'})
 
-_LONE_HALF: Final = re.compile(
+_LONE_SURROGATE: Final = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
@@ -45,6 +45,7 @@ def check_utf8(text: bytes, what: str) -> None:
 
 
 def is_utf8(text: bytes) -> bool:
+    """Return whether a text is UTF-8."""
     try:
         check_utf8(text, "")
     except BodyError:
@@ -66,18 +67,22 @@ def check_raw(raw: msgspec.Raw) -> None:
 
 
 def without_lone_surrogates(body: bytes) -> bytes:
-    """Replace halves of surrogate pairs, which no UTF-8 text can hold, by U+FFFD."""
-    has_halves = b"\\ud" in body or b"\\uD" in body
-    if not has_halves or b"\0" in body:  # no JSON has a zero byte: its parser says so
+    """Replace escaped lone surrogates, which UTF-8 cannot represent, by U+FFFD.
+
+    JavaScript clients send them where they truncate a text within a pair.
+    """
+    has_surrogates = b"\\ud" in body or b"\\uD" in body
+    if not has_surrogates or b"\0" in body:  # zero bytes are not JSON, which the parser reports
         return body
-    # A backslash that is itself escaped begins no escape. Nothing is called for each match: there may be millions.
+    # An escaped backslash does not begin an escape. There may be millions of matches, so no
+    # function is called for each.
     hidden = body.replace(_BACKSLASH, _BACKSLASH_HIDDEN)
-    mended = b"".join(_LONE_HALF.sub(_REPLACEMENT, piece) for piece in _pieces(hidden))
-    return mended.replace(_BACKSLASH_HIDDEN, _BACKSLASH)
+    replaced = b"".join(_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in _pieces(hidden))
+    return replaced.replace(_BACKSLASH_HIDDEN, _BACKSLASH)
 
 
 def _pieces(hidden: bytes) -> Iterator[bytes]:
-    """Split a body, never within a surrogate pair, so that no single search takes long."""
+    """Split a body into pieces, not within a surrogate pair, so that no search takes long."""
     start = 0
     while start < len(hidden):
         found = _BETWEEN_PAIRS.search(hidden, start + _PIECE_BYTES)
@@ -86,10 +91,10 @@ def _pieces(hidden: bytes) -> Iterator[bytes]:
         start = end
 
 
-def text_of(raw: msgspec.Raw) -> str | None:
-    """A value as the contract keeps texts: a string as it is, anything else as its JSON text; none for null and the empty string."""
+def contract_text(raw: msgspec.Raw) -> str | None:
+    """Return a string itself and any other value as its JSON text; None for null and ``""``."""
     text = bytes(raw)
-    if text in NOTHING:
+    if text in EMPTY_VALUES:
         return None
     if text.startswith(b'"'):
         return _decode_text(text)
@@ -97,13 +102,16 @@ def text_of(raw: msgspec.Raw) -> str | None:
 
 
 def metadata_of(raw: msgspec.Raw) -> str | None:
-    """Metadata as the JSON text of an object: anything else becomes the value of its key ``metadata``; none for null and ``{}``."""
+    """Return metadata as the JSON text of an object; None for null, ``""`` and ``{}``.
+
+    A value that is not an object becomes the member ``metadata`` of one.
+    """
     text = bytes(raw)
-    if text in NOTHING:
+    if text in EMPTY_VALUES:
         return None
     if text.startswith(b"{"):
         return text.decode() if text[1:-1].strip() else None
-    value = text_of(raw)
+    value = contract_text(raw)
     return None if value is None else _encode({"metadata": value}).decode()
 
 
@@ -116,11 +124,12 @@ def is_truthy_member(raw: msgspec.Raw, names: Iterable[str]) -> bool:
         return False
 
 
-def any_of(raw: msgspec.Raw, place: str = "") -> Any:
-    """The value itself; none if there is none.
+def decode_raw(raw: msgspec.Raw, path: str) -> Any:
+    """Decode a value at ``path`` of a body; return None if it is missing.
 
     Raises:
-        BodyError: a number in it is one that no number type holds; named by its place, within ``place``.
+        BodyError: it has a number that is out of range, is nested too deep or is too large; the
+            message names the member.
     """
     if not bytes(raw):
         return None
@@ -128,7 +137,7 @@ def any_of(raw: msgspec.Raw, place: str = "") -> Any:
         return decode_json(bytes(raw))
     except msgspec.DecodeError as error:
         described = str(error).partition(" - at ")[0]
-        message = f"{place}{_first_bad_key(raw)}: {described}"
+        message = f"{path}{_first_bad_key(raw)}: {described}"
         raise BodyError(message) from error
 
 
@@ -142,5 +151,5 @@ def _first_bad_key(raw: msgspec.Raw) -> str:
         try:
             decode_json(bytes(value))
         except msgspec.DecodeError:
-            return f".{key[:KEY_CHARS_TOLD]}"
+            return f".{key[:QUOTED_CHARS_MAX]}"
     return ""

@@ -1,4 +1,4 @@
-"""USD amounts of clients as integer picodollars."""
+"""Converts amounts in USD from clients to integer picodollars."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ _exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 
 def pico_of_usd(amount: Any) -> int | None:
-    """Picodollars of an amount in USD; ``None`` when it is none.
+    """Convert an amount in USD to picodollars; return None if it is not a valid amount.
 
-    A decimal string, an ``int`` and a ``Decimal`` are taken exactly, a ``float`` as the shortest decimal that reads back as it (what its sender
-    wrote); halves of a picodollar go to the even neighbour. Not amounts: NaN, infinities, negative numbers, booleans, more than ``COST_MAX_PICO``.
+    A decimal string, an ``int`` and a ``Decimal`` are converted exactly. Of a ``float`` the
+    shortest decimal that represents it is taken, which is what the client wrote. Fractions of a
+    picodollar are rounded half to even. Not valid: NaN, infinities, negative numbers, booleans, and
+    amounts above ``COST_MAX_PICO``.
     """
     if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
         return None

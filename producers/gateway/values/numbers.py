@@ -12,7 +12,7 @@ _NO_NUMBER: Final = Decimal("NaN")
 
 
 def decimal_of(text: str) -> Decimal:
-    """Convert a text to a decimal number; NaN if it is none, or longer or larger than any amount."""
+    """Convert a text to a decimal number; NaN if it is not one, or is longer than any amount."""
     if len(text) > DECIMAL_CHARS_MAX:
         return _NO_NUMBER
     try:
