@@ -1,1 +1,1 @@
-"""The keys: the composition root. Commands, embedded mode, containers; nothing imports it."""
+"""The composition root: the command line, the roles, and the engines of `tracemill up`."""

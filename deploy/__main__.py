@@ -1,4 +1,4 @@
-"""`python -m deploy ROLE`: the command line, for processes that start each other."""
+"""Run the command line as `python -m deploy ROLE`; the supervisor starts roles this way."""
 
 from deploy.cli import main
 

@@ -1,4 +1,4 @@
-"""Whether a Kafka broker answers, asked without a word in the logs."""
+"""Check whether a Kafka broker can be used, without logging failed attempts."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REASON_MAX_CHARS: Final = 300
 
 
 async def broker_answers(kafka: KafkaSettings) -> bool:
-    """Whether a Kafka cluster with at least one registered broker takes our requests."""
+    """Return whether a cluster with at least one registered broker answers requests."""
     return await topics_of(kafka) is not None
 
 
-async def broker_trouble(kafka: KafkaSettings) -> str | None:
-    """Why the broker cannot be used, in a few words (empty: unknown); None when it can."""
+async def why_broker_unusable(kafka: KafkaSettings) -> str | None:
+    """Return why the broker cannot be used (empty if unknown); None if it can be used."""
     if await broker_answers(kafka):
         return None
     options = client_options(kafka)
@@ -42,7 +42,7 @@ async def broker_trouble(kafka: KafkaSettings) -> str | None:
         except (KafkaError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             return _reason(error)
     connection.close()
-    return "it closes connections like ours, or is no Kafka broker"
+    return "it closes this connection, or is not a Kafka broker"
 
 
 def _reason(error: Exception) -> str:
@@ -56,12 +56,12 @@ def _reason(error: Exception) -> str:
         case ConnectionRefusedError():
             return ""
         case ValueError():
-            return "the address is HOST:PORT"
+            return "the address must be HOST:PORT"
     return " ".join(str(error).split())[:REASON_MAX_CHARS]
 
 
 async def topics_of(kafka: KafkaSettings) -> set[str] | None:
-    """Names of the cluster's topics; None when no registered broker answers."""
+    """Return the names of the cluster's topics; None if no registered broker answers."""
     client = new_client(kafka, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
     with _quiet("aiokafka"):
         try:
@@ -76,7 +76,7 @@ async def topics_of(kafka: KafkaSettings) -> set[str] | None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """A probe that fails is an answer, not an error to log."""
+    """Silence a logger in the block: a failed probe is a result, not an error."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

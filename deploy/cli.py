@@ -1,4 +1,4 @@
-"""The command line: `tracemill up` for everything on one machine, and one command per role for production."""
+"""The command line: `tracemill up`, one command per role, and commands for operators."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from deploy.quarantine_cli import quarantine
 
 app = typer.Typer(
     name="tracemill",
-    help="""Event-streaming analytics for LLM applications: cost, latency and budget alerts while it happens.
+    help="""Event-streaming analytics for LLM applications: cost, latency and budgets in real time.
 
-    Start with `tracemill up`, then `tracemill demo`. In production each role is a process of its own:
-    gateway, streams, sink, query; `migrate` comes first. They are configured by environment variables: `tracemill settings` lists them.""",
+    Start with `tracemill up`, then run `tracemill demo`. In production, run `tracemill migrate`
+    first, and then each role as a process of its own: gateway, streams, sink and query. Roles are
+    configured by environment variables; `tracemill settings` lists them.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +40,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[  # its callback prints and exits
+    version: Annotated[  # the option's callback prints and exits
         bool,
         typer.Option(
             "--version",
@@ -58,7 +59,7 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Public port; by default the one of the last run, at first 7700.",
+            help="Public port; by default the port of the last run, or 7700 at the first run.",
             min=1,
             max=65535,
             envvar="TRACEMILL_PORT",
@@ -70,7 +71,7 @@ def up(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Where all data is kept.",
+            help="Directory of all data.",
             show_default=str(default_data_dir()),
             envvar="TRACEMILL_DATA_DIR",
         ),
@@ -78,25 +79,25 @@ def up(
     broker: Annotated[
         str,
         typer.Option(
-            help="'embedded' (Apache Kafka, started here) or HOST:PORT of a Kafka broker."
+            help="'embedded' (starts Apache Kafka) or HOST:PORT of a running Kafka broker."
         ),
     ] = EMBEDDED,
     clickhouse: Annotated[
         str,
         typer.Option(
-            help="'embedded' (the ClickHouse engine, started here) or the URL of a server."
+            help="'embedded' (starts the ClickHouse engine) or the URL of a running server."
         ),
     ] = EMBEDDED,
 ) -> None:
-    """Start everything on this machine and keep it running until Ctrl-C.
+    """Start the engines and all roles on this machine and keep them running until Ctrl-C.
 
-    The first project and its keys are taken from TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY
-    and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
+    The first run creates a project and a key from TRACEMILL_INIT_PROJECT_ID,
+    TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
     """
     from deploy.embedded.data_dir import Installation
     from deploy.embedded.roles import UpOptions, broker_of
     from deploy.embedded.up import up as run
-    from deploy.greeting import greeting
+    from deploy.startup_message import startup_message
 
     options = UpOptions(
         data_dir=absolute(data_dir or default_data_dir()),
@@ -106,29 +107,30 @@ def up(
         clickhouse=clickhouse,
     )
 
-    def greet(installation: Installation, started: UpOptions) -> str:
+    def message(installation: Installation, started: UpOptions) -> str:
         kafka, password_file = broker_of(options, installation)
         port, grpc_port = installation.public_port, started.otlp_grpc_port
-        return greeting(host, port, grpc_port, kafka, password_file)
+        return startup_message(host, port, grpc_port, kafka, password_file)
 
-    raise SystemExit(run(options, greet=greet))
+    raise SystemExit(run(options, startup_message=message))
 
 
 @app.command()
 def demo(
     url: Annotated[
-        str, typer.Option(help="Address of tracemill.", envvar="TRACEMILL_URL")
+        str, typer.Option(help="Public address of tracemill.", envvar="TRACEMILL_URL")
     ] = "http://127.0.0.1:7700",
     public_key: Annotated[
         str,
         typer.Option(
-            help="Of the project that the traces go to.", envvar="TRACEMILL_INIT_PUBLIC_KEY"
+            help="Public key of the project that receives the traces.",
+            envvar="TRACEMILL_INIT_PUBLIC_KEY",
         ),
     ] = "pk-tm-dev",
     secret_key: Annotated[
         str,
         typer.Option(
-            help="The public key's secret; in the environment it is not seen by others.",
+            help="Secret key; other users cannot see it if it is set in the environment.",
             envvar="TRACEMILL_INIT_SECRET_KEY",
         ),
     ] = "sk-tm-dev",
@@ -137,13 +139,19 @@ def demo(
     ] = 500,
     minutes: Annotated[
         float,
-        typer.Option(help="Spread their times over the last so many minutes.", min=0, max=10_080),
+        typer.Option(
+            help="Spread the traces' times over this many minutes before now.", min=0, max=10_080
+        ),
     ] = 60,
     rate: Annotated[
-        float, typer.Option(help="Traces per second; 0: as fast as it goes.", min=0)
+        float, typer.Option(help="Traces per second; 0: as fast as possible.", min=0)
     ] = 50,
 ) -> None:
-    """Send a realistic load: a support chat with retrieval, two generations a trace, scores, a slow spell and an error spell."""
+    """Send the traces of a simulated support chat.
+
+    Each trace has a retrieval and two generations, some have a score. In one period answers are
+    slow, in another period many fail.
+    """
     from deploy.demo.send import send_demo
     from deploy.errors import DeployError
 
@@ -154,15 +162,16 @@ def demo(
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    print(f"sent {traces} traces; ask for them:")
+    print(f"sent {traces} traces; to query them:")
     print(f"  curl -u {public_key}:… '{url}/v1/windows?step=1h&group_by=model'")
 
 
 @app.command()
 def gateway() -> None:
-    """Ingestion: OTLP and the Langfuse ingestion API in, Kafka out. Needs TRACEMILL_BROKER.
+    """Run the ingestion API: OTLP and Langfuse events to Kafka. Needs TRACEMILL_BROKER.
 
-    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700), with /metrics, /healthz and /readyz beside the API.
+    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700), and for OTLP over gRPC on
+    TRACEMILL_OTLP_GRPC_PORT (4317). Also serves /metrics, /healthz and /readyz.
     """
     from deploy.process import run_process
     from deploy.processes import edge
@@ -172,9 +181,10 @@ def gateway() -> None:
 
 @app.command()
 def query() -> None:
-    """The query API. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+    """Run the query API. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
 
-    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700), with /metrics, /healthz and /readyz beside the API.
+    Listens on TRACEMILL_HOST and TRACEMILL_PORT (127.0.0.1, 7700). Also serves /metrics, /healthz
+    and /readyz.
     """
     from deploy.process import run_process
     from deploy.processes import edge
@@ -184,7 +194,7 @@ def query() -> None:
 
 @app.command()
 def edge() -> None:
-    """Ingestion and queries on one port: gateway and query in one process. Listens and needs as they do."""
+    """Run gateway and query in one process, on one port. Takes the settings of both."""
     from deploy.process import run_process
     from deploy.processes import edge as role
 
@@ -193,9 +203,10 @@ def edge() -> None:
 
 @app.command()
 def streams() -> None:
-    """The stream processors: prices, totals, windows, budgets, webhooks. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+    """Run the stream processors: prices, totals, windows, budgets and webhooks.
 
-    TRACEMILL_METRICS_PORT, where set, serves /metrics, /healthz and /readyz on TRACEMILL_METRICS_HOST (127.0.0.1).
+    Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL. If TRACEMILL_METRICS_PORT is set, serves
+    /metrics, /healthz and /readyz on that port of TRACEMILL_METRICS_HOST (127.0.0.1).
     """
     from deploy.process import run_process
     from deploy.processes import streams as role
@@ -205,9 +216,10 @@ def streams() -> None:
 
 @app.command()
 def sink() -> None:
-    """Rows from Kafka into ClickHouse. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
+    """Insert rows from Kafka into ClickHouse. Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL.
 
-    TRACEMILL_METRICS_PORT, where set, serves /metrics, /healthz and /readyz on TRACEMILL_METRICS_HOST (127.0.0.1).
+    If TRACEMILL_METRICS_PORT is set, serves /metrics, /healthz and /readyz on that port of
+    TRACEMILL_METRICS_HOST (127.0.0.1).
     """
     from deploy.process import run_process
     from deploy.processes import sink as role
@@ -218,22 +230,23 @@ def sink() -> None:
 @app.command()
 def migrate(
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be done, and do nothing.")
+        bool, typer.Option("--plan", help="Print the SQL that would be run, and run nothing.")
     ] = False,
     users: Annotated[
         bool,
         typer.Option(
             "--users",
-            help="Print the SQL that creates a ClickHouse server's users, with new passwords, and exit.",
+            help="Print SQL that creates the roles' users on a ClickHouse server, and exit.",
         ),
     ] = False,
 ) -> None:
     """Create what the roles need: topics, tables, the first project and its key. Safe to repeat.
 
-    Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL. What it makes follows TRACEMILL_EVENT_PARTITIONS, TRACEMILL_PROJECT_PARTITIONS,
-    TRACEMILL_REPLICATION_FACTOR, TRACEMILL_TOPIC_PREFIX and TRACEMILL_TOPIC_RETENTION_H (topics); TRACEMILL_CLICKHOUSE_DATABASE,
-    TRACEMILL_STORAGE_POLICY and TRACEMILL_HOT_DAYS (tables); TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY and
-    TRACEMILL_INIT_SECRET_KEY (the first project).
+    Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL. Topics are created with
+    TRACEMILL_TOPIC_PREFIX, TRACEMILL_EVENT_PARTITIONS, TRACEMILL_PROJECT_PARTITIONS,
+    TRACEMILL_REPLICATION_FACTOR and TRACEMILL_TOPIC_RETENTION_H; tables with
+    TRACEMILL_CLICKHOUSE_DATABASE, TRACEMILL_STORAGE_POLICY and TRACEMILL_HOT_DAYS; the first
+    project with TRACEMILL_INIT_PROJECT_ID, TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY.
     """
     from deploy.processes.migrate import run, users_script
 
@@ -256,21 +269,23 @@ def recover(
     ] = None,
     broker: Annotated[
         str,
-        typer.Option(help="'embedded' (started for it) or HOST:PORT.", envvar="TRACEMILL_BROKER"),
+        typer.Option(
+            help="'embedded' (started for this command) or HOST:PORT.", envvar="TRACEMILL_BROKER"
+        ),
     ] = EMBEDDED,
     clickhouse: Annotated[
         str,
         typer.Option(
-            help="'embedded' (started for it) or a URL.", envvar="TRACEMILL_CLICKHOUSE_URL"
+            help="'embedded' (started for this command) or a URL.",
+            envvar="TRACEMILL_CLICKHOUSE_URL",
         ),
     ] = EMBEDDED,
 ) -> None:
-    """Rebuild a log in Kafka that lost its data from the store. Stop all other roles first.
+    """Rebuild Kafka's data from the store after Kafka lost it. Stop all other roles first.
 
-    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts from the
-    store, and lists what could not be restored. Webhooks keep their secrets if
-    TRACEMILL_ENCRYPTION_KEY, or the key in the data directory, is the one that they were stored
-    with. Safe to repeat.
+    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts, and lists
+    what could not be restored. Webhooks keep their secrets if TRACEMILL_ENCRYPTION_KEY, or the key
+    in the data directory, is the key that encrypted them. Safe to repeat.
     """
     from deploy.embedded.recover import run
     from deploy.embedded.roles import UpOptions
@@ -288,13 +303,15 @@ def broker(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 9092,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the log is kept.", show_default="kafka in TRACEMILL_DATA_DIR"),
+        typer.Option(
+            help="Directory of the broker's data.", show_default="kafka in TRACEMILL_DATA_DIR"
+        ),
     ] = None,
 ) -> None:
-    """Run the embedded Apache Kafka alone, one node on loopback.
+    """Run only the embedded Apache Kafka: one node on loopback.
 
-    Clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD; if that is not set, with the
-    password that is generated into `credentials` in TRACEMILL_DATA_DIR.
+    Clients log in as `tracemill` with TRACEMILL_BROKER_PASSWORD. If it is not set, a password is
+    generated into `credentials` in TRACEMILL_DATA_DIR.
     """
     from deploy.local import run_broker
 
@@ -309,17 +326,18 @@ def store(
     ] = 8123,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the tables are kept.", show_default="store in TRACEMILL_DATA_DIR"),
+        typer.Option(help="Directory of the tables.", show_default="store in TRACEMILL_DATA_DIR"),
     ] = None,
 ) -> None:
     """Run the embedded ClickHouse engine behind its HTTP interface, on loopback.
 
-    Its users are ingest, query and migrate, with the passwords in TRACEMILL_STORE_INGEST_PASSWORD
-    and so on; or TRACEMILL_CLICKHOUSE_USER, with all privileges, and TRACEMILL_CLICKHOUSE_PASSWORD.
-    If no password is set, they are generated into `credentials` in TRACEMILL_DATA_DIR.
+    Its users are ingest, query and migrate, with the passwords TRACEMILL_STORE_INGEST_PASSWORD,
+    TRACEMILL_STORE_QUERY_PASSWORD and TRACEMILL_STORE_MIGRATE_PASSWORD; or one user with all
+    privileges, TRACEMILL_CLICKHOUSE_USER with TRACEMILL_CLICKHOUSE_PASSWORD. If no password is set,
+    passwords are generated into `credentials` in TRACEMILL_DATA_DIR.
 
     Its cold volume is TRACEMILL_COLD_URL (s3://bucket/prefix, with AWS_ENDPOINT_URL, AWS_REGION,
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), by default a directory beside the hot one.
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), by default a directory beside the hot volume.
     """
     from deploy.processes.store import run
 
@@ -328,7 +346,10 @@ def store(
 
 @app.command()
 def settings() -> None:
-    """List every environment variable: what it is for, what it takes, its default. Every line is a comment: uncomment one to set another value."""
+    """List every environment variable with its meaning, the values it takes and its default.
+
+    Every line is a comment: uncomment one to set another value.
+    """
     from deploy.variables import as_text
 
     print(as_text(), end="")
@@ -338,7 +359,7 @@ app.add_typer(quarantine)
 
 
 def main() -> None:
-    """Entry point of the `tracemill` command."""
+    """Run the `tracemill` command."""
     try:
         with safe_output():
             app()

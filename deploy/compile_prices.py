@@ -1,7 +1,9 @@
-"""Compiles the price data of the package genai-prices into ``streams/core/pricing/prices/genai_prices.json``.
+"""Compile the price data of the package genai-prices into the default price list.
 
-Run ``python -m deploy.compile_prices`` after an update of the package, read the diff, run the tests, commit. Nothing of the package is needed at run time.
-Money becomes integer picodollars, match clauses become names and regular expressions, dates microseconds. See ``streams.core.pricing.price_defaults`` for the shape.
+Run ``python -m deploy.compile_prices`` after an update of the package, read the diff of
+``streams/core/pricing/prices/genai_prices.json``, run the tests and commit. The package is not
+needed at run time. Money becomes integer picodollars, match clauses become names and regular
+expressions, dates become microseconds. ``streams.core.pricing.price_defaults`` defines the format.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from genai_prices import types as theirs
+from genai_prices import types as genai
 from genai_prices.data import providers
 from genai_prices.data_units import unit_data
 
@@ -39,7 +41,7 @@ _UNITS: Final = {
 
 
 def compiled_list(as_of: str) -> PriceList:
-    """All providers of the installed package; ``as_of`` is the day of compiling, ISO."""
+    """Return the prices of all providers of the installed package; ``as_of`` is an ISO date."""
     return PriceList(
         source=f"genai-prices {version('genai-prices')}",
         as_of=as_of,
@@ -48,21 +50,21 @@ def compiled_list(as_of: str) -> PriceList:
 
 
 def encoded(prices: PriceList) -> bytes:
-    """The list as JSON, a model a line, so that an update reads as a diff."""
+    """Encode the list as JSON with one model per line, so that updates give readable diffs."""
     head = {"source": prices.source, "as_of": prices.as_of}
-    shelves = []
+    providers_json = []
     for provider in prices.providers:
         models = ",\n".join(msgspec.json.encode(model).decode() for model in provider.models)
         fields = msgspec.to_builtins(provider)
         fields["models"] = []
         opening = msgspec.json.encode(fields).decode()
-        shelves.append(opening.replace('"models":[]', f'"models":[\n{models}\n]'))
-    body = ",\n".join(shelves)
+        providers_json.append(opening.replace('"models":[]', f'"models":[\n{models}\n]'))
+    body = ",\n".join(providers_json)
     opening = msgspec.json.encode(head).decode().removesuffix("}")
     return f'{opening},"providers":[\n{body}\n]}}\n'.encode()
 
 
-def _provider(provider: theirs.Provider) -> ProviderEntry:
+def _provider(provider: genai.Provider) -> ProviderEntry:
     return ProviderEntry(
         id=provider.id,
         models=tuple(_model(model) for model in provider.models),
@@ -72,12 +74,12 @@ def _provider(provider: theirs.Provider) -> ProviderEntry:
     )
 
 
-def _model(model: theirs.ModelInfo) -> ModelEntry:
+def _model(model: genai.ModelInfo) -> ModelEntry:
     names, patterns = _split(model.match)
     prices = (
         model.prices
         if isinstance(model.prices, list)
-        else [theirs.ConditionalPrice(prices=model.prices)]
+        else [genai.ConditionalPrice(prices=model.prices)]
     )
     entries = tuple(PriceEntry(_rates(price.prices), *_when(price.constraint)) for price in prices)
     if any(name.endswith(":free") for name in (model.id, *names)) and not entries[-1].rates:
@@ -94,7 +96,7 @@ def _model(model: theirs.ModelInfo) -> ModelEntry:
     )
 
 
-def _rates(price: theirs.ModelPrice) -> dict[str, int | Rate]:
+def _rates(price: genai.ModelPrice) -> dict[str, int | Rate]:
     rates: dict[str, int | Rate] = {}
     for key, value in price.__dict__.items():
         if value is None:
@@ -104,9 +106,9 @@ def _rates(price: theirs.ModelPrice) -> dict[str, int | Rate]:
     return rates
 
 
-def _rate(value: Decimal | theirs.TieredPrices, per: int) -> int | Rate:
+def _rate(value: Decimal | genai.TieredPrices, per: int) -> int | Rate:
     base, tiers = (
-        (value.base, value.tiers) if isinstance(value, theirs.TieredPrices) else (value, [])
+        (value.base, value.tiers) if isinstance(value, genai.TieredPrices) else (value, [])
     )
     amounts = [Fraction(amount) * PICO / per for amount in (base, *(tier.price for tier in tiers))]
     common = lcm(*(amount.denominator for amount in amounts))
@@ -118,13 +120,13 @@ def _rate(value: Decimal | theirs.TieredPrices, per: int) -> int | Rate:
 
 
 def _when(
-    constraint: theirs.StartDateConstraint | theirs.TimeOfDateConstraint | None,
+    constraint: genai.StartDateConstraint | genai.TimeOfDateConstraint | None,
 ) -> tuple[int, Hours | None]:
-    """The moment from which, and the hours at which, a price is in force."""
-    if isinstance(constraint, theirs.StartDateConstraint):
+    """Return the start (Unix microseconds) and the hours of the day at which a price applies."""
+    if isinstance(constraint, genai.StartDateConstraint):
         start = datetime.combine(constraint.start_date, time(), UTC)
         return int(start.timestamp()) * 1_000_000, None
-    if isinstance(constraint, theirs.TimeOfDateConstraint):
+    if isinstance(constraint, genai.TimeOfDateConstraint):
         return 0, Hours(_of_day_us(constraint.start_time), _of_day_us(constraint.end_time))
     return 0, None
 
@@ -134,11 +136,11 @@ def _of_day_us(moment: time) -> int:
     return int(start.timestamp()) % 86_400 * 1_000_000
 
 
-def _split(clause: theirs.MatchLogic) -> tuple[list[str], list[str]]:
-    """A clause as exact names and regular expressions, any of which may match."""
-    if isinstance(clause, theirs.ClauseEquals):
+def _split(clause: genai.MatchLogic) -> tuple[list[str], list[str]]:
+    """Split a clause into exact names and regular expressions, any of which may match."""
+    if isinstance(clause, genai.ClauseEquals):
         return [clause.equals.lower()], []
-    if isinstance(clause, theirs.ClauseOr):
+    if isinstance(clause, genai.ClauseOr):
         parts = [_split(part) for part in clause.or_]
         return [name for names, _ in parts for name in names], [
             pattern for _, patterns in parts for pattern in patterns
@@ -146,13 +148,13 @@ def _split(clause: theirs.MatchLogic) -> tuple[list[str], list[str]]:
     return [], [_pattern(clause)]
 
 
-def _pattern(clause: theirs.MatchLogic) -> str:
-    """A clause as one regular expression to be searched for in a lower-case name."""
-    if isinstance(clause, theirs.ClauseOr):
+def _pattern(clause: genai.MatchLogic) -> str:
+    """Return a clause as one regular expression that is searched for in a lower-case name."""
+    if isinstance(clause, genai.ClauseOr):
         return "|".join(f"(?:{_pattern(part)})" for part in clause.or_)
-    if isinstance(clause, theirs.ClauseAnd):
+    if isinstance(clause, genai.ClauseAnd):
         return "^" + "".join(f"(?=.*(?:{_pattern(part)}))" for part in clause.and_)
-    if isinstance(clause, theirs.ClauseRegex):
+    if isinstance(clause, genai.ClauseRegex):
         return clause.regex
     ((kind, text),) = vars(clause).items()
     start, end = {

@@ -1,4 +1,4 @@
-"""Where files are kept, and directories as settings and options name them."""
+"""Default directories, and the validation of directories in settings and options."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ CACHE_WITHOUT_HOME: Final = Path("/var/cache")
 
 
 def default_data_dir() -> Path:
-    """``$XDG_DATA_HOME/tracemill``, by default ``~/.local/share/tracemill``.
+    """Return ``$XDG_DATA_HOME/tracemill``, by default ``~/.local/share/tracemill``.
 
-    A user without a home directory, as in a container, has ``/var/lib/tracemill``.
+    Without a home directory, as in a container, it is ``/var/lib/tracemill``.
     """
     named = os.environ.get("XDG_DATA_HOME")
     return Path(named or _below_home(".local/share", DATA_WITHOUT_HOME)) / "tracemill"
 
 
 def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/tracemill``, by default ``~/.cache/tracemill`` or ``/var/cache/tracemill``."""
+    """Return ``$XDG_CACHE_HOME/tracemill``, by default ``~/.cache/tracemill``.
+
+    Without a home directory it is ``/var/cache/tracemill``.
+    """
     named = os.environ.get("XDG_CACHE_HOME")
     return Path(named or _below_home(".cache", CACHE_WITHOUT_HOME)) / "tracemill"
 
 
 def absolute(path: Path) -> Path:
-    """Resolve ``~`` and links.
+    """Return the absolute path, with ``~`` and symbolic links resolved.
 
     Raises:
-        DeployError: the path names an unknown user, or its links are a loop.
+        DeployError: the path names an unknown user, or its links form a loop.
     """
     try:
         return path.expanduser().resolve()

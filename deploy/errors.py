@@ -1,14 +1,15 @@
-"""What can go wrong while starting and keeping processes.
+"""Errors of commands and of the supervisor.
 
-DeployError                 one line for the person at the terminal; the command exits with `exit_code`
-├── DownloadError           an engine's files could not be fetched, or are not the pinned ones
-├── EngineError             an embedded engine does not start or does not become ready
-├── MisconfiguredError      a process cannot start with these settings, however often it tries
+DeployError                 ends the command with one line on the terminal and `exit_code`
+├── DownloadError           the broker's files could not be fetched, or are not the pinned ones
+├── EngineError             an engine cannot be used, does not start or does not become ready
+├── MisconfiguredError      a process cannot start with these settings
 ├── LogLostError            the log is not the one that the store was filled from
-├── NotPreparedError        what `tracemill migrate` makes is not there
+├── NotPreparedError        the engines do not answer, or `tracemill migrate` has not run
 ├── QuarantineError         a `tracemill quarantine` command failed
-├── PortInUseError          somebody else listens there
-└── AlreadyRunningError     another instance holds the data directory
+├── PortInUseError          another process listens on a port that is needed
+├── OutputError             standard output cannot be written
+└── AlreadyRunningError     another instance has locked the data directory
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from __future__ import annotations
 from typing import Final
 
 EX_CONFIG: Final = 78
-"""Exit code of whatever will not get better by itself (<sysexits.h>): a supervisor should not try again."""
+"""Exit code for errors that a restart cannot fix (<sysexits.h>)."""
 
 
 class DeployError(Exception):
-    """A failure that ends the command; `str()` is the one line to print."""
+    """An error that ends the command; `str()` is the line to print."""
 
     exit_code = 1
 
 
 class DownloadError(DeployError):
-    """An engine's files could not be fetched, or are not the pinned ones."""
+    """The broker's files could not be fetched, or are not the pinned ones."""
 
 
 class EngineError(DeployError):
-    """An embedded engine does not start or does not become ready."""
+    """An engine cannot be used, does not start or does not become ready."""
 
 
 class MisconfiguredError(DeployError):
-    """A process says that it cannot start with these settings."""
+    """A process cannot start with these settings."""
 
     exit_code = EX_CONFIG
 
@@ -49,7 +50,7 @@ class LogLostError(DeployError):
 
 
 class NotPreparedError(DeployError):
-    """What `tracemill migrate` makes is not there, or the engines do not answer."""
+    """The engines do not answer, or `tracemill migrate` has not run."""
 
 
 class PortInUseError(DeployError):
@@ -57,12 +58,12 @@ class PortInUseError(DeployError):
 
 
 class AlreadyRunningError(DeployError):
-    """Another instance holds the data directory."""
+    """Another instance has locked the data directory."""
 
 
 class QuarantineError(DeployError):
-    """A `tracemill quarantine` command failed; the message names the reason."""
+    """A `tracemill quarantine` command failed; the message gives the reason."""
 
 
 class OutputError(DeployError):
-    """What a command prints cannot be written."""
+    """Standard output cannot be written."""

@@ -1,4 +1,7 @@
-"""Which failures their reader can mend, the line that says how, and the exit code; all others are defects and keep their traceback."""
+"""Turn expected errors into lines for the terminal and an exit code.
+
+All other errors are defects and keep their traceback.
+"""
 
 from __future__ import annotations
 
@@ -9,42 +12,42 @@ from pydantic_settings import SettingsError
 
 from clickhouse.errors import MigrationError, StoreError
 from deploy.errors import EX_CONFIG, DeployError
-from deploy.variables import mistakes
+from deploy.variables import invalid_variables
 from producers.errors import InitError, ProducersError, TopicMismatchError
 from streams.core.dead_letters.limit import TooManyDeadLettersError
 from streams.errors import StreamsError
 
-EXPECTED = (DeployError, StoreError, ProducersError, StreamsError, TooManyDeadLettersError)
-NOT_BY_ITSELF = (
+EXPECTED_ERRORS = (DeployError, StoreError, ProducersError, StreamsError, TooManyDeadLettersError)
+PERMANENT_ERRORS = (
     ValidationError,
     SettingsError,
     MigrationError,
     TopicMismatchError,
     InitError,
 )
-"""Until somebody changes the settings, the same start fails again."""
+"""Errors that occur at every start until the settings are changed."""
 
 
 def lines_for(error: BaseException) -> list[str]:
-    """A line for each failure in ``error``; none if one of them is a defect."""
+    """Return a line for each error in ``error``; none if one of them is a defect."""
     lines: list[str] = []
     for leaf in _leaves(error):
-        if isinstance(leaf, EXPECTED):
-            said = [str(leaf) or type(leaf).__name__]
+        if isinstance(leaf, EXPECTED_ERRORS):
+            messages = [str(leaf) or type(leaf).__name__]
         elif isinstance(leaf, ValidationError | SettingsError):
-            said = mistakes(leaf)
+            messages = invalid_variables(leaf)
         else:
-            said = []
-        if not said:
+            messages = []
+        if not messages:
             return []
-        lines += said
+        lines += messages
     return list(dict.fromkeys(lines))
 
 
 def exit_code_for(error: BaseException) -> int:
-    """``EX_CONFIG`` where trying again is in vain, else what the error says, or 1."""
+    """Return ``EX_CONFIG`` if a restart cannot help, else the error's own exit code, or 1."""
     leaves = list(_leaves(error))
-    if any(isinstance(leaf, NOT_BY_ITSELF) for leaf in leaves):
+    if any(isinstance(leaf, PERMANENT_ERRORS) for leaf in leaves):
         return EX_CONFIG
     return max(leaf.exit_code if isinstance(leaf, DeployError) else 1 for leaf in leaves)
 

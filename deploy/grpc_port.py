@@ -14,16 +14,16 @@ from producers.gateway.app import Gateway
 from producers.settings import OtlpGrpcSettings
 
 VERBOSITY: Final = "GRPC_VERBOSITY"
-"""Environment variable of grpcio: what it writes to standard error by itself."""
+"""Environment variable of grpcio that sets what it logs to standard error."""
 
 
 @asynccontextmanager
 async def serving_otlp_grpc(
     gateway: Gateway, host: str, settings: OtlpGrpcSettings, probes: dict[str, Probe]
 ) -> AsyncIterator[None]:
-    """Serve OTLP over gRPC while the block runs; port 0 serves nothing, and imports nothing.
+    """Serve OTLP over gRPC while the block runs, and add its probe to ``probes``.
 
-    ``probes`` gets a probe of the server.
+    With port 0, serve nothing and do not import grpcio.
 
     Raises:
         PortInUseError: another process listens on the port.
@@ -31,11 +31,11 @@ async def serving_otlp_grpc(
     if settings.port == 0:
         yield
         return
-    # grpcio writes a line for each call that it refuses itself, whoever sends it.
+    # Otherwise grpcio logs a line for each call that it refuses.
     os.environ.setdefault(VERBOSITY, "NONE")
     from producers.gateway.otlp_grpc.server import OtlpGrpcServer  # noqa: PLC0415
 
-    listen(host, settings.port).close()  # grpcio does not say why it cannot
+    listen(host, settings.port).close()  # raises with the reason, which grpcio does not give
     server = OtlpGrpcServer(gateway.context, settings)
     probes["otlp grpc"] = server.fault
     try:

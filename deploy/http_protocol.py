@@ -1,4 +1,4 @@
-"""HTTP for strangers: uvicorn's protocol with limits on what a request's head may be, before anybody asked who sends it."""
+"""Extend uvicorn's HTTP protocol with limits that apply before a request is authenticated."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SEPARATORS_BYTES: Final = 4
 
 
 class RequestParser(httptools.HttpRequestParser):
-    """Parse requests that ask for another protocol as if they did not (RFC 9110, 7.8).
+    """Parse a request with an ``Upgrade`` header as if it had none (RFC 9110, section 7.8).
 
-    The parser ends such a request after its head: its body would be taken for the next request.
-    So the head is parsed again without what asks.
+    The parser stops after the head of such a request and would parse its body as the next request.
+    Therefore the head is parsed again without the header.
     """
 
     def __init__(self, protocol: LimitedProtocol) -> None:
@@ -45,42 +45,46 @@ class RequestParser(httptools.HttpRequestParser):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. Heads are counted where they are parsed; what one read brings beyond a limit is let go with the connection."""
+    """One connection, with limits on the size, the headers and the duration of a request's head.
+
+    The size is counted while the head is parsed. Above a limit, the connection is answered and
+    closed.
+    """
 
     limits: HttpSettings
-    open: Connections
+    open_connections: Connections
     """Registry of all connections of one server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parser = RequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._asks_for_upgrade = False
-        """Whether the head that was read last is going to be read again, without its upgrade."""
+        self._upgrade_requested = False
+        """Whether the head that was read last will be parsed again without ``Upgrade``."""
         self._in_head = False
         self._head_bytes = 0
-        """Of the head that is being read: what was parsed of it, or all that was received of it."""
+        """Bytes of the current head that were parsed, or received if these are more."""
         self._head_timer: asyncio.TimerHandle | None = None
-        self._refusal: tuple[int, str, str] | None = None
+        self._rejection: tuple[int, str, str] | None = None
         self.address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.address = self.open.share_of(self.client[0]) if self.client else ""
-        if not self.open.admit(self):
+        self.address = self.open_connections.limited_address(self.client[0]) if self.client else ""
+        if not self.open_connections.admit(self):
             message = "Too many connections (connections_max)"
-            self._refusal = 503, "ServiceUnavailable", message
+            self._rejection = 503, "ServiceUnavailable", message
             self.send_400_response("")
             return
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._unset_head_timer()
-        self.open.closed(self)
+        self._cancel_head_timer()
+        self.open_connections.closed(self)
         super().connection_lost(exc)
 
     def waits_for_peer(self) -> bool:
-        """Return whether it is idle, its request is incomplete, or its answer is not being read."""
+        """Return whether it is idle, its request is incomplete, or its answer is not read."""
         if self.is_between_requests() or self._in_head:
             return True
         return self.cycle.more_body or self.flow.write_paused
@@ -92,8 +96,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def authenticated(self) -> None:
-        """Count this connection as a caller's: a request on it was authenticated."""
-        self.open.authenticated(self)
+        """Mark this connection as authenticated: a request on it had a valid secret key."""
+        self.open_connections.authenticated(self)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -106,15 +110,15 @@ class LimitedProtocol(HttpToolsProtocol):
             if received_before is not None:
                 self._head_bytes = max(self._head_bytes, received_before + len(data))
             if self._head_bytes > self.limits.head_max_bytes:
-                self._refuse(431, "head_max_bytes", "The headers are too large")
+                self._reject(431, "head_max_bytes", "The headers are too large")
                 self.send_400_response("")
                 return
         if self._head_timer is None and (self._in_head or self.is_between_requests()):
-            self._await_head()
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._asks_for_upgrade = False
+        self._upgrade_requested = False
         self._in_head = True
         self._head_bytes = 0
         self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
@@ -126,23 +130,23 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > self.limits.headers_max:
-            self._refuse(431, "headers_max", "Too many headers")
+            self._reject(431, "headers_max", "Too many headers")
             raise ValueError
         self._count(len(name) + len(value) + _SEPARATORS_BYTES)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
-            if self._method() not in METHODS:  # CONNECT always asks for one
-                self._refuse_method()
+            if self._method() not in METHODS:  # CONNECT is always an upgrade
+                self._reject_method()
                 raise ValueError
-            self._asks_for_upgrade = True
+            self._upgrade_requested = True
             return
         self._in_head = False
-        self._unset_head_timer()
+        self._cancel_head_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        if not self._asks_for_upgrade:
+        if not self._upgrade_requested:
             super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:
@@ -153,12 +157,12 @@ class LimitedProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def on_response_complete(self) -> None:
-        self.open.request_ended(self)
+        self.open_connections.request_ended(self)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what never becomes a request, and close."""
-        status, error, message = self._refusal or (400, "BadRequest", msg.rstrip("."))
+        """Answer a request whose head is invalid or too large, and close the connection."""
+        status, error, message = self._rejection or (400, "BadRequest", msg.rstrip("."))
         content = json.dumps({"message": message, "error": error}).encode()
         lines = [
             STATUS_LINE[status].rstrip(),
@@ -176,19 +180,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self.limits.head_max_bytes:
-            self._refuse(431, "head_max_bytes", "The headers are too large")
-            raise ValueError  # ends the parser, which is answered with the refusal
+            self._reject(431, "head_max_bytes", "The headers are too large")
+            raise ValueError  # makes the parser fail; `send_400_response` sends the rejection
 
-    def _refuse(self, status: int, limit: str, message: str) -> None:
+    def _reject(self, status: int, limit: str, message: str) -> None:
         LIMIT_REACHED.labels(limit=limit).inc()
         method = self._method()
         if method and method not in METHODS:
-            self._refuse_method()  # as if the head were well-formed
+            self._reject_method()  # takes precedence over the limit
         else:
-            self._refusal = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
+            self._rejection = status, "RequestHeaderFieldsTooLarge", f"{message} ({limit})"
 
-    def _refuse_method(self) -> None:
-        self._refusal = 405, "MethodNotAllowedError", f"{self._method()} is taken nowhere"
+    def _reject_method(self) -> None:
+        message = f"No path accepts the method {self._method()}"
+        self._rejection = 405, "MethodNotAllowedError", message
 
     def _method(self) -> str:
         """Return the method of the head that is being read; empty if not yet read."""
@@ -197,19 +202,23 @@ class LimitedProtocol(HttpToolsProtocol):
         except (httptools.HttpParserError, AttributeError, ValueError):
             return ""
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._head_is_late)
 
     def _head_is_late(self) -> None:
         LIMIT_REACHED.labels(limit="head_timeout_s").inc()
         self.transport.close()
 
-    def _unset_head_timer(self) -> None:
+    def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
 
-def limited(settings: HttpSettings) -> type[LimitedProtocol]:
-    """The protocol with these limits: a server takes a class, not an object."""
-    return type("Protocol", (LimitedProtocol,), {"limits": settings, "open": Connections(settings)})
+def limited_protocol(settings: HttpSettings) -> type[LimitedProtocol]:
+    """Return a protocol class with these limits: uvicorn takes a class, not an object."""
+    return type(
+        "Protocol",
+        (LimitedProtocol,),
+        {"limits": settings, "open_connections": Connections(settings)},
+    )

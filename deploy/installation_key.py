@@ -1,4 +1,4 @@
-"""Reads the key that encrypts secrets in the store, from the environment or the data directory."""
+"""Read the key that encrypts secrets in the store, from the environment or the data directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from producers.control.secret_box import SecretBox
 
 
 def secret_box(process: ProcessSettings) -> SecretBox | None:
-    """Return the box that encrypts and decrypts secrets; None if there is no key."""
+    """Return the object that encrypts and decrypts secrets; None if there is no key."""
     key = process.encryption_key.get_secret_value()
     if not key:
         try:

@@ -1,4 +1,4 @@
-"""Decides when a running process is hung and should be killed."""
+"""Decide when a running process is hung and should be killed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-PROBE_EVERY_S: Final = 2.0
-PROBE_ENDS_WITHIN_S: Final = 5.0
+PROBE_INTERVAL_S: Final = 2.0
+PROBE_TIMEOUT_S: Final = 5.0
 STALLED: Final = "stalled"
-"""What ``/healthz`` of a process with stalls calls its status."""
+"""Status in the answer of ``/healthz`` of a process with stalls."""
 SERVICE_UNAVAILABLE: Final = 503
-SILENT_PROBES_MIN: Final = 4
+MISSED_PROBES_MIN: Final = 4
 """Consecutive probes without an answer before a process counts as hung, however long they took."""
 
 
@@ -28,52 +28,52 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """How to probe a process, and how long it may go without an answer."""
+    """A probe of a process, and how long it may fail to answer before it counts as hung."""
 
-    ask: Callable[[], Awaitable[Health]]
-    silent_after_s: float
+    probe: Callable[[], Awaitable[Health]]
+    timeout_s: float
 
 
-class Silence:
-    """Measure how long a process has not answered, counting only time in which the prober ran."""
+class AnswerMonitor:
+    """Measure how long a process has not answered; time when this process slept is not counted."""
 
-    def __init__(self, silent_after_s: float) -> None:
-        self._silent_after_s = silent_after_s
-        self._since_s: float | None = None
-        self._probes = 0
-        self._asked_at_s: float | None = None
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._missing_since_s: float | None = None
+        self._missed_probes = 0
+        self._probed_at_s: float | None = None
 
-    def verdict(self, health: Health, now_s: float) -> str | None:
-        """Take the result of a probe that ended now; return what is wrong, or None."""
-        was_away = (
-            self._asked_at_s is not None
-            and now_s - self._asked_at_s > PROBE_EVERY_S + 2 * PROBE_ENDS_WITHIN_S
+    def failure(self, health: Health, now_s: float) -> str | None:
+        """Add the result of a probe that ended now; return why the process is hung, or None."""
+        was_suspended = (
+            self._probed_at_s is not None
+            and now_s - self._probed_at_s > PROBE_INTERVAL_S + 2 * PROBE_TIMEOUT_S
         )
-        before_s, self._asked_at_s = self._asked_at_s, now_s
+        before_s, self._probed_at_s = self._probed_at_s, now_s
         if health.answers:
-            self._since_s, self._probes = None, 0
-            # A process that was suspended together with this one is not to blame for its stalls.
-            return "; ".join(health.stalls) or None if not was_away else None
-        if was_away or self._since_s is None or before_s is None:
-            self._since_s, self._probes = now_s, 0
-        self._probes += 1
-        silent_s = now_s - self._since_s
-        if silent_s < self._silent_after_s or self._probes < SILENT_PROBES_MIN:
+            self._missing_since_s, self._missed_probes = None, 0
+            # Stalls do not count if this process was suspended: the other one was, too.
+            return "; ".join(health.stalls) or None if not was_suspended else None
+        if was_suspended or self._missing_since_s is None or before_s is None:
+            self._missing_since_s, self._missed_probes = now_s, 0
+        self._missed_probes += 1
+        waited_s = now_s - self._missing_since_s
+        if waited_s < self._timeout_s or self._missed_probes < MISSED_PROBES_MIN:
             return None
-        return f"has not answered for {silent_s:.0f} s"
+        return f"has not answered for {waited_s:.0f} s"
 
 
 async def until_hung(liveness: Liveness) -> str:
-    """Probe until the process should be killed; return what is wrong.
+    """Probe until the process is hung; return why it should be killed.
 
-    Missing answers count after the first answer only: starting has its own deadline.
+    Missing answers count only after the first answer: a start has its own deadline.
     """
-    while not (await liveness.ask()).answers:  # noqa: ASYNC110  (of another process)
-        await asyncio.sleep(PROBE_EVERY_S)
-    silence = Silence(liveness.silent_after_s)
+    while not (await liveness.probe()).answers:  # noqa: ASYNC110  (of another process)
+        await asyncio.sleep(PROBE_INTERVAL_S)
+    monitor = AnswerMonitor(liveness.timeout_s)
     while True:
-        await asyncio.sleep(PROBE_EVERY_S)
-        found = silence.verdict(await liveness.ask(), time.monotonic())
+        await asyncio.sleep(PROBE_INTERVAL_S)
+        found = monitor.failure(await liveness.probe(), time.monotonic())
         if found is not None:
             return found
 
@@ -81,15 +81,15 @@ async def until_hung(liveness: Liveness) -> str:
 def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
     """Return the stalls in an answer of ``/healthz``; empty for any other answer.
 
-    A 503 may also come from a full server that has no connection to spare.
+    A server whose connections are all in use answers 503, too.
     """
     if status != SERVICE_UNAVAILABLE:
         return ()
     try:
-        said = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return ()
-    if not isinstance(said, dict) or said.get("status") != STALLED:
+    if not isinstance(answer, dict) or answer.get("status") != STALLED:
         return ()
-    stalls = said.get("stalls")
+    stalls = answer.get("stalls")
     return tuple(map(str, stalls)) if isinstance(stalls, list) else ()

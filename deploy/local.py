@@ -1,4 +1,4 @@
-"""Gives commands beside `tracemill up` the addresses and passwords of this machine's engines."""
+"""Give commands the addresses and passwords of the engines of `tracemill up`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from deploy.directories import absolute
 from deploy.embedded.credentials import Credentials, ensure_credentials, read_credentials
 from deploy.embedded.data_dir import read_installation
-from deploy.embedded.kafka import become_broker, broker_settings
+from deploy.embedded.kafka import broker_settings, exec_broker
 from deploy.embedded.ports import LOOPBACK
 from deploy.errors import DeployError
 from deploy.settings import ProcessSettings
@@ -19,9 +19,9 @@ from producers.settings import KafkaSettings
 
 
 def local_environment(data_dir: Path, *, store_user: str) -> dict[str, str]:
-    """Return the variables by which a process reaches the engines of ``tracemill up``.
+    """Return the variables with which a process connects to the engines of ``tracemill up``.
 
-    ``store_user`` is ``ingest``, ``query`` or ``migrate``. Empty where ``data_dir`` holds no
+    ``store_user`` is ``ingest``, ``query`` or ``migrate``. Empty if ``data_dir`` has no
     installation.
 
     Raises:
@@ -38,9 +38,12 @@ def local_environment(data_dir: Path, *, store_user: str) -> dict[str, str]:
 
 
 def use_local_installation(*, store_user: str) -> None:
-    """Let this process reach the local installation's engines where no other address is set.
+    """Set this process's variables to the local engines, unless other addresses are set.
 
-    Call it before settings are read. Errors as above.
+    Call it before reading settings.
+
+    Raises:
+        DeployError: a file of the installation cannot be read.
     """
     found = local_environment(ProcessSettings().data_dir, store_user=store_user)
     for address in ("TRACEMILL_BROKER", "TRACEMILL_CLICKHOUSE_URL"):
@@ -52,7 +55,7 @@ def use_local_installation(*, store_user: str) -> None:
 
 
 def broker_environment(kafka: KafkaSettings) -> dict[str, str]:
-    """Return the variables by which another process connects to the same broker."""
+    """Return the variables with which another process connects to the same broker."""
     return {
         "TRACEMILL_BROKER": kafka.broker,
         "TRACEMILL_BROKER_USERNAME": kafka.broker_username,
@@ -66,7 +69,7 @@ def broker_environment(kafka: KafkaSettings) -> dict[str, str]:
 
 
 def store_environment(port: int, user: str, credentials: Credentials) -> dict[str, str]:
-    """Return the variables by which another process connects to the embedded store as ``user``."""
+    """Return the variables with which a process connects to the embedded store as ``user``."""
     password: SecretStr = getattr(credentials, f"store_{user}")
     return {
         "TRACEMILL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
@@ -76,7 +79,7 @@ def store_environment(port: int, user: str, credentials: Credentials) -> dict[st
 
 
 def store_passwords(credentials: Credentials) -> dict[str, str]:
-    """Return the variables that give the embedded store its users."""
+    """Return the variables that define the users of the embedded store."""
     return {
         "TRACEMILL_STORE_INGEST_PASSWORD": credentials.store_ingest.get_secret_value(),
         "TRACEMILL_STORE_QUERY_PASSWORD": credentials.store_query.get_secret_value(),
@@ -86,9 +89,9 @@ def store_passwords(credentials: Credentials) -> dict[str, str]:
 
 
 def run_broker(data_dir: Path | None, port: int) -> int:
-    """Replace this process by the embedded broker; returns an exit code only if that fails.
+    """Replace this process by the embedded broker; return an exit code only if that fails.
 
-    The password is the environment's, or else the one in the data directory.
+    The password is read from the environment, or else from the data directory.
     """
     process, kafka = ProcessSettings(), KafkaSettings()
     try:
@@ -96,7 +99,7 @@ def run_broker(data_dir: Path | None, port: int) -> int:
         password = kafka.broker_password
         if not password.get_secret_value():
             password = ensure_credentials(absolute(data_dir or process.data_dir)).broker
-        become_broker(log_dir, port, password)
+        exec_broker(log_dir, port, password)
     except DeployError as error:
         print(f"tracemill broker: {error}", file=sys.stderr)
         return error.exit_code

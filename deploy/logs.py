@@ -1,4 +1,4 @@
-"""How every process speaks: structlog, for people on a terminal and as JSON elsewhere."""
+"""Configure logging with structlog: readable lines on a terminal, JSON elsewhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import structlog
 
 from deploy.output import LossyStream
 
-RECONNECTING_LOGGERS: Final = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster")
-"""They say a line for every attempt while a broker is away; the rooms say once what that means."""
+CONNECTION_LOGGERS: Final = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster")
+"""Silenced: they log every failed attempt to connect; each package logs the outage once."""
 
 
 def configure_logs(process: str, *, level: str = "INFO") -> None:
@@ -48,5 +48,5 @@ def configure_logs(process: str, *, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
-    for chatty in RECONNECTING_LOGGERS:
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    for logger in CONNECTION_LOGGERS:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)

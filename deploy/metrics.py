@@ -1,4 +1,4 @@
-"""Metrics of a process, whatever its role."""
+"""Metrics of every process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from prometheus_client import Counter, Gauge
 
 STALLED: Final = Gauge(
     "tracemill_process_stalls",
-    "Partitions with input and without progress; 1 while the event loop is blocked.",
+    "Partitions that have input and make no progress; 1 while the event loop is blocked.",
 )
 LOOP_BLOCKED: Final = Counter(
-    "tracemill_process_loop_blocked_total", "How often the event loop did not run for long."
+    "tracemill_process_loop_blocked_total",
+    "How often the event loop was blocked for longer than TRACEMILL_LOOP_BLOCKED_AFTER_S.",
 )

@@ -1,4 +1,4 @@
-"""Standard output that takes every text, and whose failure is one line."""
+"""Make standard output accept every character, and report a failed write in one line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from deploy.errors import OutputError
 
 
 class _Output(io.FileIO):
-    """Tells failures to write to standard output from other failures."""
+    """Standard output that raises ``OutputError`` when a write fails."""
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:  # its reader has read enough
+        except BrokenPipeError:  # the reader closed the pipe, as `head` does
             raise
         except OSError as error:
             reason = error.strerror or str(error)
@@ -26,10 +26,10 @@ class _Output(io.FileIO):
 
 @contextmanager
 def safe_output() -> Iterator[None]:
-    """Write to standard output in the block; escape what its encoding lacks.
+    """Escape characters that the encoding of standard output lacks, in the block.
 
     Raises:
-        OutputError: it cannot be written, for example to a full disk.
+        OutputError: it cannot be written, for example because the disk is full.
     """
     output = sys.stdout
     if not isinstance(output, io.TextIOWrapper):  # closed, or captured
@@ -46,7 +46,7 @@ def safe_output() -> Iterator[None]:
 
 
 class LossyStream:
-    """Standard error for logs: lines that cannot be written are lost, not a failure."""
+    """Standard error for logs: lines that cannot be written are dropped."""
 
     def write(self, text: str) -> None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Lists the ports of this process and its engines, which webhooks must not reach."""
+"""List the ports of this process and its engines, which webhooks must not reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings, OtlpGrpcSettings
 
 KAFKA_PORT: Final = 9092
-"""Port of a broker whose address names none."""
+"""Port of a broker whose address has none."""
 
 
 def forbidden_ports(
@@ -19,7 +19,7 @@ def forbidden_ports(
     otlp_grpc: OtlpGrpcSettings,
     configured: str,
 ) -> str:
-    """Return ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS`` with what belongs to the process added to it."""
+    """Return the process's own ports and those of ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS``."""
     brokers = [
         address if ":" in address else f"{address}:{KAFKA_PORT}"
         for address in map(str.strip, kafka.broker.split(","))

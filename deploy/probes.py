@@ -1,4 +1,4 @@
-"""The small HTTP server beside every process: ``/metrics``, ``/healthz`` (alive) and ``/readyz`` (doing its work)."""
+"""Serve ``/metrics``, ``/healthz`` (liveness) and ``/readyz`` (readiness) of a process."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from starlette.routing import Route
 from deploy.liveness import STALLED
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
-from deploy.stalls import LOOK_EVERY_S, LoopBeat, StallWatch
+from deploy.stalls import CHECK_INTERVAL_S, LoopHeartbeat, StallDetector
 from producers.work import Work
 
 Probe = Callable[[], Awaitable[str | None]]
-"""``None`` when all is well, else what is missing."""
+"""Return None if the check passes, else what is missing."""
 STOP_SEEN_WITHIN_S: Final = 0.2
 RETRY_AFTER_S: Final = 1
-"""When to ask again whether a process is ready that was not."""
+"""Value of ``Retry-After`` in answers of a process that is not ready."""
 
 
 async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[str, str]:
-    """What each probe found: ``ok`` or what is missing."""
+    """Run all probes concurrently; return ``ok`` or what is missing, by name."""
 
     async def ask(probe: Probe) -> str:
         try:
@@ -43,14 +43,14 @@ async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[st
 
 
 Report = Callable[[], Awaitable[Mapping[str, str]]]
-"""Result of each check by its name: ``ok`` or what is missing."""
+"""Return the result of each check by name: ``ok`` or what is missing."""
 
 
 def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = list) -> list[Route]:
     """Return routes for ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    ``stalls`` returns a line for each stalled partition or event loop. With any, ``/healthz`` is
-    503, and the process should be killed and restarted.
+    ``stalls`` returns a line for each stalled partition or event loop. If there are any,
+    ``/healthz`` answers 503, and the process should be killed and restarted.
     """
 
     async def metrics(_: Request) -> Response:
@@ -80,27 +80,27 @@ def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = lis
 
 
 class ProbeServer:
-    """Serves the probes of a worker from a thread, so that they answer while its loop is blocked."""
+    """Serve the probes of a worker from a thread, so that they answer while its loop is blocked."""
 
     def __init__(
         self, process: ProcessSettings, probes: Mapping[str, Probe], work: Callable[[], list[Work]]
     ) -> None:
         self._process = process
         self._probes = probes
-        self._beat = LoopBeat(process.loop_blocked_after_s)
-        self._watch = StallWatch(
+        self._heartbeat = LoopHeartbeat(process.loop_blocked_after_s)
+        self._detector = StallDetector(
             work,
-            self._beat,
+            self._heartbeat,
             stalled_after_s=process.stalled_after_s,
             blocked_after_s=process.loop_blocked_after_s,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answer on ``metrics_host:metrics_port`` while the block runs; port 0 serves nothing.
+        """Serve ``metrics_host:metrics_port`` while the block runs; port 0 serves nothing.
 
         Raises:
-            PortInUseError: another process listens there.
+            PortInUseError: another process listens on the port.
         """
         if self._process.metrics_port == 0:
             yield
@@ -108,7 +108,7 @@ class ProbeServer:
         loop = asyncio.get_running_loop()
         stop, listening = threading.Event(), loop.create_future()
         serve = asyncio.to_thread(asyncio.run, self._serve(loop, stop, listening))
-        async with self._beat.running():
+        async with self._heartbeat.running():
             task = asyncio.create_task(serve)
             await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
             try:
@@ -130,20 +130,20 @@ class ProbeServer:
                 {name: _asked_in(main, probe) for name, probe in self._probes.items()}
             )
 
-        routes = probe_routes(found, lambda: self._watch.stalls)
+        routes = probe_routes(found, lambda: self._detector.stalls)
         app = Starlette(routes=routes)
         async with serving(app, self._process.metrics_host, self._process.metrics_port):
             main.call_soon_threadsafe(listening.set_result, None)
-            look_at_s = 0.0
+            next_check_s = 0.0
             while not stop.is_set():
-                if time.monotonic() >= look_at_s:
-                    look_at_s = time.monotonic() + LOOK_EVERY_S
-                    self._watch.look(time.monotonic())
+                if time.monotonic() >= next_check_s:
+                    next_check_s = time.monotonic() + CHECK_INTERVAL_S
+                    self._detector.check(time.monotonic())
                 await asyncio.sleep(STOP_SEEN_WITHIN_S)
 
 
 def _asked_in(main: asyncio.AbstractEventLoop, probe: Probe) -> Probe:
-    """Return a probe that runs ``probe`` in the loop ``main`` and can be awaited in another."""
+    """Return a probe that runs ``probe`` in the loop ``main``, whichever loop awaits it."""
 
     async def ask() -> str | None:
         async def asked() -> str | None:

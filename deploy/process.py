@@ -1,4 +1,4 @@
-"""The life of a process: logs, an event loop, a clean stop on the first signal, one line for a failure that its reader can mend."""
+"""Run a role: set up logs and the event loop, stop cleanly on a signal, report errors."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
 
 
 def run_process(name: str, main: Main) -> int:
-    """Run ``main`` until SIGINT or SIGTERM; the exit code, EX_CONFIG where trying again is in vain. A defect keeps its traceback."""
+    """Run ``main`` until SIGINT or SIGTERM, or until it fails; return the exit code.
+
+    The exit code is EX_CONFIG if a restart cannot help. A defect keeps its traceback.
+    """
     try:
         settings = ProcessSettings()
         configure_logs(name, level=settings.log_level)
-        _calm_the_collector()
+        _tune_garbage_collector()
         uvloop.run(_until_signalled(main, settings))
     except Exception as error:
-        # It knows the errors of all rooms: imported when there is one, not at each start.
+        # Imported only on an error: it imports the errors of all packages.
         from deploy.failures import exit_code_for, lines_for  # noqa: PLC0415
 
         lines = lines_for(error)
@@ -43,8 +46,8 @@ def run_process(name: str, main: Main) -> int:
     return 0
 
 
-def _calm_the_collector() -> None:
-    """Look for cycles seldom: batches of events make many objects that reference counts free by themselves."""
+def _tune_garbage_collector() -> None:
+    """Collect cycles rarely: batches of events make many objects that reference counts free."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 

@@ -1,4 +1,4 @@
-"""Reads and writes the quarantine log and source records for `tracemill quarantine`."""
+"""Read and write the quarantine log and source records for `tracemill quarantine`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POLL_MS: Final = 300
 
 @dataclass(slots=True)
 class QuarantineAccess:
-    """The quarantine's current entries, and the operations that change them."""
+    """The entries of the quarantine, and access to their source records."""
 
     kafka: KafkaSettings
     view: QuarantineView
@@ -36,28 +36,28 @@ class QuarantineAccess:
 
     async def source_record(self, kind: Kind, partition: int, offset: int) -> ConsumerRecord | None:
         """Return the source record at an offset; None if it was deleted or is not written yet."""
-        place = TopicPartition(topic_of(self.kafka, kind), partition)
+        source = TopicPartition(topic_of(self.kafka, kind), partition)
         first, end = await self.range_of(kind, partition)
         if not first <= offset < end:
             return None
-        records = await _read(self.consumer, place, offset, offset + 1)
+        records = await _read(self.consumer, source, offset, offset + 1)
         return records[0] if records and records[0].offset == offset else None
 
     async def range_of(self, kind: Kind, partition: int) -> tuple[int, int]:
-        """Return the first offset of a source partition and the one after its last."""
-        place = TopicPartition(topic_of(self.kafka, kind), partition)
-        self.consumer.assign([place])
-        first = (await self.consumer.beginning_offsets([place]))[place]
-        return first, (await self.consumer.end_offsets([place]))[place]
+        """Return the first offset of a source partition, and the offset after its last record."""
+        source = TopicPartition(topic_of(self.kafka, kind), partition)
+        self.consumer.assign([source])
+        first = (await self.consumer.beginning_offsets([source]))[source]
+        return first, (await self.consumer.end_offsets([source]))[source]
 
     async def committed(self, kind: Kind, partition: int) -> int:
-        """Return an offset before which the streams have processed everything; it may lag."""
-        place = TopicPartition(topic_of(self.kafka, kind), partition)
+        """Return the streams' committed offset; they may have processed later records, too."""
+        source = TopicPartition(topic_of(self.kafka, kind), partition)
         member = new_consumer(self.kafka, group_id=self.kafka.topics.streams_group)
         await member.start()
         try:
-            member.assign([place])
-            return await member.committed(place) or 0
+            member.assign([source])
+            return await member.committed(source) or 0
         finally:
             await stopped(member, STOP_TIMEOUT_S)
 
@@ -70,10 +70,10 @@ class QuarantineAccess:
         written = await self.producer.send_and_wait(topic, value, partition=partition)
         return int(written.offset)
 
-    async def put(self, entry: Entry) -> None:
+    async def write_entry(self, entry: Entry) -> None:
         """Write an entry.
 
-        Running workers apply it within milliseconds, starting ones before they process anything.
+        Running workers apply it within milliseconds; starting ones before they process records.
         """
         topic = self.kafka.topics.quarantine
         value = msgspec.json.encode(entry)
@@ -82,16 +82,16 @@ class QuarantineAccess:
 
 @asynccontextmanager
 async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAccess]:
-    """Open the quarantine of an installation, with its log read to the end.
+    """Open the quarantine of an installation and read its log to the end.
 
     Raises:
-        QuarantineError: the broker does not answer, or has no quarantine.
+        QuarantineError: the broker does not answer, or the quarantine's topic does not exist.
     """
     topics = await topics_of(kafka)
     if topics is None:
         raise QuarantineError(
-            f"no Kafka broker answers at {kafka.broker}, which keeps the quarantine: start it "
-            "(`tracemill up`; the other roles may be down), or set TRACEMILL_BROKER"
+            f"no Kafka broker answers at {kafka.broker}, and the quarantine is stored there: start "
+            "it (`tracemill up`), or set TRACEMILL_BROKER"
         )
     log = TopicPartition(kafka.topics.quarantine, 0)
     if log.topic not in topics:
@@ -117,21 +117,22 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int
+    consumer: AIOKafkaConsumer, source: TopicPartition, begin: int, end: int
 ) -> list[ConsumerRecord]:
     """Return the records of a range of offsets; compaction may have left gaps."""
     records: list[ConsumerRecord] = []
-    consumer.assign([place])
+    consumer.assign([source])
     if begin >= end:
         return records
-    consumer.seek(place, begin)
+    consumer.seek(source, begin)
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
-            while await consumer.position(place) < end:
-                polled = await consumer.getmany(place, timeout_ms=POLL_MS)
-                records += [each for each in polled.get(place, ()) if each.offset < end]
+            while await consumer.position(source) < end:
+                polled = await consumer.getmany(source, timeout_ms=POLL_MS)
+                records += [each for each in polled.get(source, ()) if each.offset < end]
                 if records and records[-1].offset == end - 1:
                     break
     except TimeoutError as error:
-        raise QuarantineError(f"the broker did not send {place.topic} in time") from error
+        message = f"the broker did not return {source.topic} within {READ_TIMEOUT_S:g} s"
+        raise QuarantineError(message) from error
     return records

@@ -1,4 +1,4 @@
-"""Replays and skips quarantined records, dead letters and records that block their partition."""
+"""Replay and skip quarantined records, dead letters and records that block their partition."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from streams.quarantine.log import topic_of
 from streams.quarantine.settings import QuarantineSettings
 
 SKIPPED: Final = "skipped_by_operator"
-CUT: Final = re.compile(r"payload (is )?cut|cut by tracemill")
+CUT_PAYLOAD: Final = re.compile(r"payload (is )?cut|cut by tracemill")
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
 REPLAYED_FEEDS: Final = tuple(
     feed for feed in FEEDS if feed.topic.cleanup is Cleanup.OLD and feed.row is not DeadLetterRow
 )
-"""Feeds whose refused rows are written to their topic again."""
+"""Feeds whose refused rows can be written to their topic again."""
 _ENTRY: Final = re.compile(r"(events|deltas)/(\d+)/(\d+)")
 _DEAD_LETTER: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -37,12 +37,12 @@ def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
     """Return the entry with this id.
 
     Raises:
-        QuarantineError: there is none, or it is not an id.
+        QuarantineError: there is none, or the text is not an id.
     """
     matched = _ENTRY.fullmatch(entry_id)
     if matched is None:
         raise QuarantineError(
-            f"{entry_id!r} is not the id of a record in quarantine: it looks like events/0/1234 "
+            f"{entry_id!r} is not the id of a quarantined record, such as events/0/1234 "
             "(`tracemill quarantine list`)"
         )
     kind, partition, offset = matched.groups()
@@ -53,7 +53,7 @@ def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
 
 
 def is_dead_letter_id(text: str) -> bool:
-    """Whether this is the id of a dead letter rather than of an entry."""
+    """Return whether this is the id of a dead letter rather than of an entry."""
     return _DEAD_LETTER.fullmatch(text) is not None
 
 
@@ -66,22 +66,24 @@ async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
     record = await access.source_record(entry.kind, entry.partition, entry.offset)
     if record is None or record.timestamp != entry.timestamp_ms:
         hint = (
-            f"; its dead letters can: {' '.join(entry.dead_letters)}" if entry.dead_letters else ""
+            f"; replay its dead letters instead: {' '.join(entry.dead_letters)}"
+            if entry.dead_letters
+            else ""
         )
         raise QuarantineError(
-            f"{topic_of(access.kafka, entry.kind)} does not have {entry.id} any more, so it cannot "
-            f"be replayed{hint}"
+            f"{entry.id} cannot be replayed: {topic_of(access.kafka, entry.kind)} does not contain "
+            f"it any more{hint}"
         )
     return record
 
 
 async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
-    """Append a quarantined record to its topic again; return a sentence about the effect.
+    """Append a quarantined record to its topic again; return a message about the effect.
 
-    1. Append it. 2. Mark the entry as replayed. Doing it twice changes nothing.
+    1. Append it. 2. Mark the entry as replayed. Repeating this changes no totals.
 
     Raises:
-        QuarantineError: the source record is gone, or is not what its topic holds.
+        QuarantineError: the source record was deleted or cannot be decoded.
     """
     record = await source_of(access, entry)
     try:
@@ -90,67 +92,68 @@ async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
         raise QuarantineError(f"{entry.id} cannot be replayed: {error}") from error
     topic = topic_of(access.kafka, entry.kind)
     offset = await access.append(topic, entry.partition, value)
-    await access.put(_changed(entry, "replayed"))
+    await access.write_entry(_changed(entry, "replayed"))
     return (
-        f"{entry.id} was sent in again as {entry.kind}/{entry.partition}/{offset}: "
-        "totals contain it as soon as it is processed"
+        f"{entry.id} was appended again as {entry.kind}/{entry.partition}/{offset}: "
+        "totals will contain it when it has been processed"
     )
 
 
-async def replay_dead_letter(access: QuarantineAccess, store: Store, letter_id: str) -> str:
-    """Append the payload of a dead letter to its topic again; return a sentence about the effect.
+async def replay_dead_letter(access: QuarantineAccess, store: Store, dead_letter_id: str) -> str:
+    """Append the payload of a dead letter to its topic again; return a message about the effect.
 
     Raises:
-        QuarantineError: there is none with this id, its payload was cut, or it came from no topic.
+        QuarantineError: there is none with this id, or it cannot be replayed.
         StoreError: the store does not answer.
     """
     rows = await store.query(
         "SELECT stage, reason, detail, source_topic, source_partition, payload "
         "FROM dead_letters FINAL WHERE id = {id:String}",
-        {"id": letter_id},
+        {"id": dead_letter_id},
     )
     if not rows:
-        raise QuarantineError(f"there is no dead letter {letter_id}")
-    topic, partition, payload = _source_of_letter(access, letter_id, rows[0])
+        raise QuarantineError(f"there is no dead letter {dead_letter_id}")
+    topic, partition, payload = _source_of_dead_letter(access, dead_letter_id, rows[0])
     offset = await access.append(topic, partition, payload.encode())
     return (
-        f"dead letter {letter_id} was sent in again, to offset {offset} of {topic}/{partition}: "
-        "if it is refused again, there is another dead letter"
+        f"dead letter {dead_letter_id} was appended again at offset {offset} of "
+        f"{topic}/{partition}: if it is refused again, it becomes another dead letter"
     )
 
 
-def _source_of_letter(
-    access: QuarantineAccess, letter_id: str, row: dict[str, Any]
+def _source_of_dead_letter(
+    access: QuarantineAccess, dead_letter_id: str, row: dict[str, Any]
 ) -> tuple[str, int, str]:
     """Return the topic and partition that a dead letter's payload came from, and the payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
     why = None
-    if CUT.search(row["detail"]):
-        why = "its payload was too long to be kept whole"
+    if CUT_PAYLOAD.search(row["detail"]):
+        why = "its payload was too long and is stored incompletely"
     elif stage == "gateway":
-        why = (
-            "it was refused at the gateway, and has the client's form: let the client send it again"
-        )
+        why = "the gateway refused it, and it has the client's format: the client must resend it"
     elif row["reason"] in UNREADABLE:
-        why = f"its payload is no event ({row['reason']}), and would be refused again"
+        why = f"its payload is not an event ({row['reason']}), and would be refused again"
     elif topic == topics.deltas:
         why = "it is a change of windows: replay its record instead (`tracemill quarantine list`)"
     elif topic not in {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}:
-        why = f"what comes from {topic or stage} is not replayed"
+        why = f"dead letters of {topic or stage} cannot be replayed"
     if why is not None:
-        raise QuarantineError(f"dead letter {letter_id} cannot be replayed: {why}")
+        raise QuarantineError(f"dead letter {dead_letter_id} cannot be replayed: {why}")
     return topic, int(row["source_partition"]), row["payload"]
 
 
 async def skip_entry(access: QuarantineAccess, entry: Entry) -> str:
-    """Mark a quarantined record as skipped for good; return a sentence about the effect."""
-    await access.put(_changed(entry, "skipped"))
-    letters = " ".join(entry.dead_letters) or "none"
-    return f"{entry.id} is given up: totals never contain it; its dead letters stay ({letters})"
+    """Mark a quarantined record as skipped; return a message about the effect."""
+    await access.write_entry(_changed(entry, "skipped"))
+    dead_letters = " ".join(entry.dead_letters) or "none"
+    return (
+        f"{entry.id} is skipped: totals do not contain it; its dead letters are kept "
+        f"({dead_letters})"
+    )
 
 
 async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offset: int) -> str:
-    """Skip a record that was not processed yet; return a sentence about the effect.
+    """Skip a record that has not been processed yet; return a message about the effect.
 
     1. Write its dead letters. 2. Write the entry.
 
@@ -170,10 +173,10 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         raise QuarantineError(f"--offset {offset}: {topic}/{partition} has {allowed}")
     if offset < await access.committed(kind, partition):
         raise QuarantineError(
-            f"{kind}/{partition}/{offset} was processed already: there is nothing to skip"
+            f"{kind}/{partition}/{offset} cannot be skipped: it was processed already"
         )
     lines = [(n, line) for n, line in enumerate((record.value or b"").split(b"\n")) if line.strip()]
-    letters = letters_of(
+    dead_letters = letters_of(
         lines,
         owner_of_event if kind == "events" else owner_of_delta,
         reason=SKIPPED,
@@ -185,8 +188,8 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         detail="an operator skipped it",
         payload_bytes_max=QuarantineSettings().payload_bytes_max,
     )
-    for letter in letters:
-        await access.append(access.kafka.topics.dead_letters, 0, msgspec.json.encode(letter))
+    for dead_letter in dead_letters:
+        await access.append(access.kafka.topics.dead_letters, 0, msgspec.json.encode(dead_letter))
     now_us = time.time_ns() // 1_000
     entry = Entry(
         kind=kind,
@@ -197,14 +200,14 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         cause="operator",
         by="operator",
         payload_bytes=len(record.value or b""),
-        dead_letters=tuple(letter.id for letter in letters),
+        dead_letters=tuple(dead_letter.id for dead_letter in dead_letters),
         created_us=now_us,
         changed_us=now_us,
     )
-    await access.put(entry)
+    await access.write_entry(entry)
     return (
-        f"{entry.id} is skipped: its {len(lines)} lines are dead letters, and totals do not contain "
-        f"them. `tracemill quarantine replay {entry.id}` sends them in again"
+        f"{entry.id} is skipped: totals do not contain its {len(lines)} lines, which are dead "
+        f"letters now. `tracemill quarantine replay {entry.id}` appends them again"
     )
 
 

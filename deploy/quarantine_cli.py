@@ -1,4 +1,4 @@
-"""`tracemill quarantine`: list, show, replay and skip records that end their workers."""
+"""Commands of `tracemill quarantine`: list, show, replay and skip records that crash workers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 quarantine = typer.Typer(
     name="quarantine",
     no_args_is_help=True,
-    help="""List, show, replay and skip records that end the process that works on them.
+    help="""List, show, replay and skip records that crash the process that handles them.
 
-    When a worker crashes, runs out of memory or hangs, the next one finds the event that caused it
-    and quarantines it; everything else is processed. Totals, windows and budgets do not contain what
-    is in quarantine until it is replayed.
+    When a worker crashes, runs out of memory or hangs, the next worker finds the event that caused
+    it and quarantines it. All other events are processed. Totals, windows and budgets do not
+    contain quarantined events until they are replayed.
 
-    The commands need the broker: TRACEMILL_BROKER, or a running `tracemill up` on TRACEMILL_DATA_DIR.""",
+    The commands need a broker: TRACEMILL_BROKER, or a running `tracemill up` on
+    TRACEMILL_DATA_DIR.""",
 )
 
 PAYLOAD_CHARS: Final = 2_000
@@ -31,7 +32,9 @@ PAYLOAD_CHARS: Final = 2_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Ids = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="As `tracemill quarantine list` shows it: events/0/1234."),
+    typer.Argument(
+        metavar="ID...", help="Ids as in `tracemill quarantine list`, such as events/0/1234."
+    ),
 ]
 
 
@@ -39,16 +42,17 @@ Ids = Annotated[
 def list_entries(
     state: Annotated[
         str | None,
-        typer.Option(help="Only these: quarantined, skipped or replayed.", metavar="STATE"),
+        typer.Option(
+            help="List only records in this state: quarantined, skipped or replayed.",
+            metavar="STATE",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List quarantined records, and partitions whose workers end repeatedly.
-
-    Changes nothing.
-    """
+    """List quarantined records, and partitions whose workers crash repeatedly. Changes nothing."""
     if state not in {None, "quarantined", "skipped", "replayed"}:
-        raise typer.BadParameter("it is quarantined, skipped or replayed", param_hint="--state")
+        message = "must be quarantined, skipped or replayed"
+        raise typer.BadParameter(message, param_hint="--state")
 
     async def run(access: QuarantineAccess) -> None:
         entries = [each for each in access.view.every() if state in {None, each.state}]
@@ -60,8 +64,8 @@ def list_entries(
         for each in blocked:
             place = f"--topic {each['topic']} --partition {each['partition']}"
             print(
-                f"{each['topic']}/{each['partition']}: {each['deaths']} workers ended at offset "
-                f"{each['next_offset']} or soon after it. If this continues:\n"
+                f"{each['topic']}/{each['partition']}: {each['deaths']} workers crashed at offset "
+                f"{each['next_offset']} or soon after it. If this continues, run:\n"
                 f"  tracemill quarantine skip {place} --offset {each['next_offset']}"
             )
 
@@ -73,7 +77,7 @@ def show(
     entry_id: Annotated[str, typer.Argument(metavar="ID", help="Such as events/0/1234.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one record: how it ended its worker, where its payload is, and the payload.
+    """Show one record: how it crashed its worker, its dead letters and its payload.
 
     Changes nothing.
     """
@@ -87,18 +91,18 @@ def show(
         if record is not None and record.timestamp != entry.timestamp_ms:
             record = None
         payload = None if record is None else only_lines(record.value or b"", entry.lines)
-        told = {
+        fields = {
             **_as_dict(entry),
             "payload": None if payload is None else payload.decode(errors="replace"),
         }
         if as_json:
-            _print_json(told)
+            _print_json(fields)
             return
-        text = told.pop("payload")
-        for name, value in told.items():
+        text = fields.pop("payload")
+        for name, value in fields.items():
             print(f"{name + ':':16}{value}")
         if text is None:
-            print("payload:        no longer in its topic; see its dead letters")
+            print("payload:        deleted from its topic; see the dead letters")
         else:
             more = len(text) - PAYLOAD_CHARS
             print(f"payload:\n{text[:PAYLOAD_CHARS]}")
@@ -109,13 +113,12 @@ def show(
 
 @quarantine.command()
 def replay(ids: Ids) -> None:
-    """Send quarantined records or dead letters in again, by their ids.
+    """Append quarantined records or dead letters to their topics again, by id.
 
-    Exactness: a replayed record is processed like a new event that arrives now, so totals contain
-        it
-    as a late event. Events replace themselves and changes of windows apply once, so replaying twice
-    changes nothing. If it ends its worker again, it is quarantined again under a new id. A dead
-    letter can be replayed if its payload was kept whole.
+    A replayed record is processed like an event that arrives now, so totals contain it as a late
+    event. Replaying twice changes nothing: events replace themselves, and changes of windows apply
+    once. If it crashes its worker again, it is quarantined again under a new id. A dead letter can
+    be replayed if its payload is stored completely.
     """
 
     async def run(access: QuarantineAccess) -> None:
@@ -145,24 +148,23 @@ def replay(ids: Ids) -> None:
 def skip(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Of records in quarantine."),
+        typer.Argument(metavar="[ID...]", help="Ids of quarantined records."),
     ] = None,
     topic: Annotated[
         str | None,
-        typer.Option(help="Of a record that is not in quarantine: events or deltas."),
+        typer.Option(help="Topic of a record that is not in quarantine: events or deltas."),
     ] = None,
     partition: Annotated[int | None, typer.Option(help="Its partition.", min=0)] = None,
     offset: Annotated[int | None, typer.Option(help="Its offset.", min=0)] = None,
 ) -> None:
-    """Skip quarantined records for good, or one record that blocks its partition.
+    """Skip quarantined records, or one record that blocks its partition.
 
-    Exactness: totals, windows and budgets never contain what is skipped. Its events are kept as
-        dead
-    letters, one each. Skipping a record of `deltas` takes its changes from windows and budgets
-    only; traces and observations are complete. If the worker ended after it had written a record's
-    changes of windows, but before its rows, windows keep these changes. Running workers skip the
-    record at once, others when they start. Give --topic, --partition and --offset for a record that
-    is not in quarantine yet.
+    Totals, windows and budgets do not contain skipped records unless they are replayed later. Each
+    event is kept as a dead letter. If a record of `deltas` is skipped, only windows and budgets
+    lack it; traces and observations are complete. If the worker crashed after it wrote a record's
+    changes of windows, and before it wrote the rows, windows keep these changes. Running workers
+    skip the record at once, others when they start. For a record that is not in quarantine, give
+    --topic, --partition and --offset.
     """
     place = (topic, partition, offset)
     if (ids and any(each is not None for each in place)) or (
@@ -171,7 +173,7 @@ def skip(
         raise typer.BadParameter("give ids, or --topic, --partition and --offset")
     name = "" if topic is None else topic.rpartition(".")[2]
     if topic is not None and name not in {"events", "deltas"}:
-        raise typer.BadParameter("it is events or deltas", param_hint="--topic")
+        raise typer.BadParameter("must be events or deltas", param_hint="--topic")
 
     async def run(access: QuarantineAccess) -> None:
         from deploy.quarantine_actions import entry_of, skip_entry, skip_record
@@ -186,7 +188,7 @@ def skip(
 
 
 def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None:
-    """Run a command on the quarantine of the environment's broker, or the local installation's."""
+    """Run a command on the quarantine of the configured broker, or of the local installation."""
     from deploy.failures import exit_code_for, lines_for
     from deploy.local import use_local_installation
     from deploy.logs import configure_logs
@@ -211,7 +213,7 @@ def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None
 
 
 async def _blocked(access: QuarantineAccess) -> list[dict[str, Any]]:
-    """List partitions whose workers ended more than once at the offset where they still are."""
+    """List partitions whose workers crashed more than once at the offset where they still are."""
     from streams.core.quarantine.quarantined import DEATHS_BEFORE_SINGLE
 
     blocked = []
@@ -234,21 +236,21 @@ async def _blocked(access: QuarantineAccess) -> list[dict[str, Any]]:
 def _as_dict(entry: Entry) -> dict[str, Any]:
     import msgspec
 
-    told = msgspec.to_builtins(entry)
-    told = {name: told.get(name, getattr(entry, name)) for name in entry.__struct_fields__}
+    fields = msgspec.to_builtins(entry)
+    fields = {name: fields.get(name, getattr(entry, name)) for name in entry.__struct_fields__}
     for name in ("created_us", "changed_us"):
-        told[name.removesuffix("_us")] = _time(told.pop(name))
-    return {"id": entry.id, **told, "lines": list(entry.lines) or "all"}
+        fields[name.removesuffix("_us")] = _time(fields.pop(name))
+    return {"id": entry.id, **fields, "lines": list(entry.lines) or "all"}
 
 
 def _time(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def _print_json(told: object) -> None:
+def _print_json(fields: object) -> None:
     import json
 
-    print(json.dumps(told, indent=2, ensure_ascii=False))
+    print(json.dumps(fields, indent=2, ensure_ascii=False))
 
 
 def _print_table(entries: list[Entry]) -> None:
@@ -256,7 +258,7 @@ def _print_table(entries: list[Entry]) -> None:
     from rich.table import Table
 
     if not entries:
-        print("nothing is in quarantine")
+        print("no records are in quarantine")
         return
     table = Table("ID", "state", "lines", "cause", "bytes", "since")
     for each in entries:

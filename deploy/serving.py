@@ -1,4 +1,4 @@
-"""Serving an ASGI application inside a running event loop."""
+"""Serve an ASGI application inside a running event loop."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import structlog
 import uvicorn
 
 from deploy.errors import PortInUseError
-from deploy.http_protocol import limited
+from deploy.http_protocol import limited_protocol
 from deploy.settings import HttpSettings
 
 BACKLOG = 2048
-GRACE_S = 5
-OTHER_FILES = 256
+SHUTDOWN_TIMEOUT_S = 5
+RESERVED_FILES = 256
 """Open files that a process needs besides its connections."""
 
 log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that leaves signals to its process and says when it listens."""
+    """Uvicorn server that does not handle signals and sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -40,10 +40,10 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Return a listening socket.
 
     Raises:
-        PortInUseError: somebody else listens there.
+        PortInUseError: another process listens on the port, or the address cannot be used.
     """
     try:
         return socket.create_server((host, port), backlog=BACKLOG)
@@ -52,16 +52,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def within_open_files(limits: HttpSettings) -> HttpSettings:
-    """Raise the limit of open files to one for each connection, or allow fewer connections.
+    """Raise the process's limit of open files for all connections, or allow fewer connections.
 
-    Without a free file no connection is accepted, so a new one could not replace an idle one.
+    Without a free file descriptor, no connection is accepted, so a new one could not replace an
+    idle one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections_max + OTHER_FILES
+    wanted = limits.connections_max + RESERVED_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        connections = max(soft - OTHER_FILES, 1)
+        connections = max(soft - RESERVED_FILES, 1)
         if connections < limits.connections_max:
             log.warning("fewer connections than connections_max", open_files_max=hard)
             return limits.model_copy(update={"connections_max": connections})
@@ -72,10 +73,10 @@ def within_open_files(limits: HttpSettings) -> HttpSettings:
 async def serving(
     app: Any, host: str, port: int, limits: HttpSettings | None = None
 ) -> AsyncIterator[None]:
-    """Serve ``app`` while the block runs; then let requests in flight finish for ``GRACE_S``.
+    """Serve ``app`` while the block runs; then wait ``SHUTDOWN_TIMEOUT_S`` for open requests.
 
     Raises:
-        PortInUseError: somebody else listens on ``host:port``.
+        PortInUseError: another process listens on ``host:port``.
     """
     limits = within_open_files(limits or HttpSettings())
     listener = listen(host, port)
@@ -87,9 +88,9 @@ async def serving(
             lifespan="off",
             ws="none",
             server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
             timeout_keep_alive=limits.keep_alive_s,
-            http=limited(limits),
+            http=limited_protocol(limits),
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))

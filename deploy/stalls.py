@@ -1,8 +1,8 @@
-"""Detects stalled stages and a blocked event loop, from a thread beside that loop.
+"""Detect stalled stages and a blocked event loop, from a thread that does not use that loop.
 
-A stage is stalled when it has had input, waits for no dependency, and its position has not changed
-for ``stalled_after_s``. The event loop is stalled when it has not run for as long. Time counts only
-while this process runs: it restarts after the process was suspended (SIGSTOP, a sleeping laptop).
+A stage is stalled if it has input, waits for no dependency, and its position has not changed for
+``stalled_after_s``. The event loop is stalled if it has not run for that time. Only time in which
+this process runs counts: after a suspension (SIGSTOP, a sleeping laptop) counting starts again.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import structlog
 from deploy.metrics import LOOP_BLOCKED, STALLED
 from producers.work import Work
 
-LOOK_EVERY_S: Final = 1.0
-NOT_RUNNING_AFTER_S: Final = 5.0
-"""Time between two checks above which the process was suspended in between."""
-BEAT_EVERY_S: Final = 0.5
+CHECK_INTERVAL_S: Final = 1.0
+SUSPENDED_AFTER_S: Final = 5.0
+"""Time between two checks above which the process must have been suspended."""
+HEARTBEAT_INTERVAL_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
 
-class LoopBeat:
-    """Records when the event loop last ran, and logs the traceback of a blocked loop.
+class LoopHeartbeat:
+    """Record when the event loop last ran, and log the traceback of a blocked loop.
 
-    The traceback is written by a thread of the interpreter that needs no lock, so it works even
-    when the loop hangs in C code.
+    The traceback is written by a thread that does not need the interpreter's lock, so it works even
+    if the loop hangs in C code.
     """
 
     def __init__(self, blocked_after_s: float) -> None:
@@ -42,8 +42,8 @@ class LoopBeat:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Beat while the block runs."""
-        task = asyncio.create_task(self._beat(), name="loop beat")
+        """Record heartbeats while the block runs."""
+        task = asyncio.create_task(self._heartbeat(), name="loop heartbeat")
         try:
             yield
         finally:
@@ -52,56 +52,56 @@ class LoopBeat:
                 await task
             faulthandler.cancel_dump_traceback_later()
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         output = sys.__stderr__
         while True:
             self.at_s = time.monotonic()
             if output is not None:
                 faulthandler.dump_traceback_later(self._blocked_after_s, file=output)
-            await asyncio.sleep(BEAT_EVERY_S)
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 
-class StallWatch:
-    """Keeps in ``stalls`` a line for each stall; ``look`` has to be called once a second."""
+class StallDetector:
+    """Keep a line for each stall in ``stalls``; ``check`` must be called once a second."""
 
     def __init__(
         self,
         work: Callable[[], Iterable[Work]],
-        beat: LoopBeat,
+        heartbeat: LoopHeartbeat,
         *,
         stalled_after_s: float,
         blocked_after_s: float,
     ) -> None:
         self._work = work
-        self._beat = beat
+        self._heartbeat = heartbeat
         self._stalled_after_s = stalled_after_s
         self._blocked_after_s = blocked_after_s
         self._since: dict[tuple[str, str, int], tuple[tuple[int, int], float]] = {}
-        self._looked_at_s: float | None = None
+        self._checked_at_s: float | None = None
         self._resumed_at_s = float("-inf")
         self._is_blocked = False
         self.stalls: list[str] = []
 
-    def look(self, now_s: float) -> None:
+    def check(self, now_s: float) -> None:
         """Compare the current positions with the earlier ones."""
-        if self._looked_at_s is not None and now_s - self._looked_at_s > NOT_RUNNING_AFTER_S:
-            log.warning("was_not_running", seconds=round(now_s - self._looked_at_s, 1))
+        if self._checked_at_s is not None and now_s - self._checked_at_s > SUSPENDED_AFTER_S:
+            log.warning("was_not_running", seconds=round(now_s - self._checked_at_s, 1))
             self._since.clear()
             self._resumed_at_s = now_s
-        self._looked_at_s = now_s
+        self._checked_at_s = now_s
         try:
             work = list(self._work())
-        except RuntimeError:  # partitions came or went while they were listed, in the other thread
+        except RuntimeError:  # the other thread changed the partitions while they were listed
             return
-        blocked_s = now_s - max(self._beat.at_s, self._resumed_at_s)
-        self._tell_blocked(blocked_s, work)
+        blocked_s = now_s - max(self._heartbeat.at_s, self._resumed_at_s)
+        self._report_blocked(blocked_s, work)
         if blocked_s > self._stalled_after_s:
             self.stalls = [_blocked(blocked_s, work)]
         elif blocked_s <= self._blocked_after_s:
-            self.stalls = self._not_moving(work, now_s)
+            self.stalls = self._stalled_stages(work, now_s)
         STALLED.set(len(self.stalls))
 
-    def _not_moving(self, work: list[Work], now_s: float) -> list[str]:
+    def _stalled_stages(self, work: list[Work], now_s: float) -> list[str]:
         since: dict[tuple[str, str, int], tuple[tuple[int, int], float]] = {}
         found = []
         for each in work:
@@ -119,7 +119,7 @@ class StallWatch:
         self._since = since
         return found
 
-    def _tell_blocked(self, blocked_s: float, work: list[Work]) -> None:
+    def _report_blocked(self, blocked_s: float, work: list[Work]) -> None:
         is_blocked = blocked_s > self._blocked_after_s
         if is_blocked and not self._is_blocked:
             LOOP_BLOCKED.inc()

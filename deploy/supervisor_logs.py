@@ -1,4 +1,4 @@
-"""What a supervised process says: all of it into a bounded file, its warnings onto the console."""
+"""Write the output of supervised processes to log files, and their warnings to the console."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONSOLE_LINE_MAX_CHARS = 300
 CONSOLE_LINES_MAX = 3
 CONSOLE_PERIOD_S = 60.0
 CLIENT_LOGGERS = frozenset({"aiokafka", "clickhouse_connect", "faust", "mode"})
-"""Libraries that say a line for every attempt while an engine is away; the rooms say once what that means."""
+"""Libraries that log every failed attempt to connect; each package logs the outage once."""
 
 _WARNING = re.compile(
     r'"level": ?"(?:warning|error|critical)"'  # structlog, JSON
@@ -30,11 +30,11 @@ _WARNING = re.compile(
 NOT_READY, READY_AGAIN = "not_ready", "ready_again"
 
 _NUMBER = re.compile(r"\d+")
-_NOT_WORTH_REPEATING = ("event", "level", "timestamp", "logger", "process", "exception")
+_HIDDEN_FIELDS = ("event", "level", "timestamp", "logger", "process", "exception")
 
 
 class RotatingFile:
-    """An append-only log file; full, it becomes `NAME.1`, the older ones move on, the last goes."""
+    """An append-only log file; when full, it is renamed to `NAME.1`. Old files are deleted."""
 
     def __init__(
         self, path: Path, *, max_bytes: int = LOG_FILE_MAX_BYTES, kept: int = LOG_FILES_KEPT
@@ -67,35 +67,36 @@ class RotatingFile:
 
 
 class ConsoleWarnings:
-    """Repeats a process's warnings on the console: the file has them all.
+    """Print a process's warnings and errors on the console; the log file has all of them.
 
-    In a period each message once, whatever its numbers, and CONSOLE_LINES_MAX in all; then one line
-    that there are more. Of a client library not its warnings, and one of its errors. What it took back
-    is shown where what it takes back was.
+    In each period, a message is printed once (messages that differ only in numbers count as one),
+    and at most CONSOLE_LINES_MAX messages; then one line refers to the file. Warnings of client
+    libraries are not printed, and only one error of each. `ready_again` is printed only if
+    `not_ready` was.
     """
 
     def __init__(
         self,
         name: str,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         *,
         log_path: Path,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._say = say
+        self._print_line = print_line
         self._log_path = log_path
         self._now_s = now_s
         self._period_end_s = float("-inf")
-        self._said: set[str] = set()
-        self._has_told_of_more = False
-        self._has_said_not_ready = False
+        self._printed: set[str] = set()
+        self._has_mentioned_more = False
+        self._has_printed_not_ready = False
 
     def line(self, line: str) -> None:
         if READY_AGAIN in line and _fields(line).get("event") == READY_AGAIN:
-            if self._has_said_not_ready:
-                self._has_said_not_ready = False
-                self._say(f"{self._name}: {readable(line)}")
+            if self._has_printed_not_ready:
+                self._has_printed_not_ready = False
+                self._print_line(f"{self._name}: {readable(line)}")
             return
         if not _WARNING.search(line):
             return
@@ -108,31 +109,31 @@ class ConsoleWarnings:
             message = library
         else:
             message = _NUMBER.sub("#", readable(line))
-        if message in self._said:
+        if message in self._printed:
             return
-        if len(self._said) < CONSOLE_LINES_MAX:
-            self._said.add(message)
-            self._say(f"{self._name}: {readable(line)}")
-            self._has_said_not_ready |= fields.get("event") == NOT_READY
-        elif not self._has_told_of_more:
-            self._has_told_of_more = True
-            self._say(f"{self._name}: its next warnings are in {self._log_path} only")
+        if len(self._printed) < CONSOLE_LINES_MAX:
+            self._printed.add(message)
+            self._print_line(f"{self._name}: {readable(line)}")
+            self._has_printed_not_ready |= fields.get("event") == NOT_READY
+        elif not self._has_mentioned_more:
+            self._has_mentioned_more = True
+            self._print_line(f"{self._name}: more warnings are in {self._log_path}")
 
     def _begin_period_when_due(self) -> None:
         now_s = self._now_s()
         if now_s >= self._period_end_s:
             self._period_end_s = now_s + CONSOLE_PERIOD_S
-            self._said.clear()
-            self._has_told_of_more = False
+            self._printed.clear()
+            self._has_mentioned_more = False
 
 
-async def pump(
+async def copy_output(
     source: asyncio.StreamReader, file: RotatingFile, on_line: Callable[[str], None]
 ) -> None:
-    """Copy `source` to `file` until it ends; call `on_line` with every line, long ones cut."""
+    """Copy `source` to `file` until it ends; call `on_line` with every line, cut if too long."""
     pending = b""
     while chunk := await source.read(READ_CHUNK_BYTES):
-        # A full disk must not stop the draining: the process would block on its next line.
+        # Continue to read when the disk is full: otherwise the process would block on its output.
         with contextlib.suppress(OSError):
             file.write(chunk)
         *lines, pending = (pending + chunk).split(b"\n")
@@ -144,16 +145,16 @@ async def pump(
 
 
 def readable(line: str) -> str:
-    """A structured line as prose: the event, then its keys. Anything else as it is."""
+    """Format a structured line as the event and its fields; return any other line unchanged."""
     text, fields = line.strip(), _fields(line)
     if fields:
-        rest = (f"{k}={v}" for k, v in fields.items() if k not in _NOT_WORTH_REPEATING)
+        rest = (f"{k}={v}" for k, v in fields.items() if k not in _HIDDEN_FIELDS)
         text = " ".join([str(fields["event"]), *rest])
     return text if len(text) <= CONSOLE_LINE_MAX_CHARS else f"{text[:CONSOLE_LINE_MAX_CHARS]}…"
 
 
 def _fields(line: str) -> dict[str, Any]:
-    """What a structured line says; empty for any other."""
+    """Return the fields of a structured line; empty for any other line."""
     if not line.lstrip().startswith("{"):
         return {}
     try:

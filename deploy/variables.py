@@ -1,4 +1,4 @@
-"""Every setting as an environment variable: its name, default, what is allowed and what it is for, read off the settings classes themselves."""
+"""Describe every setting as an environment variable, from the settings classes themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsError
 
-# By name: a role imports the classes that it uses and no others.
+# By name, so that a role imports only the classes that it uses.
 SETTINGS: Final = (
     ("every process", "deploy.settings", ("ProcessSettings", "HttpSettings")),
     ("the broker", "producers.settings", ("KafkaSettings",)),
@@ -41,7 +41,7 @@ SETTINGS: Final = (
     ("embedded engines", "deploy.embedded.settings", ("EmbeddedSettings",)),
     ("embedded engines", "clickhouse.settings", ("EmbeddedStoreSettings",)),
 )
-"""Who reads them, the module, the classes."""
+"""The roles that read them, the module, the classes."""
 
 WIDTH: Final = 100
 _BOUNDS: Final = (
@@ -56,10 +56,10 @@ _BOUNDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A field of a settings class, as whoever sets it sees it."""
+    """A field of a settings class as an environment variable."""
 
     name: str
-    """Of the environment variable."""
+    """Name of the environment variable."""
     field: str
     default: str
     allowed: str
@@ -77,13 +77,13 @@ class Group:
 
 
 def groups() -> Iterator[Group]:
-    """All settings; a variable that two classes read is told with the first."""
-    told: set[str] = set()
+    """Yield all settings; a variable that two classes read is listed with the first."""
+    listed: set[str] = set()
     for read_by, module, names in (*SETTINGS, *_settings_of_jobs()):
         for name in names:
             settings: type[BaseSettings] = getattr(import_module(module), name)
-            found = [each for each in variables(settings) if each.name not in told]
-            told.update(each.name for each in found)
+            found = [each for each in variables(settings) if each.name not in listed]
+            listed.update(each.name for each in found)
             yield Group(read_by, settings, inspect.getdoc(settings) or "", tuple(found))
 
 
@@ -98,13 +98,15 @@ def _settings_of_jobs() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def variables(settings: type[BaseSettings]) -> list[Variable]:
-    """The variables of a class, in its order."""
+    """Return the variables of a class, in the order of its fields."""
     about = _docstrings(settings)
     return [
         Variable(
             name=_variable_name(settings, name, field),
             field=name,
-            default=_written(field.get_default(call_default_factory=True, validated_data={})),
+            default=_text_of_default(
+                field.get_default(call_default_factory=True, validated_data={})
+            ),
             allowed=_allowed(field),
             about=about.get(name) or field.description or "",
         )
@@ -113,52 +115,56 @@ def variables(settings: type[BaseSettings]) -> list[Variable]:
 
 
 def as_text() -> str:
-    """All variables with their defaults, in the form of a file of environment variables that a shell can read: as it is, it sets none."""
+    """Return all variables with their defaults as a shell script of comments only."""
     parts = [
-        _comment("Each variable with its default. Take the # away where you want another value.")
-        + "\n"
+        _comment("Every variable with its default. Uncomment a line to set another value.") + "\n"
     ]
     for group in groups():
         parts.append(_comment(f"[{group.read_by}] {group.about}"))
         for each in group.variables:
             parts.append(_comment(f"{each.about} ({each.allowed})".strip()))
-            parts.append(f"# {each.name}={_quoted(each.default)}\n")
+            parts.append(f"# {each.name}={_shell_quoted(each.default)}\n")
     return "\n".join(parts)
 
 
-def mistakes(error: ValidationError | SettingsError) -> list[str]:
-    """One line for each variable that cannot be used: its name, what it is and what is allowed. Empty: ``error`` is not about a variable."""
+def invalid_variables(error: ValidationError | SettingsError) -> list[str]:
+    """Return a line for each invalid variable: its name, its value and what is allowed.
+
+    Empty if ``error`` is not about a variable.
+    """
     if isinstance(error, SettingsError):
         named = re.search(r'field "(\w+)"', str(error))
         field = named.group(1) if named else ""
         return [
-            _mistake(each, os.environ[each.name])
+            _invalid_variable(each, os.environ[each.name])
             for group in groups()
             for each in group.variables
             if each.field == field and each.name in os.environ
         ]
     for group in groups():
         if group.settings.__name__ == error.title:
-            known = variables(group.settings)
+            declared = variables(group.settings)
             reasons = {str(each["loc"][0]).lower(): each for each in error.errors() if each["loc"]}
             found = [
                 (each, reasons.get(each.field.lower()) or reasons.get(each.name.lower()))
-                for each in known
+                for each in declared
             ]
             return [
-                _mistake(each, os.environ.get(each.name, each.default), _own_words(reason))
+                _invalid_variable(
+                    each, os.environ.get(each.name, each.default), _validator_message(reason)
+                )
                 for each, reason in found
                 if reason is not None
             ]
     return []
 
 
-def _own_words(reason: ErrorDetails) -> str:
-    """Return the message of a validator of ours; empty if pydantic refused the value's type."""
+def _validator_message(reason: ErrorDetails) -> str:
+    """Return the message of our own validator; empty if pydantic refused the value's type."""
     return str(reason["ctx"]["error"]) if reason["type"] == "value_error" else ""
 
 
-def _mistake(variable: Variable, value: str, why: str = "") -> str:
+def _invalid_variable(variable: Variable, value: str, why: str = "") -> str:
     shown = "" if "SECRET" in variable.name or "PASSWORD" in variable.name else f" {value!r}"
     takes = why or f"it takes {variable.allowed}"
     return f"{variable.name}{shown} cannot be used: {takes} (default {variable.default or 'empty'})"
@@ -171,8 +177,8 @@ def _variable_name(settings: type[BaseSettings], name: str, field: FieldInfo) ->
     return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
 
 
-def _written(value: Any) -> str:
-    """A value as one would set it."""
+def _text_of_default(value: Any) -> str:
+    """Return a default as the text of an environment variable."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if value is None:
@@ -180,8 +186,8 @@ def _written(value: Any) -> str:
     return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
-def _quoted(value: str) -> str:
-    """A value as a shell reads it; nothing for nothing, which readers without a shell understand, too."""
+def _shell_quoted(value: str) -> str:
+    """Quote a value for a shell; an empty value stays empty, for readers other than shells."""
     return shlex.quote(value) if value else ""
 
 
@@ -209,7 +215,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return the string below each field, as one line, of inherited ones too."""
+    """Return the docstring of each field, inherited ones included, as one line."""
     found: dict[str, str] = {}
     for base in reversed(settings.__mro__):
         if issubclass(base, BaseModel) and not base.__module__.startswith("pydantic"):

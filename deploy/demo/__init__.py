@@ -1,1 +1,1 @@
-"""A realistic load through the public HTTP API, so that there is something to look at."""
+"""`tracemill demo`: sends generated traces through the public HTTP API."""

@@ -1,4 +1,4 @@
-"""Sends the demo's traces, and shows how far it is."""
+"""Send the traces of the demo and show the progress."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ TIMEOUT_S: Final = 10.0
 def send_demo(
     url: str, public_key: str, secret_key: str, *, traces: int, minutes: float, rate: float
 ) -> None:
-    """Send ``traces`` traces whose event times spread over the last ``minutes``, at most ``rate`` a second (0: unbounded).
+    """Send ``traces`` traces with times in the last ``minutes``, at ``rate`` traces per second.
+
+    A ``rate`` of 0 is unlimited.
 
     Raises:
-        DeployError: the server can't be reached or refuses.
+        DeployError: the server cannot be reached or answers with an error.
     """
     end_ns = time.time_ns()
     start_ns = end_ns - int(minutes * 60e9)
@@ -42,13 +44,13 @@ def send_demo(
         Progress(*columns) as progress,
     ):
         task = progress.add_task("traces", total=traces)
-        begun_s, sent = time.monotonic(), 0
+        started_s, sent = time.monotonic(), 0
         for batch in _batches(load, TRACES_PER_REQUEST):
             _send(client, batch)
             sent += len(batch)
             progress.update(task, completed=sent)
             if rate > 0:
-                time.sleep(max(0.0, begun_s + sent / rate - time.monotonic()))
+                time.sleep(max(0.0, started_s + sent / rate - time.monotonic()))
 
 
 def _client(url: str, public_key: str, secret_key: str) -> httpx.Client:
@@ -92,14 +94,14 @@ def _send(client: httpx.Client, batch: list[DemoTrace]) -> None:
 
 
 def _post(client: httpx.Client, path: str, body: Any) -> None:
-    """POST, again while the server says that it is busy."""
+    """POST a body, retrying while the server answers 429 or 503."""
     for attempt in range(ATTEMPTS_MAX):
         try:
             response = client.post(path, json=body)
         except httpx.TransportError as error:
             raise DeployError(
                 f"no tracemill answers at {client.base_url}: {error}; "
-                "where it is, say with --url or TRACEMILL_URL"
+                "set its address with --url or TRACEMILL_URL"
             ) from error
         if response.status_code not in {429, 503}:
             break

@@ -1,6 +1,7 @@
-"""What a retrieval-augmented chat application does, as OTLP/JSON spans with the semantic conventions of generative AI.
+"""Generate the traces of a retrieval-augmented chat application as OTLP/JSON spans.
 
-Pure: the seed decides everything, ids included.
+Attributes follow OpenTelemetry's semantic conventions for generative AI. The seed determines
+everything, ids included.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ QUESTIONS: Final = (
 )
 ANSWER_MODELS: Final = ("gpt-4o-mini", "gpt-4o", "claude-3-5-haiku-latest", "gemini-2.0-flash")
 MODEL_WEIGHTS: Final = (6, 2, 3, 3)
-SLOW_SPELL: Final = (0.45, 0.60)
-"""Shares of the time range between which the answers are slow."""
-ERROR_SPELL: Final = (0.75, 0.85)
+SLOW_PERIOD: Final = (0.45, 0.60)
+"""Part of the time range in which answers are slow, as two fractions of it."""
+ERROR_PERIOD: Final = (0.75, 0.85)
 
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -33,14 +34,14 @@ STATUS_ERROR: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class DemoTrace:
-    """One trace: its spans in OTLP/JSON, and the scores its user gave."""
+    """One trace: its spans in OTLP/JSON, and its scores."""
 
     spans: list[dict[str, Any]]
     scores: list[dict[str, Any]]
 
 
 def demo_traces(count: int, start_ns: int, end_ns: int, seed: int) -> Iterator[DemoTrace]:
-    """``count`` traces that start evenly between ``start_ns`` and ``end_ns`` (Unix nanoseconds)."""
+    """Yield traces that start evenly between ``start_ns`` and ``end_ns`` (Unix nanoseconds)."""
     random = Random(seed)  # noqa: S311  a demo, not a secret
     for number in range(count):
         share = number / max(count - 1, 1)
@@ -52,8 +53,8 @@ def _trace(random: Random, start_ns: int, share: float) -> DemoTrace:
     user = USERS[min(int(random.expovariate(0.35)), len(USERS) - 1)]
     session = f"{user}-session-{random.randint(1, 5)}"
     question = random.choice(QUESTIONS)
-    slow = SLOW_SPELL[0] <= share < SLOW_SPELL[1]
-    failing = ERROR_SPELL[0] <= share < ERROR_SPELL[1] and random.random() < 0.5
+    slow = SLOW_PERIOD[0] <= share < SLOW_PERIOD[1]
+    failing = ERROR_PERIOD[0] <= share < ERROR_PERIOD[1] and random.random() < 0.5
 
     def span(
         name: str, begin_ns: int, took_ms: float, parent: str, **attributes: Any

@@ -1,1 +1,1 @@
-"""Embedded mode: Apache Kafka and the store's front as child processes, every role beside them."""
+"""`tracemill up`: Apache Kafka, the ClickHouse engine and all roles as child processes."""

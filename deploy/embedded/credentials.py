@@ -1,4 +1,4 @@
-"""Generate and read the passwords of an installation's own engines, each in a file of its own."""
+"""Generate and read the passwords of the embedded engines, each in its own file."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def password_file(data_dir: Path, name: str) -> Path:
 
 
 def ensure_credentials(data_dir: Path) -> Credentials:
-    """Read the passwords of an installation, generating what is missing.
+    """Read the passwords of an installation, generating those that are missing.
 
-    Several processes may do this at once: the first file of each counts.
+    Safe for several processes at once: all return the passwords that were written first.
 
     Raises:
         DeployError: the directory or a file in it cannot be used.
@@ -54,7 +54,11 @@ def ensure_credentials(data_dir: Path) -> Credentials:
 
 
 def read_credentials(data_dir: Path) -> Credentials | None:
-    """Read the passwords of an installation; None where it has none yet. Errors as above."""
+    """Read the passwords of an installation; None if one is missing.
+
+    Raises:
+        DeployError: a file cannot be read.
+    """
     found = {name: _read(password_file(data_dir, name)) for name in Credentials.model_fields}
     present = {name: value for name, value in found.items() if value is not None}
     required = {name for name, field in Credentials.model_fields.items() if field.is_required()}
@@ -62,14 +66,14 @@ def read_credentials(data_dir: Path) -> Credentials | None:
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory, or restrict an existing one, to its owner: mode 700."""
+    """Create a directory that only its owner can use (mode 700), or restrict an existing one."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_uid == os.geteuid():
         directory.chmod(0o700)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner can read: mode 600 from its first byte."""
+    """Write a file that only its owner can read (mode 600), atomically."""
     with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as staged:  # mode 600
         staged.write(os.fsencode(text))
     Path(staged.name).replace(path)

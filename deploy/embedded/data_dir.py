@@ -1,4 +1,4 @@
-"""The data directory of an embedded installation: who may use it, and what its first run chose."""
+"""The data directory of an installation: its lock, and the ports that its first run chose."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.embedded.credentials import make_private
 from deploy.embedded.files import replace_if_changed
-from deploy.embedded.ports import LOOPBACK, free_ports, is_free, is_lasting, require_free, reserve
+from deploy.embedded.ports import (
+    LOOPBACK,
+    free_ports,
+    is_free,
+    is_free_and_not_ephemeral,
+    require_free,
+    reserve,
+)
 from deploy.errors import AlreadyRunningError, DeployError
 
 DEFAULT_PUBLIC_PORT = 7700
 BROKER_PORT_OFFSET = 9
-"""From the public port to the one that the broker is given if it can have it."""
+"""The broker listens on the public port plus this, if that port is free."""
 _LOCK = "lock"
 _CONFIG = "config.json"
 
 
 class InternalPorts(BaseModel):
-    """Loopback ports. Only the broker's is known outside: to applications with the SDK."""
+    """Loopback ports. Only the broker's is used from outside, by applications with the SDK."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +43,7 @@ class InternalPorts(BaseModel):
 
 
 class Installation(BaseModel):
-    """What the first run chose and every later run finds again, kept as `config.json`."""
+    """What the first run chose and later runs reuse, stored as `config.json`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +53,7 @@ class Installation(BaseModel):
 
 
 def is_new(data_dir: Path) -> bool:
-    """Whether nobody has held the directory yet.
+    """Return whether no process has locked the directory yet.
 
     Raises:
         DeployError: the directory cannot be read.
@@ -62,11 +69,14 @@ def _unusable(data_dir: Path, error: OSError) -> DeployError:
 
 
 @contextmanager
-def held(data_dir: Path) -> Iterator[None]:
-    """Hold the directory for this process alone, creating it if need be.
+def data_dir_lock(data_dir: Path) -> Iterator[None]:
+    """Lock the directory for this process in the block, creating it if necessary.
 
-    The kernel releases the lock with the process, however it ends. Raises AlreadyRunningError,
-    naming the process that holds it, or DeployError when the directory cannot be written.
+    The kernel releases the lock when the process ends, however it ends.
+
+    Raises:
+        AlreadyRunningError: another process has locked it; the message has its process id.
+        DeployError: the directory cannot be written.
     """
     try:
         make_private(data_dir)
@@ -90,10 +100,14 @@ def held(data_dir: Path) -> Iterator[None]:
 def open_installation(
     data_dir: Path, *, public_port: int | None, host: str = LOOPBACK
 ) -> Installation:
-    """The installation in `data_dir`, begun now if there is none; written back when it changed.
+    """Read the installation in `data_dir`, or create it; write it if it has changed.
 
-    An explicit `public_port` is remembered. Internal ports that somebody else took in the meantime
-    are replaced. Raises PortInUseError, with nothing written, when the public port on `host` is taken.
+    An explicit `public_port` is stored for later runs. Internal ports that another process uses now
+    are replaced.
+
+    Raises:
+        PortInUseError: the public port on `host` is in use; nothing was written.
+        DeployError: the stored configuration cannot be used.
     """
     path = data_dir / _CONFIG
     found = read_installation(data_dir)
@@ -108,15 +122,15 @@ def open_installation(
 
 
 def require_public_port(port: int, host: str) -> None:
-    """Raises PortInUseError when one could not listen there now."""
+    """Raise PortInUseError if a server could not listen on the public port now."""
     require_free(port, purpose="the public API", host=host)
 
 
 def read_installation(data_dir: Path) -> Installation | None:
-    """Read what the first run chose; None if there was no run yet.
+    """Read the installation in `data_dir`; None if there is none.
 
     Raises:
-        DeployError: the file exists and cannot be used.
+        DeployError: its file exists but cannot be used.
     """
     path = data_dir / _CONFIG
     try:
@@ -127,25 +141,25 @@ def read_installation(data_dir: Path) -> Installation | None:
         raise DeployError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         raise DeployError(
-            f"{path} is not the configuration of this version: {error.errors()[0]['msg']}"
+            f"{path} cannot be used by this version: {error.errors()[0]['msg']}"
         ) from error
 
 
 def _choose_ports(found: InternalPorts | None, *, public_port: int) -> InternalPorts:
-    """Those of the last run that can still be had, and others in the place of the rest."""
+    """Keep the ports of the last run that are free, and choose new ones for the rest."""
     ports = {
         name: port
         for name, port in (found or ())
         if port != public_port and is_free(port) and reserve(port)
     }
-    usual = public_port + BROKER_PORT_OFFSET
+    default_port = public_port + BROKER_PORT_OFFSET
     if (
         "broker" not in ports
-        and usual not in ports.values()
-        and is_lasting(usual)
-        and reserve(usual)
+        and default_port not in ports.values()
+        and is_free_and_not_ephemeral(default_port)
+        and reserve(default_port)
     ):
-        ports["broker"] = usual
+        ports["broker"] = default_port
     missing = [name for name in InternalPorts.model_fields if name not in ports]
-    others = free_ports(len(missing), except_for={public_port, *ports.values()})
-    return InternalPorts(**ports, **dict(zip(missing, others, strict=True)))
+    new_ports = free_ports(len(missing), except_for={public_port, *ports.values()})
+    return InternalPorts(**ports, **dict(zip(missing, new_ports, strict=True)))

@@ -1,4 +1,4 @@
-"""Writes files of the data directory so that a full disk leaves none half written."""
+"""Write files of the data directory atomically, so that a full disk leaves no partial file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def replace_if_changed(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, unless the file contains it already.
 
     Raises:
-        OSError: it could not be written; the file is unchanged.
+        OSError: the file could not be written and is unchanged.
     """
     try:
         if path.read_text(encoding="utf-8") == text:

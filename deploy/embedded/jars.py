@@ -1,7 +1,7 @@
-"""The broker's jars: pinned by name and SHA-256, fetched once, kept outside the checkout.
+"""Download the broker's jars, pinned by name and SHA-256, into a cache directory.
 
-Nothing is resolved at run time: the lock file names every jar, so the same broker starts everywhere,
-and a jar that is not byte for byte the pinned one never reaches the class path.
+The lock file lists every jar, so no versions are resolved at run time. A jar whose hash differs
+from the lock file's is never used.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DOWNLOAD_ATTEMPTS = 2
 DOWNLOAD_TIMEOUT_S = 10
 RETRY_AFTER_S = 0.5
 
-_NO_NETWORK_ADVICE = "to use a broker of your own instead: --broker HOST:PORT"
+_NO_NETWORK_ADVICE = "--broker HOST:PORT uses another broker instead"
 
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One pinned artifact. `size` is in bytes, `sha256` in lower-case hex."""
+    """One pinned artifact; `size` is in bytes, `sha256` in lower-case hexadecimal."""
 
     group: str
     artifact: str
@@ -52,16 +52,20 @@ class Jar:
 
 
 Fetcher = Callable[[Jar, Path], Path]
-"""Downloads one jar below the given directory and returns its path; raises OSError when it cannot."""
+"""Download one jar below the given directory and return its path; raise OSError on failure."""
 
 
 def kafka_cache_dir() -> Path:
-    """Where this version's jars are kept."""
+    """Return the directory of this version's jars."""
     return EmbeddedSettings().cache_dir / f"kafka-{KAFKA_VERSION}"
 
 
 def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:
-    """The pinned jars, in the order of the file. Raises DownloadError for a line that is not one."""
+    """Return the pinned jars in the order of the file.
+
+    Raises:
+        DownloadError: a line of the file is invalid.
+    """
     jars = []
     for line in lock_file.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
@@ -79,17 +83,21 @@ def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:
                 )
             )
         except ValueError as error:
-            raise DownloadError(f"{lock_file}: not a pinned jar: {line!r}") from error
+            message = f"{lock_file}: {line!r} is not 'GROUP:ARTIFACT:VERSION sha256=… bytes=…'"
+            raise DownloadError(message) from error
     return jars
 
 
 def ensure_jars(
     cache_dir: Path, *, lock_file: Path = LOCK_FILE, fetch: Fetcher | None = None
 ) -> list[Path]:
-    """The paths of all pinned jars, after fetching those that are missing or damaged.
+    """Return the paths of all pinned jars, fetching those that are missing or damaged.
 
-    The order of effects: take the cache's lock (two processes may start at once), hash what is there,
-    fetch the rest into a staging directory, verify each, rename it into place. Raises DownloadError.
+    1. Lock the cache, as several processes may start at once. 2. Hash existing jars. 3. Fetch the
+    others into a staging directory. 4. Verify each and rename it into place.
+
+    Raises:
+        DownloadError: a jar cannot be fetched, or its hash differs.
     """
     jars = read_lock(lock_file)
     with _locked(cache_dir):
@@ -100,14 +108,14 @@ def ensure_jars(
 
 
 def fetch_with_jgo(jar: Jar, directory: Path) -> Path:
-    """Fetch one jar by its coordinates with jgo, the pure-Python Maven client."""
-    from jgo.maven import MavenContext  # noqa: PLC0415  (needed once in a machine's life)
+    """Fetch one jar by its coordinates with jgo, a Maven client in Python."""
+    from jgo.maven import MavenContext  # noqa: PLC0415  (needed only for the first start)
 
     context = MavenContext(repo_cache=directory, timeout=DOWNLOAD_TIMEOUT_S)
     component = context.project(jar.group, jar.artifact).at_version(jar.version)
     try:
         return Path(component.artifact().resolve())
-    except RuntimeError as error:  # jgo's word for "no repository answered 200"
+    except RuntimeError as error:  # what jgo raises if no repository answers 200
         raise OSError("no repository has it") from error
 
 
@@ -157,21 +165,20 @@ def _fetch_one(jar: Jar, staging: Path, cache_dir: Path, fetch: Fetcher) -> int:
         except OSError as error:  # requests' exceptions are OSErrors, too
             if attempt == DOWNLOAD_ATTEMPTS:
                 raise DownloadError(
-                    f"cannot fetch the embedded broker's {jar} ({_reason(error)}); "
+                    f"cannot fetch {jar} of the embedded broker ({_reason(error)}); "
                     f"{_NO_NETWORK_ADVICE}"
                 ) from error
             time.sleep(RETRY_AFTER_S)
     if not _is_pinned(jar, path):
         raise DownloadError(
-            f"refusing {jar}: what was fetched is not the pinned file (SHA-256 differs); "
-            f"{_NO_NETWORK_ADVICE}"
+            f"refusing {jar}: its SHA-256 differs from the lock file's; {_NO_NETWORK_ADVICE}"
         )
     path.replace(cache_dir / jar.file_name)
     return jar.size
 
 
 def _reason(error: OSError) -> str:
-    """The innermost cause, on one line: libraries wrap "Connection refused" three times."""
+    """Return the innermost cause on one line: libraries wrap errors several times."""
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner

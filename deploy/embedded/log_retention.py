@@ -1,8 +1,8 @@
-"""Deletes processed and stored records of the embedded broker before its disk is full.
+"""Delete processed and stored records of the embedded broker before its disk is full.
 
-Kafka's own ``retention.bytes`` deletes segments whether they were read or not. Here only closed
-segments are deleted that lie wholly before what the streams and the sink have committed, oldest
-first. The last closed segment stays of topics whose end the streams read when they start.
+Kafka's own ``retention.bytes`` deletes segments even if they have not been read. This module
+deletes only closed segments whose records the streams and the sink have all committed, the oldest
+first. It keeps the last closed segment of topics whose end the streams read when they start.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from producers.kafka.clients import new_admin, started
 from producers.kafka.topics import Cleanup
 from producers.settings import KafkaSettings
 
-LOOK_EVERY_S: Final = 2.0
-SAID_EVERY_S: Final = 300.0
+CHECK_INTERVAL_S: Final = 2.0
+PRINT_INTERVAL_S: Final = 300.0
 SHRINK_FACTOR: Final = 2
-"""The log is shortened while the free space is below the floor times this."""
+"""Records are deleted while the free space is below the floor times this factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of a partition's log."""
+    """One segment file of a partition's log."""
 
     partition: TopicPartition
     base_offset: int
     next_offset: int | None
-    """First offset of the following segment; None for the segment that is being written."""
+    """First offset of the next segment; None for the segment that is being written."""
     size: int
     modified_s: float
 
@@ -57,7 +57,7 @@ def segments_below(log_dir: Path, topics: Iterable[str]) -> list[Segment]:
             try:
                 files.append((int(path.stem), path.stat()))
             except (OSError, ValueError):
-                continue  # deleted meanwhile
+                continue  # deleted in the meantime
         bases: list[int | None] = [base for base, _ in files[1:]]
         for (base, stat), following in zip(files, [*bases, None], strict=True):
             found.append(
@@ -74,17 +74,17 @@ def deletable(
     wanted_bytes: int,
     read_at_start: Container[str] = (),
 ) -> tuple[dict[TopicPartition, int], int]:
-    """Choose the offset of each partition to delete up to; also return the bytes that this frees.
+    """Return the offset of each partition to delete up to, and the bytes that this frees.
 
-    Stops at ``wanted_bytes``. The last closed segment of the topics ``read_at_start`` stays.
+    Stops at ``wanted_bytes``. Keeps the last closed segment of the topics ``read_at_start``.
     """
     of_partition: dict[TopicPartition, list[Segment]] = {}
     for segment in segments:
         of_partition.setdefault(segment.partition, []).append(segment)
     candidates: list[Segment] = []
     for partition, ordered in of_partition.items():
-        stay = 2 if partition.topic in read_at_start else 1  # the one being written always does
-        for segment in ordered[:-stay]:
+        kept = 2 if partition.topic in read_at_start else 1  # one is being written
+        for segment in ordered[:-kept]:
             if segment.next_offset is None or segment.next_offset > committed.get(partition, 0):
                 break
             candidates.append(segment)
@@ -100,7 +100,7 @@ def deletable(
 
 
 class LogRetention:
-    """Shrinks the log of the embedded broker in ``log_dir``."""
+    """Delete committed records of the embedded broker whose log is in ``log_dir``."""
 
     def __init__(
         self,
@@ -108,15 +108,15 @@ class LogRetention:
         kafka: KafkaSettings,
         settings: DiskSettings,
         *,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         measure: Measure = measured,
     ) -> None:
         self._log_dir = log_dir
         self._kafka = kafka
         self._settings = settings
-        self._say = say
+        self._print_line = print_line
         self._measure = measure
-        self._next_word_s = 0.0
+        self._next_print_s = 0.0
         topics = kafka.topics
         self._read_at_start = {feed.topic_in(topics) for feed in FEEDS if feed.is_state}
         self._by_streams = (topics.events, topics.deltas)
@@ -126,15 +126,15 @@ class LogRetention:
 
     async def watch(self) -> None:
         """Check every few seconds, until cancelled; retries while the broker is down."""
-        # Each failed attempt to connect would be a line on the terminal.
+        # Otherwise each failed attempt to connect prints a line on the terminal.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         while True:
             with contextlib.suppress(KafkaError, ProducersError, OSError, TimeoutError):
                 await self.shrink()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def shrink(self) -> int:
-        """Delete what may be deleted while the log is too large; return the bytes that are freed.
+        """Delete committed records if the log is too large; return the bytes that this frees.
 
         Raises:
             KafkaError, BrokerUnavailableError: the broker did not answer.
@@ -166,21 +166,21 @@ class LogRetention:
                 )
         finally:
             await admin.stop()
-        self._tell(wanted, freed)
+        self._print_progress(wanted, freed)
         return freed
 
     def excess(self, segments: Iterable[Segment]) -> int:
-        """Return by how many bytes the log exceeds its share, or the space that must stay free."""
+        """Return how many bytes to delete to respect the log's share and the free space."""
         space = self._measure(self._log_dir)
         share = int(space.size * self._settings.log_max_share)
         shrink_at = levels_of(self._settings, space.size).floor * SHRINK_FACTOR
         return max(sum(each.size for each in segments) - share, shrink_at - space.free)
 
-    def _tell(self, wanted: int, freed: int) -> None:
+    def _print_progress(self, wanted: int, freed: int) -> None:
         now_s = asyncio.get_running_loop().time()
-        if freed and now_s >= self._next_word_s:
-            self._next_word_s = now_s + SAID_EVERY_S
-            self._say(
-                f"the log shrinks by {freed // MIB} of {wanted // MIB} MiB: records that are stored "
-                "(TRACEMILL_DISK_LOG_MAX_SHARE)"
+        if freed and now_s >= self._next_print_s:
+            self._next_print_s = now_s + PRINT_INTERVAL_S
+            self._print_line(
+                f"deleted {freed // MIB} of {wanted // MIB} MiB of stored records of the "
+                "broker (TRACEMILL_DISK_LOG_MAX_SHARE)"
             )

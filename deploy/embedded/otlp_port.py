@@ -1,4 +1,4 @@
-"""Chooses the port on which `tracemill up` serves OTLP over gRPC."""
+"""Choose the port on which `tracemill up` serves OTLP over gRPC."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ VARIABLE = "TRACEMILL_OTLP_GRPC_PORT"
 
 
 def require_otlp_grpc_port(host: str = LOOPBACK) -> None:
-    """Raises PortInUseError when the user chose a port that one cannot listen on now."""
+    """Raise PortInUseError if the port is configured explicitly and cannot be used now."""
     settings = OtlpGrpcSettings()
     if settings.port and "port" in settings.model_fields_set:
         require_free(settings.port, purpose="OTLP over gRPC", host=host)
 
 
-def otlp_grpc_port(host: str, *, say: Callable[[str], None]) -> int:
-    """Return the port; 0 if there is to be none.
+def otlp_grpc_port(host: str, *, print_line: Callable[[str], None]) -> int:
+    """Return the port; 0 if OTLP over gRPC is not served.
 
-    The default is used if it is free, and is not worth failing for: collectors on developers'
-    machines, and other installations, have the same. Raises as ``require_otlp_grpc_port``.
+    If the default port is in use, it is not served: collectors on developers' machines and other
+    installations often use this port.
+
+    Raises:
+        PortInUseError: the port is configured explicitly and cannot be used.
     """
     require_otlp_grpc_port(host)
     settings = OtlpGrpcSettings()
@@ -32,9 +35,11 @@ def otlp_grpc_port(host: str, *, say: Callable[[str], None]) -> int:
     try:
         require_free(port, purpose="OTLP over gRPC", host=host)
     except PortInUseError as error:
-        say(f"{error}: it is not served; {VARIABLE} gives it another port")
+        print_line(f"{error}: it is not served; set {VARIABLE} to another port")
         return 0
     if not reserve(port):  # another start has chosen it and does not listen yet
-        say(f"port {port} is taken: OTLP over gRPC is not served; {VARIABLE} gives it another port")
+        print_line(
+            f"port {port} is taken: OTLP over gRPC is not served; {VARIABLE} gives it another port"
+        )
         return 0
     return port

@@ -1,6 +1,7 @@
-"""Writes the lock of the broker's jars anew: `python -m deploy.embedded.pin_jars` (part of `make lock`).
+"""Rewrite the lock file of the broker's jars: `python -m deploy.embedded.pin_jars`.
 
-Resolves Kafka's runtime dependencies once, here, and never again: see `deploy.embedded.jars`.
+Resolves Kafka's runtime dependencies; `deploy.embedded.jars` then downloads exactly these. Part of
+`make lock`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from jgo.maven import MavenContext, Model
 from deploy.embedded.jars import DOWNLOAD_THREADS, KAFKA_VERSION, LOCK_FILE, Jar, fetch_with_jgo
 
 KAFKA = ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)
-# Of the Log4j version that Kafka itself depends on. Not resolved together with Kafka: jgo lets one
-# of two roots overrule the versions of the other.
+# The Log4j version that Kafka depends on. It is not resolved together with Kafka, because jgo mixes
+# up the versions of two roots.
 LOG4J_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")
 POM_TIMEOUT_S = 60
 
 HEADER = f"""\
-# The jars of the embedded broker: Apache Kafka {KAFKA_VERSION}, its runtime dependencies and the Log4j binding for its logs.
-# One artifact a line: group:artifact:version, the SHA-256 of the jar, its size. Rewritten by `make lock`.
+# Jars of the embedded broker: Apache Kafka {KAFKA_VERSION}, its dependencies and Log4j binding.
+# One artifact per line: group:artifact:version, SHA-256 of the jar, size. Written by `make lock`.
 """
 
 
@@ -39,7 +40,7 @@ def main() -> int:
 
 
 def _runtime_dependencies(repository: Path) -> set[tuple[str, str, str]]:
-    """Group, artifact and version of everything Kafka needs at run time."""
+    """Return group, artifact and version of Kafka's runtime dependencies."""
     context = MavenContext(repo_cache=repository, timeout=POM_TIMEOUT_S)
     group, artifact, version = KAFKA
     pom = context.project(group, artifact).at_version(version).pom()

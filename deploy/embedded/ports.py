@@ -1,4 +1,4 @@
-"""Loopback ports: which are free, and a clear word when one is not."""
+"""Find, check and reserve free ports."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ LOOPBACK = "127.0.0.1"
 FIRST_INTERNAL_PORT = 20_000
 USUAL_FIRST_EPHEMERAL_PORT = 32_768
 
-_RANDOM = random.SystemRandom()  # of its own: tests seed the common one, and would choose alike
+_RANDOM = random.SystemRandom()  # tests seed the global one: processes would choose the same ports
 
 
 def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:
-    """Reserve `count` different ports nobody listens on now, for servers that may die and come
-    back.
+    """Reserve `count` different free ports, for servers that may end and be restarted.
 
-    They stay this process's until it ends: no other process is given one of them meanwhile, which
-    would find it free between the choice of a port and the start of the server that listens there.
+    The reservation lasts until this process ends. It prevents other starts from choosing a port
+    before the server that listens on it has started.
     """
     first_ephemeral = _first_ephemeral_port()
     chosen: list[int] = []
     while len(chosen) < count:
         port = _RANDOM.randrange(FIRST_INTERNAL_PORT, first_ephemeral)
-        if port not in chosen and port not in except_for and is_lasting(port) and reserve(port):
+        if (
+            port not in chosen
+            and port not in except_for
+            and is_free_and_not_ephemeral(port)
+            and reserve(port)
+        ):
             chosen.append(port)
     return chosen
 
 
 def reserve(port: int) -> bool:
-    """Keep the port from the choices of other processes until this one ends; False if one has it."""
+    """Reserve a port until this process ends; false if another process has reserved it."""
     reservations = _reservations()
     if reservations is None:
         return True
     try:
-        # One byte a port: the kernel gives it back with the process, however that ends.
+        # One byte per port: the kernel unlocks it when the process ends, however it ends.
         fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError as error:
         return error.errno not in {errno.EACCES, errno.EAGAIN}
@@ -52,28 +56,28 @@ def reserve(port: int) -> bool:
 
 @cache
 def _reservations() -> int | None:
-    """The file whose bytes are locked, common to a user's processes; None where none can be had.
+    """Open the file whose bytes are locked, one per user; None if it cannot be opened.
 
-    It stays open: closing any handle of it would give back all that this process has reserved.
+    It stays open, because closing any handle of it would release all locks of this process.
     """
     path = Path(tempfile.gettempdir()) / f"tracemill-ports-{os.getuid()}.lock"
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:  # only two starts at the same moment need it
+    except OSError:  # reservations matter only if two installations start at the same time
         return None
 
 
-def is_lasting(port: int) -> bool:
-    """Whether the loopback port is free now and a server that died would find it free again.
+def is_free_and_not_ephemeral(port: int) -> bool:
+    """Return whether the loopback port is free and outside the kernel's ephemeral range.
 
-    That is below the range the kernel takes the client ends of connections from: a client that
-    reconnects to a dead server could otherwise be given the very port and keep it from returning.
+    A client that reconnects to a stopped server could be given an ephemeral port that is the
+    server's own, and so prevent its restart.
     """
     return port < _first_ephemeral_port() and is_free(port)
 
 
 def is_free(port: int) -> bool:
-    """Whether one could listen on the loopback port now."""
+    """Return whether a server could listen on the loopback port now."""
     try:
         require_free(port, purpose="")
     except PortInUseError:
@@ -82,9 +86,9 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
-    """Raises PortInUseError, naming port and purpose, unless one could listen on the port now."""
+    """Raise PortInUseError, naming port and purpose, if a server could not listen on it now."""
     with socket.socket() as probe:
-        # As servers do: connections of a former run in TIME_WAIT are no obstacle.
+        # As servers do, so that connections in TIME_WAIT do not count as a use of the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -100,5 +104,5 @@ def _first_ephemeral_port() -> int:
         first = int(setting.split()[0])
     except (OSError, ValueError, IndexError):
         return USUAL_FIRST_EPHEMERAL_PORT
-    # Where an administrator left the clients nearly everything, there is no better range to offer.
+    # If nearly all ports are configured as ephemeral, use the default range.
     return first if first > FIRST_INTERNAL_PORT + 1000 else USUAL_FIRST_EPHEMERAL_PORT

@@ -1,4 +1,4 @@
-"""How far a download is: a bar on a terminal, a few plain lines anywhere else."""
+"""Show the progress of a download: a bar on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PLAIN_STEP_PERCENT = 25
 
 
 class Progress(Protocol):
-    """Receives the bytes that have arrived since the last call."""
+    """Takes the number of bytes that have arrived since the last call."""
 
     def advance(self, size: int) -> None: ...
 
 
 @contextmanager
 def show_progress(title: str, total_bytes: int) -> Iterator[Progress]:
-    """Show `title` on standard error until the block ends; the yielded object takes the advances."""
+    """Show the progress on standard error in the block; yield the object that is advanced."""
     if not sys.stderr.isatty():
         yield _PlainLines(title, total_bytes)
         return
@@ -45,16 +45,16 @@ class _PlainLines:
         self._total_bytes = max(total_bytes, 1)
         self._arrived_bytes = 0
         self._next_percent = PLAIN_STEP_PERCENT
-        self._say(f"{title} ({total_bytes / 1e6:.0f} MB, once)")
+        self._print_line(f"{title} ({total_bytes / 1e6:.0f} MB, once)")
 
     def advance(self, size: int) -> None:
         self._arrived_bytes += size
         percent = 100 * self._arrived_bytes // self._total_bytes
         if percent >= self._next_percent:
-            self._say(f"{self._title}: {percent} %")
+            self._print_line(f"{self._title}: {percent} %")
             self._next_percent = percent - percent % PLAIN_STEP_PERCENT + PLAIN_STEP_PERCENT
 
-    def _say(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 

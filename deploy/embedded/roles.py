@@ -1,4 +1,4 @@
-"""What `tracemill up` runs: every role, its command, its settings, and when it is ready."""
+"""Define the processes of `tracemill up`: commands, settings, readiness and liveness."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What `tracemill up` was asked for.
+    """Options of `tracemill up`.
 
-    `broker` and `clickhouse` are `embedded` or an address (HOST:PORT, URL); `port` None means the one
-    of the last run, or the default.
+    `broker` and `clickhouse` are `embedded` or an address (HOST:PORT, URL). If `port` is None, the
+    port of the last run is used, or else the default.
     """
 
     data_dir: Path
@@ -41,14 +41,14 @@ class UpOptions:
 
 
 def role_command(role: str) -> list[str]:
-    """The command line of a role, wherever the user stands: -P keeps `./deploy` out of the path."""
+    """Return the command line of a role; -P prevents imports from the working directory."""
     return [sys.executable, "-P", "-m", "deploy", role]
 
 
 def embedded_broker(
     options: UpOptions, installation: Installation, credentials: Credentials
 ) -> EmbeddedKafka | None:
-    """The broker to run, or None when one was given."""
+    """Return the broker to run; None if an external one is used."""
     if options.broker != EMBEDDED:
         return None
     ports = installation.ports
@@ -61,7 +61,7 @@ def embedded_broker(
 
 
 def broker_of(options: UpOptions, installation: Installation) -> tuple[KafkaSettings, Path | None]:
-    """Return how to reach the broker, and of an embedded one the file with its password."""
+    """Return how to connect to the broker, and the password file of an embedded one."""
     if options.broker != EMBEDDED:
         return KafkaSettings(broker=options.broker), None
     password = ensure_credentials(options.data_dir).broker
@@ -77,14 +77,14 @@ def processes(
     credentials: Credentials,
     broker: EmbeddedKafka | None,
 ) -> Sequence[Process]:
-    """All side by side: what imports and what compiles need not wait for each other."""
+    """Return all processes. They start concurrently; each waits for what it needs."""
     ports, settings = installation.ports, ProcessSettings()
     common = {
         **_parallelism(options),
         "TRACEMILL_DATA_DIR": str(options.data_dir),
         "TRACEMILL_BROKER": options.broker,
         "TRACEMILL_CLICKHOUSE_URL": _clickhouse_url(options, installation),
-        **_disks(options),
+        **_watched_disks(options),
         **_own_ports(installation, options),
     }
     engines: list[Process] = []
@@ -96,8 +96,8 @@ def processes(
                 broker.command(),
                 prepare=broker.prepare,
                 environment=JAVA_ENVIRONMENT,
-                is_ready=_kafka(broker.client_settings()),
-                liveness=_answering(_kafka(broker.client_settings()), settings),
+                is_ready=_broker_answers(broker.client_settings()),
+                liveness=_engine_liveness(_broker_answers(broker.client_settings()), settings),
             )
         )
     if options.clickhouse == EMBEDDED:
@@ -105,8 +105,8 @@ def processes(
             Process(
                 "store",
                 role_command("store"),
-                is_ready=_http(ports.store, "/ping"),
-                liveness=_answering(_http(ports.store, "/ping"), settings),
+                is_ready=_http_answers(ports.store, "/ping"),
+                liveness=_engine_liveness(_http_answers(ports.store, "/ping"), settings),
                 environment={
                     **common,
                     **store_passwords(credentials),
@@ -126,14 +126,18 @@ def processes(
         *engines,
         Process("migrate", role_command("migrate"), needs=needs, environment=as_user("migrate")),
         _worker("sink", ports.sink_metrics, as_user("ingest"), needs, settings),
-        # Stopped in the order in which events pass them, so that all accepted events are stored.
+        # Stopped in the order of the event flow, so that all accepted events are stored.
         _worker("streams", ports.streams_metrics, as_user("ingest"), [*needs, "sink"], settings),
         Process(
             "edge",
             role_command("edge"),
-            is_ready=_http(installation.public_port, "/readyz", host=_reachable(options.host)),
-            ends_run_if_late=False,
-            liveness=_moving(installation.public_port, settings, host=_reachable(options.host)),
+            is_ready=_http_answers(
+                installation.public_port, "/readyz", host=_reachable(options.host)
+            ),
+            fails_if_late=False,
+            liveness=_role_liveness(
+                installation.public_port, settings, host=_reachable(options.host)
+            ),
             needs=[*needs, "streams"],
             environment={
                 **as_user("query"),
@@ -159,7 +163,10 @@ def _clickhouse_url(options: UpOptions, installation: Installation) -> str:
 
 
 def _parallelism(options: UpOptions) -> dict[str, str]:
-    """One worker on one machine: more partitions would only mean smaller batches. What the user set counts, and a given broker has its own."""
+    """Return the numbers of partitions for an embedded broker, unless the user set them.
+
+    There is one worker: more partitions would only make batches smaller.
+    """
     if options.broker != EMBEDDED:
         return {}
     wanted = {"TRACEMILL_EVENT_PARTITIONS": "2", "TRACEMILL_PROJECT_PARTITIONS": "1"}
@@ -167,7 +174,7 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
 
 
 def _own_ports(installation: Installation, options: UpOptions) -> dict[str, str]:
-    """Return the ports that webhooks may not go to: those of roles and engines, and the user's."""
+    """Return the ports that webhooks must not reach: those of this installation and the user's."""
     ports = [installation.public_port, *installation.ports.model_dump().values()]
     if options.otlp_grpc_port:
         ports.append(options.otlp_grpc_port)
@@ -175,8 +182,8 @@ def _own_ports(installation: Installation, options: UpOptions) -> dict[str, str]
     return {"TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS": ",".join([*map(str, ports), named])}
 
 
-def _disks(options: UpOptions) -> dict[str, str]:
-    """Return whose disks are watched: those of the embedded engines, and the user's paths."""
+def _watched_disks(options: UpOptions) -> dict[str, str]:
+    """Return the paths whose disks are watched: the embedded engines' and the user's."""
     engines = {"kafka": options.broker, "store": options.clickhouse}
     paths = [str(options.data_dir / name) for name, at in engines.items() if at == EMBEDDED]
     named = [each for each in os.environ.get("TRACEMILL_DISK_PATHS", "").split(os.pathsep) if each]
@@ -193,41 +200,41 @@ def _worker(
     return Process(
         role,
         role_command(role),
-        is_ready=_http(metrics_port, "/readyz"),
-        ends_run_if_late=False,
-        liveness=_moving(metrics_port, settings),
+        is_ready=_http_answers(metrics_port, "/readyz"),
+        fails_if_late=False,
+        liveness=_role_liveness(metrics_port, settings),
         needs=needs,
         environment={**common, "TRACEMILL_METRICS_PORT": str(metrics_port)},
     )
 
 
-def _kafka(kafka: KafkaSettings) -> Callable[[], Awaitable[bool]]:
+def _broker_answers(kafka: KafkaSettings) -> Callable[[], Awaitable[bool]]:
     return lambda: broker_answers(kafka)
 
 
-def _http(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitable[bool]]:
+def _http_answers(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[], Awaitable[bool]]:
     return lambda: http_answers(port, path, host=host)
 
 
-def _answering(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
-    """Judge an engine by whether it answers; it gets more time than a role, as it may recover."""
+def _engine_liveness(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
+    """Return a check that an engine answers; its timeout is longer, as it may be recovering."""
 
-    async def ask() -> Health:
+    async def probe() -> Health:
         return Health(await answers())
 
-    return Liveness(ask, settings.engine_silent_after_s)
+    return Liveness(probe, settings.engine_silent_after_s)
 
 
-def _moving(port: int, settings: ProcessSettings, *, host: str = LOOPBACK) -> Liveness:
-    """Judge a role by whether `/healthz` answers and names no stalls."""
+def _role_liveness(port: int, settings: ProcessSettings, *, host: str = LOOPBACK) -> Liveness:
+    """Return a check that `/healthz` of a role answers and reports no stalls."""
 
-    async def ask() -> Health:
+    async def probe() -> Health:
         answer = await http_get(port, "/healthz", host=host)
         return Health(False) if answer is None else Health(True, stalls_in(*answer))
 
-    return Liveness(ask, settings.stalled_after_s)
+    return Liveness(probe, settings.stalled_after_s)
 
 
 def _reachable(host: str) -> str:
-    """Where to ask a server that listens on `host`: not on "every address" itself."""
+    """Return the address of a server that listens on `host`, which may be all addresses."""
     return LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104  (compared, not bound)

@@ -1,4 +1,4 @@
-"""Settings of the embedded engines as such."""
+"""Settings of the embedded engines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from deploy.directories import Directory, default_cache_dir
 
 
 class EmbeddedSettings(BaseSettings):
-    """Where downloads are kept, outside of any checkout and shared by all installations."""
+    """Downloads, which all installations of a user share."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_", env_ignore_empty=True, frozen=True)
 
     cache_dir: Directory = Field(default_factory=default_cache_dir)
-    """Kafka's files, downloaded once."""
+    """Directory of Kafka's files, which are downloaded once."""

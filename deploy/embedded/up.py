@@ -1,4 +1,4 @@
-"""`tracemill up`: everything on one machine, from nothing, until Ctrl-C."""
+"""Run `tracemill up`: the engines and all roles on one machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.embedded.credentials import Credentials, ensure_credentials, passwor
 from deploy.embedded.data_dir import (
     DEFAULT_PUBLIC_PORT,
     Installation,
-    held,
+    data_dir_lock,
     is_new,
     open_installation,
     require_public_port,
@@ -37,43 +37,47 @@ INTERRUPTED = 128 + signal.SIGINT
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -> int:
-    """Run everything until a signal asks to stop; returns the exit code.
+def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions], str]) -> int:
+    """Run everything until a stop signal; return the exit code.
 
-    `greet` makes the text that is shown once all is ready. The order of effects: hold the data
-    directory (a new one only once its public port is known to be free), read or choose the configuration, fetch the broker (the first time), start.
+    `startup_message` returns the text that is printed when all processes are ready. The steps:
+    1. Check the public port, if the data directory is new. 2. Lock the data directory. 3. Read or
+    create the configuration. 4. Check external engines. 5. Download the broker, the first time.
+    6. Start the processes.
     """
-    began_s = time.monotonic()
-    chosen_admin_key = AdminSettings().secret_key.get_secret_value()
+    started_s = time.monotonic()
+    configured_admin_key = AdminSettings().secret_key.get_secret_value()
     try:
-        if is_new(options.data_dir):  # a start that fails on its port leaves nothing behind
+        if is_new(options.data_dir):  # a start that fails because of its port creates no directory
             require_public_port(options.port or DEFAULT_PUBLIC_PORT, options.host)
             require_otlp_grpc_port(options.host)
-        with held(options.data_dir):
+        with data_dir_lock(options.data_dir):
             installation = open_installation(
                 options.data_dir, public_port=options.port, host=options.host
             )
-            options = replace(options, otlp_grpc_port=otlp_grpc_port(options.host, say=say))
-            asyncio.run(_require_given(options))
-            makes_admin_key = not password_file(options.data_dir, "admin").exists()
+            options = replace(
+                options, otlp_grpc_port=otlp_grpc_port(options.host, print_line=print_line)
+            )
+            asyncio.run(_check_external_engines(options))
+            is_new_admin_key = not password_file(options.data_dir, "admin").exists()
             credentials = ensure_credentials(options.data_dir)
             broker = embedded_broker(options, installation, credentials)
             if broker is not None:
                 _warm_up()
 
             def on_ready() -> None:
-                say(f"all is ready ({time.monotonic() - began_s:.1f} s)")
-                say(greet(installation, options))
-                if makes_admin_key and not chosen_admin_key:
-                    say(_about_admin_key(options.data_dir, credentials))
+                print_line(f"all is ready ({time.monotonic() - started_s:.1f} s)")
+                print_line(startup_message(installation, options))
+                if is_new_admin_key and not configured_admin_key:
+                    print_line(_admin_key_message(options.data_dir, credentials))
 
             retention = None
             if broker is not None:
                 retention = LogRetention(
-                    broker.log_dir, broker.client_settings(), DiskSettings(), say=say
+                    broker.log_dir, broker.client_settings(), DiskSettings(), print_line=print_line
                 )
-            kept = processes(options, installation, credentials, broker)
-            asyncio.run(_supervise(kept, options, retention, on_ready=on_ready))
+            supervised = processes(options, installation, credentials, broker)
+            asyncio.run(_supervise(supervised, options, retention, on_ready=on_ready))
     except DeployError as error:
         print(f"tracemill: {error}", file=sys.stderr)
         return error.exit_code
@@ -82,25 +86,25 @@ def up(options: UpOptions, *, greet: Callable[[Installation, UpOptions], str]) -
             raise
         print(f"tracemill: the disk of {options.data_dir} is full: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # before the supervisor took the signals over, while downloading
+    except KeyboardInterrupt:  # before the supervisor handles signals, for example in a download
         return INTERRUPTED
     return 0
 
 
-def _about_admin_key(data_dir: Path, credentials: Credentials) -> str:
-    """Return what is shown once about a generated admin key."""
-    return f"""  The admin key, which makes projects and keys (shown once; it is in
-  {password_file(data_dir, "admin")}):
+def _admin_key_message(data_dir: Path, credentials: Credentials) -> str:
+    """Return the text that shows a generated admin key once."""
+    return f"""  The admin key, which can create projects and keys. It is shown only once, and stored in
+  {password_file(data_dir, "admin")}:
 
     export TRACEMILL_ADMIN_SECRET_KEY={credentials.admin.get_secret_value()}
 """
 
 
-async def _require_given(options: UpOptions) -> None:
+async def _check_external_engines(options: UpOptions) -> None:
     if options.broker == options.clickhouse == EMBEDDED:
         return
-    # Clients of the engines take time to import, before anything is started.
-    from deploy.embedded.given_engines import require_broker, require_clickhouse  # noqa: PLC0415
+    # Imported only if needed: clients of the engines take long to import.
+    from deploy.embedded.external_engines import require_broker, require_clickhouse  # noqa: PLC0415
 
     if options.broker != EMBEDDED:
         await require_broker(options.broker)
@@ -109,28 +113,30 @@ async def _require_given(options: UpOptions) -> None:
 
 
 def _warm_up() -> None:
-    java_executable()  # the one thing that nothing replaces
+    java_executable()  # raises if there is no Java, which is fatal; a missing cache is not
     try:
         warm_up(kafka_cache_dir())
     except EngineError as error:
-        say(f"{error}; it starts slower")
+        print_line(f"{error}; the broker starts more slowly")
 
 
-def say(line: str) -> None:
-    """Print at once; a terminal that has gone away is no reason to die before a clean stop."""
+def print_line(line: str) -> None:
+    """Print a line at once; ignore a closed terminal, so that a clean stop is still possible."""
     with contextlib.suppress(OSError):
         print(line, flush=True)
 
 
 async def _supervise(
-    kept: Sequence[Process],
+    supervised: Sequence[Process],
     options: UpOptions,
     retention: LogRetention | None,
     *,
     on_ready: Callable[[], None],
 ) -> None:
-    guard = DiskGuard(options.data_dir, DiskSettings(), say=say)
-    supervisor = Supervisor(kept, log_dir=_log_dir(options), say=say, lack=guard.lack)
+    guard = DiskGuard(options.data_dir, DiskSettings(), print_line=print_line)
+    supervisor = Supervisor(
+        supervised, log_dir=_log_dir(options), print_line=print_line, start_blocker=guard.shortage
+    )
     watching = [asyncio.create_task(guard.watch(supervisor))]
     if retention is not None:
         watching.append(asyncio.create_task(retention.watch()))
@@ -144,7 +150,7 @@ async def _supervise(
             task.cancel()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
-    say("stopped")
+    print_line("stopped")
 
 
 def _log_dir(options: UpOptions) -> Path:

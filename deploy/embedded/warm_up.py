@@ -1,7 +1,7 @@
-"""Prepares the embedded broker ahead of its first start: `python -m deploy.embedded.warm_up`.
+"""Prepare the embedded broker for its first start: `python -m deploy.embedded.warm_up`.
 
-Fetches its jars and lets Java record what a start needs, so that every later start takes half as
-long. `make setup` runs it, and `tracemill up` does the same where it is missing.
+Downloads its jars and creates Java's start-up cache, which halves the time of later starts. Part of
+`make setup`; `tracemill up` does the same if it is missing.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ READY_WITHIN_S = 60
 RECORDED_WITHIN_S = 120
 PROBE_INTERVAL_S = 0.1
 STARTUP_CACHES_KEPT = 6
-"""One per virtual environment that uses this cache directory; those of the longest unused go."""
+"""One per virtual environment that uses this cache directory; the longest unused are deleted."""
 
 
 def warm_up(cache_dir: Path) -> None:
-    """Make sure that jars and start-up cache are there.
+    """Download the jars and create the start-up cache, unless they exist.
 
-    Raises DownloadError, or EngineError when there is no start-up cache: the broker works without.
+    Raises:
+        DownloadError: a jar could not be fetched.
+        EngineError: the cache could not be created; the broker works without it.
     """
     ensure_jars(cache_dir)
     wanted = startup_cache(cache_dir)
     if wanted.exists():
         wanted.touch()
         return
-    print("recording how the embedded broker starts (once)", file=sys.stderr, flush=True)
+    print("creating the embedded broker's start-up cache (once)", file=sys.stderr, flush=True)
     staging = Path(mkdtemp(prefix=".staging-", dir=cache_dir))
     try:
         recorded = staging / wanted.name
@@ -52,7 +54,7 @@ def warm_up(cache_dir: Path) -> None:
 
 
 def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
-    """Start a broker that records, and stop it; Java writes the cache when it ends."""
+    """Start a broker that records its start, and stop it; Java writes the cache at its end."""
     port, controller_port = free_ports(2)
     broker = EmbeddedKafka(
         staging / "data",
@@ -73,18 +75,20 @@ def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
         process.terminate()
         process.wait(RECORDED_WITHIN_S)
     except subprocess.TimeoutExpired as error:
-        raise EngineError("the embedded broker did not stop after recording its start") from error
+        raise EngineError("the embedded broker did not stop after its first start") from error
     finally:
         process.kill()
         process.wait()
     if not recorded.exists():
-        raise EngineError("Java did not record how the embedded broker starts")
+        raise EngineError("Java did not create the embedded broker's start-up cache")
 
 
 async def _await_ready(broker: EmbeddedKafka, process: subprocess.Popen[bytes]) -> None:
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            while process.poll() is None and not await broker_answers(broker.client_settings()):  # noqa: ASYNC110
+            while process.poll() is None:
+                if await broker_answers(broker.client_settings()):
+                    return
                 await asyncio.sleep(PROBE_INTERVAL_S)
     except TimeoutError as error:
         raise EngineError("the embedded broker did not become ready") from error
@@ -94,7 +98,7 @@ def main() -> int:
     try:
         warm_up(kafka_cache_dir())
     except DeployError as error:
-        # Everything works without it, or with a broker of one's own: no reason to fail a set-up.
+        # Not fatal: the broker starts without the cache, and another broker can be used.
         print(f"tracemill: {error}", file=sys.stderr)
     return 0
 

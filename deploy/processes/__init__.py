@@ -1,1 +1,1 @@
-"""The roles: each module joins the rooms that one process needs, and runs until it is told to stop."""
+"""The roles: each module composes what one process needs and runs it until a stop signal."""

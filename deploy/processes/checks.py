@@ -12,7 +12,7 @@ from producers.gateway.publisher import EventPublisher
 
 
 def store_answers(store: Store) -> Probe:
-    """The store takes queries."""
+    """Check that the store answers queries."""
 
     async def probe() -> str | None:
         try:
@@ -25,7 +25,7 @@ def store_answers(store: Store) -> Probe:
 
 
 def broker_answers(publisher: EventPublisher) -> Probe:
-    """The broker takes events."""
+    """Check that the broker answers."""
 
     async def probe() -> str | None:
         return None if await publisher.broker_answers() else "the broker does not answer"
@@ -34,7 +34,7 @@ def broker_answers(publisher: EventPublisher) -> Probe:
 
 
 def control_is_current(control: ControlLog) -> Probe:
-    """The control plane's log can be read to its end."""
+    """Check that the control plane's log can be read to its end."""
 
     async def probe() -> str | None:
         try:

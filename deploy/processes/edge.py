@@ -1,4 +1,4 @@
-"""The public port: ingestion and queries in one process (`tracemill edge`), or either alone (`gateway`, `query`)."""
+"""Serve the public port: `tracemill gateway`, `query`, or both in one process (`edge`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.processes.checks import broker_answers, control_is_current, disk_has
 from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
-from deploy.stalls import LoopBeat
+from deploy.stalls import LoopHeartbeat
 from producers.control.auth import Authenticator
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.limits import Limits
@@ -50,7 +50,7 @@ SCORES: Final = "/api/public/scores"
 
 
 def is_ingestion(method: str, path: str) -> bool:
-    """Whether a request goes to the gateway; all others ask the query API."""
+    """Return whether a request belongs to the gateway; all others belong to the query API."""
     if path == SCORES:
         return method == "POST"
     if path == "/v1/traces":
@@ -58,10 +58,10 @@ def is_ingestion(method: str, path: str) -> bool:
     return path.startswith(("/api/public/otel/", "/api/public/ingestion"))
 
 
-def one_port(
+def by_path(
     probes: Application, gateway: Application | None, query: Application | None
 ) -> Application:
-    """An application that hands each request to the part that answers it."""
+    """Return an application that passes each request to probes, gateway or query API."""
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
@@ -76,11 +76,11 @@ def one_port(
     return application
 
 
-def own_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
+def public_probe_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
     """Return the probe routes of a public port.
 
-    With ``readiness``, ``/readyz`` means what ``/api/public/ready`` means: an event sent now would
-    be visible soon.
+    With ``readiness``, ``/readyz`` also checks, as ``/api/public/ready`` does, that an event sent
+    now would be visible soon.
     """
 
     async def found() -> Mapping[str, str]:
@@ -97,17 +97,17 @@ async def _nothing() -> Mapping[str, str]:
 
 
 async def edge(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Ingestion and queries on one port, until ``stop``."""
+    """Serve ingestion and queries on one port, until ``stop``."""
     await _serve(process, stop, ingestion=True, queries=True)
 
 
 async def gateway(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Ingestion alone, until ``stop``."""
+    """Serve ingestion only, until ``stop``."""
     await _serve(process, stop, ingestion=True, queries=False)
 
 
 async def query(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Queries alone, until ``stop``."""
+    """Serve queries only, until ``stop``."""
     await _serve(process, stop, ingestion=False, queries=True)
 
 
@@ -162,14 +162,14 @@ async def _serve(
                 settings,
                 checks,
             )
-        routes = own_routes(probes, query_app.state.readiness if query_app else None)
+        routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))
-        application = one_port(own, gateway_app, query_app)
-        # Objects that live as long as the process need not be walked by each garbage collection.
+        application = by_path(own, gateway_app, query_app)
+        # Exclude the objects of the application from later garbage collections: they stay anyway.
         gc.collect()
         gc.freeze()
-        beat = LoopBeat(process.loop_blocked_after_s)
-        async with beat.running(), serving(application, process.host, process.port):
+        heartbeat = LoopHeartbeat(process.loop_blocked_after_s)
+        async with heartbeat.running(), serving(application, process.host, process.port):
             if gateway_app is not None:
                 await stack.enter_async_context(
                     serving_otlp_grpc(gateway_app, process.host, otlp_grpc, probes)

@@ -1,4 +1,4 @@
-"""Checks that the log is the one that the store was filled from, and has not lost its end."""
+"""Check that the log in Kafka is the one that the store was filled from, and is complete."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from producers.settings import KafkaSettings
 
 SHOWN_MAX: Final = 3
 STOP_TIMEOUT_S: Final = 2.0
-HOW_TO_GO_ON: Final = (
-    "give the broker its old data back, or run `tracemill recover` to go on from what the store has"
+REMEDY: Final = (
+    "restore the broker's data, or run `tracemill recover` to rebuild the log from the store"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The log as it is now."""
+    """The current state of the log."""
 
     cluster_id: str
     ends: dict[TopicPartition, int]
@@ -37,49 +37,49 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The log as it is and as it was when the store was last filled from it."""
+    """The current log, and its positions when the store was last filled from it."""
 
     now: LogState
-    noted: list[LogPosition]
+    recorded: list[LogPosition]
     has_control_records: bool
-    """Whether the store has a copy of control records, from any log."""
+    """Whether the store has copies of control records."""
     faults: list[str] = field(default_factory=list)
-    """What is missing; empty: it is the same log."""
+    """Differences; empty if it is the same log."""
 
     @property
     def is_other_cluster(self) -> bool:
-        return any(each.cluster_id != self.now.cluster_id for each in self.noted)
+        return any(each.cluster_id != self.now.cluster_id for each in self.recorded)
 
 
 async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
-    """Compare the log with what the store knows of it.
+    """Compare the log with the positions that the store has recorded.
 
     Raises:
         BrokerUnavailableError: the broker did not answer.
-        StoreUnavailable: the store did not.
+        StoreUnavailable: the store did not answer.
     """
-    # A store from before positions were recorded: it has control records, and the log has none.
-    noted_of_all, has_records, now = await asyncio.gather(
+    all_recorded, has_records, now = await asyncio.gather(
         read_positions(store), _has_control_records(store), log_state(kafka)
     )
     topics = {shape.name for shape in topic_shapes(kafka)}
-    noted = [each for each in noted_of_all if each.topic in topics]
-    found = Comparison(now, noted, has_records)
-    if not noted_of_all and has_records:
+    recorded = [each for each in all_recorded if each.topic in topics]
+    found = Comparison(now, recorded, has_records)
+    if not all_recorded and has_records:  # the store is older than the recording of positions
         if not now.ends.get(TopicPartition(kafka.topics.control, 0)):
             found.faults.append(f"topic {kafka.topics.control} is empty, the store has its records")
         return found
     if found.is_other_cluster:
         found.faults.append(
-            f"the broker is cluster {now.cluster_id}, the store was filled from {_old_cluster(found)}"
+            f"the broker is cluster {now.cluster_id}, "
+            f"the store was filled from {_old_cluster(found)}"
         )
     existing = {partition.topic for partition in now.ends}
-    gone = sorted({each.topic for each in noted} - existing)
+    gone = sorted({each.topic for each in recorded} - existing)
     if gone:
         found.faults.append(f"{_some(gone, 'topic')} missing")
     behind = [
-        f"{each.topic}/{each.topic_partition} ends at {end}, it was at {each.end_offset}"
-        for each in noted
+        f"{each.topic}/{each.topic_partition} ends at {end}, before the recorded {each.end_offset}"
+        for each in recorded
         if (end := now.ends.get(_partition(each))) is not None and end < each.end_offset
     ]
     if behind and not found.is_other_cluster:
@@ -88,23 +88,23 @@ async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
 
 
 async def refuse_lost_log(kafka: KafkaSettings, store: Store) -> None:
-    """Return where the log is the one that the store was filled from.
+    """Raise if the log is not the one that the store was filled from.
 
     Raises:
-        LogLostError: it is another, or lacks what the store was filled from.
+        LogLostError: it is another log, or records are missing.
         BrokerUnavailableError, StoreUnavailable: as ``compare_log``.
     """
     found = await compare_log(kafka, store)
     if found.faults:
         message = (
-            f"the log at {kafka.broker} is younger than the store: "
-            f"{'; '.join(found.faults)}; {HOW_TO_GO_ON}"
+            f"the log at {kafka.broker} is not the one that the store was filled from: "
+            f"{'; '.join(found.faults)}; {REMEDY}"
         )
         raise LogLostError(message)
 
 
 async def log_state(kafka: KafkaSettings) -> LogState:
-    """Ask the broker for its identity and the ends of our topics. Errors as ``compare_log``."""
+    """Return the broker's cluster id and the ends of our topics. Errors as ``compare_log``."""
     admin = await started(lambda: new_admin(kafka), kafka)
     consumer = None
     try:
@@ -115,7 +115,7 @@ async def log_state(kafka: KafkaSettings) -> LogState:
             consumer = await started(lambda: new_consumer(kafka), kafka)
             ends = await consumer.end_offsets(partitions)
     except KafkaError as error:
-        message = f"the broker at {kafka.broker} did not return its offsets: {error!r}"
+        message = f"the broker at {kafka.broker} did not return the ends of its topics: {error!r}"
         raise BrokerUnavailableError(message) from error
     finally:
         if consumer is not None:
@@ -138,7 +138,7 @@ async def _has_control_records(store: Store) -> bool:
     try:
         return bool(await store.query("SELECT 1 FROM control_log LIMIT 1"))
     except QueryRejected:
-        return False  # no such table yet
+        return False  # the table does not exist yet
 
 
 def _partition(position: LogPosition) -> TopicPartition:
@@ -146,7 +146,7 @@ def _partition(position: LogPosition) -> TopicPartition:
 
 
 def _old_cluster(found: Comparison) -> str:
-    others = (each.cluster_id for each in found.noted if each.cluster_id != found.now.cluster_id)
+    others = (each.cluster_id for each in found.recorded if each.cluster_id != found.now.cluster_id)
     return next(others)
 
 

@@ -1,4 +1,4 @@
-"""`tracemill migrate`: topics, tables, the first project. Every step may be repeated."""
+"""Run `tracemill migrate`: create topics, tables and the first project. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from producers.settings import InitSettings, KafkaSettings
 
 
 def run(*, plan: bool) -> int:
-    """Do it, or only print what would be done; the exit code."""
+    """Migrate, or only print the SQL that would be run; return the exit code."""
     return run_process("migrate", _plan if plan else _migrate)
 
 
 def users_script() -> str:
-    """Return the SQL by which an administrator of a ClickHouse server creates the roles' users."""
+    """Return the SQL that creates the roles' users on a ClickHouse server."""
     return server_script(StoreSettings().clickhouse_database)
 
 
 async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Check the log; create topics and tables (concurrently); then write the first control records."""
+    """Check the log; create topics and tables concurrently; write the first control records."""
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
         store = Store(StoreSettings())

@@ -1,4 +1,4 @@
-"""Waiting for what a role needs: roles may be started in any order, and beside their engines."""
+"""Wait for what a role needs, so that roles and engines can be started in any order."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from clickhouse import migrate as schema
 from clickhouse.all_topics import topic_shapes
 from clickhouse.errors import StoreUnavailable
 from clickhouse.store import Store
-from deploy.broker_probe import broker_trouble, topics_of
+from deploy.broker_probe import topics_of, why_broker_unusable
 from deploy.errors import NotPreparedError
 from deploy.processes.log_check import refuse_lost_log
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
 
-LOOK_EVERY_S: Final = 0.1
-SAID_AFTER_S: Final = 5.0
-SAID_EVERY_S: Final = 30.0
+CHECK_INTERVAL_S: Final = 0.1
+LOG_AFTER_S: Final = 5.0
+LOG_INTERVAL_S: Final = 30.0
 GROUPS_TOPIC: Final = "__consumer_offsets"
-"""Kafka's own: without it there are no consumer groups."""
+"""Kafka's internal topic; consumer groups do not work before it exists."""
 
 log = structlog.get_logger(__name__)
 
-Lack = str | None
-"""What is missing, in words; None when nothing is."""
+Missing = str | None
+"""Description of what is missing; None if nothing is."""
 
 
 async def until_prepared(
@@ -35,17 +35,17 @@ async def until_prepared(
 ) -> bool:
     """Wait until ``tracemill migrate`` has run; false if ``stop`` was set first.
 
-    A role without ``store`` waits for the topics only, one with it also for the tables.
+    Waits for the topics, and with ``store`` also for the tables.
 
     Raises:
-        NotPreparedError: not within ``prepared_within_s``.
+        NotPreparedError: something is still missing after ``prepared_within_s``.
         MigrationError: the tables are of another version.
         LogLostError: the log is not the one that the store was filled from.
     """
-    has_topics = await _until_nothing_lacks(process, lambda: _missing_topics(kafka), stop)
+    has_topics = await _wait_until_present(process, lambda: _missing_topics(kafka), stop)
     if not has_topics or store is None:
         return has_topics
-    has_tables = await _until_nothing_lacks(process, lambda: _missing_tables(store), stop)
+    has_tables = await _wait_until_present(process, lambda: _missing_tables(store), stop)
     if has_tables:
         await refuse_lost_log(kafka, store)
     return has_tables
@@ -54,41 +54,41 @@ async def until_prepared(
 async def until_engines_answer(
     process: ProcessSettings, kafka: KafkaSettings, store: Store, stop: asyncio.Event
 ) -> bool:
-    """Wait until the broker and the store take requests; false if ``stop`` came first.
+    """Wait until the broker and the store answer; false if ``stop`` was set first.
 
     Raises:
-        NotPreparedError: not within ``prepared_within_s``.
+        NotPreparedError: one does not answer within ``prepared_within_s``.
     """
-    return await _until_nothing_lacks(
-        process, lambda: _silent_broker(kafka), stop
-    ) and await _until_nothing_lacks(process, lambda: _silent_store(store), stop)
+    return await _wait_until_present(
+        process, lambda: _unreachable_broker(kafka), stop
+    ) and await _wait_until_present(process, lambda: _unreachable_store(store), stop)
 
 
-async def _until_nothing_lacks(
-    process: ProcessSettings, look: Callable[[], Awaitable[Lack]], stop: asyncio.Event
+async def _wait_until_present(
+    process: ProcessSettings, check: Callable[[], Awaitable[Missing]], stop: asyncio.Event
 ) -> bool:
     now_s = asyncio.get_running_loop().time
-    begun_s, next_word_s = now_s(), now_s() + SAID_AFTER_S
-    while (lack := await look()) is not None:
+    started_s, next_log_s = now_s(), now_s() + LOG_AFTER_S
+    while (missing := await check()) is not None:
         if stop.is_set():
             return False
-        waited_s = now_s() - begun_s
+        waited_s = now_s() - started_s
         if waited_s > process.prepared_within_s:
-            raise NotPreparedError(lack)
-        if now_s() > next_word_s:
-            next_word_s += SAID_EVERY_S
+            raise NotPreparedError(missing)
+        if now_s() > next_log_s:
+            next_log_s += LOG_INTERVAL_S
             log.info(
                 "waiting",
-                lack=lack,
+                missing=missing,
                 waited_s=round(waited_s),
                 prepared_within_s=process.prepared_within_s,
             )
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
     return True
 
 
-async def _silent_broker(kafka: KafkaSettings) -> Lack:
-    reason = await broker_trouble(kafka)
+async def _unreachable_broker(kafka: KafkaSettings) -> Missing:
+    reason = await why_broker_unusable(kafka)
     return None if reason is None else _no_broker(kafka, reason)
 
 
@@ -97,16 +97,16 @@ def _no_broker(kafka: KafkaSettings, reason: str | None) -> str:
     return f"no Kafka broker answers at {kafka.broker}{because}"
 
 
-async def _missing_topics(kafka: KafkaSettings) -> Lack:
+async def _missing_topics(kafka: KafkaSettings) -> Missing:
     existing = await topics_of(kafka)
     if existing is None:
-        return _no_broker(kafka, await broker_trouble(kafka))
+        return _no_broker(kafka, await why_broker_unusable(kafka))
     wanted = {shape.name for shape in topic_shapes(kafka)}
     missing = [*sorted(wanted - existing), *({GROUPS_TOPIC} - existing)]
     return f"topic {missing[0]} does not exist: run `tracemill migrate`" if missing else None
 
 
-async def _missing_tables(store: Store) -> Lack:
+async def _missing_tables(store: Store) -> Missing:
     try:
         pending = await schema.pending(store)
     except StoreUnavailable as error:
@@ -114,7 +114,7 @@ async def _missing_tables(store: Store) -> Lack:
     return f"migration {pending[0]:04} is not applied: run `tracemill migrate`" if pending else None
 
 
-async def _silent_store(store: Store) -> Lack:
+async def _unreachable_store(store: Store) -> Missing:
     try:
         await store.ping()
     except StoreUnavailable as error:

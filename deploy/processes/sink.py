@@ -1,4 +1,4 @@
-"""`tracemill sink`: rows from Kafka into the store."""
+"""Run `tracemill sink`: insert rows from Kafka into the store."""
 
 from __future__ import annotations
 

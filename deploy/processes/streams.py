@@ -1,4 +1,4 @@
-"""`tracemill streams`: prices, totals, windows, budgets and webhooks, in one Faust worker."""
+"""Run `tracemill streams`: prices, totals, windows, budgets and webhooks in one Faust worker."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`tracemill recover`: rebuilds a new or shortened log from what the store has."""
+"""`tracemill recover`: rebuilds a lost or shortened log from the store."""

@@ -1,4 +1,4 @@
-"""Writes past alerts into the new log, so that no threshold is alerted twice."""
+"""Write past alerts to the new log, so that no threshold is alerted twice."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ async def restore_alerts(
     *,
     delivered_before_us: int,
 ) -> int:
-    """Write deliveries, then alerts; return how many deliveries will be made again.
+    """Write deliveries, then alerts; return how many deliveries will be repeated.
 
-    An alert from before ``delivered_before_us`` counts as delivered to each webhook of its project.
-    A later one is delivered again, under its old ``webhook-id``.
+    Alerts from before ``delivered_before_us`` (Unix microseconds) count as delivered to each
+    webhook of their project. Later ones are delivered again, with the same ``webhook-id``.
 
     Raises:
-        KafkaError: the broker refused a record; repeat all of it.
+        KafkaError: the broker refused a record; the whole step can be repeated.
     """
     of_project: dict[str, list[Webhook]] = {}
     for webhook in webhooks:

@@ -1,7 +1,7 @@
-"""Compares the store's totals of observations, windows and spend.
+"""Compare the store's totals of observations, windows and spend.
 
-Rows of one event reach the store through several topics. If the log was lost after some of them
-were stored, one table contains an event that another lacks, and the log cannot supply it any more.
+Rows of one event reach the store through several topics. If the log was lost after only some of
+them were stored, one table contains an event that another lacks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ SELECT day, sum(observations) AS observations, sum(in_windows) AS in_windows,
 FROM
 (
     SELECT toDate(start_time) AS day, count() AS observations, 0 AS in_windows,
-        sum(total_cost) AS cost, toDecimal128(0, 12) AS cost_in_windows, toDecimal128(0, 12) AS spent
+        sum(total_cost) AS cost, toDecimal128(0, 12) AS cost_in_windows,
+        toDecimal128(0, 12) AS spent
     FROM observations FINAL WHERE is_deleted = 0 GROUP BY day
     UNION ALL
     SELECT toDate(window_start), 0, sum(observation_count), toDecimal128(0, 12), sum(total_cost),
@@ -43,7 +44,7 @@ log = structlog.get_logger(__name__)
 async def disagreements(store: Store) -> list[str]:
     """Compare the totals by day; return a line for each day that differs, the latest first.
 
-    Empty if all agree, and if the comparison takes too long.
+    Empty if all agree, and if the store cannot run the comparison.
     """
     try:
         rows = await store.query(_SQL, {"limit": DAYS_SHOWN_MAX})
@@ -52,8 +53,8 @@ async def disagreements(store: Store) -> list[str]:
         return []
     return [
         f"on {row['day']} the store has {row['observations']} observations "
-        f"(${_usd(row['cost'])}), its windows {row['in_windows']} (${_usd(row['cost_in_windows'])}), "
-        f"its spend ${_usd(row['spent'])}"
+        f"(${_usd(row['cost'])}), its windows {row['in_windows']} "
+        f"(${_usd(row['cost_in_windows'])}), its spend ${_usd(row['spent'])}"
         for row in rows
     ]
 

@@ -1,4 +1,4 @@
-"""Restores control records from the store's table ``control_log``."""
+"""Restore control records from the store's table ``control_log``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from producers.control.registry import KINDS, ControlKinds
 from producers.control.secret_box import SecretBox
 from producers.control.state import ControlState, Envelope, value_of
 
-# By time first: each log counts its offsets from 0, and was written after the one before.
+# By time first: each log counts its offsets from 0, and is written after the previous log.
 _SQL: Final = """
 SELECT log_key, is_tombstone, record
 FROM control_log FINAL
@@ -25,7 +25,7 @@ ORDER BY appended_time, log_offset
 
 
 class ControlLogEntry(msgspec.Struct, frozen=True):
-    """One version of one record, in the order of the logs."""
+    """One version of one record, or its deletion."""
 
     log_key: str
     is_tombstone: int
@@ -34,21 +34,21 @@ class ControlLogEntry(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class RestoredControl:
-    """Records that can be restored, and what could not be restored as it was."""
+    """Records that can be restored, and those that changed or could not be restored."""
 
     records: list[ControlRecord] = field(default_factory=list)
-    """In order of creation: of two records with the same unique key the first one is valid."""
+    """In order of creation: of records with the same unique key, the first one is valid."""
     new_secrets: list[str] = field(default_factory=list)
     """Identities of records that got a new secret because the old one could not be decrypted."""
     unreadable: list[str] = field(default_factory=list)
-    """Log keys of records that this version cannot read, or whose secret is lost."""
+    """Log keys of records that cannot be read, or whose secret cannot be decrypted or replaced."""
 
 
 _entries: Final = msgspec.json.Decoder(ControlLogEntry, strict=False)
 
 
 async def read_control_log(store: Store) -> list[ControlLogEntry]:
-    """Read every version of every record.
+    """Read all versions of all records.
 
     Raises:
         StoreUnavailable, QueryRejected: the table could not be read.
@@ -59,13 +59,13 @@ async def read_control_log(store: Store) -> list[ControlLogEntry]:
 def restore_control(
     entries: Iterable[ControlLogEntry], box: SecretBox | None, kinds: ControlKinds = KINDS
 ) -> RestoredControl:
-    """Fold all versions to the current records, with their secrets."""
+    """Fold all versions into the current records, with their secrets decrypted."""
     restored = RestoredControl()
     latest: dict[str, str] = {}
     for entry in entries:
         if entry.is_tombstone:
             latest.pop(entry.log_key, None)
-        else:  # a later version keeps the position of the first: the order is that of creation
+        else:  # a later version keeps the position of the first one, so the order is by creation
             latest[entry.log_key] = entry.record
     state = ControlState(kinds)
     for offset, (log_key, text) in enumerate(latest.items()):
@@ -77,15 +77,15 @@ def restore_control(
         if is_new_secret:
             restored.new_secrets.append(f"{record.kind} {record.id}")
     holders = [state.holder(f"{record.kind}/{record.id}") for record in state.view.records()]
-    held = [entry for entry in holders if entry is not None]
-    restored.records = [entry.record for entry in sorted(held, key=lambda entry: entry.born)]
+    present = [entry for entry in holders if entry is not None]
+    restored.records = [entry.record for entry in sorted(present, key=lambda entry: entry.born)]
     return restored
 
 
 def _record(
     text: str, box: SecretBox | None, kinds: ControlKinds
 ) -> tuple[ControlRecord | None, bool]:
-    """Return a version's record, None if unreadable, and whether it got a new secret."""
+    """Return the record (None if it cannot be read) and whether it got a new secret."""
     is_new_secret = False
     try:
         envelope = msgspec.json.decode(text, type=Envelope)

@@ -1,4 +1,4 @@
-"""Runs the steps of `tracemill recover`, each of which may be repeated."""
+"""Run the steps of `tracemill recover`; each can be repeated."""
 
 from __future__ import annotations
 
@@ -27,70 +27,79 @@ from producers.kafka.clients import new_producer, started
 from producers.settings import KafkaSettings
 
 PADDING_MAX_RECORDS: Final = 1_000_000
-"""Lost offsets of one partition that are filled with empty records.
+"""Lost offsets of one partition that can be filled with empty records.
 
-A log that lost more is restored from a backup, or replaced by one under another topic prefix.
+If more were lost, restore the broker from a backup, or use another topic prefix.
 """
 PADDING_BATCH: Final = 1_000
-UNSURE_S: Final = 60
-"""Age of alerts, before the log was lost, that may not have been delivered."""
+DELIVERY_UNCERTAIN_S: Final = 60
+"""Alerts of this time before the last recorded positions may not have been delivered."""
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 Confirm = Callable[[str], bool]
 
 
 async def recover(
-    kafka: KafkaSettings, store: Store, box: SecretBox | None, *, say: Say, confirm: Confirm
+    kafka: KafkaSettings,
+    store: Store,
+    box: SecretBox | None,
+    *,
+    print_line: PrintLine,
+    confirm: Confirm,
 ) -> bool:
-    """Rebuild the current log from the store; false if ``confirm`` returned false.
+    """Rebuild the log from the store; return false if ``confirm`` returned false.
 
     1. Create tables and topics. 2. Restore control records. 3. Restore alerts and their deliveries.
-    4. Skip offsets that were used before. 5. Record the new log's positions in the store: until
-    then every role refuses to start, and all steps may be repeated.
+    4. Fill lost offsets with empty records. 5. Record the positions of the new log in the store.
+    Until the last step, every role refuses to start and all steps can be repeated.
 
     Raises:
-        DeployError, ProducersError, StoreError: a step failed; run all of them again.
+        DeployError, ProducersError, StoreError: a step failed; run all steps again.
     """
     found = await compare_log(kafka, store)
     if not found.faults:
-        say("nothing to recover: the log is the one that the store was filled from")
+        print_line("nothing to recover: the log is the one that the store was filled from")
         return True
     for fault in found.faults:
-        say(f"found: {fault}")
-    for line in _lost(found, kafka):
-        say(f"lost: {line}")
+        print_line(f"found: {fault}")
+    for line in _lost_records(found, kafka):
+        print_line(f"lost: {line}")
     if not confirm("Rebuild the log from the store? The old log cannot be used after this."):
         return False
     await schema.migrate(store, TieringSettings())
     created = await ensure_topics(kafka)
-    say(f"topics: {len(created)} created, the others exist")
+    print_line(f"topics: {len(created)} created, the others exist")
     async with AsyncExitStack() as stack:
         producer = await started(
             lambda: new_producer(kafka, batch_bytes=kafka.record_max_bytes), kafka
         )
         stack.push_async_callback(producer.stop)
-        webhooks = await _restore_control(kafka, store, box, say)
-        noted_ms = max((each.row_version for each in found.noted), default=0)
-        unsure_from_us = (
-            (noted_ms - UNSURE_S * 1_000) * 1_000 if noted_ms else time.time_ns() // 1000
+        webhooks = await _restore_control(kafka, store, box, print_line)
+        recorded_ms = max((each.row_version for each in found.recorded), default=0)
+        uncertain_from_us = (
+            (recorded_ms - DELIVERY_UNCERTAIN_S * 1_000) * 1_000
+            if recorded_ms
+            else time.time_ns() // 1000
         )
         alerts = await read_alerts(store)
         again = await restore_alerts(
-            producer, kafka.topics, alerts, webhooks, delivered_before_us=unsure_from_us
+            producer, kafka.topics, alerts, webhooks, delivered_before_us=uncertain_from_us
         )
-        say(f"alerts: {len(alerts)} restored, {again} deliveries are repeated (same webhook-id)")
+        print_line(
+            f"alerts: {len(alerts)} restored, {again} deliveries are repeated (same webhook-id)"
+        )
         if not found.is_other_cluster:
-            await _pad(producer, kafka, found.noted, say)
+            await _pad(producer, kafka, found.recorded, print_line)
     now = await log_state(kafka)
     for line in await disagreements(store):
-        say(f"not restored: {line}")
+        print_line(f"not restored: {line}")
     await write_positions(store, _positions(now, found))
-    say("recovered: the roles can be started")
+    print_line("recovered: the roles can be started")
     return True
 
 
 async def _restore_control(
-    kafka: KafkaSettings, store: Store, box: SecretBox | None, say: Say
+    kafka: KafkaSettings, store: Store, box: SecretBox | None, print_line: PrintLine
 ) -> list[Webhook]:
     restored = restore_control(await read_control_log(store), box)
     control = ControlLog(kafka)
@@ -101,41 +110,48 @@ async def _restore_control(
             if (record.kind, record.id) not in present:
                 await control.create(record)
             if number % 1_000 == 0:
-                say(f"control records: {number} of {len(restored.records)}")
+                print_line(f"control records: {number} of {len(restored.records)}")
         counts: dict[str, int] = {}
         for each in restored.records:
             counts[each.kind] = counts.get(each.kind, 0) + 1
         found = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
-        say(f"control records: {found} restored")
+        print_line(f"control records: {found} restored")
         for identity in restored.new_secrets:
-            say(
-                f"changed: {identity} has a new secret (the old one was stored without a key or with "
-                "another TRACEMILL_ENCRYPTION_KEY): create it again to get a secret that you know"
+            print_line(
+                f"changed: {identity} has a new, unknown secret, because the old one was stored "
+                "without a key or with another TRACEMILL_ENCRYPTION_KEY: delete it and create it "
+                "again to get a secret"
             )
         for log_key in restored.unreadable:
-            say(f"not restored: {log_key} cannot be read by this version")
+            print_line(f"not restored: {log_key} cannot be read by this version")
         return list(control.view[Webhook].values())
     finally:
         await control.stop()
 
 
 async def _pad(
-    producer: AIOKafkaProducer, kafka: KafkaSettings, noted: list[LogPosition], say: Say
+    producer: AIOKafkaProducer,
+    kafka: KafkaSettings,
+    recorded: list[LogPosition],
+    print_line: PrintLine,
 ) -> None:
-    """Fill lost offsets with empty records: new records under used offsets would be skipped.
+    """Fill lost offsets with empty records: the streams skip records at offsets used before.
 
     Raises:
-        DeployError: too many are missing.
+        DeployError: more than ``PADDING_MAX_RECORDS`` offsets of a partition are missing.
     """
     now = await log_state(kafka)
     ends = {(each.topic, each.partition): end for each, end in now.ends.items()}
-    for each in noted:
+    for each in recorded:
         missing = each.end_offset - ends.get((each.topic, each.topic_partition), each.end_offset)
         if missing <= 0 or each.topic == kafka.topics.control:
             continue
         place = f"{each.topic}/{each.topic_partition}"
         if missing > PADDING_MAX_RECORDS:
-            message = f"{place} lacks {missing} records, more than {PADDING_MAX_RECORDS}"
+            message = (
+                f"{place} lost {missing} records, and at most {PADDING_MAX_RECORDS} can be "
+                "replaced: restore the broker from a backup, or set another TRACEMILL_TOPIC_PREFIX"
+            )
             raise DeployError(message)
         for first in range(0, missing, PADDING_BATCH):
             sent = [
@@ -144,11 +160,11 @@ async def _pad(
             ]
             for acknowledgement in sent:
                 await acknowledgement
-        say(f"offsets: {place} continues at {each.end_offset} after {missing} empty records")
+        print_line(f"offsets: {place} continues at {each.end_offset} after {missing} empty records")
 
 
 def _positions(now: LogState, found: Comparison) -> list[LogPosition]:
-    version = max([time.time_ns() // 1_000_000, *(each.row_version + 1 for each in found.noted)])
+    version = max([time.time_ns() // 1_000_000, *(each.row_version + 1 for each in found.recorded)])
     return [
         LogPosition(
             topic=each.topic,
@@ -162,9 +178,9 @@ def _positions(now: LogState, found: Comparison) -> list[LogPosition]:
     ]
 
 
-def _lost(found: Comparison, kafka: KafkaSettings) -> list[str]:
-    """Describe what was accepted and not stored, according to the last recorded positions."""
-    if not found.noted:
+def _lost_records(found: Comparison, kafka: KafkaSettings) -> list[str]:
+    """Describe what was accepted but not stored, according to the last recorded positions."""
+    if not found.recorded:
         return ["unknown: the store has no recorded positions of the log"]
     ends = {(each.topic, each.partition): end for each, end in found.now.ends.items()}
     lines = []
@@ -173,11 +189,11 @@ def _lost(found: Comparison, kafka: KafkaSettings) -> list[str]:
         (kafka.topics.observations, "records of rows that were not stored"),
     ):
         count = 0
-        for each in found.noted:
+        for each in found.recorded:
             if each.topic == topic:
                 kept = 0 if found.is_other_cluster else ends.get((topic, each.topic_partition), 0)
                 count += max(0, each.end_offset - max(each.stored_offset, kept))
         lines.append(f"{count} {what}")
-    noted_s = max(each.row_version for each in found.noted) / 1000
-    at = datetime.fromtimestamp(noted_s, UTC).isoformat(timespec="seconds")
-    return [*lines, f"and what was accepted after {at}, when the positions were recorded"]
+    recorded_s = max(each.row_version for each in found.recorded) / 1000
+    at = datetime.fromtimestamp(recorded_s, UTC).isoformat(timespec="seconds")
+    return [*lines, f"everything accepted after {at}, when positions were last recorded"]

@@ -56,7 +56,7 @@ def lose_and_recover(
         assert refused.returncode == EX_CONFIG, refused
         lines = refused.stderr.strip().splitlines()
         assert len(lines) == 1, lines
-        assert "younger than the store" in lines[0]
+        assert "is not the one that the store was filled from" in lines[0]
         assert "tracemill recover" in lines[0]
         say(f"refused: {lines[0]}")
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from clickhouse.errors import PolicyMissing, TooManyRefusals
 from deploy import local
 from deploy.cli import app
-from deploy.embedded.data_dir import held
+from deploy.embedded.data_dir import data_dir_lock
 from deploy.embedded.ports import free_ports
 from deploy.errors import EX_CONFIG, EngineError, NotPreparedError
 from deploy.failures import exit_code_for, lines_for
@@ -97,12 +97,12 @@ def test_a_demo_without_a_server_says_how_to_name_another_address() -> None:
     assert ended.returncode == 1
     assert ended.stderr == (
         "tracemill demo: no tracemill answers at http://127.0.0.1:1: [Errno 111] Connection refused; "
-        "where it is, say with --url or TRACEMILL_URL\n"
+        "set its address with --url or TRACEMILL_URL\n"
     )
 
 
 def test_up_takes_the_data_directory_from_the_environment(tmp_path: Path) -> None:
-    with held(tmp_path):
+    with data_dir_lock(tmp_path):
         ended = run("up", TRACEMILL_DATA_DIR=str(tmp_path))
     assert ended.stderr == f"tracemill: already running on {tmp_path} (process {os.getpid()})\n"
 
@@ -132,11 +132,11 @@ def test_the_broker_keeps_its_log_below_the_data_directory_of_the_environment(
 ) -> None:
     asked: list[Path] = []
 
-    def become_broker(data_dir: Path, _port: int, _password: SecretStr) -> int:
+    def exec_broker(data_dir: Path, _port: int, _password: SecretStr) -> int:
         asked.append(data_dir)
         raise EngineError("not here")
 
-    monkeypatch.setattr(local, "become_broker", become_broker)
+    monkeypatch.setattr(local, "exec_broker", exec_broker)
     monkeypatch.setenv("TRACEMILL_DATA_DIR", str(tmp_path))
     assert CliRunner().invoke(app, ["broker"]).exit_code == 1
     assert CliRunner().invoke(app, ["broker", "--data-dir", str(tmp_path / "x")]).exit_code == 1

@@ -57,7 +57,7 @@ async def port(limits: HttpSettings, proceed: asyncio.Event) -> AsyncIterator[in
 
 
 async def answered(client: Client, request: bytes) -> bool:
-    await client.say(request)
+    await client.send(request)
     return (await client.answer())[0] == 200
 
 
@@ -76,7 +76,7 @@ async def test_strangers_however_many_give_way_to_a_caller(port: int, said: byte
         assert await answered(caller, CALL)
         strangers = [await stack.enter_async_context(Client(port)) for _ in range(30)]
         for stranger in strangers[-3:]:
-            await stranger.say(said)
+            await stranger.send(said)
         another = await stack.enter_async_context(Client(port))
 
         assert await answered(another, CALL)
@@ -107,11 +107,11 @@ async def test_where_all_requests_are_at_work_one_more_connection_is_a_503(
             assert await answered(caller, CALL)
         proceed.clear()
         for caller in callers:
-            await caller.say(CALL)
+            await caller.send(CALL)
         async with asyncio.timeout(ANSWER_WITHIN_S):
             while True:  # until the last of them is at work
                 async with Client(port) as another:
-                    await another.say(GET + b"\r\n")
+                    await another.send(GET + b"\r\n")
                     try:
                         status, body = await another.answer()
                     except (asyncio.IncompleteReadError, ConnectionResetError, TimeoutError):
@@ -168,7 +168,7 @@ def test_the_strangers_of_one_address_take_each_others_places() -> None:
 def test_shares_are_of_addresses_that_are_one_client(host: str, share: str) -> None:
     limits = HttpSettings(shared_addresses="127.0.0.0/8, ::1, 10.0.0.0/8")
 
-    assert Connections(limits).share_of(host) == share
+    assert Connections(limits).limited_address(host) == share
 
 
 def test_there_are_no_more_connections_than_open_files(monkeypatch: pytest.MonkeyPatch) -> None:

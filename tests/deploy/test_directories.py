@@ -56,7 +56,7 @@ def test_a_data_directory_that_cannot_be_one_is_one_line(
 ) -> None:
     (tmp_path / "file").touch()
 
-    assert up(UpOptions(tmp_path / name, port=None), greet=lambda _: "") == 1
+    assert up(UpOptions(tmp_path / name, port=None), startup_message=lambda _: "") == 1
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tracemill: cannot use the data directory")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.disk_guard import GIVE_UP_RESERVE_AFTER_S, DiskGuard
+from deploy.embedded.disk_guard import USE_RESERVE_AFTER_S, DiskGuard
 from producers.disk import MIB, DiskSettings, Space
 
 SETTINGS = DiskSettings(
@@ -26,13 +26,13 @@ class Machine:
     running: bool = True
     starting: bool = False
     stops: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def guard(self) -> DiskGuard:
         return DiskGuard(
             self.data_dir,
             SETTINGS,
-            say=self.said.append,
+            print_line=self.lines.append,
             measure=lambda _: Space(self.free_mib * MIB, 10_000 * MIB, None),
             now_s=lambda: self.at_s,
         )
@@ -59,7 +59,7 @@ def test_between_the_floor_and_the_stop_level_the_broker_runs(machine: Machine) 
     machine.free_mib = 101
     guard.check(machine)
     assert machine.stops == []
-    assert guard.lack() is None
+    assert guard.shortage() is None
 
 
 def test_a_running_broker_is_stopped_cleanly_before_the_disk_is_full(machine: Machine) -> None:
@@ -67,7 +67,7 @@ def test_a_running_broker_is_stopped_cleanly_before_the_disk_is_full(machine: Ma
     machine.free_mib = 99
     guard.check(machine)
     assert machine.stops == ["broker stopped"]
-    assert guard.lack() is not None
+    assert guard.shortage() is not None
 
 
 def test_a_broker_that_recovers_its_log_is_killed_and_the_reserve_given_up(
@@ -85,10 +85,12 @@ def test_a_broker_that_recovers_its_log_is_killed_and_the_reserve_given_up(
 def test_nothing_starts_until_there_is_room_to_recover(machine: Machine) -> None:
     machine.free_mib = 149
     guard = machine.guard()
-    assert guard.lack() == (f"the disk of {machine.data_dir} has 149 MiB free, 150 MiB are needed")
+    assert guard.shortage() == (
+        f"the disk of {machine.data_dir} has 149 MiB free, a start needs 150 MiB"
+    )
     machine.free_mib = 150
     guard.check(machine)
-    assert guard.lack() is None
+    assert guard.shortage() is None
 
 
 @pytest.mark.parametrize("is_clean", [True, False])
@@ -103,10 +105,10 @@ def test_the_reserve_starts_only_a_broker_that_has_nothing_to_recover(
         (log / ".kafka_cleanshutdown").touch()
     machine.running, machine.free_mib = False, 40
     guard.check(machine)
-    assert guard.lack() is not None
-    machine.at_s += GIVE_UP_RESERVE_AFTER_S
+    assert guard.shortage() is not None
+    machine.at_s += USE_RESERVE_AFTER_S
     guard.check(machine)
-    assert (guard.lack() is None) == is_clean
+    assert (guard.shortage() is None) == is_clean
     assert (machine.data_dir / "reserve").exists() != is_clean
 
 

@@ -90,7 +90,7 @@ async def test_nobody_answers_where_no_broker_is() -> None:
 
 async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Path) -> None:
     broker = new_broker(tmp_path / "kafka")
-    said: list[str] = []
+    lines: list[str] = []
 
     async def is_ready() -> bool:
         return await broker_answers(broker.client_settings())
@@ -98,7 +98,7 @@ async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Pa
     supervisor = Supervisor(
         [Process("broker", broker.command(), is_ready=is_ready)],
         log_dir=tmp_path / "logs",
-        say=said.append,
+        print_line=lines.append,
     )
     ready = asyncio.Event()
     run = asyncio.create_task(supervisor.run(on_ready=ready.set))
@@ -110,7 +110,7 @@ async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Pa
             await produce(broker.address, "events", b"kept")
         os.kill(supervisor.pids["broker"], signal.SIGKILL)
         async with asyncio.timeout(READY_WITHIN_S):
-            while not any(line.startswith("broker is back") for line in said):  # noqa: ASYNC110
+            while not any(line.startswith("broker is back") for line in lines):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         async with asyncio.timeout(READY_WITHIN_S):
             assert await read_all(broker.address, "events") == [b"kept"]

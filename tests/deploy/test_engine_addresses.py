@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from clickhouse.settings import StoreSettings
-from deploy.embedded.given_engines import require_broker, require_clickhouse
+from deploy.embedded.external_engines import require_broker, require_clickhouse
 from deploy.errors import EngineError
 from producers.settings import KafkaSettings
 

@@ -49,7 +49,7 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
 
-    async def say(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
 
@@ -89,7 +89,7 @@ async def test_a_head_that_is_none_is_refused_in_json_and_the_connection_closed(
     port: int, head: bytes, status: int
 ) -> None:
     async with Client(port) as client:
-        await client.say(head)
+        await client.send(head)
         answered, body = await client.answer()
 
         assert answered == status
@@ -100,7 +100,7 @@ async def test_a_head_that_is_none_is_refused_in_json_and_the_connection_closed(
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", GET, b"\r\n"])
 async def test_a_head_that_never_ends_is_closed(port: int, sent: bytes) -> None:
     async with Client(port) as client:
-        await client.say(sent)
+        await client.send(sent)
 
         assert await client.is_closed()
 
@@ -110,7 +110,7 @@ async def test_requests_follow_each_other_on_one_connection(port: int) -> None:
     post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 150000\r\n\r\n" + body
     async with Client(port) as client:
         for request in (GET + b"\r\n", post, post[:100_000], post[100_000:] + GET, b"\r\n"):
-            await client.say(request)
+            await client.send(request)
         for _ in range(4):
             assert await client.answer() == (200, b"hi")
 
@@ -118,8 +118,8 @@ async def test_requests_follow_each_other_on_one_connection(port: int) -> None:
 @pytest.mark.parametrize("limits", [HttpSettings(head_timeout_s=2)], ids=["2 s"])
 async def test_half_a_head_after_a_request_is_closed(port: int) -> None:
     async with Client(port) as client:
-        await client.say(GET + b"\r\n")
+        await client.send(GET + b"\r\n")
         assert await client.answer() == (200, b"hi")
-        await client.say(GET)
+        await client.send(GET)
 
         assert await client.is_closed()

@@ -48,9 +48,9 @@ asyncio.run(main())
 async def test_an_endless_event_is_named_and_its_process_killed_and_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.liveness.PROBE_EVERY_S", 0.2)
+    monkeypatch.setattr("deploy.liveness.PROBE_INTERVAL_S", 0.2)
     (port,) = free_ports(1)
-    said: list[str] = []
+    lines: list[str] = []
     ready = asyncio.Event()
 
     async def health() -> Health:
@@ -61,18 +61,18 @@ async def test_an_endless_event_is_named_and_its_process_killed_and_started_agai
         "streams",
         [sys.executable, "-c", WORKER, str(tmp_path / "marker"), str(port)],
         is_ready=lambda: http_answers(port, "/healthz"),
-        liveness=Liveness(health, silent_after_s=WITHIN_S),
+        liveness=Liveness(health, timeout_s=WITHIN_S),
     )
-    supervisor = Supervisor([worker], log_dir=tmp_path, say=said.append)
+    supervisor = Supervisor([worker], log_dir=tmp_path, print_line=lines.append)
     run = asyncio.create_task(supervisor.run(on_ready=ready.set))
     try:
         async with asyncio.timeout(WITHIN_S):
-            while not any(line.startswith("streams is back") for line in said):  # noqa: ASYNC110
+            while not any(line.startswith("streams is back") for line in lines):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
         supervisor.request_stop()
         await run
-    (hangs,) = [line for line in said if line.startswith("streams hangs")]
+    (hangs,) = [line for line in lines if line.startswith("streams hangs")]
     assert "while it worked on offset 42 of partition 1 of tracemill.events; killing it" in hangs
-    assert "streams was killed by SIGKILL; starting it again in 0.2 s" in said
+    assert "streams was killed by SIGKILL; starting it again in 0.2 s" in lines
     assert "in fold_that_never_returns" in (tmp_path / "streams.log").read_text()

@@ -12,10 +12,10 @@ from deploy.embedded.data_dir import (
     BROKER_PORT_OFFSET,
     DEFAULT_PUBLIC_PORT,
     Installation,
-    held,
+    data_dir_lock,
     open_installation,
 )
-from deploy.embedded.ports import free_ports, is_lasting, require_free, reserve
+from deploy.embedded.ports import free_ports, is_free_and_not_ephemeral, require_free, reserve
 from deploy.embedded.roles import UpOptions
 from deploy.embedded.up import up
 from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
@@ -23,17 +23,17 @@ from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
 
 def test_a_second_instance_is_told_who_holds_the_directory(tmp_path: Path) -> None:
     with (
-        held(tmp_path),
+        data_dir_lock(tmp_path),
         pytest.raises(AlreadyRunningError, match=rf"already running .*process {os.getpid()}\)"),
-        held(tmp_path),
+        data_dir_lock(tmp_path),
     ):
         pass
 
 
 def test_the_directory_is_free_again_afterwards(tmp_path: Path) -> None:
-    with held(tmp_path):
+    with data_dir_lock(tmp_path):
         pass
-    with held(tmp_path):
+    with data_dir_lock(tmp_path):
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
 
 
@@ -41,7 +41,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(DeployError, match="cannot use the data directory"),
-        held(tmp_path / "file" / "data"),
+        data_dir_lock(tmp_path / "file" / "data"),
     ):
         pass
 
@@ -55,7 +55,7 @@ def public_port_with_free_neighbour() -> int:
     while True:
         (port,) = free_ports(1)
         neighbour = port + BROKER_PORT_OFFSET
-        if is_lasting(neighbour) and reserve(neighbour):
+        if is_free_and_not_ephemeral(neighbour) and reserve(neighbour):
             return port
 
 
@@ -100,7 +100,7 @@ def test_an_internal_port_that_somebody_took_is_replaced_and_no_other(tmp_path: 
 
 def test_a_configuration_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"version": 2}')
-    with pytest.raises(DeployError, match="not the configuration of this version"):
+    with pytest.raises(DeployError, match="cannot be used by this version"):
         open_installation(tmp_path, public_port=None)
 
 
@@ -116,7 +116,7 @@ def test_up_says_in_one_line_that_its_port_is_in_use_and_leaves_nothing(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert up(UpOptions(tmp_path / "new", port=port), greet=lambda _: "") == 1
+        assert up(UpOptions(tmp_path / "new", port=port), startup_message=lambda _: "") == 1
     assert capsys.readouterr().err == (
         f"tracemill: port {port} is in use: the public API needs it\n"
     )
@@ -136,8 +136,8 @@ def test_a_port_that_is_in_use_is_not_remembered(tmp_path: Path) -> None:
 def test_up_says_in_one_line_that_it_runs_already(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with held(tmp_path):
-        assert up(UpOptions(tmp_path), greet=lambda _: "") == 1
+    with data_dir_lock(tmp_path):
+        assert up(UpOptions(tmp_path), startup_message=lambda _: "") == 1
     assert capsys.readouterr().err == (
         f"tracemill: already running on {tmp_path} (process {os.getpid()})\n"
     )
@@ -148,5 +148,5 @@ def test_up_says_in_one_line_that_a_given_broker_does_not_answer(
 ) -> None:
     (port,) = free_ports(1)
     options = UpOptions(tmp_path, port=port, broker="127.0.0.1:1")
-    assert up(options, greet=lambda _: "") == 1
+    assert up(options, startup_message=lambda _: "") == 1
     assert capsys.readouterr().err == "tracemill: no Kafka broker answers at 127.0.0.1:1\n"

@@ -77,25 +77,29 @@ async def test_a_shorter_log_goes_on_at_its_old_end_after_recover(
     finally:
         await producer.stop()
     await note(kafka, clickhouse_store, end=5)
-    with pytest.raises(LogLostError, match="ends at 1, it was at 5"):
+    with pytest.raises(LogLostError, match="ends at 1, before the recorded 5"):
         await refuse_lost_log(kafka, clickhouse_store)
-    said: list[str] = []
-    assert await recover(kafka, clickhouse_store, None, say=said.append, confirm=lambda _: True)
+    lines: list[str] = []
+    assert await recover(
+        kafka, clickhouse_store, None, print_line=lines.append, confirm=lambda _: True
+    )
     ends = (await log_state(kafka)).ends
     assert ends[TopicPartition(kafka.topics.events, 1)] == 5
     await refuse_lost_log(kafka, clickhouse_store)
-    said.clear()
-    assert await recover(kafka, clickhouse_store, None, say=said.append, confirm=lambda _: False)
-    assert said == ["nothing to recover: the log is the one that the store was filled from"]
+    lines.clear()
+    assert await recover(
+        kafka, clickhouse_store, None, print_line=lines.append, confirm=lambda _: False
+    )
+    assert lines == ["nothing to recover: the log is the one that the store was filled from"]
 
 
 async def test_without_a_confirmation_nothing_is_changed(
     kafka: KafkaSettings, clickhouse_store: Store
 ) -> None:
     position = await note(kafka, clickhouse_store, cluster_id="another-cluster")
-    said: list[str] = []
+    lines: list[str] = []
     assert not await recover(
-        kafka, clickhouse_store, None, say=said.append, confirm=lambda _: False
+        kafka, clickhouse_store, None, print_line=lines.append, confirm=lambda _: False
     )
     assert await read_positions(clickhouse_store) == [position]
     assert (await compare_log(kafka, clickhouse_store)).faults

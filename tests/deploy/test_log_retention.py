@@ -74,7 +74,7 @@ async def test_a_real_log_loses_its_processed_beginning_only(broker: EmbeddedKaf
             broker.log_dir,
             kafka,
             DiskSettings(log_max_share=0.001),
-            say=print,
+            print_line=print,
             measure=lambda _: Space(10_000 * MIB, 20_000 * MIB, None),
         )
         assert await retention.shrink() > 0
@@ -90,7 +90,7 @@ def test_a_log_within_its_share_on_a_disk_with_room_takes_nothing_too_much() -> 
         Path("/none"),
         KafkaSettings(),
         DiskSettings(),
-        say=print,
+        print_line=print,
         measure=lambda _: Space(5_000 * MIB, 10_000 * MIB, None),
     )
     assert retention.excess(chain(EVENTS, 5)) <= 0

@@ -28,7 +28,7 @@ def test_a_chosen_port_that_is_taken_ends_up_with_one_line_and_leaves_nothing_be
         port = taken.getsockname()[1]
         monkeypatch.setenv(VARIABLE, str(port))
         options = UpOptions(tmp_path / "new", port=public)
-        assert up(options, greet=lambda *_: "") == 1
+        assert up(options, startup_message=lambda *_: "") == 1
     assert capsys.readouterr().err == f"tracemill: port {port} is in use: OTLP over gRPC needs it\n"
     assert not options.data_dir.exists()
 
@@ -36,24 +36,24 @@ def test_a_chosen_port_that_is_taken_ends_up_with_one_line_and_leaves_nothing_be
 def test_where_the_default_port_is_taken_up_goes_on_without_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(OtlpGrpcSettings.model_fields["port"], "default", port)
         OtlpGrpcSettings.model_rebuild(force=True)
         try:
-            assert otlp_grpc_port("127.0.0.1", say=said.append) == 0
+            assert otlp_grpc_port("127.0.0.1", print_line=lines.append) == 0
         finally:
             monkeypatch.undo()
             OtlpGrpcSettings.model_rebuild(force=True)
-    assert len(said) == 1
-    assert f"port {port} is in use" in said[0]
-    assert VARIABLE in said[0]
+    assert len(lines) == 1
+    assert f"port {port} is in use" in lines[0]
+    assert VARIABLE in lines[0]
 
 
 def test_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
-    assert otlp_grpc_port("127.0.0.1", say=print) == 0
+    assert otlp_grpc_port("127.0.0.1", print_line=print) == 0
 
 
 async def test_a_role_names_the_port_that_it_cannot_listen_on() -> None:

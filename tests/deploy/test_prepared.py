@@ -52,20 +52,20 @@ async def test_without_a_broker_its_address_is_named() -> None:
 async def test_it_says_again_and_again_for_what_it_waits_and_how_long_it_will(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prepared, "SAID_AFTER_S", 0.0)
-    monkeypatch.setattr(prepared, "SAID_EVERY_S", 0.0)
+    monkeypatch.setattr(prepared, "LOG_AFTER_S", 0.0)
+    monkeypatch.setattr(prepared, "LOG_INTERVAL_S", 0.0)
     (port,) = free_ports(1)
     nowhere = KafkaSettings(broker=f"127.0.0.1:{port}")
     stop = asyncio.Event()
     with capture_logs() as logs:
         waiting = asyncio.create_task(until_prepared(PATIENT, nowhere, None, stop))
         async with asyncio.timeout(PATIENT.prepared_within_s):
-            while len(said := [line for line in logs if line["event"] == "waiting"]) < 2:  # noqa: ASYNC110
+            while len(lines := [line for line in logs if line["event"] == "waiting"]) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         stop.set()
         assert not await waiting
-    assert {line["lack"] for line in said} == {f"no Kafka broker answers at 127.0.0.1:{port}"}
-    assert {line["prepared_within_s"] for line in said} == {60.0}
+    assert {line["missing"] for line in lines} == {f"no Kafka broker answers at 127.0.0.1:{port}"}
+    assert {line["prepared_within_s"] for line in lines} == {60.0}
 
 
 async def test_without_topics_one_is_named_and_what_makes_it(kafka: KafkaSettings) -> None:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from deploy.embedded.ports import free_ports
 from deploy.probes import probe_routes
-from deploy.processes.edge import one_port
+from deploy.processes.edge import by_path
 from deploy.serving import serving
 from producers.gateway.app import Gateway
 from producers.options import AnswerOptions
@@ -44,7 +44,7 @@ async def server() -> AsyncIterator[httpx.AsyncClient]:
     probes = AnswerOptions(Starlette(routes=probe_routes(report)))
     (port,) = free_ports(1)
     async with (
-        serving(one_port(probes, gateway, query), "127.0.0.1", port),
+        serving(by_path(probes, gateway, query), "127.0.0.1", port),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         yield client

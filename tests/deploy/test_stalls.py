@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from deploy.liveness import PROBE_EVERY_S, SILENT_PROBES_MIN, Health, Silence, stalls_in
-from deploy.stalls import LoopBeat, StallWatch
+from deploy.liveness import MISSED_PROBES_MIN, PROBE_INTERVAL_S, AnswerMonitor, Health, stalls_in
+from deploy.stalls import LoopHeartbeat, StallDetector
 from producers.work import Work
 
 TOPIC = "tracemill.events"
@@ -19,20 +19,20 @@ class Watched:
 
     def __init__(self) -> None:
         self.work = Work("streams", TOPIC, 1, 5, has_input=True)
-        self.beat = LoopBeat(5)
-        self.watch = StallWatch(
-            lambda: [self.work], self.beat, stalled_after_s=30, blocked_after_s=5
+        self.heartbeat = LoopHeartbeat(5)
+        self.detector = StallDetector(
+            lambda: [self.work], self.heartbeat, stalled_after_s=30, blocked_after_s=5
         )
-        self.now_s = self.beat.at_s
+        self.now_s = self.heartbeat.at_s
 
     def after(self, seconds: int, work: Work, *, beats: bool = True) -> list[str]:
         self.work = work
         for _ in range(seconds):
             self.now_s += 1
             if beats:
-                self.beat.at_s = self.now_s
-            self.watch.look(self.now_s)
-        return self.watch.stalls
+                self.heartbeat.at_s = self.now_s
+            self.detector.check(self.now_s)
+        return self.detector.stalls
 
 
 def work(offset: int = 5, *, has_input: bool = True, waits_for: str = "", steps: int = 0) -> Work:
@@ -88,40 +88,40 @@ def test_a_process_that_was_stopped_or_slept_begins_anew() -> None:
     assert stage.after(29, work(), beats=False) == []
 
 
-def silence(*, of_s: float, every_s: float = PROBE_EVERY_S) -> str | None:
-    asked, now_s, found = Silence(30), 0.0, None
-    asked.verdict(Health(True), now_s)
+def failure_after_silence(*, of_s: float, every_s: float = PROBE_INTERVAL_S) -> str | None:
+    monitor, now_s, found = AnswerMonitor(30), 0.0, None
+    monitor.failure(Health(True), now_s)
     while now_s < of_s:
         now_s += every_s
-        found = asked.verdict(Health(False), now_s)
+        found = monitor.failure(Health(False), now_s)
     return found
 
 
 def test_silence_counts_for_as_long_as_the_one_who_asks_was_awake() -> None:
-    assert silence(of_s=28) is None
-    assert silence(of_s=34) == "has not answered for 32 s"
-    assert silence(of_s=3_600, every_s=60) is None, "a laptop that wakes now and then"
+    assert failure_after_silence(of_s=28) is None
+    assert failure_after_silence(of_s=34) == "has not answered for 32 s"
+    assert failure_after_silence(of_s=3_600, every_s=60) is None, "a laptop that wakes now and then"
 
 
 def test_one_answer_ends_the_silence() -> None:
-    asked = Silence(30)
+    monitor = AnswerMonitor(30)
     for now_s in range(0, 300, 2):
-        assert asked.verdict(Health(now_s % 20 == 0), now_s) is None
+        assert monitor.failure(Health(now_s % 20 == 0), now_s) is None
 
 
 def test_few_probes_are_no_evidence_however_long_they_took() -> None:
-    asked = Silence(1)
-    asked.verdict(Health(True), 0)
-    found = [asked.verdict(Health(False), 7.0 * number) for number in range(1, 6)]
-    assert [line is None for line in found] == [True] * (SILENT_PROBES_MIN - 1) + [False, False]
+    monitor = AnswerMonitor(1)
+    monitor.failure(Health(True), 0)
+    found = [monitor.failure(Health(False), 7.0 * number) for number in range(1, 6)]
+    assert [line is None for line in found] == [True] * (MISSED_PROBES_MIN - 1) + [False, False]
 
 
 def test_what_a_process_says_of_itself_counts_at_once_unless_both_were_stopped() -> None:
-    asked = Silence(30)
+    monitor = AnswerMonitor(30)
     stalled = Health(True, ("a", "b"))
-    assert asked.verdict(stalled, 0) == "a; b"
-    assert asked.verdict(stalled, 600) is None
-    assert asked.verdict(stalled, 602) == "a; b"
+    assert monitor.failure(stalled, 0) == "a; b"
+    assert monitor.failure(stalled, 600) is None
+    assert monitor.failure(stalled, 602) == "a; b"
 
 
 def test_a_full_server_is_not_a_stalled_one() -> None:
@@ -132,8 +132,8 @@ def test_a_full_server_is_not_a_stalled_one() -> None:
 
 
 async def test_a_loop_that_runs_beats() -> None:
-    beat = LoopBeat(60)
-    begun_s = beat.at_s
-    async with beat.running(), asyncio.timeout(30):
-        while beat.at_s == begun_s:  # noqa: ASYNC110  (a task that nobody else waits for)
+    heartbeat = LoopHeartbeat(60)
+    begun_s = heartbeat.at_s
+    async with heartbeat.running(), asyncio.timeout(30):
+        while heartbeat.at_s == begun_s:  # noqa: ASYNC110  (a task that nobody else waits for)
             await asyncio.sleep(0.01)

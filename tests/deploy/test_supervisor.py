@@ -42,7 +42,7 @@ class Stage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.diary = path / "diary"
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def entries(self) -> list[str]:
         return self.diary.read_text().splitlines() if self.diary.exists() else []
@@ -69,7 +69,7 @@ class Stage:
                 await run
 
     def supervisor(self, *processes: Process) -> Supervisor:
-        return Supervisor(processes, log_dir=self.path / "logs", say=self.said.append)
+        return Supervisor(processes, log_dir=self.path / "logs", print_line=self.lines.append)
 
 
 @pytest.fixture
@@ -106,17 +106,17 @@ async def test_a_killed_process_comes_back_and_its_neighbours_stay(stage: Stage)
         before = kept.pids
         os.kill(before["broker"], signal.SIGKILL)
         await until(lambda: stage.entries().count("broker up") == 2)
-        await until(lambda: any(line.startswith("broker is back") for line in stage.said))
+        await until(lambda: any(line.startswith("broker is back") for line in stage.lines))
         assert kept.pids["sink"] == before["sink"]
         assert kept.pids["broker"] != before["broker"]
-    assert "broker was killed by SIGKILL; starting it again in 0.2 s" in stage.said
+    assert "broker was killed by SIGKILL; starting it again in 0.2 s" in stage.lines
 
 
 async def test_the_pause_before_a_restart_doubles(stage: Stage) -> None:
     dying = script("sink", "import time; time.sleep(0.01)", is_ready=yes)
     async with stage.running(dying):
-        await until(lambda: sum("starting it again" in line for line in stage.said) == 3)
-    pauses = [line.split(" in ")[1] for line in stage.said if "starting it again" in line]
+        await until(lambda: sum("starting it again" in line for line in stage.lines) == 3)
+    pauses = [line.split(" in ")[1] for line in stage.lines if "starting it again" in line]
     assert pauses[:3] == ["0.2 s", "0.4 s", "0.8 s"]
 
 
@@ -147,7 +147,7 @@ async def test_a_task_whose_settings_are_wrong_ends_the_run_at_once_with_its_wor
         f"migrate cannot start: there is no policy:\n<policy>\nno topic (its log: {log})"
     )
     assert log.read_text().count("starting") == 1
-    assert not any("starting it again" in line for line in stage.said)
+    assert not any("starting it again" in line for line in stage.lines)
 
 
 async def test_settings_that_were_good_once_are_tried_again(stage: Stage) -> None:
@@ -155,7 +155,7 @@ async def test_settings_that_were_good_once_are_tried_again(stage: Stage) -> Non
         "sink", f"import time; time.sleep(0.3); raise SystemExit({EX_CONFIG})", is_ready=yes
     )
     async with stage.running(ending):
-        await until(lambda: any("starting it again" in line for line in stage.said))
+        await until(lambda: any("starting it again" in line for line in stage.lines))
 
 
 async def test_a_process_that_is_never_ready_ends_the_run(stage: Stage) -> None:
@@ -166,27 +166,27 @@ async def test_a_process_that_is_never_ready_ends_the_run(stage: Stage) -> None:
 
 
 async def test_a_process_deaf_to_sigterm_is_killed_after_its_deadline(stage: Stage) -> None:
-    deaf = script(
+    unresponsive = script(
         "sink",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('deaf', flush=True); time.sleep(60)",
         is_ready=yes,
         stop_within_s=0.2,
     )
-    async with stage.running(deaf):
+    async with stage.running(unresponsive):
         await until(lambda: "deaf" in (stage.path / "logs" / "sink.log").read_text())
-    assert "sink did not stop in time; killing it" in stage.said
+    assert "sink did not stop in time; killing it" in stage.lines
 
 
 async def test_a_second_request_to_stop_kills_at_once(stage: Stage) -> None:
-    deaf = script(
+    unresponsive = script(
         "sink",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('deaf', flush=True); time.sleep(60)",
         is_ready=yes,
         stop_within_s=60.0,
     )
-    async with stage.running(deaf) as kept:
+    async with stage.running(unresponsive) as kept:
         await until(lambda: "deaf" in (stage.path / "logs" / "sink.log").read_text())
         kept.request_stop()
 
@@ -215,7 +215,7 @@ from deploy.supervisor import Process, Supervisor
 async def yes():
     return True
 supervisor = Supervisor(
-    [Process("broker", ["sleep", "60"], is_ready=yes)], log_dir=Path({str(stage.path)!r}), say=print
+    [Process("broker", ["sleep", "60"], is_ready=yes)], log_dir=Path({str(stage.path)!r}), print_line=print
 )
 asyncio.run(supervisor.run(on_ready=lambda: print("pid", supervisor.pids["broker"], flush=True)))
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.supervisor_logs import CONSOLE_LINES_MAX, ConsoleWarnings, RotatingFile, pump
+from deploy.supervisor_logs import CONSOLE_LINES_MAX, ConsoleWarnings, RotatingFile, copy_output
 
 
 def test_a_full_log_moves_aside_and_the_oldest_goes(tmp_path: Path) -> None:
@@ -35,10 +35,10 @@ class Console:
     """What a process called sink has on the console, and a clock to turn."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.printed: list[str] = []
         self.now_s = 0.0
         self._warnings = ConsoleWarnings(
-            "sink", self.said.append, log_path=Path("sink.log"), now_s=lambda: self.now_s
+            "sink", self.printed.append, log_path=Path("sink.log"), now_s=lambda: self.now_s
         )
 
     def lines(self, *lines: str) -> None:
@@ -62,7 +62,7 @@ def test_warnings_of_every_kind_of_process_reach_the_console(console: Console) -
         logged("insert refused", level="error", table="traces"),
         logged("inserted", level="info", note="no errors"),
     )
-    assert console.said == [
+    assert console.printed == [
         "sink: 2026-11-21 08:08:50,609 WARN  Log: disk is slow",
         "sink: insert refused table=traces",
     ]
@@ -70,21 +70,21 @@ def test_warnings_of_every_kind_of_process_reach_the_console(console: Console) -
 
 def test_a_flood_of_warnings_is_cut_and_the_log_named_once(console: Console) -> None:
     console.lines(*(logged(f"warning {letter}") for letter in "abcdefgh"))
-    assert console.said == [
+    assert console.printed == [
         *(f"sink: warning {letter}" for letter in "abcdefgh"[:CONSOLE_LINES_MAX]),
-        "sink: its next warnings are in sink.log only",
+        "sink: more warnings are in sink.log",
     ]
 
 
 def test_a_repeated_warning_is_shown_once_a_minute_whatever_its_numbers(console: Console) -> None:
     console.lines(*(f"2026-11-21 08:08:{second} WARN Log: slow" for second in range(10, 20)))
-    assert console.said == ["sink: 2026-11-21 08:08:10 WARN Log: slow"]
+    assert console.printed == ["sink: 2026-11-21 08:08:10 WARN Log: slow"]
     console.now_s = 59.9
     console.lines("2026-11-21 08:09:09 WARN Log: slow")
-    assert len(console.said) == 1
+    assert len(console.printed) == 1
     console.now_s = 60.0
     console.lines("2026-11-21 08:09:10 WARN Log: slow")
-    assert console.said[1:] == ["sink: 2026-11-21 08:09:10 WARN Log: slow"]
+    assert console.printed[1:] == ["sink: 2026-11-21 08:09:10 WARN Log: slow"]
 
 
 def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console) -> None:
@@ -96,7 +96,7 @@ def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console)
         logged("Retrying", logger="clickhouse_connect.driver.client"),
         logged("the store does not answer", logger="clickhouse.sink"),
     )
-    assert console.said == [
+    assert console.printed == [
         "sink: Unable to update metadata from [1]",
         "sink: the store does not answer",
     ]
@@ -107,17 +107,17 @@ def test_that_a_process_is_ready_again_is_shown_where_it_was_said_not_to_be(
 ) -> None:
     again = logged("ready_again", level="info")
     console.lines(again)
-    assert console.said == []
+    assert console.printed == []
     console.lines(logged("not_ready", missing="store"), *map(logged, "abcdef"), again, again)
-    assert console.said[0] == "sink: not_ready missing=store"
-    assert console.said[-1] == "sink: ready_again"
-    assert console.said.count("sink: ready_again") == 1
+    assert console.printed[0] == "sink: not_ready missing=store"
+    assert console.printed[-1] == "sink: ready_again"
+    assert console.printed.count("sink: ready_again") == 1
 
 
 async def test_lines_are_whole_however_they_arrive(tmp_path: Path) -> None:
     reader, lines = asyncio.StreamReader(), list[str]()
     log = RotatingFile(tmp_path / "x.log")
-    pumping = asyncio.create_task(pump(reader, log, lines.append))
+    pumping = asyncio.create_task(copy_output(reader, log, lines.append))
     for piece in (b"be", b"gun\nse", b"cond\nunfinished"):
         reader.feed_data(piece)
         await asyncio.sleep(0)

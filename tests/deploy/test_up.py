@@ -44,7 +44,7 @@ def is_ready(server: Server) -> bool:
         return False
 
 
-def said(server: Server) -> list[str]:
+def lines(server: Server) -> list[str]:
     """What it has printed so far."""
     return data_dir(server).with_name("data.up.log").read_text().splitlines()
 
@@ -54,13 +54,13 @@ def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
     before = server.pids()
     os.kill(before[role], signal.SIGKILL)
     until(
-        lambda: any(line.startswith(f"{role} is back") for line in said(server)), f"{role} is back"
+        lambda: any(line.startswith(f"{role} is back") for line in lines(server)), f"{role} is back"
     )
     until(lambda: is_ready(server), f"ready after {role} was killed")
     after = server.pids()
     assert [name for name in before if after[name] != before[name]] == [role]
     again = f"{role} was killed by SIGKILL; starting it again in "  # longer if it ended before
-    assert any(line.startswith(again) for line in said(server))
+    assert any(line.startswith(again) for line in lines(server))
 
 
 def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:

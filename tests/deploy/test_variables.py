@@ -19,7 +19,7 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.sink.settings import SinkSettings
 from deploy.cli import app
 from deploy.settings import ProcessSettings
-from deploy.variables import groups, mistakes
+from deploy.variables import groups, invalid_variables
 from producers.control.kinds.project import Project
 from producers.settings import InitSettings, KafkaSettings
 from streams.notifications.settings import NotifierSettings
@@ -125,7 +125,7 @@ def test_a_value_that_cannot_be_used_is_told_by_the_variable_and_what_it_takes(
     monkeypatch.setenv(name, value)
     with pytest.raises((ValidationError, SettingsError)) as raised:
         settings()
-    (line,) = mistakes(raised.value)
+    (line,) = invalid_variables(raised.value)
     assert line.startswith(f"{name} {value!r} cannot be used: it takes ")
     assert said in line
 
@@ -133,14 +133,14 @@ def test_a_value_that_cannot_be_used_is_told_by_the_variable_and_what_it_takes(
 def test_a_secret_that_cannot_be_used_is_not_repeated() -> None:
     with pytest.raises(ValidationError) as raised:
         StoreSettings(clickhouse_password=17)
-    (line,) = mistakes(raised.value)
+    (line,) = invalid_variables(raised.value)
     assert line.startswith("TRACEMILL_CLICKHOUSE_PASSWORD cannot be used")
 
 
 def test_a_mistake_that_is_no_variables_is_left_alone() -> None:
     with pytest.raises(ValidationError) as raised:
         Project.model_validate({})
-    assert mistakes(raised.value) == []
+    assert invalid_variables(raised.value) == []
 
 
 def test_the_readme_names_only_variables_that_exist() -> None:

@@ -104,7 +104,7 @@ async def test_an_event_that_ends_its_worker_costs_itself(
         shown = json.loads(await command("show", "events/0/0", "--json"))
         assert shown["payload"].encode() == encode_event(poison)
         for _ in range(2):
-            assert "sent in again" in await command("replay", "events/0/0")
+            assert "was appended again" in await command("replay", "events/0/0")
         mended = await run_until_stored(start_worker, clickhouse_store, [*good, poison], "deploy")
         assert mended == 0
     (entry,) = json.loads(await command("list", "--json", "--state", "replayed"))["entries"]
@@ -180,16 +180,16 @@ async def test_an_operator_skips_a_record_before_it_is_processed(
         assert "processed already" in await command("skip", *place, "0", fails=True)
         (letter,) = await until_letters(clickhouse_store, 1)
         assert (letter["project_id"], letter["reason"]) == ("b", "skipped_by_operator")
-        assert "sent in again" in await command("replay", letter["id"])
+        assert "was appended again" in await command("replay", letter["id"])
         await run_until_stored(start_worker, clickhouse_store, [*good, blocking], "deploy")
 
 
 async def test_a_command_about_nothing_says_so(kafka: KafkaSettings, command: Command) -> None:
     assert "run `tracemill migrate`" in await command("list", fails=True)
     await ensure_topics(kafka)
-    assert "nothing is in quarantine" in await command("list")
+    assert "no records are in quarantine" in await command("list")
     assert "events/0/5 is not in quarantine" in await command("show", "events/0/5", fails=True)
-    assert "is not the id of a record" in await command("replay", "five", fails=True)
+    assert "is not the id of a quarantined record" in await command("replay", "five", fails=True)
     assert "has 0 to 0" in await command(
         "skip", "--topic", "events", "--partition", "9", "--offset", "1", fails=True
     )

@@ -11,7 +11,7 @@ import faust
 import pytest
 from pydantic import ValidationError
 
-from deploy.variables import mistakes
+from deploy.variables import invalid_variables
 from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.runtime.app import create_app
@@ -115,15 +115,15 @@ def test_what_does_not_fit_together_is_refused_by_name(
         monkeypatch.setenv(f"TRACEMILL_BROKER_{name}", value)
     with pytest.raises(ValidationError) as refused:
         KafkaSettings()
-    assert mistakes(refused.value) == [line]
+    assert invalid_variables(refused.value) == [line]
 
 
 def test_a_file_without_certificates_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACEMILL_BROKER_SSL_CAFILE", __file__)
     with pytest.raises(ValidationError) as refused:
         KafkaSettings()
-    assert "TRACEMILL_BROKER_SSL_CAFILE" in mistakes(refused.value)[0]
-    assert "holds no certificates" in mistakes(refused.value)[0]
+    assert "TRACEMILL_BROKER_SSL_CAFILE" in invalid_variables(refused.value)[0]
+    assert "holds no certificates" in invalid_variables(refused.value)[0]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def told(tmp_path: Path, capsys: pytest.CaptureFixture[str], **engines: str) -> 
     """The one line that a failed start ends with."""
     (port,) = free_ports(1)
     begun_s = time.monotonic()
-    assert up(UpOptions(tmp_path / "data", port=port, **engines), greet=lambda _: "") == 1  # type: ignore[arg-type]
+    assert up(UpOptions(tmp_path / "data", port=port, **engines), startup_message=lambda _: "") == 1  # type: ignore[arg-type]
     assert time.monotonic() - begun_s < WITHIN_S
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

@@ -1,4 +1,4 @@
-"""Checks that engines given to `tracemill up` can be used, before anything is started."""
+"""Check external engines (`--broker`, `--clickhouse`) before `tracemill up` starts anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickhouse.address import http_address
 from clickhouse.errors import QueryRejected, StoreError
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
-from deploy.broker_probe import broker_trouble
+from deploy.broker_probe import why_broker_unusable
 from deploy.errors import EngineError
 from producers.broker_addresses import broker_addresses
 from producers.settings import KafkaSettings
@@ -21,23 +21,23 @@ REASON_MAX_CHARS: Final = 300
 
 
 async def require_broker(address: str) -> None:
-    """Raise EngineError, in one line, when no Kafka broker takes our requests at ``address``."""
+    """Raise EngineError if the Kafka broker at ``address`` cannot be used."""
     try:
         broker_addresses(address)
     except ValueError as error:
         raise EngineError(f"--broker: {error}") from error
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            trouble = await broker_trouble(KafkaSettings(broker=address))
+            fault = await why_broker_unusable(KafkaSettings(broker=address))
     except TimeoutError:
-        trouble = f"no answer within {ANSWER_WITHIN_S:g} s"
-    if trouble is not None:
-        reason = f": {trouble}" if trouble else ""
+        fault = f"no answer within {ANSWER_WITHIN_S:g} s"
+    if fault is not None:
+        reason = f": {fault}" if fault else ""
         raise EngineError(f"no Kafka broker answers at {address}{reason}")
 
 
 async def require_clickhouse(url: str) -> None:
-    """Raise EngineError, in one line, when no ClickHouse server takes our queries at ``url``."""
+    """Raise EngineError if the ClickHouse server at ``url`` cannot be used."""
     try:
         address = urlsplit(http_address(url))
     except ValueError:

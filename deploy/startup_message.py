@@ -1,4 +1,4 @@
-"""What `tracemill up` prints once all is ready: the address, the keys, and something to paste."""
+"""Compose what `tracemill up` prints when all is ready: the address, the keys and examples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ANSWER_WITHIN_S = 5.0
 HIDDEN = "…"
 
 
-def greeting(
+def startup_message(
     host: str, port: int, grpc_port: int, kafka: KafkaSettings, password_file: Path | None
 ) -> str:
-    """Text for the terminal, with keys that work. A secret that the user chose is not repeated.
+    """Return the text for the terminal, with valid keys; a secret chosen by the user is hidden.
 
-    ``password_file`` holds the password of an embedded broker.
+    ``password_file`` is the file with the password of an embedded broker.
     """
     init = InitSettings()
     public_key, secret = init.public_key, init.secret_key.get_secret_value()
@@ -28,39 +28,42 @@ def greeting(
     shown, remark = HIDDEN, ""
     if not _works(reachable, port, public_key, secret):
         public_key = _first_public_key(kafka, init) or public_key
-        remark = "\n  The secret is the one chosen when this installation was first started.\n"
+        remark = "\n  The secret key is the one of the first start of this installation.\n"
     elif secret == InitSettings.model_fields["secret_key"].default.get_secret_value():
         shown = secret
     url = f"http://{reachable}:{port}"
     return f"""
   tracemill listens on {url}
 
+  Settings for Langfuse SDKs (for JavaScript, set LANGFUSE_BASEURL instead of LANGFUSE_HOST):
+
     export LANGFUSE_HOST={url}
     export LANGFUSE_PUBLIC_KEY={public_key}
     export LANGFUSE_SECRET_KEY={shown}
 {remark}
-  Any Langfuse SDK with these settings works (JavaScript's read LANGFUSE_BASEURL, not
-  LANGFUSE_HOST), and any OpenTelemetry SDK that exports to {url}/v1/traces
-  with basic authentication{_over_grpc(reachable, grpc_port)}. Or try:
+  OpenTelemetry SDKs export to {url}/v1/traces{_over_grpc(reachable, grpc_port)},
+  with basic authentication by the same keys.
+
+  To send example traces and query them:
 
     {_command()} demo --url {url}
     curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
 
 {_for_tracers(kafka, password_file)}
-  API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data stays.
+  API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data is kept.
 """
 
 
 def _over_grpc(host: str, port: int) -> str:
-    return f", or over gRPC to http://{host}:{port}" if port else ""
+    return f", over gRPC to http://{host}:{port}" if port else ""
 
 
 def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
-    """Return what a program that uses ``Tracer`` needs besides the broker's address."""
+    """Return the settings that a program with ``Tracer`` needs besides the broker's address."""
     if password_file is None:
         return ""
     return f"""
-  Programs with tracemill's own Tracer, which go straight to Kafka, also need:
+  Programs that use tracemill's Tracer, which sends to Kafka directly, also need:
 
     export TRACEMILL_BROKER_USERNAME={kafka.broker_username}
     export TRACEMILL_BROKER_PASSWORD="$(cat {shlex.quote(str(password_file))})"
@@ -68,7 +71,7 @@ def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
 
 
 def _works(host: str, port: int, public_key: str, secret: str) -> bool:
-    """Whether the server takes this pair of keys."""
+    """Return whether the server accepts this pair of keys."""
     credential = base64.b64encode(f"{public_key}:{secret}".encode()).decode()
     connection = HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
     try:
@@ -83,14 +86,14 @@ def _works(host: str, port: int, public_key: str, secret: str) -> bool:
 
 
 def _first_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
-    # Imported only where the settings' own keys do not work: the broker's client would delay every start.
-    from deploy.first_key import first_public_key  # noqa: PLC0415
+    # Imported only if the configured keys do not work: the broker's client takes long to import.
+    from deploy.existing_key import existing_public_key  # noqa: PLC0415
 
-    return first_public_key(kafka, init)
+    return existing_public_key(kafka, init)
 
 
 def _command() -> str:
-    """How the reader starts us: by name if it is on the path, else by the path from here."""
+    """Return the command: its name if it is on the search path, else its path."""
     if shutil.which("tracemill"):
         return "tracemill"
     program = Path(sys.argv[0]).absolute()

@@ -1,4 +1,4 @@
-"""Which key an installation has, asked of its control plane."""
+"""Read an installation's public key from its control plane."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from producers.settings import InitSettings, KafkaSettings
 BROKER_WAIT_S = 10.0
 
 
-def first_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
-    """The public key that the settings speak of, else the oldest one; None when there is none or the broker does not say.
+def existing_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
+    """Return the configured public key if it exists, else the oldest one.
 
-    The question has a thread and an event loop of its own: whoever asks may have a loop that runs.
+    None if there is none or the broker does not answer. Runs an event loop in a thread, because the
+    caller may already run one.
     """
     kafka = kafka.model_copy(update={"broker_wait_s": BROKER_WAIT_S})
     with ThreadPoolExecutor(max_workers=1) as thread:
