@@ -93,7 +93,7 @@ def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions
 
 def _admin_key_message(data_dir: Path, credentials: Credentials) -> str:
     """Return the text that shows a generated admin key once."""
-    return f"""  The admin key, which can create projects and keys. It is shown only once, and stored in
+    return f"""  The admin key creates projects and keys. It is shown only once, and stored in
   {password_file(data_dir, "admin")}:
 
     export TRACEMILL_ADMIN_SECRET_KEY={credentials.admin.get_secret_value()}

@@ -44,7 +44,7 @@ def is_ready(server: Server) -> bool:
         return False
 
 
-def lines(server: Server) -> list[str]:
+def printed_lines(server: Server) -> list[str]:
     """What it has printed so far."""
     return data_dir(server).with_name("data.up.log").read_text().splitlines()
 
@@ -54,13 +54,14 @@ def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
     before = server.pids()
     os.kill(before[role], signal.SIGKILL)
     until(
-        lambda: any(line.startswith(f"{role} is back") for line in lines(server)), f"{role} is back"
+        lambda: any(line.startswith(f"{role} is back") for line in printed_lines(server)),
+        f"{role} is back",
     )
     until(lambda: is_ready(server), f"ready after {role} was killed")
     after = server.pids()
     assert [name for name in before if after[name] != before[name]] == [role]
     again = f"{role} was killed by SIGKILL; starting it again in "  # longer if it ended before
-    assert any(line.startswith(again) for line in lines(server))
+    assert any(line.startswith(again) for line in printed_lines(server))
 
 
 def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:
@@ -95,7 +96,7 @@ def test_the_admin_key_is_printed_once_and_kept_in_a_private_file(server: Server
     file = data_dir(server) / "credentials" / "admin"
     secret = file.read_text().strip()
     assert (len(secret) >= 32, file.stat().st_mode & 0o777) == (True, 0o600)
-    shown = [line for line in said(server) if secret in line]
+    shown = [line for line in printed_lines(server) if secret in line]
     assert shown == [f"    export TRACEMILL_ADMIN_SECRET_KEY={secret}"]
     basic = base64.b64encode(f"admin:{secret}".encode()).decode()
     for authorization in (f"Bearer {secret}", f"Basic {basic}"):
