@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 from typing import Any
 
 import faust
 import structlog
+from aiokafka import AIOKafkaProducer
 
 from clickhouse.store import Store
 from producers.control.kinds.price import Price
@@ -37,10 +38,14 @@ from streams.rollups.stage import ProjectStage
 from streams.runtime.app import SUSPENDED_AFTER_S, create_app
 from streams.runtime.lag import LagWatch
 from streams.runtime.output import KafkaOutput
+from streams.runtime.partition_host import PartitionHost, StageSpec
 from streams.runtime.sink_progress import SinkProgress
 from streams.runtime.suspension import SuspensionGuard
 
 log = structlog.get_logger(__name__)
+
+NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
+"""Defines a further stage; the producer refuses to send for a worker that was suspended."""
 
 
 class Streams:
@@ -56,6 +61,7 @@ class Streams:
         job_settings: Mapping[str, Any],
         webhooks: WebhookSettings,
         quarantine_settings: QuarantineSettings,
+        more_stages: Sequence[NewStage] = (),
     ) -> None:
         self._kafka = kafka
         self._store = store
@@ -65,8 +71,9 @@ class Streams:
         self._job_settings = job_settings
         self._webhooks = webhooks
         self._quarantine_settings = quarantine_settings
+        self._more_stages = more_stages
+        self._hosts: list[PartitionHost[Any]] = []
         self._observations: ObservationsStage | None = None
-        self._projects: ProjectStage | None = None
         self._lag: LagWatch | None = None
         self._repricing = False
         self._book = PriceBook()
@@ -76,12 +83,7 @@ class Streams:
     @property
     def is_ready(self) -> bool:
         """An event sent now would be processed."""
-        return (
-            self._observations is not None
-            and self._observations.host.is_ready
-            and self._projects is not None
-            and self._projects.host.is_ready
-        )
+        return bool(self._hosts) and all(host.is_ready for host in self._hosts)
 
     def work(self) -> list[Work]:
         """Where each partition is; may be called from another thread."""
@@ -121,27 +123,31 @@ class Streams:
                 tokens_of_this_worker(),
                 quarantine,
             )
-            stage.host.register(app)
-            projects = self._projects = ProjectStage(
+            projects = ProjectStage(
                 app, kafka, self._store, self._control, self._project_settings, quarantine, guard
             )
-            projects.host.register(app)
             await projects.start()
             stack.push_async_callback(projects.stop)
+            more = [PartitionHost(new(kafka, producer)) for new in self._more_stages]
+            hosts: list[PartitionHost[Any]] = [stage.host, projects.host, *more]
+            for host in hosts:
+                host.register(app)
             for name, job_settings in self._job_settings.items():
                 context = JobContext(kafka, self._control, self._webhooks, job_settings)
                 jobs = JobStage(KINDS[name], context, settings.instance_id, guard)
                 jobs.start()
                 stack.push_async_callback(jobs.stop)
             lag = self._lag = LagWatch(
-                kafka, lambda: chain(stage.host.watched(), projects.host.watched())
+                kafka, lambda: chain.from_iterable(host.watched() for host in hosts)
             )
             await lag.start()
             stack.push_async_callback(lag.stop)
             self._control.subscribe(self._on_change)
             await stack.enter_async_context(_running(app))
-            stack.push_async_callback(stage.host.stop)
-            await _first_of(stop, app, guard.suspended, stage.host.failed, projects.host.failed)
+            for host in (stage.host, *more):
+                stack.push_async_callback(host.stop)
+            self._hosts = hosts
+            await _first_of(stop, app, guard.suspended, *(host.failed for host in hosts))
 
     def _prices(self) -> PriceBook:
         self._book = self._book.with_prices(self._control.view[Price].values())
