@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from clickhouse_connect import get_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
@@ -97,24 +98,22 @@ class Store:
     async def insert_lines(
         self, table: str, columns: Sequence[str], body: bytes | Sequence[bytes]
     ) -> None:
-        """Insert NDJSON; return when the rows can be read.
+        """Insert NDJSON, given whole or in parts; return when the rows can be read.
 
         Raises:
             StoreUnavailable: Any part of the rows may be stored; insert the same bytes again.
             QueryLimitReached: The same, but fewer rows may stay within memory and time limits.
             QueryRejected: A row or the table is invalid.
         """
-        rows = body if isinstance(body, bytes) else b"".join(body)
+        parts = (body,) if isinstance(body, bytes) else body
+        names = ", ".join(map(quote_identifier, columns))
+        statement = f"INSERT INTO {self.database}.{table} ({names}) FORMAT JSONEachRow"
+        # With the statement, so that the client does not copy the rows again to prepend it.
+        block = b"\n".join((statement.encode(), *parts))
         async with self._connected() as client:
             try:
                 async with asyncio.timeout(self.settings.clickhouse_insert_timeout_s):
-                    await client.raw_insert(
-                        f"{self.database}.{table}",
-                        list(columns),
-                        rows,
-                        settings=INSERT_SETTINGS,
-                        fmt="JSONEachRow",
-                    )
+                    await client.raw_insert(insert_block=block, settings=INSERT_SETTINGS)
             except TimeoutError:
                 limit_s = self.settings.clickhouse_insert_timeout_s
                 message = f"an insert took longer than {limit_s} s"

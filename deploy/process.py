@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from deploy.freed_memory import keep_freed_memory
 from deploy.logs import configure_logs
 from deploy.settings import ProcessSettings
 
@@ -32,6 +33,7 @@ def run_process(name: str, main: Main) -> int:
         settings = ProcessSettings()
         configure_logs(name, level=settings.log_level)
         _tune_garbage_collector()
+        keep_freed_memory()
         uvloop.run(_until_signalled(main, settings))
     except Exception as error:
         # Imported only on an error: it imports the errors of all packages.

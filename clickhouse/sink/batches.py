@@ -101,11 +101,8 @@ class Batch:
                 part.size_bytes += len(line)
         return parts
 
-    def body(self) -> bytes:
-        return b"\n".join(self.values)
-
     def with_sources(self, refused: Iterable[Refused]) -> Iterator[tuple[Refused, Source]]:
-        """Yield each refused row of ``body``, in order, with the record that contained it."""
+        """Yield each refused row of ``values``, in order, with the record that contained it."""
         records = zip(self.values, self.sources, strict=True)
         source, end = None, 0
         for row in refused:

@@ -108,15 +108,15 @@ class IsolatingInserts:
         self._accepted_at_s = -math.inf
         self._statement_at_s: dict[str, float] = {}
 
-    async def insert(self, table: str, body: bytes) -> list[Refused]:
-        """Insert ``body`` (NDJSON); return the lines that the store cannot accept, in order.
+    async def insert(self, table: str, values: Sequence[bytes]) -> list[Refused]:
+        """Insert ``values`` (NDJSON); return the lines that the store cannot accept, in order.
 
         Rows may be inserted more than once, as a repeated row replaces itself.
         """
-        error = await self._insert(table, body, is_single=False, attempts_max=self._attempts_max)
+        error = await self._insert(table, values, is_single=False, attempts_max=self._attempts_max)
         if error is None:
             return []
-        rows = list(enumerate(lines_of(body)))
+        rows = list(enumerate(lines_of(b"\n".join(values))))
         suspects = await self._undecodable(table, rows)
         numbers = {number for number, _ in suspects}
         rest = [row for row in rows if row[0] not in numbers]
@@ -129,7 +129,7 @@ class IsolatingInserts:
                 continue
             is_single = len(part) == 1
             attempts_max = self._attempts_max if is_single else 1
-            lines = b"\n".join(line for _, line in part)
+            lines = [line for _, line in part]
             error = await self._insert(table, lines, is_single=is_single, attempts_max=attempts_max)
             if error is None:
                 continue
@@ -145,13 +145,13 @@ class IsolatingInserts:
         return self._settings.insert_attempts_max
 
     async def _insert(
-        self, table: str, body: bytes, *, is_single: bool, attempts_max: int
+        self, table: str, values: Sequence[bytes], *, is_single: bool, attempts_max: int
     ) -> Exception | None:
-        """Insert ``body``; return the error if its rows are the cause."""
+        """Insert ``values``; return the error if its rows are the cause."""
         failures = Failures(attempts_max)
         backoff_s = self._settings.retry_backoff_s
         while True:
-            error = await self._try(table, body, exclusive=failures.may_end_store)
+            error = await self._try(table, values, exclusive=failures.may_end_store)
             if error is None:
                 return None
             if isinstance(error, QueryLimitReached | StoreUnavailable):
@@ -174,11 +174,13 @@ class IsolatingInserts:
                 metrics.LIMIT_REACHED.labels("insert_attempts_max").inc()
                 return error
 
-    async def _try(self, table: str, body: bytes, *, exclusive: bool) -> Exception | None:
+    async def _try(
+        self, table: str, values: Sequence[bytes], *, exclusive: bool
+    ) -> Exception | None:
         try:
             async with self._lock.exclusive() if exclusive else self._lock.shared():
                 with metrics.INSERT_S.labels(table).time():
-                    await self._store.insert_lines(table, self._columns[table], body)
+                    await self._store.insert_lines(table, self._columns[table], values)
         except Exception as error:  # noqa: BLE001  # must not lose the other rows
             return error
         self._accepted_at_s = self._statement_at_s[table] = time.monotonic()

@@ -239,7 +239,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _store_rows(self, table: str, batch: Batch) -> None:
         refused: list[Refused] = []
         if batch.size_bytes:
-            refused = await self._inserts.insert(table, batch.body())
+            refused = await self._inserts.insert(table, batch.values)
             metrics.ROWS_WRITTEN.labels(table).inc(batch.rows - len(refused))
             metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
             metrics.BATCHES.labels(table).inc()

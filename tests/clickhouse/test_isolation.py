@@ -32,7 +32,10 @@ class StoreOfTests:
         self.rows: set[bytes] = set()
         self.inserts: list[int] = []
 
-    async def insert_lines(self, table: str, columns: Sequence[str], body: bytes) -> None:
+    async def insert_lines(
+        self, table: str, columns: Sequence[str], values: bytes | Sequence[bytes]
+    ) -> None:
+        body = values if isinstance(values, bytes) else b"\n".join(values)
         lines = body.split(b"\n") if body else []
         self.inserts.append(len(lines))
         self.answer(body)
@@ -56,11 +59,11 @@ async def test_a_row_that_ends_the_store_is_found_and_the_rest_lands() -> None:
 
     async def others() -> None:
         while True:
-            await inserts.insert("spend", b"{}")
+            await inserts.insert("spend", [b"{}"])
             await asyncio.sleep(0.001)
 
     beside = asyncio.create_task(others())
-    refused = await inserts.insert("observations", b"\n".join([*ROWS[:20], POISON, *ROWS[20:]]))
+    refused = await inserts.insert("observations", [*ROWS[:20], POISON, *ROWS[20:]])
     beside.cancel()
     assert [(row.number, row.line, row.code) for row in refused] == [
         (20, POISON, "failed_in_store")
@@ -77,7 +80,7 @@ async def test_while_the_store_takes_nothing_no_row_is_blamed() -> None:
             raise StoreUnavailable("connection lost", has_dropped=True)
 
     store = StoreOfTests(recovers)
-    assert await inserts_into(store).insert("observations", b"\n".join(ROWS)) == []
+    assert await inserts_into(store).insert("observations", ROWS) == []
     assert store.rows == set(ROWS)
 
 
@@ -91,7 +94,7 @@ async def test_a_store_that_reports_why_it_accepts_nothing_is_waited_for_with_th
             raise StoreUnavailable("code 243: no space left")
 
     store = StoreOfTests(is_full)
-    assert await inserts_into(store).insert("observations", b"\n".join(ROWS)) == []
+    assert await inserts_into(store).insert("observations", ROWS) == []
     assert set(store.inserts) == {64}
 
 
@@ -101,7 +104,7 @@ async def test_a_batch_that_exceeds_memory_lands_in_parts() -> None:
             raise QueryLimitReached(241, "memory limit exceeded")
 
     store = StoreOfTests(is_small)
-    assert await inserts_into(store).insert("observations", b"\n".join(ROWS)) == []
+    assert await inserts_into(store).insert("observations", ROWS) == []
     assert store.rows == set(ROWS)
 
 
@@ -113,7 +116,7 @@ async def test_a_statement_that_is_refused_without_rows_blames_no_row() -> None:
             raise QueryRejected(16, "no such column")
 
     store = StoreOfTests(lacks_a_column)
-    assert await inserts_into(store).insert("observations", b"\n".join(ROWS)) == []
+    assert await inserts_into(store).insert("observations", ROWS) == []
     assert store.rows == set(ROWS)
 
 
@@ -123,7 +126,7 @@ async def test_an_unknown_error_loses_its_row_only() -> None:
             raise ZeroDivisionError
 
     store = StoreOfTests(fails)
-    refused = await inserts_into(store).insert("observations", b"\n".join([POISON, *ROWS]))
+    refused = await inserts_into(store).insert("observations", [POISON, *ROWS])
     assert [row.line for row in refused] == [POISON]
     assert store.rows == set(ROWS)
 
@@ -136,7 +139,7 @@ async def test_many_malformed_rows_cost_few_inserts() -> None:
 
     lines = [line for row in ROWS for line in (row, row[:-9])]
     store = StoreOfTests(parses)
-    refused = await inserts_into(store).insert("observations", b"\n".join(lines))
+    refused = await inserts_into(store).insert("observations", lines)
     assert [row.number for row in refused] == list(range(1, 128, 2))
     assert store.rows == set(ROWS)
     assert len(store.inserts) < 70
