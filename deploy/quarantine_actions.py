@@ -16,7 +16,7 @@ from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
 from producers.kafka.topics import Cleanup
 from streams.core.dead_letters.texts import owner_of_delta, owner_of_event
-from streams.core.quarantine.letters import letters_of
+from streams.core.quarantine.dead_letters import dead_letters_of
 from streams.core.quarantine.quarantined import Entry, Kind
 from streams.core.quarantine.replay import replayed_value
 from streams.quarantine.log import topic_of
@@ -176,7 +176,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
             f"{kind}/{partition}/{offset} cannot be skipped: it was processed already"
         )
     lines = [(n, line) for n, line in enumerate((record.value or b"").split(b"\n")) if line.strip()]
-    dead_letters = letters_of(
+    dead_letters = dead_letters_of(
         lines,
         owner_of_event if kind == "events" else owner_of_delta,
         reason=SKIPPED,

@@ -55,7 +55,7 @@ def list_entries(
         raise typer.BadParameter(message, param_hint="--state")
 
     async def run(access: QuarantineAccess) -> None:
-        entries = [each for each in access.view.every() if state in {None, each.state}]
+        entries = [each for each in access.view.all_entries() if state in {None, each.state}]
         blocked = await _blocked(access)
         if as_json:
             _print_json({"entries": [_as_dict(each) for each in entries], "blocked": blocked})

@@ -1,37 +1,38 @@
-"""Everything that can go wrong in this room.
+"""Exceptions of the stream processors.
 
 StreamsError
-├── StreamsStoppedError     the stream processor ended without being asked to; the supervisor starts it again
-├── OutOfStepError          a record of the events topic is missing between two others
-├── SuspendedError          the process was stopped for longer than its session: another worker has
-its partitions ├── ProgressUnknownError    a failed partition's position is unknown; the group's
-offset gives it └── QuarantineFullError     more records kill their worker than the quarantine takes
+├── StreamsStoppedError     the stream processor ended by itself; the supervisor restarts it
+├── RecordGapError          a record of the events topic is missing between two others
+├── SuspendedError          the process was suspended too long and has lost its partitions
+├── ProgressUnknownError    a partition failed before its position was known; it restarts from the
+│                           group's offset
+└── QuarantineFullError     more records kill their worker than the quarantine may hold
 
-``streams.core.dead_letters.limit.TooManyDeadLettersError`` comes from the core: most of the input is unreadable.
+``streams.core.dead_letters.limit.TooManyDeadLettersError`` is raised when most input is unreadable.
 """
 
 from __future__ import annotations
 
 
 class StreamsError(Exception):
-    """Root of this room's errors."""
+    """Root of the exceptions of the stream processors."""
 
 
 class StreamsStoppedError(StreamsError):
-    """Faust gave up; the message says why."""
+    """Faust stopped by itself; the message has the reason."""
 
 
-class OutOfStepError(StreamsError):
-    """Records did not come one after the other. A restart reads them again from the last that took effect."""
+class RecordGapError(StreamsError):
+    """A source record is missing. A restart reads again from the last record that took effect."""
 
 
 class SuspendedError(StreamsError):
-    """The process was suspended for longer than its session; a restart continues from its output."""
+    """The process was suspended longer than its session; a restart continues from its output."""
 
 
 class ProgressUnknownError(StreamsError):
-    """A partition of stages 2 and 3 failed before its first marker; a new assignment is needed."""
+    """A partition of stages 2 and 3 failed before its first checkpoint; it is assigned again."""
 
 
 class QuarantineFullError(StreamsError):
-    """More records kill their worker than the quarantine may hold; the cause is another one."""
+    """More records kill their worker than the quarantine may hold; input is no likely cause."""

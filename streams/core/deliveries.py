@@ -18,14 +18,14 @@ from producers.notifications.alert import Alert
 from streams.core.jobs.state import JobState, Status
 
 RETRY_AFTER_MAX_CHARS: Final = 64
-"""A date of any of the formats allowed takes about half of it."""
+"""Longer headers are ignored; dates take about half of it."""
 _HTTP_DATE: Final = re.compile(
     r"(?:[A-Za-z]{3,9},? +)?"
     r"(?:[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} +[0-9]{1,2}:[0-9]{2}:[0-9]{2}"
     r"(?: +(?:[A-Za-z]{1,5}|[+-][0-9]{4}))?"
     r"|[A-Za-z]{3} +[0-9]{1,2} +[0-9]{1,2}:[0-9]{2}:[0-9]{2} +[0-9]{4})"
 )
-"""The dates of RFC 9110, with any short zone: every number in it is small."""
+"""Date formats of RFC 9110, with any short time zone; bounds the size of every number."""
 _SECOND_US: Final = 1_000_000
 
 DeliveryStatus = Literal["pending", "delivered", "exhausted", "gone"]
@@ -41,7 +41,7 @@ _STATUS_OF_DELIVERY: Final[Mapping[DeliveryStatus, Status]] = {
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of one alert × webhook; the value on the topic ``deliveries``."""
+    """State of the delivery of one alert to one webhook; the value on the topic ``deliveries``."""
 
     alert_id: str
     webhook_id: str
@@ -50,7 +50,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next_attempt_us: int = 0
     updated_us: int = 0
     detail: str = ""
-    """What the last attempt met."""
+    """Result of the last attempt."""
 
     @property
     def id(self) -> str:
@@ -58,7 +58,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def state(self) -> JobState:
-        """The delivery as the state of a job."""
+        """Return the delivery as the state of a job."""
         return JobState(
             status=_STATUS_OF_DELIVERY[self.status],
             attempts=self.attempts,
@@ -88,10 +88,9 @@ def delivery_of(job_id: str, state: JobState) -> Delivery:
 
 
 def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
-    """Return the seconds that a ``Retry-After`` header asks for, at most ``max_s``.
+    """Return the pause that a ``Retry-After`` header requests, in seconds, at most ``max_s``.
 
-    RFC 9110 allows a whole number or a date. Anything else counts as 0, as does a header that is
-    too long: a receiver may send anything.
+    RFC 9110 allows a whole number or a date. Any other value counts as 0.
     """
     text = (header or "").strip()
     if len(text) > RETRY_AFTER_MAX_CHARS:
@@ -102,14 +101,14 @@ def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
         return 0.0
     try:
         at = parsedate_to_datetime(text)
-        asked_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now_us / _SECOND_US
-    except (ValueError, TypeError, IndexError, ArithmeticError):  # no day of any calendar
+        requested_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now_us / _SECOND_US
+    except (ValueError, TypeError, IndexError, ArithmeticError):  # not a valid date
         return 0.0
-    return min(max(asked_s, 0.0), max_s)
+    return min(max(requested_s, 0.0), max_s)
 
 
 def dead_letter(alert: Alert, job_id: str, state: JobState, body: bytes) -> DeadLetterRow:
-    """Return the row of an exhausted delivery, with the ``body`` that could not be delivered."""
+    """Return the row of an exhausted delivery, with the ``body`` that was not delivered."""
     return DeadLetterRow(
         project_id=alert.project_id,
         id=job_id,

@@ -24,12 +24,12 @@ RECORD_OVERHEAD_BYTES: Final = 64 * 1024
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether an exception is about the broker and not about what was to be processed."""
+    """Return whether an exception is caused by the broker and not by the input."""
     return isinstance(error, KafkaError) and not isinstance(error, MessageSizeTooLargeError)
 
 
 class JobDeadLetters:
-    """Writes the dead letters of one kind; those of the same input have the same id."""
+    """Writes the dead letters of one kind; the same input always gets the same id."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class JobDeadLetters:
         """Set aside a record of the source or of the states.
 
         Raises:
-            KafkaError: the broker does not keep the dead letter.
+            KafkaError: the broker does not accept the dead letter.
         """
         self._metrics.set_aside("record")
         log.error(
@@ -76,7 +76,7 @@ class JobDeadLetters:
         )
 
     async def job(self, job: Job, key: str, payload: bytes, error: Exception) -> None:
-        """Set aside a job that raised; ``key`` is that of its state. Errors as ``record``."""
+        """Set aside a job that raised; ``key`` is the key of its state. Errors as ``record``."""
         self._metrics.set_aside("job")
         log.error("job_set_aside", job=key, reason=describe_error(error))
         await self.send(
@@ -92,7 +92,7 @@ class JobDeadLetters:
         )
 
     async def send(self, row: DeadLetterRow) -> None:
-        """Write a dead letter that fits into a record. Errors as ``record``."""
+        """Write a dead letter, cut to the size of a record. Errors as ``record``."""
         kept = cut_to_json_bytes(row.payload, self._row_bytes_max)
         if len(kept) < len(row.payload):
             self._metrics.limit_reached("record_max_bytes")

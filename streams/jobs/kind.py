@@ -24,12 +24,12 @@ from streams.jobs.settings import JobSettings
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What a kind is made of."""
+    """Arguments that every kind is created with."""
 
     kafka: KafkaSettings
     control: ControlLog
     webhooks: WebhookSettings
-    """Where outgoing requests may go."""
+    """Which addresses outgoing requests may use."""
     settings: Any
     """An instance of the kind's ``settings``."""
     event_types: EventTypes = field(default_factory=lambda: EVENT_TYPES)
@@ -38,12 +38,12 @@ class JobContext:
 class JobKind(ABC, Generic[JobT]):
     """A kind of job. Records of a log create its jobs; their states are on a compacted topic.
 
-    An instance lives while its worker runs the kind. Nothing of it is lost with the worker: the
-    source log and the states are read again.
+    An instance exists while its worker runs the kind. It needs no persistence of its own: the
+    source log and the states are read again after a restart.
     """
 
     name: ClassVar[str]
-    """In snake case; never changes, because states are kept under it."""
+    """In snake case. It must never change, because it is part of the keys of states."""
     settings: ClassVar[type[Any]]
     """Settings class, with ``limits()``: a subclass of ``JobSettings`` and ``BaseSettings``."""
     stage: ClassVar[str] = "jobs"
@@ -65,22 +65,22 @@ class JobKind(ABC, Generic[JobT]):
     def jobs_of(self, record: ConsumerRecord) -> Iterable[JobT]:
         """Return the jobs that a record of the source creates.
 
-        A record for which it raises becomes a dead letter; the others are read on.
+        If it raises, the record becomes a dead letter and reading continues.
         """
 
     def jobs_of_change(self, change: Change) -> Iterable[JobT]:  # noqa: ARG002
         """Return the jobs that a record of the control plane creates.
 
-        Called for each record that there is when the runner begins, before the source is read, and
-        for each later change.
+        Called for each existing record when the runner starts, before the source is read, and then
+        for each change.
         """
         return ()
 
     @abstractmethod
     async def attempt(self, job: JobT) -> Outcome:
-        """Attempt a job, within a time that the kind limits. It may be attempted again.
+        """Attempt a job within a time that the kind limits. Must allow repetition.
 
-        A job for which it raises becomes a dead letter at once.
+        If it raises, the job becomes a dead letter without retries.
         """
 
     @abstractmethod
@@ -130,11 +130,11 @@ class JobKind(ABC, Generic[JobT]):
         return msgspec.json.encode(state)
 
     def decode_state(self, value: bytes) -> JobState:
-        """Read the record of a state. Raises for one that is none: it becomes a dead letter."""
+        """Decode the record of a state. If it raises, the record becomes a dead letter."""
         return msgspec.json.decode(value, type=JobState)
 
     def sweep(self, now_us: int) -> None:
         """Forget what can create no more jobs; called every ``sweep_interval_s``."""
 
     async def close(self) -> None:
-        """Disconnect; no attempt is under way."""
+        """Disconnect; called when no attempt is running."""

@@ -1,4 +1,4 @@
-"""What the runners of jobs measure, by kind."""
+"""Metrics of the runners of jobs, by kind."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 ATTEMPTS: Final = Counter(
-    "tracemill_job_attempts_total", "Attempts by what they met.", ["kind", "outcome"]
+    "tracemill_job_attempts_total", "Attempts, by outcome.", ["kind", "outcome"]
 )
 ATTEMPT_S: Final = Histogram(
     "tracemill_job_attempt_seconds",
-    "One attempt.",
+    "Duration of an attempt.",
     ["kind"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
 DONE_S: Final = Histogram(
     "tracemill_job_done_seconds",
-    "From a job's creation until it was done.",
+    "Time from the creation of a job until it was done.",
     ["kind"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
 )
-PENDING: Final = Gauge("tracemill_jobs_pending", "Jobs that are not ended.", ["kind"])
-RUNNING: Final = Gauge("tracemill_jobs_running", "Attempts under way.", ["kind"])
+PENDING: Final = Gauge("tracemill_jobs_pending", "Jobs that have not ended.", ["kind"])
+RUNNING: Final = Gauge("tracemill_jobs_running", "Running attempts.", ["kind"])
 EXHAUSTED: Final = Counter(
-    "tracemill_jobs_exhausted_total", "Jobs that used up their retries: dead letters.", ["kind"]
+    "tracemill_jobs_exhausted_total", "Jobs without retries left: dead letters.", ["kind"]
 )
 SET_ASIDE: Final = Counter(
     "tracemill_jobs_set_aside_total",

@@ -1,4 +1,4 @@
-"""The registry of jobs: which kinds there are."""
+"""Registers the kinds of jobs."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ class JobKinds(ByName[type[JobKind[Any]]]):
 
 _found = subclasses_in(kinds, JobKind)  # type: ignore[type-abstract]  # no instance is made
 KINDS: Final = JobKinds(*_found)
-"""All kinds of this version."""
+"""All kinds of jobs."""

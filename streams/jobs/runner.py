@@ -1,8 +1,8 @@
-"""Runs the jobs of one kind: at least once each, over restarts, whatever their targets do.
+"""Runs the jobs of one kind: at least once each, across restarts and failing targets.
 
-What is known is in two logs: the source creates jobs, and the states hold how far each is. A job
-without a state is due now. An attempt is followed by its state; a crash between the two repeats the
-attempt.
+All durable information is in two logs: the source creates jobs, and the states record their
+progress. A job without a state is due immediately. The state is written after each attempt, so a
+crash in between repeats the attempt.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ IDLE_S: Final = 60.0
 
 
 class JobRunner(Generic[JobT]):
-    """Runs one kind from when this worker is assigned it until another is. ``run`` is all of it."""
+    """Runs one kind while it is assigned to this worker; ``run`` is the whole lifetime."""
 
     def __init__(
         self, kind: JobKind[JobT], kafka: KafkaSettings, producer: AIOKafkaProducer
@@ -62,22 +62,22 @@ class JobRunner(Generic[JobT]):
             producer, kafka, stage=kind.stage, source=source, metrics=self._metrics
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        """Attempts, and writing of dead letters."""
+        """Running attempts, and dead letters being written."""
         self._wake = asyncio.Event()
-        self._knows_states = False
+        self._has_states = False
         self._ready = False
         self._next_sweep_s = 0.0
 
     async def run(self) -> None:
-        """1. Read the states. 2. Read the source. 3. Attempt what is due, until cancelled.
+        """1. Read the states. 2. Read the source. 3. Attempt due jobs, until cancelled.
 
         Raises:
-            KafkaError: the broker refuses to keep the state of a job.
+            KafkaError: the broker does not accept the state of a job.
         """
         try:
             await self._state_log.start()
             await self._state_log.caught_up()
-            self._knows_states = True
+            self._has_states = True
             for record in self._kind.context.control.view.records():
                 self.control_changed(record)
             await self._source_log.start()
@@ -90,24 +90,24 @@ class JobRunner(Generic[JobT]):
                 await self._sweep()
                 await self._until_due()
         finally:
-            self._knows_states = self._ready = False
+            self._has_states = self._ready = False
             await self._finish_attempts()
             await self._source_log.stop()
             await self._state_log.stop()
 
     def control_changed(self, change: Change) -> None:
         """Queue the jobs that a change of the control plane creates."""
-        if not self._knows_states:
+        if not self._has_states:
             return
         try:
-            self._consider(self._kind.jobs_of_change(change))
+            self._queue_jobs(self._kind.jobs_of_change(change))
         except Exception:
             self._metrics.set_aside("change")
             log.exception("job_change_failed", kind=self._kind.name, change=change.id)
 
     def _on_source(self, record: ConsumerRecord) -> None:
         if record.value is not None:
-            self._consider(self._kind.jobs_of(record))
+            self._queue_jobs(self._kind.jobs_of(record))
 
     def _on_state(self, record: ConsumerRecord) -> None:
         job_id = self._kind.job_id_of((record.key or b"").decode())
@@ -117,13 +117,13 @@ class JobRunner(Generic[JobT]):
             self._book.load_state(job_id, state)
 
     def _on_refused(self, record: ConsumerRecord, error: Exception) -> None:
-        """Set one record aside; the others are read on."""
+        """Write a dead letter of a record that raised; reading continues."""
         task = asyncio.create_task(self._dead_letters.record(record, error))
         self._tasks.add(task)
         task.add_done_callback(lambda _: self._wake.set())
 
-    def _consider(self, jobs: Iterable[JobT]) -> None:
-        """Queue those of the jobs that are not ended."""
+    def _queue_jobs(self, jobs: Iterable[JobT]) -> None:
+        """Queue those jobs that have not ended."""
         too_old = self._book.add(jobs, now_us())
         if self._ready:
             for _ in range(too_old):
@@ -135,18 +135,18 @@ class JobRunner(Generic[JobT]):
             task = asyncio.create_task(self._attempt(job), name=f"{self._kind.name} {job.id}")
             self._tasks.add(task)
             task.add_done_callback(lambda _: self._wake.set())
-        if self._queue.crowded:
-            if self._queue.is_full:
+        if self._queue.has_waiting:
+            if self._queue.is_limited_in_total:
                 self._metrics.limit_reached("attempts_max")
-            if self._queue.holds_back:
+            if self._queue.is_limited_by_target:
                 self._metrics.limit_reached("attempts_per_target_max")
         self._metrics.queued(len(self._queue), self._queue.running)
 
     async def _attempt(self, job: JobT) -> None:
-        """Attempt a job and keep its state; one that raises is set aside.
+        """Attempt a job and write its state; a job that raises is set aside.
 
         Raises:
-            KafkaError: the broker does not keep the state, whatever it is.
+            KafkaError: the broker does not accept the state.
         """
         kept: JobState | None = None
         try:
@@ -157,18 +157,18 @@ class JobRunner(Generic[JobT]):
                 if is_transient(error):
                     raise
                 after = await self._set_aside(job, error)
-            # Kept before it is queued again: a job has one attempt at a time.
+            # Written before the job is queued again: a job has one attempt at a time.
             kept = after
         finally:
             self._book.finish(job, kept)
 
     async def _attempted(self, job: JobT) -> JobState:
-        """1. Attempt. 2. Write the dead letter if that was the last time."""
+        """1. Attempt. 2. Write the dead letter if no retry is left."""
         began_s = time.monotonic()
         outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
         ended_us = now_us()
-        jitter = random.uniform(0, self._limits.retry_jitter)  # noqa: S311  # spreads load, guards nothing
+        jitter = random.uniform(0, self._limits.retry_jitter)  # noqa: S311  # spreads load only
         after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
             self._metrics.done(max(0, ended_us - job.created_us) / 1e6)
@@ -197,7 +197,7 @@ class JobRunner(Generic[JobT]):
             return Failed(f"no outcome within {timeout_s:g} s")
 
     async def _set_aside(self, job: JobT, error: Exception) -> JobState:
-        """Write the dead letter of a job that raised; return its state once it is kept."""
+        """Write the dead letter of a job that raised; return its state once it is written."""
         try:
             payload = self._kind.payload_of(job)
         except Exception:  # noqa: BLE001  # the first error is the one to report
@@ -216,7 +216,7 @@ class JobRunner(Generic[JobT]):
         )
 
     async def _until_due(self) -> None:
-        """Wait for the next job's time, a change, or the end of an attempt."""
+        """Wait until the next job is due, a job is queued, or an attempt ends."""
         next_us = self._queue.next_us()
         pause_s = IDLE_S if next_us is None else min(IDLE_S, (next_us - now_us()) / 1e6)
         try:
@@ -232,7 +232,7 @@ class JobRunner(Generic[JobT]):
             task.result()
 
     async def _finish_attempts(self) -> None:
-        """Wait a moment for attempts under way: one that is cut off is made again."""
+        """Wait up to ``stop_timeout_s`` for running attempts; cancelled ones are repeated later."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=self._limits.stop_timeout_s)
             for task in late:
@@ -240,7 +240,7 @@ class JobRunner(Generic[JobT]):
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _sweep(self) -> None:
-        """Remove states of jobs that ended, or that nothing created again, a while ago."""
+        """Remove states that ``memory_h`` allows to forget."""
         now_s = time.monotonic()
         if now_s < self._next_sweep_s:
             return

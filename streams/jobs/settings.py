@@ -14,29 +14,29 @@ class JobSettings(BaseModel):
     retry_schedule_s: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
     )
-    """Pauses after the first attempt and those that follow. Used up: a dead letter."""
+    """Pauses between attempts. A job that fails after the last one becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
-    """Share by which a pause may grow."""
+    """Largest share by which a pause is lengthened at random."""
     attempt_timeout_s: float = Field(60.0, gt=0)
-    """The longest that one attempt may take."""
+    """Longest time of one attempt."""
     attempts_per_target_max: int = Field(4, ge=1)
-    """Attempts at one target at a time."""
+    """Concurrent attempts at one target."""
     attempts_max: int = Field(256, ge=1)
-    """Attempts at all targets at a time. A project starts one only while it runs fewer than are
-    still free."""
+    """Concurrent attempts at all targets. A project starts one only while it runs fewer than are
+    free."""
     age_max_h: float = Field(24 * 7, gt=0)
-    """Older jobs that were never attempted are not begun."""
+    """Jobs that were not attempted within this time after their creation are never started."""
     memory_h: float = Field(24 * 14, gt=0)
-    """How long ended jobs are remembered; longer than ``age_max_h``."""
+    """How long ended jobs are remembered; must exceed ``age_max_h``."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """How often older ones are removed."""
+    """Interval between removals of older ones."""
     restart_pause_s: float = Field(1.0, gt=0)
     """Pause before the runner is restarted; it doubles with each further failure, with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for attempts under way."""
+    """How long stopping waits for running attempts."""
 
     def limits(self) -> JobSettings:
-        """Return what the runner uses; settings of other names are translated here."""
+        """Return the settings of the runner; subclasses translate fields of other names."""
         return self

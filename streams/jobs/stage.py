@@ -1,7 +1,7 @@
-"""Runs one kind of job as a separate task that is restarted when it fails and ends no other.
+"""Runs one kind of job in a task of its own, which is restarted when it fails.
 
 The kind's consumer group decides which worker runs it: the one that is assigned the only partition
-of the source. The group's consumer reads nothing; the runner reads its logs from their beginning.
+of the source. The group's consumer reads no records; the runner reads both logs from their start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POLL_MS: Final = 500
 
 
 class JobStage:
-    """Joins the group of a kind, and runs it while this worker has the partition."""
+    """Joins the consumer group of a kind, and runs the kind while this worker has the partition."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class JobStage:
         self._runner: JobRunner[Any] | None = None
 
     def start(self) -> None:
-        """Begin; neither an absent broker nor any failure ends it."""
+        """Start the task; it keeps retrying if the broker is unavailable or the runner fails."""
         self._context.control.subscribe(self._control_changed)
         self._task = asyncio.create_task(
             keep_running(
-                self._take_part,
+                self._run_in_group,
                 first_pause_s=self._limits.restart_pause_s,
                 pause_max_s=self._limits.restart_pause_max_s,
                 on_failure=self._failed,
@@ -64,14 +64,14 @@ class JobStage:
         )
 
     async def stop(self) -> None:
-        """Let attempts under way end, within ``stop_timeout_s``, and disconnect."""
+        """Wait up to ``stop_timeout_s`` for running attempts, and disconnect."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _take_part(self) -> None:
-        """Take part in the group until cancelled or until something fails."""
+    async def _run_in_group(self) -> None:
+        """Stay in the consumer group until cancelled or until something fails."""
         timeout_s = self._limits.stop_timeout_s
         async with AsyncExitStack() as stack:
             producer = await started(
@@ -93,7 +93,10 @@ class JobStage:
                 assignment.raise_failure()
 
     async def run_kind(self, producer: AIOKafkaProducer) -> None:
-        """Run the kind until cancelled. Raises the exception that ended its runner."""
+        """Run the kind until cancelled.
+
+        Raises the exception that ended its runner.
+        """
         kind = self._kind(self._context)
         try:
             self._runner = JobRunner(kind, self._kafka, producer)
@@ -151,7 +154,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         await self.end()
 
     def raise_failure(self) -> None:
-        """Raise what ended the runner, if anything did."""
+        """Raise the exception that ended the runner, if it has ended."""
         if self._running is not None and self._running.done():
             running, self._running = self._running, None
             running.result()

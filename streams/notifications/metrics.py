@@ -1,4 +1,4 @@
-"""What delivering webhooks measures, besides what all kinds of jobs do."""
+"""Metrics of webhook deliveries, besides those of all kinds of jobs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from streams.jobs.metrics import JobMetrics
 
-ATTEMPTS: Final = Counter(
-    "tracemill_webhook_attempts_total", "Attempts by what they met.", ["outcome"]
-)
+ATTEMPTS: Final = Counter("tracemill_webhook_attempts_total", "Attempts, by outcome.", ["outcome"])
 ATTEMPT_S: Final = Histogram(
     "tracemill_webhook_attempt_seconds",
-    "One attempt.",
+    "Duration of an attempt.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
 DELIVERY_S: Final = Histogram(
     "tracemill_webhook_delivery_seconds",
-    "From an alert until it was delivered.",
+    "Time from an alert until its delivery.",
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
 )
-PENDING: Final = Gauge("tracemill_webhook_pending_deliveries", "Deliveries not done with.")
-RUNNING: Final = Gauge("tracemill_webhook_running_attempts", "Attempts under way.")
+PENDING: Final = Gauge("tracemill_webhook_pending_deliveries", "Deliveries that have not ended.")
+RUNNING: Final = Gauge("tracemill_webhook_running_attempts", "Running attempts.")
 EXHAUSTED: Final = Counter(
     "tracemill_webhook_exhausted_total", "Deliveries that became dead letters."
 )
@@ -47,7 +45,7 @@ _SETTING_OF_LIMIT: Final = {
 
 
 class DeliveryMetrics(JobMetrics):
-    """Counts under the names from before there were other kinds of jobs, too."""
+    """Also counts under the names of versions that had no other kinds of jobs."""
 
     def done(self, age_s: float) -> None:
         super().done(age_s)

@@ -1,4 +1,4 @@
-"""Settings of delivering webhooks."""
+"""Settings of webhook deliveries."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streams.jobs.settings import JobSettings
 
 DISABLE_TIMEOUT_S: Final = 60.0
-"""Time to write to the control plane that a receiver is gone."""
+"""Time allowed for disabling a webhook in the control plane."""
 
 
 class NotifierSettings(BaseSettings):
-    """How webhooks are delivered.
+    """Limits of webhook deliveries.
 
     ``tracemill_notifier_limit_reached_total`` counts how often each limit (``…_max``, ``…_max_s``,
-    ``attempt_timeout_s``) was reached, under its name. The hours are how long things are kept in
-    memory; ``tracemill_webhook_exhausted_total`` counts deliveries that used up their schedule.
+    ``attempt_timeout_s``, ``alert_age_max_h``) was reached, by name.
+    ``tracemill_webhook_exhausted_total`` counts deliveries that used up their schedule.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
@@ -26,36 +26,36 @@ class NotifierSettings(BaseSettings):
     retry_schedule_s: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
     )
-    """Pauses after the first attempt and those that follow: 46 hours in all. A delivery that fails
-    after the last one becomes a dead letter."""
+    """Pauses between attempts, 46 hours in total by default. A delivery that fails after the last
+    one becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
-    """By which part of itself a pause may grow."""
+    """Largest share by which a pause is lengthened at random."""
     retry_after_max_s: float = Field(86_400, gt=0)
-    """The longest pause a receiver may ask for."""
+    """Longest pause that a receiver may request."""
     attempt_timeout_s: float = Field(15.0, gt=0)
-    """From resolving the name until the status of the answer is there."""
+    """Longest time from resolving the host name to the status of the response."""
     answer_head_max_bytes: int = Field(32 * 1024, ge=1024)
-    """Status line and headers of an answer, informational ones (1xx) included; above it the attempt
-    fails."""
+    """Largest status line and headers of a response, including informational responses (1xx);
+    above it the attempt fails."""
     addresses_per_attempt_max: int = Field(3, ge=1)
-    """Addresses of one name that an attempt tries."""
+    """Addresses of a host name that one attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)
-    """Attempts at one webhook at a time: what a receiver that never answers can hold."""
+    """Concurrent attempts at one webhook."""
     attempts_max: int = Field(256, ge=1)
-    """Attempts at all webhooks at a time. A project starts one only while it runs fewer than are
-    still free."""
+    """Concurrent attempts at all webhooks. A project starts one only while it runs fewer than are
+    free."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
-    """Deliveries of older alerts are not begun; counted for each webhook that subscribed to one."""
+    """Deliveries of older alerts are not started; counted once per subscribed webhook."""
     delivery_memory_h: int = Field(24 * 14, ge=24)
-    """How long finished deliveries are remembered; longer than ``alert_age_max_h``."""
+    """How long ended deliveries are remembered; must exceed ``alert_age_max_h``."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """How often what is older is forgotten."""
+    """Interval between removals of older deliveries."""
     restart_pause_s: float = Field(1.0, gt=0)
     """Pause before the notifier is restarted; it doubles with each further failure, with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
     """The longest pause."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for attempts under way."""
+    """How long stopping waits for running attempts."""
 
     def limits(self) -> JobSettings:
         """Return these settings as those of a kind of job."""

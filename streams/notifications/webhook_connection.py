@@ -1,8 +1,7 @@
-"""Connections to receivers of webhooks that read no more than the head of an answer may take.
+"""Connections to receivers of webhooks that read a bounded number of bytes.
 
-The HTTP library reads as long as informational answers (1xx) come and as long as a header block
-goes on. Here a connection ends once it has given as many bytes as allowed, so that parsing what a
-receiver sends costs a bounded time of the event loop.
+The HTTP library reads any number of informational responses (1xx) and headers of any length. Here a
+connection fails after the allowed number of bytes, so that parsing a response takes bounded time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from streams.notifications import metrics
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A connection that gives ``bytes_max`` bytes at most."""
+    """A connection that reads at most ``bytes_max`` bytes."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, bytes_max: int) -> None:
         self._stream = stream
@@ -47,8 +46,8 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         try:
             stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except BaseException:
-            # The library forgets the connection when the handshake is cancelled: a receiver that
-            # stalls it would keep a socket of ours for as long as it likes.
+            # The library does not close the connection when the handshake is cancelled: a receiver
+            # that stalls it could keep the socket open without limit.
             await self._stream.aclose()
             raise
         return BoundedStream(stream, self._bytes_max)
@@ -58,7 +57,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class BoundedBackend(httpcore.AnyIOBackend):
-    """Makes such connections."""
+    """Opens bounded connections."""
 
     def __init__(self, bytes_max: int) -> None:
         super().__init__()

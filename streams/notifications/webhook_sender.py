@@ -1,7 +1,8 @@
-"""Make one attempt at one webhook: signed, to a checked address, reading a bounded answer.
+"""Sends one signed request to one webhook, at a checked address, reading a bounded response.
 
-Of the answer only its status and ``Retry-After`` count. Its body is not read, no cookie is kept, no
-redirect followed, and nothing that a receiver sends raises: it costs its attempt at most.
+Only the status and ``Retry-After`` of the response are used: its body is not read, cookies are not
+kept and redirects are not followed. Nothing that a receiver sends raises; at worst the attempt
+fails.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ USER_AGENT: Final = "tracemill-webhooks/1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt met: a status, or why there was none."""
+    """The result of an attempt: a status, or the reason why there is none."""
 
     status: int | None
     detail: str
@@ -53,7 +54,7 @@ class Answer:
 
 
 class WebhookSender:
-    """Makes attempts. Redirects are not followed: where they lead was not checked, nor meant."""
+    """Makes attempts. Redirects are not followed, because their targets were not checked."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class WebhookSender:
         await self._connections.aclose()
 
     async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> Answer:
-        """Send ``body``; whatever goes wrong is an answer, too."""
+        """Send ``body``; every failure is returned as an answer."""
         try:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
                 target = target_of(webhook.url)
@@ -90,7 +91,7 @@ class WebhookSender:
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001  # parsers of what strangers send raise anything
+        except Exception as error:  # noqa: BLE001  # parsing foreign input may raise anything
             return Answer(None, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS])
 
     async def _send(
@@ -100,7 +101,7 @@ class WebhookSender:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Answer:
-        """Try the addresses one after the other until one takes the connection."""
+        """Try the addresses in order until a connection succeeds."""
         tried = addresses[: self._settings.addresses_per_attempt_max]
         if len(tried) < len(addresses):
             metrics.LIMIT_REACHED.labels("addresses_per_attempt_max").inc()
@@ -115,7 +116,7 @@ class WebhookSender:
     async def _post(
         self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        """The connection goes to ``address``; name, certificate and ``Host`` stay the target's. The answer's body is not read."""
+        """Connect to ``address``; host name, certificate and ``Host`` header are the target's."""
         url = httpcore.URL(
             scheme=target.scheme.encode(),
             host=str(address).encode(),
@@ -134,7 +135,7 @@ class WebhookSender:
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """Return the header, unless it is too long to be one."""
+    """Return the header, unless it is too long to be valid."""
     for name, value in headers:
         if name.lower() == b"retry-after":
             short = len(value) <= RETRY_AFTER_MAX_CHARS
@@ -143,7 +144,7 @@ def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
 
 
 def signed_headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks, signed now.
+    """Return the headers of Standard Webhooks, signed with the current time.
 
     Raises:
         ValueError: the secret is not base64.

@@ -23,7 +23,7 @@ from streams.core.observations.reading import ReadRecord, SourceRecord, read
 from streams.core.observations.seen import SeenTraces
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
-from streams.errors import OutOfStepError
+from streams.errors import RecordGapError
 from streams.observations import metrics
 from streams.observations.ports import History, Output
 from streams.observations.restoring import adopt_restored, complete_traces, restored_from
@@ -94,7 +94,7 @@ class PartitionStage:
         """Waits while more is waiting already than settings allow.
 
         Raises:
-            OutOfStepError: a record is missing before this one.
+            RecordGapError: a record is missing before this one.
         """
         if message.offset <= self._last_put:
             return
@@ -104,7 +104,7 @@ class PartitionStage:
             and await self._history.next_record(self._partition, due) < message.offset
         ):
             place = f"{self._topics.events}/{self._partition}"
-            raise OutOfStepError(f"after {self._last_put} of {place} came {message.offset}")
+            raise RecordGapError(f"after {self._last_put} of {place} came {message.offset}")
         self._last_put = message.offset
         self._settle_backlog()
         self._backlog.came(message.offset, message.append_us / 1e6)

@@ -61,7 +61,7 @@ class ObservationsScreen:
         records = await screen.kept(
             [Record(each.offset, each.append_us // 1_000, each.value) for each in messages]
         )
-        if screen.is_careful(records[0].offset):
+        if screen.is_tried_first(records[0].offset):
             records = await screen.survivors(records, self._decoded)
         self._chunk = records
         kept = [
@@ -80,7 +80,7 @@ class ObservationsScreen:
         Raises:
             ScreenedAgainError: something of it was set aside.
         """
-        if not self._screen.is_careful(records[0].offset):
+        if not self._screen.is_tried_first(records[0].offset):
             return
         offsets = {record.offset for record in records}
         tried = [record for record in self._chunk if record.offset in offsets]

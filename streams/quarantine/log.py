@@ -1,6 +1,6 @@
-"""Reads and writes the quarantine log: workers' attempts, and records that are not processed.
+"""Reads and writes the quarantine log: attempts of workers, and records that are not processed.
 
-``streams.core.quarantine.quarantined`` describes its records and what follows from them.
+``streams.core.quarantine.quarantined`` describes its records and how they are used.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ Source = tuple[Kind, int]
 
 
 def entry_key(entry: Entry) -> bytes:
-    """The key of its record in the log."""
+    """Return the key of an entry in the log."""
     return f"entry/{entry.id}".encode()
 
 
 def topic_of(kafka: KafkaSettings, kind: Kind) -> str:
-    """The topic that a kind of source records is in."""
+    """Return the topic of a kind of source records."""
     return kafka.topics.events if kind == "events" else kafka.topics.deltas
 
 
@@ -57,19 +57,19 @@ class QuarantineView:
     def __len__(self) -> int:
         return sum(self.states.values())
 
-    def every(self) -> Iterator[Entry]:
-        """All entries, by topic, partition and offset."""
+    def all_entries(self) -> Iterator[Entry]:
+        """Yield all entries, by topic, partition and offset."""
         for source in sorted(self.entries):
             yield from (entry for _, entry in sorted(self.entries[source].items()))
 
     def apply(self, record: ConsumerRecord) -> None:
-        """Take the next record of the log; one that this version does not know is skipped."""
+        """Apply the next record of the log; records of unknown formats are skipped."""
         try:
-            word, kind, number, *offset = (record.key or b"").decode().split("/")
+            record_type, kind, number, *offset = (record.key or b"").decode().split("/")
             source: Source = ("events" if kind == "events" else "deltas", int(number))
-            if word == "attempt" and record.value is not None:
+            if record_type == "attempt" and record.value is not None:
                 self.attempts[source] = _attempts.decode(record.value)
-            elif word == "entry":
+            elif record_type == "entry":
                 entry = None if record.value is None else _entries.decode(record.value)
                 self._put(source, int(offset[0]), entry)
         except (ValueError, IndexError, msgspec.MsgspecError) as error:
@@ -89,7 +89,7 @@ class QuarantineView:
 
 
 class QuarantineLog:
-    """One per process; ``start`` it before partitions are assigned."""
+    """The quarantine log of a process; ``start`` it before partitions are assigned."""
 
     def __init__(
         self, kafka: KafkaSettings, settings: QuarantineSettings, producer: AIOKafkaProducer
@@ -97,15 +97,14 @@ class QuarantineLog:
         self.settings = settings
         self.kafka = kafka
         self.alone = asyncio.Lock()
-        """Held while a record is processed alone: two could not be told apart when the process
-        ends."""
+        """Held while a record is processed alone, so that only one can be the cause of a death."""
         self._view = QuarantineView()
         self._producer = producer
         self._topic = kafka.topics.quarantine
         self._tail = LogTail(kafka, self._topic, self._apply)
 
     async def start(self) -> None:
-        """Begin to follow the log.
+        """Start following the log.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -116,7 +115,7 @@ class QuarantineLog:
         await self._tail.stop()
 
     def entries(self, kind: Kind, partition: int) -> dict[int, Entry]:
-        """The records of a partition that are not processed, by offset; it stays up to date."""
+        """Return the entries of a partition by offset; the mapping stays up to date."""
         return self._view.entries.setdefault((kind, partition), {})
 
     async def begin(self, kind: Kind, partition: int, resume_after: int) -> Attempt:
@@ -128,12 +127,12 @@ class QuarantineLog:
         return attempt
 
     async def write(self, kind: Kind, partition: int, attempt: Attempt) -> None:
-        """Write how an attempt stands; return once it is acknowledged."""
+        """Write the state of an attempt; return once it is acknowledged."""
         key = f"attempt/{kind}/{partition}".encode()
         await self._producer.send_and_wait(self._topic, _encode(attempt), key=key, partition=0)
 
     async def end(self, kind: Kind, partition: int, attempt: Attempt) -> None:
-        """Write that an attempt ended cleanly, if there is time and no other attempt followed."""
+        """Write that an attempt ended cleanly, unless another one followed or time runs out."""
         latest = self._view.attempts.get((kind, partition))
         if latest is not None and latest.id != attempt.id:
             return
@@ -142,12 +141,14 @@ class QuarantineLog:
                 ended = msgspec.structs.replace(attempt, ended=True, entering=-1)
                 await self.write(kind, partition, ended)
 
-    async def set_aside(self, entry: Entry, letters: Sequence[DeadLetterRow]) -> None:
-        """Quarantine a record: 1. its dead letters, 2. the entry, which counts from then on.
+    async def set_aside(self, entry: Entry, dead_letters: Sequence[DeadLetterRow]) -> None:
+        """Quarantine a record.
+
+        1. Write its dead letters. 2. Write the entry, which takes effect with that.
 
         Raises:
             QuarantineFullError: ``entries_max`` records are in quarantine.
-            KafkaError: the broker did not take it; the next worker finds the same again.
+            KafkaError: the broker did not accept a write; the next worker repeats both steps.
         """
         if len(self._view) >= self.settings.entries_max:
             metrics.LIMIT_REACHED.labels("entries_max").inc()
@@ -156,8 +157,8 @@ class QuarantineLog:
                 "see `tracemill quarantine list`"
             )
         topic = self.kafka.topics.dead_letters
-        for letter in letters:
-            await self._producer.send_and_wait(topic, _encode(letter), partition=0)
+        for dead_letter in dead_letters:
+            await self._producer.send_and_wait(topic, _encode(dead_letter), partition=0)
         await self._producer.send_and_wait(
             self._topic, _encode(entry), key=entry_key(entry), partition=0
         )

@@ -1,9 +1,9 @@
-"""Keeps what kills the worker out of one partition of ``events`` or ``deltas``.
+"""Keeps input that kills the worker out of one partition of ``events`` or ``deltas``.
 
-The stage asks ``is_active`` once for each batch; false, as it nearly always is, costs nothing
-more. Otherwise the batch goes through ``kept`` (what is in quarantine is left out), ``survivors``
-(after an unclean end: what ends a child process is set aside) and, where child processes found
-nothing and the worker still died, record by record through ``alone``.
+The stage reads ``is_active`` once per batch; usually it is false and there is nothing else to do.
+Otherwise the batch passes ``kept`` (removes quarantined input), ``survivors`` (after an unclean
+end: sets aside what ends a child process) and, if child processes found nothing and the worker
+still died, ``alone`` record by record.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import msgspec
 import structlog
 
 from streams.core.dead_letters.texts import owner_of_delta, owner_of_event
-from streams.core.quarantine.letters import letters_of
+from streams.core.quarantine.dead_letters import dead_letters_of
 from streams.core.quarantine.quarantined import (
     DETAIL_MAX_CHARS,
     Attempt,
     Entry,
     Kind,
-    guilty_offset,
     is_single,
     is_suspicious,
+    offset_to_set_aside,
     without_lines,
 )
 from streams.quarantine import metrics
 from streams.quarantine.log import QuarantineLog, topic_of
-from streams.quarantine.suspicion import Culprit, Record, Trials, Work, is_blameless
+from streams.quarantine.suspicion import Culprit, Record, Trials, Work, is_unrelated_to_input
 from streams.quarantine.trial import Death
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class Screen:
     """The quarantine of one partition, while this worker has it.
 
     Args:
-        span_records: how many records the worker before may have taken beyond its output.
+        span_records: how many records the previous worker may have read beyond its output.
     """
 
     def __init__(
@@ -56,28 +56,28 @@ class Screen:
         self._entries = quarantine.entries(kind, partition)
         self._trials = Trials(quarantine.settings)
         self._attempt: Attempt | None = None
-        self._guilty: int | None = None
-        self._careful_before = 0
-        """Records before this offset are tried first."""
+        self._set_aside_offset: int | None = None
+        self._tried_before = 0
+        """Records before this offset are tried in child processes first."""
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is left out or tried."""
-        return bool(self._entries) or self._careful_before > 0
+        """Return whether any input is removed or tried."""
+        return bool(self._entries) or self._tried_before > 0
 
     @property
     def trials_begun(self) -> int:
-        """Grows while child processes try what the partition's position does not pass yet."""
+        """Return the number of trials so far: progress while the position does not move."""
         return self._trials.begun
 
-    def is_careful(self, offset: int) -> bool:
-        """Whether a batch that begins with this record is tried first."""
-        return offset < self._careful_before
+    def is_tried_first(self, offset: int) -> bool:
+        """Return whether a batch that begins with this record is tried first."""
+        return offset < self._tried_before
 
     def is_alone(self, offset: int) -> bool:
-        """Whether the records of such a batch are processed one by one."""
+        """Return whether the records of a batch beginning here are processed one by one."""
         assert self._attempt is not None, "begin() comes first"
-        return self.is_careful(offset) and is_single(self._attempt)
+        return self.is_tried_first(offset) and is_single(self._attempt)
 
     async def begin(self, resume_after: int) -> None:
         """Record the start of an attempt at the partition, before anything is processed."""
@@ -87,29 +87,29 @@ class Screen:
             return
         metrics.UNCLEAN_ENDS.labels(STAGES[kind]).inc()
         end = await self._log.end_of(kind, partition)
-        self._careful_before = min(resume_after + 1 + self._span_records, end)
-        self._guilty = guilty_offset(attempt, self._log.settings.worker_deaths)
+        self._tried_before = min(resume_after + 1 + self._span_records, end)
+        self._set_aside_offset = offset_to_set_aside(attempt, self._log.settings.worker_deaths)
         log.warning(
             "worker_ended_uncleanly",
             topic=topic_of(self._log.kafka, kind),
             partition=partition,
             deaths_without_progress=attempt.deaths,
-            tried_before_offset=self._careful_before,
+            tried_before_offset=self._tried_before,
             alone=is_single(attempt),
         )
 
     async def end(self, failure: BaseException | None = None) -> None:
-        """Record a clean end, unless the partition failed in a way that its input may have caused."""
-        if self._attempt is not None and (failure is None or is_blameless(failure)):
+        """Record a clean end, unless the input may have caused ``failure``."""
+        if self._attempt is not None and (failure is None or is_unrelated_to_input(failure)):
             await self._log.end(self._kind, self._partition, self._attempt)
 
     async def kept(self, records: Sequence[Record]) -> list[Record]:
-        """Return the records without quarantined lines; records without any other lines are empty."""
-        if self._careful_before and records[0].offset >= self._careful_before:
-            self._careful_before = 0
+        """Return the records without quarantined lines; a record may be left empty."""
+        if self._tried_before and records[0].offset >= self._tried_before:
+            self._tried_before = 0
         kept = []
         for record in records:
-            if record.offset == self._guilty and record.offset not in self._entries:
+            if record.offset == self._set_aside_offset and record.offset not in self._entries:
                 times = self._log.settings.worker_deaths
                 death = Death("worker", f"{times} workers ended while they processed it alone")
                 await self._set_aside(record, Culprit(0, -1, death))
@@ -122,13 +122,12 @@ class Screen:
         return kept
 
     async def survivors(self, records: list[Record], work: Work) -> list[Record]:
-        """The records without what ends a child process that does ``work`` on them; it is set
-        aside.
+        """Set aside input that ends a child process doing ``work``; return the other records.
 
-        They are the same list where nothing was.
+        Returns the same list if nothing was set aside.
 
         Raises:
-            QuarantineFullError: there is too much of it.
+            QuarantineFullError: the quarantine is full.
         """
         originals = list(records)
         while (culprit := await self._trials.find(records, work)) is not None:
@@ -137,7 +136,7 @@ class Screen:
                 log.error("trial_inconclusive", reason=f"empty records die: {culprit.death.cause}")
                 break
             await self._set_aside(originals[culprit.index], culprit)
-            self._careful_before = max(self._careful_before, record.offset + self._span_records)
+            self._tried_before = max(self._tried_before, record.offset + self._span_records)
             records = await self.kept(originals)
         return records
 
@@ -147,10 +146,10 @@ class Screen:
         process: Callable[[], Awaitable[None]],
         done: Callable[[], Awaitable[object]],
     ) -> None:
-        """Process one record, so that the log names it should the process end.
+        """Process one record, with its offset in the log in case the process ends.
 
-        1. Write that it is entered. 2. Process it, and wait until its output is acknowledged, at
-        most ``single_wait_s`` with the blame on it. 3. Write that it is not entered any more.
+        1. Write that it is being processed. 2. Process it and wait until its output is
+        acknowledged. 3. Write that it is done, or that ``single_wait_s`` have passed.
         """
         assert self._attempt is not None, "begin() comes first"
         settings = self._log.settings
@@ -174,9 +173,9 @@ class Screen:
         await self._log.write(self._kind, self._partition, self._attempt)
 
     async def _set_aside(self, record: Record, culprit: Culprit) -> None:
-        """Quarantine a line, or the record where that would be too many.
+        """Quarantine a line, or the whole record if it has too many such lines.
 
-        What is written comes from ``QuarantineLog.set_aside``.
+        ``QuarantineLog.set_aside`` numbers the effects.
         """
         kind, partition, settings = self._kind, self._partition, self._log.settings
         before = self._entries.get(record.offset)
@@ -194,8 +193,8 @@ class Screen:
         death, now_us = culprit.death, time.time_ns() // 1_000
         owner_of: Callable[[bytes], str] = owner_of_event if kind == "events" else owner_of_delta
         if await self._trials.once(lambda: [owner_of(every[n]) for n in numbers]) is not None:
-            owner_of = _nobody
-        letters = letters_of(
+            owner_of = _no_owner
+        dead_letters = dead_letters_of(
             [(n, every[n]) for n in numbers],
             owner_of,
             stage=STAGES[kind],
@@ -217,11 +216,14 @@ class Screen:
             detail=death.trace[-DETAIL_MAX_CHARS:],
             payload_bytes=(before.payload_bytes if before else 0)
             + sum(len(every[n]) for n in numbers),
-            dead_letters=(*(before.dead_letters if before else ()), *(row.id for row in letters)),
+            dead_letters=(
+                *(before.dead_letters if before else ()),
+                *(row.id for row in dead_letters),
+            ),
             created_us=before.created_us if before else now_us,
             changed_us=now_us,
         )
-        await self._log.set_aside(entry, letters)
+        await self._log.set_aside(entry, dead_letters)
         metrics.QUARANTINED.labels(STAGES[kind]).inc()
         log.error(
             "record_quarantined",
@@ -234,7 +236,7 @@ class Screen:
         )
 
 
-def _nobody(_: bytes) -> str:
+def _no_owner(_: bytes) -> str:
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Finds, in child processes, which input ends the process that works on it.
+"""Finds the input that ends the process working on it, by trying it in child processes.
 
 Used by the screens of both stages (``streams.observations.screen``, ``streams.rollups.screen``)
-after an unclean end: each batch is tried whole; only where that fails, its shortest failing
-beginning is searched for, first over records, then over the lines of the last one.
+after an unclean end. Each batch is tried whole first. If that fails, a binary search finds its
+shortest failing prefix, first by records, then by lines of the last record.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from streams.quarantine.trial import Death, TrialImpossibleError, trial
 
 log = structlog.get_logger(__name__)
 
-SURROUNDINGS: Final = (KafkaError, StoreError, ProducersError, StreamsError, OSError)
-"""What goes wrong whatever the input is."""
+ENVIRONMENT_ERRORS: Final = (KafkaError, StoreError, ProducersError, StreamsError, OSError)
+"""Exceptions that do not depend on the input."""
 
 
-def is_blameless(error: BaseException) -> bool:
-    """Whether a failure says nothing against the input that was being processed."""
+def is_unrelated_to_input(error: BaseException) -> bool:
+    """Return whether the input that was being processed cannot have caused a failure."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(is_blameless, error.exceptions))
+        return all(map(is_unrelated_to_input, error.exceptions))
     if isinstance(error, MessageSizeTooLargeError):
         return False
-    return isinstance(error, (*SURROUNDINGS, TooManyDeadLettersError))
+    return isinstance(error, (*ENVIRONMENT_ERRORS, TooManyDeadLettersError))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A source record, or what is left of it, while it is tried."""
+    """A source record, or what remains of it, while it is tried."""
 
     offset: int
     timestamp_ms: int
@@ -47,12 +47,12 @@ class Record:
 
 
 Work = Callable[[Sequence[Record]], object]
-"""Processes records as the stage would, in a child process."""
+"""Processes records as the stage would; called in a child process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The record, and the line of it, without which the work succeeds; line -1: all of it."""
+    """The record, and its line, that the failure needs; line -1: the whole record."""
 
     index: int
     line: int
@@ -60,12 +60,12 @@ class Culprit:
 
 
 class Trials:
-    """Tries ``work`` on records."""
+    """Runs ``work`` on records in child processes."""
 
     def __init__(self, settings: QuarantineSettings) -> None:
         self._settings = settings
         self.begun = 0
-        """Child processes so far. Each is progress: together they may take longer than a stall."""
+        """Child processes so far; each counts as progress, since many may take long."""
 
     async def once(self, work: Callable[[], object]) -> Death | None:
         settings = self._settings
@@ -74,16 +74,16 @@ class Trials:
             work,
             timeout_s=settings.trial_timeout_s,
             memory_bytes_max=settings.trial_memory_bytes_max,
-            passing=(TooManyDeadLettersError,),
+            expected=(TooManyDeadLettersError,),
         )
         metrics.TRIALS.labels("passed" if death is None else "died").inc()
         return death
 
     async def find(self, records: Sequence[Record], work: Work) -> Culprit | None:
-        """The first input that ends each of ``trial_deaths`` child processes; usually none.
+        """Return the first input that ends ``trial_deaths`` child processes in a row; None usually.
 
-        A child process that dies of nothing at all proves nothing, nor does one that cannot be
-        made.
+        Also returns None if idle child processes die, too, or cannot be created: that proves
+        nothing.
         """
         try:
             death = None
@@ -118,7 +118,7 @@ class Trials:
     async def _shortest(
         self, length: int, work: Callable[[int], object], death: Death
     ) -> tuple[int, Death]:
-        """The length of the shortest beginning that fails; all of it does, nothing does not."""
+        """Return the length of the shortest failing prefix; the whole is known to fail."""
         passes, fails = 0, length
         while fails - passes > 1:
             middle = (passes + fails) // 2

@@ -1,9 +1,9 @@
-"""Tries work in a forked child process, to see whether it ends the process that does it.
+"""Runs work in a forked child process, to find out whether it ends its process.
 
 The child has a copy of the worker's memory, so it does exactly what the worker would do next, and
-nothing that it changes outlives it. It writes to nobody: no socket, no log. Its end tells the
-worker whether the work can be done: by success, by an exception, by a signal, or by its time or
-its memory. The kernel ends it together with its worker.
+its changes are lost when it ends. It has no other output: it writes to no socket and no log. The
+way it ends tells the worker the outcome: success, an exception, a signal, or a limit of time or
+memory. The kernel ends the child together with its worker.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from typing import Final, NoReturn
 PASSED: Final = b"\x06passed"
 RAISED: Final = b"\x15"
 TRACE_BYTES_MAX: Final = 64 * 1024
-GRACE_S: Final = 2.0
-"""After its time the child ends itself with a traceback; this much later it is killed."""
-DEFAULTS: Final = (
+TRACEBACK_WAIT_S: Final = 2.0
+"""Time after the timeout for the child to write a traceback, before it is killed."""
+RESET_SIGNALS: Final = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGALRM,
@@ -40,14 +40,14 @@ DEFAULTS: Final = (
     signal.SIGILL,
     signal.SIGABRT,
 )
-"""Signals that end the child at once, whatever handlers libraries of the worker have installed."""
+"""Signals that must end the child at once, despite handlers that libraries installed."""
 _PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 
 
 class TrialImpossibleError(Exception):
-    """No child process could be made: nothing is known about the work."""
+    """The child process could not be created, so the work was not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,39 +64,39 @@ async def trial(
     *,
     timeout_s: float,
     memory_bytes_max: int,
-    passing: tuple[type[Exception], ...] = (),
+    expected: tuple[type[Exception], ...] = (),
 ) -> Death | None:
-    """Do ``work`` in a child process; return how that failed, or None.
+    """Run ``work`` in a child process; return how it failed, or None.
 
-    The event loop goes on meanwhile. ``passing`` are exceptions that the caller deals with itself.
+    The event loop keeps running. Exceptions in ``expected`` do not count as failures.
 
     Raises:
-        TrialImpossibleError: there are no resources for a child process.
+        TrialImpossibleError: resources for a child process are missing.
     """
     worker = os.getpid()
-    reading, writing = os.pipe()
+    read_fd, write_fd = os.pipe()
     try:
         with warnings.catch_warnings():
-            # Newer Pythons warn of forking with threads: the child only computes, and takes no
-            # lock that a thread of ours could hold.
+            # Newer Pythons warn of forking with threads. The child only computes; it takes no lock
+            # that another thread could hold.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
     except OSError as error:
-        os.close(reading)
-        os.close(writing)
+        os.close(read_fd)
+        os.close(write_fd)
         raise TrialImpossibleError(str(error)) from error
     if pid == 0:
-        _child(work, writing, worker, timeout_s, memory_bytes_max, passing)
-    # Closed before anything else runs: no other child may hold it open.
-    os.close(writing)
+        _child(work, write_fd, worker, timeout_s, memory_bytes_max, expected)
+    # Closed at once: another child that inherits it would keep the pipe open.
+    os.close(write_fd)
     status = -1
     try:
-        report, in_time = await _read_all(reading, timeout_s + GRACE_S)
+        report, in_time = await _read_all(read_fd, timeout_s + TRACEBACK_WAIT_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)  # noqa: ASYNC222  # it was killed: there is no wait
-        os.close(reading)
+        _, status = os.waitpid(pid, 0)  # noqa: ASYNC222  # killed, so this does not block
+        os.close(read_fd)
     return _death(report, status, in_time=in_time)
 
 
@@ -118,7 +118,7 @@ def _death(report: bytes, status: int, *, in_time: bool) -> Death | None:
 
 
 async def _read_all(fd: int, timeout_s: float) -> tuple[bytes, bool]:
-    """What the child wrote until its end, and whether that came in time."""
+    """Return the child's output, and whether it ended in time."""
     os.set_blocking(fd, False)
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -149,20 +149,20 @@ def _child(
     worker: int,
     timeout_s: float,
     memory_bytes_max: int,
-    passing: tuple[type[Exception], ...],
+    expected: tuple[type[Exception], ...],
 ) -> NoReturn:
-    """Do the work, report and exit without any of the worker's clean-up."""
+    """Run the work, report the outcome and exit without the worker's cleanup."""
     try:
         _detach(worker)
         _limit(memory_bytes_max)
         faulthandler.enable(fd, all_threads=False)
-        # A timer's signal needs no thread, which would take signals that are meant for the work.
+        # A timer needs no thread; a thread could receive signals that are meant for the work.
         faulthandler.register(signal.SIGALRM, fd, all_threads=False, chain=True)
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
-        with contextlib.suppress(*passing):
+        with contextlib.suppress(*expected):
             work()
         os.write(fd, PASSED)
-    except BaseException as error:  # noqa: BLE001  # whatever it is, the worker is to know
+    except BaseException as error:  # noqa: BLE001  # every exception is reported
         lines = traceback.format_exc(limit=-8, chain=False).encode()[-TRACE_BYTES_MAX // 2 :]
         with contextlib.suppress(OSError):
             os.write(fd, RAISED + type(error).__name__.encode() + b"\n" + lines)
@@ -171,14 +171,14 @@ def _child(
 
 
 def _detach(worker: int) -> None:
-    """Answer no signal of the worker's, and end with it."""
+    """Reset signal handlers and output, and end together with the worker."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != worker:
         os._exit(1)
     signal.set_wakeup_fd(-1)
     faulthandler.disable()
-    for number in DEFAULTS:
+    for number in RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     gc.disable()
     quiet = os.open(os.devnull, os.O_WRONLY)
@@ -187,9 +187,7 @@ def _detach(worker: int) -> None:
 
 
 def _limit(memory_bytes_max: int) -> None:
-    """Leave no core dump, take a bounded amount of memory, and be the first to go where it is
-    short.
-    """
+    """Disable core dumps, limit memory, and be the kernel's first choice when memory is short."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

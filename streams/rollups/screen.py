@@ -34,7 +34,7 @@ async def apply_screened(
     records = await screen.kept(
         [Record(message.offset, message.append_us // 1_000, value) for message, value in batch]
     )
-    if screen.is_careful(records[0].offset):
+    if screen.is_tried_first(records[0].offset):
         now_s = int(time.time())
 
         def apply_all(some: Sequence[Record]) -> None:

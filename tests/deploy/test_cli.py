@@ -23,7 +23,7 @@ from deploy.errors import EX_CONFIG, EngineError, NotPreparedError
 from deploy.failures import exit_code_for, lines_for
 from producers.errors import InitError, TopicError, TopicMismatchError
 from streams.core.dead_letters.limit import TooManyDeadLettersError
-from streams.errors import OutOfStepError
+from streams.errors import RecordGapError
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
     [
         TooManyRefusals("the store refused 20 rows"),
         TooManyDeadLettersError("half of it is unreadable"),
-        OutOfStepError("after 3 of events/0 came 5"),
+        RecordGapError("after 3 of events/0 came 5"),
         TopicError("no topic"),
     ],
 )

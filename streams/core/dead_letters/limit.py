@@ -1,4 +1,4 @@
-"""The limit of refused input: past it something is wrong with the topic, and draining it into the bin would lose it."""
+"""Stops a partition when most of its input is unreadable, before all of it becomes dead letters."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from dataclasses import dataclass
 from typing import Final
 
 PROJECTS_REMEMBERED_MAX: Final = 1_000
-"""Projects of recent lines that are kept."""
+"""Projects remembered per sample of lines."""
 
 
 class TooManyDeadLettersError(Exception):
-    """The stage refuses to go on; the message says what it saw."""
+    """Too much of a partition's input is unreadable; the message has the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimit:
+    """When a partition stops because of unreadable input."""
+
     consecutive_max: int
     """Unreadable lines in a row."""
     ratio_max: float
-    """Unreadable lines per line, over the last ``sample_lines`` lines."""
+    """Share of unreadable lines among the last ``sample_lines`` lines."""
     sample_lines: int
 
 
 class DeadLetterGuard:
-    """Stops one partition when most of its input is refused.
+    """Stops one partition when most of its input is rejected.
 
-    Lines that are no events always count: something else writes to the topic. Events that made the
-    stage fail count only while no other project sends good ones, so that the events of one project
+    Lines that are no events always count, because they come from a foreign writer. Events that made
+    the stage fail count only while no other project has events that succeed, so that one project
     cannot stop the others.
     """
 
@@ -37,7 +39,7 @@ class DeadLetterGuard:
         self._consecutive = self._lines = self._unreadable = 0
         self._good_projects: set[str] = set()
         self._good_projects_before: set[str] = set()
-        """Those of the sample before."""
+        """Good projects of the previous sample."""
         self._failing_projects: set[str] = set()
 
     def copy(self) -> DeadLetterGuard:
@@ -59,17 +61,17 @@ class DeadLetterGuard:
         good_project: str = "",
         failing: Sequence[str] = (),
     ) -> None:
-        """Take note of a record.
+        """Count the lines of a record.
 
         Args:
-            readable: lines that counted.
+            readable: lines that were processed.
             unreadable: lines that are no events.
             offset: of the record.
             good_project: the project of one of the readable lines.
-            failing: for each event that made the stage fail, its project.
+            failing: the project of each event that made the stage fail.
 
         Raises:
-            TooManyDeadLettersError: the limit is passed.
+            TooManyDeadLettersError: the limit is exceeded.
         """
         limit = self._limit
         if good_project and len(self._good_projects) < PROJECTS_REMEMBERED_MAX:
@@ -85,10 +87,15 @@ class DeadLetterGuard:
         self._unreadable += unreadable
         seen = f"{self._source} up to offset {offset}"
         if self._consecutive > limit.consecutive_max:
-            message = f"{self._consecutive} unreadable lines in a row in {seen}: who writes to this topic?"
+            message = (
+                f"{self._consecutive} unreadable lines in a row in {seen}: check what writes to it"
+            )
             raise TooManyDeadLettersError(message)
         if self._lines >= limit.sample_lines and self._unreadable > limit.ratio_max * self._lines:
-            message = f"{self._unreadable} of the last {self._lines} lines in {seen} are unreadable: who writes to this topic?"
+            message = (
+                f"{self._unreadable} of the last {self._lines} lines in {seen} are unreadable: "
+                "check what writes to it"
+            )
             raise TooManyDeadLettersError(message)
 
     def _counted(self, failing: Sequence[str]) -> int:

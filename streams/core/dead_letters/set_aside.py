@@ -1,7 +1,7 @@
 """Builds dead letters of input that raised: the exception, its location in the code and the input.
 
-The row always encodes and stays below a given size, whatever the exception and the payload contain:
-detail and payload are cut, and the detail notes a cut payload.
+The row always encodes and stays below a given size: detail and payload are cut, and the detail
+notes that the payload was cut.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.core.observations.failures import PROCESSING_FAILED
 TIME_MAX_US: Final = 2**32 * 1_000_000
 """Latest time that the store's columns hold."""
 ROW_OVERHEAD_BYTES: Final = 16 * 1024
-"""Upper bound of the bytes of a row's other fields, all of which are bounded."""
+"""Upper bound of the other fields of a row, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ def dead_letter_of_error(
     """Build the row of input that raised ``error``.
 
     Args:
-        stage: the stage that set it aside.
-        identity: names the input, the same whenever it is read again: a replay gives the same row.
-        error: what was raised.
-        payload: the input; cut where the row would be longer than ``row_bytes_max`` as JSON.
-        project_id: its owner; empty when not known.
-        source: the record it came in.
-        row_bytes_max: of the encoded row.
+        stage: the stage that set the input aside.
+        identity: identifies the input, the same on each replay, so that replays give the same row.
+        error: the exception.
+        payload: the input; cut if the row would exceed ``row_bytes_max`` as JSON.
+        project_id: owner of the input; empty if unknown.
+        source: the record with the input.
+        row_bytes_max: limit of the encoded row.
     """
     kept, note = bounded_payload(payload, max(0, row_bytes_max - ROW_OVERHEAD_BYTES))
     return DeadLetterRow(

@@ -11,9 +11,9 @@ from streams.core.observations.limits import ESCAPED_BYTES_MAX
 
 PROJECT_ID_MAX_CHARS: Final = 200
 MESSAGE_MAX_CHARS: Final = 500
-"""Longest part of an exception's message, which often quotes its input."""
+"""Longest part of an exception's message, which may quote the input."""
 FRAMES_MAX: Final = 5_000
-"""Frames of a traceback that are walked: more than Python's recursion limit allows by default."""
+"""Most frames of a traceback to search; above Python's default recursion limit."""
 OWN_PACKAGES: Final = ("streams", "clickhouse", "producers", "tracemill")
 
 
@@ -29,7 +29,7 @@ def describe_error(error: BaseException) -> str:
     """Return type, message and code location of an exception, bounded and always encodable."""
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001  # a message that cannot be made is no reason to fail again
+    except Exception:  # noqa: BLE001  # ``__str__`` of an exception may raise, too
         message = "(no message)"
     text = f"{type(error).__name__}: {message[:MESSAGE_MAX_CHARS]}"
     location = _location(error.__traceback__)
@@ -42,7 +42,7 @@ def printable(text: str) -> str:
 
 
 def cut_to_json_bytes(text: str, bytes_max: int) -> str:
-    """Return the longest beginning of a text, or a little less, that takes ``bytes_max`` as JSON."""
+    """Return a beginning of ``text`` that takes at most ``bytes_max`` as JSON."""
     if len(text) * ESCAPED_BYTES_MAX <= bytes_max:
         return text
     while text and (escaped := len(msgspec.json.encode(text))) > bytes_max:
@@ -51,7 +51,7 @@ def cut_to_json_bytes(text: str, bytes_max: int) -> str:
 
 
 def bounded_payload(payload: bytes, bytes_max: int) -> tuple[str, str]:
-    """Return a payload cut to ``bytes_max`` as JSON, and a note for the detail; empty if not cut."""
+    """Return a payload cut to ``bytes_max`` as JSON, and a note about the cut; empty if not cut."""
     text = payload.decode(errors="replace")
     kept = cut_to_json_bytes(text, bytes_max)
     if len(kept) == len(text):

@@ -1,4 +1,4 @@
-"""Keeps track of the jobs of one kind: what is to be attempted, when, and what became of it."""
+"""Keeps track of the jobs of one kind: which are pending, when each is due, and how each ended."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Job:
     """One job. A kind subclasses it with what its attempts need."""
 
     id: str
-    """Deterministic: the record that is read again creates the same job, which is done once."""
+    """Deterministic: a record that is read again creates the same job, which is done once."""
     target: str
-    """What attempts burden: an endpoint, a model's provider."""
+    """What the attempts put load on, such as an endpoint or a model provider."""
     project_id: str
     created_us: int
 
@@ -27,23 +27,23 @@ JobT = TypeVar("JobT", bound=Job)
 
 @dataclass(slots=True)
 class JobBook(Generic[JobT]):
-    """The jobs and states of one kind, as its two logs give them.
+    """The jobs and states of one kind, as read from its two logs.
 
-    Read the states before the jobs: a job without a state is due now.
+    Load the states before adding jobs: a job without a state is due immediately.
     """
 
     queue: JobQueue
     retry_schedule_s: Sequence[float]
     age_max_us: float
-    """Older jobs that have no state are not begun."""
+    """Jobs older than this without a state are never started."""
     memory_us: float
-    """States of jobs that ended, or that nothing created again, are forgotten after this time."""
+    """Time after which states of ended jobs, and states without a job, are removed."""
     _jobs: dict[str, JobT] = field(default_factory=dict)
-    """Jobs that are not ended."""
+    """Jobs that have not ended."""
     _states: dict[str, JobState] = field(default_factory=dict)
 
     def load_state(self, job_id: str, state: JobState | None) -> None:
-        """Take a state from the log, where None removes it."""
+        """Apply a state from the log; None removes it."""
         if state is None:
             self._states.pop(job_id, None)
             return
@@ -52,30 +52,30 @@ class JobBook(Generic[JobT]):
             self._states[job_id] = state
 
     def add(self, jobs: Iterable[JobT], now_us: int) -> int:
-        """Queue those of the jobs that are not ended; return how many are too old to begin."""
+        """Queue those jobs that have not ended; return how many are too old to start."""
         too_old = 0
         for job in jobs:
             state = self._states.get(job.id)
             if state is None and job.created_us < now_us - self.age_max_us:
                 too_old += 1
             elif state is None or state.status == "pending":
-                # A job that is created again stays as it was created first.
+                # The first version of a job is kept if it is created again.
                 kept = self._jobs.setdefault(job.id, job)
                 due_us = 0 if state is None else state.next_attempt_us
                 self.queue.put(kept.id, kept.target, due_us, kept.project_id)
         return too_old
 
     def start(self, now_us: int) -> Iterator[JobT]:
-        """Yield the jobs to attempt now; ``finish`` ends each attempt."""
+        """Yield the jobs to attempt now; call ``finish`` after each attempt."""
         for job_id, _ in self.queue.start(now_us):
             yield self._jobs[job_id]
 
     def state_of(self, job: JobT) -> JobState:
-        """Return the last state of a job."""
+        """Return the latest state of a job."""
         return self._states.get(job.id) or JobState()
 
     def after(self, job: JobT, outcome: Outcome, now_us: int, jitter: float) -> JobState:
-        """Return the state after an attempt; it counts once it is kept and given to ``finish``."""
+        """Return the state after an attempt; it takes effect when it is passed to ``finish``."""
         return after_attempt(
             self.state_of(job),
             outcome,
@@ -85,7 +85,7 @@ class JobBook(Generic[JobT]):
         )
 
     def finish(self, job: JobT, state: JobState | None) -> None:
-        """End an attempt with the state that was kept; None if none was."""
+        """End an attempt with the state that was written to the log; None if writing it failed."""
         self.queue.done(job.id, job.target)
         if state is None:
             return
@@ -96,7 +96,7 @@ class JobBook(Generic[JobT]):
             del self._jobs[job.id]
 
     def sweep(self, now_us: int) -> list[str]:
-        """Forget old states; return the jobs whose states are to be removed from the log."""
+        """Forget old states; return the jobs whose states have to be removed from the log."""
         forget_us = now_us - self.memory_us
         removed = [
             job_id

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 class JobQueue:
-    """Ids of jobs by the time of their next attempt. Each is in it once.
+    """Holds ids of jobs by the time of their next attempt, each at most once.
 
     Targets are served round robin. An owner (a project) starts an attempt only while it runs fewer
-    than are still free, so that one owner never takes what is left from all others.
+    than are free, so that one owner never takes all remaining capacity.
     """
 
     def __init__(self, *, per_target_max: int, running_max: int) -> None:
@@ -21,7 +21,7 @@ class JobQueue:
         self._due: dict[str, deque[str]] = {}
         self._members: set[str] = set()
         self._owners: dict[str, str] = {}
-        """The owner of each target of a member."""
+        """The owner of each target that has jobs here."""
         self._jobs_of_target: Counter[str] = Counter()
         self._running_at: Counter[str] = Counter()
         self._running_for: Counter[str] = Counter()
@@ -34,13 +34,13 @@ class JobQueue:
         return job_id in self._members
 
     def put(self, job_id: str, target: str, at_us: int, owner: str = "") -> None:
-        """Attempt a job at ``at_us``; one that is in the queue stays as it is.
+        """Queue a job for an attempt at ``at_us``, unless it is queued or running.
 
         Args:
             job_id: the job.
-            target: what its attempts burden; a target has one owner.
+            target: what its attempts put load on; a target has one owner.
             at_us: when the attempt is due.
-            owner: who shares the attempts fairly with others; by default the target itself.
+            owner: shares the capacity fairly with others; the target by default.
         """
         if job_id in self._members:
             return
@@ -50,18 +50,18 @@ class JobQueue:
         heapq.heappush(self._waiting, (at_us, job_id, target))
 
     def start(self, now_us: int) -> Iterator[tuple[str, str]]:
-        """Yield ``(job, target)`` of the attempts to begin now; ``done`` ends each."""
+        """Yield ``(job, target)`` of the attempts to start now; call ``done`` after each."""
         while self._waiting and self._waiting[0][0] <= now_us:
             _, job_id, target = heapq.heappop(self._waiting)
             self._due.setdefault(target, deque()).append(job_id)
         while ready := [target for target in self._due if self._may_run(target)]:
             for target in ready:
-                if not self._may_run(target):  # others of this round used up what was free
+                if not self._may_run(target):  # the capacity was used up in this round
                     continue
                 jobs = self._due.pop(target)
                 job_id = jobs.popleft()
                 if jobs:
-                    self._due[target] = jobs  # behind the others
+                    self._due[target] = jobs  # at the end: round robin
                 self._running_at[target] += 1
                 self._running_for[self._owners[target]] += 1
                 self.running += 1
@@ -75,7 +75,7 @@ class JobQueue:
         )
 
     def done(self, job_id: str, target: str) -> None:
-        """End an attempt; the job may be put again."""
+        """End an attempt; the job may be queued again."""
         self._members.discard(job_id)
         self.running -= 1
         _decrement(self._running_at, target)
@@ -85,22 +85,22 @@ class JobQueue:
             del self._owners[target]
 
     def next_us(self) -> int | None:
-        """Return when the next job that is not due yet becomes due."""
+        """Return the earliest time of jobs that are not due yet; None if there are none."""
         return self._waiting[0][0] if self._waiting else None
 
     @property
-    def crowded(self) -> bool:
-        """Whether due jobs wait for others to end."""
+    def has_waiting(self) -> bool:
+        """Return whether due jobs wait for capacity."""
         return bool(self._due)
 
     @property
-    def is_full(self) -> bool:
-        """Whether some of them wait because too many run, of all owners or of their own."""
+    def is_limited_in_total(self) -> bool:
+        """Return whether a due job waits because of too many attempts in total or of its owner."""
         return any(self._running_at[target] < self._per_target_max for target in self._due)
 
     @property
-    def holds_back(self) -> bool:
-        """Whether some of them wait for others at their own target."""
+    def is_limited_by_target(self) -> bool:
+        """Return whether a due job waits because too many attempts run at its target."""
         return any(self._running_at[target] >= self._per_target_max for target in self._due)
 
 

@@ -1,8 +1,8 @@
-"""The state of a durable job, and how the outcome of an attempt changes it.
+"""Defines the state of a durable job, and how the outcome of an attempt changes it.
 
-A job without a state is due now. It is ``pending`` with the time of its next attempt until it is
-``done``, ``exhausted`` (its retries are used up: a dead letter) or ``dropped`` (its target or input
-is gone).
+A job without a state is due immediately. It is ``pending`` with the time of its next attempt until
+it is ``done``, ``exhausted`` (no retries are left: a dead letter) or ``dropped`` (its target or
+input was deleted).
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ Status = Literal["pending", "done", "exhausted", "dropped"]
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far one job is; the value on the topic ``jobs``."""
+    """Progress of one job; the value on the topic ``jobs``."""
 
     status: Status = "pending"
     attempts: int = 0
     next_attempt_us: int = 0
     updated_us: int = 0
     detail: str = ""
-    """What the last attempt met."""
+    """Result of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt did the job."""
+    """The job is done."""
 
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed; the job is tried again while its schedule lasts."""
+    """The attempt failed; the job is retried while its schedule has pauses left."""
 
     detail: str
     retry_after_s: float = 0.0
-    """The pause that the target asked for; it never shortens the schedule's."""
+    """Pause requested by the target; it can lengthen the scheduled pause, not shorten it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The job is not wanted any more; it ends without a dead letter."""
+    """The job is not needed any more; it ends without a dead letter."""
 
     detail: str
 
@@ -57,7 +57,7 @@ Outcome = Succeeded | Failed | Dropped
 
 
 def ended(state: JobState, status: Status, now_us: int, detail: str = "") -> JobState:
-    """Return the state of a job that ended; being dropped is no attempt."""
+    """Return the state of a job that ended; dropping does not count as an attempt."""
     return msgspec.structs.replace(
         state,
         status=status,
@@ -76,16 +76,16 @@ def failed(
     jitter: float,
     retry_after_s: float = 0.0,
 ) -> JobState:
-    """Return the state after an attempt that failed.
+    """Return the state after a failed attempt.
 
     Args:
-        state: as it was before the attempt.
-        now_us: when the attempt ended.
-        detail: what it met.
-        schedule_s: pauses between attempts; when they are used up, the job is exhausted.
-        jitter: share by which the pause grows, so that jobs that failed together do not come back
-            together.
-        retry_after_s: the pause that the target asked for; never shortens the schedule's.
+        state: before the attempt.
+        now_us: end of the attempt.
+        detail: result of the attempt.
+        schedule_s: pauses between attempts; after the last one the job is exhausted.
+        jitter: share by which the pause is lengthened, so that jobs that failed together are not
+            retried together.
+        retry_after_s: pause requested by the target; it never shortens the scheduled one.
     """
     if state.attempts >= len(schedule_s):
         return ended(state, "exhausted", now_us, detail)

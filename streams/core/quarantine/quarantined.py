@@ -1,23 +1,24 @@
-"""Decides which input killed its worker, from what workers wrote before they ended.
+"""Decides which input killed its worker, from the records that workers wrote before they ended.
 
 The quarantine log is one compacted partition with two kinds of records:
 
 * ``attempt/<kind>/<partition>`` holds an ``Attempt``: where a worker took over a partition of
-  ``events`` or ``deltas``, and whether it ended cleanly. One write per assignment, one per clean
-  end; nothing per record.
+  ``events`` or ``deltas``, and whether it ended cleanly. It is written once per assignment and once
+  per clean end, not per record.
 * ``entry/<kind>/<partition>/<offset>`` holds an ``Entry``: a record, or lines of it, that is not
   processed. The source topic and the dead letters have the payload.
 
-After an unclean end the next worker tries what the last one may have processed in a child process
-first (``streams.screening``): the death of the child names the input and costs nothing. A kill from
-outside ends the worker, not its child, so that no number of random kills sets a good record aside.
+After an unclean end, the next worker first tries in child processes (``streams.quarantine.trial``)
+what the previous worker may have processed: the death of a child identifies the input without
+ending the worker. Kills from outside hit the worker and not its child, so they never set a good
+record aside, however many there are.
 
-A death that no child process reproduces (in writing, or of memory that both share) falls back to
-the log: after two deaths without progress records are processed alone, one at a time in the whole
-process, and the log says which one is being entered. An end during the same record
-``worker_deaths`` times sets it aside. A random kill would have to hit the few milliseconds of the
-same record each time, after a random pause. Ends later than ``single_wait_s`` after a record was
-entered are not held against it: only a broker or a store that hangs takes that long.
+Some deaths are not reproduced by a child, such as those while writing or for lack of memory. For
+them, after two deaths without progress, the process handles one record at a time and writes its
+offset to the log first. A record during which ``worker_deaths`` workers ended in a row is set
+aside. Random kills would have to hit the same few milliseconds each time, after a random pause.
+Ends later than ``single_wait_s`` after a record was started do not count, because only a hanging
+broker or store takes that long.
 """
 
 from __future__ import annotations
@@ -30,44 +31,44 @@ Kind = Literal["events", "deltas"]
 State = Literal["quarantined", "skipped", "replayed"]
 
 DEATHS_BEFORE_SINGLE: Final = 2
-"""Deaths without progress, after the first of which child processes died of nothing."""
+"""Deaths without progress before records are processed one at a time."""
 DETAIL_MAX_CHARS: Final = 4_000
 REASON: Final = "crashed_worker"
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One worker's time with one partition."""
+    """One assignment of a partition to a worker."""
 
     id: str
     resume_after: int
-    """The last source offset that had taken effect when it began."""
+    """The last source offset that had taken effect at its start."""
     ended: bool = False
-    """It ended cleanly, or for a reason that has nothing to do with its input."""
+    """Whether it ended cleanly, or for a reason unrelated to its input."""
     deaths: int = 0
-    """Unclean ends before this attempt, one after the other, at ``resume_after``."""
+    """Unclean ends in a row before this attempt, all at ``resume_after``."""
     entering: int = -1
-    """The record that is processed alone right now; -1: none."""
+    """Offset of the record that is being processed alone; -1: none."""
     blamed: int = -1
-    """The record that was entered when a worker ended last; -1: none."""
+    """Offset of the record that was being processed alone when a worker last ended; -1: none."""
     blames: int = 0
-    """How often in a row that was this one."""
+    """How many times in a row that was this record."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A record that is not processed, or not all of it."""
+    """A record that is not processed, entirely or in part."""
 
     kind: Kind
     partition: int
     offset: int
     timestamp_ms: int
-    """Of the record: an offset of another log, after topics were made anew, is another record."""
+    """Timestamp of the record: after topics are recreated, the same offset is another record."""
     state: State
     lines: tuple[int, ...] = ()
-    """The lines of it that are not processed; empty: all."""
+    """Numbers of the lines that are not processed; empty: all."""
     cause: str = ""
     """How the process ended, such as ``SIGSEGV``."""
     detail: str = ""
-    """What was seen of it; at most ``DETAIL_MAX_CHARS``."""
+    """Traceback of the process, at most ``DETAIL_MAX_CHARS``."""
     by: str = "worker"
     """``worker`` or ``operator``."""
     payload_bytes: int = 0
@@ -82,12 +83,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the record is not processed."""
+        """Return whether no line of the record is processed."""
         return not self.lines
 
 
 def next_attempt(before: Attempt | None, resume_after: int, attempt_id: str) -> Attempt:
-    """The attempt that follows ``before`` on a partition whose output ends with ``resume_after``."""
+    """Return the attempt after ``before`` on a partition with output up to ``resume_after``."""
     if before is None:
         return Attempt(id=attempt_id, resume_after=resume_after)
     stuck = before.resume_after == resume_after
@@ -107,22 +108,22 @@ def next_attempt(before: Attempt | None, resume_after: int, attempt_id: str) -> 
 
 
 def is_suspicious(attempt: Attempt) -> bool:
-    """Whether input is tried in a child process first."""
+    """Return whether input is tried in a child process first."""
     return attempt.deaths > 0
 
 
 def is_single(attempt: Attempt) -> bool:
-    """Whether records are processed alone, because trials did not find what kills the worker."""
+    """Return whether records are processed one at a time, because trials did not find the cause."""
     return attempt.deaths >= DEATHS_BEFORE_SINGLE
 
 
-def guilty_offset(attempt: Attempt, worker_deaths: int) -> int | None:
-    """The record that is set aside now because of how earlier attempts ended; usually none."""
+def offset_to_set_aside(attempt: Attempt, worker_deaths: int) -> int | None:
+    """Return the record to set aside because earlier workers ended in it; None usually."""
     return attempt.blamed if attempt.blames >= worker_deaths else None
 
 
 def without_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
-    """A record without the given lines, or without any; the others keep their numbers."""
+    """Return a record without the given lines, or without any; the others keep their numbers."""
     if not lines:
         return b""
     kept = value.split(b"\n")
@@ -133,7 +134,7 @@ def without_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
 
 
 def only_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
-    """The given lines of a record, or all of it."""
+    """Return the given lines of a record, or all of it."""
     if not lines:
         return value
     every = value.split(b"\n")

@@ -1,8 +1,8 @@
 """Builds the record that replays a quarantined one.
 
-Lines of ``events`` are sent as they are: events replace themselves, so repeats change nothing.
-Deltas are changes, and apply once for each source record: a replayed delta gets a source of its
-own, which no partition has, so that it applies once however often it is sent.
+Lines of ``events`` are sent unchanged: events replace earlier copies of themselves. Deltas are
+added up, once per source record: a replayed delta gets the number of a source record that does not
+exist otherwise, so that it is applied once however often it is sent.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def replay_source(partition: int, offset: int) -> int:
-    """Return the number of a replayed source record of ``deltas``, above every real partition's.
+    """Return the source number of replayed ``deltas``, above that of every real partition.
 
-    It follows from the source and not from the place in ``deltas``, where crashes leave copies.
+    It is derived from the source record and not from the offset in ``deltas``, where crashes leave
+    duplicates.
     """
     return REPLAYED + offset * PARTITIONS_MAX + partition
 

@@ -41,13 +41,13 @@ HOUR_US: Final = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery(Job):
-    """The delivery of an alert to a webhook, the target."""
+    """The delivery of an alert to a webhook, its target."""
 
     alert: Alert
 
 
 class WebhookDeliveries(JobKind[WebhookDelivery]):
-    """Alerts create deliveries, one for each webhook that subscribed to their event."""
+    """Alerts create deliveries, one for each webhook that subscribes to their event."""
 
     name = "webhook_delivery"
     settings = NotifierSettings
@@ -58,7 +58,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         self._control = context.control
         self._settings: NotifierSettings = context.settings
         self._alerts: dict[str, Alert] = {}
-        """Those that a webhook may still want."""
+        """Alerts that may still be delivered to new or changed webhooks."""
         self._sender = WebhookSender(
             self._settings,
             allow_private=context.webhooks.allow_private,
@@ -74,13 +74,13 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         """Return the deliveries of an alert."""
         alert = alert_of_record(record.value)
         if not self._is_too_old(alert, now_us()):
-            # A repeated alert is as it was first: a body never changes under its webhook-id.
+            # Keep the first version of a repeated alert: the body of a webhook-id never changes.
             alert = self._alerts.setdefault(alert.id, alert)
         webhooks = self._control.view.in_project(Webhook, alert.project_id)
         return _deliveries([alert], webhooks.values())
 
     def jobs_of_change(self, change: Change) -> Iterable[WebhookDelivery]:
-        """Return the deliveries to a new or changed webhook, of alerts that were read before it."""
+        """Return deliveries of earlier alerts to a new or changed webhook."""
         if not isinstance(change, Webhook):
             return ()
         alerts = [each for each in self._alerts.values() if each.project_id == change.project_id]
@@ -92,8 +92,8 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         if webhook is None or webhook.disabled:
             return Dropped("the webhook is deleted or disabled")
         event_type = self.context.event_types.get(job.alert.event)
-        if event_type is None:  # written by a newer worker, which will take over from this one
-            return Failed(f"the event {job.alert.event} is not known here")
+        if event_type is None:  # written by a newer version, which will deliver it
+            return Failed(f"this version does not support the event {job.alert.event}")
         body = event_type.webhook_body(job.alert)
         with webhook_metrics.ATTEMPT_S.time():
             answer = await self._sender.attempt(webhook, job.alert.id, body)
@@ -113,7 +113,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return Failed(answer.detail, pause_s)
 
     async def _disable(self, webhook: Webhook) -> bool:
-        """Disable a webhook whose receiver answered 410; return whether that is kept."""
+        """Disable a webhook whose receiver answered 410; return whether that was written."""
         try:
             await self._control.update(
                 Webhook, webhook.id, lambda current: current.model_copy(update={"disabled": True})
@@ -137,12 +137,12 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
     @classmethod
     def metrics(cls) -> webhook_metrics.DeliveryMetrics:
-        """Return the metrics, which count under older names, too."""
+        """Return the metrics, which are also counted under the names of earlier versions."""
         return webhook_metrics.DeliveryMetrics(cls.name)
 
     @classmethod
     def group(cls, kafka: KafkaSettings) -> str:
-        """Return the group; older workers, too, deliver only while they have its partition."""
+        """Return the consumer group, which workers of earlier versions share."""
         return f"{kafka.topic_prefix}-notifier"
 
     @classmethod
@@ -169,7 +169,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return msgspec.json.decode(value, type=Delivery).state
 
     def sweep(self, now_us: int) -> None:
-        """Forget alerts that no webhook gets any more."""
+        """Forget alerts that are too old to be delivered."""
         for alert in list(self._alerts.values()):
             if self._is_too_old(alert, now_us):
                 del self._alerts[alert.id]
@@ -183,7 +183,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
 
 def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterator[WebhookDelivery]:
-    """Yield a delivery for each alert that each webhook wants: none from before its creation."""
+    """Yield a delivery for each alert that each webhook subscribes to, except older alerts."""
     for webhook in webhooks:
         for alert in alerts:
             if (

@@ -18,8 +18,8 @@ def test_an_owner_with_many_dead_targets_leaves_attempts_to_others() -> None:
             queue.put(f"dead/{target}/{number}", f"dead/{target}", 0, "greedy")
     greedy = list(queue.start(0))
     assert len(greedy) == 8
-    assert queue.crowded
-    assert queue.is_full
+    assert queue.has_waiting
+    assert queue.is_limited_in_total
     for owner in ("modest", "late"):
         queue.put(f"{owner}/job", f"{owner}/target", 1, owner)
     assert {job for job, _ in queue.start(1)} == {"modest/job", "late/job"}
@@ -31,7 +31,7 @@ def test_targets_take_turns() -> None:
         for target in "abc":
             queue.put(f"{target}{number}", target, 0)
     order = []
-    while queue.crowded or not order:
+    while queue.has_waiting or not order:
         [(job, target)] = queue.start(0)
         order.append(job)
         queue.done(job, target)

@@ -120,11 +120,11 @@ def test_one_webhook_holds_no_more_than_its_share_of_attempts():
     started = list(queue.start(0))
     assert ("other", "alive") in started
     assert [webhook for _, webhook in started].count("dead") == 2
-    assert queue.crowded
-    assert queue.holds_back
+    assert queue.has_waiting
+    assert queue.is_limited_by_target
     for delivery, of_webhook in started:
         queue.done(delivery, of_webhook)
-    assert not queue.holds_back
+    assert not queue.is_limited_by_target
 
 
 def test_attempts_end_and_the_next_ones_begin():

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from streams.core.quarantine.quarantined import (
     Attempt,
-    guilty_offset,
     is_single,
     is_suspicious,
     next_attempt,
+    offset_to_set_aside,
     only_lines,
     without_lines,
 )
@@ -48,23 +48,23 @@ def test_an_unclean_end_makes_what_follows_suspicious_and_two_in_place_single() 
 def test_the_record_entered_before_each_of_three_deaths_is_guilty() -> None:
     attempt = next_attempt(next_attempt(None, 4, "a"), 4, "b")
     for deaths in range(WORKER_DEATHS):
-        assert guilty_offset(attempt, WORKER_DEATHS) is None, deaths
+        assert offset_to_set_aside(attempt, WORKER_DEATHS) is None, deaths
         attempt = next_attempt(entering(attempt, 5), 4, "c")
-    assert guilty_offset(attempt, WORKER_DEATHS) == 5
+    assert offset_to_set_aside(attempt, WORKER_DEATHS) == 5
 
 
 def test_a_record_that_took_effect_is_innocent() -> None:
     attempt = next_attempt(None, 4, "a")
     for _ in range(WORKER_DEATHS):
         attempt = next_attempt(entering(attempt, 5), 5, "b")
-    assert guilty_offset(attempt, 1) is None
+    assert offset_to_set_aside(attempt, 1) is None
 
 
 def test_deaths_at_different_records_add_up_to_nothing() -> None:
     attempt = next_attempt(None, 4, "a")
     for offset in (5, 6, 5, 6):
         attempt = next_attempt(entering(attempt, offset), 4, "b")
-        assert guilty_offset(attempt, 2) is None
+        assert offset_to_set_aside(attempt, 2) is None
 
 
 class World:
@@ -86,7 +86,7 @@ class World:
         that was blamed already keeps kills from hitting it as often as a poison.
         """
         attempt = next_attempt(self._attempt, self.resume_after, "x")
-        guilty = guilty_offset(attempt, WORKER_DEATHS)
+        guilty = offset_to_set_aside(attempt, WORKER_DEATHS)
         if guilty is not None:
             self.aside.add(guilty)
         for _ in range(records):

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 
 async def tried(work: Callable[[], object], timeout_s: float = 30.0) -> Death | None:
     return await trial(
-        work, timeout_s=timeout_s, memory_bytes_max=256 * MIB, passing=(ZeroDivisionError,)
+        work, timeout_s=timeout_s, memory_bytes_max=256 * MIB, expected=(ZeroDivisionError,)
     )
 
 

@@ -11,7 +11,7 @@ from clickhouse.all_topics import ensure_topics
 from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.core.pricing.valuation import NoTokens
-from streams.errors import OutOfStepError
+from streams.errors import RecordGapError
 from streams.observations.partition import PartitionStage
 from streams.observations.settings import StreamsSettings
 from streams.runtime.log_gaps import next_record
@@ -44,7 +44,7 @@ async def test_an_offset_without_a_record_is_passed_over() -> None:
 async def test_a_record_that_was_not_delivered_ends_the_stage() -> None:
     stage = stage_of(next_offset=4)
     await stage.put(empty(3))
-    with pytest.raises(OutOfStepError):
+    with pytest.raises(RecordGapError):
         await stage.put(empty(5))
 
 

@@ -1,4 +1,4 @@
-"""Builds dead letters of quarantined input: one for each event, so that none mixes tenants."""
+"""Builds dead letters of quarantined input, one per line, so that none contains several tenants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.core.dead_letters.texts import bounded_payload
 from streams.core.quarantine.quarantined import REASON
 
 
-def letters_of(
+def dead_letters_of(
     lines: Iterable[tuple[int, bytes]],
     owner_of: Callable[[bytes], str],
     *,
@@ -23,8 +23,9 @@ def letters_of(
     payload_bytes_max: int,
     reason: str = REASON,
 ) -> list[DeadLetterRow]:
-    """Build a dead letter for each numbered line; its id is the line's place, so repeats replace
-    it.
+    """Build a dead letter for each numbered line.
+
+    Its id is derived from the line's position, so repeated rows replace each other.
     """
     rows = []
     for number, line in lines:
