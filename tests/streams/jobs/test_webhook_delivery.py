@@ -74,13 +74,13 @@ async def test_an_event_that_this_worker_does_not_know_is_tried_again_later(
 ) -> None:
     view.add(webhook(events=("later.event",)))
     [job] = kind.jobs_of(record())
-    assert await kind.attempt(job) == Failed("the event later.event is not known here")
+    assert await kind.attempt(job) == Failed("this version does not support the event later.event")
     letter = kind.dead_letter(job, JobState(attempts=10, detail="no"))
     assert (letter.id, letter.reason) == ("a1/w1", "webhook_exhausted")
     assert '"x":1' in letter.payload
 
 
-async def test_webhooks_get_the_events_of_their_project_that_they_asked_for(
+async def test_webhooks_get_the_events_of_their_project_that_they_subscribe_to(
     kind: WebhookDeliveries, view: ControlView
 ) -> None:
     view.add(webhook(id="mine", events=("budget.threshold_crossed", "later.event")))
