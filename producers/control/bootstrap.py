@@ -1,4 +1,4 @@
-"""The first project and its key, so that a fresh installation takes events at once."""
+"""Creates the first project and its key, so that a new installation accepts events at once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ log = structlog.get_logger(__name__)
 
 
 async def bootstrap(control: ControlLog, init: InitSettings) -> None:
-    """Make the first project and key. Safe to repeat, also by several processes at once.
+    """Create the first project and key. Safe to repeat, also by several processes at once.
 
-    Defaults are written only while the control plane has neither a project nor a key. Later only what was set explicitly counts: a secret replaces that of the
-    key it goes with, and a public key that is new becomes another key if its secret is given with it.
+    Default values are used only while the control plane has neither a project nor a key. After that
+    only settings that are set explicitly have an effect: a secret replaces that of the key that
+    ``first_key`` returns, and a new public key with a secret adds a key.
 
     Raises:
         ControlConflictError: the public key belongs to another project.
-        InitError: the settings name a key or a project that is not there, and do not say all that is needed to make it.
+        InitError: the settings name a key or a project that does not exist, and are not sufficient
+            to create it.
         ControlUnavailableError: the log did not answer in time.
     """
     view = control.view
@@ -37,23 +39,25 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
     if key is None and (is_fresh or {"public_key", "secret_key"} <= named):
         key = await _create_key(control, init, _project_of_new_key(view, init))
     elif key is None and named:
-        message = "no key is as TRACEMILL_INIT_* say: to add one, set both TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY"
-        raise InitError(message)
+        raise InitError(
+            "no key matches TRACEMILL_INIT_*: to add one, set both TRACEMILL_INIT_PUBLIC_KEY and "
+            "TRACEMILL_INIT_SECRET_KEY"
+        )
     elif key is not None and "project_id" in named and key.project_id != init.project_id:
         message = f"public key {key.public_key} belongs to project {key.project_id}"
         raise ControlConflictError(message)
     elif key is not None and "secret_key" in named:
         await _enforce_secret(control, key, init)
-    # The key comes first: whoever dies between the two leaves a key whose project the next run makes.
+    # The key is written first: after a crash between the two, the next run creates its project.
     if key is not None and key.project_id not in view[Project]:
         project = Project(id=key.project_id, name=key.project_id, created_us=_now_us())
-        with contextlib.suppress(ControlConflictError):  # another process was quicker
+        with contextlib.suppress(ControlConflictError):  # another process was first
             await control.create(project)
             log.info("project created", project=project.id)
 
 
 def first_key(view: ControlView, init: InitSettings) -> ApiKey | None:
-    """The key that the settings speak of: the one they name, else the oldest (of the project that they name)."""
+    """Return the key that the settings name, else the oldest, of their project if they name one."""
     if "public_key" in init.model_fields_set:
         return key_of_public_key(view, init.public_key)
     any_project = "project_id" not in init.model_fields_set
@@ -64,20 +68,22 @@ def first_key(view: ControlView, init: InitSettings) -> ApiKey | None:
 
 
 def _project_of_new_key(view: ControlView, init: InitSettings) -> str:
-    """The project that is named, else the only one there is."""
+    """Return the project that the settings name, else the only one.
+
+    Raises:
+        InitError: there are several.
+    """
     if "project_id" in init.model_fields_set or not view[Project]:
         return init.project_id
     if len(view[Project]) > 1:
-        message = (
-            "there are several projects: set TRACEMILL_INIT_PROJECT_ID to say whose the new key is"
-        )
+        message = "there are several projects: set TRACEMILL_INIT_PROJECT_ID to that of the new key"
         raise InitError(message)
     return next(iter(view[Project]))
 
 
 async def _create_key(control: ControlLog, init: InitSettings, project_id: str) -> ApiKey:
     key = new_api_key(
-        # One id per public key: two processes that start together make one key.
+        # The id depends on the public key only, so that two processes create the same key.
         key_id=f"init-{hashlib.sha256(init.public_key.encode()).hexdigest()[:16]}",
         project_id=project_id,
         public_key=init.public_key,
@@ -102,6 +108,8 @@ async def _enforce_secret(control: ControlLog, known: ApiKey, init: InitSettings
         secret=secret,
         created_us=known.created_us,
         note=known.note,
+        scopes=known.scopes,
+        expires_at_us=known.expires_at_us,
     )
     await control.put(key)
     log.info("secret of the first key replaced", public_key=key.public_key)

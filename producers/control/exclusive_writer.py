@@ -1,9 +1,9 @@
-"""Appends to a log so that the writers of several processes exclude each other.
+"""Appends to a log such that writers of several processes exclude each other.
 
-Every writer uses the same transactional id. When one of them starts a producer, the broker fences
-the producer before it: what that one has not committed is aborted, and it cannot write any more. So
-a writer that reads the log to its end after it started knows every change that was written this
-way, for as long as it is not fenced.
+All writers use the same transactional id. When one of them starts a producer, the broker fences the
+previous producer: its open transaction is aborted, and it cannot write any more. A writer that
+reads the log to its end after starting its producer has therefore seen all changes, until it is
+fenced itself.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ BACKOFF_MAX_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 LogRecord = tuple[str, bytes | None]
-"""Key and value; None: the key is deleted."""
+"""Key and value; the value None deletes the key."""
 
 
 class _UndecidedError(Exception):
-    """A commit failed: the broker may have committed up to ``offset`` or not."""
+    """A commit failed; whether the broker committed up to ``offset`` is unknown."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(offset)
@@ -42,10 +42,10 @@ class _UndecidedError(Exception):
 
 
 class ExclusiveWriter:
-    """Writes records of one partition, one change at a time over all processes."""
+    """Writes to one partition, one change at a time over all processes."""
 
     def __init__(self, kafka: KafkaSettings, partition: TopicPartition, reader: LogReader) -> None:
-        """Connect with the first write."""
+        """Prepare to write; the first write connects."""
         self._kafka = kafka
         self._partition = partition
         self._reader = reader
@@ -54,23 +54,26 @@ class ExclusiveWriter:
         self._running: set[asyncio.Task[int | None]] = set()
 
     async def write(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
-        """Write what ``change`` returns, all or nothing; return the last offset, None for nothing.
+        """Write the records that ``change`` returns in one transaction.
 
-        ``change`` is called when everything written before has been read, again if another writer
-        was faster; what it raises is raised.
+        ``change`` is called when all earlier records have been read, and again whenever another
+        writer was first. Its exceptions are raised.
+
+        Returns:
+            The last offset; None if there are no records.
 
         Raises:
-            ControlUnavailableError: others write all the time, or the broker fails.
+            ControlUnavailableError: other writers were first in every attempt.
             KafkaError, TimeoutError: the broker failed; whether the change was written is unknown.
         """
-        # A caller that gives up must not interrupt the client in the middle of a request.
+        # Cancelling the caller must not interrupt the client in the middle of a request.
         task = asyncio.create_task(self._write(change), name="control-log write")
         self._running.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
     async def stop(self) -> None:
-        """Close the connection, after what is being written."""
+        """Finish current writes, then close the connection."""
         if self._running:
             await asyncio.wait(self._running, timeout=STOP_TIMEOUT_S)
         for task in self._running:
@@ -99,10 +102,10 @@ class ExclusiveWriter:
     def _ended(self, task: asyncio.Task[int | None]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may be gone
+            task.exception()  # retrieved here, because the caller may be cancelled
 
     async def _attempt(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
-        """1. Begin. 2. Read what others wrote, if any could. 3. Write. 4. Commit."""
+        """Make one attempt: 1. begin, 2. read what others wrote, 3. write, 4. commit."""
         try:
             producer = await self._begun()
             records = await self._planned(change)
@@ -126,14 +129,14 @@ class ExclusiveWriter:
             except KafkaError as error:
                 raise _UndecidedError(offset) from error
         except BaseException:
-            # The next producer aborts what this one may have begun.
+            # The next producer aborts the transaction that may be open.
             await self._discard()
             raise
         self._reader.was_read(offset)
         return offset
 
     async def _is_committed(self, offset: int) -> bool:
-        """Return whether a write that failed was committed, which a new producer decides."""
+        """Return whether a failed write was committed; starting a new producer settles it."""
         try:
             producer = await self._begun()
             await producer.abort_transaction()
@@ -143,7 +146,7 @@ class ExclusiveWriter:
         return self._reader.was_read(offset)
 
     async def _begun(self) -> AIOKafkaProducer:
-        """Begin a transaction; with a new producer, first read what others wrote."""
+        """Begin a transaction; with a new producer, then read what others wrote."""
         producer, is_new = self._producer, self._producer is None
         if producer is None:
             producer = self._producer = await started(self._new_producer, self._kafka)
@@ -153,13 +156,13 @@ class ExclusiveWriter:
         return producer
 
     async def _planned(self, change: Callable[[], Sequence[LogRecord]]) -> Sequence[LogRecord]:
-        """Return what to write; a refusal is checked against the end of the log."""
+        """Return the records to write; before a refusal, read the log to its end and try again."""
         try:
             records = change()
         except ControlError:
             records = ()
         if not records:
-            # Another writer may have fenced this one, which only a write would show.
+            # Another writer may have fenced this one, which it would notice only by writing.
             await self._reader.read_to_the_end()
             records = change()
         return records
@@ -180,9 +183,9 @@ class ExclusiveWriter:
 
 
 def _retrieve_failures(producer: AIOKafkaProducer) -> None:
-    """Retrieve how a transaction and its batches fail, which asyncio would log as never retrieved.
+    """Retrieve the exceptions of a transaction and its batches, which asyncio would log otherwise.
 
-    Nothing waits for these futures of aiokafka; the failure itself reaches ``_attempt``.
+    aiokafka awaits these futures nowhere; ``_attempt`` receives the exception by another way.
     """
     batches = producer._message_accumulator._batches.values()  # noqa: SLF001  # no public way
     waiters = [batch._drain_waiter for queue in batches for batch in queue]  # noqa: SLF001

@@ -1,7 +1,7 @@
-"""Decides which fields of a record may be stored in clear outside of the log.
+"""Decides which fields of a record may be stored unencrypted outside of the log.
 
-A field is public if its type can hold nothing but plain values and it is not marked as a secret.
-Every other field is treated as a secret, so that a new kind cannot leak one by omission.
+A field is public if its type holds only plain values and it is not marked as a secret. Every other
+field is treated as a secret, so that a new kind cannot leak one by omission.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ _SUSPICIOUS: Final = ("secret", "password", "passphrase", "credential", "private
 
 @dataclass(frozen=True, slots=True)
 class SecretField:
-    """Marks a field that holds a secret in clear: ``Annotated[str, SecretField()]``.
+    """Marks a field that holds a secret: ``Annotated[str, SecretField()]``.
 
-    It is encrypted wherever the record is copied to. It does not show in the record's ``repr``
-    if the field has ``repr=False``, too.
+    It is encrypted in all copies of the record. Set ``repr=False`` as well to hide it in ``repr``.
     """
 
     new: Callable[[], str] | None = None
-    """Makes another secret when recovery cannot decrypt the old one; none: the record is lost."""
+    """Makes a new secret if recovery cannot decrypt the old one; None: the record is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class DigestField:
-    """Marks a field that is named or hidden like a secret and is none, such as a salted hash."""
+    """Marks a field that looks like a secret but is not one, such as a salted hash."""
 
 
 _UNMARKED: Final = SecretField()
@@ -42,7 +41,7 @@ _UNMARKED: Final = SecretField()
 
 @lru_cache(maxsize=256)
 def secret_fields(record: type[BaseModel]) -> Mapping[str, SecretField]:
-    """Return the fields that may not be stored in clear."""
+    """Return the fields that may not be stored unencrypted."""
     found = {name: _secret(name, field) for name, field in record.model_fields.items()}
     return {name: secret for name, secret in found.items() if secret is not None}
 

@@ -1,4 +1,4 @@
-"""API keys: how one is made, and how a secret is checked against what is stored."""
+"""Makes API keys, and checks secrets against the stored hashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new_api_key(
     scopes: Iterable[Scope] = DEFAULT_SCOPES,
     expires_at_us: int | None = None,
 ) -> ApiKey:
-    """Return the record of a key pair; the secret itself is in it only as a salted hash."""
+    """Return the record of a key pair, which holds a salted hash of the secret."""
     salt = secrets.token_hex(16)
     return ApiKey(
         id=key_id,
@@ -39,12 +39,12 @@ def new_api_key(
 
 
 def hash_of(salt: str, secret: bytes) -> str:
-    """SHA-256 of salt and secret, hex."""
+    """Return the SHA-256 of salt and secret as hex."""
     return hashlib.sha256(salt.encode() + secret).hexdigest()
 
 
 def secret_matches(key: ApiKey, secret: bytes) -> bool:
-    """Whether ``secret`` is the one of ``key``, in a time that does not tell how much of it is right."""
+    """Return whether ``secret`` is that of ``key``, comparing in constant time."""
     return hmac.compare_digest(hash_of(key.salt, secret), key.secret_hash)
 
 

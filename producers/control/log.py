@@ -1,8 +1,8 @@
-"""The control-plane log: every process keeps its records in memory.
+"""The control-plane log, whose current records every process keeps in memory.
 
-A writer waits until it has read its own record back. A new record has a log key of its own, and the
-first one in the log wins; changes of a record that exists are written one after the other over all
-processes (``producers.control.exclusive_writer``).
+A writer waits until it has read its own record back. A new record has a log key of its own, and of
+several with the same id the first in the log wins. Changes of an existing record are serialized
+over all processes (``producers.control.exclusive_writer``).
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from producers.control.exclusive_writer import ExclusiveWriter, LogRecord
 from producers.control.log_reader import LogReader
 from producers.control.record import Change, ControlRecord
 from producers.control.registry import KINDS, ControlKinds
-from producers.control.state import ControlState, claims_of, identity, value_of
+from producers.control.state import ControlState, identity, value_of
 from producers.control.view import ControlView, RecordT
+from producers.control.write_checks import WriteChecks
 from producers.disk import DiskFloor
 from producers.errors import (
     ControlConflictError,
-    ControlLimitError,
     ControlUnavailableError,
-    ControlVersionError,
     TopicError,
 )
 from producers.kafka.clients import new_producer, started, stopped
@@ -42,9 +41,10 @@ log = structlog.get_logger(__name__)
 
 
 class ControlLog:
-    """Projects, keys, prices, budgets and webhooks, the same in every process.
+    """Reads and writes control records: projects, keys, prices, budgets, webhooks.
 
-    After ``start`` returns, ``view`` holds everything that was in the log. Reads never wait; writes wait for the log.
+    Once ``start`` has returned, ``view`` holds everything that was in the log. Reads never wait;
+    writes wait for the log.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ControlLog:
         kinds: ControlKinds = KINDS,
         only: Collection[type[ControlRecord]] | None = None,
     ) -> None:
-        """Follow the log of a broker.
+        """Prepare to read the log of a broker; ``start`` connects.
 
         Args:
             kafka: where the log is, and its limits.
@@ -67,6 +67,7 @@ class ControlLog:
         self._disk = disk
         self._partition = TopicPartition(kafka.topics.control, 0)
         self._state = ControlState(kinds, only)
+        self._checks = WriteChecks(self._state, kafka)
         self._subscribers: list[Callable[[Change], None]] = []
         self._reader = LogReader(kafka, self._partition, self._apply)
         self._producer: AIOKafkaProducer | None = None
@@ -74,6 +75,7 @@ class ControlLog:
 
     @property
     def view(self) -> ControlView:
+        """Return the current records."""
         return self._state.view
 
     async def start(self) -> None:
@@ -111,13 +113,13 @@ class ControlLog:
             await stopped(self._producer, STOP_TIMEOUT_S)
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
-        """Call ``callback`` for every record there is, and from now on for every record written and every tombstone."""
+        """Call ``callback`` for each current record now, and for each change from now on."""
         for record in self.view.records():
             _notify(callback, record)
         self._subscribers.append(callback)
 
     async def caught_up(self) -> None:
-        """Return once everything that was in the log at the time of the call is in the view.
+        """Return once the view holds everything that was in the log at the time of the call.
 
         Raises:
             ControlUnavailableError: not within ``control_write_timeout_s``.
@@ -190,9 +192,10 @@ class ControlLog:
         return written
 
     async def create(self, record: ControlRecord) -> ControlRecord:
-        """Write ``record`` if its id is free. Of several writers, the first in the log wins and the others are told.
+        """Write ``record`` if its id is not taken; of several writers, the first in the log wins.
 
         Raises:
+            ValueError: this process does not keep records of its kind.
             ControlConflictError: the id or one of its unique keys is taken.
             ControlLimitError: as for ``put``.
             ControlUnavailableError: as for ``put``.
@@ -214,21 +217,21 @@ class ControlLog:
 
         def tombstones() -> list[LogRecord]:
             if expected is not None and self._state.holder(claim) is not None:
-                self._refuse_other_version(claim, expected)
-            # Creations that lost go too: without the winner, the next of them would take effect.
+                self._checks.refuse_other_version(claim, expected)
+            # Deletes also the creations that lost: without the winner, the next would take effect.
             return [(log_key, None) for log_key in self._state.log_keys(claim)]
 
         return await self._change(tombstones)
 
     async def _create(self, record: ControlRecord) -> ControlRecord:
-        """Write a record under a new log key, and take it back if another one was first."""
+        """Write a record under a new log key, and delete it again if another one was first."""
         claim = identity(record)
         if self._state.holder(claim) is not None:
             message = f"{claim} exists already"
             raise ControlConflictError(message)
         log_key = f"{claim}/{secrets.token_hex(8)}"
-        self._refuse_taken_claims(record, log_key)
-        self._refuse_beyond_limits(record, is_new=True)
+        self._checks.refuse_taken_claims(record, log_key)
+        self._checks.refuse_beyond_limits(record, is_new=True)
         await self._append(log_key, value_of(record, None))
         winner = self._state.holder(claim)
         if winner is not None and winner.log_key == log_key:
@@ -240,21 +243,13 @@ class ControlLog:
     def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
         """Return the log record that replaces a record; none if there is no such record."""
         if expected is not None:
-            self._refuse_other_version(identity(record), expected)
+            self._checks.refuse_other_version(identity(record), expected)
         held = self._state.holder(identity(record))
         if held is None:
             return []
-        self._refuse_taken_claims(record, held.log_key)
-        self._refuse_beyond_limits(record, is_new=False)
+        self._checks.refuse_taken_claims(record, held.log_key)
+        self._checks.refuse_beyond_limits(record, is_new=False)
         return [(held.log_key, value_of(record, held.born))]
-
-    def _refuse_other_version(self, claim: str, expected: int) -> None:
-        held = self._state.holder(claim)
-        if held is None:
-            raise ControlVersionError(f"{claim} was deleted")
-        if held.version != expected:
-            message = f"{claim} is at version {held.version}, not at {expected}: read it again"
-            raise ControlVersionError(message)
 
     async def _change(self, change: Callable[[], list[LogRecord]]) -> bool:
         """Write a change of records that exist; return whether there was anything to write."""
@@ -271,26 +266,8 @@ class ControlLog:
             raise ControlUnavailableError(message) from error
         return offset is not None
 
-    def _refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
-        for claim in claims_of(record)[1:]:
-            holder = self._state.holder(claim)
-            if holder is not None and holder.log_key != log_key:
-                message = f"{claim} is taken"
-                raise ControlConflictError(message)
-
-    def _refuse_beyond_limits(self, record: ControlRecord, *, is_new: bool) -> None:
-        if is_new and len(self._state) >= self._kafka.control_records_max:
-            metrics.LIMIT_REACHED.labels(limit="control_records_max").inc()
-            message = f"the control plane holds {len(self._state)} records (control_records_max)"
-            raise ControlLimitError(message)
-        size = len(value_of(record, None))
-        if size > self._kafka.control_record_max_bytes:
-            metrics.LIMIT_REACHED.labels(limit="control_record_max_bytes").inc()
-            message = f"{identity(record)} takes {size} bytes, {self._kafka.control_record_max_bytes} are allowed"
-            raise ControlLimitError(message)
-
     async def _append(self, log_key: str, value: bytes | None) -> None:
-        """Write one log record and wait until the view has it."""
+        """Write one log record and wait until the view holds it."""
         self._refuse_when_disk_is_low()
         assert self._producer is not None, "start() comes first"
         try:
@@ -312,8 +289,8 @@ class ControlLog:
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
             changes = self._state.apply((key or b"").decode(), value, offset)
-        except Exception as error:  # noqa: BLE001  # whatever a record holds, the others count
-            # Written by a newer version, or by hand.
+        except Exception as error:  # noqa: BLE001  # one record must not stop the others
+            # A newer version or another program wrote it.
             metrics.CONTROL_UNREADABLE.inc()
             log.warning("control record skipped", offset=offset, reason=str(error))
             return
@@ -323,7 +300,7 @@ class ControlLog:
 
 
 def _notify(subscriber: Callable[[Change], None], change: Change) -> None:
-    """Pass a change to a subscriber; one that raises must not stop the log for the others."""
+    """Pass a change to a subscriber; an exception does not affect the others."""
     try:
         subscriber(change)
     except Exception:

@@ -1,4 +1,4 @@
-"""Reads the control-plane log from its beginning, and follows it whatever happens to the broker."""
+"""Reads the control-plane log from its beginning and follows it, reconnecting after failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 
 POLL_MS: Final = 500
-# The broker answers a connection's requests in order: asking for the end waits for the fetch.
+# The broker answers requests of a connection in order, so ``end_offsets`` waits for a fetch.
 FETCH_WAIT_MS: Final = 150
 RECONNECT_S: Final = 0.5
 STOP_TIMEOUT_S: Final = 2.0
@@ -24,7 +24,7 @@ STOP_TIMEOUT_S: Final = 2.0
 log = structlog.get_logger(__name__)
 
 Deliver = Callable[[bytes | None, bytes | None, int], None]
-"""Takes a record's key, value and offset; it may not raise."""
+"""Receives a record's key, value and offset; must not raise."""
 
 
 class LogReader:
@@ -49,13 +49,13 @@ class LogReader:
         self._consumer = await self._connected()
 
     async def start(self) -> None:
-        """Return once everything that was in the log has been delivered; go on to follow it.
+        """Deliver everything that is in the log, then return and follow it.
 
         Raises:
-            KafkaError: the broker does not say where the log ends.
+            KafkaError: the broker did not return the end of the log.
         """
         assert self._consumer is not None, "connect() comes first"
-        # Before the first fetch: the broker answers a connection's requests in order.
+        # Requested before the first fetch, for which it would have to wait.
         end = await self._end_offset(self._consumer)
         self._begin_to_read(self._consumer)
         self._task = asyncio.create_task(self._follow(), name="control-log")
@@ -71,10 +71,10 @@ class LogReader:
             await stopped(self._consumer, STOP_TIMEOUT_S)
 
     async def read_to_the_end(self) -> None:
-        """Return once everything that is in the log has been delivered.
+        """Return once everything that is in the log now has been delivered.
 
         Raises:
-            ControlUnavailableError, KafkaError: the broker does not say where the log ends.
+            ControlUnavailableError, KafkaError: the broker did not return the end of the log.
         """
         if self._consumer is None:
             message = "the control-plane log is being connected again"
@@ -87,7 +87,7 @@ class LogReader:
             await self._advanced.wait_for(lambda: self._next_offset >= offset)
 
     def expect(self, offset: int) -> None:
-        """Remember whether the record at an offset is delivered."""
+        """Record whether the record at an offset is delivered, for ``was_read``."""
         self._expected[offset] = False
 
     def was_read(self, offset: int) -> bool:
@@ -95,14 +95,14 @@ class LogReader:
         return self._expected.pop(offset, False)
 
     async def _follow(self) -> None:
-        """Deliver what comes; connect again after any failure and continue where it stopped."""
+        """Deliver records; after any failure reconnect and continue at the next offset."""
         while True:
             try:
                 if self._consumer is None:
                     self._consumer = await self._connected()
                     self._begin_to_read(self._consumer)
                 await self._poll(self._consumer)
-            except Exception as error:  # noqa: BLE001  # this loop must outlive every failure of the connection
+            except Exception as error:  # noqa: BLE001  # no failure may end this loop
                 log.warning("control-plane log lost, connecting again", error=repr(error))
                 metrics.CONTROL_RECONNECTS.inc()
                 if self._consumer is not None:
@@ -117,7 +117,7 @@ class LogReader:
                 self._expected[message.offset] = True
             self._deliver(message.key, message.value, message.offset)
             self._next_offset = message.offset + 1
-        # Compaction and transactions leave gaps: the position counts, not the last record.
+        # Compaction and transactions leave gaps, so the position may be beyond the last record.
         position = await consumer.position(self._partition)
         async with self._advanced:
             self._next_offset = max(self._next_offset, position)
@@ -134,7 +134,7 @@ class LogReader:
             lambda: new_consumer(
                 self._kafka,
                 auto_offset_reset="earliest",
-                # What a writer did not commit has no effect.
+                # Uncommitted records must have no effect.
                 isolation_level="read_committed",
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 request_timeout_ms=int(self._kafka.request_timeout_s * 1000),

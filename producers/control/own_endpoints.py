@@ -1,7 +1,7 @@
-"""Recognises the installation's own endpoints, which no webhook may reach.
+"""Recognizes the installation's own endpoints, which webhooks may not reach.
 
-A port alone stands for that port on every address of this machine, including loopback; HOST:PORT
-for one on another machine, such as a broker's. Resolved addresses are compared, not names.
+A port alone is that port on every address of this machine, including loopback. HOST:PORT is a port
+of another machine, such as a broker's. Resolved addresses are compared as well as names.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class OwnEndpoints:
     async def include(
         self, host: str, port: int, addresses: Iterable[Address], resolver: Resolver
     ) -> bool:
-        """Return whether a host with these addresses and this port is one of them."""
-        meant = set(map(plain_address, addresses))
-        here = any(map(is_of_this_machine, meant))
+        """Return whether a host with these addresses and this port is an own endpoint."""
+        target = set(map(plain_address, addresses))
+        here = any(map(is_of_this_machine, target))
         if port in self.ports and here:
             return True
-        for name, its_port in self.hosts:
-            if its_port != port:
+        for name, own_port in self.hosts:
+            if own_port != port:
                 continue
             if name == host.rstrip(".").lower():
                 return True
@@ -41,7 +41,7 @@ class OwnEndpoints:
                 own = set(map(plain_address, await resolver.addresses(name)))
             except OSError:  # a name that does not resolve cannot be reached
                 continue
-            if own & meant or (here and any(map(is_of_this_machine, own))):
+            if own & target or (here and any(map(is_of_this_machine, own))):
                 return True
         return False
 
@@ -91,5 +91,5 @@ def is_of_this_machine(address: Address) -> bool:
 
 def _checked_port(port: int, entry: str) -> int:
     if not 1 <= port <= PORT_MAX:
-        raise ValueError(f"a port lies between 1 and {PORT_MAX}: {entry!r}")
+        raise ValueError(f"not a port from 1 to {PORT_MAX}: {entry!r}")
     return port

@@ -1,6 +1,6 @@
-"""Budget periods: calendar days and months of an IANA time zone.
+"""Computes budget periods: calendar days and months of an IANA time zone.
 
-Shared by the budgets of the streams and by their status in the query API, so that both mean the same day.
+Both the streams and the query API use it, so that they agree on when a day begins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @lru_cache(maxsize=1024)
 def zone_of(time_zone: str) -> ZoneInfo:
-    """The zone of an IANA name such as ``Europe/Berlin``.
+    """Return the zone of an IANA name such as ``Europe/Berlin``.
 
     Raises:
         ValueError: there is no such zone.
@@ -30,14 +30,15 @@ def zone_of(time_zone: str) -> ZoneInfo:
 
 
 def period_bounds(period: Period, time_zone: str, at_us: int) -> tuple[int, int]:
-    """The period that holds an instant: ``(start_us, end_us)``, half-open, microseconds UTC.
+    """Return the period of an instant as ``(start_us, end_us)``: half-open, microseconds UTC.
 
-    A period begins at the first instant of its local day, whatever the clocks do: days are 23 to 25 hours long where they
-    change, a midnight that is skipped begins the day where the clocks resume, one that happens twice begins it
-    the first time. Neighbouring periods share their bound, so every instant belongs to exactly one.
+    A period begins at the first instant of its local day. Where the clocks change, days have 23 to
+    25 hours; a skipped midnight is replaced by the first instant after it, and of a repeated
+    midnight the first counts. Adjacent periods share their bound, so that every instant belongs to
+    exactly one.
 
     Raises:
-        ValueError: the time zone is unknown, or the instant lies outside of the years 2 to 9998.
+        ValueError: the time zone is unknown, or the year is not between 2 and 9998.
     """
     zone = zone_of(time_zone)
     try:
@@ -49,7 +50,7 @@ def period_bounds(period: Period, time_zone: str, at_us: int) -> tuple[int, int]
     first = local.date() if period == "day" else local.date().replace(day=1)
     start_us, end_us = _begin_us(first, zone), _begin_us(_next(period, first), zone)
     if at_us >= end_us:
-        # The clocks went back over midnight: the day that began stays begun.
+        # The clocks were set back over midnight: the next day has begun already.
         first = _next(period, first)
         start_us, end_us = end_us, _begin_us(_next(period, first), zone)
     return start_us, end_us
@@ -63,6 +64,6 @@ def _next(period: Period, first: date) -> date:
 
 @lru_cache(maxsize=4096)
 def _begin_us(day: date, zone: ZoneInfo) -> int:
-    """fold=0: of a skipped midnight the offset before the change, of a repeated one the first."""
+    """Return when a day begins; ``fold=0`` is right for skipped and repeated midnights."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (midnight.astimezone(UTC) - _EPOCH) // _MICROSECOND

@@ -1,7 +1,7 @@
-"""The base of all control records, and what subscribers receive when one changes.
+"""Defines control records, and the changes that subscribers receive.
 
-Records grow by addition only: a reader ignores fields it does not know, and a new field has a
-default. Money is integer picodollars, times are integer microseconds since the epoch, UTC.
+Fields are only added: a reader ignores unknown fields, and a new field has a default. Money is
+integer picodollars, times are integer microseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class ControlRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: ClassVar[str]
-    """Its name in the log."""
+    """Name of the kind in the log."""
     plural: ClassVar[str]
-    """Its name in messages and settings; by default the kind with an s."""
+    """Plural of the name in messages and settings; by default with an s."""
     per_project_max: ClassVar[int | None] = None
-    """Default of the setting ``<plural>_per_project_max``; none: only the limits of all records."""
+    """Default of the setting ``<plural>_per_project_max``; None: no limit per project."""
 
     id: Identifier
 
@@ -36,16 +36,16 @@ class ControlRecord(BaseModel):
 
     @property
     def owner(self) -> str | None:
-        """Return the project that the record belongs to; None: the installation."""
+        """Return the project that owns the record; None: the installation."""
         return None
 
     @property
     def position(self) -> tuple[int, str]:
-        """Return what lists are sorted by: the time of creation, then the id."""
+        """Return the sort key in lists: the time of creation, then the id."""
         return getattr(self, "created_us", 0), self.id
 
     def unique_keys(self) -> tuple[str, ...]:
-        """Return what no other record of the kind may have at the same time, besides the id."""
+        """Return keys, besides the id, that no other record of the kind may have."""
         return ()
 
 
@@ -60,7 +60,7 @@ class ProjectRecord(ControlRecord):
 
 
 class Tombstone(BaseModel):
-    """Tells subscribers that a record was deleted."""
+    """A deleted record, as subscribers receive it."""
 
     model_config = ConfigDict(frozen=True)
 

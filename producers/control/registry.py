@@ -1,7 +1,7 @@
-"""The registry of control records: which kinds there are.
+"""The registry of the kinds of control records.
 
-A module in ``producers.control.kinds`` defines a kind by a subclass of ``ControlRecord``; the log,
-its view, the copy in the store and the recovery from it read everything else from that class.
+A module in ``producers.control.kinds`` defines a kind by a subclass of ``ControlRecord``. The log,
+its view, the copy in the store and the recovery from it derive everything from that class.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class ControlKinds(ByName[type[ControlRecord]]):
-    """Kinds by name."""
+    """Kinds of control records by name."""
 
     def __init__(self, *records: type[ControlRecord]) -> None:
-        """Register kinds.
+        """Register kinds of control records.
 
         Raises:
             TypeError: a kind has no valid name, or a field that the log cannot keep.
@@ -33,7 +33,7 @@ class ControlKinds(ByName[type[ControlRecord]]):
         super().__init__("kinds of control records", ((each.kind, each) for each in records))
 
     def including(self, *records: type[ControlRecord]) -> ControlKinds:
-        """Return these kinds and others."""
+        """Return a registry with further kinds."""
         return ControlKinds(*self.values(), *records)
 
 
@@ -42,7 +42,7 @@ def _check(record: type[ControlRecord]) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TypeError(f"{record.__name__}.kind must be a name in snake case, it is {name!r}")
     for field, info in record.model_fields.items():
-        # Pydantic writes these as asterisks.
+        # Pydantic serializes these as asterisks.
         if isinstance(info.annotation, type) and issubclass(
             info.annotation, SecretStr | SecretBytes | Secret
         ):

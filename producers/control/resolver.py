@@ -1,4 +1,4 @@
-"""Name resolution that strangers may ask for: bounded, and a name that hangs holds one thread, however often it is asked for."""
+"""Resolves host names that clients choose, with a limited number of look-ups at once."""
 
 from __future__ import annotations
 
@@ -17,35 +17,40 @@ LOOKUPS_MAX: Final = 64
 
 
 class Resolver:
-    """Looks names up in threads of its own: the event loop's are few, and a lookup cannot be cancelled. Belongs to one event loop."""
+    """Resolves names for one event loop, each look-up in a thread of its own.
+
+    The few threads of the event loop could be blocked, since a look-up cannot be cancelled.
+    Concurrent look-ups of a name share one thread.
+    """
 
     def __init__(self, lookups_max: int = LOOKUPS_MAX) -> None:
         self._lookups_max = lookups_max
-        self._under_way: dict[str, asyncio.Future[list[Address]]] = {}
+        self._pending: dict[str, asyncio.Future[list[Address]]] = {}
 
     async def addresses(self, host: str) -> list[Address]:
-        """All addresses of ``host``, each once.
+        """Return the addresses of ``host`` without duplicates.
 
         Raises:
             OSError: it has none, or too many names are being looked up.
         """
         with contextlib.suppress(ValueError):
             return [ip_address(host)]
-        under_way = self._under_way.get(host)
-        if under_way is None:
-            if len(self._under_way) >= self._lookups_max:
+        pending = self._pending.get(host)
+        if pending is None:
+            if len(self._pending) >= self._lookups_max:
                 metrics.LIMIT_REACHED.labels(limit="lookups_max").inc()
                 raise OSError(f"{self._lookups_max} names are being looked up already")
-            under_way = self._under_way[host] = self._begin(host)
-        return await asyncio.shield(under_way)
+            pending = self._pending[host] = self._begin(host)
+        return await asyncio.shield(pending)
 
     def _begin(self, host: str) -> asyncio.Future[list[Address]]:
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[Address]] = loop.create_future()
-        found.add_done_callback(lambda done: done.exception())  # whoever asked may have gone
+        # Retrieve the exception, because the caller may be gone.
+        found.add_done_callback(lambda done: done.exception())
 
         def end(outcome: list[Address] | OSError) -> None:
-            del self._under_way[host]
+            del self._pending[host]
             if isinstance(outcome, OSError):
                 found.set_exception(outcome)
             else:
@@ -59,9 +64,9 @@ class Resolver:
                 outcome = [ip_address(text) for text in texts]
             except OSError as error:
                 outcome = error
-            except Exception as error:  # noqa: BLE001  # a name or an answer that no parser takes
+            except Exception as error:  # noqa: BLE001  # an invalid name or answer
                 outcome = OSError(str(error))
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(end, outcome)
 
         threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()

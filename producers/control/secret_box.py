@@ -1,4 +1,4 @@
-"""Encrypts the secrets of control records for copies outside the log."""
+"""Encrypts secrets of control records for copies outside of the log."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ class SecretBox:
     """Encrypts and decrypts texts with the installation's key, a text of 16 characters or more."""
 
     def __init__(self, key: str) -> None:
-        # Fernet needs 32 bytes: they are derived from a passphrase of any form.
+        # Fernet needs 32 bytes, which are derived from the passphrase.
         digest = hashlib.sha256(b"tracemill/" + key.encode()).digest()
         self._fernet = Fernet(base64.urlsafe_b64encode(digest))
 
     def encrypt(self, text: str) -> str:
+        """Encrypt a text; the result has a prefix by which ``decrypt`` recognizes it."""
         return PREFIX + self._fernet.encrypt(text.encode()).decode()
 
     def encrypt_value(self, value: Any) -> str:
-        """Encrypt a value of JSON; a text as it is."""
+        """Encrypt a text itself, or the JSON of another value."""
         is_text = isinstance(value, str) and not value.startswith(_JSON)
         return self.encrypt(value if is_text else _JSON + msgspec.json.encode(value).decode())
 
     def decrypt_value(self, text: str) -> Any:
-        """Return the value; None if it was not encrypted with this key."""
+        """Decrypt a value; None if it was not encrypted with this key."""
         value = self.decrypt(text)
         if value is None or not value.startswith(_JSON):
             return value
         return msgspec.json.decode(value.removeprefix(_JSON))
 
     def decrypt(self, text: str) -> str | None:
-        """Return the text; None if it was not encrypted with this key."""
+        """Decrypt a text; None if it was not encrypted with this key."""
         if not text.startswith(PREFIX):
             return None
         try:

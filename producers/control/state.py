@@ -1,11 +1,10 @@
-"""Folds the log of the control plane to its current records, without I/O.
+"""Folds the control-plane log to its current records, without I/O.
 
-A log key is ``kind/id/nonce``: each writer that creates a record chooses a nonce, so that two
-creations of the same id are two keys and compaction never replaces the first by the second. Which
-of them holds the id (and the record's unique keys) is decided by birth: the offset at which a log
-key was first written, which later versions of that key repeat. The earliest birth wins; a key that
-lost has no effect until its writer deletes it. So a compacted log and the full one fold to the same
-state.
+A log key is ``kind/id/nonce``. Each creation has its own nonce, so that two creations of an id have
+different keys, and compaction does not replace the first by the second. The offset at which a log
+key was first written (``born``) is repeated in its later versions. Of several keys that claim the
+same id or unique key, the one with the lowest ``born`` holds it; the others have no effect until
+their writers delete them. So a compacted log folds to the same state as the full one.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int = FORMAT_VERSION
     kind: str
     born: int | None = None
-    """Offset of the key's first version; none in that first version itself."""
+    """Offset of the key's first version; None in that version itself."""
     record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the log holds under one key."""
+    """The last version of a log key."""
 
     log_key: str
     born: int
@@ -71,19 +70,19 @@ class ControlState:
         return len(self._entries)
 
     def holder(self, claim: str) -> Entry | None:
-        """The entry that holds ``claim``, if any does."""
+        """Return the entry that holds ``claim``; None if there is none."""
         log_key = self._holder.get(claim)
         return None if log_key is None else self._entries[log_key]
 
     def log_keys(self, claim: str) -> list[str]:
-        """All keys that claim it, the holder's and those that lost."""
+        """Return all log keys that claim ``claim``, including those without effect."""
         return sorted(self._claimants.get(claim, ()))
 
     def apply(self, log_key: str, value: bytes | None, offset: int) -> list[Change]:
-        """Take one log record; return what changed in the view.
+        """Apply one log record; return the changes of the view.
 
         Raises:
-            ValueError: the value is not a record that this version can read; the state is as before.
+            ValueError: this version cannot read the record; the state is unchanged.
         """
         kind = log_key.partition("/")[0]
         if kind in self._ignored:
@@ -108,7 +107,7 @@ class ControlState:
         return self._replace(old, entry)
 
     def _replace(self, old: Entry | None, new: Entry | None) -> list[Change]:
-        """The common case: nobody else claims what this key claims."""
+        """Replace an entry whose claims no other key has, which is the common case."""
         if old is not None:
             for claim in old.claims:
                 self._holder.pop(claim, None)
@@ -121,7 +120,7 @@ class ControlState:
         return [] if old is None else [Tombstone(kind=old.record.kind, id=old.record.id)]
 
     def _settle(self) -> list[Change]:
-        """Decide all claims anew, earliest birth first."""
+        """Reassign all claims, lowest ``born`` first."""
         before = {identity(record): record for record in self.view.records()}
         self._holder.clear()
         for entry in sorted(self._entries.values(), key=lambda entry: (entry.born, entry.log_key)):
@@ -161,12 +160,12 @@ class ControlState:
 
 
 def identity(record: ControlRecord | Tombstone) -> str:
-    """The claim that a record has by being itself."""
+    """Return the claim to a record's id."""
     return f"{record.kind}/{record.id}"
 
 
 def claims_of(record: ControlRecord) -> tuple[str, ...]:
-    """Everything no other record may hold; the identity first."""
+    """Return the claims of a record: to its id first, then to its unique keys."""
     return (
         identity(record),
         *(unique_claim(record.kind, key) for key in record.unique_keys()),
@@ -174,7 +173,7 @@ def claims_of(record: ControlRecord) -> tuple[str, ...]:
 
 
 def value_of(record: ControlRecord, born: int | None) -> bytes:
-    """A record as its log value."""
+    """Encode a record as log value."""
     return msgspec.json.encode(
         Envelope(kind=record.kind, born=born, record=record.model_dump(mode="json"))
     )

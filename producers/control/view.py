@@ -14,7 +14,7 @@ _NONE: Final[Mapping[str, ControlRecord]] = MappingProxyType({})
 
 
 def unique_claim(kind: str, key: str) -> str:
-    """Return how a unique key of a record is indexed."""
+    """Return the index key for a unique key of a record."""
     return f"{kind}:{key}"
 
 
@@ -77,11 +77,11 @@ class ControlView:
             return False
         if not records:
             del self._of_kind[kind]
-        place = (kind, record.owner)
-        in_project = self._of_project[place]
+        key_of_project = (kind, record.owner)
+        in_project = self._of_project[key_of_project]
         del in_project[record_id]
         if not in_project:
-            del self._of_project[place]
+            del self._of_project[key_of_project]
         for key in record.unique_keys():
             claim = unique_claim(kind, key)
             if self._of_unique_key.get(claim) is record:

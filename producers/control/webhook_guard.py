@@ -1,7 +1,8 @@
-"""Where a webhook may go: a guard against requests forged to our own network.
+"""Guards webhooks against server-side request forgery (SSRF).
 
-A webhook's URL is a stranger's wish for a request from inside. So only http and https, and only addresses of the public internet: the name is resolved, every address it has is
-checked, and the connection goes to a checked address, not to the name again (which could answer otherwise the second time).
+Clients choose the URLs of webhooks. Allowed are http and https to addresses of the public internet.
+The name is resolved once, all of its addresses are checked, and the connection goes to a checked
+address, since resolving the name again could return another one.
 """
 
 from __future__ import annotations
@@ -35,32 +36,33 @@ _REFUSED: Final = tuple(
         ),
     )
 )
-"""What counts as global in Python's tables, but is no place for a receiver."""
+"""Networks that Python regards as global, but that hold no receivers."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTarget:
-    """The parts of a URL that a request needs; nothing is parsed a second time."""
+    """The parts of a URL that a request needs."""
 
     scheme: str
     host: str
-    """As in the URL, in ASCII; an IPv6 address without brackets."""
+    """Host of the URL, in ASCII; an IPv6 address without brackets."""
     port: int
     path: str
     """Path and query, beginning with a slash."""
 
     @property
     def authority(self) -> str:
-        """What the header ``Host`` says."""
+        """Return the value of the header ``Host``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def target_of(url: str) -> WebhookTarget:
-    """The target of a URL, as far as the URL itself tells.
+    """Parse the URL of a webhook.
 
     Raises:
-        WebhookAddressError: not http or https, no host, credentials or a fragment in it, or not a URL.
+        WebhookAddressError: it is not a URL, has another scheme than http and https, no host,
+            credentials or a fragment.
     """
     if len(url) > URL_LENGTH_MAX:
         raise WebhookAddressError(f"the URL is longer than {URL_LENGTH_MAX} characters")
@@ -83,13 +85,17 @@ def target_of(url: str) -> WebhookTarget:
     if parts.fragment:
         raise WebhookAddressError("the URL must not have a fragment")
     if port == 0:
-        raise WebhookAddressError("port 0 is none")
+        raise WebhookAddressError("the port must not be 0")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return WebhookTarget(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], path)
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet: not private, loopback, link-local, multicast, reserved, or an IPv4 address in disguise."""
+    """Return whether an address is of the public internet.
+
+    Private, loopback, link-local, multicast and reserved addresses are not, nor are IPv6 addresses
+    that embed an IPv4 address.
+    """
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     if any(address.version == network.version and address in network for network in _REFUSED):
@@ -112,7 +118,7 @@ async def checked_addresses(
     Args:
         target: host and port of the webhook.
         resolver: looks the name up.
-        allow_private: allow private addresses, for receivers in one's own network.
+        allow_private: allow private addresses.
         own: the installation's own endpoints, never allowed.
         timeout_s: time limit for resolving the name.
 
@@ -144,9 +150,11 @@ async def checked_addresses(
 async def check_webhook_url(
     url: str, resolver: Resolver, *, allow_private: bool, own: OwnEndpoints = NO_ENDPOINTS
 ) -> None:
-    """Refuse a URL that no delivery could go to. The resolver is one for all calls: it bounds how many names are looked up at once.
+    """Refuse a URL to which nothing could be delivered.
+
+    ``resolver`` is shared by all calls, since it limits how many names are looked up at once.
 
     Raises:
-        WebhookAddressError: the message says why, fit for the client.
+        WebhookAddressError: the message is for the client.
     """
     await checked_addresses(target_of(url), resolver, allow_private=allow_private, own=own)

@@ -1,1 +1,1 @@
-"""Dimensions: what windows and spend are counted by, and what the API filters and groups them by."""
+"""Dimensions by which windows and spend are counted, filtered and grouped."""

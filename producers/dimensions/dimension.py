@@ -1,4 +1,4 @@
-"""Defines what a dimension of windows and spend is."""
+"""Defines dimensions of windows and spend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 VALUE_CHARS_MAX: Final = 1_000
-"""Longest value of a dimension, unless it says otherwise."""
+"""Default of the longest value of a dimension."""
 
 
 def as_is(text: str) -> str:
@@ -16,7 +16,7 @@ def as_is(text: str) -> str:
 
 
 def text_of_value(value: Any) -> str:
-    """Return a field's value as text, of a number its digits."""
+    """Return a field's value as text."""
     return str(value)
 
 
@@ -24,34 +24,35 @@ def text_of_value(value: Any) -> str:
 class Dimension:
     """A dimension of windows, spend or both.
 
-    Its value is that of the observation where it has one, else that of its trace. Where the trace
-    defines it, everything that the trace has counted moves when the trace's value changes.
+    Its value is that of the observation if it has one, else that of its trace. A change of the
+    trace's value re-attributes everything that was counted with the previous one.
     """
 
     name: str
-    """Its column in the tables, the query parameter and member of ``group_by`` in ``/v1/windows``,
-    and the key in scopes of budgets."""
+    """Name of its column in tables, its query parameter and value of ``group_by`` in
+    ``/v1/windows``, and its key in scopes of budgets."""
     observation_field: str | None = None
     """Column of observations that holds the value (a field of ``ObservationRow``)."""
     trace_field: str | None = None
-    """Field of traces that holds the value (of ``TraceAttributes``, or ``tags``)."""
+    """Field of traces that holds the value (a field of ``TraceAttributes``)."""
     value_of: Callable[[Any], str] = text_of_value
     """Converts a field that is not empty; a pure function."""
     in_windows: bool = False
+    """Whether it is a dimension of windows."""
     in_spend: bool = False
-    """Whether it is a dimension of spend, and of the scopes of budgets."""
+    """Whether it is a dimension of spend and of scopes of budgets."""
     default: str = ""
-    """Value of what has none; also of rows from before there was the dimension."""
+    """Value where neither has one; also of rows from before the dimension was added."""
     chars_max: int = VALUE_CHARS_MAX
-    """Longest value; longer ones keep their beginning and a hash of the whole."""
+    """Longest value; longer ones are replaced by their beginning and a hash."""
     normal_form: Callable[[str], str] = as_is
-    """The form that a value is stored in, for values that come in scopes."""
+    """Converts values in scopes of budgets to the form in which they are stored."""
     place: int = 100
-    """Its order among others in lists and answers; those alike are ordered by name."""
+    """Sort key in lists and answers, before the name."""
     filter_description: str = field(default="")
-    """Describes the query parameter; empty: a sentence made of the name."""
+    """Description of the query parameter; empty: derived from the name."""
     scope_description: str | None = None
-    """Describes the key in scopes of budgets."""
+    """Description of the key in scopes of budgets."""
 
     def __post_init__(self) -> None:
         """Check the definition.
@@ -60,14 +61,14 @@ class Dimension:
             ValueError: the dimension has no usable name, no source or no use.
         """
         if not (self.name.isascii() and self.name.isidentifier() and self.name.islower()):
-            raise ValueError(f"a dimension's name is in snake case, not {self.name!r}")
+            raise ValueError(f"the name of a dimension must be in snake case: {self.name!r}")
         if self.observation_field is None and self.trace_field is None:
-            raise ValueError(f"{self.name}: neither observation_field nor trace_field is given")
+            raise ValueError(f"{self.name}: set observation_field or trace_field")
         if not (self.in_windows or self.in_spend):
-            raise ValueError(f"{self.name}: neither in_windows nor in_spend")
+            raise ValueError(f"{self.name}: set in_windows or in_spend")
         if self.chars_max < _CHARS_MIN or len(self.default) > self.chars_max:
             raise ValueError(f"{self.name}: chars_max is less than {_CHARS_MIN} or the default")
 
 
 _CHARS_MIN: Final = 64
-"""What a hash of the whole and some of a value's beginning need."""
+"""Least ``chars_max``: a hash and the beginning of a value."""

@@ -1,7 +1,7 @@
-"""The registry of dimensions: those that modules of ``producers.dimensions.definitions`` define.
+"""The registry of dimensions, which the modules of ``producers.dimensions.definitions`` define.
 
-What reads it is specialised when it is imported. So a dimension that is defined elsewhere has to be
-registered before: the first reader closes the registry.
+Modules that read the registry generate code from it when they are imported. A dimension that is
+defined elsewhere must be registered before that: the first read closes the registry.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from producers.dimensions.dimension import Dimension
 from producers.registration import modules_in
 
 DIMENSIONS_MAX: Final = 64
-"""More would make keys, rows and shapes of budgets unwieldy."""
+"""Bounds the keys of cells, the rows, and the shapes of budgets."""
 
 WINDOW_KEY: Final = ("environment", "model", "name")
-"""Dimensions that have a place of their own in changes and rows of windows; others come by name."""
+"""Dimensions that are fields of changes and rows of windows; others are stored by name."""
 SPEND_KEY: Final = ("user_id", "model", "environment")
-"""Likewise of spend."""
+"""The same of spend."""
 
 _RESERVED: Final = frozenset(
     {
@@ -30,7 +30,7 @@ _RESERVED: Final = frozenset(
         "trace_id", "latency_bins", "observations",
     }
 )  # fmt: skip
-"""Other columns, parameters and members of answers."""
+"""Names of other columns, parameters and members of answers."""
 
 
 class Registry:
@@ -44,11 +44,11 @@ class Registry:
         """Add a dimension.
 
         Raises:
-            RuntimeError: the registry was read already.
+            RuntimeError: the registry was read before.
             ValueError: the name is taken or reserved, or there are too many.
         """
         if self._is_closed:
-            raise RuntimeError(f"{dimension.name}: dimensions are in use already")
+            raise RuntimeError(f"{dimension.name}: register dimensions before they are used")
         if dimension.name in _RESERVED:
             raise ValueError(f"{dimension.name!r} is the name of another column or parameter")
         if dimension.name in self._dimensions:
@@ -58,16 +58,16 @@ class Registry:
         self._dimensions[dimension.name] = dimension
 
     def all(self) -> tuple[Dimension, ...]:
-        """Return all dimensions in their order, and close the registry."""
+        """Return all dimensions in order, and close the registry."""
         self._is_closed = True
         return tuple(sorted(self._dimensions.values(), key=lambda each: (each.place, each.name)))
 
     def of_windows(self) -> tuple[Dimension, ...]:
-        """Return those of windows in the order of their cells' keys."""
+        """Return the dimensions of windows in the order of the keys of cells."""
         return self._keyed(WINDOW_KEY, [each for each in self.all() if each.in_windows])
 
     def of_spend(self) -> tuple[Dimension, ...]:
-        """Return those of spend in the order of their cells' keys."""
+        """Return the dimensions of spend in the order of the keys of cells."""
         return self._keyed(SPEND_KEY, [each for each in self.all() if each.in_spend])
 
     def _keyed(self, first: tuple[str, ...], found: list[Dimension]) -> tuple[Dimension, ...]:

@@ -1,1 +1,1 @@
-"""Alerts and the notification events that webhooks and ``/v1/alerts`` make of them."""
+"""Alerts, and the notification events that present them in webhooks and ``/v1/alerts``."""

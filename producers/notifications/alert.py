@@ -1,4 +1,4 @@
-"""Defines the generic alert: what a rule found, whatever kind of rule it is."""
+"""Defines alerts, independent of the kind of rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert of a rule. The same finding has the same id, so that a replay repeats no alert."""
+    """An alert of a rule. Its id depends on its cause only, so that a replay repeats no alert."""
 
     project_id: str
     id: str
@@ -24,16 +24,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Name of the rule when the alert was made."""
     labels: dict[str, str] = {}
-    """What the alert is about: the values of the rule's scope."""
+    """Values of the rule's scope."""
     episode: str
-    """Joins the alerts of one occurrence: a budget's period, a rule's firing until it resolves."""
+    """Groups the alerts of one period of a budget, or of one firing of a rule until it resolves."""
     state: str = "firing"
     severity: Severity = "warning"
     value: Decimal | None = None
     """The measured value: dollars, seconds or a ratio; exact."""
     limit: Decimal | None = None
-    """What the rule compares the value with."""
+    """The limit that the value is compared with."""
     payload: msgspec.Raw = msgspec.Raw(b"{}")
-    """JSON of the event type's own struct."""
+    """JSON of the event type's payload struct."""
     created_us: int
     version: int = 1

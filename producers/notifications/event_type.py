@@ -1,4 +1,4 @@
-"""Defines what a type of notification event is: its name, payload, webhook body and API shape."""
+"""Defines types of notification events: name, payload, webhook body and shape in the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AlertShape(msgspec.Struct, kw_only=True):
     value: str | None
     threshold: str | None
     details: msgspec.Raw
-    """What the event type adds."""
+    """The payload of the event type."""
     created_at: str
 
 
@@ -44,7 +44,7 @@ class EventType(Generic[PayloadT]):
 
     name: ClassVar[str]
     payload: type[PayloadT]
-    """What an alert of this type holds besides the generic fields."""
+    """Fields of an alert of this type besides the generic ones."""
     shape: ClassVar[type[msgspec.Struct]] = AlertShape
     """Struct of such an alert in ``/v1/alerts``."""
 
@@ -57,7 +57,7 @@ class EventType(Generic[PayloadT]):
         return msgspec.json.decode(alert.payload, type=self.payload)
 
     def webhook_body(self, alert: Alert) -> bytes:
-        """Return what webhooks receive: always the same bytes for the same alert."""
+        """Return the body that webhooks receive; equal alerts have equal bodies."""
         return msgspec.json.encode(
             {
                 "type": self.name,

@@ -1,7 +1,7 @@
-"""The registry of notification events: which types there are.
+"""The registry of types of notification events.
 
-A module in ``producers.notifications.event_types`` defines a type by a subclass of ``EventType``;
-webhook subscriptions, deliveries and ``/v1/alerts`` read everything else from that class.
+A module in ``producers.notifications.event_types`` defines a type by a subclass of ``EventType``.
+Webhook subscriptions, deliveries and ``/v1/alerts`` derive everything from that class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class EventTypes(ByName[EventType[Any]]):
         super().__init__("notification events", ((each.name, each) for each in types))
 
     def including(self, *types: EventType[Any]) -> EventTypes:
-        """Return these types and others."""
+        """Return a registry with further types."""
         return EventTypes(*self.values(), *types)
 
 

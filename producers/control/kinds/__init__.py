@@ -1,1 +1,1 @@
-"""One module per kind of control record; ``producers.control.registry`` finds them by itself."""
+"""One module per kind of control record; ``producers.control.registry`` finds them."""

@@ -12,7 +12,7 @@ from producers.control.scopes import DEFAULT_SCOPES, SCOPES, Scope
 
 
 class ApiKey(ProjectRecord):
-    """A key pair; of the secret only a salted hash is kept."""
+    """A key pair, with a salted hash instead of the secret."""
 
     kind = "api_key"
 
@@ -24,7 +24,7 @@ class ApiKey(ProjectRecord):
     note: str = Field("", max_length=255)
     scopes: tuple[Scope, ...] = Field(DEFAULT_SCOPES, min_length=1)
     expires_at_us: Microseconds | None = None
-    """From then on the key is refused like one that does not exist; None: never."""
+    """Time from which the key is refused like an unknown one; None: never."""
 
     def unique_keys(self) -> tuple[str, ...]:
         return (f"public_key:{self.public_key}",)

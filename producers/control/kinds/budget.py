@@ -1,4 +1,4 @@
-"""Budgets: how much may be spent in a period."""
+"""Budgets: limits of spend in a period."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THRESHOLDS_MAX: Final = 20
 
 
 class Budget(ProjectRecord):
-    """How much a scope of a project may spend in a period, and at which shares of it to alert."""
+    """A limit of spend in a scope of a project and a period, with thresholds that alert."""
 
     kind = "budget"
     per_project_max = 1_000
@@ -37,7 +37,7 @@ class Budget(ProjectRecord):
         allowed = [each.name for each in REGISTRY.of_spend()]
         unknown = [name for name in scope if name not in allowed]
         if unknown:
-            message = f"scope: {unknown[0][:64]!r} is none of {', '.join(allowed)}"
+            message = f"scope: {unknown[0][:64]!r} must be one of {', '.join(allowed)}"
             raise ValueError(message)
         return scope
 
@@ -68,6 +68,6 @@ def _share(threshold: str) -> Decimal:
         message = f"not a decimal number: {threshold!r}"
         raise ValueError(message) from error
     if not share.is_finite() or not Decimal(0) < share <= Decimal(100):
-        message = f"a threshold lies above 0 and at most at 100: {threshold!r}"
+        message = f"a threshold must be above 0 and at most 100: {threshold!r}"
         raise ValueError(message)
     return share

@@ -13,21 +13,21 @@ PRICE_TIERS_MAX: Final = 50
 
 
 class PriceTier(BaseModel):
-    """Other prices under a condition; the first tier of a price whose conditions all hold applies."""
+    """Other prices under conditions; of a price, the first tier whose conditions all hold applies."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     input_above: int | None = Field(None, ge=0)
-    """Holds when the input units of one call, cached ones included, are more than this."""
+    """Condition: a call has more input units than this, including cached ones."""
     service_tiers: tuple[str, ...] = ()
-    """Holds when the call's ``service_tier`` parameter is one of these; empty: whatever it is."""
+    """Condition: the call's ``service_tier`` parameter is one of these; empty: any."""
     prices: dict[str, Picodollars]
 
 
 class Price(ControlRecord):
-    """What a unit of usage of a model costs, from a date on.
+    """The prices of a model's usage, from a date on.
 
-    A project's own price outranks one of the installation (``project_id`` none).
+    A price of a project takes precedence over one of the installation (``project_id`` None).
     """
 
     kind = "price"
@@ -43,7 +43,7 @@ class Price(ControlRecord):
     """Picodollars per unit by usage type."""
     tiers: tuple[PriceTier, ...] = Field((), max_length=PRICE_TIERS_MAX)
     created_us: Microseconds = 0
-    """0: before this was kept."""
+    """0: unknown, in records of earlier versions."""
 
     @property
     def owner(self) -> str | None:

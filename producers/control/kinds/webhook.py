@@ -30,6 +30,6 @@ class Webhook(ProjectRecord):
     secret: Annotated[str, SecretField(new=new_signing_secret)] = Field(
         pattern=r"^whsec_\S{16,200}$", repr=False
     )
-    """Signs deliveries, so it is needed in clear; shown once to its owner."""
+    """Signs deliveries; shown once, when the webhook is created."""
     created_us: Microseconds
     disabled: bool = False

@@ -14,17 +14,17 @@ from producers.notifications.event_type import EventType, iso_time
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
-    """What crossed which threshold of a budget, and when."""
+    """The payload: a threshold of a budget and the spend that reached it."""
 
     scope: msgspec.Raw
     """JSON object."""
     period_start_us: int
     threshold: str
-    """Decimal string, a share of the limit."""
+    """Decimal string: a share of the limit."""
     spent_pico: int
     limit_pico: int
     trace_id: str = ""
-    """The trace whose cost did it; empty when the spend was that high already."""
+    """The trace whose cost reached the threshold; empty if the spend was that high before."""
 
 
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
@@ -45,7 +45,7 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
 
 
 class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
-    """The event; its alerts fill the columns of budgets as well as the generic ones."""
+    """The event type; its alerts fill the columns of budgets besides the generic ones."""
 
     name = "budget.threshold_crossed"
     payload = ThresholdCrossed
@@ -82,7 +82,7 @@ class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
         )
 
     def columns(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, Any]:
-        """Return the columns of budgets."""
+        """Return the columns of budgets in the table ``alerts``."""
         return {
             "budget_id": alert.rule_id,
             "scope": bytes(payload.scope).decode(),
