@@ -56,10 +56,10 @@ class Principal:
         return self.owner
 
     @property
-    def share(self) -> str:
-        """Return the name of the share that its requests use.
+    def quota_key(self) -> str:
+        """Return the key under which limits count its requests.
 
-        A public key is known to others, so its requests use a share apart from the project's.
+        A public key is known to others, so its requests do not count toward the project's limits.
         """
         return self.project_id if self.has_secret else f"{self.project_id} (public key)"
 

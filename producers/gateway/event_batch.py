@@ -25,7 +25,7 @@ class EventBatch:
         gateway: GatewaySettings,
     ) -> None:
         self.project_id = project_id
-        """Project, or its public-key share, whose limits the batch counts toward."""
+        """``Principal.quota_key`` of the sender."""
         self._event_queues = queues
         self._dead_letter_queue = dead_letter_queue
         self._event_max_bytes = gateway.event_max_bytes

@@ -67,7 +67,7 @@ class Traces(_Otlp):
         _check_ingestion_version(call.headers)
         decode = partial(self._read, call, content_type)
         batch, refusals = await self.context.admission.run(
-            call.principal.share, len(call.body), decode
+            call.principal.quota_key, len(call.body), decode
         )
         await self.publish(call, batch)
         metrics.EVENTS_IN.labels("observation").inc(batch.event_count)
@@ -82,7 +82,7 @@ class Traces(_Otlp):
         _refuse_when_nothing_is_a_span(export)
         for limit, count in export.limits_reached.items():
             metrics.LIMIT_REACHED.labels(limit).inc(count)
-        batch = self.context.publisher.batch(call.principal.share)
+        batch = self.context.publisher.batch(call.principal.quota_key)
         refusals = [self._set_aside_undecoded(batch, span, call) for span in export.refused]
         project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
         for mapped in map_in_slices(export, project_id, call.received_us, sdk):

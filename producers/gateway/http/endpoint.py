@@ -117,7 +117,7 @@ class Endpoint(ABC):
             meter.check(1, declared_bytes(request.headers))
         await request.admitted(principal)
         async with context.admission.admit(principal, request.headers) as slot:
-            with context.in_flight.lease(principal.share) as lease:
+            with context.in_flight.lease(principal.quota_key) as lease:
                 body = await self._body(principal, request, lease, slot)
                 received_us = time.time_ns() // 1000
                 if meter is not None:
@@ -185,12 +185,12 @@ class Endpoint(ABC):
                 raise OverloadedError(limit) from None
             raise
         if is_gzip(headers):
-            body = await self._decompressed(principal.share, body, limits, lease)
+            body = await self._decompressed(principal.quota_key, body, limits, lease)
         metrics.BODY_BYTES.labels(self.name).inc(len(body))
         return body
 
     async def _decompressed(
-        self, share: str, body: bytes, limits: BodyLimits, lease: Lease
+        self, quota_key: str, body: bytes, limits: BodyLimits, lease: Lease
     ) -> bytes:
         """Decompress a body: up to ``inline_max_bytes`` on the event loop, the rest in a thread."""
         parts: list[bytes] = []
@@ -200,7 +200,9 @@ class Endpoint(ABC):
             if size < self.context.settings.inline_max_bytes:
                 piece = next(pieces, None)
             else:
-                piece = await self.context.admission.in_thread(share, partial(next, pieces, None))
+                piece = await self.context.admission.in_thread(
+                    quota_key, partial(next, pieces, None)
+                )
             if piece is None:
                 break
             size += len(piece)
@@ -210,7 +212,7 @@ class Endpoint(ABC):
             return parts[0]
         if size < self.context.settings.inline_max_bytes:
             return b"".join(parts)
-        return await self.context.admission.in_thread(share, partial(b"".join, parts))
+        return await self.context.admission.in_thread(quota_key, partial(b"".join, parts))
 
     async def _refuse(self, send: Send, error: RequestError) -> int:
         headers: tuple[tuple[bytes, bytes], ...] = ()

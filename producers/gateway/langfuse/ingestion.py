@@ -74,7 +74,7 @@ class Ingestion(Endpoint):
 
     async def serve(self, call: Call) -> Answer:
         published, outcome, kinds = await self.context.admission.run(
-            call.principal.share, len(call.body), partial(self._read, call)
+            call.principal.quota_key, len(call.body), partial(self._read, call)
         )
         await self.publish(call, published)
         for kind, count in kinds.items():
@@ -93,7 +93,7 @@ class Ingestion(Endpoint):
             answers_errors=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        published = self.context.publisher.batch(call.principal.share)
+        published = self.context.publisher.batch(call.principal.quota_key)
         kinds = _take(batch.batch, call, published, outcome)
         for rejected in outcome.dead_letters:
             published.set_aside(rejected)

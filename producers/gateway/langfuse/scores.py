@@ -62,7 +62,7 @@ class Scores(Endpoint):
 
     async def serve(self, call: Call) -> Answer:
         read = partial(self._read, call)
-        scores = await self.context.admission.run(call.principal.share, len(call.body), read)
+        scores = await self.context.admission.run(call.principal.quota_key, len(call.body), read)
         await self.publish(call, scores.batch)
         metrics.EVENTS_IN.labels("score").inc(scores.batch.event_count)
         if scores.score_id is not None:
@@ -88,7 +88,7 @@ class Scores(Endpoint):
             metrics.LIMIT_REACHED.labels("batch_events_max").inc()
             message = f"{len(raws)} scores; {settings.batch_events_max} are allowed at once"
             raise TooLargeError(message)
-        scores = _Scores(self.context.publisher.batch(call.principal.share), is_list)
+        scores = _Scores(self.context.publisher.batch(call.principal.quota_key), is_list)
         for index, raw in enumerate(raws):
             place = f"[{index}]: " if is_list else ""
             try:

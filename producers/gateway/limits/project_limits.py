@@ -33,7 +33,7 @@ class ProjectLimits:
         """Return the meter of a caller; None: it has no limits."""
         if not self._has_limits:
             return None
-        share = principal.share
+        share = principal.quota_key
         try:
             return self._meters[share]
         except KeyError:

@@ -48,7 +48,7 @@ class Reading:
         self._body_timeout_s = body_timeout_s
         self._limit = limit
 
-    async def message(self, share: str, context: Context) -> bytes:
+    async def message(self, quota_key: str, context: Context) -> bytes:
         """Return the message of a call.
 
         Raises:
@@ -57,7 +57,7 @@ class Reading:
                 others wait.
             TimeoutError: the message did not arrive within ``body_timeout_s``.
         """
-        async with self._quota.slot(share) as slot:
+        async with self._quota.slot(quota_key) as slot:
             try:
                 async with asyncio.timeout(self._body_timeout_s) as deadline:
                     with slot.reading_body(deadline):

@@ -92,6 +92,20 @@ async def test_an_explicit_secret_replaces_that_of_the_first_key(control: Contro
     assert accepted(control) == {"pk-1": {"sk-2"}}
 
 
+async def test_a_replaced_secret_keeps_the_scopes_and_the_expiry_of_its_key(
+    control: ControlLog,
+) -> None:
+    await bootstrap(control, init("sk-1", public_key="pk-1"))
+    (key,) = control.view[ApiKey].values()
+    limited = key.model_copy(update={"scopes": ("ingest",), "expires_at_us": 2**52})
+    await control.put(limited)
+    await bootstrap(control, init("sk-2"))
+
+    (replaced,) = control.view[ApiKey].values()
+    assert secret_matches(replaced, b"sk-2")
+    assert (replaced.scopes, replaced.expires_at_us) == (("ingest",), 2**52)
+
+
 async def test_another_pair_of_keys_is_added_to_the_project(control: ControlLog) -> None:
     await bootstrap(control, init(project_id="acme"))
     await bootstrap(control, init("sk-2", public_key="pk-2"))
