@@ -28,9 +28,9 @@ def pico_of(amount: str) -> int:
     except InvalidOperation as error:
         raise ValueError(f"not a decimal number: {amount!r}") from error
     if not number.is_finite():
-        raise ValueError(f"not an amount: {amount!r}")
+        raise ValueError(f"not a finite amount: {amount!r}")
     if abs(number) >= Decimal(10) ** 15:
-        raise ValueError(f"not a plausible amount: {amount!r}")
+        raise ValueError(f"not below 10^15 dollars: {amount!r}")
     if number != number.quantize(Decimal(1).scaleb(-_DECIMALS)):
-        raise ValueError(f"finer than a picodollar (12 decimals): {amount!r}")
+        raise ValueError(f"more than 12 decimals: {amount!r}")
     return int(number.scaleb(_DECIMALS))

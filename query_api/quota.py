@@ -12,10 +12,10 @@ from query_api.errors import ConflictError
 
 
 class Quota:
-    """Counts records from before they are written, so that concurrent writes respect the limit.
+    """Count records from before they are written, so that concurrent writes respect the limit.
 
-    This holds within a process: n processes that write at the same time may exceed the limit by
-    n - 1, as each counts the others' records once it has read them from the log.
+    This is exact within a process. If n processes write at the same time, the limit can be exceeded
+    by n - 1, as each counts the others' records only after it has read them from the log.
     """
 
     def __init__(self, kind: str, setting: str, limit: int) -> None:
@@ -31,7 +31,7 @@ class Quota:
         ``kept`` has the project's written records by id.
 
         Raises:
-            ConflictError: there is none left.
+            ConflictError: the limit is reached.
         """
         project_id = record.project_id
         being_written = self._being_written.setdefault(project_id, set())

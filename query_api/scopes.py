@@ -1,4 +1,4 @@
-"""Finds the scope that each route demands."""
+"""Find the scope that each route requires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from query_api.context import admin_of, installation_of, project_of, project_sco
 
 
 def scopes_of(app: FastAPI) -> Iterator[tuple[APIRoute, str, Scope | None]]:
-    """Yield each route with each of its methods and the scope it demands; None: it is public."""
+    """Yield each route, each of its methods, and the scope that it requires; None if public."""
     for each in iter_route_contexts(app.routes):
         route = each.original_route
         if isinstance(route, APIRoute):

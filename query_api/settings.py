@@ -44,11 +44,11 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """Time limit of one query in the store."""
     answer_grace_s: float = Field(default=2.0, gt=0)
-    """Additional time for the store's response, in case the store hangs; after it: 503."""
+    """Additional time for the store's response, in case the store hangs; then the answer is 503."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
     """Maximum rows that one query reads in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)
-    """Likewise bytes."""
+    """Maximum bytes that one query reads in the store."""
     memory_max_bytes: int = Field(default=2_000_000_000, ge=1)
     """Memory limit of one query in the store."""
     final_threads_max: int = Field(default=1, ge=1)
@@ -57,11 +57,11 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     result_rows_max: int = Field(default=50_000, ge=1)
     """Maximum rows of one query's result."""
     result_bytes_max: int = Field(default=64_000_000, ge=1)
-    """Likewise bytes."""
+    """Maximum bytes of one query's result."""
     concurrent_queries_max: int = Field(default=16, ge=1)
     """Maximum concurrent queries of this process; further ones wait."""
     queue_wait_max_s: float = Field(default=5.0, gt=0)
-    """Time limit for waiting to run a query; after it: 503."""
+    """Time limit for waiting to run a query; then the answer is 503."""
     trace_observations_max: int = Field(default=10_000, ge=1)
     """Maximum observations of a trace per response; larger call trees are marked ``truncated``."""
     trace_scores_max: int = Field(default=10_000, ge=1)
@@ -84,15 +84,15 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     readiness_look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Interval of checking the progress of the streams and the sink."""
     readiness_canary_interval_s: float = Field(default=2.0, gt=0, le=60)
-    """A partition that has not grown for this time gets an empty record, to see that it is
-    processed."""
+    """A partition that has not grown for this time gets an empty record, which shows whether
+    records are processed."""
     readiness_record_age_max_s: float = Field(default=5.0, gt=0)
-    """Age of the oldest record that the streams or the sink have not processed; above it: not
-    ready. An event sent while ready is visible within twice this time."""
+    """Maximum age of the oldest record that the streams or the sink have not processed; above it,
+    the process is not ready. An event sent while ready is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
-    """Time limit from a request's head to the end of its body; after it: 408."""
+    """Time limit from a request's head to the end of its body; then the answer is 408."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

@@ -85,7 +85,7 @@ def public_probe_routes(probes: Mapping[str, Probe], readiness: Readiness | None
 
     async def found() -> Mapping[str, str]:
         own, pipeline = await asyncio.gather(
-            report(probes), readiness.look() if readiness else _nothing()
+            report(probes), readiness.check() if readiness else _nothing()
         )
         return {**own, **pipeline}
 

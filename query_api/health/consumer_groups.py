@@ -1,4 +1,4 @@
-"""Reads the committed offsets and the members of consumer groups from their coordinators."""
+"""Read the committed offsets and the members of consumer groups from their coordinators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates the age of the oldest record that a consumer group has not processed, from offsets."""
+"""Estimate the age of the oldest record that a consumer group has not processed, from offsets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 SAMPLES_MAX: Final = 600
-"""End offsets that are kept until they are reached; later ones replace the last of them."""
+"""Maximum end offsets that are remembered; at the limit, a new one replaces the last."""
 
 
 class PartitionProgress:
@@ -52,7 +52,7 @@ class PartitionProgress:
         return max(0.0, now_s - self._ends[0][1]) if self._ends else 0.0
 
     def fault(self, partition: str, age_max_s: float, now_s: float) -> str | None:
-        """Describe what is wrong in one line; None if records are processed in time."""
+        """Return why records are not processed in time, in one line; None if they are."""
         age_s, idle_s = self.age_s(now_s), now_s - self._advanced_at_s
         if age_s <= age_max_s:
             return None if self.is_proven else f"{partition} has not been seen to make progress yet"

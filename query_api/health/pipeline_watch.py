@@ -1,9 +1,9 @@
-"""Watches whether records pass through the streams and the sink, with clients that stay open.
+"""Check periodically whether the streams and the sink process their records.
 
-Each check makes five requests to the broker, however many callers ask for readiness: for the ends
-of the logs, and for the offsets and the members of the two consumer groups. A partition of events
-or deltas that has not grown for a while gets a canary (``producers.kafka.canary``), so that a hung
-stage is noticed without input.
+Each check makes five requests to the broker, however many clients request readiness: one for the
+ends of the logs, and two for the offsets and the members of each consumer group. A partition of
+events or deltas that has not grown for a while gets a canary (``producers.kafka.canary``), so that
+a hung stage is detected without input.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from query_api.health.partition_progress import PartitionProgress
 from query_api.settings import QuerySettings
 
 RECONNECT_S: Final = 0.5
-LOOK_AT_START_S: Final = 0.2
+STARTUP_CHECK_INTERVAL_S: Final = 0.2
 """Maximum interval of checks until no stage has a fault for the first time."""
 STOP_TIMEOUT_S: Final = 2.0
 CANARY_BATCH_BYTES: Final = 1024
@@ -67,13 +67,15 @@ class PipelineWatch:
             topics.sink_group,
             tuple(feed.topic_in(topics) for feed in feeds),
         )
-        self._fed = frozenset((topics.events, topics.deltas))
-        self._moving = self._fed | {feed.topic_in(topics) for feed in feeds if feed.has_canaries}
+        self._canary_topics = frozenset((topics.events, topics.deltas))
+        self._topics_with_canaries = self._canary_topics | {
+            feed.topic_in(topics) for feed in feeds if feed.has_canaries
+        }
         self._needed = frozenset((topics.control, *self.streams.topics, *self.sink.topics))
         self._progress: dict[TopicPartition, PartitionProgress] = {}
-        self._memberless: set[str] = set()
+        self._groups_without_members: set[str] = set()
         self._canary_at_s: dict[TopicPartition, float] = {}
-        self._looked_at_s: float | None = None
+        self._checked_at_s: float | None = None
         self._was_ready = False
         self._error = f"the broker at {kafka.broker} has not answered yet"
 
@@ -95,8 +97,8 @@ class PipelineWatch:
     async def stage_fault(self, stage: Stage) -> str | None:
         """Return why a stage's records are not processed in time; None if they are."""
         if not self._is_current():
-            return f"its progress is not known: {self._error}"[:300]
-        if stage.group in self._memberless:
+            return f"its progress is unknown: {self._error}"[:300]
+        if stage.group in self._groups_without_members:
             return f"no live member in the group {stage.group}"
         now_s = time.monotonic()
         faults = [
@@ -111,16 +113,16 @@ class PipelineWatch:
         return f"{faults[0]}{more}"
 
     def _is_current(self) -> bool:
-        """Return whether the last check is recent: this process may have been suspended as well."""
+        """Return whether the last check is recent; it is not if this process was suspended."""
         limit_s = self._settings.readiness_look_interval_s + self._settings.readiness_timeout_s
-        return self._looked_at_s is not None and time.monotonic() - self._looked_at_s <= limit_s
+        return self._checked_at_s is not None and time.monotonic() - self._checked_at_s <= limit_s
 
     def _fault(
         self, partition: TopicPartition, progress: PartitionProgress, now_s: float
     ) -> str | None:
         age_max_s = self._settings.readiness_record_age_max_s
         # A canary produces no traces, scores or alerts: these topics are judged by their records.
-        if partition.topic not in self._moving and progress.age_s(now_s) <= age_max_s:
+        if partition.topic not in self._topics_with_canaries and progress.age_s(now_s) <= age_max_s:
             return None
         return progress.fault(
             f"partition {partition.partition} of {partition.topic}", age_max_s, now_s
@@ -129,14 +131,14 @@ class PipelineWatch:
     async def _watch(self) -> None:
         while True:
             try:
-                await self._look_until_lost()
+                await self._check_until_disconnected()
             except (KafkaError, BrokerUnavailableError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 self._error = f"the broker at {self._kafka.broker} does not answer: {reason}"
                 log.debug("pipeline_watch_lost", reason=repr(error))
             await asyncio.sleep(RECONNECT_S)
 
-    async def _look_until_lost(self) -> None:
+    async def _check_until_disconnected(self) -> None:
         kafka, timeout_s = self._kafka, self._settings.readiness_timeout_s
         async with AsyncExitStack() as stack:
             consumer: AIOKafkaConsumer = await started(
@@ -157,8 +159,8 @@ class PipelineWatch:
                 async with asyncio.timeout(timeout_s):
                     partitions = partitions or await self._partitions(producer)
                     if partitions:
-                        await self._look(consumer, groups, partitions)
-                        await self._feed(producer)
+                        await self._check(consumer, groups, partitions)
+                        await self._send_canaries(producer)
                 await asyncio.sleep(await self._interval_s())
 
     async def _interval_s(self) -> float:
@@ -166,7 +168,7 @@ class PipelineWatch:
         if not self._was_ready:
             faults = [await self.stage_fault(stage) for stage in (self.streams, self.sink)]
             self._was_ready = not any(faults)
-        return interval_s if self._was_ready else min(interval_s, LOOK_AT_START_S)
+        return interval_s if self._was_ready else min(interval_s, STARTUP_CHECK_INTERVAL_S)
 
     async def _partitions(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         cluster = await producer.client.fetch_all_metadata()
@@ -180,7 +182,7 @@ class PipelineWatch:
             for number in sorted(cluster.partitions_for_topic(topic) or ())
         ]
 
-    async def _look(
+    async def _check(
         self,
         consumer: AIOKafkaConsumer,
         groups: ConsumerGroups,
@@ -191,7 +193,9 @@ class PipelineWatch:
         committed: dict[TopicPartition, int] = {}
         for name in names:
             committed |= await groups.committed(name)
-        self._memberless = {name for name in names if not await groups.has_members(name)}
+        self._groups_without_members = {
+            name for name in names if not await groups.has_members(name)
+        }
         ends = await consumer.end_offsets(partitions)
         begins = await self._beginnings(consumer, partitions, committed)
         now_s = time.monotonic()
@@ -199,7 +203,7 @@ class PipelineWatch:
             reached = max(committed.get(partition, -1), begins.get(partition, -1))
             progress = self._progress.setdefault(partition, PartitionProgress())
             progress.observe(ends[partition], reached, now_s)
-        self._looked_at_s = now_s
+        self._checked_at_s = now_s
 
     async def _beginnings(
         self,
@@ -211,14 +215,14 @@ class PipelineWatch:
         unknown = [each for each in partitions if committed.get(each, -1) < 0]
         return await consumer.beginning_offsets(unknown) if unknown else {}
 
-    async def _feed(self, producer: AIOKafkaProducer) -> None:
+    async def _send_canaries(self, producer: AIOKafkaProducer) -> None:
         """Send a canary into each partition that has not grown for a while; await all of them."""
         now_s = time.monotonic()
         interval_s = self._settings.readiness_canary_interval_s
         quiet = [
             partition
             for partition, progress in self._progress.items()
-            if partition.topic in self._fed
+            if partition.topic in self._canary_topics
             and now_s - max(progress.grew_at_s, self._canary_at_s.get(partition, float("-inf")))
             >= interval_s
         ]

@@ -1,6 +1,6 @@
 """Check whether an event that is sent now would be stored and readable.
 
-A check is a name and a probe, which returns None if all is well, else one line with the reason.
+A check is a name and a probe, which returns None if it succeeds, else the reason in one line.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Probe = Callable[[], Awaitable[str | None]]
 OK: Final = "ok"
 NOT_OK: Final = "not ready"
 CACHE_AT_START_S: Final = 0.2
-"""How long an answer holds until all was there for the first time, if the settings allow longer."""
-LOOK_AGAIN_S: Final = 2.0
+"""Maximum time for which results are cached until all checks have succeeded once."""
+RECHECK_INTERVAL_S: Final = 2.0
 """Interval of checks after readiness was lost, so that its return is logged."""
 
 log = structlog.get_logger(__name__)
@@ -45,26 +45,27 @@ class ReadinessCheck:
 class Readiness:
     """Runs all checks concurrently and caches the results briefly.
 
-    Changes are logged: what is missing (as a warning after the first success), and that nothing is.
+    Logs when checks begin to fail (as a warning, if all have succeeded before) and when all succeed
+    again.
     """
 
     def __init__(self, checks: Sequence[ReadinessCheck], settings: QuerySettings) -> None:
         self._checks = tuple(checks)
         self._cache_s = settings.readiness_cache_s
         self._timeout_s = settings.readiness_timeout_s
-        self._asking = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._found: dict[str, str] = {}
         self._found_at_s = float("-inf")
         self._missing: set[str] = set()
         self._was_ready = False
         self._watching: asyncio.Task[None] | None = None
 
-    async def look(self) -> Mapping[str, str]:
-        """Return ``ok`` or the reason per check."""
-        async with self._asking:
+    async def check(self) -> Mapping[str, str]:
+        """Return ``ok`` or the reason of each check, by name."""
+        async with self._lock:
             cache_s = self._cache_s if self._was_ready else min(self._cache_s, CACHE_AT_START_S)
             if time.monotonic() - self._found_at_s >= cache_s:
-                answers = await asyncio.gather(*(self._ask(check) for check in self._checks))
+                answers = await asyncio.gather(*(self._run_check(check) for check in self._checks))
                 self._found = {
                     check.name: found for check, found in zip(self._checks, answers, strict=True)
                 }
@@ -75,12 +76,12 @@ class Readiness:
             return self._found
 
     def _log_changes(self) -> None:
-        lacks = {name: found for name, found in self._found.items() if found != OK}
-        missing = set(lacks)
+        failed = {name: found for name, found in self._found.items() if found != OK}
+        missing = set(failed)
         if missing - self._missing:
             log_change = log.warning if self._was_ready else log.info
-            reasons = dict.fromkeys(lacks.values())  # several checks often have the same reason
-            log_change("not_ready", missing=", ".join(lacks), found="; ".join(reasons))
+            reasons = dict.fromkeys(failed.values())  # several checks often have the same reason
+            log_change("not_ready", missing=", ".join(failed), found="; ".join(reasons))
         elif self._missing and not missing:
             log.info("ready_again" if self._was_ready else "ready")
         self._missing = missing
@@ -90,10 +91,10 @@ class Readiness:
 
     async def _until_ready(self) -> None:
         while self._missing:
-            await asyncio.sleep(LOOK_AGAIN_S)
-            await self.look()
+            await asyncio.sleep(RECHECK_INTERVAL_S)
+            await self.check()
 
-    async def _ask(self, check: ReadinessCheck) -> str:
+    async def _run_check(self, check: ReadinessCheck) -> str:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await check.probe() or OK
@@ -137,7 +138,7 @@ def store_probe(store: Store, tiering: TieringSettings) -> Probe:
         try:
             steps = await plan(store, tiering)
         except MigrationError as error:
-            return f"the schema is not what it should be: {error}"[:300]
+            return f"the schema is not that of this version: {error}"[:300]
         except StoreError as error:
             return f"the store does not answer: {error}"[:300]
         missing = [step.name for step in steps if step.number]

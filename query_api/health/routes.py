@@ -54,9 +54,9 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
 
     @router.get(
         "/api/public/health",
-        summary="Is this process alive?",
+        summary="Check whether the process is alive",
         responses={
-            200: documented.as_answer(Health, "The process is healthy.", HEALTH_EXAMPLE),
+            200: documented.as_answer(Health, "The process is alive.", HEALTH_EXAMPLE),
             503: documented.as_answer(
                 Health, "A condition of the parameters is not met.", UNHEALTHY_EXAMPLE
             ),
@@ -74,19 +74,19 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
 
     @router.get(
         "/api/public/ready",
-        summary="Would an event sent now be stored and read?",
+        summary="Check whether events sent now would be stored and readable",
         responses={
-            200: documented.as_answer(Ready, "It would.", READY_EXAMPLE),
+            200: documented.as_answer(Ready, "All checks succeeded.", READY_EXAMPLE),
             503: documented.as_answer(
-                Ready, "It would not; `missing` has the failed checks.", NOT_READY_EXAMPLE
+                Ready, "`missing` has the names of the failed checks.", NOT_READY_EXAMPLE
             ),
         },
     )
     async def ready(request: Request) -> Response:
-        """Check all dependencies. `checks` has the reasons if the request has a project's key."""
-        found = await readiness.look()
+        """Check all dependencies. `checks` has the reasons if the request has valid keys."""
+        found = await readiness.check()
         missing = [name for name, state in found.items() if state != OK]
-        checks = dict(found) if _is_known(request) else _names_only(found)
+        checks = dict(found) if _is_authenticated(request) else _names_only(found)
         if not missing:
             return answer(Ready("OK", checks, missing))
         response = answer(Ready("NOT_READY", checks, missing), status=503)
@@ -112,7 +112,7 @@ async def _fault(context: AppContext, parameters: HealthParameters) -> str:
     return ""
 
 
-def _is_known(request: Request) -> bool:
+def _is_authenticated(request: Request) -> bool:
     try:
         principal_of(request, "read", "admin")
     except (UnauthorizedError, ForbiddenError):

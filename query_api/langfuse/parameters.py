@@ -73,7 +73,7 @@ def chosen_groups(
     named = frozenset(parts_of(fields))
     unknown = sorted(named - set(groups))
     if unknown:
-        message = f"fields: {unknown[0][:64]!r} is none of {', '.join(groups)}"
+        message = f"fields: {unknown[0][:64]!r} is not one of {', '.join(groups)}"
         raise BadRequestError(message, field="fields", allowed=groups)
     return named
 

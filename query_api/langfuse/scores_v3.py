@@ -125,7 +125,7 @@ class ScoreV3ListParameters(LangfuseParameters):
         types = parts_of((self.data_type or "").upper())
         unknown = [each for each in types if each not in _DATA_TYPES]
         if unknown:
-            message = f"dataType: {unknown[0][:64]!r} is none of {', '.join(_DATA_TYPES)}"
+            message = f"dataType: {unknown[0][:64]!r} is not one of {', '.join(_DATA_TYPES)}"
             raise BadRequestError(message, field="dataType", allowed=_DATA_TYPES)
         return types
 

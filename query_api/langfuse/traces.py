@@ -101,7 +101,7 @@ class TraceListParameters(PageParameters):
         name, _, direction = self.order_by.partition(".")
         expression = TRACE_ORDER.get(name)
         if expression is None:
-            message = f"orderBy: {name[:64]!r} is none of {', '.join(TRACE_ORDER)}"
+            message = f"orderBy: {name[:64]!r} is not one of {', '.join(TRACE_ORDER)}"
             raise BadRequestError(message, field="orderBy", allowed=tuple(TRACE_ORDER))
         if direction.lower() not in {"", "asc", "desc"}:
             message = f"orderBy: {direction[:64]!r} is neither asc nor desc"

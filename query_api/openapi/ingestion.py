@@ -46,7 +46,7 @@ _BATCH_EXAMPLE: Final = {
         }
     ]
 }
-_TAKEN_EXAMPLE: Final = {
+_ACCEPTED_EXAMPLE: Final = {
     "successes": [{"id": "6a1e3f0c-3f0e-4a55-9a86-7c1f3f6e2d10", "status": 201}],
     "errors": [],
 }
@@ -55,21 +55,21 @@ _SCORE_EXAMPLE: Final = {"traceId": _TRACE_ID, "name": "helpful", "value": 1, "d
 _TEXT: Final = {"type": "string"}
 _REFUSALS: Final = {
     "400": (
-        "The body is not what it should be; the message names the field.",
+        "The body is invalid; the message names the field.",
         "Invalid request data",
     ),
-    "401": ("No credential, or none of ours.", "No authorization header"),
+    "401": ("No credential, or an unknown one.", "No authorization header"),
     "403": (
-        "The credential lacks the scope: `ingest`, for scores `scores`.",
+        "The credential lacks the scope `ingest`, or for scores the scope `scores`.",
         "Access Scope Denied: the credential lacks the scope 'ingest'",
     ),
     "408": ("The body took too long to arrive.", "the body took too long to arrive"),
     "413": (
-        "The body, or what it unpacks to, is too large.",
+        "The body is too large, compressed or decompressed.",
         "the body is larger than 20000000 bytes",
     ),
     "415": (
-        "A content type or encoding that is not understood.",
+        "The content type or encoding is not supported.",
         "content encoding 'br' is not supported; send gzip or none",
     ),
     "431": (
@@ -77,15 +77,15 @@ _REFUSALS: Final = {
         "The headers are too large (head_max_bytes)",
     ),
     "503": (
-        "The broker did not take it; `Retry-After` says when to send it again.",
+        "The events could not be stored; send them again after `Retry-After` seconds.",
         "Service Unavailable: the broker does not answer",
     ),
 }
-"""Why, and a message that says so."""
+"""Reason and example message by status."""
 
 
 def ingestion_paths() -> dict[str, dict[str, Any]]:
-    """Path items, to be merged with those of the same paths."""
+    """Return path items, to be merged with those of the same paths."""
     export = {
         "type": "object",
         "description": "An OTLP `ExportTraceServiceRequest` in its JSON form.",
@@ -100,7 +100,7 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
     metrics = {
         "requestBody": _otlp_body({"type": "object"}, {"resourceMetrics": []}),
         "responses": {"200": _otlp_answer("Dropped.", {})},
-        "description": "Accepted and dropped, so that exporters may send metrics to the same host.",
+        "description": "Metrics are accepted and dropped, so that exporters can use one host.",
     }
     return {
         "/v1/traces": {"post": _operation("Send spans (OTLP)", "send_spans", spans)},
@@ -142,7 +142,7 @@ def _otlp_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
 
 
 def _otlp_answer(description: str, example: object) -> dict[str, Any]:
-    """In the encoding of the request."""
+    """Describe an answer, which has the encoding of the request."""
     partial = {"rejectedSpans": _TEXT, "errorMessage": _TEXT}
     schema = {
         "type": "object",
@@ -170,7 +170,7 @@ def _ingestion() -> dict[str, Any]:
             "body": {"type": "object"},
         },
     }
-    told = {
+    event_result = {
         "type": "object",
         "required": ["id", "status"],
         "properties": {"id": _TEXT, "status": {"type": "integer"}, "message": _TEXT, "error": {}},
@@ -184,8 +184,8 @@ def _ingestion() -> dict[str, Any]:
         "type": "object",
         "required": ["successes", "errors"],
         "properties": {
-            "successes": {"type": "array", "items": told},
-            "errors": {"type": "array", "items": told},
+            "successes": {"type": "array", "items": event_result},
+            "errors": {"type": "array", "items": event_result},
         },
     }
     return {
@@ -193,11 +193,11 @@ def _ingestion() -> dict[str, Any]:
         "responses": {
             "207": {
                 "description": "The outcome of each event.",
-                "content": _json(outcome, _TAKEN_EXAMPLE),
+                "content": _json(outcome, _ACCEPTED_EXAMPLE),
             }
         },
-        "description": "Invalid events become dead letters and are reported as accepted, as SDKs"
-        " would send them again without end.",
+        "description": "Invalid events become dead letters and are reported as accepted, because"
+        " SDKs would resend them endlessly.",
     }
 
 
@@ -220,8 +220,8 @@ def _scores() -> dict[str, Any]:
     faults = {"type": "array", "items": {"type": "object", "properties": {"message": _TEXT}}}
     counts = {"accepted": {"type": "integer"}, "rejected": {"type": "integer"}, "errors": faults}
     single = {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}
-    all_taken = {"type": "object", "required": ["message"], "properties": {"message": _TEXT}}
-    some_taken = {"type": "object", "required": list(counts), "properties": counts}
+    all_accepted = {"type": "object", "required": ["message"], "properties": {"message": _TEXT}}
+    some_accepted = {"type": "object", "required": list(counts), "properties": counts}
     refused = {
         "accepted": 1,
         "rejected": 1,
@@ -231,19 +231,19 @@ def _scores() -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(one_or_many, _SCORE_EXAMPLE)},
         "responses": {
             "200": {
-                "description": "One score was taken.",
+                "description": "The score was accepted.",
                 "content": _json(single, {"id": "5f0c8a1e9d3b4c72"}),
             },
             "202": {
-                "description": "A list was taken.",
-                "content": _json(all_taken, {"message": "Accepted"}),
+                "description": "All scores of the list were accepted.",
+                "content": _json(all_accepted, {"message": "Accepted"}),
             },
             "207": {
-                "description": "A part of a list was taken.",
-                "content": _json(some_taken, refused),
+                "description": "Some scores of the list were rejected.",
+                "content": _json(some_accepted, refused),
             },
         },
-        "description": "The same id replaces.",
+        "description": "A score with the id of an existing score replaces it.",
     }
 
 

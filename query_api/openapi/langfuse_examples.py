@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document: one small trace, told through every endpoint."""
+"""Define examples of the Langfuse API for the OpenAPI document: one trace in every endpoint."""
 
 from __future__ import annotations
 

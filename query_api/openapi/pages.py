@@ -20,19 +20,19 @@ Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"]
 
 def documentation_router(title: str, version: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    # Paths without a leading slash: they hold behind a proxy that adds a prefix.
+    # Relative paths also work behind a proxy that adds a prefix.
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title=title,
         swagger_js_url="docs/assets/swagger-ui-bundle.js",
         swagger_css_url="docs/assets/swagger-ui.css",
         swagger_favicon_url="docs/assets/favicon-32x32.png",
-        swagger_ui_parameters={"validatorUrl": None},  # otherwise it sends the document elsewhere
+        swagger_ui_parameters={"validatorUrl": None},  # the default sends the document elsewhere
     )
 
     @router.get("/")
-    async def begin(request: Request) -> Response:
-        """Browsers are led to the documentation, programs are told where it is."""
+    async def root(request: Request) -> Response:
+        """Redirect browsers to the documentation; return its path to other clients."""
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("docs")
         about = {"name": title, "version": version, "docs": "/docs", "openapi": "/openapi.json"}

@@ -1,4 +1,4 @@
-"""What each refusal looks like, by status, for the OpenAPI document."""
+"""Define examples of error responses by status, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NATIVE: Final[dict[str, dict[str, Any]]] = {
     "413": _native("too_large", _BODY_TOO_LARGE, field="body"),
     "422": _native(
         "invalid_request",
-        "group_by: 'mode' is none of model, environment, name",
+        "group_by: 'mode' is not one of model, environment, name",
         field="group_by",
         allowed=["model", "environment", "name"],
     ),

@@ -1,4 +1,4 @@
-"""Examples of the native surface for the OpenAPI document."""
+"""Define examples of ``/v1`` for the OpenAPI document."""
 
 from __future__ import annotations
 

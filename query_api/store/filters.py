@@ -163,7 +163,7 @@ def _one_of(allowed: Mapping[str, _T], name: str, at: str) -> _T:
     found = allowed.get(name)
     if found is None:
         raise BadRequestError(
-            f"{at}: {name[:64]!r} is none of {', '.join(allowed)}",
+            f"{at}: {name[:64]!r} is not one of {', '.join(allowed)}",
             field=at,
             allowed=tuple(allowed),
         )

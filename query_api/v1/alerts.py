@@ -1,4 +1,4 @@
-"""``/v1/alerts``: what rules found, such as crossed thresholds of budgets."""
+"""Serve ``/v1/alerts``: alerts of rules, such as crossed thresholds of budgets."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def alerts_router(context: AppContext) -> APIRouter:
     async def list_alerts(
         project_id: ProjectId, parameters: Annotated[AlertParameters, Query()]
     ) -> Response:
-        question = FindAlerts(
+        query = FindAlerts(
             project_id,
             parameters.limit + 1,
             parameters.position(),
             parameters.budget_id or "",
         )
-        rows = await context.reader.rows(question, AlertRow)
+        rows = await context.reader.rows(query, AlertRow)
         page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
         return answer(alert_list([_shown(row, event_types) for row in page], meta))
 

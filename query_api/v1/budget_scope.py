@@ -1,4 +1,4 @@
-"""The scope of a budget: a value for some dimensions of spend."""
+"""Define the scope of a budget: values for some of the dimensions of spend."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class _NormalScope(BaseModel):
     @field_validator(*_DIMENSIONS, check_fields=False)
     @classmethod
     def _normal(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """Return a value in the form that events are stored with."""
+        """Return a value in the normal form in which events store it."""
         dimension = _DIMENSIONS[str(info.field_name)]
         if value is None or dimension.normal_form is as_is:
             return value
         normal = dimension.normal_form(value)
         if normal != value.lower():
             noun = dimension.name.replace("_", " ")
-            message = f"{value[:64]!r} is no {noun}: events that say so are stored under {normal!r}"
+            message = f"{value[:64]!r} is not a valid {noun}; events with it store {normal!r}"
             raise ValueError(message)
         return normal
 
@@ -50,4 +50,4 @@ else:
 
 
 class BudgetScope(_Named):
-    """Which spend counts; all that are given must hold, none is the whole project."""
+    """Spend that counts: it must match all given values; without any, all of the project."""

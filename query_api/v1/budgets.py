@@ -1,4 +1,4 @@
-"""``/v1/budgets``: how much a scope may spend in a day or month, and how much it has."""
+"""Serve ``/v1/budgets``: limits of what a scope may spend per day or month, and their status."""
 
 from __future__ import annotations
 
@@ -36,36 +36,36 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
 
 def _limit_pico(amount: object) -> int:
-    """Of a decimal string, digits and at most one point; a JSON number is taken by its shortest digits."""
+    """Parse US dollars; a JSON number is read by its shortest decimal representation."""
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
-        raise ValueError('a decimal string such as "0.10" is expected')  # noqa: TRY004
+        raise ValueError('must be a decimal string such as "0.10"')  # noqa: TRY004
     if isinstance(amount, str):
-        _refuse_other_digits(amount)
+        _require_decimal(amount)
     pico = pico_of(amount if isinstance(amount, str) else repr(amount))
     if not 0 < pico <= LIMIT_MAX_PICO:
-        raise ValueError(f"must lie above 0 and at most at {usd_text(LIMIT_MAX_PICO)}")
+        raise ValueError(f"must be above 0 and at most {usd_text(LIMIT_MAX_PICO)}")
     return pico
 
 
-def _refuse_other_digits(text: str) -> None:
-    """``Decimal`` reads underscores, blanks, exponents and the digits of all scripts, too."""
+def _require_decimal(text: str) -> None:
+    """Refuse what only ``Decimal`` accepts: underscores, blanks, exponents, other digits."""
     if not _DECIMAL.fullmatch(text):
-        raise ValueError(f"not a decimal number above 0, such as 0.10: {text[:64]!r}")
+        raise ValueError(f"must be a decimal number above 0, such as 0.10, not {text[:64]!r}")
 
 
 def _threshold(share: object) -> str:
     if isinstance(share, bool) or not isinstance(share, str | int | float):
-        raise ValueError("a number such as 0.8 is expected")  # noqa: TRY004
+        raise ValueError("must be a number such as 0.8")  # noqa: TRY004
     if isinstance(share, str):
-        _refuse_other_digits(share)
+        _require_decimal(share)
     try:
         number = Decimal(str(share))
     except InvalidOperation as error:
-        raise ValueError(f"not a number: {str(share)[:64]!r}") from error
+        raise ValueError(f"must be a number, not {str(share)[:64]!r}") from error
     if not number.is_finite() or not 0 < number <= THRESHOLD_MAX:
-        raise ValueError(f"must lie above 0 and at most at {THRESHOLD_MAX}")
+        raise ValueError(f"must be above 0 and at most {THRESHOLD_MAX}")
     if number != round(number, _THRESHOLD_DECIMALS):
-        raise ValueError(f"at most {_THRESHOLD_DECIMALS} decimals")
+        raise ValueError(f"must have at most {_THRESHOLD_DECIMALS} decimals")
     return format(number.normalize(), "f")
 
 
@@ -89,7 +89,7 @@ class BudgetBody(BaseModel):
         default=["0.8", "1"],
         min_length=1,
         max_length=THRESHOLDS_MAX,
-        description="Shares of the limit at which to speak up.",
+        description="Fractions of the limit whose crossing is alerted.",
     )
 
     @field_validator("thresholds")
@@ -117,11 +117,11 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
     spent_usd: str
     limit_usd: str
     remaining_usd: str
-    """Negative once more than the limit is spent."""
+    """Negative if more than the limit is spent."""
     period_start: str
     period_end: str
     crossed: list[float]
-    """Thresholds that were reached in this period; a correction that lowers the spend takes none back."""
+    """Thresholds that were reached in this period, even if a correction has lowered the spend."""
 
 
 class Spent(msgspec.Struct):
@@ -155,15 +155,15 @@ def _create(_context: AppContext) -> Create[BudgetBody, Budget]:
 def _add_status(router: APIRouter, context: AppContext) -> None:
     @router.get(
         "/v1/budgets/{budget_id}/status",
-        summary="What a budget has spent",
+        summary="Get the status of a budget",
         responses={
             200: context.documented.as_answer(
-                BudgetStatus, "In this period.", BUDGET_STATUS_EXAMPLE
+                BudgetStatus, "The current period.", BUDGET_STATUS_EXAMPLE
             )
         },
     )
     async def get_status(project_id: ProjectId, budget_id: BudgetId) -> Response:
-        """Of the period that is running now, in the budget's time zone."""
+        """Return what was spent in the current period of the budget's time zone."""
         budget = find(context, Budget, project_id, budget_id)
         start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us())
         spend = SumSpend(
@@ -222,6 +222,6 @@ RESOURCE: Final = Resource(
     shown=_shown,
     shown_type=BudgetOut,
     example=BUDGET_EXAMPLE,
-    about_create="It counts what was spent in the running period before its creation, too.",
+    about_create="Spend of the current period from before its creation counts, too.",
     routes=(_add_status,),
 )

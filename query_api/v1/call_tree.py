@@ -51,7 +51,7 @@ class CallTree:
 
 
 def call_tree(rows: Iterable[StoredObservation]) -> CallTree:
-    """Build the tree of a trace's observations."""
+    """Build the call tree of a trace's observations."""
     nodes = {row.id: _node(row) for row in rows}
     begun = [node.start_us for node in nodes.values()]
     ended = [node.end_us for node in nodes.values()]
@@ -111,7 +111,7 @@ def _cycle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list[
 
 
 def _preorder(root: Node) -> list[Node]:
-    """Return parents before children and siblings by start, and set the depths."""
+    """Return nodes with parents before children and siblings by start; set their depths."""
     order: list[Node] = []
     waiting = [root]
     while waiting:
@@ -129,7 +129,7 @@ def _by_start(node: Node) -> tuple[int, str]:
 
 
 def _total(node: Node) -> None:
-    """Set the totals of a node whose children have theirs."""
+    """Set the totals of a node; those of its children must be set."""
     node.total_usage = dict(node.usage)
     if node.row is not None:
         node.total_cost_pico = node.row.total_cost_pico
@@ -161,9 +161,9 @@ def _covered_us(node: Node, children: Sequence[Node]) -> int:
 def _critical_path(root: Node) -> list[Segment]:
     """Return the critical path by the last-finishing-child rule of CRISP.
 
-    Backwards from its end, a node waited for the child that ended last; before that child's start,
-    for the child that ended last before it, and so on. A child that outlives its parent counts up
-    to the parent's end. Source: Zhang et al., USENIX ATC 2022.
+    Going back from its end, a node waited for the child that ended last; before the start of that
+    child, for the child that ended last before it, and so on. A child that ends after its parent
+    counts only up to the parent's end. Source: Zhang et al., USENIX ATC 2022.
     """
     segments: list[Segment] = []
     waiting = [(root, root.start_us, root.end_us)]

@@ -1,7 +1,7 @@
-"""Routes that list, get, create, change and delete the control records of one kind.
+"""Define routes that list, get, create, change and delete the control records of one kind.
 
-A module of ``query_api.v1`` declares a ``Resource``: how a record is created from a body and how it
-is shown. Everything else follows from the record's kind.
+A module of ``query_api.v1`` declares a ``Resource``: how a body becomes a record, and how a record
+becomes an answer. Everything else is derived from the record's kind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PAGE_MAX: Final = 1_000
 RECORD_ID_MAX: Final = 128
 
 Create = Callable[[str, BodyT], Awaitable[RecordT]]
-"""Makes the record of a project that a body describes."""
+"""Return the new record of a project that a body describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Change(Generic[RecordT, BodyT]):
 
     body: type[BodyT]
     apply: Callable[[RecordT, BodyT], RecordT]
-    """Returns the record with what the body names."""
+    """Return the record with the fields of the body replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,35 +52,35 @@ class Resource(Generic[RecordT, BodyT]):
     record: type[RecordT]
     path: str
     body: type[BodyT]
-    """What a ``POST`` takes."""
+    """Body of a ``POST``."""
     create: Callable[[AppContext], Create[BodyT, RecordT]]
-    """Called once; returns what makes a record."""
+    """Return the function that creates records; called once."""
     shown: Callable[[RecordT], msgspec.Struct]
-    """Returns a record as it is answered; without its secrets."""
+    """Return the answer that describes a record, without its secrets."""
     shown_type: type[msgspec.Struct]
     example: Any
     created: Callable[[RecordT], msgspec.Struct] | None = None
-    """The answer to a ``POST`` where it differs: secrets are shown once."""
+    """Return the answer to a ``POST`` if it differs, such as one with the new secret."""
     created_type: type[msgspec.Struct] | None = None
     created_example: Any = None
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     about_create: str = ""
-    about_created: str = "It is in force."
+    about_created: str = "The new record; it is in effect."
     routes: Sequence[Callable[[APIRouter, AppContext], None]] = field(default=())
-    """What adds the routes that only this kind has."""
+    """Functions that add routes which only this kind has."""
 
     @property
     def noun(self) -> str:
-        """Return what messages and the path's parameter call a record."""
+        """Return the name of a record in messages and in the path's parameter."""
         return self.record.kind
 
 
 class ListParameters(NativeParameters):
-    """Oldest first; without both parameters a list is not cut into pages."""
+    """Paging, oldest records first; without both parameters, all records are returned."""
 
     limit: Whole | None = Field(default=None, ge=1, le=PAGE_MAX)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the page before.")
+    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
 
 
 class _Position(msgspec.Struct):
@@ -115,7 +115,7 @@ def crud_router(context: AppContext, resource: Resource[Any, Any]) -> APIRouter:
 
 
 def record_id_of(resource_kind: str, example: Any) -> Any:
-    """Return the type of a path's parameter that names a record."""
+    """Return the type of the path parameter that is a record's id."""
     return Annotated[
         str, Path(alias=f"{resource_kind}_id", max_length=RECORD_ID_MAX, examples=[example["id"]])
     ]
@@ -186,10 +186,10 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
         methods=["GET"],
         name=f"list_{plural.replace(' ', '_')}",
         summary=f"List {plural}",
-        description="Oldest first; all of them unless `limit` is given.",
+        description="Oldest first; all records unless `limit` is given.",
         responses={
             200: context.documented.as_answer(
-                list_type, "All of them.", {"data": [resource.example]}
+                list_type, f"The {plural}.", {"data": [resource.example]}
             )
         },
     )
@@ -223,10 +223,10 @@ def _add_change(
         body: BaseModel,
         if_match: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
     ) -> Response:
-        held = find(context, resource.record, project_id, record_id)
+        found = find(context, resource.record, project_id, record_id)
         changed = await context.control.update(
             resource.record,
-            held.id,
+            found.id,
             lambda current: change.apply(current, body),
             expected=_version_in(if_match),
         )
@@ -242,8 +242,8 @@ def _add_change(
         methods=["PATCH"],
         name=f"change_{resource.noun}",
         summary=f"Change {_a(resource)}",
-        description="With `If-Match`, the `ETag` of an earlier answer, only if it is unchanged"
-        " since: 409 otherwise.",
+        description="With `If-Match: <ETag of an earlier answer>`, the change is made only if the"
+        " record has not changed since; otherwise the answer is 409.",
         responses={200: _documented(context, resource)},
     )
 
@@ -282,14 +282,12 @@ def _answer(
 
 
 def _version_in(if_match: str | None) -> int | None:
-    """Return the version that ``If-Match`` names; None: any."""
+    """Return the version that ``If-Match`` requires; None if any."""
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().strip('"')
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise BadRequestError(
-            "If-Match: the ETag of an earlier answer is expected", field="If-Match"
-        )
+        raise BadRequestError("If-Match: must be the ETag of an earlier answer", field="If-Match")
     return int(text)
 
 

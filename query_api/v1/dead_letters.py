@@ -1,4 +1,4 @@
-"""``/v1/dead-letters``: what could not be processed."""
+"""Serve ``/v1/dead-letters``: events and records that could not be processed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_
 class DeadLetterOut(msgspec.Struct, kw_only=True, gc=False):
     id: str
     stage: str
-    """Where it was refused: ``gateway``, ``observations``, ``sink``."""
+    """Stage that refused it, such as ``gateway``, ``observations`` or ``sink``."""
     reason: str
     detail: str
     source_topic: str | None
@@ -56,14 +56,14 @@ def dead_letters_router(context: AppContext) -> APIRouter:
     async def list_dead_letters(
         project_id: ProjectId, parameters: Annotated[DeadLetterParameters, Query()]
     ) -> Response:
-        question = FindDeadLetters(
+        query = FindDeadLetters(
             project_id,
             parameters.limit + 1,
             parameters.position(),
             parameters.stage or "",
             parameters.reason or "",
         )
-        rows = await context.reader.rows(question, StoredDeadLetter)
+        rows = await context.reader.rows(query, StoredDeadLetter)
         page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
         return answer(DeadLetterList([_shown(row) for row in page], meta))
 

@@ -1,4 +1,4 @@
-"""What the routes of the native surface have in common: parameters in snake case, unknown ones refused, keyset pages."""
+"""Define what routes of ``/v1`` share: parameters, the refusal of unknown ones, keyset pages."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class NativeParameters(BaseModel):
 
 
 def native_router(tag: str) -> APIRouter:
-    """A router whose routes refuse parameters they do not know."""
-    return APIRouter(tags=[tag], dependencies=[Depends(_refuse_unknown)])
+    """Return a router whose routes refuse unknown parameters."""
+    return APIRouter(tags=[tag], dependencies=[Depends(_reject_unknown)])
 
 
-async def _refuse_unknown(request: Request) -> None:
-    known = _known_parameters(request.scope["route"])
+async def _reject_unknown(request: Request) -> None:
+    known = _allowed_parameters(request.scope["route"])
     for name in request.query_params:
         if name not in known:
             message = f"unknown parameter {name[:64]!r}"
             raise BadRequestError(message, field=name[:64], allowed=known)
 
 
-def _known_parameters(route: APIRoute) -> tuple[str, ...]:
+def _allowed_parameters(route: APIRoute) -> tuple[str, ...]:
     return tuple(
         info.alias or name
         for field in route.dependant.query_params
@@ -55,10 +55,10 @@ class _Position(msgspec.Struct):
 
 
 class KeysetParameters(NativeParameters):
-    """Newest first; the next page lies below the cursor."""
+    """Paging, newest items first."""
 
     limit: Whole = Field(default=50, ge=1, le=500)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the page before.")
+    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
 
     def position(self) -> tuple[int, str] | None:
         if self.cursor is None:
@@ -70,7 +70,7 @@ class KeysetParameters(NativeParameters):
 def keyset_page(
     rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[int, str]]
 ) -> tuple[Sequence[Item], NativeMeta]:
-    """At most ``limit`` of the rows, of which one more was asked for, and where the next page begins."""
+    """Return the first ``limit`` rows, and whether there are more; ``rows`` has one more if so."""
     if len(rows) <= limit:
         return rows, NativeMeta(has_more=False, cursor=None)
     page = rows[:limit]

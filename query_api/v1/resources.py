@@ -1,4 +1,4 @@
-"""Finds the resources that the modules of ``query_api.v1`` declare."""
+"""Find the resources that the modules of ``query_api.v1`` declare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from query_api.v1.crud import Resource
 
 
 def defined_resources() -> list[Resource[Any, Any]]:
-    """Return every module's ``RESOURCE``, by path."""
+    """Return the ``RESOURCE`` of every module, sorted by path."""
     modules = [import_module(f"{v1.__name__}.{each.name}") for each in iter_modules(v1.__path__)]
     found = [vars(module).get("RESOURCE") for module in modules]
     return sorted(

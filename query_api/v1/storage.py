@@ -1,4 +1,4 @@
-"""``/v1/storage``: which tables lie on the hot volume, and which on the cold one."""
+"""Serve ``/v1/storage``: how much of each table is on the hot and on the cold volume."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from query_api.v1.parameters import native_router
 
 
 class VolumeOfTable(msgspec.Struct, kw_only=True):
-    """Of the whole installation: parts hold rows of all projects."""
+    """Use of a volume by a table, summed over all projects."""
 
     table: str
     volume: str
     parts: int
     rows: int
-    """Stored versions: upserts that were not merged yet count more than once."""
+    """Stored row versions; rows whose old versions are not merged yet count more than once."""
     bytes: int
     first_day: date | None
     last_day: date | None
     overdue_parts: int
-    """On the hot volume past their days."""
+    """Parts on the hot volume that are older than TRACEMILL_HOT_DAYS."""
     overdue_rows: int
 
 
@@ -46,15 +46,16 @@ def storage_router(context: AppContext) -> APIRouter:
 
     @router.get(
         "/v1/storage",
-        summary="What lies where",
+        summary="Get the use of storage",
         responses={
             200: context.documented.as_answer(Storage, "By table and volume.", STORAGE_EXAMPLE)
         },
     )
     async def get_storage(_: Installation) -> Response:
-        """Rows move from hot to cold by themselves, day by day; queries do not notice.
+        """Return the use of the hot and cold volumes by table.
 
-        Tables hold the rows of all projects, so this takes the installation's admin key.
+        Rows move from hot to cold automatically, day by day; queries read both. Tables contain rows
+        of all projects, so this requires the installation's admin key.
         """
         uses = await context.reader.bounded(
             "storage_report", lambda bounds: storage_report(context.store, bounds)

@@ -24,7 +24,7 @@ def tree_router(context: AppContext) -> APIRouter:
 
     @router.get(
         "/v1/traces/{trace_id:path}/tree",
-        summary="The call tree of a trace",
+        summary="Get the call tree of a trace",
         responses={200: context.documented.as_answer(TreeOut, "The tree.", TREE_EXAMPLE)},
     )
     async def get_tree(

@@ -1,4 +1,4 @@
-"""``/v1/webhooks``: where a project's alerts are delivered."""
+"""Serve ``/v1/webhooks``: the endpoints to which a project's alerts are delivered."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WebhookOut(msgspec.Struct, kw_only=True):
 
 class WebhookCreated(WebhookOut, kw_only=True):
     secret: str
-    """Signs every delivery as Standard Webhooks says; shown this once."""
+    """Key of the signatures of Standard Webhooks; only this answer contains it."""
 
 
 def _create(context: AppContext) -> Create[WebhookBody, Webhook]:
@@ -81,7 +81,7 @@ def _require_known(events: list[str], event_types: EventTypes) -> None:
     for index, event in enumerate(events):
         if event not in event_types:
             raise BadRequestError(
-                f"events.{index}: no event {event!r}; allowed: {', '.join(event_types)}",
+                f"events.{index}: unknown event {event!r}; allowed: {', '.join(event_types)}",
                 field=f"events.{index}",
                 allowed=tuple(event_types),
             )
@@ -113,7 +113,6 @@ RESOURCE: Final = Resource(
     created_type=WebhookCreated,
     created_example=WEBHOOK_CREATED_EXAMPLE,
     about_create="Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`,"
-    " `webhook-signature`. They come at least once; `webhook-id` stays the same when one is"
-    " repeated.",
-    about_created="It will be called.",
+    " `webhook-signature`. Each is made at least once; repetitions have the same `webhook-id`.",
+    about_created="The new webhook, with its secret.",
 )

@@ -1,4 +1,4 @@
-"""``/v1/windows``: count, errors, cost, tokens and latency over time."""
+"""Serve ``/v1/windows``: count, errors, cost, tokens and latency over time."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Dimensions = Annotated[
     list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
 ]
 _LAST_S: Final = 2**32 // 60 * 60
-"""The last whole minute that the store's second-wise clock can hold."""
+"""Last whole minute that the store's column of seconds can hold."""
 
 
-class _Asked(NativeParameters):
+class _Range(NativeParameters):
     from_us: Instant | None = Field(
         default=None,
         alias="from",
@@ -48,7 +48,7 @@ class _Asked(NativeParameters):
     step: Step = "1m"
     group_by: Dimensions = Field(
         default=[],
-        description=f"Any of {', '.join(DIMENSIONS)}; repeated or separated by commas.",
+        description=f"Any of {', '.join(DIMENSIONS)}: several parameters, or separated by commas.",
     )
 
 
@@ -59,25 +59,27 @@ def _filter_of(dimension: Dimension) -> tuple[Any, Any]:
 
 
 if TYPE_CHECKING:
-    _Filtered = _Asked
+    _Filtered = _Range
 else:
     _Filtered = create_model(
         "_Filtered",
-        __base__=_Asked,
+        __base__=_Range,
         **{each.name: _filter_of(each) for each in WINDOW_DIMENSIONS},
     )
 
 
 class WindowParameters(_Filtered):
     time_zone: TimeZone = Field(
-        default="UTC", description="Whose hours and days the steps are.", examples=["Europe/Berlin"]
+        default="UTC",
+        description="Time zone of steps of hours and days.",
+        examples=["Europe/Berlin"],
     )
 
     def dimensions(self) -> tuple[str, ...]:
         named = [part.strip() for text in self.group_by for part in text.split(",")]
         unknown = [name for name in named if name and name not in DIMENSIONS]
         if unknown:
-            message = f"group_by: {unknown[0][:64]!r} is none of {', '.join(DIMENSIONS)}"
+            message = f"group_by: {unknown[0][:64]!r} is not one of {', '.join(DIMENSIONS)}"
             raise BadRequestError(message, field="group_by", allowed=DIMENSIONS)
         return tuple(dimension for dimension in DIMENSIONS if dimension in named)
 
@@ -90,10 +92,11 @@ class WindowParameters(_Filtered):
         )
 
     def bounds_s(self, at_us: int, steps_max: int) -> tuple[int, int]:
-        """Whole minutes that cover what was asked for.
+        """Return the requested time range in whole minutes.
 
         Raises:
-            BadRequestError: nothing lies between, nothing can be stored there, or more than ``steps_max`` steps do.
+            BadRequestError: it is empty, outside of what can be stored, or has more than
+                ``steps_max`` steps.
         """
         step_s = STEP_S[self.step]
         to_us = at_us if self.to_us is None else self.to_us
@@ -102,22 +105,22 @@ class WindowParameters(_Filtered):
         if self.from_us is not None:
             from_s = self.from_us // (60 * SECOND_US) * 60
         if from_s >= to_s:
-            raise BadRequestError("from: must lie before `to`", field="from")
+            raise BadRequestError("from: must be before `to`", field="from")
         if to_s <= 0:
-            raise BadRequestError(f"to: there are no data before {iso(0)}", field="to")
+            raise BadRequestError(f"to: must be after {iso(0)}", field="to")
         if from_s >= _LAST_S:
-            message = f"from: there are no data from {iso(_LAST_S * SECOND_US)} on"
+            message = f"from: must be before {iso(_LAST_S * SECOND_US)}"
             raise BadRequestError(message, field="from")
         from_s, to_s = max(from_s, 0), min(to_s, _LAST_S)
         if (to_s - from_s) // step_s > steps_max:
             metrics.LIMITS_REACHED.labels("window_steps_max").inc()
-            message = f"from: more than {steps_max} steps of {self.step} before `to`"
+            message = f"from: must be at most {steps_max} steps of {self.step} before `to`"
             raise BadRequestError(message, field="from")
         return from_s, to_s
 
 
 class Latency(msgspec.Struct):
-    """Milliseconds; null where nothing ended."""
+    """Milliseconds; null if no observation has ended."""
 
     p50: float | None
     p95: float | None
@@ -192,12 +195,17 @@ def windows_router(context: AppContext) -> APIRouter:
     async def list_windows(
         project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]
     ) -> Response:
-        """Steps without an observation are left out. The first and the last step hold what lies between `from` and `to`, counted in whole minutes. Percentiles are merged from sketches: those of the union, within 1 %."""
+        """Return totals and percentiles of each step.
+
+        Steps without observations are omitted. The first and the last step contain only what is
+        between `from` and `to`, rounded to whole minutes. Percentiles are those of all observations
+        of a step, with a relative error of at most 1 %.
+        """
         from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
         dimensions = parameters.dimensions()
         limit = settings.window_rows_max
         bounds_s = step_bounds_s(parameters.step, parameters.time_zone, from_s, to_s)
-        question = ReadWindows(
+        query = ReadWindows(
             project_id,
             from_s,
             to_s,
@@ -206,10 +214,10 @@ def windows_router(context: AppContext) -> APIRouter:
             parameters.conditions(),
             limit + 1,
         )
-        rows = await context.reader.rows(question, _Row)
+        rows = await context.reader.rows(query, _Row)
         if len(rows) > limit:
             metrics.LIMITS_REACHED.labels("window_rows_max").inc()
-            message = f"more than {limit} rows; ask for fewer steps, groups or names"
+            message = f"more than {limit} rows: request fewer steps or dimensions, or filter more"
             raise TooCostlyError(message)
         meta = WindowsMeta(
             iso(from_s * SECOND_US),

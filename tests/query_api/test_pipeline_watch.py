@@ -119,7 +119,7 @@ async def test_a_broker_that_is_absent_or_empty_is_not_ready(
         found = await until(empty.broker_fault, lambda found: "no topic" in str(found))
         assert f"{topic_prefix}.control" in str(found)
         await until(absent.broker_fault, lambda found: "does not answer: no Kafka" in str(found))
-        assert "its progress is not known: " in str(await absent.stage_fault(absent.sink))
+        assert "its progress is unknown: " in str(await absent.stage_fault(absent.sink))
 
 
 async def test_canaries_compare_the_clocks(kafka: KafkaSettings) -> None:

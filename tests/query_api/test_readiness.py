@@ -83,11 +83,11 @@ async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> 
 async def test_changes_are_logged_both_ways_without_anybody_asking_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("query_api.health.readiness.LOOK_AGAIN_S", 0.001)
-    lacks: str | None = "starting"
+    monkeypatch.setattr("query_api.health.readiness.RECHECK_INTERVAL_S", 0.001)
+    failed: str | None = "starting"
 
     async def store() -> str | None:
-        return lacks
+        return failed
 
     async def sink() -> str | None:
         return None
@@ -97,19 +97,19 @@ async def test_changes_are_logged_both_ways_without_anybody_asking_again(
         QuerySettings(readiness_cache_s=0),
     )
     with capture_logs() as logs:
-        await readiness.look()
-        lacks = None
-        await readiness.look()
+        await readiness.check()
+        failed = None
+        await readiness.check()
         assert [(line["event"], line["log_level"]) for line in logs] == [
             ("not_ready", "info"),
             ("ready", "info"),
         ]
         logs.clear()
-        lacks = "it does not answer"
-        await readiness.look()
-        lacks = "it still does not answer"
-        await readiness.look()
-        lacks = None
+        failed = "it does not answer"
+        await readiness.check()
+        failed = "it still does not answer"
+        await readiness.check()
+        failed = None
         async with asyncio.timeout(WITHIN_S):
             while len(logs) < 2:  # noqa: ASYNC110  (a task that nobody else waits for)
                 await asyncio.sleep(0.001)
@@ -140,7 +140,7 @@ async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_fore
         [ReadinessCheck("a", counted), ReadinessCheck("b", hangs)],
         QuerySettings(readiness_cache_s=60, readiness_timeout_s=0.05),
     )
-    looks = await asyncio.gather(*(readiness.look() for _ in range(5)))
+    looks = await asyncio.gather(*(readiness.check() for _ in range(5)))
     assert looks == [{"a": "ok", "b": "no answer within 0.05 s"}] * 5
     assert asked == 1
 
@@ -166,7 +166,7 @@ async def test_the_way_of_an_event_is_checked_whole(clickhouse_store: Store) -> 
     clock = BrokerClock(kafka.clock_skew_max_s)
     watch = PipelineWatch(kafka, settings, clock)
     checks = readiness_checks(control, clickhouse_store, TIERING, watch, clock)
-    found = await Readiness(checks, settings).look()
+    found = await Readiness(checks, settings).check()
     missing = {name: state for name, state in found.items() if state != "ok"}
     assert missing.keys() == {"keys", "broker", "streams", "sink"}
     assert found["store"] == "ok"

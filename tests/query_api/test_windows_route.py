@@ -161,10 +161,10 @@ async def test_a_question_that_cannot_be_answered_names_the_field(
 @pytest.mark.parametrize(
     ("since", "until", "field", "fault"),
     [
-        ("1900-01-01", "1901-01-01", "to", "no data before 1970-01-01T00:00:00.000Z"),
-        ("2200-01-01", "2200-01-02", "from", "no data from 2106-02-07T06:28:00.000Z on"),
+        ("1900-01-01", "1901-01-01", "to", "must be after 1970-01-01T00:00:00.000Z"),
+        ("2200-01-01", "2200-01-02", "from", "must be before 2106-02-07T06:28:00.000Z"),
         ("9999-01-01", "9999-01-02", "from", "in the years 1900 to 2299"),
-        ("1901-01-01", "1900-01-01", "from", "must lie before `to`"),
+        ("1901-01-01", "1900-01-01", "from", "must be before `to`"),
     ],
 )
 async def test_times_without_data_differ_from_reversed_times(
