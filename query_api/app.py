@@ -30,6 +30,10 @@ from query_api.openapi.pages import documentation_router
 from query_api.refusals import install_refusals
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
+from query_api.tenants.keys import Keys
+from query_api.tenants.projects import Projects
+from query_api.v1.admin_keys import admin_keys_router
+from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
@@ -50,6 +54,8 @@ ROUTERS: Final = (
     alerts_router,
     dead_letters_router,
     storage_router,
+    admin_projects_router,
+    admin_keys_router,
 )
 RESOURCES: Final = tuple(defined_resources())
 
@@ -66,7 +72,17 @@ def create_query_api(
     """Build the application; the caller closes what it passes in."""
     documented = Documented()
     reader = Reader(store, settings)
-    context = AppContext(store, reader, control, authenticator, settings, documented, event_types)
+    context = AppContext(
+        store=store,
+        reader=reader,
+        control=control,
+        authenticator=authenticator,
+        settings=settings,
+        documented=documented,
+        event_types=event_types,
+        projects=Projects(control, settings.projects_max),
+        keys=Keys(control, settings.api_keys_per_project_max),
+    )
     app = FastAPI(
         title="tracemill",
         version=VERSION,

@@ -23,6 +23,8 @@ from producers.notifications.registry import EventTypes
 from query_api.answers import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
+from query_api.tenants.keys import Keys
+from query_api.tenants.projects import Projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class AppContext:
     settings: QuerySettings
     documented: Documented
     event_types: EventTypes
+    projects: Projects
+    keys: Keys
 
 
 def principal_of(request: Request, *scopes: Scope) -> Principal:

@@ -1,4 +1,4 @@
-"""Limit a project's records of one kind, including those that are being written concurrently."""
+"""Limit an owner's records of one kind, including those that are being written concurrently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from producers.control.record import ProjectRecord
+from producers.control.record import ControlRecord
 from query_api import metrics
 from query_api.errors import ConflictError
 
@@ -22,26 +22,27 @@ class Quota:
         self._kind: Final = kind
         self._setting: Final = setting
         self._limit: Final = limit
-        self._being_written: dict[str, set[str]] = {}
+        self._being_written: dict[str | None, set[str]] = {}
 
     @contextmanager
-    def taken_by(self, record: ProjectRecord, kept: Mapping[str, object]) -> Iterator[None]:
+    def taken_by(self, record: ControlRecord, kept: Mapping[str, object]) -> Iterator[None]:
         """Count ``record`` while the block writes it.
 
-        ``kept`` has the project's written records by id.
+        ``kept`` has its owner's written records by id.
 
         Raises:
             ConflictError: the limit is reached.
         """
-        project_id = record.project_id
-        being_written = self._being_written.setdefault(project_id, set())
+        owner = record.owner
+        being_written = self._being_written.setdefault(owner, set())
         if len(kept.keys() | being_written) >= self._limit:
             metrics.LIMITS_REACHED.labels(self._setting).inc()
-            raise ConflictError(f"a project has at most {self._limit} {self._kind}")
+            whose = "the installation" if owner is None else "a project"
+            raise ConflictError(f"{whose} has at most {self._limit} {self._kind}")
         being_written.add(record.id)
         try:
             yield
         finally:
             being_written.discard(record.id)
             if not being_written:
-                self._being_written.pop(project_id, None)
+                self._being_written.pop(owner, None)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.record import Change, ControlRecord
 from producers.control.view import ControlView
-from producers.errors import ControlConflictError, ControlUnavailableError
+from producers.errors import ControlConflictError, ControlUnavailableError, ControlVersionError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import AdminSettings
 from query_api.app import create_query_api
@@ -43,9 +44,12 @@ class ControlInMemory:
     def __init__(self) -> None:
         self.view = ControlView()
         self.broken = False
+        self._versions: dict[tuple[str, str], int] = {}
+        self._writes = count(1)
 
     def keep(self, record: ControlRecord) -> None:
         self.view.add(record)
+        self._versions[record.kind, record.id] = next(self._writes)
 
     async def create(self, record: ControlRecord) -> ControlRecord:
         if self.broken:
@@ -56,8 +60,33 @@ class ControlInMemory:
         self.keep(record)
         return record
 
-    async def delete(self, kind: str, record_id: str) -> bool:
+    async def update(
+        self,
+        record: type[Any],
+        record_id: str,
+        changed: Callable[[Any], Any],
+        *,
+        expected: int | None = None,
+    ) -> Any:
+        held = self.view[record].get(record_id)
+        if held is not None:
+            self._expect(held, expected)
+            held = changed(held)
+            self.keep(held)
+        return held
+
+    async def delete(self, kind: str, record_id: str, *, expected: int | None = None) -> bool:
+        for record in self.view.records():
+            if (record.kind, record.id) == (kind, record_id):
+                self._expect(record, expected)
         return self.view.remove(kind, record_id)
+
+    def version_of(self, kind: str, record_id: str) -> int | None:
+        return self._versions.get((kind, record_id))
+
+    def _expect(self, record: ControlRecord, version: int | None) -> None:
+        if version not in {None, self.version_of(record.kind, record.id)}:
+            raise ControlVersionError(f"{record.id} is at another version")
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         for record in self.view.records():
