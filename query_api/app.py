@@ -27,16 +27,14 @@ from query_api.langfuse.traces import traces_router
 from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
+from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
 from query_api.refusals import install_refusals
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
-from query_api.tenants.keys import Keys
-from query_api.tenants.projects import Projects
-from query_api.v1.admin_keys import admin_keys_router
-from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
+from query_api.v1.default_prices import default_prices_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tree import tree_router
@@ -53,9 +51,8 @@ ROUTERS: Final = (
     windows_router,
     alerts_router,
     dead_letters_router,
+    default_prices_router,
     storage_router,
-    admin_projects_router,
-    admin_keys_router,
 )
 RESOURCES: Final = tuple(defined_resources())
 
@@ -68,20 +65,13 @@ def create_query_api(
     readiness: Sequence[ReadinessCheck],
     event_types: EventTypes = EVENT_TYPES,
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
+    default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
 ) -> FastAPI:
     """Build the application; the caller closes what it passes in."""
     documented = Documented()
     reader = Reader(store, settings)
     context = AppContext(
-        store=store,
-        reader=reader,
-        control=control,
-        authenticator=authenticator,
-        settings=settings,
-        documented=documented,
-        event_types=event_types,
-        projects=Projects(control, settings.projects_max),
-        keys=Keys(control, settings.api_keys_per_project_max),
+        store, reader, control, authenticator, settings, documented, event_types, default_prices
     )
     app = FastAPI(
         title="tracemill",

@@ -21,10 +21,9 @@ from producers.control.scopes import Scope
 from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from query_api.answers import Documented
+from query_api.prices.defaults import DefaultPriceList
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
-from query_api.tenants.keys import Keys
-from query_api.tenants.projects import Projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,7 @@ class AppContext:
     settings: QuerySettings
     documented: Documented
     event_types: EventTypes
-    projects: Projects
-    keys: Keys
+    default_prices: DefaultPriceList
 
 
 def principal_of(request: Request, *scopes: Scope) -> Principal:

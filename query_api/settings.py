@@ -75,6 +75,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum steps between ``from`` and ``to``: a little more than a week of minutes."""
     window_rows_max: int = Field(default=20_000, ge=1)
     """Maximum rows of one response with windows, over all groups."""
+    installation_prices_max: int = Field(default=1_000, ge=1)
+    """Maximum prices of the installation, which apply to all projects."""
     retry_after_s: int = Field(default=1, ge=1)
     """``Retry-After`` of a 503."""
     readiness_cache_s: float = Field(default=1.0, ge=0)
@@ -93,10 +95,6 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Time limit from a request's head to the end of its body; then the answer is 408."""
-    projects_max: int = Field(default=1_000, ge=1)
-    """Maximum projects of the installation, without deleted ones."""
-    key_overlap_max_s: int = Field(default=604_800, ge=0)
-    """Longest time that the secret before a rotation may stay valid."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.default_prices import ShippedPrices
 from deploy.grpc_port import serving_otlp_grpc
 from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, probe_routes, report
@@ -161,6 +162,7 @@ async def _serve(
                 authenticator,
                 settings,
                 checks,
+                default_prices=ShippedPrices(),
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))

@@ -1,4 +1,4 @@
-"""Define routes that list, get, create, change and delete the control records of one kind.
+"""Define routes that list, get, create, change, replace and delete control records of one kind.
 
 A module of ``query_api.v1`` declares a ``Resource``: how a body becomes a record, and how a record
 becomes an answer. Everything else is derived from the record's kind.
@@ -8,32 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from producers.control.record import ProjectRecord
+from producers.control.record import ControlRecord
 from query_api import cursors
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, NotFoundError
+from query_api.errors import NotFoundError
 from query_api.numbers import Whole
 from query_api.pages import NativeMeta
 from query_api.quota import Quota
 from query_api.settings import limit_setting
+from query_api.v1.etags import IfMatch, version_in, with_etag
 from query_api.v1.parameters import Name, NativeParameters, native_router
 
-RecordT = TypeVar("RecordT", bound=ProjectRecord)
+RecordT = TypeVar("RecordT", bound=ControlRecord)
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 PAGE_MAX: Final = 1_000
 RECORD_ID_MAX: Final = 128
+IF_MATCH: Final = (
+    "With `If-Match: <ETag of an earlier answer>`, only if the record has not changed since;"
+    " otherwise the answer is 409."
+)
 
 Create = Callable[[str, BodyT], Awaitable[RecordT]]
-"""Return the new record of a project that a body describes."""
+"""Return the new record of an owner (a project; None: the installation) that a body describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Change(Generic[RecordT, BodyT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource(Generic[RecordT, BodyT]):
-    """The routes of a kind of control records that belong to a project."""
+    """The routes of a kind of control records that belong to a project, or to the installation."""
 
     record: type[RecordT]
     path: str
@@ -65,6 +71,14 @@ class Resource(Generic[RecordT, BodyT]):
     created_example: Any = None
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
+    replace: Callable[[RecordT, BodyT], RecordT] | None = None
+    """Returns the record that ``PUT`` writes in place of one; None: there is no such route."""
+    owner: Any = ProjectId
+    """Type of the routes' argument that says whose records they are about: a project, or None."""
+    group: str = ""
+    """Precedes names of routes, where several resources show records of a kind."""
+    limit_setting: str = ""
+    """The setting that limits an owner's records; by default the one of the kind."""
     about_create: str = ""
     about_created: str = "The new record; it is in effect."
     routes: Sequence[Callable[[APIRouter, AppContext], None]] = field(default=())
@@ -74,6 +88,15 @@ class Resource(Generic[RecordT, BodyT]):
     def noun(self) -> str:
         """Return the name of a record in messages and in the path's parameter."""
         return self.record.kind
+
+    @property
+    def versioned(self) -> bool:
+        """Return whether records can change, so that answers have an ``ETag``."""
+        return self.change is not None or self.replace is not None
+
+    def route_name(self, action: str, noun: str = "") -> str:
+        """Return the unique name of a route."""
+        return "_".join(filter(None, (action, self.group, (noun or self.noun).replace(" ", "_"))))
 
 
 class ListParameters(NativeParameters):
@@ -88,13 +111,13 @@ class _Position(msgspec.Struct):
     id: str
 
 
-def find(context: AppContext, record: type[RecordT], project_id: str, record_id: str) -> RecordT:
-    """Return a record of a project.
+def find(context: AppContext, record: type[RecordT], owner: str | None, record_id: str) -> RecordT:
+    """Return a record of a project, or of the installation.
 
     Raises:
-        NotFoundError: the project has no such record.
+        NotFoundError: it has no such record.
     """
-    found = context.control.view.in_project(record, project_id).get(record_id)
+    found = context.control.view.in_project(record, owner).get(record_id)
     if found is None:
         raise NotFoundError(f"no {record.kind.replace('_', ' ')} {record_id!r}")
     return found
@@ -108,6 +131,8 @@ def crud_router(context: AppContext, resource: Resource[Any, Any]) -> APIRouter:
     _add_get(router, context, resource)
     if resource.change is not None:
         _add_change(router, context, resource, resource.change)
+    if resource.replace is not None:
+        _add_replace(router, context, resource, resource.replace)
     _add_delete(router, context, resource)
     for add in resource.routes:
         add(router, context)
@@ -123,22 +148,22 @@ def record_id_of(resource_kind: str, example: Any) -> Any:
 
 def _add_create(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
     record = resource.record
-    setting = limit_setting(record)
+    setting = resource.limit_setting or limit_setting(record)
     limit = getattr(context.settings, setting, record.per_project_max)
     quota = Quota(record.plural, setting, limit) if limit is not None else None
     make = resource.create(context)
     shown = resource.created or resource.shown
 
-    async def create(project_id: ProjectId, body: BaseModel) -> Response:
-        made = await make(project_id, body)  # type: ignore[arg-type]  # it is checked to be one
+    async def create(owner: Any, body: BaseModel) -> Response:
+        made = await make(owner, body)  # type: ignore[arg-type]  # it is checked to be one
         if quota is None:
             await context.control.create(made)
         else:
-            with quota.taken_by(made, context.control.view.in_project(record, project_id)):
+            with quota.taken_by(made, context.control.view.in_project(record, owner)):
                 await context.control.create(made)
         return _answer(context, resource, made, shown, status=201)
 
-    create.__annotations__["body"] = resource.body
+    create.__annotations__.update(owner=resource.owner, body=resource.body)
     created_type = resource.created_type or resource.shown_type
     example = resource.created_example or resource.example
     router.add_api_route(
@@ -146,7 +171,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
         create,
         methods=["POST"],
         status_code=201,
-        name=f"create_{resource.noun}",
+        name=resource.route_name("create"),
         summary=f"Create {_a(resource)}",
         description=resource.about_create,
         responses={
@@ -155,18 +180,21 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
     )
 
 
-def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
-    shown_type = resource.shown_type
-    list_type = msgspec.defstruct(
+@cache
+def _list_of(shown_type: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return the type of a list, the same one for all resources that show a type."""
+    return msgspec.defstruct(
         f"{shown_type.__name__.removesuffix('Out')}List",
         [("data", list[shown_type]), ("meta", NativeMeta | msgspec.UnsetType, msgspec.UNSET)],  # type: ignore[valid-type]
         module=__name__,
     )
 
-    async def list_records(
-        project_id: ProjectId, parameters: Annotated[ListParameters, Query()]
-    ) -> Response:
-        records = context.control.view.in_project(resource.record, project_id).values()
+
+def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
+    list_type = _list_of(resource.shown_type)
+
+    async def list_records(owner: Any, parameters: Annotated[ListParameters, Query()]) -> Response:
+        records = context.control.view.in_project(resource.record, owner).values()
         ordered = sorted(records, key=lambda each: each.position)
         if parameters.cursor is not None:
             after = cursors.decode(parameters.cursor, _Position)
@@ -179,12 +207,13 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
         shown = [resource.shown(each) for each in page]
         return answer(list_type(shown, NativeMeta(has_more=has_more, cursor=cursor)))
 
+    list_records.__annotations__["owner"] = resource.owner
     plural = resource.record.plural
     router.add_api_route(
         resource.path,
         list_records,
         methods=["GET"],
-        name=f"list_{plural.replace(' ', '_')}",
+        name=resource.route_name("list", plural),
         summary=f"List {plural}",
         description="Oldest first; all records unless `limit` is given.",
         responses={
@@ -196,16 +225,16 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
 
 
 def _add_get(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
-    async def get(project_id: ProjectId, record_id: str) -> Response:
-        found = find(context, resource.record, project_id, record_id)
+    async def get(owner: Any, record_id: str) -> Response:
+        found = find(context, resource.record, owner, record_id)
         return _answer(context, resource, found, resource.shown)
 
-    get.__annotations__["record_id"] = record_id_of(resource.noun, resource.example)
+    _annotate(get, resource)
     router.add_api_route(
         _one(resource),
         get,
         methods=["GET"],
-        name=f"get_{resource.noun}",
+        name=resource.route_name("get"),
         summary=f"Get {_a(resource)}",
         responses={200: _documented(context, resource)},
     )
@@ -218,51 +247,103 @@ def _add_change(
     change: Change[RecordT, Any],
 ) -> None:
     async def change_record(
-        project_id: ProjectId,
-        record_id: str,
-        body: BaseModel,
-        if_match: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch = None
     ) -> Response:
-        found = find(context, resource.record, project_id, record_id)
-        changed = await context.control.update(
-            resource.record,
-            found.id,
-            lambda current: change.apply(current, body),
-            expected=_version_in(if_match),
+        return await _write(
+            context, resource, owner, record_id, if_match, lambda held: change.apply(held, body)
         )
-        if changed is None:
-            raise NotFoundError(f"no {resource.noun.replace('_', ' ')} {record_id!r}")
-        return _answer(context, resource, changed, resource.shown)
 
-    change_record.__annotations__["record_id"] = record_id_of(resource.noun, resource.example)
-    change_record.__annotations__["body"] = change.body
+    _annotate(change_record, resource, body=change.body)
     router.add_api_route(
         _one(resource),
         change_record,
         methods=["PATCH"],
-        name=f"change_{resource.noun}",
+        name=resource.route_name("change"),
         summary=f"Change {_a(resource)}",
-        description="With `If-Match: <ETag of an earlier answer>`, the change is made only if the"
-        " record has not changed since; otherwise the answer is 409.",
+        description=IF_MATCH,
         responses={200: _documented(context, resource)},
     )
 
 
-def _add_delete(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
-    async def delete(project_id: ProjectId, record_id: str) -> Response:
-        found = find(context, resource.record, project_id, record_id)
-        await context.control.delete(found.kind, found.id)
-        return Response(status_code=204)
+def _add_replace(
+    router: APIRouter,
+    context: AppContext,
+    resource: Resource[RecordT, BodyT],
+    replace: Callable[[RecordT, BodyT], RecordT],
+) -> None:
+    async def replace_record(
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch = None
+    ) -> Response:
+        return await _write(
+            context,
+            resource,
+            owner,
+            record_id,
+            if_match,
+            lambda held: replace(held, body),  # type: ignore[arg-type]  # it is checked to be one
+        )
 
-    delete.__annotations__["record_id"] = record_id_of(resource.noun, resource.example)
+    _annotate(replace_record, resource, body=resource.body)
     router.add_api_route(
         _one(resource),
-        delete,
+        replace_record,
+        methods=["PUT"],
+        name=resource.route_name("replace"),
+        summary=f"Replace {_a(resource)}",
+        description=f"All of it but its id and `created_at`. {IF_MATCH}",
+        responses={200: _documented(context, resource)},
+    )
+
+
+async def _write(
+    context: AppContext,
+    resource: Resource[RecordT, Any],
+    owner: str | None,
+    record_id: str,
+    if_match: str | None,
+    changed: Callable[[RecordT], RecordT],
+) -> Response:
+    """Write what ``changed`` returns for a record, and show it."""
+    held = find(context, resource.record, owner, record_id)
+    written = await context.control.update(
+        resource.record, held.id, changed, expected=version_in(if_match)
+    )
+    if written is None:
+        raise NotFoundError(f"no {resource.noun.replace('_', ' ')} {record_id!r}")
+    return _answer(context, resource, written, resource.shown)
+
+
+def _add_delete(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
+    async def delete(owner: Any, record_id: str) -> Response:
+        return await _delete(owner, record_id, None)
+
+    async def delete_version(owner: Any, record_id: str, if_match: IfMatch = None) -> Response:
+        return await _delete(owner, record_id, version_in(if_match))
+
+    async def _delete(owner: str | None, record_id: str, expected: int | None) -> Response:
+        found = find(context, resource.record, owner, record_id)
+        await context.control.delete(found.kind, found.id, expected=expected)
+        return Response(status_code=204)
+
+    endpoint = delete_version if resource.versioned else delete
+    _annotate(endpoint, resource)
+    router.add_api_route(
+        _one(resource),
+        endpoint,
         methods=["DELETE"],
         status_code=204,
-        name=f"delete_{resource.noun}",
+        name=resource.route_name("delete"),
         summary=f"Delete {_a(resource)}",
+        description=IF_MATCH if resource.versioned else "",
     )
+
+
+def _annotate(
+    endpoint: Callable[..., Any], resource: Resource[Any, Any], **more: type[BaseModel]
+) -> None:
+    """Set the types of arguments that depend on the resource."""
+    record_id = record_id_of(resource.noun, resource.example)
+    endpoint.__annotations__.update(owner=resource.owner, record_id=record_id, **more)
 
 
 def _answer(
@@ -274,21 +355,9 @@ def _answer(
     status: int = 200,
 ) -> Response:
     response = answer(shown(record), status=status)
-    if resource.change is not None:
-        version = context.control.version_of(record.kind, record.id)
-        if version is not None:
-            response.headers["ETag"] = f'"{version}"'
+    if resource.versioned:
+        with_etag(response, context.control.version_of(record.kind, record.id))
     return response
-
-
-def _version_in(if_match: str | None) -> int | None:
-    """Return the version that ``If-Match`` requires; None if any."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().strip('"')
-    if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise BadRequestError("If-Match: must be the ETag of an earlier answer", field="If-Match")
-    return int(text)
 
 
 def _documented(context: AppContext, resource: Resource[RecordT, BodyT]) -> dict[str, Any]:

@@ -133,9 +133,7 @@ class Streams:
             for host in hosts:
                 host.register(app)
             for name, job_settings in self._job_settings.items():
-                context = JobContext(
-                    kafka, self._control, self._webhooks, job_settings, store=self._store
-                )
+                context = JobContext(kafka, self._control, self._webhooks, job_settings)
                 jobs = JobStage(KINDS[name], context, settings.instance_id, guard)
                 jobs.start()
                 stack.push_async_callback(jobs.stop)

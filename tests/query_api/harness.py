@@ -19,6 +19,7 @@ from clickhouse.migrate import migrate
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.default_prices import ShippedPrices
 from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
@@ -35,6 +36,7 @@ PROJECT = "acme"
 OTHER = "globex"
 ADMIN_KEY = "an admin key of tests, which is long enough".replace(" ", "-")
 DAY_US = 86_400_000_000
+SHIPPED_PRICES = ShippedPrices()
 NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
 
 
@@ -155,6 +157,7 @@ def make_api(
         settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
         [ReadinessCheck("store", probe)],
         event_types,
+        default_prices=SHIPPED_PRICES,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 

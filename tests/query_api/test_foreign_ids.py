@@ -30,6 +30,7 @@ EMPTY_SKETCH = (
 )
 METHODS = ("get", "post", "put", "patch", "delete")
 BODIES: dict[str, Any] = {
+    "/v1/prices": {"name": THEIRS, "match": THEIRS, "usd_per_million": {"input": "1"}},
     "/v1/budgets": {"name": THEIRS, "period": "day", "limit_usd": "1"},
     "/v1/webhooks": {
         "url": f"https://93.184.216.34/{THEIRS}",
@@ -120,7 +121,8 @@ def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
 
 async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
     parts = [value if part.startswith("{") else part for part in path.split("/")]
-    body = json.loads(json.dumps(BODIES.get(path, {"id": THEIRS})).replace(THEIRS, value))
+    created_at = path.partition("/{")[0] if method == "put" else path
+    body = json.loads(json.dumps(BODIES.get(created_at, {"id": THEIRS})).replace(THEIRS, value))
     content = {} if method in ("get", "delete") else {"json": body}
     return await api.client.request(method, "/".join(parts), **content)  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from clickhouse.rows import (
     WindowRow,
 )
 from producers.control.kinds.budget import Budget
+from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
@@ -27,6 +28,7 @@ EMPTY_SKETCH = (
 )
 SECRET = {PROJECT: "theirs-alone", OTHER: "nobody-elses"}
 BUDGET = {"period": "day", "limit_usd": "1"}
+PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
 WEBHOOK = {"events": ["budget.threshold_crossed"]}
 
 
@@ -69,6 +71,7 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
         for client, mark in ((api.client, SECRET[PROJECT]), (api.other, SECRET[OTHER])):
             for path, body in (
                 ("/v1/budgets", BUDGET | {"name": mark}),
+                ("/v1/prices", PRICE | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
                 assert (await client.post(path, json=body)).status_code == 201
@@ -85,6 +88,7 @@ SAY_NOTHING_OF_ROWS = {
     "/api/public/health",
     "/api/public/ready",
     "/api/public/projects",
+    "/v1/prices/defaults",
 }
 ID_OF = {"traceId": "t", "trace_id": "t", "observationId": "o", "scoreId": "sc"}
 RANGE = {
@@ -98,7 +102,9 @@ RANGE = {
 def filled(path: str, api: Api, project_id: str) -> str:
     budget = next(b.id for b in api.control.view[Budget].values() if b.project_id == project_id)
     webhook = next(w.id for w in api.control.view[Webhook].values() if w.project_id == project_id)
-    for name, value in (ID_OF | {"budget_id": budget, "webhook_id": webhook}).items():
+    price = next(p.id for p in api.control.view[Price].values() if p.project_id == project_id)
+    records = {"budget_id": budget, "webhook_id": webhook, "price_id": price}
+    for name, value in (ID_OF | records).items():
         path = path.replace(f"{{{name}}}", value)
     return path
 

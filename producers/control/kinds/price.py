@@ -34,6 +34,7 @@ class Price(ControlRecord):
     per_project_max = 100
 
     project_id: Identifier | None = None
+    name: str = Field("", max_length=255)
     match: str = Field(min_length=1, max_length=500)
     """Pattern of model names. Earlier versions kept some that this one refuses, see ``fault``."""
     matching: Matching = "whole_name"

@@ -124,6 +124,7 @@ class DefaultPrices:
     """Answers which default prices a model id has."""
 
     def __init__(self, lists: tuple[PriceList, ...]) -> None:
+        self.lists: Final = lists
         self._shelves = [
             {provider.id: _Provider(provider) for provider in prices.providers} for prices in lists
         ]
@@ -132,6 +133,11 @@ class DefaultPrices:
 
     def periods_of(self, model: str) -> tuple[Period, ...]:
         """The model's default prices, the one to prefer first; empty when there are none."""
+        found = self.find(model)
+        return _compiled(*found) if found else ()
+
+    def find(self, model: str) -> tuple[str, ModelEntry] | None:
+        """Return the entry that prices a model, with the id of its provider."""
         at_host = False
         for reading in readings(model):
             if reading.provider is not None:
@@ -143,8 +149,8 @@ class DefaultPrices:
                 if not found and not at_host:
                     found = self._sold_by_hosts(reading.name)
             if found:
-                return _compiled(*found)
-        return ()
+                return found
+        return None
 
     def _provider_called(self, name: str) -> str | None:
         if name in self._ids:
@@ -194,14 +200,26 @@ def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
         Variant(entry.when, _rates(entry.rates), entry.from_us, entry.hours)
         for entry in model.variants
     )
-    price_id = f"{provider_id}/{model.id}"
     first, *later = model.prices
     periods = [
-        Period(price_id + _since(entry), _rates(entry.rates), variants, entry.from_us, entry.hours)
+        Period(
+            price_id_of(provider_id, model, entry),
+            _rates(entry.rates),
+            variants,
+            entry.from_us,
+            entry.hours,
+        )
         for entry in later
     ]
     # The last that is in force counts; the first speaks for all other moments.
+    price_id = price_id_of(provider_id, model, first)
     return (*reversed(periods), Period(price_id, _rates(first.rates), variants))
+
+
+def price_id_of(provider_id: str, model: ModelEntry, entry: PriceEntry) -> str:
+    """Return the id that costs by this price name."""
+    since = "" if entry is model.prices[0] else _since(entry)
+    return f"{provider_id}/{model.id}{since}"
 
 
 def _since(entry: PriceEntry) -> str:

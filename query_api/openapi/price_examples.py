@@ -1,0 +1,61 @@
+"""Examples of prices for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+PRICE_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "GPT-4o, our contract",
+    "match": "gpt-4o(-2024-[0-9-]+)?",
+    "effective_from": "2026-11-01T00:00:00Z",
+    "usd_per_million": {"input": "2.25", "cache_read": "1.125", "output": "9"},
+    "tiers": [
+        {
+            "service_tiers": ["priority"],
+            "usd_per_million": {"input": "3.825", "output": "15.3"},
+        }
+    ],
+}
+PRICE_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "prc_5c1d0e8f7a6b4c3d2e1f0a9b",
+    "name": "GPT-4o, our contract",
+    "match": "gpt-4o(-2024-[0-9-]+)?",
+    "matching": "whole_name",
+    "effective_from": "2026-11-01T00:00:00.000Z",
+    "usd_per_million": {"input": "2.25", "cache_read": "1.125", "output": "9"},
+    "tiers": [
+        {
+            "input_above": None,
+            "service_tiers": ["priority"],
+            "usd_per_million": {"input": "3.825", "output": "15.3"},
+        }
+    ],
+    "created_at": "2026-11-21T12:00:00.000Z",
+    "fault": None,
+}
+DEFAULT_PRICES_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "id": "openai/gpt-4o",
+            "origin": "shipped",
+            "provider": "openai",
+            "model": "gpt-4o",
+            "match": "^(?:gpt\\-4o)$",
+            "effective_from": None,
+            "hours": None,
+            "usd_per_million": {"input": "2.5", "cache_read": "1.25", "output": "10"},
+            "tiers": [
+                {
+                    "input_above": None,
+                    "when": {"processing": "batch"},
+                    "effective_from": None,
+                    "hours": None,
+                    "usd_per_million": {"input": "1.25", "output": "5"},
+                }
+            ],
+            "source": "genai-prices 0.2.3",
+            "as_of": "2026-11-21",
+        }
+    ],
+    "meta": {"has_more": False, "cursor": None},
+}

@@ -1,0 +1,87 @@
+"""Converts prices: US dollars per million units or per unit, and picodollars per unit.
+
+A price is a whole number of picodollars per unit, so that every cost is exact.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal, Inexact
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from producers.money import PICO_PER_USD
+
+PICO_MAX: Final = 2**63 - 1
+UNITS: Final = 10**6
+"""Prices are given per so many units."""
+USAGE_TYPES_MAX: Final = 100
+UsageType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}$")]
+
+_EXACT: Final = Context(prec=120)
+"""Enough for all digits that are read."""
+_ROUNDED: Final = Context(prec=18)
+_DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
+
+
+def usd_per_million(pico: int, per: int = 1) -> str:
+    """Format ``pico`` picodollars per ``per`` units as US dollars per million units.
+
+    What is no finite decimal, such as a price per hour of what is counted in seconds, is rounded.
+    """
+    terms = Decimal(pico * UNITS), Decimal(per * PICO_PER_USD)
+    context = _EXACT.copy()
+    usd = context.divide(*terms)
+    return _plain(_ROUNDED.divide(*terms) if context.flags[Inexact] else usd)
+
+
+def pico_of_usd_per_million(amount: object) -> int:
+    """Parse US dollars per million units: a decimal string, or a JSON number.
+
+    Raises:
+        ValueError: it is no such amount, or not a whole number of picodollars per unit.
+    """
+    pico = _decimal(amount).scaleb(6, _EXACT)
+    return _whole(pico, "USD per million units may have 6 decimals")
+
+
+def _decimal(amount: object) -> Decimal:
+    if isinstance(amount, bool) or not isinstance(amount, str | int | float):
+        raise ValueError('a decimal string such as "2.50" is expected')  # noqa: TRY004
+    # Decimal reads underscores, blanks, exponents and digits of all scripts in strings, too.
+    if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
+        raise ValueError(f"not a decimal number of 0 or more, such as 2.50: {amount[:64]!r}")
+    decimal = Decimal(amount if isinstance(amount, str) else repr(amount))
+    if not decimal.is_finite() or decimal < 0:
+        raise ValueError("a price is 0 or more")
+    if decimal > PICO_MAX:
+        raise ValueError("the price is too high")
+    return decimal
+
+
+def _whole(pico: Decimal, digits: str) -> int:
+    if pico > PICO_MAX:
+        raise ValueError("the price is too high")
+    if pico != pico.to_integral_value():
+        raise ValueError(f"not a whole number of picodollars per unit: {digits}")
+    return int(pico)
+
+
+def _plain(decimal: Decimal) -> str:
+    text = format(decimal, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _schema(description: str) -> Any:
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "number"}], "description": description}
+    )
+
+
+UsdPerMillion = Annotated[
+    int,
+    BeforeValidator(pico_of_usd_per_million),
+    _schema("US dollars per million units; a decimal string is exact."),
+]
+"""Type of a field in US dollars per million units, converted to picodollars per unit."""

@@ -1,1 +1,0 @@
-"""What both dialects of the API do with projects and their keys."""

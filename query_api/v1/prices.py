@@ -1,0 +1,202 @@
+"""``/v1/prices``: what usage of models costs a project, where it differs from the defaults."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Final, Self
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from producers.control.kinds.price import PRICE_TIERS_MAX, Price, PriceTier
+from producers.model_patterns import PATTERN_CHARS_MAX, Matching, ModelPattern
+from query_api.context import AppContext
+from query_api.openapi.price_examples import PRICE_EXAMPLE, PRICE_REQUEST_EXAMPLE
+from query_api.prices.amounts import (
+    USAGE_TYPES_MAX,
+    UsageType,
+    UsdPerMillion,
+    usd_per_million,
+)
+from query_api.times import Instant, iso, iso_or_none, now_us
+from query_api.v1.crud import Create, Resource
+
+SERVICE_TIERS_MAX: Final = 20
+TOKENS_MAX: Final = 2**53 - 1
+
+Prices = Annotated[
+    dict[UsageType, UsdPerMillion],
+    Field(
+        min_length=1,
+        max_length=USAGE_TYPES_MAX,
+        description="US dollars per million units, by usage type, such as `input` and `output`."
+        " Decimal strings with at most 6 decimals: a whole number of picodollars per unit.",
+    ),
+]
+
+
+class TierBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    input_above: int | None = Field(
+        None,
+        ge=0,
+        le=TOKENS_MAX,
+        strict=True,
+        description="Of calls with more input tokens, cached ones included.",
+    )
+    service_tiers: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[],
+        max_length=SERVICE_TIERS_MAX,
+        description="Of calls whose parameter `service_tier` is one of these.",
+    )
+    usd_per_million: Prices
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if self.input_above is None and not self.service_tiers:
+            raise ValueError("a tier needs input_above, service_tiers, or both")
+        return self
+
+    def as_record(self) -> PriceTier:
+        return PriceTier(
+            input_above=self.input_above,
+            service_tiers=tuple(self.service_tiers),
+            prices=self.usd_per_million,
+        )
+
+
+class PriceBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [PRICE_REQUEST_EXAMPLE]}
+    )
+
+    name: str = Field("", max_length=255, description="For people.")
+    match: str = Field(
+        min_length=1,
+        max_length=PATTERN_CHARS_MAX,
+        description="Regular expression (RE2: no lookarounds, no backreferences) of model names.",
+    )
+    matching: Matching = Field(
+        "whole_name",
+        description="`whole_name`: the pattern matches all of a name, in any case. `part`: a part"
+        " of it, in the case given unless the pattern begins with `(?i)`.",
+    )
+    effective_from: Instant | None = Field(
+        None,
+        description="Calls from this time on cost these prices; without it, all calls. What was"
+        " priced before is not priced again.",
+    )
+    usd_per_million: Prices
+    tiers: list[TierBody] = Field(
+        default=[],
+        max_length=PRICE_TIERS_MAX,
+        description="Prices of some calls. The first tier that holds for a call applies; usage"
+        " types that it does not name cost what they cost without it.",
+    )
+
+    @field_validator("match")
+    @classmethod
+    def _usable(cls, match: str) -> str:
+        ModelPattern(match)
+        return match
+
+    @field_validator("effective_from")
+    @classmethod
+    def _since_the_epoch(cls, effective_from_us: int | None) -> int | None:
+        if effective_from_us is not None and effective_from_us < 0:
+            raise ValueError("must not be before 1970")
+        return effective_from_us
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record's fields."""
+        return {
+            "name": self.name,
+            "match": self.match,
+            "matching": self.matching,
+            "effective_from_us": self.effective_from or 0,
+            "prices": self.usd_per_million,
+            "tiers": tuple(tier.as_record() for tier in self.tiers),
+        }
+
+
+class TierOut(msgspec.Struct, kw_only=True):
+    input_above: int | None
+    service_tiers: list[str]
+    usd_per_million: dict[str, str]
+
+
+class PriceOut(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    match: str
+    matching: str
+    effective_from: str | None
+    usd_per_million: dict[str, str]
+    tiers: list[TierOut]
+    created_at: str | None
+    """Null: before this was kept."""
+    fault: str | None
+    """Why nothing is priced by it, if it was created by an earlier version; else null."""
+
+
+def create(_context: AppContext) -> Create[PriceBody, Price]:
+    async def create_price(owner: str | None, body: PriceBody) -> Price:
+        return Price(
+            id=f"prc_{secrets.token_hex(12)}",
+            project_id=owner,
+            created_us=now_us(),
+            **body.fields(),
+        )
+
+    return create_price
+
+
+def replaced(price: Price, body: PriceBody) -> Price:
+    """Return the record that a body describes, in place of ``price``."""
+    return Price(
+        id=price.id,
+        project_id=price.project_id,
+        created_us=price.created_us,
+        **body.fields(),
+    )
+
+
+def shown(price: Price) -> PriceOut:
+    return PriceOut(
+        id=price.id,
+        name=price.name,
+        match=price.match,
+        matching=price.matching,
+        effective_from=iso_or_none(price.effective_from_us),
+        usd_per_million=_texts(price.prices),
+        tiers=[
+            TierOut(
+                input_above=tier.input_above,
+                service_tiers=list(tier.service_tiers),
+                usd_per_million=_texts(tier.prices),
+            )
+            for tier in price.tiers
+        ],
+        created_at=iso(price.created_us) if price.created_us else None,
+        fault=price.fault,
+    )
+
+
+def _texts(prices: dict[str, int]) -> dict[str, str]:
+    return {usage_type: usd_per_million(pico) for usage_type, pico in prices.items()}
+
+
+RESOURCE: Final = Resource(
+    record=Price,
+    path="/v1/prices",
+    body=PriceBody,
+    create=create,
+    replace=replaced,
+    shown=shown,
+    shown_type=PriceOut,
+    example=PRICE_EXAMPLE,
+    about_create="It applies to calls of the project that arrive from now on, in place of the"
+    " defaults; what was priced before is not priced again. Of several prices for a name, the most"
+    " specific pattern counts, then the latest `effective_from` that has come, then the youngest.",
+)

@@ -1,1 +1,0 @@
-"""Deletes everything that belongs to a project; the job ``ProjectDeletions`` runs it."""
