@@ -1,9 +1,9 @@
-# Few targets, each says what it does: `make help`.
+# `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCK := deploy/locks/requirements.lock
-# Of `make test`, each with engines of its own; one test at a time: make test WORKERS=0
+# Processes of `make test`, each with its own engines; WORKERS=0 runs one test at a time.
 WORKERS ?= 2
 STAMP := .venv/.installed
 
@@ -13,9 +13,9 @@ STAMP := .venv/.installed
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
 
-setup: $(STAMP) ## Create .venv with everything pinned; quick when nothing changed
+setup: $(STAMP) ## Create .venv with pinned packages; fast if nothing changed
 
-# uv installs in a fifth of pip's time; pip stands in where only pip is configured for the network.
+# uv installs five times as fast as pip; pip is used if uv cannot reach a package index.
 $(STAMP): $(LOCK) deploy/locks/kafka-jars.lock pyproject.toml producers/sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tracemill needs Python 3.11 or newer, $(PYTHON) is older: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
@@ -33,19 +33,19 @@ up: setup ## Start everything on this machine; Ctrl-C stops it
 test: setup ## Run all tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-lint: setup ## Check style, types and the rules between the rooms
+lint: setup ## Check style, types and the imports between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## Measure the pipeline and each stage alone; prints one table
+bench: setup ## Measure the pipeline and each stage alone
 	$(BIN)/python -m tests.bench
 
-chaos-disk: setup ## Fill small disks under load, delete a log and recover: 15 minutes, mounts need root
+chaos-disk: setup ## Test full disks and lost logs under load: 15 minutes, needs root for mounts
 	$(BIN)/python -m tests.chaos
 
-lock: setup ## Pin the dependencies of pyproject.toml anew
+lock: setup ## Pin the newest allowed versions of the dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-package tracemill-sdk --quiet --output-file $(LOCK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
@@ -12,8 +13,32 @@ from aiokafka.structs import ConsumerRecord
 from producers.control.secret_box import SecretBox
 from producers.kafka.topics import Topic, Topics
 
+PROJECT_COLUMN: Final = "project_id"
+
 RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
 """Converts a record to a row, as one line of JSON; the box encrypts secrets."""
+
+
+ProjectOf = Callable[[bytes], bytes]
+"""Returns the id of the project that a row, as one line of JSON, belongs to; empty: none."""
+
+_PREFIX: Final = b'{"project_id":"'
+
+
+class _Owned(msgspec.Struct):
+    project_id: str = ""
+
+
+def project_of_row(line: bytes) -> bytes:
+    """Return the ``project_id`` of a row."""
+    if line.startswith(_PREFIX):
+        project_id = line[len(_PREFIX) : line.find(b'"', len(_PREFIX))]
+        if b"\\" not in project_id:
+            return project_id
+    try:
+        return msgspec.json.decode(line, type=_Owned).project_id.encode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return b""
 
 
 class Flush(Enum):
@@ -42,6 +67,21 @@ class Feed:
     expects the topic to advance."""
     row_of: RowOf | None = None
     """Converts a record's value to a row; None: values are rows as NDJSON."""
+    project_sql: str = PROJECT_COLUMN
+    """SQL expression for the project of a row, by which the rows of a deleted project are removed;
+    empty: rows belong to no project."""
+    project_of: ProjectOf = project_of_row
+    """Returns the same from a row as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check that rows of a deleted project can be found.
+
+        Raises:
+            ValueError: rows have no ``project_id``, and ``project_sql`` is not declared.
+        """
+        has_column = PROJECT_COLUMN in self.row.__struct_fields__
+        if self.project_sql == PROJECT_COLUMN and not has_column:
+            raise ValueError(f"{self.table}: declare project_sql, as rows have no {PROJECT_COLUMN}")
 
     def topic_in(self, topics: Topics) -> str:
         """Return the full name of the topic."""

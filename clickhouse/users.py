@@ -35,7 +35,9 @@ class UserPrivileges:
         return tables + [f"GRANT SELECT ON system.{name}" for name in self.on_system]
 
 
-INGEST: Final = UserPrivileges("ingest", "sink and streams", ("SELECT", "INSERT"))
+INGEST: Final = UserPrivileges("ingest", "sink and streams", ("SELECT", "INSERT", "ALTER DELETE"))
+"""Deletes the rows of deleted projects. It could hide any row without that privilege, by inserting
+a higher version."""
 QUERY: Final = UserPrivileges("query", "query and edge", ("SELECT",), is_read_only=True)
 MIGRATE: Final = UserPrivileges(
     "migrate",

@@ -31,6 +31,10 @@ from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
 from query_api.refusals import install_refusals
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
+from query_api.tenants.keys import Keys
+from query_api.tenants.projects import Projects
+from query_api.v1.admin_keys import admin_keys_router
+from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
@@ -53,6 +57,8 @@ ROUTERS: Final = (
     dead_letters_router,
     default_prices_router,
     storage_router,
+    admin_projects_router,
+    admin_keys_router,
 )
 RESOURCES: Final = tuple(defined_resources())
 
@@ -71,7 +77,16 @@ def create_query_api(
     documented = Documented()
     reader = Reader(store, settings)
     context = AppContext(
-        store, reader, control, authenticator, settings, documented, event_types, default_prices
+        store=store,
+        reader=reader,
+        control=control,
+        authenticator=authenticator,
+        settings=settings,
+        documented=documented,
+        event_types=event_types,
+        projects=Projects(control, settings.projects_max),
+        keys=Keys(control, settings.api_keys_per_project_max),
+        default_prices=default_prices,
     )
     app = FastAPI(
         title="tracemill",

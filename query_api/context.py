@@ -24,6 +24,8 @@ from query_api.answers import Documented
 from query_api.prices.defaults import DefaultPriceList
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
+from query_api.tenants.keys import Keys
+from query_api.tenants.projects import Projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class AppContext:
     settings: QuerySettings
     documented: Documented
     event_types: EventTypes
+    projects: Projects
+    keys: Keys
     default_prices: DefaultPriceList
 
 

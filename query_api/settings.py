@@ -95,6 +95,10 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Time limit from a request's head to the end of its body; then the answer is 408."""
+    projects_max: int = Field(default=1_000, ge=1)
+    """Maximum projects of the installation, without deleted ones."""
+    key_overlap_max_s: int = Field(default=604_800, ge=0)
+    """Longest time that the secret before a rotation may stay valid."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

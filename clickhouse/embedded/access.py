@@ -19,7 +19,7 @@ from clickhouse.embedded.policy import (
     function_names,
 )
 from clickhouse.embedded.request import BadRequest, Call
-from clickhouse.embedded.statement import FormattedInsert
+from clickhouse.embedded.statement import FormattedInsert, first_word
 from clickhouse.settings import EmbeddedStoreSettings, StoreSettings
 from clickhouse.users import INGEST, MIGRATE, QUERY, READ_ONLY, THREADS_MAX, USERS, UserPrivileges
 
@@ -65,6 +65,8 @@ class User:
         with self._denials():
             if self.policy is None:
                 self._require_one(sql, insert)
+            elif insert is None and self.privileges is INGEST and first_word(sql) == "ALTER":
+                self.policy.check_delete(sql)
             elif insert is None:
                 self.policy.check_query(sql)
             elif self.privileges is INGEST:

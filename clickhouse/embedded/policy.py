@@ -74,10 +74,13 @@ _FREE_SETTINGS: Final = re.compile(
     r"|materialize_statistics_on_insert|date_time_(?:in|out)put_format|join_algorithm"
     r"|session_timezone|use_skip_indexes\w*|max_bytes_before_external_\w+|optimize_\w+"
     r"|log_queries|cast_(?:keep_nullable|string_to_(?:dynamic|variant)_use_inference)"
-    r"|joined_subquery_requires_alias|join_use_nulls"
+    r"|joined_subquery_requires_alias|join_use_nulls|mutations_sync"
 )
 _AMOUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _SETTING_VALUE: Final = re.compile(r"'[A-Za-z0-9_,:/ +.-]*'|[0-9A-Za-z_.]+")
+
+
+_DELETE: Final = ("ALTER", "TABLE", "DELETE", "IN", "PARTITION", "ID")
 
 
 class NotAllowed(Exception):
@@ -161,6 +164,21 @@ class Policy:
         if clause and self._require_settings(clause[1:]) != len(clause) - 1:
             raise NotAllowed("SETTINGS takes name = value")
 
+    def check_delete(self, sql: bytes) -> None:
+        """Allow ``ALTER TABLE table DELETE IN PARTITION ID 'id' WHERE value = 'text'``.
+
+        Raises like above.
+        """
+        try:
+            found = list(tokens(sql))
+        except UnreadableSql as error:
+            raise NotAllowed(f"the statement {error}") from None
+        at = next((at for at, token in enumerate(found) if token.is_word("WHERE")), 0)
+        if not (_is_delete_of_partition(found[:at]) and _is_comparison(found[at + 1 :])):
+            raise NotAllowed("of ALTER only DELETE of rows of one value in a partition is allowed")
+        self._require_functions(found)
+        self._require_tables(found)
+
     def check_settings(self, database: str, settings: Mapping[str, str]) -> None:
         """Check the database and the settings of a request. Raises like above."""
         if database.lower() in _SYSTEM_DATABASES:
@@ -242,3 +260,25 @@ class Policy:
                 raise NotAllowed(f"the setting {name} must be above 0 and at most {limit}")
         elif not _FREE_SETTINGS.fullmatch(name):
             raise NotAllowed(f"the setting {name} is not allowed")
+
+
+def _is_delete_of_partition(head: list[Token]) -> bool:
+    """Return whether tokens are ``ALTER TABLE table DELETE IN PARTITION ID 'id'``."""
+    words, table = [*head[:2], *head[-5:-1]], head[2:-5]
+    return (
+        len(head) in {8, 10}
+        and all(token.is_word(word) for token, word in zip(words, _DELETE, strict=True))
+        and head[-1].kind == "string"
+        and all(token.is_name for token in table[::2])
+        and all(token.is_mark(".") for token in table[1::2])
+    )
+
+
+def _is_comparison(condition: list[Token]) -> bool:
+    """Return whether tokens are a column, or a function of columns and texts, ``= 'text'``."""
+    value, end = condition[:-2], condition[-2:]
+    if not value or len(end) < 2 or not end[0].is_mark("=") or end[1].kind != "string":
+        return False
+    shape = "".join("n" if token.is_name else token.text[:1] for token in value)
+    is_simple = re.fullmatch(r"n(?:\((?:n|')(?:,(?:n|'))*\))?", shape) is not None
+    return is_simple and not any(token.is_word("SELECT", *_NEVER) for token in value)

@@ -41,6 +41,16 @@ def control_row(
     )
 
 
+def project_of_control_row(line: bytes) -> bytes:
+    """Return the project of the record in a row; empty for those of the installation."""
+    try:
+        row = msgspec.json.decode(line, type=ControlLogRow)
+        project_id = msgspec.json.decode(row.record, type=Envelope).record.get("project_id")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return b""
+    return project_id.encode() if isinstance(project_id, str) else b""
+
+
 def _without_secrets(value: bytes, secrets: SecretBox | None, kinds: ControlKinds) -> str:
     try:
         envelope = msgspec.json.decode(value, type=Envelope)

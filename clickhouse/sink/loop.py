@@ -21,6 +21,7 @@ from clickhouse.sink import metrics, old_days
 from clickhouse.sink.batches import Batch, Pace
 from clickhouse.sink.commits import Commits
 from clickhouse.sink.dead_letters import DeadLetters
+from clickhouse.sink.deleted_projects import NONE_DELETED, Deleted, ProjectFilter
 from clickhouse.sink.isolation import IsolatingInserts
 from clickhouse.sink.lag import Lag
 from clickhouse.sink.positions import PositionWriter
@@ -51,16 +52,19 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         admin: AIOKafkaAdminClient | None = None,
         secrets: SecretBox | None = None,
         feeds: Sequence[Feed] = FEEDS,
+        deleted: Deleted = NONE_DELETED,
     ) -> None:
         self._consumer = consumer
         self._dead_letters = DeadLetters(producer, kafka)
         self._inserts = IsolatingInserts(store, settings, feeds)
         self._settings = settings
         self.table_of = {feed.topic_in(kafka.topics): feed.table for feed in feeds}
+        self._filters = {feed.table: ProjectFilter(feed, deleted) for feed in feeds}
         self._rows_of = {
-            feed.topic_in(kafka.topics): converted_rows(feed.row_of, secrets)
+            feed.topic_in(kafka.topics): self._filters[feed.table].rows_of(
+                value_rows if feed.row_of is None else converted_rows(feed.row_of, secrets)
+            )
             for feed in feeds
-            if feed.row_of is not None
         }
         tables = tuple(self.table_of.values())
         self._by_day = frozenset(feed.table for feed in feeds if feed.is_by_day)
@@ -178,7 +182,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         table = self.table_of[partition.topic]
         batch = self._filling[table]
         if table not in self._by_day:
-            rows, rows_of = batch.rows, self._rows_of.get(partition.topic, value_rows)
+            rows, rows_of = batch.rows, self._rows_of[partition.topic]
             added = batch.add(records, partition, now_s, rows_of)
             metrics.ROWS_READ.labels(table).inc(batch.rows - rows)
             return added
@@ -186,8 +190,11 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         old_rows: dict[int, Rows] = {}
         old_records = []
 
+        projects = self._filters[table]
+
         def fresh_rows(record: ConsumerRecord) -> Rows:
-            fresh, old = old_days.split_by_age(record.value or b"", oldest_us)
+            value = projects.filtered(record.value or b"")
+            fresh, old = old_days.split_by_age(value, oldest_us)
             if old.lines:
                 old_rows[record.offset] = old
                 old_records.append(record)

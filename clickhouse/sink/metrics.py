@@ -30,6 +30,11 @@ REFUSED_ROWS: Final = Counter(
     "Rows that the store refused and that became dead letters",
     ["table"],
 )
+ROWS_DROPPED: Final = Counter(
+    "tracemill_sink_rows_dropped_total",
+    "Rows of deleted projects, which are not stored",
+    ["table"],
+)
 LETTERS_DROPPED: Final = Counter(
     "tracemill_sink_letters_dropped_total",
     "Dead letters for refused dead letters that the store refused, too; their topic keeps them",

@@ -13,6 +13,7 @@ from clickhouse.feeds import FEEDS
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
+from producers.control.deleted_projects import DeletedProjects
 from producers.control.secret_box import SecretBox
 from producers.kafka.clients import new_admin, new_consumer, new_producer, started
 from producers.kafka.topics import Topics
@@ -48,7 +49,10 @@ async def run_sink(
         stack.push_async_callback(consumer.stop)
         admin = await started(lambda: new_admin(kafka), kafka)
         stack.push_async_callback(admin.stop)
-        sink = Sink(consumer, producer, store, kafka, settings, admin, secrets, feeds)
+        deleted = DeletedProjects(kafka)
+        stack.push_async_callback(deleted.stop)
+        await deleted.start()
+        sink = Sink(consumer, producer, store, kafka, settings, admin, secrets, feeds, deleted)
         if board is not None:
             board.source = sink.lag.work
         await sink.run(stop)

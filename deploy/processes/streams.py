@@ -11,9 +11,6 @@ from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, ProbeServer
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
-from producers.control.kinds.budget import Budget
-from producers.control.kinds.price import Price
-from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
 from streams.jobs.registry import KINDS
@@ -32,7 +29,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
         stack.push_async_callback(store.close)
         if not await until_prepared(process, kafka, store, stop):
             return
-        control = ControlLog(kafka, only=(Price, Budget, Webhook))
+        control = ControlLog(kafka)
         await control.start()
         stack.push_async_callback(control.stop)
         webhooks = WebhookSettings()

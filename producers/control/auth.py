@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from producers.control.keys import key_of_public_key, new_api_key, secret_matches
+from producers.control.keys import (
+    key_of_public_key,
+    new_api_key,
+    previous_secret_matches,
+    secret_matches,
+)
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
@@ -89,6 +94,8 @@ class Authenticator:
         """Check keys of ``control``, and the admin key of ``admin`` if it has one."""
         self._view = control.view
         self._now_us = now_us
+        self.used_keys: set[str] = set()
+        """Ids of keys that were used; a reader removes them."""
         secret = admin.secret_key.get_secret_value() if admin is not None else ""
         self._admin = hashlib.sha256(secret.encode()).digest() if secret else None
         # Unknown public keys are compared too: the time taken must not show which keys exist.
@@ -129,8 +136,9 @@ class Authenticator:
             return _INSTALLATION
         key = self._key_of(public_key)
         matches = secret_matches(key or self._unknown, secret)
-        if key is None or not matches:
+        if key is None or not (matches or previous_secret_matches(key, secret, self._now_us())):
             raise UnauthorizedError(INVALID)
+        self.used_keys.add(key.id)
         return Principal(key.project_id, frozenset(key.scopes), key.public_key)
 
     def _bearer(self, credential: bytes) -> Principal:
@@ -139,6 +147,7 @@ class Authenticator:
         key = self._key_of(credential)
         if key is None:
             raise UnauthorizedError(INVALID)
+        self.used_keys.add(key.id)
         scopes = OF_PUBLIC_KEY.intersection(key.scopes)
         return Principal(key.project_id, scopes, key.public_key, has_secret=False)
 

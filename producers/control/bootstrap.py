@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 import time
 
 import structlog
 
-from producers.control.keys import key_of_public_key, new_api_key, secret_matches
+from producers.control.keys import key_of_public_key, new_api_key, secret_matches, with_secret
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
@@ -50,7 +51,9 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
         await _enforce_secret(control, key, init)
     # The key is written first: after a crash between the two, the next run creates its project.
     if key is not None and key.project_id not in view[Project]:
-        project = Project(id=key.project_id, name=key.project_id, created_us=_now_us())
+        project = Project(
+            id=key.project_id, name=_free_name(view, key.project_id), created_us=_now_us()
+        )
         with contextlib.suppress(ControlConflictError):  # another process was first
             await control.create(project)
             log.info("project created", project=project.id)
@@ -81,7 +84,17 @@ def _project_of_new_key(view: ControlView, init: InitSettings) -> str:
     return next(iter(view[Project]))
 
 
+def _free_name(view: ControlView, project_id: str) -> str:
+    """Return the name of a new project: its id, unless another project has this name."""
+    taken = view.by_unique_key(Project, f"name:{project_id}") is not None
+    return f"{project_id} {secrets.token_hex(4)}" if taken else project_id
+
+
 async def _create_key(control: ControlLog, init: InitSettings, project_id: str) -> ApiKey:
+    project = control.view[Project].get(project_id)
+    if project is not None and project.state != "active":
+        message = f"project {project_id} was deleted: set another TRACEMILL_INIT_PROJECT_ID"
+        raise InitError(message)
     key = new_api_key(
         # The id depends on the public key only, so that two processes create the same key.
         key_id=f"init-{hashlib.sha256(init.public_key.encode()).hexdigest()[:16]}",
@@ -101,18 +114,8 @@ async def _enforce_secret(control: ControlLog, known: ApiKey, init: InitSettings
     secret = init.secret_key.get_secret_value()
     if secret_matches(known, secret.encode()):
         return
-    key = new_api_key(
-        key_id=known.id,
-        project_id=known.project_id,
-        public_key=known.public_key,
-        secret=secret,
-        created_us=known.created_us,
-        note=known.note,
-        scopes=known.scopes,
-        expires_at_us=known.expires_at_us,
-    )
-    await control.put(key)
-    log.info("secret of the first key replaced", public_key=key.public_key)
+    await control.update(ApiKey, known.id, lambda key: with_secret(key, secret))
+    log.info("secret of the first key replaced", public_key=known.public_key)
 
 
 def _now_us() -> int:

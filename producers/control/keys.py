@@ -1,4 +1,4 @@
-"""Makes API keys, and checks secrets against the stored hashes."""
+"""Makes and rotates API keys, and checks secrets against the stored hashes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
+from typing import Final
 
 from producers.control.kinds.api_key import ApiKey
 from producers.control.scopes import DEFAULT_SCOPES, Scope
 from producers.control.view import ControlView
+
+SECRET_BYTES: Final = 32
+_HINT_CHARS: Final = 4
+_HINT_SECRET_CHARS_MIN: Final = 20
+"""A hint is kept of longer secrets only; of others it would tell too much."""
+
+
+def new_public_key() -> str:
+    """Make a public key that no other key pair has."""
+    return f"pk-tm-{secrets.token_hex(12)}"
+
+
+def new_secret() -> str:
+    """Make a secret that cannot be guessed."""
+    return f"sk-tm-{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 def new_api_key(
@@ -35,6 +51,23 @@ def new_api_key(
         note=note,
         scopes=tuple(scopes),
         expires_at_us=expires_at_us,
+        hint=_hint(secret),
+    )
+
+
+def with_secret(key: ApiKey, secret: str, *, previous_valid_until_us: int | None = None) -> ApiKey:
+    """Return a key pair with another secret; the one before stays valid until a time, or not."""
+    salt = secrets.token_hex(16)
+    keeps = previous_valid_until_us is not None
+    return key.model_copy(
+        update={
+            "secret_hash": hash_of(salt, secret.encode()),
+            "salt": salt,
+            "hint": _hint(secret),
+            "previous_secret_hash": key.secret_hash if keeps else "",
+            "previous_salt": key.salt if keeps else "",
+            "previous_valid_until_us": previous_valid_until_us,
+        }
     )
 
 
@@ -48,6 +81,20 @@ def secret_matches(key: ApiKey, secret: bytes) -> bool:
     return hmac.compare_digest(hash_of(key.salt, secret), key.secret_hash)
 
 
+def previous_secret_matches(key: ApiKey, secret: bytes, now_us: int) -> bool:
+    """Return whether ``secret`` is the one before the last rotation, and still valid."""
+    valid_until_us = key.previous_valid_until_us
+    if valid_until_us is None or valid_until_us <= now_us:
+        return False
+    return hmac.compare_digest(hash_of(key.previous_salt, secret), key.previous_secret_hash)
+
+
 def key_of_public_key(view: ControlView, public_key: str) -> ApiKey | None:
     """Return the key pair of a public key, in constant time."""
     return view.by_unique_key(ApiKey, f"public_key:{public_key}")
+
+
+def _hint(secret: str) -> str:
+    if len(secret) < _HINT_SECRET_CHARS_MIN:
+        return ""
+    return f"{secret[: len('sk-tm-')]}…{secret[-_HINT_CHARS:]}"

@@ -11,6 +11,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import DeadLetterRow
+from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.kafka.topics import Topics
@@ -33,6 +34,7 @@ class JobContext:
     settings: Any
     """An instance of the kind's ``settings``."""
     event_types: EventTypes = field(default_factory=lambda: EVENT_TYPES)
+    store: Store | None = None
 
 
 class JobKind(ABC, Generic[JobT]):

@@ -15,7 +15,7 @@ from streams.runtime.sink_progress import SinkProgress
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class StageContext:
     """What every partition of a worker shares."""
 
     kafka: KafkaSettings

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from streams.core.rollups.fold import Marker, first_marker
 from streams.rollups.checkpoint import Progress, read_progress
-from streams.rollups.context import Surroundings
+from streams.rollups.context import StageContext
 from streams.rollups.output import ProjectOutput
 
 VERSIONS_PER_MS_BITS: Final = 20
@@ -18,31 +18,31 @@ VERSIONS_PER_MS_BITS: Final = 20
 log = structlog.get_logger(__name__)
 
 
-async def progress_of(around: Surroundings, output: ProjectOutput, partition: int) -> Progress:
+async def progress_of(context: StageContext, output: ProjectOutput, partition: int) -> Progress:
     """Find the marker of a partition, once the store has all that was written.
 
     A new log is given its first marker, and read again: another worker may have written one before.
     """
-    topics = around.kafka.topics
+    topics = context.kafka.topics
     while True:
-        progress = await read_progress(around.kafka, partition)
-        await around.sink.stored(progress.ends)
+        progress = await read_progress(context.kafka, partition)
+        await context.sink.stored(progress.ends)
         output.begin(progress.ends[TopicPartition(topics.spend, partition)])
         if not progress.is_new:
             return progress
-        await output.write_marker(await marker_before_all(around))
+        await output.write_marker(await marker_before_all(context))
 
 
-async def marker_of(progress: Progress, around: Surroundings, partition: int) -> Marker:
+async def marker_of(progress: Progress, context: StageContext, partition: int) -> Marker:
     """Return the marker that was found; where it is gone, one without a place to go on from."""
     if progress.marker is not None:
         return progress.marker
     log.warning("progress_unknown", partition=partition)
-    return await marker_before_all(around)
+    return await marker_before_all(context)
 
 
-async def marker_before_all(around: Surroundings) -> Marker:
+async def marker_before_all(context: StageContext) -> Marker:
     """Return the marker of a log of which nothing was read: its versions are above all there are."""
-    latest = await around.reader.latest()
+    latest = await context.reader.latest()
     version_base = time.time_ns() // 1_000_000 << VERSIONS_PER_MS_BITS
     return first_marker(version_base, latest.windows_s, latest.spend_s)

@@ -24,7 +24,7 @@ from streams.errors import ProgressUnknownError
 from streams.quarantine.log import QuarantineLog
 from streams.quarantine.screen import Screen
 from streams.rollups import metrics
-from streams.rollups.context import Surroundings
+from streams.rollups.context import StageContext
 from streams.rollups.output import ProjectOutput
 from streams.rollups.partition import ProjectPartition
 from streams.rollups.reader import ProjectReader
@@ -63,7 +63,7 @@ class ProjectStage:
         self._alerted = PastAlerts(settings.alerts_max)
         self._alerts = LogTail(kafka, kafka.topics.alerts, self._learn_alert)
         self._sink = SinkProgress(kafka, settings.sink_poll_s)
-        self._around = Surroundings(
+        self._context = StageContext(
             kafka=kafka,
             settings=settings,
             reader=ProjectReader(store, settings),
@@ -125,7 +125,7 @@ class ProjectStage:
             kafka.record_max_bytes,
         )
         read_again_to = None if failed is None else failed.received_to
-        return ProjectPartition(number, self._around, output, self._screen(number), read_again_to)
+        return ProjectPartition(number, self._context, output, self._screen(number), read_again_to)
 
     def _screen(self, partition: int) -> Screen | None:
         settings = self._settings

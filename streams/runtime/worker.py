@@ -133,7 +133,9 @@ class Streams:
             for host in hosts:
                 host.register(app)
             for name, job_settings in self._job_settings.items():
-                context = JobContext(kafka, self._control, self._webhooks, job_settings)
+                context = JobContext(
+                    kafka, self._control, self._webhooks, job_settings, store=self._store
+                )
                 jobs = JobStage(KINDS[name], context, settings.instance_id, guard)
                 jobs.start()
                 stack.push_async_callback(jobs.stop)

@@ -14,11 +14,18 @@ from typer.testing import CliRunner
 
 from clickhouse.errors import QueryRejected
 from clickhouse.migrate import migrate
+from clickhouse.project_rows import (
+    begin_to_delete,
+    partitions_with_rows,
+    project_tables,
+    rows_left,
+)
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.cli import app
 from deploy.embedded.ports import free_ports
 from tests.clickhouse.rows_for_tests import observation, write
+from tests.clickhouse.sink_for_tests import eventually
 from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
 
 PASSWORDS: Final = {user: f"password-of-{user}" for user in ("ingest", "query", "migrate")}
@@ -87,6 +94,57 @@ async def test_each_role_can_do_its_work(migrated: str) -> None:
     finally:
         await ingest.close()
         await query.close()
+
+
+async def test_the_role_that_writes_deletes_the_rows_of_a_project(migrated: str) -> None:
+    ingest, query = store_of(migrated, "ingest"), store_of(migrated, "query")
+    try:
+        await write(ingest, "observations", observation(project_id="gone"))
+        for table in await project_tables(ingest):
+            for partition in await partitions_with_rows(ingest, table, "gone"):
+                with pytest.raises(QueryRejected) as refusal:
+                    await begin_to_delete(query, table, partition.partition_id, "gone")
+                assert refusal.value.code == 497
+                await begin_to_delete(ingest, table, partition.partition_id, "gone")
+
+        async def is_gone() -> bool:
+            return not any((await rows_left(query, "gone")).values())
+
+        await eventually(is_gone)
+    finally:
+        await ingest.close()
+        await query.close()
+
+
+DELETE: Final = "ALTER TABLE tracemill.observations DELETE"
+NOT_A_DELETION: Final = (
+    f"{DELETE} WHERE project_id = 'p'",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE 1",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE project_id = 'p' OR 1",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE project_id != 'p'",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE project_id = 'p', DROP COLUMN name",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE project_id = 'p', DELETE WHERE id = 'a'",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE project_id = 'p'; SELECT 1",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE (SELECT 'p') = 'p'",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE file('/etc/passwd') = 'p'",
+    f"{DELETE} IN PARTITION ID '20260101' WHERE dictGet('a', 'b', 'c') = 'p'",
+    f"{DELETE} IN PARTITION ALL WHERE project_id = 'p'",
+    "ALTER TABLE tracemill.observations DROP PARTITION ID '20260101'",
+    "ALTER TABLE tracemill.observations UPDATE name = '' IN PARTITION ID '1' WHERE id = 'a'",
+    "ALTER TABLE system.parts DELETE IN PARTITION ID 'all' WHERE table = 'a'",
+    "ALTER TABLE `system`.users DELETE IN PARTITION ID 'all' WHERE name = 'a'",
+    "DELETE FROM tracemill.observations WHERE project_id = 'p'",
+    "TRUNCATE TABLE tracemill.observations",
+)
+
+
+@pytest.mark.parametrize("sql", NOT_A_DELETION)
+def test_the_role_that_writes_alters_nothing_else(
+    as_user: Callable[[str], httpx.Client], migrated: str, sql: str
+) -> None:
+    answer = as_user("ingest").post("/", content=sql.encode())
+    assert answer.status_code == 403, answer.text
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "497", answer.text
 
 
 NO_CREDENTIALS: Final = (

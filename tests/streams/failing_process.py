@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from streams.rollups.flusher import Flusher
 from streams.rollups.partition import ProjectPartition
 from tests.streams import project_process
 
@@ -12,16 +13,17 @@ FAILING_RESTORES = (2, 3)
 
 
 def main() -> None:
-    flush, restore = ProjectPartition._flush, ProjectPartition._restore
+    flush, restore = Flusher._flush, ProjectPartition._restore
     flushes: dict[int, int] = {}
     restores: dict[int, int] = {}
 
-    async def failing_flush(self, fold):
-        flushes[self.partition] = flushes.get(self.partition, 0) + 1
-        if flushes[self.partition] in FAILING_FLUSHES:
-            fold.flush()  # what was dirty is lost with this life
+    async def failing_flush(self):
+        partition = self.output.partition
+        flushes[partition] = flushes.get(partition, 0) + 1
+        if flushes[partition] in FAILING_FLUSHES:
+            self._fold.flush()  # what was dirty is lost with this worker
             raise ZeroDivisionError("a bug in the flush")
-        await flush(self, fold)
+        await flush(self)
 
     async def failing_restore(self):
         restores[self.partition] = restores.get(self.partition, 0) + 1
@@ -29,7 +31,7 @@ def main() -> None:
             raise KeyError("a bug while restoring")
         return await restore(self)
 
-    ProjectPartition._flush = failing_flush
+    Flusher._flush = failing_flush
     ProjectPartition._restore = failing_restore
     asyncio.run(project_process.main())
 

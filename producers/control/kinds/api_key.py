@@ -15,6 +15,7 @@ class ApiKey(ProjectRecord):
     """A key pair, with a salted hash instead of the secret."""
 
     kind = "api_key"
+    per_project_max = 100
 
     public_key: str = Field(min_length=1, max_length=255)
     secret_hash: Annotated[str, DigestField()] = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
@@ -25,6 +26,17 @@ class ApiKey(ProjectRecord):
     scopes: tuple[Scope, ...] = Field(DEFAULT_SCOPES, min_length=1)
     expires_at_us: Microseconds | None = None
     """Time from which the key is refused like an unknown one; None: never."""
+    hint: str = Field("", max_length=64)
+    """The beginning and the end of the secret, by which people recognize it."""
+    previous_secret_hash: Annotated[str, DigestField()] = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", repr=False
+    )
+    """Of the secret before the last rotation, with its salt."""
+    previous_salt: Annotated[str, DigestField()] = Field("", max_length=64, repr=False)
+    previous_valid_until_us: Microseconds | None = None
+    """Until then the secret before the last rotation is valid; None: it is not."""
+    last_used_us: Microseconds | None = None
+    """About when it was last used; None: never, as far as is known."""
 
     def unique_keys(self) -> tuple[str, ...]:
         return (f"public_key:{self.public_key}",)

@@ -1,0 +1,59 @@
+"""Leave out rows of deleted projects, so that no replay of a topic brings them back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, Protocol
+
+from aiokafka.structs import ConsumerRecord
+
+from clickhouse.feed import Feed
+from clickhouse.sink import metrics
+from clickhouse.sink.record_rows import Rows, RowsOf
+
+
+class Deleted(Protocol):
+    """What follows which projects are deleted."""
+
+    @property
+    def ids(self) -> Collection[bytes]:
+        """Return the ids of projects that are being deleted, or were."""
+
+
+class _None:
+    ids: Final[frozenset[bytes]] = frozenset()
+
+
+NONE_DELETED: Final = _None()
+"""No project is deleted."""
+
+
+class ProjectFilter:
+    """Drops the rows of deleted projects, of one feed."""
+
+    def __init__(self, feed: Feed, deleted: Deleted) -> None:
+        self._table = feed.table
+        self._project_of = feed.project_of
+        self._deleted = deleted
+
+    def filtered(self, value: bytes) -> bytes:
+        """Return NDJSON without the rows of deleted projects."""
+        ids = self._deleted.ids
+        if not ids or not value:
+            return value
+        lines = value.split(b"\n")
+        kept = [line for line in lines if self._project_of(line) not in ids]
+        if len(kept) == len(lines):
+            return value
+        metrics.ROWS_DROPPED.labels(self._table).inc(len(lines) - len(kept))
+        return b"\n".join(kept)
+
+    def rows_of(self, rows_of: RowsOf) -> RowsOf:
+        """Return a conversion of records to rows that leaves out those rows."""
+
+        def filtered(record: ConsumerRecord) -> Rows:
+            rows = rows_of(record)
+            value = self.filtered(rows.value)
+            return rows if value is rows.value else Rows.of(value)
+
+        return filtered

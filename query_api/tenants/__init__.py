@@ -1,0 +1,1 @@
+"""What both dialects of the API do with projects and their keys."""

@@ -1,0 +1,182 @@
+"""``/v1/admin/projects/{project_id}/keys``: the keys of a project."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from producers.control.kinds.api_key import ApiKey
+from producers.control.scopes import DEFAULT_SCOPES, SCOPES, Scope
+from query_api import metrics
+from query_api.answers import answer
+from query_api.context import Admin, AppContext
+from query_api.errors import BadRequestError
+from query_api.openapi.admin_examples import (
+    KEY_CREATED_EXAMPLE,
+    KEY_EXAMPLE,
+    KEY_REQUEST_EXAMPLE,
+    KEY_ROTATION_EXAMPLE,
+)
+from query_api.pages import NativeMeta
+from query_api.tenants.keys import IssuedKey
+from query_api.times import Instant, iso, now_us
+from query_api.v1.admin_projects import ProjectPath
+from query_api.v1.crud import RECORD_ID_MAX, ListParameters
+from query_api.v1.parameters import native_router
+from query_api.v1.record_pages import page_of
+
+KeyPath = Annotated[
+    str, Path(alias="key_id", max_length=RECORD_ID_MAX, examples=[KEY_EXAMPLE["id"]])
+]
+_KEYS = "/v1/admin/projects/{project_id}/keys"
+
+
+def _in_future(at_us: int) -> int:
+    if at_us <= now_us():
+        raise ValueError("it must lie in the future")
+    return at_us
+
+
+class KeyBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [KEY_REQUEST_EXAMPLE]})
+
+    scopes: list[Scope] = Field(default=list(DEFAULT_SCOPES), min_length=1, max_length=len(SCOPES))
+    expires_at: Annotated[Instant, AfterValidator(_in_future)] | None = Field(
+        None, description="By default never."
+    )
+    note: str = Field("", max_length=255)
+
+
+class KeyRotationBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [KEY_ROTATION_EXAMPLE]}
+    )
+
+    overlap_s: int = Field(
+        0, ge=0, description="Seconds for which the secret before stays valid; by default none."
+    )
+
+
+class KeyOut(msgspec.Struct, kw_only=True):
+    id: str
+    public_key: str
+    hint: str
+    """The beginning and the end of the secret."""
+    scopes: tuple[str, ...]
+    note: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    """To about an hour; null: not used yet."""
+    previous_secret_valid_until: str | None
+
+
+class KeyCreated(KeyOut, kw_only=True):
+    secret_key: str
+    """Shown this once."""
+
+
+class KeyList(msgspec.Struct):
+    data: list[KeyOut]
+    meta: NativeMeta | msgspec.UnsetType = msgspec.UNSET
+
+
+def admin_keys_router(context: AppContext) -> APIRouter:
+    router = native_router("projects and keys")
+    documented, projects, keys = context.documented, context.projects, context.keys
+
+    @router.post(
+        _KEYS,
+        status_code=201,
+        summary="Create a key",
+        description="Its secret is in this answer only.",
+        responses={
+            201: documented.as_answer(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
+        },
+    )
+    async def create_key(admin: Admin, project_id: ProjectPath, body: KeyBody) -> Response:
+        issued = await keys.issue(
+            projects.find(admin, project_id),
+            scopes=body.scopes,
+            expires_at_us=body.expires_at,
+            note=body.note,
+        )
+        return answer(_created(issued), status=201)
+
+    @router.get(
+        _KEYS,
+        summary="List keys",
+        description="Oldest first; all of them unless `limit` is given. Without secrets.",
+        responses={200: documented.as_answer(KeyList, "All of them.", {"data": [KEY_EXAMPLE]})},
+    )
+    async def list_keys(
+        admin: Admin, project_id: ProjectPath, parameters: Annotated[ListParameters, Query()]
+    ) -> Response:
+        page, meta = page_of(keys.of(projects.find(admin, project_id)), parameters)
+        return answer(KeyList([_shown(each) for each in page], meta))
+
+    @router.get(
+        f"{_KEYS}/{{key_id}}",
+        summary="Get a key",
+        responses={200: documented.as_answer(KeyOut, "The key.", KEY_EXAMPLE)},
+    )
+    async def get_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
+        return answer(_shown(keys.find(projects.find(admin, project_id), key_id)))
+
+    @router.delete(
+        f"{_KEYS}/{{key_id}}",
+        status_code=204,
+        summary="Revoke a key",
+        description="It is refused from now on.",
+    )
+    async def revoke_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
+        await keys.revoke(projects.find(admin, project_id), key_id)
+        return Response(status_code=204)
+
+    @router.post(
+        f"{_KEYS}/{{key_id}}/rotate",
+        summary="Give a key another secret",
+        description="The public key stays. The secret is in this answer only.",
+        responses={
+            200: documented.as_answer(
+                KeyCreated, "The new secret is valid from now on.", KEY_CREATED_EXAMPLE
+            )
+        },
+    )
+    async def rotate_key(
+        admin: Admin, project_id: ProjectPath, key_id: KeyPath, body: KeyRotationBody
+    ) -> Response:
+        overlap_max_s = context.settings.key_overlap_max_s
+        if body.overlap_s > overlap_max_s:
+            metrics.LIMITS_REACHED.labels("key_overlap_max_s").inc()
+            raise BadRequestError(f"overlap_s: at most {overlap_max_s}", field="overlap_s")
+        project = projects.find(admin, project_id)
+        return answer(_created(await keys.rotate(project, key_id, overlap_s=body.overlap_s)))
+
+    return router
+
+
+def _shown(key: ApiKey) -> KeyOut:
+    return KeyOut(
+        id=key.id,
+        public_key=key.public_key,
+        hint=key.hint,
+        scopes=key.scopes,
+        note=key.note,
+        created_at=iso(key.created_us),
+        expires_at=_iso(key.expires_at_us),
+        last_used_at=_iso(key.last_used_us),
+        previous_secret_valid_until=_iso(key.previous_valid_until_us),
+    )
+
+
+def _iso(at_us: int | None) -> str | None:
+    return None if at_us is None else iso(at_us)
+
+
+def _created(issued: IssuedKey) -> KeyCreated:
+    return KeyCreated(**msgspec.structs.asdict(_shown(issued.key)), secret_key=issued.secret)

@@ -1,0 +1,158 @@
+"""``/v1/admin/projects``: the tenants of the installation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from producers.control.kinds.project import Project
+from query_api.answers import answer
+from query_api.context import Admin, AppContext, Installation
+from query_api.openapi.admin_examples import (
+    PROJECT_CHANGE_EXAMPLE,
+    PROJECT_DELETING_EXAMPLE,
+    PROJECT_EXAMPLE,
+    PROJECT_REQUEST_EXAMPLE,
+)
+from query_api.pages import NativeMeta
+from query_api.tenants.projects import metadata_of
+from query_api.times import iso
+from query_api.v1.crud import RECORD_ID_MAX, ListParameters
+from query_api.v1.etags import IfMatch, version_in, with_etag
+from query_api.v1.parameters import native_router
+from query_api.v1.record_pages import page_of
+
+ProjectName = Annotated[str, Field(min_length=1, max_length=255)]
+NewProjectId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+ProjectPath = Annotated[
+    str, Path(alias="project_id", max_length=RECORD_ID_MAX, examples=[PROJECT_EXAMPLE["id"]])
+]
+
+
+class ProjectBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [PROJECT_REQUEST_EXAMPLE]}
+    )
+
+    id: NewProjectId | None = Field(None, description="By default it is made.")
+    name: ProjectName
+    metadata: dict[str, Any] = {}
+
+
+class ProjectChangeBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [PROJECT_CHANGE_EXAMPLE]}
+    )
+
+    name: ProjectName | None = None
+    metadata: dict[str, Any] | None = Field(None, description="In place of all metadata.")
+
+
+class AdminProjectOut(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    metadata: dict[str, Any]
+    state: str
+    """``active``, ``deleting`` or ``deleted``."""
+    created_at: str
+    deleting_since: str | None
+    deleted_at: str | None
+
+
+class AdminProjectList(msgspec.Struct):
+    data: list[AdminProjectOut]
+    meta: NativeMeta | msgspec.UnsetType = msgspec.UNSET
+
+
+def admin_projects_router(context: AppContext) -> APIRouter:
+    router = native_router("projects and keys")
+    documented = context.documented
+    shown = documented.as_answer(AdminProjectOut, "The project.", PROJECT_EXAMPLE)
+
+    @router.post(
+        "/v1/admin/projects",
+        status_code=201,
+        summary="Create a project",
+        description="It has no keys yet.",
+        responses={201: shown},
+    )
+    async def create_project(_: Installation, body: ProjectBody) -> Response:
+        made = await context.projects.create(body.name, body.metadata, body.id or "")
+        return _answer(context, made, status=201)
+
+    @router.get(
+        "/v1/admin/projects",
+        summary="List projects",
+        description="Oldest first; all of them unless `limit` is given. The key of a project sees"
+        " its own.",
+        responses={
+            200: documented.as_answer(AdminProjectList, "All of them.", {"data": [PROJECT_EXAMPLE]})
+        },
+    )
+    async def list_projects(
+        admin: Admin, parameters: Annotated[ListParameters, Query()]
+    ) -> Response:
+        page, meta = page_of(context.projects.visible_to(admin), parameters)
+        return answer(AdminProjectList([_shown(each) for each in page], meta))
+
+    @router.get("/v1/admin/projects/{project_id}", summary="Get a project", responses={200: shown})
+    async def get_project(admin: Admin, project_id: ProjectPath) -> Response:
+        return _answer(context, context.projects.find(admin, project_id))
+
+    @router.patch(
+        "/v1/admin/projects/{project_id}",
+        summary="Change a project",
+        description="With `If-Match`, the `ETag` of an earlier answer, only if it is unchanged"
+        " since: 409 otherwise.",
+        responses={200: shown},
+    )
+    async def change_project(
+        _: Installation, project_id: ProjectPath, body: ProjectChangeBody, if_match: IfMatch = None
+    ) -> Response:
+        changed = await context.projects.change(
+            project_id, name=body.name, metadata=body.metadata, expected=version_in(if_match)
+        )
+        return _answer(context, changed)
+
+    @router.delete(
+        "/v1/admin/projects/{project_id}",
+        status_code=202,
+        summary="Delete a project",
+        description="Its keys are refused from now on; its rows are deleted afterwards, which its"
+        " `state` shows. Its id is not used again.",
+        responses={
+            202: documented.as_answer(
+                AdminProjectOut, "It is being deleted.", PROJECT_DELETING_EXAMPLE
+            )
+        },
+    )
+    async def delete_project(
+        _: Installation, project_id: ProjectPath, if_match: IfMatch = None
+    ) -> Response:
+        deleted = await context.projects.delete(project_id, expected=version_in(if_match))
+        return _answer(context, deleted, status=202)
+
+    return router
+
+
+def _answer(context: AppContext, project: Project, *, status: int = 200) -> Response:
+    response = answer(_shown(project), status=status)
+    with_etag(response, context.control.version_of(project.kind, project.id))
+    return response
+
+
+def _shown(project: Project) -> AdminProjectOut:
+    since_us, at_us = project.deleting_since_us, project.deleted_at_us
+    return AdminProjectOut(
+        id=project.id,
+        name=project.name,
+        metadata=metadata_of(project),
+        state=project.state,
+        created_at=iso(project.created_us),
+        deleting_since=None if since_us is None else iso(since_us),
+        deleted_at=None if at_us is None else iso(at_us),
+    )

@@ -1,0 +1,35 @@
+"""Cuts lists of control records into pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from producers.control.record import ControlRecord
+from query_api import cursors
+from query_api.pages import NativeMeta
+from query_api.v1.crud import PAGE_MAX, ListParameters
+
+RecordT = TypeVar("RecordT", bound=ControlRecord)
+
+
+class _Position(msgspec.Struct):
+    created_us: int
+    id: str
+
+
+def page_of(
+    records: Sequence[RecordT], parameters: ListParameters
+) -> tuple[Sequence[RecordT], NativeMeta | msgspec.UnsetType]:
+    """Return the records of a page, of all that are sorted by position; without parameters, all."""
+    if parameters.cursor is not None:
+        after = cursors.decode(parameters.cursor, _Position)
+        records = [each for each in records if each.position > (after.created_us, after.id)]
+    if parameters.limit is None and parameters.cursor is None:
+        return records, msgspec.UNSET
+    limit = parameters.limit or PAGE_MAX
+    page, has_more = records[:limit], len(records) > limit
+    cursor = cursors.encode(_Position(*page[-1].position)) if has_more else None
+    return page, NativeMeta(has_more=has_more, cursor=cursor)

@@ -1,0 +1,1 @@
+"""Deletes everything that belongs to a project; the job ``ProjectDeletions`` runs it."""

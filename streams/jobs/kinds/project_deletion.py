@@ -1,0 +1,64 @@
+"""``project_deletion``: deletes a project, from when its record states that it is to be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiokafka.structs import ConsumerRecord
+
+from producers.control.kinds.project import Project
+from producers.control.record import Change
+from producers.kafka.topics import Topics
+from streams.core.jobs.book import Job
+from streams.core.jobs.state import Outcome, Succeeded
+from streams.deletion.project_deletion import ProjectDeletion
+from streams.deletion.settings import DeletionSettings
+from streams.jobs.kind import JobContext, JobKind
+
+
+class ProjectDeletions(JobKind[Job]):
+    """Projects that are to be deleted create jobs, one for each."""
+
+    name = "project_deletion"
+    settings = DeletionSettings
+
+    def __init__(self, context: JobContext) -> None:
+        super().__init__(context)
+        assert context.store is not None, "the store is needed to delete rows"
+        self._store = context.store
+
+    @classmethod
+    def source(cls, topics: Topics) -> str:
+        """Return the topic of the control plane."""
+        return topics.control
+
+    def jobs_of(self, record: ConsumerRecord) -> Iterable[Job]:  # noqa: ARG002
+        """Return none: ``jobs_of_change`` reads the same records."""
+        return ()
+
+    def jobs_of_change(self, change: Change) -> Iterable[Job]:
+        """Return the deletion of a project that is to be deleted."""
+        if not isinstance(change, Project) or change.state != "deleting":
+            return ()
+        since_us = change.deleting_since_us or change.created_us
+        return (
+            Job(
+                id=f"{change.id}/{since_us}",
+                target=change.id,
+                project_id=change.id,
+                created_us=since_us,
+            ),
+        )
+
+    async def attempt(self, job: Job) -> Outcome:
+        """Delete the project."""
+        context = self.context
+        deletion = ProjectDeletion(
+            job.target, context.kafka, context.control, self._store, context.settings
+        )
+        await deletion.run()
+        return Succeeded()
+
+    def payload_of(self, job: Job) -> bytes:
+        """Return the project's id."""
+        return job.target.encode()

@@ -1,0 +1,66 @@
+"""Evicts cells that the store has from memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.core.rollups.fold import ProjectFold
+from streams.rollups import metrics
+from streams.rollups.context import StageContext
+
+log = structlog.get_logger(__name__)
+
+
+class Evictor:
+    """Keeps the cells of one partition in memory within their limits."""
+
+    def __init__(
+        self, partition: int, context: StageContext, fold: ProjectFold, now_s: Callable[[], int]
+    ) -> None:
+        """Evict cells of ``fold`` that are idle at ``now_s``, a time of the broker."""
+        settings, topics = context.settings, context.kafka.topics
+        self._partition = partition
+        self._context = context
+        self._fold = fold
+        self._now_s = now_s
+        self._tables = (
+            (
+                "windows",
+                topics.windows,
+                fold.windows,
+                "window_cells_max",
+                settings.window_cells_max,
+            ),
+            ("spend", topics.spend, fold.spend, "spend_cells_max", settings.spend_cells_max),
+        )
+
+    async def run(self) -> None:
+        """Evict cells that are idle or too many, until cancelled."""
+        context, partition = self._context, self._partition
+        tables = [TopicPartition(topic, partition) for _, topic, _, _, _ in self._tables]
+        while True:
+            await asyncio.sleep(context.settings.evict_interval_s)
+            try:
+                stored = await context.sink.committed(tables)
+            except KafkaError as error:
+                log.warning("sink_progress_unknown", reason=repr(error))
+                continue
+            self._evict(stored)
+
+    def _evict(self, stored: Mapping[TopicPartition, int]) -> None:
+        context, fold, partition = self._context, self._fold, self._partition
+        metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
+        metrics.LIMIT_REACHED.labels("alerts_max").inc(context.alerted.take_forgotten())
+        idle_before_s = self._now_s() - context.settings.resident_idle_s
+        for table, topic, groups, limit, cells_max in self._tables:
+            if groups.cell_count > cells_max:
+                metrics.LIMIT_REACHED.labels(limit).inc()
+            stored_to = stored[TopicPartition(topic, partition)]
+            evicted = groups.evict(stored_to, cells_max=cells_max, idle_before_s=idle_before_s)
+            metrics.EVICTED.labels(table).inc(evicted)
+            metrics.CELLS.labels(partition, table).set(groups.cell_count)

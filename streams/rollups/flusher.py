@@ -1,0 +1,93 @@
+"""Writes what the fold of a partition of stages 2 and 3 changed, then acknowledges its records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from streams.core.rollups.fold import ProjectFold
+from streams.rollups import metrics
+from streams.rollups.delta_input import DeltaInput
+from streams.rollups.failures import ProjectFailures
+from streams.rollups.output import ProjectOutput
+from streams.rollups.settings import ProjectSettings
+from streams.runtime.clock import now_us
+from streams.runtime.event_wait import set_within
+from streams.runtime.partition_worker import SourceMessage
+
+
+class Flusher:
+    """Flushes soon after a change, and now and then without one, so that the checkpoint stays."""
+
+    def __init__(
+        self,
+        settings: ProjectSettings,
+        fold: ProjectFold,
+        source: DeltaInput,
+        output: ProjectOutput,
+        failures: ProjectFailures,
+    ) -> None:
+        self.output = output
+        self._settings = settings
+        self._fold = fold
+        self._source = source
+        self._failures = failures
+        self._unacknowledged: deque[SourceMessage] = deque()
+        self._changed = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Flush until ``stop``, and once after it."""
+        settings = self._settings
+        while not self._stopping.is_set():
+            if await set_within(self._changed, settings.marker_interval_s):
+                await set_within(self._stopping, settings.flush_interval_s)
+            await self._flush()
+
+    def stop(self) -> None:
+        """Let ``run`` end after a last flush."""
+        self._stopping.set()
+        self._changed.set()
+
+    def request(self) -> None:
+        """Flush soon: something changed besides what records changed."""
+        self._changed.set()
+
+    def applied(self, message: SourceMessage) -> None:
+        """Acknowledge this record after the flush of what it changed."""
+        self._unacknowledged.append(message)
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Wait while as many records are applied but not flushed as the settings allow."""
+        while len(self._unacknowledged) >= self._settings.unacknowledged_records_max:
+            metrics.LIMIT_REACHED.labels("unacknowledged_records_max").inc()
+            await self._next_flush()
+
+    async def flushed_past(self, offset: int) -> None:
+        """Return once the record at ``offset`` is in an acknowledged flush."""
+        while self._source.written_to <= offset:
+            await self._next_flush()
+
+    async def _next_flush(self) -> None:
+        self._flushed.clear()
+        await self._flushed.wait()
+
+    async def _flush(self) -> None:
+        """1. Write what changed. 2. Acknowledge the records it came from, in order."""
+        fold = self._fold
+        self._changed.clear()
+        messages, self._unacknowledged = self._unacknowledged, deque()
+        flush = fold.flush()
+        self._failures.rows(flush.failed, flush.marker.input_offset, now_us())
+        self._failures.budgets(fold.budgets.take_failed())
+        metrics.LIMIT_REACHED.labels("budget_periods_unevaluated_max").inc(
+            fold.budgets.take_not_evaluated()
+        )
+        written = await self.output.write(flush)
+        self._source.written_to = flush.marker.input_offset + 1
+        fold.written(spend_to=written.spend_to, windows_to=written.windows_to)
+        for message in messages:
+            message.ack()
+        self._flushed.set()
