@@ -1,4 +1,4 @@
-"""A cache of values that are computed from texts, bounded in bytes."""
+"""A cache of values computed from texts, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final, Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 ENTRY_BYTES: Final = 512
-"""Bytes of an entry besides its key: overhead and a small value."""
+"""Size of an entry besides its key: overhead and a small value."""
 CHAR_BYTES_MAX: Final = 4
 
 
 class BoundedCache(dict[str, ValueT], Generic[ValueT]):
-    """``cache[text]`` returns ``compute(text)``; the oldest entries are evicted.
+    """Returns ``compute(text)`` for ``cache[text]``; the oldest entries are evicted.
 
     Args:
-        compute: gives a value of a few hundred bytes, or one that is shared.
-        bytes_max: of all keys, with ``ENTRY_BYTES`` each.
-        key_chars_max: longer texts are computed each time; they do not repeat.
+        compute: returns a value of a few hundred bytes, or a shared one.
+        bytes_max: limit of all keys, with ``ENTRY_BYTES`` each.
+        key_chars_max: longer texts are computed each time, because they rarely repeat.
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_compute", "_key_chars_max")

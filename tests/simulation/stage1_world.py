@@ -53,9 +53,9 @@ class FlatPrices:
     def cost_of(self, project_id, model, usage, at_us, parameters=""):
         rate = RATES.get(model)
         if rate is None:
-            return Priced({}, 0, "", known=False)
+            return Priced({}, 0, "", has_price=False)
         cost = {kind: rate * count for kind, count in usage.items() if kind != "total"}
-        return Priced(cost, sum(cost.values()), model, known=True)
+        return Priced(cost, sum(cost.values()), model, has_price=True)
 
 
 class World:

@@ -39,13 +39,13 @@ class PlantedError(Exception):
 
 @pytest.fixture(autouse=True)
 def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    appraise, swap = events.appraise, events.EventFold._swap
+    price_row, swap = events.price_row, events.EventFold._swap
     trace_row, delta = traces.Trace.row, contributions.DeltaBook.delta
     merge, encode = trace_fields.TraceFields.merge, encoding._encoder.encode_into
 
-    def failing_appraise(row, *rest):
+    def failing_price_row(row, *rest):
         _fail_if(row.name == "fail-price")
-        return appraise(row, *rest)
+        return price_row(row, *rest)
 
     def failing_swap(self, trace, book, old, new):
         swap(self, trace, book, old, new)
@@ -73,7 +73,7 @@ def _steps_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
             _fail_if(getattr(row, "release", "") == "fail-encode-trace")
             encode(row, buffer, offset)
 
-    monkeypatch.setattr(events, "appraise", failing_appraise)
+    monkeypatch.setattr(events, "price_row", failing_price_row)
     monkeypatch.setattr(events.EventFold, "_swap", failing_swap)
     monkeypatch.setattr(traces.Trace, "row", failing_trace_row)
     monkeypatch.setattr(contributions.DeltaBook, "delta", failing_delta)

@@ -1,1 +1,1 @@
-"""Alerts as the stages make them: which ones there were, and what a rule's finding becomes."""
+"""Creates alerts and remembers which were created."""

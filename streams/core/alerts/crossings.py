@@ -1,4 +1,4 @@
-"""Turns crossed thresholds of budgets into alerts; the same crossing always has the same id."""
+"""Turns crossed budget thresholds into alerts; the same crossing always has the same id."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _EVENT_TYPE: Final = BudgetThresholdCrossed()
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The spend of a budget's period reached a threshold."""
+    """A threshold that the spend of a budget's period has reached."""
 
     budget: BudgetRule
     period_start_us: int
     threshold: str
     spent_pico: int
     trace_id: str
-    """The trace whose cost did it; empty when the spend was that high already."""
+    """The trace whose cost crossed it; empty if the spend was that high before."""
 
     @property
     def id(self) -> str:
@@ -39,7 +39,7 @@ class Crossing:
 
 
 def alert_id(budget: BudgetRule, period_start_us: int, threshold: str) -> str:
-    """The same for every spelling of the threshold (``1``, ``1.0``)."""
+    """Return the id of an alert, the same for all spellings of the threshold (``1``, ``1.0``)."""
     share = format(Decimal(threshold).normalize(), "f")
     identity = f"{budget.project_id}\n{budget.id}\n{period_start_us}\n{share}"
     return f"alert_{sha256(identity.encode()).hexdigest()[:32]}"

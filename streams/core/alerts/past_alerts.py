@@ -1,4 +1,4 @@
-"""Remembers which alerts there were, so that a finding becomes an alert once."""
+"""Remembers the ids of alerts, so that each is created once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class AlertIds(Protocol):
-    """Which alerts there were."""
+    """A set of alert ids."""
 
     def __contains__(self, alert_id: object, /) -> bool: ...
 
@@ -16,8 +16,8 @@ class AlertIds(Protocol):
 class PastAlerts:
     """The ids of the latest ``alerts_max`` alerts.
 
-    One that is forgotten can be found again, if its period still changes: with the same id, so that
-    the store and receivers recognize it.
+    A forgotten alert may be created again with the same id, so the store and receivers recognize
+    it.
     """
 
     def __init__(self, alerts_max: int) -> None:
@@ -32,7 +32,7 @@ class PastAlerts:
         return alert_id in self._ids
 
     def add(self, alert_id: str, /) -> None:
-        """Remember an alert, and forget the oldest above the limit."""
+        """Remember an alert; forget the oldest one above the limit."""
         if alert_id not in self._ids:
             self._ids[alert_id] = None
             if len(self._ids) > self._alerts_max:

@@ -1,13 +1,17 @@
-"""Budgets: what was spent in each period, and which thresholds that crosses, each once.
+"""Evaluates budgets: adds up the spend of each period and reports each crossed threshold once.
 
-The spend of a period is, at any moment, the sum of all matching spend cells. It begins with a *baseline*: the cells in memory at one moment, plus what the store has of the groups that were
-not in memory then. From that moment every change applied to a cell is added. The shell fetches the store's part:
+The spend of a period is the sum of all matching spend cells. It starts from a *baseline*.
 
-    wanted ──begin()──► starting ──settle(what the store had)──► live        a group read back meanwhile: begin again
+A baseline consists of the cells in memory at one moment, plus the stored cells of all groups that
+are not in memory then. From that moment on, each change of a cell is added. The stage reads the
+stored part:
 
-A period is wanted when its budget appears, when a delta falls into it, or when a restart finds it unsettled.
+    new ──begin()──► starting ──settle(stored spend)──► live
 
-A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` names
+If a group was read back in between, the period is new again. A period is tracked when its budget is
+created or changed, when a delta falls into it, or when it was unsettled before a restart.
+
+A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` returns
 it.
 """
 
@@ -26,7 +30,7 @@ from streams.core.rollups.residency import Groups
 from streams.core.rollups.spend import SpendCell, SpendKey
 
 PeriodKey = tuple[str, int]
-"""Budget, period start in microseconds."""
+"""Budget id, and start of the period in microseconds."""
 
 RECENT_MAX = 1_000
 UNSETTLED_MAX = 50_000
@@ -35,22 +39,25 @@ _SECOND_US = 1_000_000
 
 @dataclass(slots=True)
 class PeriodSpend:
-    """A budget in one of its periods."""
+    """The spend of a budget in one period."""
 
     budget: BudgetRule
     start_us: int
     end_us: int
     steps: list[tuple[int, str]]
-    """Thresholds not crossed yet, lowest last."""
-    state: str = "wanted"
+    """Thresholds that are not crossed yet, lowest last."""
+    state: str = "new"
     spent_pico: int = 0
     recent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
-    """Cost and trace of what was added while it was not live: who crossed is told afterwards."""
+    """Cost and trace of changes while not live, to find the trace that crossed a threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A question to the store: what did ``budget`` spend in the buckets from ``start_s`` to before ``end_s``, ``resident`` ones left out?"""
+    """A query for the stored spend of ``budget`` from ``start_s`` to before ``end_s``.
+
+    Leaves out the ``resident`` buckets, which are in memory.
+    """
 
     key: PeriodKey
     budget: BudgetRule
@@ -58,7 +65,7 @@ class Baseline:
     end_s: int
     resident: tuple[int, ...]
     arrivals: int
-    """How many groups had arrived when it was asked; the answer counts only if none has since."""
+    """Groups loaded so far; the result is valid only if no other group is loaded meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class FailedBudget:
 
 @dataclass(slots=True)
 class _Scopes:
-    """The budgets of a project by scope, and which parts of a scope any of them names."""
+    """The budgets of a project by scope, and the combinations of dimensions that scopes use."""
 
     rules: dict[Scope, list[BudgetRule]] = field(default_factory=dict)
     shapes: set[Shape] = field(default_factory=set)
@@ -92,14 +99,15 @@ class _Scopes:
 
 @dataclass(slots=True)
 class Budgets:
-    """All budgets of a partition's projects.
+    """All budgets of the projects of a partition.
 
     Args:
-        alerted: ids of the alerts there were; grows with each crossing.
-        periods_max: how many periods are held; the least recently used live one leaves and starts again when it is needed. One that is not live is owed an
-            evaluation and stays: whoever adds to a fold that ``is_full`` of them waits until some are settled.
-        unsettled_max: periods that are owed one, in all; what more one record or change of budgets
-            asks for is not evaluated. The marker names them all.
+        alerted: ids of earlier alerts; each crossing is added.
+        periods_max: limit of tracked periods. Beyond it the least recently used live one is
+            evicted, and starts again when needed. Unsettled periods are not evicted: while
+            ``is_full``, callers settle some before they apply more records.
+        unsettled_max: limit of unsettled periods, all of which are in the checkpoint; further ones
+            are not evaluated.
     """
 
     alerted: AlertIds
@@ -115,33 +123,34 @@ class Budgets:
 
     @property
     def unsettled(self) -> list[PeriodKey]:
-        """Periods whose baseline is not known yet."""
+        """Return the periods without a baseline."""
         return list(self._unsettled)
 
     @property
     def is_settled(self) -> bool:
-        """Whether there are none of these."""
+        """Return whether every period has a baseline."""
         return not self._unsettled
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many of these as periods may be held."""
+        """Return whether there are so many unsettled periods that some have to be settled first."""
         return len(self._unsettled) >= min(self.periods_max, max(1, self.unsettled_max // 2))
 
     def __len__(self) -> int:
         return len(self._live) + len(self._unsettled)
 
     def put(self, rule: BudgetRule, now_us: int) -> None:
-        """Take a new budget, or another version of one, and want its current period and the one before.
+        """Add or update a budget, and track its current and its previous period.
 
-        The one before counts only if it ended after the budget was made: a worker that was down over midnight owes it an evaluation.
+        The previous period counts only if it ended after the budget was created. It is evaluated in
+        case no worker was running when it ended.
         """
         if self._rules.get(rule.id) == rule:
             return
         self.remove(rule.id)
         try:
             self._watch(rule, now_us)
-        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+        except Exception as error:  # noqa: BLE001  # the others still count
             self.set_aside(rule, error)
 
     def _watch(self, rule: BudgetRule, now_us: int) -> None:
@@ -149,9 +158,9 @@ class Budgets:
         scopes.put(rule)
         self._by_scope[rule.project_id] = scopes
         self._rules[rule.id] = rule
-        start_us, _ = self.want(rule.id, now_us // _SECOND_US)
+        start_us, _ = self.track(rule.id, now_us // _SECOND_US)
         if rule.created_us < start_us:
-            self.want(rule.id, start_us // _SECOND_US - 1)
+            self.track(rule.id, start_us // _SECOND_US - 1)
 
     def set_aside(self, rule: BudgetRule, error: Exception) -> None:
         """Stop evaluating a budget that raised."""
@@ -164,7 +173,7 @@ class Budgets:
         return failed
 
     def remove(self, budget_id: str) -> None:
-        """Forget a budget and its periods; unknown ids are fine."""
+        """Remove a budget and its periods, if it exists."""
         rule = self._rules.pop(budget_id, None)
         if rule is None:
             return
@@ -176,27 +185,27 @@ class Budgets:
             for key in [key for key in periods if key[0] == budget_id]:
                 del periods[key]
 
-    def want(self, budget_id: str, at_s: int) -> tuple[int, int]:
-        """Make sure that the period holding ``at_s`` is watched; its bounds in microseconds."""
+    def track(self, budget_id: str, at_s: int) -> tuple[int, int]:
+        """Track the period that contains ``at_s``; return its bounds in microseconds."""
         rule = self._rules[budget_id]
         start_us, end_us = rule.period_of(at_s)
         self._period(rule, start_us, end_us)
         return start_us, end_us
 
     def resume(self, keys: list[PeriodKey]) -> None:
-        """Want again what was unsettled before a restart."""
+        """Track the periods that were unsettled before a restart."""
         for budget_id, start_us in keys:
             rule = self._rules.get(budget_id)
             if rule is not None:
                 try:
-                    self.want(budget_id, start_us // _SECOND_US)
-                except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                    self.track(budget_id, start_us // _SECOND_US)
+                except Exception as error:  # noqa: BLE001  # the others still count
                     self.set_aside(rule, error)
 
     def add(
         self, project_id: str, bucket_s: int, key: SpendKey, cost_pico: int, trace_id: str
     ) -> list[Crossing]:
-        """Count what was just added to a spend cell."""
+        """Add a change of a spend cell to the periods it matches; return crossed thresholds."""
         scopes = self._by_scope.get(project_id)
         if scopes is None:
             return []
@@ -205,7 +214,7 @@ class Budgets:
             for rule in tuple(scopes.rules.get(scope_of_shape(shape)(key), ())):
                 try:
                     crossings += self._add(rule, bucket_s, cost_pico, trace_id)
-                except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+                except Exception as error:  # noqa: BLE001  # the others still count
                     self.set_aside(rule, error)
         return crossings
 
@@ -219,7 +228,7 @@ class Budgets:
         period = self._period(rule, start_us, end_us)
         if period is None:
             return []
-        if period.state != "wanted":
+        if period.state != "new":
             period.spent_pico += cost_pico
         if period.state == "live":
             return self._crossings(period, period.spent_pico, trace_id)
@@ -227,29 +236,29 @@ class Budgets:
         return []
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
-        """Start up to ``limit`` unsettled periods from the cells in memory; what to ask the store for the rest."""
+        """Start up to ``limit`` unsettled periods from the cells in memory; return the queries."""
         first = list(islice(self._unsettled.items(), limit))
         baselines: list[Baseline] = []
         for key, period in first:
             try:
                 baselines.append(self._begin(key, period, spend))
-            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            except Exception as error:  # noqa: BLE001  # the others still count
                 self.set_aside(period.budget, error)
         return baselines
 
     def settle(
         self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
     ) -> list[Crossing] | None:
-        """Take the store's answer; ``None`` if it no longer counts (the period stays unsettled)."""
+        """Add the stored spend; return None if the query is outdated: the period stays unsettled."""
         period = self._unsettled.get(baseline.key)
         if period is None or period.budget is not baseline.budget:
             return []
         if arrivals.get(baseline.budget.project_id, 0) != baseline.arrivals:
-            period.state = "wanted"
+            period.state = "new"
             return None
         try:
             return self._settle(period, baseline.key, stored_pico)
-        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+        except Exception as error:  # noqa: BLE001  # the others still count
             self.set_aside(period.budget, error)
             return []
 
@@ -257,7 +266,7 @@ class Budgets:
         period.spent_pico += stored_pico
         period.state = "live"
         self._live[key] = self._unsettled.pop(key)
-        self._shed()
+        self._evict()
         recent, period.recent = period.recent, deque()
         spent_pico = period.spent_pico - sum(cost_pico for cost_pico, _ in recent)
         crossings = self._crossings(period, spent_pico, "")
@@ -267,22 +276,22 @@ class Budgets:
         return crossings
 
     def take_not_evaluated(self) -> int:
-        """Return how many periods the limit of unevaluated ones left out since the last call."""
+        """Return how many periods were not evaluated for ``unsettled_max`` since the last call."""
         not_evaluated, self._not_evaluated = self._not_evaluated, 0
         return not_evaluated
 
     def take_dropped(self) -> int:
-        """How many periods left since the last call because there were too many."""
+        """Return how many periods were evicted since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
 
     def spent_pico(self, key: PeriodKey) -> int | None:
-        """The spend of a live period."""
+        """Return the spend of a live period; None for others."""
         period = self._live.get(key)
         return None if period is None else period.spent_pico
 
     def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend | None:
-        """Start evaluating a period and return it; ``None`` if too many are not evaluated yet."""
+        """Track a period and return it; None if too many are unsettled."""
         key = (rule.id, start_us)
         period = self._live.get(key)
         if period is not None:
@@ -300,10 +309,10 @@ class Budgets:
             if alert_id(rule, start_us, threshold) not in self.alerted
         ]
         period = self._unsettled[key] = PeriodSpend(rule, start_us, end_us, steps)
-        self._shed()
+        self._evict()
         return period
 
-    def _shed(self) -> None:
+    def _evict(self) -> None:
         while self._live and len(self) > self.periods_max:
             self._live.popitem(last=False)
             self._dropped += 1

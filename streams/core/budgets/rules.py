@@ -1,4 +1,4 @@
-"""What a budget asks for: which spend counts, in which period, and at how many picodollars a threshold lies."""
+"""Defines budgets as the fold needs them: scope, periods, and thresholds in picodollars."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class BudgetRule:
     project_id: str
     name: str
     scope: Mapping[str, str] = field(hash=False)
-    """Values of dimensions of spend by their names; empty: the whole project."""
+    """Values of spend dimensions by name; empty: the whole project."""
     period: Literal["day", "month"]
     time_zone: str
     limit_pico: int
     thresholds: tuple[str, ...]
-    """Decimal strings, shares of the limit."""
+    """Shares of the limit, as decimal strings."""
     created_us: int
 
     @property
@@ -35,22 +35,27 @@ class BudgetRule:
         return scope_of(self.scope)
 
     def period_of(self, bucket_s: int) -> tuple[int, int]:
-        """Start and end, in microseconds, of the period that a bucket counts to.
+        """Return the period that contains a bucket, as start and end in microseconds.
 
         Raises:
-            ValueError: no calendar reaches that far.
+            ValueError: the time is beyond the calendar.
         """
         return _period_of(self.period, self.time_zone, bucket_s)
 
     def steps(self) -> list[tuple[int, str]]:
-        """``(picodollars, threshold)``, ascending: a threshold is crossed once the spend is at least that much."""
+        """Return ``(picodollars, threshold)``, ascending.
+
+        A threshold is crossed when the spend reaches its picodollars.
+        """
         limit = self.limit_pico
         return sorted((-(-limit * Fraction(share) // 1), share) for share in self.thresholds)
 
 
 def matches(scope: Scope, key: CellKey) -> bool:
-    """Whether spend of ``key`` counts."""
-    return all(wanted is None or wanted == given for wanted, given in zip(scope, key, strict=True))
+    """Return whether spend under ``key`` is in ``scope``."""
+    return all(
+        required is None or required == value for required, value in zip(scope, key, strict=True)
+    )
 
 
 @lru_cache(maxsize=65_536)

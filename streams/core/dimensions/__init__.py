@@ -1,1 +1,1 @@
-"""Keys of windows and spend, compiled from the dimensions that are registered."""
+"""Computes keys of windows and spend, with functions compiled from the registered dimensions."""

@@ -1,6 +1,6 @@
-"""Compiles functions of one expression, so that a key costs one call however it is made up.
+"""Compiles functions of one expression, so that a key takes one call for any set of dimensions.
 
-Expressions are made of names from the registry, which are identifiers, and of literals.
+Expressions consist of names from the registry, which are identifiers, and of literals.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ def compiled(arguments: str, expression: str, names: Mapping[str, object] | None
     """Compile a function.
 
     Args:
-        arguments: the names of its arguments.
-        expression: what it returns.
-        names: what the expression refers to besides the arguments.
+        arguments: names of its arguments.
+        expression: its result.
+        names: objects that the expression refers to besides the arguments.
     """
     return eval(f"lambda {arguments}: {expression}", dict(names or {}))  # noqa: S307  # see above
 

@@ -1,4 +1,4 @@
-"""Keys of cells: what an observation counts under, what a change or a row is about."""
+"""Computes the keys of cells from observations, deltas and rows."""
 
 from __future__ import annotations
 
@@ -21,36 +21,37 @@ from streams.core.dimensions.sources import (
 CellKey = tuple[str, ...]
 """Values of the dimensions of windows, or of spend, in the order of the registry."""
 StartedKey = tuple[Any, ...]
-"""The start of a cell, then its ``CellKey``."""
+"""The start of a cell, followed by its ``CellKey``."""
 Scope = tuple[str | None, ...]
-"""A ``CellKey`` of spend in which ``None`` means any."""
+"""A ``CellKey`` of spend; None matches any value."""
 Shape = tuple[bool, ...]
-"""Which parts of a scope are named."""
+"""Which values of a scope are set."""
 
 SHAPES_MAX: Final = 4_096
-"""Compiled at a time."""
+"""Shapes that are kept compiled."""
 MINUTE_S: Final = 60
 MINUTE_US: Final = MINUTE_S * 1_000_000
 BUCKET_S: Final = 900
 BUCKET_US: Final = BUCKET_S * 1_000_000
 
 MORE_OF_WINDOWS: Final = WINDOW_DIMENSIONS[len(WINDOW_KEY) :]
-"""Dimensions that changes of windows have by name, in their last field ``more``."""
+"""Dimensions that deltas of windows carry by name, in their last field ``more``."""
 MORE_OF_SPEND: Final = SPEND_DIMENSIONS[len(SPEND_KEY) :]
+"""Likewise of deltas of spend."""
 
 WINDOWS_BY_TRACE: Final = any(each.trace_field is not None for each in WINDOW_DIMENSIONS)
-"""Whether windows change when what is stated of a trace does."""
+"""Whether windows depend on attributes of traces."""
 
-_WINDOW_START: Final = f"known.start_us // {MINUTE_US} * {MINUTE_S}"
-_SPEND_START: Final = f"known.start_us // {BUCKET_US} * {BUCKET_S}"
+_WINDOW_START: Final = f"state.start_us // {MINUTE_US} * {MINUTE_S}"
+_SPEND_START: Final = f"state.start_us // {BUCKET_US} * {BUCKET_S}"
 
 
-def _key_of_known(start: str, dimensions: Sequence[Dimension]) -> Any:
+def _key_of_state(start: str, dimensions: Sequence[Dimension]) -> Any:
     parts = [
         value(each, own_value(each)) if each.observation_field else value(each, "")
         for each in dimensions
     ]
-    return compiled("known, values", tuple_of([start, *parts]))
+    return compiled("state, values", tuple_of([start, *parts]))
 
 
 _OWN: Final = [each for each in SPEND_DIMENSIONS if each.observation_field is not None]
@@ -64,7 +65,7 @@ def _spend_key_of_own() -> Any:
     return compiled("own, values", tuple_of(["own[0]", *parts]))
 
 
-def _key_of_change(dimensions: Sequence[Dimension], first: Sequence[str]) -> Any:
+def _key_of_delta(dimensions: Sequence[Dimension], first: Sequence[str]) -> Any:
     if len(dimensions) == len(first):
         return attrgetter(*first)
     parts = [f"change.{name}" for name in first] + [
@@ -74,7 +75,7 @@ def _key_of_change(dimensions: Sequence[Dimension], first: Sequence[str]) -> Any
 
 
 def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, str]:
-    """Return values by the names of their dimensions, without those that are defaults."""
+    """Return values by the names of their dimensions, without defaults."""
     return {
         each.name: value
         for each, value in zip(dimensions, values, strict=True)
@@ -82,26 +83,24 @@ def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, s
     }
 
 
-window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_known(
+window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _WINDOW_START, WINDOW_DIMENSIONS
 )
-"""The cell of windows that an observation of a trace with these values counts in."""
-spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_known(
+"""Returns the window cell of an observation, given the dimension values of its trace."""
+spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _SPEND_START, SPEND_DIMENSIONS
 )
-"""Likewise of spend."""
+"""Returns its spend cell."""
 
-own_spend: Final[Callable[[Any], StartedKey]] = compiled(
-    "known", tuple_of([_SPEND_START, *map(own_value, _OWN)])
+own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
+    "state", tuple_of([_SPEND_START, *map(own_value, _OWN)])
 )
-"""What is an observation's own of its cell of spend, whatever its trace's values are."""
+"""Returns the part of the spend cell that depends on the observation alone."""
 spend_key_of_own: Final[Callable[[StartedKey, TraceValues], StartedKey]] = _spend_key_of_own()
-"""The cell of spend that this is part of when a trace has these values."""
+"""Returns the spend cell for such a part, given the dimension values of the trace."""
 
-window_key_of_change: Final[Callable[[Any], CellKey]] = _key_of_change(
-    WINDOW_DIMENSIONS, WINDOW_KEY
-)
-spend_key_of_change: Final[Callable[[Any], CellKey]] = _key_of_change(SPEND_DIMENSIONS, SPEND_KEY)
+window_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(WINDOW_DIMENSIONS, WINDOW_KEY)
+spend_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(SPEND_DIMENSIONS, SPEND_KEY)
 window_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
     *(each.name for each in WINDOW_DIMENSIONS)
 )
@@ -111,12 +110,12 @@ spend_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
 
 
 def scope_of(named_values: Any) -> Scope:
-    """Return the scope that names these values of dimensions of spend."""
+    """Return the scope with these values of spend dimensions."""
     return tuple(named_values.get(each.name) for each in SPEND_DIMENSIONS)
 
 
 @lru_cache(maxsize=SHAPES_MAX)
 def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
-    """Compile what makes the scope of a shape that a cell's spend counts to."""
+    """Compile a function that returns the scope of a shape that contains a given key."""
     parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
     return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""Where the values of dimensions come from, as expressions.
+"""Builds expressions that read the values of dimensions.
 
-An observation in memory (``ObservationState``) has fields of its own for the first dimensions, and holds the
-values of others in its tuple ``more``. What traces define is a tuple of values per trace.
+``ObservationState`` has a field for each of the first dimensions, and the tuple ``more`` for the
+others. Values that come from traces are a tuple per trace.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ WINDOW_DIMENSIONS: Final = REGISTRY.of_windows()
 SPEND_DIMENSIONS: Final = REGISTRY.of_spend()
 _ALL: Final = tuple(dict.fromkeys((*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)))
 
-KNOWN_FIELDS: Final = ("name", "environment", "model")
-"""Dimensions that an observation in memory has a field for; their lengths are bounded before."""
+STATE_FIELDS: Final = ("name", "environment", "model")
+"""Dimensions with a field in ``ObservationState``; their lengths are already limited."""
 OF_OBSERVATIONS: Final = tuple(
     each
     for each in _ALL
-    if each.observation_field is not None and each.observation_field not in KNOWN_FIELDS
+    if each.observation_field is not None and each.observation_field not in STATE_FIELDS
 )
-"""Dimensions whose values ``more`` holds."""
+"""Dimensions with a value in ``more``."""
 OF_TRACES: Final = tuple(each for each in _ALL if each.trace_field is not None)
-"""Dimensions whose values a trace has."""
+"""Dimensions with values from traces."""
 
 TraceValues = tuple[str, ...]
 """Values of ``OF_TRACES``."""
 
 
-def own_value(dimension: Dimension, observation: str = "known") -> str:
-    """Return the expression of an observation's own value; empty where it has none."""
-    if dimension.observation_field in KNOWN_FIELDS:
+def own_value(dimension: Dimension, observation: str = "state") -> str:
+    """Return the expression of an observation's own value; it may be empty."""
+    if dimension.observation_field in STATE_FIELDS:
         return f"{observation}.{dimension.observation_field}"
     return f"{observation}.more[{OF_OBSERVATIONS.index(dimension)}]"
 
@@ -44,9 +44,9 @@ def value(dimension: Dimension, own: str, values: str = "values") -> str:
     """Return the expression of a dimension's value.
 
     Args:
-        dimension: of which.
-        own: the expression of the observation's own value.
-        values: the expression of its trace's values.
+        dimension: the dimension.
+        own: expression of the observation's own value.
+        values: expression of the values of its trace.
     """
     if dimension.trace_field is None:
         return f"({own} or {dimension.default!r})" if dimension.default else own
@@ -57,7 +57,7 @@ def value(dimension: Dimension, own: str, values: str = "values") -> str:
 def _converted(
     dimensions: Sequence[Dimension], fields: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the expression of fields converted to values of dimensions, and what it refers to."""
+    """Return the expression of fields converted to dimension values, and its objects by name."""
     names: dict[str, Any] = {"cut": cut_name}
     parts = []
     for number, (dimension, field) in enumerate(zip(dimensions, fields, strict=True)):
@@ -77,21 +77,21 @@ def _trace_values() -> Any:
     names: dict[str, Any] = {"cut": cut_name, "NEVER": (0, "")}
     for number, each in enumerate(OF_TRACES):
         if each.trace_field == "user_id":
-            field = "said.user_id"
+            field = "fields.user_id"
         elif each.trace_field == "tags":
-            field = "sorted(said.tags)"
+            field = "sorted(fields.tags)"
         else:
-            field = f"said.latest.get({each.trace_field!r}, NEVER)[1]"
-        if each.trace_field == each.name == "user_id":  # bounded before, and asked for most often
+            field = f"fields.latest.get({each.trace_field!r}, NEVER)[1]"
+        if each.trace_field == each.name == "user_id":  # bounded before, and read most often
             parts.append(field)
             continue
         names[f"text_{number}"] = each.value_of
         converted = f"cut(text_{number}(x), {each.chars_max}) if (x := {field}) else ''"
         parts.append(f"(({converted}) or {each.default!r})")
-    return compiled("said", tuple_of(parts), names)
+    return compiled("fields", tuple_of(parts), names)
 
 
 more_of_row: Final[Callable[[Any], tuple[str, ...]]] = _more_of_row()
-"""Values of ``OF_OBSERVATIONS`` of a row of observations."""
+"""Returns the values of ``OF_OBSERVATIONS`` of an observation row."""
 trace_values: Final[Callable[[Any], TraceValues]] = _trace_values()
-"""Values of ``OF_TRACES`` of what is stated of a trace (``TraceFields``)."""
+"""Returns the values of ``OF_TRACES`` of ``TraceFields``."""

@@ -47,8 +47,8 @@ class JobBook(Generic[JobT]):
         if state is None:
             self._states.pop(job_id, None)
             return
-        known = self._states.get(job_id)
-        if known is None or known.updated_us <= state.updated_us:
+        before = self._states.get(job_id)
+        if before is None or before.updated_us <= state.updated_us:
             self._states[job_id] = state
 
     def add(self, jobs: Iterable[JobT], now_us: int) -> int:

@@ -27,7 +27,7 @@ from streams.core.observations.tools import write_tools
 from streams.core.observations.trace_cache import ObservationKey, TraceCache
 from streams.core.observations.traces import Trace, TraceKey
 from streams.core.pricing.price_book import PriceBook
-from streams.core.pricing.valuation import PartlyCounted, Tokens, appraise
+from streams.core.pricing.valuation import IncrementalTokens, Tokens, price_row
 from streams.core.rollups.contributions import DeltaBook
 from tracemill.contract import TraceUpdate
 
@@ -172,7 +172,7 @@ class EventFold:
         if old is not None and line.ts_us < old.ts_us:
             return None
         row = whole_row(line)
-        if not appraise(row, self.prices, self._tokens):
+        if not price_row(row, self.prices, self._tokens):
             self._reached["observation_cost_max"] += 1
         state = state_of_row(row, None)
         if old is None:
@@ -272,7 +272,7 @@ class EventFold:
         if was.get("model") is not now.get("model"):
             return self._tokens
         same = {side for side in ("input", "output") if was.get(side) is now.get(side)}
-        return PartlyCounted(self._tokens, old.estimated, same)
+        return IncrementalTokens(self._tokens, old.estimated, same)
 
     def finish_rows(self) -> None:
         """Complete the rows of merged observations, once for each chunk.
@@ -331,7 +331,7 @@ class EventFold:
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """The row of a whole event, but for its version."""
         row = whole_row(line)
-        self._appraise(row, self._tokens)
+        self._price_row(row, self._tokens)
         return row
 
     def _merged_row(
@@ -346,13 +346,13 @@ class EventFold:
             row_version=0,
         )
         write_fields(merged, row)
-        self._appraise(row, tokens)
+        self._price_row(row, tokens)
         return row
 
     def _find_tools(self, row: ObservationRow) -> None:
         if not write_tools(row):
             self._reached["observation_tools_max"] += 1
 
-    def _appraise(self, row: ObservationRow, tokens: Tokens) -> None:
-        if not appraise(row, self.prices, tokens):
+    def _price_row(self, row: ObservationRow, tokens: Tokens) -> None:
+        if not price_row(row, self.prices, tokens):
             self._reached["observation_cost_max"] += 1

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
-from streams.core.dimensions.keys import StartedKey, own_spend
+from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.dimensions.sources import TraceValues, trace_values
 from streams.core.observations.extremes import FEW, Extremes, start_rank
 from streams.core.observations.limits import (
@@ -138,7 +138,7 @@ class Trace:
         if len(self.observations) < TRACE_SPEND_CELLS_MAX or not state.cost_pico:
             return True
         spent = self.spent()
-        return len(spent) < TRACE_SPEND_CELLS_MAX or own_spend(state) in spent
+        return len(spent) < TRACE_SPEND_CELLS_MAX or own_spend_key(state) in spent
 
     def spent(self) -> dict[StartedKey, int]:
         """Return the picodollars spent in each cell that is not zero."""
@@ -151,7 +151,7 @@ class Trace:
 
     @staticmethod
     def _spend(spent: dict[StartedKey, int], state: ObservationState, sign: int) -> None:
-        cell = own_spend(state)
+        cell = own_spend_key(state)
         pico = spent.get(cell, 0) + sign * state.cost_pico
         if pico:
             spent[cell] = pico

@@ -1,7 +1,8 @@
-"""What a model is called: from the many spellings of a model id to the names a price list knows.
+"""Normalizes model ids: lists the names under which a price list may have the model.
 
-Pure steps, most specific reading first. ``openai/gpt-4o``, ``models/gemini-2.5-pro``, ``us.anthropic.claude-sonnet-4-20250514-v1:0``,
-``claude-sonnet-4@20250514``, ``azure/gpt-35-turbo`` and ``qwen/qwen3-32b:nitro`` are all names of models that are sold under plainer ones.
+The candidates are tried from the most specific to the least. Examples of ids: ``openai/gpt-4o``,
+``models/gemini-2.5-pro``, ``us.anthropic.claude-sonnet-4-20250514-v1:0``,
+``claude-sonnet-4@20250514``, ``azure/gpt-35-turbo``, ``qwen/qwen3-32b:nitro``.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Final, NamedTuple
 from producers.model_patterns import NAME_CHARS_MAX
 
 MODEL_LENGTH_MAX: Final = NAME_CHARS_MAX
-"""Longer ids are not models; they are not matched against anything."""
+"""Longer ids match no price."""
 
 PREFIXES_MAX: Final = 8
-"""Of one id, as in ``litellm/openrouter/openai/gpt-4o``: what follows more is read no further."""
+"""Most prefixes of an id that are removed, as in ``litellm/openrouter/openai/gpt-4o``."""
 
 
-class Reading(NamedTuple):
-    """One way to read a model id: at a provider (``None``: none was named) under a name."""
+class NameCandidate(NamedTuple):
+    """A possible provider and name of a model; the provider is None if the id has none."""
 
     provider: str | None
     name: str
@@ -28,9 +29,11 @@ class Reading(NamedTuple):
 
 _PROVIDERS: Final = {
     "aws": "bedrock amazon amazon-bedrock aws_bedrock aws.bedrock bedrock_converse sagemaker",
-    "azure": "azure_ai azure-openai azure_openai azureopenai azure.ai.openai az.ai.openai az.ai.inference",
-    "google": "gemini vertex vertex_ai vertexai vertex-ai google_genai google-vertex gcp google-generative-ai "
-    "gcp.gemini gcp.vertex_ai gcp.gen_ai google_vertexai google-gla google-vertex-ai vertex_ai_beta",
+    "azure": "azure_ai azure-openai azure_openai azureopenai azure.ai.openai az.ai.openai "
+    "az.ai.inference",
+    "google": "gemini vertex vertex_ai vertexai vertex-ai google_genai google-vertex gcp "
+    "google-generative-ai gcp.gemini gcp.vertex_ai gcp.gen_ai google_vertexai google-gla "
+    "google-vertex-ai vertex_ai_beta",
     "openai": "openai-chat openai-responses text-completion-openai azure_text",
     "anthropic": "claude",
     "mistral": "mistralai mistral_ai mistral-ai",
@@ -56,7 +59,7 @@ _LOCAL: Final = {
     *("ollama", "ollama_chat", "lm_studio", "lmstudio", "vllm", "hosted_vllm"),
     *("llamafile", "llamacpp", "local", "localai", "xinference", "tgi"),
 }
-"""Who runs a model at home pays nobody's list price."""
+"""Runtimes on the user's own machines, whose models have no list price."""
 
 _WRAPPERS: Final = re.compile(
     r"^(?:litellm(?:_proxy)?/|models/|tunedmodels/|projects/[^/]+/(?:locations/[^/]+/)?|"
@@ -64,7 +67,8 @@ _WRAPPERS: Final = re.compile(
 )
 _BEDROCK: Final = re.compile(
     r"^(?:(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.)?"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|stability|google|moonshotai|minimax|nvidia|zai)\."
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|stability|google|"
+    r"moonshotai|minimax|nvidia|zai)\."
 )
 _BEDROCK_REGION: Final = re.compile(r"^(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.")
 _BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+(?::\d+k)?)?$")
@@ -78,51 +82,52 @@ _DATE: Final = re.compile(
 
 
 def provider_of(name: str) -> str:
-    """The provider a prefix or a ``gen_ai.system`` value names, in the price list's spelling."""
+    """Return the price list's name of a provider, from a prefix or a ``gen_ai.system`` value."""
     return _PROVIDER_OF.get(name, name)
 
 
-def readings(model: str) -> Iterator[Reading]:
-    """All ways to read ``model``, the most specific first; none twice.
+def name_candidates(model: str) -> Iterator[NameCandidate]:
+    """Yield the candidates for ``model``, the most specific first, each once.
 
-    A reading at the provider that the id names comes before one at no particular provider, a full name before one without its date.
+    Candidates at the provider that the id names come before those without a provider, and full
+    names before names without a date.
     """
     name = model.strip().lower()
     if not name or len(name) > MODEL_LENGTH_MAX:
         return
-    seen: set[Reading] = set()
-    for reading in _all_readings(name):
-        if reading.name and reading not in seen:
-            seen.add(reading)
-            yield reading
+    seen: set[NameCandidate] = set()
+    for candidate in _all_candidates(name):
+        if candidate.name and candidate not in seen:
+            seen.add(candidate)
+            yield candidate
 
 
-def _all_readings(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[Reading]:
+def _all_candidates(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[NameCandidate]:
     name = _WRAPPERS.sub("", name) or name
     provider, slash, rest = name.partition("/")
     if slash:
         if provider_of(provider) == "aws":
-            rest = rest.rpartition("/")[2]  # between them: a region, an API's name
+            rest = rest.rpartition("/")[2]  # without a region or the name of an API
         for spelling in _spellings(rest):
-            yield Reading(provider_of(provider), spelling)
+            yield NameCandidate(provider_of(provider), spelling)
         if provider in _LOCAL:
             return
         for spelling in _spellings(name):
-            yield Reading(None, spelling)
-        # A second prefix may follow: "openrouter/openai/gpt-4o", "bedrock/us-east-1/anthropic.claude…".
+            yield NameCandidate(None, spelling)
+        # A second prefix may follow, as in "openrouter/openai/gpt-4o".
         if prefixes_max:
-            yield from _all_readings(rest, prefixes_max - 1)
+            yield from _all_candidates(rest, prefixes_max - 1)
         return
     if _BEDROCK.match(name):
         for spelling in _spellings(name):
-            yield Reading("aws", spelling)
+            yield NameCandidate("aws", spelling)
         name = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", name))
     for spelling in _spellings(name):
-        yield Reading(None, spelling)
+        yield NameCandidate(None, spelling)
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """``name`` as it is, then with ever less of what does not decide a price."""
+    """Yield ``name``, then variants without region, date and routing suffixes."""
     yield name
     yield _BEDROCK_REGION.sub("", name)
     yield _COMPACT_DATE.sub(r"-\1-\2-\3", name)

@@ -1,10 +1,12 @@
-"""The price book: what a usage of a model cost a project at a moment, exactly.
+"""Computes the exact cost of a usage: by project, model and time.
 
-Order of prices: the project's own, then those set for all projects, then the default list. Within one source the most specific match counts
-(the one with the most literal characters), then the latest ``effective_from_us`` that has come, then the youngest record. A price replaces a less preferred one as a whole: units it
-does not name fall back to its own more general ones (cache read → input, reasoning → output), never to another list's.
+Prices of the project come first, then those for all projects, then the default list. Among prices
+of one source the one with the most literal characters in its pattern wins, then the latest
+``effective_from_us`` that is not in the future, then the youngest record. The winning price is used
+as a whole: units without a price use its own more general units (cache read → input, reasoning →
+output), never another price.
 
-Usage comes in buckets that do not overlap, so each is priced once. Nothing here does I/O or knows the time.
+Usage types must not overlap, so that each token is charged once.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from streams.core.pricing.request import context_of
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
-"""(project, model) pairs whose prices are kept compiled, names of at most ``MODEL_LENGTH_MAX``
-characters; the oldest makes room."""
+"""Limit of cached (project, model) pairs with compiled prices; the oldest is evicted."""
 
 
 class PriceTierRecord(Protocol):
-    """Prices that replace the record's if all conditions hold: more than ``input_above`` input tokens, one of ``service_tiers``."""
+    """Prices for requests above ``input_above`` input tokens, in one of ``service_tiers``.
+
+    They replace those of the record if all conditions hold.
+    """
 
     @property
     def input_above(self) -> int | None: ...
@@ -39,7 +43,7 @@ class PriceTierRecord(Protocol):
 
 
 class PriceRecord(Protocol):
-    """What the control plane knows of a price; ``prices`` in picodollars per unit by usage type."""
+    """A price in the control plane; ``prices`` are picodollars per unit by usage type."""
 
     @property
     def id(self) -> str: ...
@@ -60,22 +64,22 @@ class PriceRecord(Protocol):
 
 
 class Priced(msgspec.Struct, frozen=True, gc=False):
-    """The answer. ``cost`` in picodollars by the usage types as given; ``total_pico`` is its sum. ``total`` is in ``cost`` only if just a total was
-    known, ``requests`` also if the model charges per request.
+    """The cost of a usage: picodollars by usage type, and ``total_pico``, their sum.
 
-    ``known`` is false when nothing could be priced though there was something to price: the model, or all of its usage types, have no price.
-    ``unpriced`` names usage types that cost nothing for want of a price.
+    ``cost`` has ``total`` only if the usage had just a total, and ``requests`` if the model charges
+    per request. ``has_price`` is False if there was usage and none of it has a price. ``unpriced``
+    lists the usage types without a price.
     """
 
     cost: dict[str, int]
     total_pico: int
     price_id: str
-    known: bool
+    has_price: bool
     unpriced: tuple[str, ...] = ()
 
 
 class PriceBook:
-    """Prices of all projects. Immutable: ``with_prices`` makes another one; only its cache of compiled prices grows, to a limit."""
+    """The prices of all projects. Immutable except for its bounded cache of compiled prices."""
 
     def __init__(
         self,
@@ -121,14 +125,16 @@ class PriceBook:
         at_us: int,
         parameters: str = "",
     ) -> Priced:
-        """What ``usage`` cost.
+        """Return the cost of ``usage``.
 
         Args:
-            project_id: whose prices come first.
-            model: as the application named it; see ``streams.core.pricing.models``.
-            usage: units by usage type, in buckets that do not overlap; counts below 1 cost nothing. ``total`` is priced only when no other bucket is.
-            at_us: when it happened, microseconds since the epoch, UTC: decides which price was in force.
-            parameters: the call's parameters, JSON text of an object: decides service tier, batch and the like.
+            project_id: the project whose prices come first.
+            model: as sent by the application; see ``streams.core.pricing.models``.
+            usage: units by usage type, without overlaps; counts below 1 cost nothing. ``total`` is
+                priced only if no other type is.
+            at_us: time of the request, microseconds since the epoch; selects the price in force.
+            parameters: parameters of the request as a JSON object; they select service tier, batch
+                and other conditions.
         """
         periods = self._periods.get((project_id, model))
         if periods is None:
@@ -161,13 +167,13 @@ class PriceBook:
 
 
 def total_of_given(cost_pico: Mapping[str, int]) -> int:
-    """The total of a cost that the client gave: its ``total``, else the sum of its parts. Picodollars."""
+    """Return the total of a cost that the client sent, in picodollars: ``total``, else the sum."""
     total = cost_pico.get("total")
     return sum(cost_pico.values()) if total is None else total
 
 
 class _Override:
-    """A price of the control plane, compiled."""
+    """A compiled price of the control plane."""
 
     def __init__(self, record: PriceRecord) -> None:
         self.record = record
@@ -197,12 +203,15 @@ def _conditions(service_tiers: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _by_unit(prices: Mapping[str, int]) -> dict[str, Rate]:
-    """Rates by unit where the usage type is known, else by the type itself: a project may price what it alone counts."""
+    """Return rates by unit, or by usage type if its unit is unknown.
+
+    The latter lets projects price usage types of their own.
+    """
     return {unit_of(usage_type) or usage_type: Rate(pico) for usage_type, pico in prices.items()}
 
 
 def _nothing_known(usage: Mapping[str, int]) -> Priced:
-    return Priced({}, 0, "", known=False, unpriced=tuple(usage))
+    return Priced({}, 0, "", has_price=False, unpriced=tuple(usage))
 
 
 def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced:
@@ -226,14 +235,14 @@ def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced
     if table.per_request is not None and cost and "requests" not in cost:
         cost["requests"] = pico = table.per_request.amount(1)
         total_pico += pico
-    known = True
+    has_price = True
     if not cost and any(count > 0 for count in usage.values()):
-        known, price_id = False, ""
-    return Priced(cost, total_pico, price_id, known, tuple(unpriced) if unpriced else ())
+        has_price, price_id = False, ""
+    return Priced(cost, total_pico, price_id, has_price, tuple(unpriced) if unpriced else ())
 
 
 def _cost_of_total(table: RateTable, usage: Mapping[str, int]) -> dict[str, int]:
-    """The cost of a usage that says nothing but a total."""
+    """Return the cost of a usage that has only a total."""
     count = max((usage[key] for key in usage if unit_of(key) == "total"), default=0)
     rate = table.rate_of_total()
     return {"total": rate.amount(count)} if rate and count > 0 else {}

@@ -1,7 +1,8 @@
-"""The default price list: who sells which model at what price, and how their names are told apart.
+"""The default price list: providers, their models and prices.
 
-The data lies beside this module: ``prices/genai_prices.json`` is compiled from the package genai-prices by ``python -m deploy.compile_prices``;
-``prices/supplement.json`` is kept by hand for what that lacks, each entry with its source and date. Both have the shape of ``PriceList``.
+``prices/genai_prices.json`` is compiled from the package genai-prices by ``python -m
+deploy.compile_prices``. ``prices/supplement.json`` is maintained by hand for models missing there,
+with source and date per entry. Both are encoded as ``PriceList``.
 """
 
 from __future__ import annotations
@@ -15,25 +16,28 @@ from typing import Final
 
 import msgspec
 
-from streams.core.pricing.models import readings
+from streams.core.pricing.models import name_candidates
 from streams.core.pricing.rates import Hours, Period, Rate, Variant
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR_US: Final = 3_600_000_000
 
 _FILES: Final = ("supplement.json", "genai_prices.json")
-"""In order of precedence: what is kept by hand fills gaps, and may correct."""
+"""In order of precedence: manual entries override compiled ones."""
 
 _MAKERS: Final = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "alibaba"),
     *("moonshotai", "minimax", "zai", "zhipuai", "perplexity", "voyageai", "aws", "meta"),
     *("arcee", "typesafe", "elevenlabs", "cursor"),
 )
-"""Who sells models of their own: a bare name means theirs. All others host the models of others, each at a price of its own."""
+"""Providers of their own models; other providers host models of others at prices of their own."""
 
 
 class PriceEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Prices in force from a moment on, or at some hours of the day. ``rates`` by unit; a plain number is picodollars per unit."""
+    """Prices from a time on, or at some hours of the day.
+
+    ``rates`` are by unit; a plain number is picodollars per unit.
+    """
 
     rates: dict[str, int | Rate]
     from_us: int = 0
@@ -50,9 +54,9 @@ class VariantEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModelEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model of a provider; a name is the model's if it is one of ``names`` or ``pattern`` is found in it. Names are lower case.
+    """A model of a provider, identified by one of ``names`` or by a match of ``pattern``.
 
-    Of ``prices`` the last that is in force counts; if none is, the first.
+    Names are lower case. The last of ``prices`` that is in force applies, or the first if none is.
     """
 
     id: str
@@ -64,20 +68,20 @@ class ModelEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProviderEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A provider of models and what identifies it. The file keeps short names of the fields."""
+    """A provider of models and what identifies it; the file has short names of the fields."""
 
     id: str
     models: tuple[ModelEntry, ...]
     model_pattern: str = msgspec.field(default="", name="owns")
-    """Pattern of model names that belong to the provider."""
+    """Pattern of the names of the provider's own models."""
     alias_pattern: str = msgspec.field(default="", name="called")
-    """Pattern of names of the provider itself."""
+    """Pattern of other names of the provider."""
     fallback_providers: tuple[str, ...] = msgspec.field(default=(), name="resells")
     """Ids of providers whose models it sells at their prices."""
 
 
 class PriceList(msgspec.Struct, frozen=True):
-    """A file of prices; ``as_of`` is the day its source was read."""
+    """A file of prices; ``as_of`` is the date of its source."""
 
     source: str
     as_of: str
@@ -89,7 +93,7 @@ def _regex(pattern: str) -> re.Pattern[str] | None:
 
 
 class _Provider:
-    """One provider's models, indexed by name. The first model in the list that matches a name has it."""
+    """The models of one provider by name; of several that match, the first wins."""
 
     def __init__(self, entry: ProviderEntry) -> None:
         self.id = entry.id
@@ -121,75 +125,80 @@ class _Provider:
 
 
 class DefaultPrices:
-    """Answers which default prices a model id has."""
+    """Finds the default prices of model ids."""
 
     def __init__(self, lists: tuple[PriceList, ...]) -> None:
         self.lists: Final = lists
-        self._shelves = [
+        self._by_list = [
             {provider.id: _Provider(provider) for provider in prices.providers} for prices in lists
         ]
-        self._ids = list(dict.fromkeys(id_ for shelf in self._shelves for id_ in shelf))
+        self._ids = list(dict.fromkeys(id_ for providers in self._by_list for id_ in providers))
         self._hosts = [id_ for id_ in self._ids if id_ not in _MAKERS]
 
     def periods_of(self, model: str) -> tuple[Period, ...]:
-        """The model's default prices, the one to prefer first; empty when there are none."""
+        """Return the default prices of a model in order of preference; empty if there are none."""
         found = self.find(model)
         return _compiled(*found) if found else ()
 
     def find(self, model: str) -> tuple[str, ModelEntry] | None:
         """Return the entry that prices a model, with the id of its provider."""
-        at_host = False
-        for reading in readings(model):
-            if reading.provider is not None:
-                provider = self._provider_called(reading.provider)
-                at_host = at_host or provider is not None
-                found = provider and self._sold_by(provider, reading.name)
+        names_provider = False
+        for candidate in name_candidates(model):
+            if candidate.provider is not None:
+                provider = self._provider_id_of(candidate.provider)
+                names_provider = names_provider or provider is not None
+                found = provider and self._find_at_provider(provider, candidate.name)
             else:
-                found = self._sold_by_maker(reading.name)
-                if not found and not at_host:
-                    found = self._sold_by_hosts(reading.name)
+                found = self._find_at_makers(candidate.name)
+                if not found and not names_provider:
+                    found = self._find_at_hosts(candidate.name)
             if found:
                 return found
         return None
 
-    def _provider_called(self, name: str) -> str | None:
+    def _provider_id_of(self, name: str) -> str | None:
         if name in self._ids:
             return name
-        for provider in self._with_all():
+        for provider in self._all_providers():
             if provider.alias_pattern and provider.alias_pattern.search(name):
                 return provider.id
         return None
 
-    def _with_all(self) -> Iterator[_Provider]:
-        return (provider for shelf in self._shelves for provider in shelf.values())
+    def _all_providers(self) -> Iterator[_Provider]:
+        return (provider for providers in self._by_list for provider in providers.values())
 
-    def _sold_by(self, provider_id: str, name: str) -> tuple[str, ModelEntry] | None:
-        for shelf in self._shelves:
-            provider = shelf.get(provider_id)
+    def _find_at_provider(self, provider_id: str, name: str) -> tuple[str, ModelEntry] | None:
+        for providers in self._by_list:
+            provider = providers.get(provider_id)
             if provider is None:
                 continue
             if model := provider.find(name):
                 return provider_id, model
             for maker in provider.fallback_providers:
-                if maker in shelf and (model := shelf[maker].find(name)):
+                if maker in providers and (model := providers[maker].find(name)):
                     return maker, model
         return None
 
-    def _sold_by_maker(self, name: str) -> tuple[str, ModelEntry] | None:
-        for provider in self._with_all():
+    def _find_at_makers(self, name: str) -> tuple[str, ModelEntry] | None:
+        for provider in self._all_providers():
             pattern = provider.model_pattern
-            owns = pattern is not None and pattern.search(name)
-            if owns and (found := self._sold_by(provider.id, name)):
+            is_own = pattern is not None and pattern.search(name)
+            if is_own and (found := self._find_at_provider(provider.id, name)):
                 return found
-        return next((found for id_ in _MAKERS if (found := self._sold_by(id_, name))), None)
+        return next(
+            (found for id_ in _MAKERS if (found := self._find_at_provider(id_, name))), None
+        )
 
-    def _sold_by_hosts(self, name: str) -> tuple[str, ModelEntry] | None:
-        """A name that makers do not know is priced only if all hosts that know it agree: a wrong price is worse than none."""
+    def _find_at_hosts(self, name: str) -> tuple[str, ModelEntry] | None:
+        """Return a hosted model if all hosts that list the name agree on its price.
+
+        No price is better than a wrong one.
+        """
         found = [
             (id_, model)
-            for shelf in self._shelves
+            for providers in self._by_list
             for id_ in self._hosts
-            if id_ in shelf and (model := shelf[id_].exact(name))
+            if id_ in providers and (model := providers[id_].exact(name))
         ]
         agree = len({msgspec.json.encode((model.prices, model.variants)) for _, model in found})
         return found[0] if agree == 1 else None
@@ -211,19 +220,19 @@ def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
         )
         for entry in later
     ]
-    # The last that is in force counts; the first speaks for all other moments.
+    # The last one in force applies; the first one applies whenever no other is in force.
     price_id = price_id_of(provider_id, model, first)
     return (*reversed(periods), Period(price_id, _rates(first.rates), variants))
 
 
 def price_id_of(provider_id: str, model: ModelEntry, entry: PriceEntry) -> str:
-    """Return the id that costs by this price name."""
+    """Return the id of a price, which rows with a computed cost have."""
     since = "" if entry is model.prices[0] else _since(entry)
     return f"{provider_id}/{model.id}{since}"
 
 
 def _since(entry: PriceEntry) -> str:
-    """What tells a later price of a model from its first: the day, or the hour, it begins."""
+    """Return the suffix that distinguishes a later price of a model: its first day or hour."""
     hour = f"T{entry.hours.start_us // HOUR_US:02d}" if entry.hours else ""
     day = (EPOCH + timedelta(microseconds=entry.from_us)).date().isoformat()
     return f"#{day if entry.from_us else ''}{hour}"
@@ -235,7 +244,7 @@ def _rates(rates: dict[str, int | Rate]) -> dict[str, Rate]:
 
 @cache
 def default_prices() -> DefaultPrices:
-    """The price list that ships with this version; read once."""
+    """Return the price list of this version, read once."""
     folder = files("streams.core.pricing") / "prices"
     decode = msgspec.json.Decoder(PriceList).decode
     return DefaultPrices(tuple(decode((folder / name).read_bytes()) for name in _FILES))

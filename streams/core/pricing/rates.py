@@ -1,6 +1,7 @@
-"""What one unit costs, when: the compiled form of a price, made for being asked millions of times.
+"""Compiled prices: the rate per unit, by time and condition, optimized for many lookups.
 
-Money is integer picodollars. Most prices are a whole number of picodollars per unit and are kept as a plain ``int``; the others are a ``Rate``.
+Amounts are integer picodollars. Most prices are a whole number of picodollars per unit and kept as
+``int``; the others are a ``Rate``.
 """
 
 from __future__ import annotations
@@ -15,25 +16,28 @@ from streams.core.pricing.units import INPUT_TOKEN_UNITS, TOKEN_UNITS, fallbacks
 
 DAY_US: Final = 86_400_000_000
 _TABLE_TYPES_MAX: Final = 256
-"""Usage types whose rate one table remembers; the rest is looked up each time."""
+"""Usage types cached per table; others are looked up each time."""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Above ``over`` input tokens (cached ones included) the whole request costs ``pico`` per ``per`` units."""
+    """Above ``over`` input tokens, cached ones included, the rate is ``pico`` per ``per`` units.
+
+    It applies to all tokens of the request.
+    """
 
     over: int
     pico: int
 
 
 class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``pico`` picodollars per ``per`` units; ``steps`` (ascending) replace it for long requests."""
+    """Costs ``pico`` picodollars per ``per`` units; ``steps`` (ascending) are for long requests."""
 
     pico: int
     per: int = 1
     steps: tuple[Step, ...] = ()
 
     def at(self, input_tokens: int) -> Rate:
-        """The rate of a request of that length, without steps."""
+        """Return the rate for a request of this length."""
         pico = self.pico
         for step in self.steps:
             if input_tokens > step.over:
@@ -41,7 +45,7 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
         return Rate(pico, self.per)
 
     def amount(self, count: int) -> int:
-        """Picodollars of ``count`` units, rounded half to even."""
+        """Return the picodollars of ``count`` units, rounded half to even."""
         whole, rest = divmod(count * self.pico, self.per)
         if 2 * rest > self.per or (2 * rest == self.per and whole % 2):
             whole += 1
@@ -49,12 +53,12 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A span of every UTC day, microseconds after midnight; it may span midnight."""
+    """A part of every UTC day in microseconds after midnight; it may include midnight."""
 
     start_us: int
     end_us: int
 
-    def hold(self, at_us: int) -> bool:
+    def include(self, at_us: int) -> bool:
         moment = at_us % DAY_US
         if self.end_us < self.start_us:
             return moment >= self.start_us or moment < self.end_us
@@ -62,7 +66,7 @@ class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RateTable(dict[str, "int | Rate | None"]):
-    """Rate by usage type, filled as types are asked for. ``None``: the type costs nothing, because nobody knows its price or it is a total.
+    """Rates by usage type, computed on first use; None: no price, or a total.
 
     ``rates`` are by unit and without steps.
     """
@@ -73,7 +77,7 @@ class RateTable(dict[str, "int | Rate | None"]):
         super().__init__()
         self.rates = rates
         self.per_request = rates.get("requests")
-        """Charged once per request, where the usage does not count requests itself."""
+        """Charged once per request, unless the usage counts requests itself."""
 
     def __missing__(self, usage_type: str) -> int | Rate | None:
         rate = self._find(usage_type)
@@ -91,18 +95,18 @@ class RateTable(dict[str, "int | Rate | None"]):
         return next((self.rates[name] for name in fallbacks(unit) if name in self.rates), None)
 
     def rate_of_total(self) -> Rate | None:
-        """A total is priced if it has a price, or if it does not matter what its tokens were."""
+        """Return the rate of a total: its own, or that of all tokens if they have one price."""
         rate_in, rate_out = self.rates.get("input"), self.rates.get("output")
         if "total" in self.rates:
             return self.rates["total"]
         token_rates = {rate for unit, rate in self.rates.items() if unit in TOKEN_UNITS}
         if rate_in is not None and token_rates == {rate_in}:
-            return rate_in  # of one price for all, or of an embedding model, which has no output
+            return rate_in  # one price for all tokens, or no output as in embedding models
         return rate_in if rate_in is not None and rate_in == rate_out else None
 
 
 class _InputTypes(dict[str, bool]):
-    """Whether a usage type counts towards the length of a request."""
+    """Caches whether usage types count as input tokens."""
 
     def __missing__(self, usage_type: str) -> bool:
         found = unit_of(usage_type) in INPUT_TOKEN_UNITS
@@ -115,7 +119,7 @@ _counts_as_input: Final = _InputTypes()
 
 
 def input_tokens_of(usage: Mapping[str, int]) -> int:
-    """The length of a request: all its input tokens, cached ones included."""
+    """Return the length of a request: its input tokens, cached ones included."""
     input_tokens = 0
     for usage_type, count in usage.items():
         if _counts_as_input[usage_type]:
@@ -124,33 +128,36 @@ def input_tokens_of(usage: Mapping[str, int]) -> int:
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Rates that replace the standard ones when all of ``when`` is true of the request (service tier, batch …)."""
+    """Rates that replace the standard ones for requests that match all of ``when``.
+
+    Conditions are service tier, batch processing and others of ``streams.core.pricing.request``.
+    """
 
     when: dict[str, str]
     rates: dict[str, Rate]
     from_us: int = 0
     hours: Hours | None = None
     input_above: int = -1
-    """Holds for requests of more input tokens than this, cached ones included."""
+    """Applies only above this number of input tokens, cached ones included."""
 
-    def holds(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> bool:
+    def applies(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> bool:
         if self.from_us > at_us or self.input_above >= input_tokens:
             return False
         for key, value in self.when.items():  # a loop: half the time of all(…)
             if context.get(key) != value:
                 return False
-        return self.hours is None or self.hours.hold(at_us)
+        return self.hours is None or self.hours.include(at_us)
 
 
 class Period:
-    """A price while it is in force: its id, its standard rates and its variants.
+    """A price while it is in force: its id, standard rates and variants.
 
-    Variants that hold are asked one after the other; the first that has a rate for a unit decides it.
+    Of the variants that apply, the first with a rate for a unit wins.
     """
 
     __slots__ = (
         "_rates",
-        "_some_need_no_context",
+        "_some_are_unconditional",
         "_tables",
         "from_us",
         "hours",
@@ -173,34 +180,34 @@ class Period:
         self.hours = hours
         self.variants = variants
         self._rates = rates
-        self._some_need_no_context = any(not variant.when for variant in variants)
+        self._some_are_unconditional = any(not variant.when for variant in variants)
         all_rates = (*rates.values(), *(rate for v in variants for rate in v.rates.values()))
         self.lengths = sorted(
             {step.over for rate in all_rates for step in rate.steps}
             | {variant.input_above for variant in variants if variant.input_above >= 0}
         )
-        """Numbers of input tokens above which something costs differently."""
+        """Input token counts above which a rate changes."""
         self._tables: dict[tuple[int, tuple[int, ...]], RateTable] = {}
         self.standard = self.table_for({}, from_us, 0)
-        """The rates of a short request of which nothing else is known."""
+        """Rates of a short request without conditions."""
 
     def in_force(self, at_us: int) -> bool:
-        return self.from_us <= at_us and (self.hours is None or self.hours.hold(at_us))
+        return self.from_us <= at_us and (self.hours is None or self.hours.include(at_us))
 
     def table_for(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> RateTable:
-        """The rates of a request of ``input_tokens`` made under ``context``."""
-        held: tuple[int, ...] = ()
-        if context or self._some_need_no_context:
-            held = tuple(
+        """Return the rates of a request with ``input_tokens`` under the conditions ``context``."""
+        applying: tuple[int, ...] = ()
+        if context or self._some_are_unconditional:
+            applying = tuple(
                 i
                 for i, variant in enumerate(self.variants)
-                if variant.holds(context, at_us, input_tokens)
+                if variant.applies(context, at_us, input_tokens)
             )
-        key = (bisect_left(self.lengths, input_tokens), held)
+        key = (bisect_left(self.lengths, input_tokens), applying)
         table = self._tables.get(key)
         if table is None:
             rates = dict(self._rates)
-            for i in reversed(held):
+            for i in reversed(applying):
                 rates.update(self.variants[i].rates)
             table = RateTable({unit: rate.at(input_tokens) for unit, rate in rates.items()})
             self._tables[key] = table

@@ -1,4 +1,4 @@
-"""What a request's parameters say about its price: service tier, batch processing, speed."""
+"""Reads pricing conditions from the parameters of a request: service tier, batch, speed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from streams.core.bounded_cache import BoundedCache
 from streams.core.observations.json_texts import json_of
 
 CACHE_BYTES_MAX: Final = 4 * 2**20
-"""Parameter texts whose meaning is remembered: applications repeat themselves."""
+"""Limit of the cache of parsed parameters, which repeat often."""
 CACHED_CHARS_MAX: Final = 4_096
-"""Longer ones are parsed each time."""
+"""Longer texts are not cached."""
 VALUE_CHARS_MAX: Final = 100
-"""No condition has a longer value; such a one holds for no price."""
+"""Longer values match no condition."""
 
 NO_CONTEXT: Final[Mapping[str, str]] = {}
 _CONDITIONS: Final = ("speed", "processing", "route", "search_type")
 
 
 def context_of(parameters: str) -> Mapping[str, str]:
-    """The pricing conditions in ``parameters``, the JSON text of an object; empty when it says nothing or is no such text."""
+    """Return the pricing conditions in ``parameters``, the JSON of an object; empty if none."""
     return _contexts[parameters] if parameters else NO_CONTEXT
 
 
 def _context_of(parameters: str) -> Mapping[str, str]:
-    stated = json_of(parameters)
-    if not isinstance(stated, dict):
+    values = json_of(parameters)
+    if not isinstance(values, dict):
         return NO_CONTEXT
-    tier = stated.get("service_tier") or stated.get("serviceTier")  # the latter: Vercel's spelling
-    context = {"service_tier": tier} | {key: stated.get(key) for key in _CONDITIONS}
-    if stated.get("batch") is True or (isinstance(tier, str) and tier.lower() == "batch"):
+    tier = values.get("service_tier") or values.get("serviceTier")  # the latter: Vercel's spelling
+    context = {"service_tier": tier} | {key: values.get(key) for key in _CONDITIONS}
+    if values.get("batch") is True or (isinstance(tier, str) and tier.lower() == "batch"):
         context["processing"] = "batch"
     return {
         key: value.lower()

@@ -1,7 +1,8 @@
-"""Token counts where nobody counted: an estimate from the texts, by an encoding of the model's family.
+"""Estimates token counts from texts, with the encoding of the model's family.
 
-Exact for OpenAI's text models but for what the provider adds around messages; close for the others, whose encodings are not public or not shipped: good enough to
-say what something cost about, and marked as an estimate by who stores it. Encodings come with the optional package bpe-openai; nothing is downloaded.
+The estimate is exact for OpenAI's text models, except for tokens that the provider adds around
+messages. It is approximate for others, whose encodings are not public or not included. Rows with
+estimates are marked. Encodings come from the optional package bpe-openai; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from streams.core.observations.json_texts import json_of
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 
 TEXT_MAX_CHARS: Final = 32_000
-"""Of a longer prompt or reply so much is counted, over all its texts, and the rest taken to be like it: bounds how long one event is counted."""
+"""Characters of a prompt or reply that are counted; the count is extrapolated to longer ones."""
 
 CACHE_BYTES_MAX: Final = 4 * 2**20
-"""Names of models whose encoding is remembered."""
+"""Limit of the cache of encodings by model name."""
 _PER_MESSAGE: Final = 4
 _PER_REPLY: Final = 3
-"""OpenAI's chat format: three tokens and a role around every message, three before the reply (their cookbook on counting tokens)."""
+"""Tokens around each message and before the reply in OpenAI's chat format, from their cookbook."""
 
-_OTHERS: Final = (
+_OTHER_FAMILIES: Final = (
     r"claude|gemini|gemma|grok|deepseek|mistral|ministral|mixtral|magistral|codestral|devstral|"
     r"pixtral|command|embed-|kimi|moonshot|glm-|minimax|nova-|sonar|jamba"
 )
@@ -38,10 +39,10 @@ _ENCODINGS: Final = tuple(
         (r"gpt-4o|chatgpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9](?:-|$)|codex", "o200k_base"),
         (r"gpt-4|gpt-3\.5|gpt-35|text-embedding-(?:3|ada)", "cl100k_base"),
         (r"voyage-", "voyage3_base"),
-        # Built on cl100k by their makers.
+        # Derived from cl100k.
         (r"qwen|qwq|qvq|(?:meta-)?llama-?[3-9]|phi-4", "cl100k_base"),
         # Closer to o200k than to cl100k in most languages.
-        (_OTHERS, "o200k_base"),
+        (_OTHER_FAMILIES, "o200k_base"),
     )
 )
 
@@ -53,19 +54,19 @@ class Encoding(Protocol):
 
 
 class EstimatedTokens:
-    """Estimates usage by ``encoding_named``, which is asked once for each encoding."""
+    """Estimates usage; ``load_encoding`` is called once per encoding."""
 
-    def __init__(self, encoding_named: Callable[[str], Encoding]) -> None:
-        self._encoding_named = lru_cache(len(_ENCODINGS))(encoding_named)
+    def __init__(self, load_encoding: Callable[[str], Encoding]) -> None:
+        self._load_encoding = lru_cache(len(_ENCODINGS))(load_encoding)
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
-        """``input`` and ``output`` tokens; empty when the model's family, or both texts, are unknown."""
+        """Return ``input`` and ``output`` tokens; empty if the model's family is unknown."""
         name = encoding_name_of(model)
         if name is None:
             return {}
-        encoding = self._encoding_named(name)
+        encoding = self._load_encoding(name)
         messages = _messages(input_text)
-        prompt = [said for message in messages for said in _texts_of(message)]
+        prompt = [text for message in messages for text in _texts_of(message)]
         counts = {
             "input": _count(encoding, prompt if messages else [input_text]),
             "output": _count(encoding, _reply_texts(output_text)),
@@ -76,7 +77,7 @@ class EstimatedTokens:
 
 
 def encoding_name_of(model: str) -> str | None:
-    """The encoding to count a model's tokens by; ``None`` for models of no known family."""
+    """Return the encoding for a model; None if its family is unknown."""
     return _encoding_names[model] if len(model) <= MODEL_LENGTH_MAX else None
 
 
@@ -91,12 +92,12 @@ _encoding_names: Final = BoundedCache(
 
 
 def installed_tokens() -> EstimatedTokens | None:
-    """Estimates with bpe-openai's encodings; ``None`` where the package is not installed."""
+    """Return estimates with the encodings of bpe-openai; None if it is not installed."""
     package = find_spec("bpe_openai")
     spec = package and PathFinder.find_spec("_bindings", package.submodule_search_locations)
     if spec is None or spec.loader is None:
         return None
-    # The native part alone: the package's own front loads every encoding a second time, as a dictionary.
+    # Only the native module: the package itself loads every encoding again, as a dictionary.
     native = module_from_spec(spec)
     spec.loader.exec_module(native)
     return EstimatedTokens(native.tokenizer_for_encoding)
@@ -114,7 +115,7 @@ def _count(encoding: Encoding, texts: list[str]) -> int:
 
 
 def _encodable(text: str) -> str:
-    """``text`` without half surrogate pairs, which no encoding takes."""
+    """Return ``text`` without unpaired surrogates, which encodings do not accept."""
     return text.encode(errors="replace").decode() if not text.isascii() else text
 
 
@@ -122,7 +123,7 @@ def _reply_texts(text: str) -> list[str]:
     value = _json_of(text)
     replies = value if isinstance(value, list) else [value]
     if replies and all(isinstance(reply, dict) and _CONTENT & reply.keys() for reply in replies):
-        return [said for reply in replies for said in _texts_of(reply)]
+        return [text for reply in replies for text in _texts_of(reply)]
     return [text]
 
 
@@ -130,7 +131,7 @@ _CONTENT: Final = {"content", "parts", "tool_calls", "text"}
 
 
 def _messages(text: str) -> list[dict[str, Any]]:
-    """The chat messages that a text is the JSON of; empty when it is something else."""
+    """Return the chat messages of a JSON text; empty if it has another format."""
     value = _json_of(text)
     if isinstance(value, dict):
         value = value.get("messages")
@@ -144,13 +145,13 @@ def _is_message(value: Any) -> bool:
 
 
 def _texts_of(message: dict[str, Any]) -> Iterator[str]:
-    """What a message says in words: not its images, nor names of fields."""
+    """Yield the texts and tool calls of a message, without images and field names."""
     for key in ("content", "parts", "text"):
-        said = message.get(key)
-        if isinstance(said, str):
-            yield said
-        elif isinstance(said, list):
-            for part in said:
+        text = message.get(key)
+        if isinstance(text, str):
+            yield text
+        elif isinstance(text, list):
+            for part in text:
                 if isinstance(part, str):
                     yield part
                 elif isinstance(part, dict) and isinstance(part.get("text"), str):

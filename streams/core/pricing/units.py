@@ -1,8 +1,9 @@
-"""Priced units, and which unit each usage type of the SDKs means.
+"""Defines priced units, and maps usage types of SDKs and providers to them.
 
-A unit is what a price list has a price for: input tokens, tokens read from a cache, seconds of audio. Providers, SDKs and semantic conventions name the
-same unit in dozens of ways (``cached_tokens``, ``cache_read_input_tokens``, ``cachedContentTokenCount`` …); ``unit_of`` knows them.
-A unit without a price of its own is charged as the more general one: ``fallbacks`` gives that order.
+A unit is what a price list has a price for, such as input tokens or seconds of audio. ``unit_of``
+maps the many spellings of usage types (``cached_tokens``, ``cache_read_input_tokens``,
+``cachedContentTokenCount``) to units. A unit without a price is charged at the price of a more
+general one, in the order of ``fallbacks``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _MODALITIES: Final = ("text", "audio", "image", "video")
 
 
 def _token_chains() -> Iterator[tuple[str, ...]]:
-    """Chains of token units, from the most particular to the most general."""
+    """Yield chains of token units, from the most specific to the most general."""
     yield ("input",)
     yield ("output",)
     yield ("cache_read", "input")
@@ -39,7 +40,7 @@ def _token_chains() -> Iterator[tuple[str, ...]]:
 
 
 def _other_chains() -> Iterator[tuple[str, ...]]:
-    """Units that are not tokens; nothing stands in for them but where audio has no direction."""
+    """Yield chains of other units; only audio has a fallback."""
     yield ("audio_seconds",)
     yield ("input_audio_seconds", "audio_seconds")
     yield ("output_audio_seconds", "audio_seconds")
@@ -150,9 +151,10 @@ _NAME_LENGTH_MAX: Final = 100
 
 
 def unit_of(usage_type: str) -> str | None:
-    """The unit that a usage type means; ``None`` when it is unknown.
+    """Return the unit of a usage type; None if it is unknown.
 
-    Spelling does not matter: ``cacheReadInputTokens``, ``gen_ai.usage.cache_read.input_tokens`` and ``cache_read_input_tokens`` are one.
+    Spelling does not matter: ``cacheReadInputTokens``, ``gen_ai.usage.cache_read.input_tokens`` and
+    ``cache_read_input_tokens`` are the same.
     """
     if usage_type in _UNIT_OF_NAME:
         return _UNIT_OF_NAME[usage_type]
@@ -162,12 +164,12 @@ def unit_of(usage_type: str) -> str | None:
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     name = name.replace("_tokens_details_", "_details_").replace("_token_details_", "_details_")
-    known = _UNIT_OF_NAME.get(name) or _UNIT_OF_NAME.get(name.removesuffix("_tokens"))
-    return known or _unit_of_part(name)
+    unit = _UNIT_OF_NAME.get(name) or _UNIT_OF_NAME.get(name.removesuffix("_tokens"))
+    return unit or _unit_of_part(name)
 
 
 def _unit_of_part(name: str) -> str | None:
-    """The unit of a detail that was taken out of the input or the output, of a kind not known yet: it must not become free by that."""
+    """Return the unit of an unknown part of input or output, so that it is not free of charge."""
     side, _, kind = name.partition("_")
     if side not in ("input", "output") or _NO_TOKENS.search(name):
         return None
@@ -177,5 +179,5 @@ def _unit_of_part(name: str) -> str | None:
 
 
 def fallbacks(unit: str) -> tuple[str, ...]:
-    """``unit`` itself, then the units whose price stands in for it, most particular first."""
+    """Return ``unit``, then the units whose prices replace its own, most specific first."""
     return _CHAINS.get(unit, (unit,))

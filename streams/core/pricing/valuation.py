@@ -1,7 +1,7 @@
-"""What an observation cost, and why we think so.
+"""Determines the cost of an observation, and its source.
 
-A cost that the client gave counts; else the price book computes one from model and usage; else there is nothing to price. Usage that is missing where
-model and texts are known is estimated by a tokeniser, and marked.
+A cost sent by the client is used; otherwise the price book computes one from model and usage.
+Missing usage is estimated from the texts by a tokenizer, and marked.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from streams.core.pricing.price_book import PriceBook, total_of_given
 from tracemill.contract import COST_MAX_PICO
 
 PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
-"""Types whose missing usage is estimated."""
+"""Types of observations whose missing usage is estimated."""
 
 
 class Tokens(Protocol):
-    """Counts tokens where nobody else did."""
+    """Estimates token counts."""
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
-        """Usage by type; empty when the model's encoding is not known."""
+        """Return usage by type; empty if the model's encoding is unknown."""
 
 
 class NoTokens:
-    """Estimates nothing: the tokenisers are not installed."""
+    """Estimates nothing, for installations without tokenizers."""
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:  # noqa: ARG002  # the protocol's
         return {}
 
 
-class PartlyCounted:
+class IncrementalTokens:
     """Counts the tokens of changed texts only.
 
     Args:
-        tokens: count it.
-        counted: what was counted before.
-        sides: ``input``, ``output``: those of which that still holds.
+        tokens: counts changed texts.
+        counted: the previous counts.
+        sides: of ``input`` and ``output``, those that did not change.
     """
 
     def __init__(
@@ -49,22 +49,23 @@ class PartlyCounted:
         self._sides = sides
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
-        held = {side: count for side, count in self._counted.items() if side in self._sides}
+        reused = {side: count for side, count in self._counted.items() if side in self._sides}
         new_input = "" if "input" in self._sides else input_text
         new_output = "" if "output" in self._sides else output_text
         if not new_input and not new_output:
-            return held
-        return self._tokens.usage_of(model, new_input, new_output) | held
+            return reused
+        return self._tokens.usage_of(model, new_input, new_output) | reused
 
 
-def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one for each way to know a cost, or none
-    """Set ``usage`` (as provided, and ``total``), the costs and where they come from, by what the row says otherwise.
+def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one return per source of a cost
+    """Set usage with ``total``, costs and cost source from the other fields of the row.
 
-    Returns whether the cost could be believed: one above ``COST_MAX_PICO`` is a wrong count or a wrong price, and the observation stays unpriced.
+    Returns False if a cost exceeds ``COST_MAX_PICO``: count or price are wrong then, and the
+    observation stays unpriced.
     """
     usage, given_pico = row.provided_usage, row.provided_cost_pico
     if not usage and not given_pico:
-        # A call that failed was most likely not charged: nothing is made up for it.
+        # A failed call was most likely not charged, so its usage is not estimated.
         if not row.model or row.type not in PRICED_BY_TOKENS or row.level == "ERROR":
             return True
         usage = tokens.usage_of(
@@ -87,9 +88,9 @@ def appraise(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  #
     if not row.model:
         return True
     priced = prices.cost_of(row.project_id, row.model, usage, row.start_us, row.model_parameters)
-    if not priced.known or priced.total_pico > COST_MAX_PICO:
+    if not priced.has_price or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
-        return not priced.known
+        return not priced.has_price
     row.cost_pico = priced.cost
     row.total_cost_pico = priced.total_pico
     row.cost_source = "computed"

@@ -1,11 +1,11 @@
-"""Which of the markers in a log counts.
+"""Chooses the checkpoint to continue from.
 
-Each marker follows all that it speaks of, so each is a place to go on from, whoever wrote it; but
-those of a worker that was stopped may lie behind those of its successor, which are further.
+A checkpoint follows all rows that it covers, so any of them is a valid start, whichever worker
+wrote it. Those of a suspended worker may follow checkpoints of its successor that cover more.
 
-Versions count from the base of the log's first marker. A worker that finds no marker writes one and
-reads it back. Of two that do so the first in the log counts, also for the worker that wrote the
-second: with two bases, what a row contains could not be told from its version.
+Versions count from the base of the log's first checkpoint. A worker that finds no checkpoint writes
+one and reads it back. If two workers do so, the first in the log is valid for both: with two bases,
+versions would not show what a row contains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.core.rollups.fold import Marker
 
 
 def index_of_latest(markers: Sequence[Marker]) -> int:
-    """Return which of some markers, in the order of the log, to go on from."""
+    """Return the index of the checkpoint to continue from; they are in the order of the log."""
     base = markers[0].version_base
     return max(
         (index for index, marker in enumerate(markers) if marker.version_base == base),
@@ -25,5 +25,5 @@ def index_of_latest(markers: Sequence[Marker]) -> int:
 
 
 def is_first(marker: Marker) -> bool:
-    """Return whether it was written before the first record: others may lie far before it."""
+    """Return whether it was written before the first record; others may be far before it."""
     return marker.input_offset < 0

@@ -1,4 +1,4 @@
-"""What one source record changes in windows and spend, added up: one ``Delta`` per project."""
+"""Adds up what one source record changes in windows and spend: one ``Delta`` per project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.core.rollups.sketch import key_of
 
 
 class DeltaBook:
-    """The deltas of one project within one source record."""
+    """Collects the changes of one project within one source record."""
 
     __slots__ = ("_spend", "_windows")
 
@@ -22,37 +22,37 @@ class DeltaBook:
         self._windows: dict[StartedKey, WindowDelta] = {}
         self._spend: dict[StartedKey, SpendDelta] = {}
 
-    def count(self, known: ObservationState, sign: int, values: TraceValues) -> None:
-        """Count an observation in its window (+1), or no longer (−1)."""
-        key = window_key(known, values)
+    def count(self, state: ObservationState, sign: int, values: TraceValues) -> None:
+        """Add an observation to its window (+1), or remove it (−1)."""
+        key = window_key(state, values)
         cell = self._windows.get(key)
         if cell is None:
             cell = self._windows[key] = new_window(key)
         cell.observations += sign
-        if known.severity == ERROR:
+        if state.severity == ERROR:
             cell.errors += sign
-        cell.cost_pico += sign * known.cost_pico
-        if known.usage:
+        cell.cost_pico += sign * state.cost_pico
+        if state.usage:
             usage = cell.usage
-            if len(usage) + len(known.usage) > DELTA_USAGE_TYPES_MAX:
-                add_amounts(usage, known.usage, sign, DELTA_USAGE_TYPES_MAX)
+            if len(usage) + len(state.usage) > DELTA_USAGE_TYPES_MAX:
+                add_amounts(usage, state.usage, sign, DELTA_USAGE_TYPES_MAX)
             else:
-                for usage_type, count in known.usage.items():
+                for usage_type, count in state.usage.items():
                     usage[usage_type] = usage.get(usage_type, 0) + sign * count
-        if known.end_us:
+        if state.end_us:
             bins = cell.latency_bins
-            latency_key = key_of(known.end_us - known.start_us)
+            latency_key = key_of(state.end_us - state.start_us)
             bins[latency_key] = bins.get(latency_key, 0) + sign
 
-    def spend(self, known: ObservationState, sign: int, values: TraceValues, trace_id: str) -> None:
-        """Count an observation's cost as spent (+1), or no longer (−1)."""
-        if known.cost_pico:
-            self._add(spend_key(known, values), sign * known.cost_pico, trace_id)
+    def spend(self, state: ObservationState, sign: int, values: TraceValues, trace_id: str) -> None:
+        """Add the cost of an observation to its spend cell (+1), or remove it (−1)."""
+        if state.cost_pico:
+            self._add(spend_key(state, values), sign * state.cost_pico, trace_id)
 
     def move_spend(
         self, spent: Mapping[StartedKey, int], old: TraceValues, new: TraceValues, trace_id: str
     ) -> None:
-        """Re-attribute what a trace spent when its values change."""
+        """Re-attribute the spend of a trace when its dimension values change."""
         for cell, pico in spent.items():
             old_key, new_key = spend_key_of_own(cell, old), spend_key_of_own(cell, new)
             if old_key != new_key:
@@ -62,11 +62,11 @@ class DeltaBook:
     def move_windows(
         self, observations: Iterable[ObservationState], old: TraceValues, new: TraceValues
     ) -> None:
-        """Re-attribute a trace's observations when its values change."""
-        for known in observations:
-            if window_key(known, old) != window_key(known, new):
-                self.count(known, -1, old)
-                self.count(known, 1, new)
+        """Re-attribute the observations of a trace when its dimension values change."""
+        for state in observations:
+            if window_key(state, old) != window_key(state, new):
+                self.count(state, -1, old)
+                self.count(state, 1, new)
 
     def _add(self, key: StartedKey, pico: int, trace_id: str) -> None:
         cell = self._spend.get(key)
@@ -77,7 +77,7 @@ class DeltaBook:
             cell.trace_id = trace_id
 
     def delta(self, project_id: str, partition: int, offset: int) -> Delta | None:
-        """What remains when changes that cancel out are gone; nothing if all did."""
+        """Return the changes that do not cancel out; None if all do."""
         windows = [cell for cell in self._windows.values() if _changes(cell)]
         spend = [cell for cell in self._spend.values() if cell.cost_pico]
         if not windows and not spend:

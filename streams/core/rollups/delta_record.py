@@ -1,4 +1,4 @@
-"""Decodes a record of ``deltas`` into its deltas and the lines that are refused."""
+"""Decodes a record of ``deltas`` into its deltas and the lines that fail."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ class FailedLine:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRecord:
-    """The deltas of a record in order, and its refused lines."""
+    """The deltas of a record in order, and the lines that do not decode."""
 
     deltas: list[Delta]
     failed: list[FailedLine]
 
 
 def read_deltas(value: bytes) -> DeltaRecord:
-    """Read a record; a line that raises is refused, the others count."""
+    """Decode a record; a line that raises is set aside, the others count."""
     try:
         return DeltaRecord(_decoder.decode_lines(value), [])
-    except Exception:  # noqa: BLE001  # found line by line below
+    except Exception:  # noqa: BLE001  # decoded line by line below
         record = DeltaRecord([], [])
     for line in value.split(b"\n"):
         if not line.strip():
             continue
         try:
             record.deltas.append(_decoder.decode(line))
-        except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+        except Exception as error:  # noqa: BLE001  # the others still count
             record.failed.append(FailedLine(line, error))
     return record
 
 
 def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) -> DeadLetterRow:
-    """Build the row of a line that is no delta; the same line gives the same dead letter."""
+    """Build the row of a line that does not decode; the same line gives the same dead letter."""
     return dead_letter_of_error(
         stage=STAGE,
         identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",

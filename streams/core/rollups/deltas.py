@@ -1,12 +1,13 @@
-"""Changes of a project's windows and spend, which stage 1 sends to stages 2 and 3.
+"""Defines the changes of windows and spend that stage 1 sends to stages 2 and 3.
 
-One ``Delta`` per source record and project, or several ``parts_of`` it where it is large.
-``partition`` and ``offset`` name the source record: a delta is applied only if its offset is above
-the last one applied for its partition (or is that one, for another project or part), so sending it
-again changes nothing. Numbers may be negative: a correction takes back what it replaces.
+There is one ``Delta`` per source record and project, or several ``parts_of`` a large one.
+``partition`` and ``offset`` identify the source record. A delta is applied only if its offset is
+above the last one applied for its partition, or equal with another project or part; so sending it
+again changes nothing. Numbers may be negative, because a correction subtracts what it replaces.
 
-On the topic the deltas of one source partition come in ascending source offset, over lines and over Kafka records (so never one Kafka record per project): the last offset
-then tells what was applied. After a crash they come again from an earlier one.
+Deltas of one source partition are sent in ascending source offset, across lines and Kafka records,
+so the last offset determines what was applied. After a crash they are repeated from an earlier one.
+Therefore one Kafka record must not hold the deltas of a single project only.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from streams.core.dimensions.keys import (
     MORE_OF_WINDOWS,
     StartedKey,
     named,
-    spend_key_of_change,
-    window_key_of_change,
+    spend_key_of_delta,
+    window_key_of_delta,
 )
 from streams.core.observations.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
@@ -33,13 +34,13 @@ from tracemill.partitioning import partition_of
 _WINDOW_PARTS: Final = 1 + len(WINDOW_KEY)
 _SPEND_PARTS: Final = 1 + len(SPEND_KEY)
 CHANGE_MAX: Final = 2**53
-"""The largest change of a count: a thousand of them do not overflow a row's column."""
+"""Largest change of a count; a thousand of them do not overflow a column."""
 
 Second = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-"""What a column of times holds."""
+"""Range of the store's time columns."""
 Change = Annotated[int, Meta(ge=-CHANGE_MAX, le=CHANGE_MAX)]
 SketchKey = Annotated[int, Meta(ge=-1, le=4_095)]
-"""``streams.core.rollups.sketch`` has fewer."""
+"""Wider than the range of keys in ``streams.core.rollups.sketch``."""
 Offset = Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -73,7 +74,7 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     cost_pico: int
     usage: dict[str, int]
     latency_bins: dict[SketchKey, Change]
-    """Change of the count per sketch key (``streams.core.rollups.sketch.key_of`` of the latency in microseconds)."""
+    """Change of the counts by sketch key (``streams.core.rollups.sketch.key_of``)."""
 
 
 @_with_more(MORE_OF_SPEND)
@@ -86,7 +87,7 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     environment: str
     cost_pico: int
     trace_id: str
-    """The trace that moved it last: named by an alert that this delta triggers."""
+    """The trace of the last change; alerts triggered by this delta refer to it."""
 
 
 _window: Final[Any] = WindowDelta
@@ -94,7 +95,7 @@ _spend: Final[Any] = SpendDelta
 
 
 def new_window(key: StartedKey) -> WindowDelta:
-    """Return a change of nothing."""
+    """Return an empty change of a window."""
     if not MORE_OF_WINDOWS:
         return _window(*key, 0, 0, 0, {}, {})  # type: ignore[no-any-return]
     more = named(MORE_OF_WINDOWS, key[_WINDOW_PARTS:])
@@ -110,29 +111,31 @@ def new_spend(key: StartedKey, pico: int, trace_id: str) -> SpendDelta:
 
 
 class Delta(msgspec.Struct, array_like=True, gc=False):
+    """The change of one project by one source record, or a part of it."""
+
     project_id: str
     partition: Offset
     offset: Offset
     windows: list[WindowDelta]
     spend: list[SpendDelta]
     part: Offset = 0
-    """Of several that one source record gives one project."""
+    """Number of the part, if the change of the project was split."""
 
 
 PART_BYTES_MAX: Final = 512 * 2**10
-"""Size of a part as JSON, as if every character were escaped; a larger change is a part alone."""
+"""Size of a part as JSON with all characters escaped; a larger single change is its own part."""
 _FEW: Final = 64
-"""Changes that fit into a record, whatever they are (``streams.core.observations.limits``)."""
+"""This many changes always fit into a record (``streams.core.observations.limits``)."""
 _CHANGE_BYTES: Final = 256
-"""Numbers and punctuation of a change."""
+"""Size of the numbers and punctuation of a change."""
 _AMOUNT_BYTES: Final = DIMENSION_CHARS_MAX * ESCAPED_BYTES_MAX + 24
 _BIN_BYTES: Final = 32
 _MORE_CHARS: Final = 70
-"""Of a dimension's name and its punctuation."""
+"""Size of a dimension's name and its punctuation."""
 
 
 def parts_of(delta: Delta) -> Iterator[Delta]:
-    """Split ``delta`` into parts that fit into a record, always in the same way."""
+    """Split ``delta`` into parts that fit into a record, deterministically."""
     if len(delta.windows) + len(delta.spend) <= _FEW:
         yield delta
         return
@@ -160,7 +163,7 @@ def _following(part: Delta) -> Delta:
 
 
 def _window_bytes(window: WindowDelta) -> int:
-    chars = sum(map(len, window_key_of_change(window))) + _MORE_CHARS * len(MORE_OF_WINDOWS)
+    chars = sum(map(len, window_key_of_delta(window))) + _MORE_CHARS * len(MORE_OF_WINDOWS)
     return (
         _CHANGE_BYTES
         + chars * ESCAPED_BYTES_MAX
@@ -170,11 +173,11 @@ def _window_bytes(window: WindowDelta) -> int:
 
 
 def _spend_bytes(spend: SpendDelta) -> int:
-    chars = sum(map(len, spend_key_of_change(spend))) + len(spend.trace_id)
+    chars = sum(map(len, spend_key_of_delta(spend))) + len(spend.trace_id)
     chars += _MORE_CHARS * len(MORE_OF_SPEND)
     return _CHANGE_BYTES + chars * ESCAPED_BYTES_MAX
 
 
 def partition_of_project(project_id: str, partitions: int) -> int:
-    """The partition of ``deltas`` that holds a project."""
+    """Return the partition of ``deltas`` with a project."""
     return partition_of(project_id, "", partitions)

@@ -1,12 +1,14 @@
-"""Stages 2 and 3 of one partition of ``deltas``, as a fold: what a record changes, what is to be written, and how to begin again.
+"""Folds records of one partition of ``deltas`` into windows, spend and budgets (stages 2 and 3).
 
-For each record, in offset order: what ``missing`` names is read back and adopted, then ``apply`` changes cells and budgets. From time to time ``flush`` gives all that
-changed since, as absolute rows, and a ``Marker`` that says how far that is. Beginning again from the last marker and the rows written gives the same state: repeats of a
-source record are dropped by ``applied``, repeats of a record of ``deltas`` by the version of each cell that has it.
+For each record in offset order, the groups that ``missing`` returns are read back and passed to
+``adopt``, then ``apply`` changes cells and budgets. ``flush`` returns all changed cells as absolute
+rows, and a ``Marker``: the checkpoint that says which records they contain. A restart from the last
+checkpoint and the stored rows gives the same state: repeated source records are recognized by
+``applied``, repeated records of ``deltas`` by the version of each cell.
 
-A delta that raises changes nothing: its cells are put back, and it counts as applied, so that it is
-set aside once, however records are grouped or read again. A row that cannot be written, and a
-budget that raises, are set aside alone as well.
+A delta that raises is rolled back and counts as applied, so that it is set aside once, however
+records are grouped or repeated. A row that cannot be encoded and a budget that raises are set aside
+alone as well.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from clickhouse.rows import SpendRow, WindowRow
 from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import Budgets, PeriodKey
 from streams.core.dimensions.keys import (
-    spend_key_of_change,
+    spend_key_of_delta,
     spend_key_of_row,
-    window_key_of_change,
+    window_key_of_delta,
     window_key_of_row,
 )
 from streams.core.rollups.deltas import Delta, SpendDelta
 from streams.core.rollups.residency import GroupKey, Groups, KeyT
 from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_row
-from streams.core.rollups.undo import Undo, take_back
+from streams.core.rollups.undo import Undo, roll_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
 
 NOTHING_REFUSED: Final[Mapping[int, Exception]] = {}
@@ -38,26 +40,30 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the rows written so far go."""
+    """A checkpoint: which records the rows written so far contain."""
 
     input_offset: int
-    """The last record of ``deltas`` in them."""
+    """The last record of ``deltas`` that they contain."""
     applied: dict[int, tuple[int, list[str]]]
-    """By source partition: the last source offset in them, and the projects whose delta of it is;
-    of a later part of one: project, newline, number."""
+    """By source partition: the last applied source offset, and the projects whose delta of it was.
+
+    A later part of a delta is named by project, newline and part number.
+    """
     version_base: int
-    """Versions of rows count from here: above those of every log there was before, so that a new log goes on with an old store."""
+    """Versions of rows start here: above those of every earlier log, so that a new log can
+    continue with an old store."""
     windows_horizon_s: int | None
-    """The latest window there ever was; ``None``: not known."""
+    """The latest start of a window so far; None if unknown."""
     spend_horizon_s: int | None
     unsettled: list[PeriodKey] = []
     """Budget periods that still have to be evaluated."""
 
 
 def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable[int]) -> Marker:
-    """The marker, knowing that rows of these starts were written after it: by a flush that did not come to its own marker.
+    """Extend the horizons by starts of rows that were written after ``marker``.
 
-    Their groups are in the store, so they have to be read back; had they counted as new, what they hold would be counted once more.
+    A flush that failed before its own checkpoint has written them. Their groups have to be read
+    back; treated as new, their content would be counted twice.
     """
     return msgspec.structs.replace(
         marker,
@@ -67,8 +73,9 @@ def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable
 
 
 def with_unknown_horizons(marker: Marker) -> Marker:
-    """The marker, knowing that rows were written after it but not which: every group has to be read
-    back.
+    """Reset the horizons, because unknown rows were written after ``marker``.
+
+    Every group is read back then.
     """
     return msgspec.structs.replace(marker, windows_horizon_s=None, spend_horizon_s=None)
 
@@ -80,7 +87,7 @@ def _latest(horizon_s: int | None, starts_s: Iterable[int]) -> int | None:
 def first_marker(
     version_base: int, windows_horizon_s: int | None, spend_horizon_s: int | None
 ) -> Marker:
-    """Before the first record of a log that nothing was written from; the store may hold rows of an earlier log."""
+    """Return the checkpoint before the first record; the store may have rows of an earlier log."""
     return Marker(
         input_offset=-1,
         applied={},
@@ -106,14 +113,14 @@ class FailedDelta:
     """A delta that raised and was not applied."""
 
     index: int
-    """Among those that were given."""
+    """Index among the deltas of the record."""
     delta: Delta
     error: Exception
 
 
 @dataclass(slots=True)
 class Applied:
-    """What a record did."""
+    """The outcome of applying a record."""
 
     failed: list[FailedDelta] = field(default_factory=list)
 
@@ -121,22 +128,22 @@ class Applied:
     repeats: int = 0
     """Deltas that had been applied before."""
     late: int = 0
-    """Changes of windows older than the lateness horizon; they count all the same."""
+    """Changes of windows older than the lateness horizon; they are applied, too."""
 
 
 class RowTooLargeError(Exception):
-    """A row is longer than a record may be."""
+    """A row is larger than a record may be."""
 
 
 def require_size(line: bytes, bytes_max: int) -> None:
-    """Raise ``RowTooLargeError`` for a row that is too long."""
+    """Raise ``RowTooLargeError`` if a row is too large."""
     if len(line) > bytes_max:
         raise RowTooLargeError(f"the row takes {len(line)} bytes, {bytes_max} are allowed")
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A changed cell whose row cannot be written; the store keeps the row before."""
+    """A changed cell whose row cannot be encoded; the store keeps its previous row."""
 
     table: str
     project_id: str
@@ -147,7 +154,10 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Rows to write as lines of JSON, spend before windows, and the marker that the last record of windows carries."""
+    """Encoded rows, and the checkpoint to write with the last record of windows.
+
+    Spend is written before windows.
+    """
 
     spend: list[bytes]
     windows: list[bytes]
@@ -168,12 +178,12 @@ class ProjectFold:
         self._version_base = marker.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
         self._undo: Undo = []
-        """Of the last delta."""
+        """Previous values of what the last delta changed."""
         self._lateness_s = lateness_s
         self._row_bytes_max = row_bytes_max
 
     def missing(self, deltas: Iterable[Delta]) -> Missing:
-        """What must be read back before ``deltas`` can be applied."""
+        """Return the groups to read back before ``deltas`` can be applied."""
         deltas = list(deltas)
         windows = {(d.project_id, change.window_s) for d in deltas for change in d.windows}
         spend = {(d.project_id, change.bucket_s) for d in deltas for change in d.spend}
@@ -182,7 +192,7 @@ class ProjectFold:
     def adopt(
         self, missing: Missing, windows: Iterable[WindowRow], spend: Iterable[SpendRow]
     ) -> None:
-        """Take what the store has of all ``missing`` groups."""
+        """Add all ``missing`` groups, with their stored rows."""
         window_groups: dict[GroupKey, dict[WindowKey, WindowCell]] = {
             k: {} for k in missing.windows
         }
@@ -211,7 +221,7 @@ class ProjectFold:
             offset: of the record.
             deltas: its deltas.
             now_s: when the record was written.
-            refused: deltas whose cells could not be read back, by index, and why.
+            refused: exceptions of deltas whose cells could not be read back, by index.
         """
         outcome = Applied()
         version = self._version_base + offset + 1
@@ -224,7 +234,7 @@ class ProjectFold:
                 continue
             try:
                 late, added = self._change_cells(delta, version, now_s)
-            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            except Exception as error:  # noqa: BLE001  # the others still count
                 self._roll_back()
                 outcome.failed.append(FailedDelta(index, delta, error))
                 continue
@@ -237,7 +247,7 @@ class ProjectFold:
         return outcome
 
     def flush(self) -> Flush:
-        """All that changed since the last flush; to be followed by ``written`` once it was acknowledged."""
+        """Return all changes since the last flush; call ``written`` once they are acknowledged."""
         failed: list[FailedRow] = []
         spend = self._lines("spend", self.spend, spend_row, failed)
         windows = self._lines("windows", self.windows, window_row, failed)
@@ -250,13 +260,13 @@ class ProjectFold:
         row_of: Callable[[str, int, KeyT, CellT], msgspec.Struct],
         failed: list[FailedRow],
     ) -> list[bytes]:
-        """Encode each changed cell; those that cannot be written are added to ``failed``."""
+        """Encode each changed cell; those that fail are added to ``failed``."""
         lines: list[bytes] = []
         for (project_id, start_s), key, cell in groups.take_dirty():
             try:
                 line = _encode(row_of(project_id, start_s, key, cell))
                 require_size(line, self._row_bytes_max)
-            except Exception as error:  # noqa: BLE001  # whatever the cell holds, the others count
+            except Exception as error:  # noqa: BLE001  # the others still count
                 place = f"{start_s}/{key!r}"
                 failed.append(FailedRow(table, project_id, place, cell.row_version, error))
             else:
@@ -264,11 +274,12 @@ class ProjectFold:
         return lines
 
     def written(self, *, spend_to: int, windows_to: int) -> None:
-        """The last flush lies before these offsets of its topics."""
+        """Record the output offsets that the last flush ends at."""
         self.spend.written(spend_to)
         self.windows.written(windows_to)
 
     def marker(self) -> Marker:
+        """Return the checkpoint of the current state."""
         return Marker(
             input_offset=self.input_offset,
             applied={p: (offset, sorted(done)) for p, (offset, done) in self._applied.items()},
@@ -279,7 +290,7 @@ class ProjectFold:
         )
 
     def _is_new(self, delta: Delta) -> bool:
-        """Whether it was not applied before; it counts as applied from now on."""
+        """Return whether a delta was not applied before, and record it as applied."""
         name = f"{delta.project_id}\n{delta.part}" if delta.part else delta.project_id
         last, done = self._applied.get(delta.partition, (-1, set()))
         if delta.offset > last:
@@ -293,9 +304,9 @@ class ProjectFold:
     def _change_cells(
         self, delta: Delta, version: int, now_s: int
     ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
-        """Change the cells; return the number of late changes, and what each change of spend added.
+        """Change the cells; return the number of late changes, and the spend added by each change.
 
-        If it raises, ``_roll_back`` has to follow.
+        If it raises, call ``_roll_back``.
         """
         project_id, undo = delta.project_id, self._undo
         undo.clear()
@@ -304,24 +315,24 @@ class ProjectFold:
         late = 0
         for window in delta.windows:
             late += window.window_s < now_s - self._lateness_s
-            window_key = window_key_of_change(window)
+            window_key = window_key_of_delta(window)
             cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
             cell.apply(window, version, undo)
         added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
-            spend_key = spend_key_of_change(change)
+            spend_key = spend_key_of_delta(change)
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
             before_pico = spent.cost_pico
             spent.apply(change, version, undo)
-            # What the cell contains already moves no budget, but its period may still have to be evaluated.
+            # Also if nothing was added: the period of the cell may still have to be evaluated.
             added.append((change, spend_key, spent.cost_pico - before_pico))
         return late, added
 
     def _roll_back(self) -> None:
-        """Put back every cell as it was before the last delta.
+        """Restore every cell as it was before the last delta.
 
-        Dirty marks stay: writing such a cell once more changes nothing.
+        Cells stay marked as dirty, because writing an unchanged cell is harmless.
         """
-        take_back(self._undo)
+        roll_back(self._undo)
         self.windows.drop_new()
         self.spend.drop_new()

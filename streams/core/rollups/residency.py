@@ -1,8 +1,9 @@
-"""Which cells are in memory: whole groups of them, so that what is missing is known without asking.
+"""Groups of cells in memory: a group is loaded with all its cells, or not at all.
 
-A group is what one project has in one stretch of event time (a minute of windows, a quarter of an hour of spend). It is resident with all its cells or not at all.
-A group later than its project's *horizon* (the latest start there ever was) cannot be in the store, so it begins empty; any other that is
-not resident has to be read back first. A group may leave once the store has everything of it.
+A group has the cells of one project in one interval of event time (a minute of windows, a quarter
+of an hour of spend). A group later than its project's *horizon*, the latest start so far, cannot be
+in the store and starts empty. Any other group that is not in memory has to be read back first. A
+group may be evicted once the store has all of its rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 GroupKey = tuple[str, int]
-"""Project, start in seconds."""
+"""Project id, and start in seconds."""
 
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -28,15 +29,15 @@ class Group(Generic[KeyT, CellT]):
     dirty: set[KeyT] = field(default_factory=set)
     touched_s: int = 0
     written_to: int = 0
-    """Output offset that the sink must have passed before the store has all of it."""
+    """Output offset that the sink must pass before the store has all rows of the group."""
 
 
 class Groups(Generic[KeyT, CellT]):
-    """The resident groups of one kind.
+    """The groups of one kind that are in memory.
 
     Args:
-        new_cell: makes an empty cell.
-        horizon_s: the latest start of any project so far; ``None`` when that is not known.
+        new_cell: creates an empty cell.
+        horizon_s: the latest start of any project so far; None if unknown.
     """
 
     def __init__(self, new_cell: Callable[[], CellT], horizon_s: int | None) -> None:
@@ -48,20 +49,20 @@ class Groups(Generic[KeyT, CellT]):
         self._dirty: set[GroupKey] = set()
         self._in_flight: set[GroupKey] = set()
         self._new: list[tuple[GroupKey, KeyT]] = []
-        """Cells made since ``begin``."""
+        """Cells created since ``begin``."""
         self.arrivals: dict[str, int] = {}
-        """How many groups of a project became resident so far."""
+        """Number of groups loaded or created so far, by project."""
         self.cell_count = 0
 
     @property
     def horizon_s(self) -> int | None:
-        """The latest start of any project, ``None`` when not known."""
+        """Return the latest start of any project; None if unknown."""
         if self._start_horizon_s is None:
             return None
         return max(self._horizon_s.values(), default=self._start_horizon_s)
 
     def missing(self, keys: Iterable[GroupKey]) -> set[GroupKey]:
-        """Those of ``keys`` that must be read back before a change of them can be applied; the new ones among them begin now."""
+        """Return those of ``keys`` that have to be read back; create the ones that are new."""
         absent = {key for key in keys if key not in self._by_use}
         missing = {key for key in absent if self._may_be_stored(key)}
         for key in absent - missing:
@@ -69,12 +70,12 @@ class Groups(Generic[KeyT, CellT]):
         return missing
 
     def adopt(self, key: GroupKey, cells: dict[KeyT, CellT]) -> None:
-        """Make a group resident with what the store has of it; one that is resident already stays as it is."""
+        """Add a group that was read back, unless it is in memory."""
         if key not in self._by_use:
             self._insert(key, Group(cells))
 
     def cell(self, key: GroupKey, cell_key: KeyT, now_s: int) -> CellT:
-        """The cell to change, as dirty; its group must not be ``missing``."""
+        """Return a cell to change, marked as dirty; its group must not be ``missing``."""
         if key in self._by_use:
             self._by_use.move_to_end(key)
         else:
@@ -93,11 +94,11 @@ class Groups(Generic[KeyT, CellT]):
         return cell
 
     def begin(self) -> None:
-        """Remember which cells are made from now on, for ``drop_new``."""
+        """Start recording created cells for ``drop_new``."""
         self._new.clear()
 
     def drop_new(self) -> None:
-        """Drop the cells made since ``begin``."""
+        """Remove the cells created since ``begin``."""
         for key, cell_key in self._new:
             group = self._group(key)
             del group.cells[cell_key]
@@ -106,11 +107,11 @@ class Groups(Generic[KeyT, CellT]):
         self._new.clear()
 
     def of_project(self, project_id: str) -> Mapping[int, Group[KeyT, CellT]]:
-        """A project's resident groups by start."""
+        """Return the groups of a project in memory, by start."""
         return self._by_project.get(project_id, {})
 
     def take_dirty(self) -> Iterator[tuple[GroupKey, KeyT, CellT]]:
-        """Every cell changed since the last call; they stay until ``written`` is called."""
+        """Yield the cells changed since the last call; they stay in memory until ``written``."""
         for key in self._dirty:
             group = self._group(key)
             for cell_key in group.dirty:
@@ -120,18 +121,18 @@ class Groups(Generic[KeyT, CellT]):
         self._dirty.clear()
 
     def written(self, output_offset: int) -> None:
-        """What ``take_dirty`` gave lies before ``output_offset`` of the output topic."""
+        """Record that the rows of the cells from ``take_dirty`` are before ``output_offset``."""
         for key in self._in_flight:
             self._group(key).written_to = output_offset
         self._in_flight.clear()
 
     def evict(self, stored_to: int, *, cells_max: int, idle_before_s: int) -> int:
-        """Drop the least recently used groups that are idle or too many; return how many groups left.
+        """Evict least recently used groups that are idle or exceed the limit; return their number.
 
         Args:
-            stored_to: the store has everything before this output offset.
-            cells_max: how many cells may stay.
-            idle_before_s: groups not touched since then leave anyway.
+            stored_to: the store has all rows before this output offset.
+            cells_max: limit of cells.
+            idle_before_s: groups not changed since this time are evicted in any case.
         """
         left = self.cell_count
         leaving: list[GroupKey] = []

@@ -1,16 +1,20 @@
 """A DDSketch whose bytes are a ClickHouse ``quantilesDD(0.01, …)`` state.
 
-A sketch is a mapping of bin key → count. Values are microseconds. Bin ``k`` holds the values of [γ^k, γ^(k+1)), γ = 1.01/0.99, and stands for
-γ^k · 1.01, which is within 1 % of each of them. ClickHouse takes the integer part of log(v)/log(γ) as the key (``DDSketch/Mapping.h``), which is the floor
-from 1 upwards only: so values below 1 µs, zero and negative ones (clock skew) are counted as zero, under ``ZERO_KEY``.
+A sketch maps bin keys to counts. Values are microseconds. Bin ``k`` has the values in [γ^k,
+γ^(k+1)), γ = 1.01/0.99, and its value is γ^k · 1.01, which is within 1 % of all of them. The key is
+the integer part of log(v)/log(γ), as in ClickHouse (``DDSketch/Mapping.h``). That is the floor only
+for values from 1 on, so values below 1 µs, including negative ones from clock skew, are counted
+under ``ZERO_KEY``.
 
-Merging sketches adds their counts, so taking a value out again is exact: a change of a sketch is a sketch too, with negative counts.
+Merging adds counts, so removing a value is exact: a change of a sketch is a sketch with negative
+counts.
 
-The state (ClickHouse ``DDSketch.h``, ``Store.h``; the format of DataDog's sketches-java), integers little-endian:
+The state (ClickHouse ``DDSketch.h``, ``Store.h``; the format of DataDog's sketches-java) has
+little-endian integers:
 
-    02 γ:f64 offset:f64 · 01 store · 03 store · 04 count-of-zeros:f64        01: positive values, 03: negative values
-    store = 04 n:varint (key delta: zigzag varint, count: f64)*              sparse
-          | 0C n:varint first key: zigzag varint, step: zigzag varint, (count: f64)*     dense
+    02 γ:f64 offset:f64 · 01 store · 03 store · 04 count-of-zeros:f64     (01 positive, 03 negative)
+    store = 04 n:varint (key delta: zigzag varint, count: f64)*                         (sparse)
+          | 0C n:varint first key: zigzag varint, step: zigzag varint, (count: f64)*    (dense)
 """
 
 from __future__ import annotations
@@ -23,10 +27,10 @@ from typing import Final
 RELATIVE_ACCURACY: Final = 0.01
 
 ZERO_KEY: Final = -1
-"""The key of values below 1 µs; no other value has a negative key."""
+"""Key of values below 1 µs; no other key is negative."""
 
 VALUE_MAX_US: Final = float(2**63 - 1)
-"""Greater values count as this one, so that a sketch has at most 2,184 bins."""
+"""Greater values are counted as this one, so that a sketch has at most 2,184 bins."""
 
 _GAMMA: Final = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)
 _MULTIPLIER: Final = 1 / math.log2(_GAMMA)
@@ -43,19 +47,22 @@ _log2 = math.log2  # three times as fast as math.log
 
 
 def key_of(value_us: float) -> int:
-    """The bin of a value in microseconds; every float has one (NaN counts as zero)."""
+    """Return the bin of a value in microseconds; NaN counts as zero."""
     if 1.0 <= value_us <= VALUE_MAX_US:
         return int(_log2(value_us) * _MULTIPLIER)
     return _KEY_MAX if value_us > VALUE_MAX_US else ZERO_KEY
 
 
 def value_of(key: int) -> float:
-    """What a bin stands for, in microseconds."""
+    """Return the value of a bin in microseconds."""
     return 0.0 if key == ZERO_KEY else 2.0 ** (key / _MULTIPLIER) * (1 + RELATIVE_ACCURACY)
 
 
 def quantile(bins: Mapping[int, int], q: float) -> float:
-    """The ``q``-quantile in microseconds as ClickHouse computes it (lower rank, no interpolation); NaN for no values."""
+    """Return the ``q``-quantile in microseconds; NaN if there are no values.
+
+    Computed as in ClickHouse: lower rank, no interpolation.
+    """
     count = sum(bins.values())
     if count <= 0:
         return math.nan
@@ -70,7 +77,7 @@ def quantile(bins: Mapping[int, int], q: float) -> float:
 
 
 def state_hex(bins: Mapping[int, int]) -> str:
-    """The state as hexadecimal text; bins without a positive count are left out."""
+    """Return the state as hexadecimal text; bins without a positive count are left out."""
     store = bytearray()
     previous = stored = 0
     for key in sorted(bins):
@@ -90,10 +97,10 @@ def state_hex(bins: Mapping[int, int]) -> str:
 
 
 def bins_of(state: bytes) -> dict[int, int]:
-    """The bins of a state of ours or ClickHouse's.
+    """Return the bins of a state, encoded here or by ClickHouse.
 
     Raises:
-        ValueError: the bytes are no such state, or one of another accuracy.
+        ValueError: the bytes are no such state, or have another accuracy.
     """
     try:
         return _parse(state)

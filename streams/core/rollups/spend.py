@@ -1,6 +1,7 @@
-"""Spend: what one quarter of an hour of event time cost, per project and dimensions.
+"""Spend cells: the cost of a quarter of an hour of event time, per project and dimensions.
 
-Days and months of every time zone in use begin at a quarter of an hour, so a budget period is a whole number of buckets.
+Days and months of every time zone in use begin at a quarter of an hour, so a budget period is a
+whole number of buckets.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _COLUMNS = tuple(each.name for each in SPEND_DIMENSIONS)
 
 
 class SpendCell:
-    """An absolute sum in picodollars; ``row_version`` and ``contains`` as for windows."""
+    """An absolute sum in picodollars; ``row_version`` and ``contains`` as in ``WindowCell``."""
 
     __slots__ = ("capped", "contains", "cost_pico", "row_version")
 
@@ -29,16 +30,16 @@ class SpendCell:
         self.row_version = 0
         self.contains = 0
         self.capped = False
-        """It was read back from a row at its end: more may be taken back than is left."""
+        """Whether it was read back from a capped amount, so that corrections may exceed it."""
 
     def restore(self, numbers: tuple[int, int]) -> None:
-        """Put back what ``apply`` noted."""
+        """Restore the values that ``apply`` recorded in ``undo``."""
         self.cost_pico, self.row_version = numbers
 
     def apply(self, change: SpendDelta, version: int, undo: Undo | None = None) -> bool:
-        """Add ``change`` unless the cell contains it already; whether it did.
+        """Add ``change`` unless the cell contains it already; return whether it was added.
 
-        What it replaces is added to ``undo``.
+        The previous values are added to ``undo``.
         """
         if undo is not None:
             undo.append((self, None, (self.cost_pico, self.row_version)))
@@ -62,7 +63,7 @@ def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) ->
 
 
 def spend_cell(row: SpendRow) -> SpendCell:
-    """The cell that a row was made of."""
+    """Restore a cell from its row."""
     cell = SpendCell()
     cell.cost_pico = row.total_cost_pico
     cell.capped = is_capped(row.total_cost_pico)

@@ -1,6 +1,6 @@
-"""Takes back the changes of a delta that raised: each change first notes what it replaces.
+"""Rolls back the changes of a delta that raised.
 
-What is noted grows with what a delta changes, not with the cells that it changes it in.
+Each change first records what it replaces, so the log grows with the delta, not with the cells.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 Undo = list[tuple[Any, Any, Any]]
-"""A dictionary, a key, and its total before; or a cell, ``None``, and its numbers before."""
+"""A dictionary, a key and its previous total; or a cell, None and its previous values."""
 
 
-def take_back(undo: Undo) -> None:
-    """Restore what was noted, the latest change first: a cell may have changed more than once."""
+def roll_back(undo: Undo) -> None:
+    """Restore all recorded values, latest first, because a cell may have changed more than once."""
     for target, key, before in reversed(undo):
         if key is None:
             target.restore(before)

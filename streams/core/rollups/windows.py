@@ -1,7 +1,7 @@
-"""Windows: what happened in one minute of event time, per project and dimensions.
+"""Window cells: the totals of one minute of event time, per project and dimensions.
 
-A cell is absolute. Its ``row_version`` rises with the offset of the last record of ``deltas`` applied to it; a cell read back takes no record that it
-already contains.
+Totals are absolute. ``row_version`` is derived from the offset of the last record of ``deltas``
+applied to the cell. After a cell is read back, records that it already contains are skipped.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ class WindowCell:
         self.bins: dict[int, int] = {}
         self.row_version = 0
         self.contains = 0
-        """Versions up to this one were in it when it was read back."""
+        """Version of the row that it was read back from; changes up to it are skipped."""
         self.capped = False
-        """It was read back from a row with an amount at its end: more may be taken back than is left."""
+        """Whether it was read back from a capped amount, so that corrections may exceed it."""
 
     def restore(self, numbers: tuple[int, int, int, int, dict[str, int]]) -> None:
-        """Put back what ``apply`` noted of the cell itself."""
+        """Restore the values that ``apply`` recorded in ``undo``."""
         self.observations, self.errors, self.cost_pico, self.row_version, self.usage = numbers
 
     def apply(self, change: WindowDelta, version: int, undo: Undo | None = None) -> bool:
-        """Add ``change`` unless the cell contains it already; whether it did.
+        """Add ``change`` unless the cell contains it already; return whether it was added.
 
-        What it replaces is added to ``undo``.
+        The previous values are added to ``undo``.
         """
         if undo is None:
             undo = []
@@ -82,7 +82,7 @@ class WindowCell:
         return True
 
     def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
-        """A change of usage by no more types than a window may have."""
+        """Return a change of usage that keeps the window within its limit of types."""
         named = dict.fromkeys(self.usage, 0)
         add_amounts(named, change, 1, CELL_USAGE_TYPES_MAX)
         return named
@@ -103,10 +103,10 @@ def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell)
 
 
 def window_cell(row: WindowRow) -> WindowCell:
-    """The cell that a row was made of.
+    """Restore a cell from its row.
 
     Raises:
-        ValueError: its latency state cannot be read.
+        ValueError: the latency state is invalid.
     """
     cell = WindowCell()
     cell.observations = row.observation_count
@@ -120,7 +120,7 @@ def window_cell(row: WindowRow) -> WindowCell:
 
 
 def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int], undo: Undo) -> None:
-    """Add key by key; what comes to nothing leaves, so that taking back restores."""
+    """Add amounts by key; keys that become zero are removed, so that rolling back restores them."""
     for key, by in change.items():
         before = totals.get(key, 0)
         undo.append((totals, key, before))

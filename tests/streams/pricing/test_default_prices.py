@@ -98,7 +98,7 @@ def test_every_model_costs_what_genai_prices_says(shelf: int) -> None:
                     exact = Fraction(expected) * 10**12
                     ours = book.cost_of("p", "m", usage, at_us, parameters)
                     where = (model.id, moment, context, usage, ours)
-                    if ours.known:
+                    if ours.has_price:
                         # Each part is rounded to a picodollar where it is no whole number.
                         assert abs(ours.total_pico - exact) <= Fraction(len(usage), 2), where
                         assert exact.denominator != 1 or ours.total_pico == round(exact), where
@@ -118,7 +118,7 @@ def test_a_model_named_with_its_provider_is_the_model_that_genai_prices_finds() 
             found = get_snapshot().find_provider_model(name, None, provider.id, None)[1]
             usage = {"input": 1, "web_searches": 1, "audio_seconds": 1}
             priced = book.cost_of("p", f"{provider.id}/{name}", usage, 1_800_000_000_000_000)
-            if priced.known:
+            if priced.has_price:
                 assert priced.price_id.split("#")[0] == f"{provider.id}/{found.id}", name
                 checked += 1
     assert checked > 2_000

@@ -57,7 +57,7 @@ def test_each_bucket_is_priced_once_at_its_own_price(book: PriceBook) -> None:
         "output": 10_000_000 * MILLION,
     }
     assert priced.total_pico == 13_750_000 * MILLION == 13_750_000_000_000
-    assert (priced.price_id, priced.known, priced.unpriced) == ("openai/gpt-4o", True, ())
+    assert (priced.price_id, priced.has_price, priced.unpriced) == ("openai/gpt-4o", True, ())
 
 
 def test_reasoning_costs_as_output_where_it_has_no_price_of_its_own(book: PriceBook) -> None:
@@ -135,7 +135,7 @@ def test_a_detail_of_a_new_kind_does_not_become_free(
 
 @pytest.mark.parametrize("usage_type", ["input_images", "output_seconds", "input_cost"])
 def test_what_counts_no_tokens_is_not_priced_as_tokens(book: PriceBook, usage_type: str) -> None:
-    assert not book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).known
+    assert not book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).has_price
 
 
 def test_every_bucket_that_the_gateway_makes_has_a_unit(book: PriceBook) -> None:
@@ -159,27 +159,27 @@ def test_every_bucket_that_the_gateway_makes_has_a_unit(book: PriceBook) -> None
 def test_an_unknown_usage_type_costs_nothing_and_is_reported(book: PriceBook) -> None:
     priced = book.cost_of("p", "gpt-4o", {"input": 1, "smiles": 5}, NOW_US)
     assert priced.cost == {"input": 2_500_000}
-    assert (priced.unpriced, priced.known) == (("smiles",), True)
+    assert (priced.unpriced, priced.has_price) == (("smiles",), True)
 
 
 def test_usage_of_which_nothing_has_a_price_is_not_known_rather_than_free(book: PriceBook) -> None:
     priced = book.cost_of("p", "gpt-4o", {"smiles": 5}, NOW_US)
-    assert (priced.cost, priced.known, priced.price_id) == ({}, False, "")
+    assert (priced.cost, priced.has_price, priced.price_id) == ({}, False, "")
 
 
 def test_an_unknown_model_is_not_known_rather_than_free(book: PriceBook) -> None:
     priced = book.cost_of("p", "acme-9000", {"input": 5}, NOW_US)
-    assert (priced.cost, priced.total_pico, priced.known) == ({}, 0, False)
+    assert (priced.cost, priced.total_pico, priced.has_price) == ({}, 0, False)
     assert priced.unpriced == ("input",)
 
 
 def test_a_model_at_home_costs_nobodys_list_price(book: PriceBook) -> None:
-    assert not book.cost_of("p", "ollama/deepseek-r1", {"input": 5}, NOW_US).known
+    assert not book.cost_of("p", "ollama/deepseek-r1", {"input": 5}, NOW_US).has_price
 
 
 def test_a_free_variant_is_known_and_costs_nothing(book: PriceBook) -> None:
     priced = book.cost_of("p", "openrouter/acme/new-model:free", {"input": 5}, NOW_US)
-    assert (priced.total_pico, priced.known) == (0, True)
+    assert (priced.total_pico, priced.has_price) == (0, True)
 
 
 def test_a_total_counts_only_when_nothing_else_does(book: PriceBook) -> None:
@@ -190,7 +190,7 @@ def test_a_total_counts_only_when_nothing_else_does(book: PriceBook) -> None:
 
 
 def test_a_total_of_tokens_at_two_prices_is_not_guessed(book: PriceBook) -> None:
-    assert not book.cost_of("p", "gpt-4o", {"total": 1_000}, NOW_US).known
+    assert not book.cost_of("p", "gpt-4o", {"total": 1_000}, NOW_US).has_price
 
 
 def test_above_its_threshold_a_whole_long_request_costs_more(book: PriceBook) -> None:
@@ -273,8 +273,10 @@ def test_a_model_is_found_under_the_names_it_has_in_the_world(
 
 
 def test_a_name_that_hosts_sell_at_different_prices_is_not_guessed(book: PriceBook) -> None:
-    assert not book.cost_of("p", "llama-3.1-8b-instruct-of-nobody", {"input": 1}, NOW_US).known
-    assert not book.cost_of("p", "meta-llama/llama-3.3-70b-instruct", {"input": 1}, NOW_US).known
+    assert not book.cost_of("p", "llama-3.1-8b-instruct-of-nobody", {"input": 1}, NOW_US).has_price
+    assert not book.cost_of(
+        "p", "meta-llama/llama-3.3-70b-instruct", {"input": 1}, NOW_US
+    ).has_price
     assert book.cost_of(
         "p", "together/meta-llama/Llama-3.3-70B-Instruct-Turbo", {"input": 1}, NOW_US
     ).known
@@ -355,13 +357,13 @@ def test_more_models_than_the_cache_holds_change_nothing(monkeypatch: pytest.Mon
     book = PriceBook()
     for round_ in range(2):
         for model in ("gpt-4o", "a", "b", "c", "gpt-4o-mini"):
-            known = book.cost_of("p", model, {"input": 1}, NOW_US).known
+            known = book.cost_of("p", model, {"input": 1}, NOW_US).has_price
             assert known == model.startswith("gpt"), round_
 
 
 def test_an_absurdly_long_model_name_is_unknown() -> None:
     book = PriceBook().with_prices([Record("r", ".*", {"input": 1})])
-    assert not book.cost_of("p", "gpt-4o" * 1_000, {"input": 1}, NOW_US).known
+    assert not book.cost_of("p", "gpt-4o" * 1_000, {"input": 1}, NOW_US).has_price
 
 
 @given(
@@ -399,7 +401,7 @@ def test_a_pattern_can_be_found_in_a_part_of_a_name() -> None:
     record = Record("p1", "acme-[0-9]", {"input": 2}, matching="part")
     book = PriceBook(records=[record])
     assert book.cost_of("p", "ft:acme-1:x", {"input": 1}, NOW_US).total_pico == 2
-    assert not book.cost_of("p", "ACME-1", {"input": 1}, NOW_US).known
+    assert not book.cost_of("p", "ACME-1", {"input": 1}, NOW_US).has_price
 
 
 @pytest.mark.parametrize("pattern", [r"(a)\1", "gpt-4o(?!-mini).*", "(", "a{,3}", "(a{999}){999}"])
@@ -424,4 +426,4 @@ def test_a_record_that_changed_prices_as_it_is_now() -> None:
 
 def test_names_of_any_characters_are_matched() -> None:
     book = PriceBook(records=[Record("p1", "acme.*", {"input": 1})])
-    assert book.cost_of("p", "acme-\ud800", {"input": 1}, NOW_US).known
+    assert book.cost_of("p", "acme-\ud800", {"input": 1}, NOW_US).has_price

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.core.observations.json_texts import DEPTH_MAX, json_of
-from streams.core.pricing.models import readings
+from streams.core.pricing.models import name_candidates
 from streams.core.pricing.request import NO_CONTEXT, context_of
 from streams.core.pricing.tokens import installed_tokens
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
@@ -75,5 +75,7 @@ def test_conditions_of_a_price_are_found_and_remembered_only_of_short_texts():
 
 
 def test_a_model_of_very_many_prefixes_is_read_in_few_ways():
-    assert len(list(readings("/".join("abc" * 30)))) < 200
-    assert "gpt-4o" in {reading.name for reading in readings("litellm/openrouter/openai/gpt-4o")}
+    assert len(list(name_candidates("/".join("abc" * 30)))) < 200
+    assert "gpt-4o" in {
+        reading.name for reading in name_candidates("litellm/openrouter/openai/gpt-4o")
+    }
