@@ -249,7 +249,7 @@ class Budgets:
     def settle(
         self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
     ) -> list[Crossing] | None:
-        """Add the stored spend; return None if the query is outdated: the period stays unsettled."""
+        """Add the stored spend; None if the query is outdated: the period stays unsettled."""
         period = self._unsettled.get(baseline.key)
         if period is None or period.budget is not baseline.budget:
             return []

@@ -279,7 +279,7 @@ def test_a_name_that_hosts_sell_at_different_prices_is_not_guessed(book: PriceBo
     ).has_price
     assert book.cost_of(
         "p", "together/meta-llama/Llama-3.3-70B-Instruct-Turbo", {"input": 1}, NOW_US
-    ).known
+    ).has_price
 
 
 def test_a_projects_price_outranks_one_for_all_which_outranks_the_list() -> None:

@@ -33,9 +33,9 @@ class PerUnit:
     def cost_of(self, project_id, model, usage, at_us, parameters=""):
         pico = self._PICO.get(model)
         if pico is None:
-            return Priced({}, 0, "", known=False)
+            return Priced({}, 0, "", has_price=False)
         cost = {kind: pico * count for kind, count in usage.items() if kind != "total"}
-        return Priced(cost, sum(cost.values()), f"price-{model}", known=True)
+        return Priced(cost, sum(cost.values()), f"price-{model}", has_price=True)
 
 
 class Folding:
