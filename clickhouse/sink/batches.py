@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -15,8 +14,7 @@ from clickhouse.sink import old_days
 from clickhouse.sink.record_rows import RowsOf, value_rows
 from clickhouse.sink.refusals import UNREADABLE, Refused, lines_of
 from clickhouse.sink.settings import SinkSettings
-
-AVERAGED_OVER_S: Final = 1.0
+from producers.traffic import Traffic
 
 
 class Source(NamedTuple):
@@ -123,14 +121,11 @@ class Pace:
         self._light_s: dict[str, float] = {
             feed.table: getattr(settings, feed.flush.value) for feed in feeds
         }
-        self._bytes_per_s = 0.0
-        self._fetched_at_s = 0.0
+        self._traffic = Traffic(settings.light_traffic_bytes_per_s)
 
     def fetched(self, size_bytes: int, now_s: float) -> None:
-        """Update the exponentially weighted mean of the traffic."""
-        kept = math.exp((self._fetched_at_s - now_s) / AVERAGED_OVER_S)
-        self._bytes_per_s = self._bytes_per_s * kept + size_bytes / AVERAGED_OVER_S
-        self._fetched_at_s = now_s
+        """Count fetched bytes."""
+        self._traffic.add(size_bytes, now_s)
 
     def due_in_s(self, table: str, batch: Batch, now_s: float) -> float:
         """Return the seconds until ``batch`` is due; zero or less if it is due now."""
@@ -143,16 +138,10 @@ class Pace:
         settings = self._settings
         if table.endswith(old_days.SUFFIX):
             return settings.old_rows_flush_interval_s
-        light_s = self._light_s[table]
-        return min(light_s * self._load, max(light_s, settings.flush_interval_max_s))
+        return self._traffic.stretched(self._light_s[table], settings.flush_interval_max_s)
 
     @property
     def fetch_interval_s(self) -> float:
         """Return the minimum time between fetches: rows that are buffered for long can wait."""
-        light_s = self._settings.fetch_interval_s
-        return min(light_s * self._load, max(light_s, self._settings.fetch_interval_max_s))
-
-    @property
-    def _load(self) -> float:
-        """Return the traffic as a multiple of light traffic, at least 1."""
-        return max(self._bytes_per_s / self._settings.light_traffic_bytes_per_s, 1.0)
+        settings = self._settings
+        return self._traffic.stretched(settings.fetch_interval_s, settings.fetch_interval_max_s)

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from producers.kafka.topics import Topics
+from producers.traffic import Traffic
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodedChunk, EncodingLimits, encoded
 from streams.core.observations.failures import (
@@ -211,16 +212,21 @@ class PartitionStage:
         self, fold: ObservationsFold, writer: ChunkWriter, resume_after: int
     ) -> None:
         settings = self._settings
-        linger_s = settings.chunk_linger_ms / 1000
+        linger_s, linger_max_s = (
+            settings.chunk_linger_ms / 1000,
+            settings.chunk_linger_max_ms / 1000,
+        )
+        traffic = Traffic(settings.light_traffic_bytes_per_s)
         began = 0.0
         while True:
-            wait_s = began + linger_s - time.monotonic()
+            wait_s = began + traffic.stretched(linger_s, linger_max_s) - time.monotonic()
             if wait_s > 0 and not self._inbox.holds(
                 settings.chunk_records_max, settings.chunk_bytes_max
             ):
                 await asyncio.sleep(wait_s)
             messages = await self._inbox.take(settings.chunk_records_max, settings.chunk_bytes_max)
             began = time.monotonic()
+            traffic.add(sum(len(message.value) for message in messages), began)
             fresh = [message for message in messages if message.offset > resume_after]
             if len(fresh) < len(messages):
                 _skip(messages[: len(messages) - len(fresh)])

@@ -34,7 +34,11 @@ class StreamsSettings(BaseSettings):
     chunk_bytes_max: int = Field(512 * KIB, ge=1)
     """Likewise their bytes; a single larger record makes a larger chunk. Bounds how long the event loop is held."""
     chunk_linger_ms: float = Field(5.0, ge=0, le=1000)
-    """Shortest time between two chunks that are not full: an idle partition folds at once, a busy one gathers."""
+    """Minimum time between two chunks that are not full, while traffic is light."""
+    chunk_linger_max_ms: float = Field(30.0, ge=0, le=1000)
+    """Upper bound of this time, which grows with traffic: larger chunks cost less per event."""
+    light_traffic_bytes_per_s: int = Field(1_000_000, ge=1)
+    """Traffic of a partition up to which it is light; twice as much doubles the time."""
     chunks_in_flight_max: int = Field(8, ge=1)
     """Chunks folded whose rows are not acknowledged yet."""
     inbox_records_max: int = Field(2_000, ge=1)
