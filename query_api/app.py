@@ -15,6 +15,7 @@ from producers.control.log import ControlLog
 from producers.head import AnswerHead
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options import AnswerOptions
+from producers.settings import LimitsSettings
 from query_api.answers import Documented
 from query_api.context import AppContext
 from query_api.health.readiness import Readiness, ReadinessCheck
@@ -34,6 +35,7 @@ from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
 from query_api.tenants.projects import Projects
 from query_api.v1.admin_keys import admin_keys_router
+from query_api.v1.admin_limits import admin_limits_router
 from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
@@ -59,6 +61,7 @@ ROUTERS: Final = (
     storage_router,
     admin_projects_router,
     admin_keys_router,
+    admin_limits_router,
 )
 RESOURCES: Final = tuple(defined_resources())
 
@@ -72,6 +75,7 @@ def create_query_api(
     event_types: EventTypes = EVENT_TYPES,
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
+    limits: LimitsSettings | None = None,
 ) -> FastAPI:
     """Build the application; the caller closes what it passes in."""
     documented = Documented()
@@ -87,6 +91,7 @@ def create_query_api(
         projects=Projects(control, settings.projects_max),
         keys=Keys(control, settings.api_keys_per_project_max),
         default_prices=default_prices,
+        limits=limits or LimitsSettings(),
     )
     app = FastAPI(
         title="tracemill",

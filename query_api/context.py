@@ -20,6 +20,7 @@ from producers.control.log import ControlLog
 from producers.control.scopes import Scope
 from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
+from producers.settings import LimitsSettings
 from query_api.answers import Documented
 from query_api.prices.defaults import DefaultPriceList
 from query_api.settings import QuerySettings
@@ -40,6 +41,8 @@ class AppContext:
     projects: Projects
     keys: Keys
     default_prices: DefaultPriceList
+    limits: LimitsSettings
+    """The default limits of projects."""
 
 
 def principal_of(request: Request, *scopes: Scope) -> Principal:

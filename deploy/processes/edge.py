@@ -116,6 +116,7 @@ async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
     kafka, otlp_grpc, admin = KafkaSettings(), OtlpGrpcSettings(), AdminSettings()
+    limits = LimitsSettings()
     async with AsyncExitStack() as stack:
         store_settings = StoreSettings()
         store = Store(store_settings)
@@ -138,7 +139,7 @@ async def _serve(
                 GatewaySettings(),
                 control,
                 disk,
-                LimitsSettings(),
+                limits,
                 authenticator=authenticator,
             )
             await stack.enter_async_context(gateway_app.running())
@@ -163,6 +164,7 @@ async def _serve(
                 settings,
                 checks,
                 default_prices=ShippedPrices(),
+                limits=limits,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))

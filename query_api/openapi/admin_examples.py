@@ -20,6 +20,18 @@ PROJECT_DELETING_EXAMPLE: Final = PROJECT_EXAMPLE | {
     "state": "deleting",
     "deleting_since": "2026-11-28T08:00:00.000Z",
 }
+PROJECT_STATUS_EXAMPLE: Final = PROJECT_DELETING_EXAMPLE | {
+    "rows_left": {"observations": 1_204, "traces": 0},
+}
+LIMITS_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "events_per_s": 2_000,
+    "bytes_per_s": 0,
+    "burst_s": None,
+}
+LIMITS_EXAMPLE: Final[dict[str, Any]] = {
+    "own": {"events_per_s": 2_000.0, "bytes_per_s": 0.0, "burst_s": None},
+    "in_force": {"events_per_s": 2_000.0, "bytes_per_s": 0.0, "burst_s": 10.0},
+}
 KEY_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "scopes": ["ingest", "scores"],
     "expires_at": "2126-11-21T00:00:00Z",

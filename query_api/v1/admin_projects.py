@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from clickhouse.project_rows import rows_left
 from producers.control.kinds.project import Project
 from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
@@ -17,6 +18,7 @@ from query_api.openapi.admin_examples import (
     PROJECT_DELETING_EXAMPLE,
     PROJECT_EXAMPLE,
     PROJECT_REQUEST_EXAMPLE,
+    PROJECT_STATUS_EXAMPLE,
 )
 from query_api.pages import NativeMeta
 from query_api.tenants.projects import metadata_of
@@ -63,6 +65,11 @@ class AdminProjectOut(msgspec.Struct, kw_only=True):
     deleted_at: str | None
 
 
+class AdminProjectStatus(AdminProjectOut, kw_only=True):
+    rows_left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """While it is deleting: its rows by table, each stored version counted."""
+
+
 class AdminProjectList(msgspec.Struct):
     data: list[AdminProjectOut]
     meta: NativeMeta | msgspec.UnsetType = msgspec.UNSET
@@ -99,9 +106,20 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         page, meta = page_of(context.projects.visible_to(admin), parameters)
         return answer(AdminProjectList([_shown(each) for each in page], meta))
 
-    @router.get("/v1/admin/projects/{project_id}", summary="Get a project", responses={200: shown})
+    @router.get(
+        "/v1/admin/projects/{project_id}",
+        summary="Get a project",
+        description="While it is deleting, with `rows_left`: how many rows each table still has.",
+        responses={
+            200: documented.as_answer(AdminProjectStatus, "The project.", PROJECT_STATUS_EXAMPLE)
+        },
+    )
     async def get_project(admin: Admin, project_id: ProjectPath) -> Response:
-        return _answer(context, context.projects.find(admin, project_id))
+        project = context.projects.find(admin, project_id)
+        left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+        if project.state == "deleting":
+            left = await rows_left(context.store, project.id)
+        return _answer(context, project, left=left)
 
     @router.patch(
         "/v1/admin/projects/{project_id}",
@@ -139,8 +157,15 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _answer(context: AppContext, project: Project, *, status: int = 200) -> Response:
-    response = answer(_shown(project), status=status)
+def _answer(
+    context: AppContext,
+    project: Project,
+    *,
+    status: int = 200,
+    left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET,
+) -> Response:
+    shown = msgspec.structs.asdict(_shown(project))
+    response = answer(AdminProjectStatus(**shown, rows_left=left), status=status)
     with_etag(response, context.control.version_of(project.kind, project.id))
     return response
 

@@ -62,6 +62,12 @@ class ControlInMemory:
         self.keep(record)
         return record
 
+    async def put(self, record: ControlRecord, *, expected: int | None = None) -> ControlRecord:
+        if expected is not None:
+            self._expect(record, expected)
+        self.keep(record)
+        return record
+
     async def update(
         self,
         record: type[Any],

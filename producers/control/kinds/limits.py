@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from producers.control.record import Microseconds, ProjectRecord
 
-Amount = Annotated[float, Field(ge=0, le=1e15)]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+BurstSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class Limits(ProjectRecord):
@@ -19,7 +20,7 @@ class Limits(ProjectRecord):
 
     events_per_s: Amount | None = None
     bytes_per_s: Amount | None = None
-    burst_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    burst_s: BurstSeconds | None = None
     """Seconds of a rate that may be sent at once."""
     created_us: Microseconds
 

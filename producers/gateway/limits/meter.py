@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from producers import metrics
 from producers.errors import TooManyRequestsError
+from producers.gateway.limits.effective import EffectiveLimits
 from producers.gateway.limits.token_bucket import TokenBucket
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """The rates of a project in this process; 0: no limit."""
-
-    events_per_s: float
-    bytes_per_s: float
-    burst_s: float
-    """Seconds of a rate that may be sent at once."""
-
-    def __bool__(self) -> bool:
-        return bool(self.events_per_s or self.bytes_per_s)
 
 
 class Meter:
@@ -30,10 +17,11 @@ class Meter:
 
     __slots__ = ("_bytes", "_events", "_now_s")
 
-    def __init__(self, rates: Rates, now_s: Callable[[], float]) -> None:
+    def __init__(self, limits: EffectiveLimits, gateways: int, now_s: Callable[[], float]) -> None:
+        """``gateways`` processes share the rates: this one allows its part of them."""
         self._now_s = now_s
-        self._events = _bucket(rates.events_per_s, rates.burst_s, now_s())
-        self._bytes = _bucket(rates.bytes_per_s, rates.burst_s, now_s())
+        self._events = _bucket(limits.events_per_s / gateways, limits.burst_s, now_s())
+        self._bytes = _bucket(limits.bytes_per_s / gateways, limits.burst_s, now_s())
 
     def check(self, events: int, size: int) -> None:
         """Refuse a request of at least so many events and bytes if it exceeds a limit now.

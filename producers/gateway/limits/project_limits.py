@@ -9,7 +9,8 @@ from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.control.record import Change
-from producers.gateway.limits.meter import Meter, Rates
+from producers.gateway.limits.effective import effective_limits
+from producers.gateway.limits.meter import Meter
 from producers.settings import LimitsSettings
 
 
@@ -26,7 +27,7 @@ class ProjectLimits:
         self._view = control.view
         self._meters: dict[str, Meter | None] = {}
         """By share; empty while nothing has limits. None: no limits."""
-        self._has_limits = bool(self._rates_of(None)) or bool(self._view[Limits])
+        self._has_limits = self._any_limits()
         control.subscribe(self._control_changed)
 
     def meter_of(self, principal: Principal) -> Meter | None:
@@ -37,20 +38,14 @@ class ProjectLimits:
         try:
             return self._meters[share]
         except KeyError:
-            rates = self._rates_of(self._view[Limits].get(principal.project_id))
-            meter = Meter(rates, self.now_s) if rates else None
+            own = self._view[Limits].get(principal.project_id)
+            limits = effective_limits(own, self._settings)
+            meter = Meter(limits, self._settings.gateways, self.now_s) if limits else None
             self._meters[share] = meter
             return meter
 
-    def _rates_of(self, limits: Limits | None) -> Rates:
-        settings = self._settings
-        events, size, burst_s = settings.events_per_s, settings.bytes_per_s, settings.burst_s
-        if limits is not None:
-            events = events if limits.events_per_s is None else limits.events_per_s
-            size = size if limits.bytes_per_s is None else limits.bytes_per_s
-            burst_s = burst_s if limits.burst_s is None else limits.burst_s
-        gateways = settings.gateways
-        return Rates(events / gateways, size / gateways, burst_s)
+    def _any_limits(self) -> bool:
+        return bool(effective_limits(None, self._settings)) or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
         """Begin anew with the limits that a project has now; what it owed is forgotten."""
@@ -58,4 +53,4 @@ class ProjectLimits:
             return
         for share in [each for each in self._meters if each.partition(" ")[0] == change.id]:
             del self._meters[share]
-        self._has_limits = bool(self._rates_of(None)) or bool(self._view[Limits])
+        self._has_limits = self._any_limits()

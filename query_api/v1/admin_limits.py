@@ -1,0 +1,119 @@
+"""``/v1/admin/projects/{project_id}/limits``: how much a project may send."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from producers.control.kinds.limits import Amount, BurstSeconds, Limits
+from producers.errors import ControlConflictError
+from producers.gateway.limits.effective import effective_limits
+from query_api.answers import answer
+from query_api.context import Admin, AppContext, Installation
+from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
+from query_api.times import now_us
+from query_api.v1.admin_projects import ProjectPath
+from query_api.v1.etags import IfMatch, version_in, with_etag
+from query_api.v1.parameters import native_router
+
+_LIMITS = "/v1/admin/projects/{project_id}/limits"
+
+
+class LimitsBody(BaseModel):
+    """Each limit: null, the default of the installation; 0, no limit."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [LIMITS_REQUEST_EXAMPLE]}
+    )
+
+    events_per_s: Amount | None = None
+    bytes_per_s: Amount | None = None
+    burst_s: BurstSeconds | None = Field(
+        None, description="Seconds of a rate that may be sent at once."
+    )
+
+
+class OwnLimitsOut(msgspec.Struct, kw_only=True):
+    events_per_s: float | None
+    bytes_per_s: float | None
+    burst_s: float | None
+
+
+class LimitsInForceOut(msgspec.Struct, kw_only=True):
+    events_per_s: float
+    bytes_per_s: float
+    burst_s: float
+
+
+class LimitsOut(msgspec.Struct, kw_only=True):
+    own: OwnLimitsOut
+    """What was set for the project; null: the default."""
+    in_force: LimitsInForceOut
+    """What holds, over all gateways; 0: no limit."""
+
+
+def admin_limits_router(context: AppContext) -> APIRouter:
+    """Return the routes."""
+    router = native_router("projects and keys")
+    shown = context.documented.as_answer(LimitsOut, "The limits.", LIMITS_EXAMPLE)
+
+    @router.get(_LIMITS, summary="Get the limits of a project", responses={200: shown})
+    async def get_limits(admin: Admin, project_id: ProjectPath) -> Response:
+        context.projects.find(admin, project_id)
+        return _answer(context, project_id)
+
+    @router.put(
+        _LIMITS,
+        summary="Set the limits of a project",
+        description="They hold at once, in every gateway. What is left out, or null, is the"
+        " default of the installation; 0 is no limit. With `If-Match`, the `ETag` of an earlier"
+        " answer, only if they are unchanged since: 409 otherwise.",
+        responses={200: shown},
+    )
+    async def set_limits(
+        admin: Installation, project_id: ProjectPath, body: LimitsBody, if_match: IfMatch = None
+    ) -> Response:
+        project = context.projects.find(admin, project_id)
+        if project.state != "active":
+            raise ControlConflictError(f"project {project_id!r} is {project.state}")
+        limits = Limits(
+            id=project_id, project_id=project_id, created_us=now_us(), **body.model_dump()
+        )
+        await context.control.put(limits, expected=version_in(if_match))
+        return _answer(context, project_id)
+
+    @router.delete(
+        _LIMITS,
+        status_code=204,
+        summary="Delete the limits of a project",
+        description="The defaults of the installation hold again.",
+    )
+    async def delete_limits(admin: Installation, project_id: ProjectPath) -> Response:
+        context.projects.find(admin, project_id)
+        await context.control.delete(Limits.kind, project_id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _answer(context: AppContext, project_id: str) -> Response:
+    own = context.control.view[Limits].get(project_id)
+    in_force = effective_limits(own, context.limits)
+    response = answer(
+        LimitsOut(
+            own=OwnLimitsOut(
+                events_per_s=own.events_per_s if own else None,
+                bytes_per_s=own.bytes_per_s if own else None,
+                burst_s=own.burst_s if own else None,
+            ),
+            in_force=LimitsInForceOut(
+                events_per_s=in_force.events_per_s,
+                bytes_per_s=in_force.bytes_per_s,
+                burst_s=in_force.burst_s,
+            ),
+        )
+    )
+    with_etag(response, context.control.version_of(Limits.kind, project_id))
+    return response
