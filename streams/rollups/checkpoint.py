@@ -15,7 +15,7 @@ from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from streams.core.rollups.checkpoint_choice import index_of_latest, is_first
-from streams.core.rollups.fold import Marker, with_rows_beyond, with_unknown_horizons
+from streams.core.rollups.fold import Checkpoint, with_rows_beyond, with_unknown_horizons
 
 log = structlog.get_logger(__name__)
 
@@ -38,21 +38,21 @@ _windows = msgspec.json.Decoder(WindowRow)
 _spend = msgspec.json.Decoder(SpendRow)
 
 
-def headers_of(marker: Marker, spend_to: int) -> Headers:
-    """A marker, and the offset at which its flush ends in ``spend``."""
-    horizons = (marker.windows_horizon_s, marker.spend_horizon_s)
+def headers_of(checkpoint: Checkpoint, spend_to: int) -> Headers:
+    """A checkpoint, and the offset at which its flush ends in ``spend``."""
+    horizons = (checkpoint.windows_horizon_s, checkpoint.spend_horizon_s)
     return [
-        (INPUT_OFFSET, str(marker.input_offset).encode()),
-        (APPLIED, msgspec.json.encode(marker.applied)),
+        (INPUT_OFFSET, str(checkpoint.input_offset).encode()),
+        (APPLIED, msgspec.json.encode(checkpoint.applied)),
         (HORIZONS, msgspec.json.encode(horizons)),
-        (UNSETTLED, msgspec.json.encode(marker.unsettled)),
+        (UNSETTLED, msgspec.json.encode(checkpoint.unsettled)),
         (SPEND_TO, str(spend_to).encode()),
-        (VERSION_BASE, str(marker.version_base).encode()),
+        (VERSION_BASE, str(checkpoint.version_base).encode()),
     ]
 
 
-def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
-    """The marker that a record carries, if it does, and where its flush ends in ``spend``.
+def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | None:
+    """The checkpoint that a record carries, if it does, and where its flush ends in ``spend``.
 
     Raises:
         msgspec.DecodeError: a header is not what this version writes.
@@ -61,7 +61,7 @@ def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
     if INPUT_OFFSET not in headers:
         return None
     horizons = msgspec.json.decode(headers[HORIZONS], type=tuple[int | None, int | None])
-    marker = Marker(
+    checkpoint = Checkpoint(
         input_offset=int(headers[INPUT_OFFSET]),
         applied=msgspec.json.decode(headers[APPLIED], type=dict[int, tuple[int, list[str]]]),
         version_base=int(headers[VERSION_BASE]),
@@ -69,7 +69,7 @@ def marker_of(record: ConsumerRecord) -> tuple[Marker, int] | None:
         spend_horizon_s=horizons[1],
         unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),
     )
-    return marker, int(headers[SPEND_TO])
+    return checkpoint, int(headers[SPEND_TO])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,18 @@ class Progress:
     """What the output of a partition says.
 
     Attributes:
-        marker: the last one, knowing of rows written after it; ``None`` if there is none.
+        checkpoint: the last one, knowing of rows written after it; ``None`` if there is none.
         is_new: nothing was ever written.
         ends: where the partitions of windows and spend end.
     """
 
-    marker: Marker | None
+    checkpoint: Checkpoint | None
     is_new: bool
     ends: dict[TopicPartition, int]
 
 
 async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
-    """The last marker of a partition.
+    """The last checkpoint of a partition.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -103,7 +103,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
         found = await _last_marker(consumer, windows, ends[windows])
         if found is None:
             return Progress(None, not (ends[windows] or ends[spend]), ends)
-        marker, windows_to, spend_to = found
+        checkpoint, windows_to, spend_to = found
         try:
             windows_s = [
                 row.window_s
@@ -117,25 +117,25 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.exception("rows_beyond_marker_unreadable", partition=partition)
-            return Progress(with_unknown_horizons(marker), False, ends)
-        return Progress(with_rows_beyond(marker, windows_s, spend_s), False, ends)
+            return Progress(with_unknown_horizons(checkpoint), False, ends)
+        return Progress(with_rows_beyond(checkpoint, windows_s, spend_s), False, ends)
     finally:
         await stopped(consumer, STOP_TIMEOUT_S)
 
 
 async def _last_marker(
     consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
-) -> tuple[Marker, int, int] | None:
-    """The marker that counts, and where its flush ends in windows and spend."""
+) -> tuple[Checkpoint, int, int] | None:
+    """The checkpoint that counts, and where its flush ends in windows and spend."""
     begin = (await consumer.beginning_offsets([windows]))[windows]
     upper, step = end, FIRST_STEP
-    found: list[tuple[Marker, int, int]] = []
+    found: list[tuple[Checkpoint, int, int]] = []
     while upper > begin:
         lower = max(begin, upper - step)
-        earlier: list[tuple[Marker, int, int]] = []
+        earlier: list[tuple[Checkpoint, int, int]] = []
         async for record in _between(consumer, windows, lower, upper):
             try:
-                marked = marker_of(record)
+                marked = checkpoint_of_record(record)
             except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
                 # The one before it is as good: what was written after that is read again.
                 log.exception("marker_unreadable", offset=record.offset)
@@ -144,7 +144,7 @@ async def _last_marker(
                 earlier.append((marked[0], record.offset + 1, marked[1]))
         found = earlier + found
         if found:
-            latest = found[index_of_latest([marker for marker, _, _ in found])]
+            latest = found[index_of_latest([checkpoint for checkpoint, _, _ in found])]
             if lower == begin or not is_first(latest[0]):
                 return latest
         upper, step = lower, step * 4

@@ -80,13 +80,13 @@ class Flusher:
         self._changed.clear()
         messages, self._unacknowledged = self._unacknowledged, deque()
         flush = fold.flush()
-        self._failures.rows(flush.failed, flush.marker.input_offset, now_us())
+        self._failures.rows(flush.failed, flush.checkpoint.input_offset, now_us())
         self._failures.budgets(fold.budgets.take_failed())
         metrics.LIMIT_REACHED.labels("budget_periods_unevaluated_max").inc(
             fold.budgets.take_not_evaluated()
         )
         written = await self.output.write(flush)
-        self._source.written_to = flush.marker.input_offset + 1
+        self._source.written_to = flush.checkpoint.input_offset + 1
         fold.written(spend_to=written.spend_to, windows_to=written.windows_to)
         for message in messages:
             message.ack()

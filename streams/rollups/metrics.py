@@ -56,7 +56,7 @@ FLUSH_ROWS: Final = Histogram(
 )
 FLUSH_S: Final = Histogram(
     "tracemill_projects_flush_seconds",
-    "From the beginning of a flush until its marker was acknowledged.",
+    "From the beginning of a flush until its checkpoint was acknowledged.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 RESTORE_S: Final = Histogram(
@@ -75,7 +75,7 @@ BASELINE_RETRIES: Final = Counter(
     "Baselines asked again because cells were read back meanwhile.",
 )
 SEEKS: Final = Counter(
-    "tracemill_projects_seeks_total", "How often reading had to go back to the last marker."
+    "tracemill_projects_seeks_total", "How often reading had to go back to the last checkpoint."
 )
 LIMIT_REACHED: Final = Counter(
     "tracemill_projects_limit_reached_total", "How often a named limit was reached.", ["limit"]

@@ -1,4 +1,4 @@
-"""What stages 2 and 3 write: rows of spend and windows with their marker, and alerts."""
+"""What stages 2 and 3 write: rows of spend and windows with their checkpoint, and alerts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from clickhouse.rows import DeadLetterRow
 from producers.kafka.topics import Topics
 from streams.core.alerts.crossings import Crossing, alert_row
-from streams.core.rollups.fold import Flush, Marker, require_size
+from streams.core.rollups.fold import Checkpoint, Flush, require_size
 from streams.rollups import metrics
 from streams.rollups.checkpoint import headers_of
 
@@ -79,7 +79,7 @@ class ProjectOutput:
     async def write(self, flush: Flush) -> Written:
         """Write a flush; return once all of it is kept.
 
-        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last record, with the marker.
+        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last record, with the checkpoint.
 
         Raises:
             KafkaError: the broker took it not; the state in memory is ahead of what is written.
@@ -90,22 +90,22 @@ class ProjectOutput:
             await self.alerts_kept()
             await self._send_spend(_records(flush.spend, self.record_bytes))
             *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
-            headers = headers_of(flush.marker, self._spend_to)
+            headers = headers_of(flush.checkpoint, self._spend_to)
             marked_bytes = len(last) + sum(len(value) for _, value in headers)
             if marked_bytes > self.record_max_bytes - RECORD_OVERHEAD_BYTES:
                 first, last = [*first, last], b""
             await self._send(self.topics.windows, first)
-            windows_to = await self.write_marker(flush.marker, last)
+            windows_to = await self.write_checkpoint(flush.checkpoint, last)
         self.is_writing = False
         return Written(self._spend_to, windows_to)
 
-    async def write_marker(self, marker: Marker, windows: bytes = b"") -> int:
-        """Write a marker with the last rows it speaks of; where windows end then. Errors as ``write``."""
+    async def write_checkpoint(self, checkpoint: Checkpoint, windows: bytes = b"") -> int:
+        """Write a checkpoint with the last rows it speaks of; where windows end then. Errors as ``write``."""
         marked = await self.producer.send_and_wait(
             self.topics.windows,
             windows,
             partition=self.partition,
-            headers=headers_of(marker, self._spend_to),
+            headers=headers_of(checkpoint, self._spend_to),
         )
         return int(marked.offset) + 1
 

@@ -23,7 +23,7 @@ from streams.rollups.failures import ProjectFailures
 from streams.rollups.flusher import Flusher
 from streams.rollups.output import RECORD_OVERHEAD_BYTES, ProjectOutput
 from streams.rollups.read_back import ReadBack
-from streams.rollups.restoring import marker_of, progress_of
+from streams.rollups.restoring import progress_of, resume_checkpoint
 from streams.rollups.settler import BudgetSettler
 from streams.runtime.clock import now_us
 from streams.runtime.lag import THE_BROKER, THE_STORE, Lag, Position
@@ -160,20 +160,20 @@ class ProjectPartition:
         kafka, settings = context.kafka, context.settings
         await context.alerts_known()
         progress = await progress_of(context, self._output, partition)
-        marker = await marker_of(progress, context, partition)
-        if progress.marker is not None:
-            self._source.resume_at(marker.input_offset + 1)
+        checkpoint = await resume_checkpoint(progress, context, partition)
+        if progress.checkpoint is not None:
+            self._source.resume_at(checkpoint.input_offset + 1)
         elif self._is_restart:
             raise ProgressUnknownError(f"where partition {partition} was is not known")
         if self._screen is not None:
-            await self._screen.begin(marker.input_offset)
+            await self._screen.begin(checkpoint.input_offset)
         unsettled_max = min(
             settings.budget_periods_unevaluated_max,
             kafka.record_max_bytes // 2 // PERIOD_KEY_MAX_BYTES,
         )
         budgets = Budgets(context.alerted, settings.budget_periods_max, unsettled_max)
         fold = ProjectFold(
-            marker,
+            checkpoint,
             budgets,
             lateness_s=settings.lateness_h * 3600,
             row_bytes_max=kafka.record_max_bytes - RECORD_OVERHEAD_BYTES,
@@ -181,7 +181,7 @@ class ProjectPartition:
         # From here on without a pause: changes of budgets are taken once this has returned.
         for budget in context.budgets(partition):
             budgets.put(rule_of(budget), now_us())
-        budgets.resume(marker.unsettled)
+        budgets.resume(checkpoint.unsettled)
         metrics.RESTORE_S.observe(time.monotonic() - began)
         log.info("restored", partition=partition, next_offset=self._source.expected)
         return self._new_running(fold)

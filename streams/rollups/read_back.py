@@ -30,7 +30,7 @@ class ReadBack:
         try:
             # Again until nothing is missing: while the store answers, other groups may leave memory.
             while missing := fold.missing(deltas):
-                fold.adopt(missing, *await self._ask(missing))
+                fold.load(missing, *await self._ask(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise
@@ -61,7 +61,7 @@ class ReadBack:
         """Read back what one delta needs; what that raises, if it is about the delta."""
         try:
             while missing := fold.missing([delta]):
-                fold.adopt(missing, *await self._ask(missing))
+                fold.load(missing, *await self._ask(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise

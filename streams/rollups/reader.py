@@ -16,8 +16,8 @@ from clickhouse.rows import SpendRow, WindowRow
 from clickhouse.store import Store
 from streams.core.budgets.evaluation import Baseline
 from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
+from streams.core.rollups.cell_groups import GroupKey
 from streams.core.rollups.fold import Missing
-from streams.core.rollups.residency import GroupKey
 from streams.rollups import metrics
 from streams.rollups.settings import ProjectSettings
 
@@ -46,7 +46,7 @@ SELECT [{sums}] AS spent_pico
 FROM spend FINAL
 WHERE project_id = {{project:String}}
     AND bucket_start >= {{start:DateTime('UTC')}} AND bucket_start < {{end:DateTime('UTC')}}
-    AND bucket_start NOT IN {{resident:Array(DateTime('UTC'))}}
+    AND bucket_start NOT IN {{in_memory:Array(DateTime('UTC'))}}
 """
 LATEST_SQL: Final = """
 SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
@@ -122,7 +122,7 @@ class ProjectReader:
         alike: dict[tuple[str, int, int, tuple[int, ...]], list[Baseline]] = {}
         for baseline in baselines:
             project_id = baseline.budget.project_id
-            span = (project_id, baseline.start_s, baseline.end_s, baseline.resident)
+            span = (project_id, baseline.start_s, baseline.end_s, baseline.in_memory)
             alike.setdefault(span, []).append(baseline)
         slots = asyncio.Semaphore(SPENT_CONCURRENCY)
 
@@ -167,7 +167,7 @@ class ProjectReader:
             "project": first.budget.project_id,
             "start": _time(first.start_s),
             "end": _time(first.end_s),
-            "resident": _times(first.resident),
+            "in_memory": _times(first.in_memory),
         }
         sums = []
         for number, baseline in enumerate(alike):

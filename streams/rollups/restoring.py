@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from aiokafka import TopicPartition
 
-from streams.core.rollups.fold import Marker, first_marker
+from streams.core.rollups.fold import Checkpoint, first_checkpoint
 from streams.rollups.checkpoint import Progress, read_progress
 from streams.rollups.context import StageContext
 from streams.rollups.output import ProjectOutput
@@ -19,9 +19,9 @@ log = structlog.get_logger(__name__)
 
 
 async def progress_of(context: StageContext, output: ProjectOutput, partition: int) -> Progress:
-    """Find the marker of a partition, once the store has all that was written.
+    """Find the checkpoint of a partition, once the store has all that was written.
 
-    A new log is given its first marker, and read again: another worker may have written one before.
+    A new log is given its first checkpoint, and read again: another worker may have written one before.
     """
     topics = context.kafka.topics
     while True:
@@ -30,19 +30,21 @@ async def progress_of(context: StageContext, output: ProjectOutput, partition: i
         output.begin(progress.ends[TopicPartition(topics.spend, partition)])
         if not progress.is_new:
             return progress
-        await output.write_marker(await marker_before_all(context))
+        await output.write_checkpoint(await checkpoint_of_new_log(context))
 
 
-async def marker_of(progress: Progress, context: StageContext, partition: int) -> Marker:
-    """Return the marker that was found; where it is gone, one without a place to go on from."""
-    if progress.marker is not None:
-        return progress.marker
+async def resume_checkpoint(
+    progress: Progress, context: StageContext, partition: int
+) -> Checkpoint:
+    """Return the checkpoint that was found; where it is gone, one without a place to go on from."""
+    if progress.checkpoint is not None:
+        return progress.checkpoint
     log.warning("progress_unknown", partition=partition)
-    return await marker_before_all(context)
+    return await checkpoint_of_new_log(context)
 
 
-async def marker_before_all(context: StageContext) -> Marker:
-    """Return the marker of a log of which nothing was read: its versions are above all there are."""
+async def checkpoint_of_new_log(context: StageContext) -> Checkpoint:
+    """Return the checkpoint of a log of which nothing was read: its versions are above all there are."""
     latest = await context.reader.latest()
     version_base = time.time_ns() // 1_000_000 << VERSIONS_PER_MS_BITS
-    return first_marker(version_base, latest.windows_s, latest.spend_s)
+    return first_checkpoint(version_base, latest.windows_s, latest.spend_s)

@@ -24,10 +24,10 @@ from streams.core.rollups.delta_record import (
     read_deltas,
 )
 from streams.core.rollups.fold import (
-    Marker,
+    Checkpoint,
     Missing,
     ProjectFold,
-    first_marker,
+    first_checkpoint,
     with_rows_beyond,
 )
 from streams.core.rollups.sketch import bins_of
@@ -45,8 +45,10 @@ class World:
     rng: random.Random
     crash_rate: float = 0.0
     log: list[bytes] = field(default_factory=list)
-    windows_topic: list[tuple[list[bytes], tuple[Marker, int] | None]] = field(default_factory=list)
-    """Lines; the last record of a flush has its marker, and where the flush ends in spend."""
+    windows_topic: list[tuple[list[bytes], tuple[Checkpoint, int] | None]] = field(
+        default_factory=list
+    )
+    """Lines; the last record of a flush has its checkpoint, and where the flush ends in spend."""
     spend_topic: list[list[bytes]] = field(default_factory=list)
     alerts: list[Crossing] = field(default_factory=list)
     dead_letters: dict[str, DeadLetterRow] = field(default_factory=dict)
@@ -124,27 +126,27 @@ class World:
     def sink_all(self) -> None:
         self.sink(len(self.windows_topic), len(self.spend_topic))
 
-    def start_marker(self) -> Marker:
-        """The marker that counts, and what was written after it; a new log's first one is written."""
+    def start_checkpoint(self) -> Checkpoint:
+        """The checkpoint that counts, and what was written after it; a new log's first one is written."""
         if not any(found for _, found in self.windows_topic):
             self.logs += 1
-            marker = first_marker(
+            checkpoint = first_checkpoint(
                 self.logs << 20,
                 max((row.window_s for row in self.stored_windows.values()), default=0),
                 max((row.bucket_s for row in self.stored_spend.values()), default=0),
             )
-            self.write(self.windows_topic, ([], (marker, len(self.spend_topic))))
-        markers = [
+            self.write(self.windows_topic, ([], (checkpoint, len(self.spend_topic))))
+        checkpoints = [
             (*found, offset + 1)
             for offset, (_, found) in enumerate(self.windows_topic)
             if found is not None
         ]
-        latest = index_of_latest([marker for marker, _, _ in markers])
-        marker, spend_to, windows_to = markers[latest]
+        latest = index_of_latest([checkpoint for checkpoint, _, _ in checkpoints])
+        checkpoint, spend_to, windows_to = checkpoints[latest]
         windows = [line for lines, _ in self.windows_topic[windows_to:] for line in lines]
         spend = [line for lines in self.spend_topic[spend_to:] for line in lines]
         return with_rows_beyond(
-            marker,
+            checkpoint,
             [msgspec.json.decode(line, type=WindowRow).window_s for line in windows],
             [msgspec.json.decode(line, type=SpendRow).bucket_s for line in spend],
         )
@@ -156,15 +158,15 @@ class Worker:
     def __init__(self, world: World, budgets: list[BudgetRule]) -> None:
         self.world = world
         world.sink_all()  # a restart waits until the store has what was written
-        marker = world.start_marker()
+        checkpoint = world.start_checkpoint()
         alerted = {crossing.id for crossing in world.alerts}
         book = Budgets(alerted=alerted, periods_max=world.rng.choice([1, 3, 1000]))
-        self.fold = ProjectFold(marker, book, lateness_s=86_400)
+        self.fold = ProjectFold(checkpoint, book, lateness_s=86_400)
         for budget in budgets:
             book.put(budget, NOW_US)
-        book.resume(marker.unsettled)
+        book.resume(checkpoint.unsettled)
         self.open: list[Baseline] = []
-        self.next_offset = marker.input_offset + 1
+        self.next_offset = checkpoint.input_offset + 1
 
     def read_one(self) -> bool:
         if self.next_offset >= len(self.world.log):
@@ -200,7 +202,7 @@ class Worker:
             self.world.effect()
 
     def read_back(self, missing: Missing) -> None:
-        self.fold.adopt(
+        self.fold.load(
             missing,
             [
                 r
@@ -222,11 +224,11 @@ class Worker:
             self.world.write(self.world.alerts, crossing)
 
     def flush(self) -> None:
-        """Spend, windows, marker; each may be the last thing this worker did."""
+        """Spend, windows, checkpoint; each may be the last thing this worker did."""
         flush, world = self.fold.flush(), self.world
         half = len(flush.spend) // 2
         world.write(world.spend_topic, flush.spend[:half], flush.spend[half:])
-        end = (flush.marker, len(world.spend_topic))
+        end = (flush.checkpoint, len(world.spend_topic))
         half = len(flush.windows) // 2
         world.write(world.windows_topic, (flush.windows[:half], None))
         world.write(world.windows_topic, (flush.windows[half:], end))
@@ -247,7 +249,7 @@ class Worker:
                 for row in self.world.stored_spend.values()
                 if row.project_id == baseline.budget.project_id
                 and baseline.start_s <= row.bucket_s < baseline.end_s
-                and row.bucket_s not in baseline.resident
+                and row.bucket_s not in baseline.in_memory
                 and matches(baseline.budget.scope_key, cell_of(row))
             )
             arrivals = self.fold.spend.arrivals

@@ -82,13 +82,13 @@ def rows_of(batches: list[list]) -> tuple:
     from streams.core.budgets.evaluation import Budgets
     from streams.core.observations.reading import SourceRecord, read
     from streams.core.rollups.deltas import Delta
-    from streams.core.rollups.fold import ProjectFold, first_marker
+    from streams.core.rollups.fold import ProjectFold, first_checkpoint
     from tests.bench.stages.stage1 import _new_fold
     from tracemill.contract import encode_event
 
     stage1 = _new_fold()
     budgets = Budgets(set(), periods_max=10)
-    stage2 = ProjectFold(first_marker(0, 0, 0), budgets, lateness_s=86_400)
+    stage2 = ProjectFold(first_checkpoint(0, 0, 0), budgets, lateness_s=86_400)
     for offset, batch in enumerate(batches):
         value = b"\n".join(map(encode_event, batch))
         records = [read(SourceRecord(offset, START_US, value))]

@@ -26,7 +26,7 @@ from streams.core.alerts.crossings import Crossing, alert_id
 from streams.core.alerts.past_alerts import AlertIds
 from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.dimensions.keys import Scope, Shape, scope_of_shape
-from streams.core.rollups.residency import Groups
+from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.spend import SpendCell, SpendKey
 
 PeriodKey = tuple[str, int]
@@ -56,14 +56,14 @@ class PeriodSpend:
 class Baseline:
     """A query for the stored spend of ``budget`` from ``start_s`` to before ``end_s``.
 
-    Leaves out the ``resident`` buckets, which are in memory.
+    Leaves out the ``in_memory`` buckets, which are in memory.
     """
 
     key: PeriodKey
     budget: BudgetRule
     start_s: int
     end_s: int
-    resident: tuple[int, ...]
+    in_memory: tuple[int, ...]
     arrivals: int
     """Groups loaded so far; the result is valid only if no other group is loaded meanwhile."""
 

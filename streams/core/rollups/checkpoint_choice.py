@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.core.rollups.fold import Marker
+from streams.core.rollups.fold import Checkpoint
 
 
-def index_of_latest(markers: Sequence[Marker]) -> int:
+def index_of_latest(checkpoints: Sequence[Checkpoint]) -> int:
     """Return the index of the checkpoint to continue from; they are in the order of the log."""
-    base = markers[0].version_base
+    base = checkpoints[0].version_base
     return max(
-        (index for index, marker in enumerate(markers) if marker.version_base == base),
-        key=lambda index: (markers[index].input_offset, index),
+        (index for index, checkpoint in enumerate(checkpoints) if checkpoint.version_base == base),
+        key=lambda index: (checkpoints[index].input_offset, index),
     )
 
 
-def is_first(marker: Marker) -> bool:
+def is_first(checkpoint: Checkpoint) -> bool:
     """Return whether it was written before the first record; others may be far before it."""
-    return marker.input_offset < 0
+    return checkpoint.input_offset < 0

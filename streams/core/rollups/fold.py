@@ -1,8 +1,8 @@
 """Folds records of one partition of ``deltas`` into windows, spend and budgets (stages 2 and 3).
 
 For each record in offset order, the groups that ``missing`` returns are read back and passed to
-``adopt``, then ``apply`` changes cells and budgets. ``flush`` returns all changed cells as absolute
-rows, and a ``Marker``: the checkpoint that says which records they contain. A restart from the last
+``load``, then ``apply`` changes cells and budgets. ``flush`` returns all changed cells as absolute
+rows, and a ``Checkpoint``: the checkpoint that says which records they contain. A restart from the last
 checkpoint and the stored rows gives the same state: repeated source records are recognized by
 ``applied``, repeated records of ``deltas`` by the version of each cell.
 
@@ -28,8 +28,8 @@ from streams.core.dimensions.keys import (
     window_key_of_delta,
     window_key_of_row,
 )
+from streams.core.rollups.cell_groups import GroupKey, Groups, KeyT
 from streams.core.rollups.deltas import Delta, SpendDelta
-from streams.core.rollups.residency import GroupKey, Groups, KeyT
 from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_row
 from streams.core.rollups.undo import Undo, roll_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
@@ -39,7 +39,7 @@ CellT = TypeVar("CellT", WindowCell, SpendCell)
 _encode = msgspec.json.Encoder().encode
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint: which records the rows written so far contain."""
 
     input_offset: int
@@ -59,36 +59,38 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Budget periods that still have to be evaluated."""
 
 
-def with_rows_beyond(marker: Marker, windows_s: Iterable[int], spend_s: Iterable[int]) -> Marker:
-    """Extend the horizons by starts of rows that were written after ``marker``.
+def with_rows_beyond(
+    checkpoint: Checkpoint, windows_s: Iterable[int], spend_s: Iterable[int]
+) -> Checkpoint:
+    """Extend the horizons by starts of rows that were written after ``checkpoint``.
 
     A flush that failed before its own checkpoint has written them. Their groups have to be read
     back; treated as new, their content would be counted twice.
     """
     return msgspec.structs.replace(
-        marker,
-        windows_horizon_s=_latest(marker.windows_horizon_s, windows_s),
-        spend_horizon_s=_latest(marker.spend_horizon_s, spend_s),
+        checkpoint,
+        windows_horizon_s=_latest(checkpoint.windows_horizon_s, windows_s),
+        spend_horizon_s=_latest(checkpoint.spend_horizon_s, spend_s),
     )
 
 
-def with_unknown_horizons(marker: Marker) -> Marker:
-    """Reset the horizons, because unknown rows were written after ``marker``.
+def with_unknown_horizons(checkpoint: Checkpoint) -> Checkpoint:
+    """Reset the horizons, because unknown rows were written after ``checkpoint``.
 
     Every group is read back then.
     """
-    return msgspec.structs.replace(marker, windows_horizon_s=None, spend_horizon_s=None)
+    return msgspec.structs.replace(checkpoint, windows_horizon_s=None, spend_horizon_s=None)
 
 
 def _latest(horizon_s: int | None, starts_s: Iterable[int]) -> int | None:
     return None if horizon_s is None else max([horizon_s, *starts_s])
 
 
-def first_marker(
+def first_checkpoint(
     version_base: int, windows_horizon_s: int | None, spend_horizon_s: int | None
-) -> Marker:
+) -> Checkpoint:
     """Return the checkpoint before the first record; the store may have rows of an earlier log."""
-    return Marker(
+    return Checkpoint(
         input_offset=-1,
         applied={},
         version_base=version_base,
@@ -161,7 +163,7 @@ class Flush:
 
     spend: list[bytes]
     windows: list[bytes]
-    marker: Marker
+    checkpoint: Checkpoint
     failed: list[FailedRow]
 
 
@@ -169,14 +171,21 @@ class ProjectFold:
     """The state of one partition of ``deltas``."""
 
     def __init__(
-        self, marker: Marker, budgets: Budgets, *, lateness_s: int, row_bytes_max: int = 2**24
+        self,
+        checkpoint: Checkpoint,
+        budgets: Budgets,
+        *,
+        lateness_s: int,
+        row_bytes_max: int = 2**24,
     ) -> None:
-        self.windows: Groups[WindowKey, WindowCell] = Groups(WindowCell, marker.windows_horizon_s)
-        self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, marker.spend_horizon_s)
+        self.windows: Groups[WindowKey, WindowCell] = Groups(
+            WindowCell, checkpoint.windows_horizon_s
+        )
+        self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, checkpoint.spend_horizon_s)
         self.budgets = budgets
-        self.input_offset = marker.input_offset
-        self._version_base = marker.version_base
-        self._applied = {p: (offset, set(done)) for p, (offset, done) in marker.applied.items()}
+        self.input_offset = checkpoint.input_offset
+        self._version_base = checkpoint.version_base
+        self._applied = {p: (offset, set(done)) for p, (offset, done) in checkpoint.applied.items()}
         self._undo: Undo = []
         """Previous values of what the last delta changed."""
         self._lateness_s = lateness_s
@@ -189,7 +198,7 @@ class ProjectFold:
         spend = {(d.project_id, change.bucket_s) for d in deltas for change in d.spend}
         return Missing(self.windows.missing(windows), self.spend.missing(spend))
 
-    def adopt(
+    def load(
         self, missing: Missing, windows: Iterable[WindowRow], spend: Iterable[SpendRow]
     ) -> None:
         """Add all ``missing`` groups, with their stored rows."""
@@ -200,13 +209,13 @@ class ProjectFold:
             cells = window_groups[row.project_id, row.window_s]
             cells[window_key_of_row(row)] = window_cell(row)
         for key, cells in window_groups.items():
-            self.windows.adopt(key, cells)
+            self.windows.load(key, cells)
         spend_groups: dict[GroupKey, dict[SpendKey, SpendCell]] = {k: {} for k in missing.spend}
         for spent in spend:
             spend_cells = spend_groups[spent.project_id, spent.bucket_s]
             spend_cells[spend_key_of_row(spent)] = spend_cell(spent)
         for key, spend_cells in spend_groups.items():
-            self.spend.adopt(key, spend_cells)
+            self.spend.load(key, spend_cells)
 
     def apply(
         self,
@@ -251,7 +260,7 @@ class ProjectFold:
         failed: list[FailedRow] = []
         spend = self._lines("spend", self.spend, spend_row, failed)
         windows = self._lines("windows", self.windows, window_row, failed)
-        return Flush(spend, windows, self.marker(), failed)
+        return Flush(spend, windows, self.checkpoint(), failed)
 
     def _lines(
         self,
@@ -278,9 +287,9 @@ class ProjectFold:
         self.spend.written(spend_to)
         self.windows.written(windows_to)
 
-    def marker(self) -> Marker:
+    def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of the current state."""
-        return Marker(
+        return Checkpoint(
             input_offset=self.input_offset,
             applied={p: (offset, sorted(done)) for p, (offset, done) in self._applied.items()},
             version_base=self._version_base,

@@ -16,7 +16,7 @@ from streams.core.observations.limits import (
 )
 from streams.core.rollups.amounts import add_amounts
 from streams.core.rollups.deltas import PART_BYTES_MAX, Delta, SpendDelta, WindowDelta, parts_of
-from streams.core.rollups.fold import ProjectFold, first_marker
+from streams.core.rollups.fold import ProjectFold, first_checkpoint
 from streams.core.rollups.windows import WindowCell
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import TraceAttributes, TraceUpdate
@@ -54,10 +54,10 @@ def test_each_part_is_applied_once_however_often_and_wherever_it_is_sent_again()
     assert len(deltas) > 2
 
     def totals(*records: list[Delta]) -> dict[object, int]:
-        fold = ProjectFold(first_marker(0, None, None), _NoBudgets(), lateness_s=1)
+        fold = ProjectFold(first_checkpoint(0, None, None), _NoBudgets(), lateness_s=1)
         for offset, record in enumerate(records):
             for key in fold.missing(record).spend:
-                fold.spend.adopt(key, {})
+                fold.spend.load(key, {})
             fold.apply(offset, record, 0)
         return {
             key: cell.cost_pico

@@ -11,7 +11,7 @@ from streams.core.alerts.crossings import alert_id, alert_row
 from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.evaluation import Budgets
 from streams.core.budgets.rules import BudgetRule, matches
-from streams.core.rollups.residency import Groups
+from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.spend import SpendCell
 
 DAY_US = 86_400_000_000
@@ -60,7 +60,7 @@ class Ledger:
 
     def spend(self, pico, *, at_s=NOON_S, key=("u1", "m1", "prod"), trace="t", project="p1"):
         bucket_s = at_s // 900 * 900
-        self.cells.adopt((project, bucket_s), {})
+        self.cells.load((project, bucket_s), {})
         self.cells.cell((project, bucket_s), key, NOON_S).cost_pico += pico
         found = self.budgets.add(project, bucket_s, key, pico, trace)
         found += self.settle()
@@ -200,7 +200,7 @@ def test_an_answer_does_not_count_when_cells_were_read_back_meanwhile():
     budgets = Budgets(alerted=set(), periods_max=10)
     budgets.put(rule(), NOON_S * 1_000_000)
     [baseline, *_] = budgets.begin(cells, 10)
-    cells.adopt(("p1", NOON_S // 900 * 900), {("u1", "m1", "prod"): SpendCell()})
+    cells.load(("p1", NOON_S // 900 * 900), {("u1", "m1", "prod"): SpendCell()})
     assert budgets.settle(baseline, 5_000, cells.arrivals) is None
     assert baseline.key in budgets.unsettled
 
@@ -225,7 +225,7 @@ def test_periods_beyond_the_limit_leave_and_come_back_right():
 
     def spend(pico, days):
         bucket_s = NOON_S - 86_400 * days
-        cells.adopt(("p1", bucket_s), {})
+        cells.load(("p1", bucket_s), {})
         cells.cell(("p1", bucket_s), ("u1", "m1", "prod"), NOON_S).cost_pico += pico
         found = budgets.add("p1", bucket_s, ("u1", "m1", "prod"), pico, "t")
         return [c.threshold for c in found + settle()]

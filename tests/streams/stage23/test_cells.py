@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.budgets.evaluation import Budgets
+from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.rollups.fold import Missing, ProjectFold, first_marker, with_rows_beyond
-from streams.core.rollups.residency import Groups
+from streams.core.rollups.fold import Missing, ProjectFold, first_checkpoint, with_rows_beyond
 from streams.core.rollups.sketch import bins_of
 from streams.core.rollups.spend import spend_cell, spend_row
 from streams.core.rollups.windows import WindowCell, window_cell, window_row
 
 NOW_S = 1_795_262_400
-START = first_marker(0, 0, 0)
+START = first_checkpoint(0, 0, 0)
 
 window_deltas = st.builds(
     WindowDelta,
@@ -30,14 +30,14 @@ window_deltas = st.builds(
 )
 
 
-def fold_of(marker=START):
-    return ProjectFold(marker, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
+def fold_of(checkpoint=START):
+    return ProjectFold(checkpoint, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
 
 
 def apply(fold, offset, deltas):
     """As the shell does it, with a store that has nothing."""
     if missing := fold.missing(deltas):
-        fold.adopt(missing, [], [])
+        fold.load(missing, [], [])
     return fold.apply(offset, deltas, NOW_S)
 
 
@@ -159,7 +159,7 @@ def test_what_is_later_than_everything_before_begins_empty_and_the_rest_is_read_
     fold = fold_of(msgspec.structs.replace(START, spend_horizon_s=NOW_S, windows_horizon_s=NOW_S))
     late, new = Delta("p1", 0, 0, [], [spend(NOW_S)]), Delta("p1", 0, 1, [], [spend(NOW_S + 900)])
     assert fold.missing([late, new]) == Missing(set(), {("p1", NOW_S)})
-    fold.adopt(Missing(set(), {("p1", NOW_S)}), [], [])
+    fold.load(Missing(set(), {("p1", NOW_S)}), [], [])
     assert not fold.missing([late, new])
 
 
@@ -169,8 +169,8 @@ def test_without_a_horizon_everything_is_read_back():
 
 
 def test_rows_beyond_the_marker_raise_the_horizon():
-    marker = with_rows_beyond(START, [60, 120], [900])
-    assert (marker.windows_horizon_s, marker.spend_horizon_s) == (120, 900)
+    checkpoint = with_rows_beyond(START, [60, 120], [900])
+    assert (checkpoint.windows_horizon_s, checkpoint.spend_horizon_s) == (120, 900)
     assert with_rows_beyond(START, [], []) == START
 
 

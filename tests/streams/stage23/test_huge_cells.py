@@ -11,7 +11,7 @@ from streams.core.alerts.crossings import alert_row
 from streams.core.budgets.evaluation import Budgets
 from streams.core.budgets.rules import BudgetRule
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
-from streams.core.rollups.fold import ProjectFold, first_marker
+from streams.core.rollups.fold import ProjectFold, first_checkpoint
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, observation
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, TraceAttributes
 
@@ -20,12 +20,12 @@ MINUTE_S, QUARTER_S = NOW_S // 60 * 60, NOW_S // 900 * 900
 ROW_MAX = 2**63 - 1
 
 
-NEW = first_marker(0, 0, 0)
+NEW = first_checkpoint(0, 0, 0)
 READS_BACK = msgspec.structs.replace(NEW, windows_horizon_s=None, spend_horizon_s=None)
 
 
-def fold_of(*rules, marker=NEW):
-    fold = ProjectFold(marker, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
+def fold_of(*rules, checkpoint=NEW):
+    fold = ProjectFold(checkpoint, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
     for rule in rules:
         fold.budgets.put(rule, NOW_US)
     return fold
@@ -35,7 +35,7 @@ def apply(fold, offset, deltas, *, windows=(), spend=()):
     """As the shell does it; over the wire, and with a store that has these rows."""
     deltas = msgspec.json.decode(msgspec.json.encode(deltas), type=list[Delta])
     if missing := fold.missing(deltas):
-        fold.adopt(missing, windows, spend)
+        fold.load(missing, windows, spend)
     crossings = fold.apply(offset, deltas, NOW_S).crossings
     for baseline in fold.budgets.begin(fold.spend, 9):
         crossings += fold.budgets.settle(baseline, 0, fold.spend.arrivals)
@@ -79,7 +79,7 @@ def test_what_was_read_back_from_a_rows_end_never_becomes_a_debt(earlier, later)
     first = fold_of()
     apply(first, 0, [delta(n, amount, amount) for n, amount in enumerate([ROW_MAX, *earlier])])
     window, spend = rows_of(first)
-    again = fold_of(marker=READS_BACK)
+    again = fold_of(checkpoint=READS_BACK)
     changes = [-ROW_MAX, *(-amount for amount in earlier), *later]
     deltas = [delta(9 + n, amount, amount) for n, amount in enumerate(changes)]
     apply(again, 1, deltas, windows=[window], spend=[spend])
@@ -116,6 +116,6 @@ def test_a_budget_alerts_after_a_crowd_of_the_dearest_calls_there_are():
     told = [alert_row(crossing, NOW_US).spent_pico for crossing in crossings]
     assert all(limit_pico // 2 <= pico <= ROW_MAX for pico in told)
 
-    after = fold_of(whole, marker=READS_BACK)
+    after = fold_of(whole, checkpoint=READS_BACK)
     crossings = apply(after, 0, [delta(9, 1)], windows=[window], spend=[spend])
     assert [crossing.threshold for crossing in crossings] == ["0.5", "1.0"]

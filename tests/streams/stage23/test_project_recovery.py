@@ -112,7 +112,7 @@ async def test_a_second_worker_takes_partitions_over_and_gives_them_back(pipelin
 
 
 async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
-    """The marker says where to go on, whatever the group says."""
+    """The checkpoint says where to go on, whatever the group says."""
     pipeline.start_worker()
     await pipeline.send(delta(0, 5))
     await until(spent(pipeline, {"p1": 5}))

@@ -15,7 +15,7 @@ from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
-from streams.core.rollups.fold import ProjectFold, first_marker
+from streams.core.rollups.fold import ProjectFold, first_checkpoint
 from streams.rollups.reader import _questions
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
@@ -46,7 +46,7 @@ def spend(offset, pico):
 
 def fold_of(*rules, **limits):
     fold = ProjectFold(
-        first_marker(0, 0, 0), Budgets(set(), periods_max=9), lateness_s=86_400, **limits
+        first_checkpoint(0, 0, 0), Budgets(set(), periods_max=9), lateness_s=86_400, **limits
     )
     for rule in rules:
         fold.budgets.put(rule, NOW_US)
@@ -99,7 +99,7 @@ def test_a_budget_whose_thresholds_raise_is_named():
 
 def test_periods_owed_an_evaluation_have_a_limit_and_what_is_above_is_counted():
     budgets = Budgets(set(), periods_max=1_000, unsettled_max=4)
-    fold = ProjectFold(first_marker(0, 0, 0), budgets, lateness_s=86_400)
+    fold = ProjectFold(first_checkpoint(0, 0, 0), budgets, lateness_s=86_400)
     budgets.put(GOOD, NOW_US)
     days = [SpendDelta(BUCKET_S - 86_400 * day, "u", "m", "e", 1, "t") for day in range(10)]
     apply(fold, 0, Delta("p", 0, 0, [], days))
@@ -166,14 +166,14 @@ def test_every_delta_that_decodes_makes_rows_that_encode(records):
         record = read_deltas(value)
         assert record.failed == []
         missing = fold.missing(record.deltas)
-        fold.adopt(missing, [], [])
+        fold.load(missing, [], [])
         assert fold.apply(offset, record.deltas, NOW_S).failed == []
     flush = fold.flush()
     assert flush.failed == []
     for line in flush.windows:
         row = msgspec.json.decode(line, type=WindowRow)
         assert abs(row.total_cost_pico) < 2**63 > abs(row.observation_count)
-    msgspec.json.encode(flush.marker)
+    msgspec.json.encode(flush.checkpoint)
 
 
 class Unprintable(Exception):

@@ -69,7 +69,7 @@ class Groups(Generic[KeyT, CellT]):
             self._insert(key, Group({}))
         return missing
 
-    def adopt(self, key: GroupKey, cells: dict[KeyT, CellT]) -> None:
+    def load(self, key: GroupKey, cells: dict[KeyT, CellT]) -> None:
         """Add a group that was read back, unless it is in memory."""
         if key not in self._by_use:
             self._insert(key, Group(cells))
