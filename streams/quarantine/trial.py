@@ -2,7 +2,7 @@
 
 The child has a copy of the worker's memory, so it does exactly what the worker would do next, and
 its changes are lost when it ends. It has no other output: it writes to no socket and no log. The
-way it ends tells the worker the outcome: success, an exception, a signal, or a limit of time or
+way it ends gives the worker the outcome: success, an exception, a signal, or a limit of time or
 memory. The kernel ends the child together with its worker.
 """
 

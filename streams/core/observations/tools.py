@@ -144,10 +144,10 @@ def _json_text(value: Any) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
 
 
-def _tool_lists_in(asked: Any) -> Iterator[Any]:
+def _tool_lists_in(request: Any) -> Iterator[Any]:
     """Yield the tool lists of a request and of objects directly in it (``config``, ``kwargs``)."""
-    if isinstance(asked, dict):
-        for each in (asked, *(inner for inner in asked.values() if isinstance(inner, dict))):
+    if isinstance(request, dict):
+        for each in (request, *(inner for inner in request.values() if isinstance(inner, dict))):
             yield from (each[key] for key in _OFFER_KEYS if key in each)
 
 

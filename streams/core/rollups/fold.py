@@ -2,7 +2,7 @@
 
 For each record in offset order, the groups that ``missing`` returns are read back and passed to
 ``load``, then ``apply`` changes cells and budgets. ``flush`` returns all changed cells as absolute
-rows, and a ``Checkpoint``: the checkpoint that says which records they contain. A restart from the last
+rows, and a ``Checkpoint`` that records how much of the log they contain. A restart from the last
 checkpoint and the stored rows gives the same state: repeated source records are recognized by
 ``applied``, repeated records of ``deltas`` by the version of each cell.
 
