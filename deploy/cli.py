@@ -11,6 +11,7 @@ import typer
 from deploy.directories import absolute, default_data_dir
 from deploy.output import safe_output
 from deploy.quarantine_cli import quarantine
+from deploy.tenants_cli import keys, projects
 
 app = typer.Typer(
     name="tracemill",
@@ -355,6 +356,8 @@ def settings() -> None:
     print(as_text(), end="")
 
 
+app.add_typer(projects)
+app.add_typer(keys)
 app.add_typer(quarantine)
 
 

@@ -1,0 +1,114 @@
+"""Calls the routes for administrators from the command line."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import Any, Final
+
+import httpx
+
+from deploy.embedded.credentials import read_credentials
+from deploy.embedded.data_dir import read_installation
+from deploy.errors import DeployError, MisconfiguredError
+from deploy.settings import ProcessSettings
+from producers.settings import AdminSettings
+
+TIMEOUT_S: Final = 30.0
+PAGE: Final = 500
+DEFAULT_URL: Final = "http://127.0.0.1:7700"
+KEY_VARIABLE: Final = "TRACEMILL_ADMIN_SECRET_KEY"
+
+
+class AdminClient:
+    """A connection to the API with the admin key."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        """Prepare to connect.
+
+        Raises:
+            DeployError: the URL is not valid.
+        """
+        self.url = url
+        try:
+            self._client = httpx.Client(
+                base_url=url, timeout=TIMEOUT_S, headers={"authorization": f"Bearer {secret}"}
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise DeployError(f"{url!r} is not a URL like {DEFAULT_URL}: {error}") from error
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON of an answer; None if it has no body.
+
+        Raises:
+            DeployError: the server is not reached, or refuses.
+        """
+        try:
+            answer = self._client.request(method, path, json=body)
+        except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
+            raise DeployError(
+                f"no answer from tracemill at {self.url}: {error or type(error).__name__}; set its"
+                " address with --url or TRACEMILL_URL"
+            ) from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise DeployError(f"{self.url} does not know this admin key; set {KEY_VARIABLE}")
+        if not answer.is_success:
+            raise DeployError(_reason(answer))
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise DeployError(f"{self.url} is not tracemill: it answered no JSON") from None
+
+    def pages(self, path: str) -> list[Any]:
+        """Return everything in a list. Raises as ``call``."""
+        found: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = httpx.QueryParams({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
+            page = self.call("GET", f"{path}?{query}")
+            found += page["data"]
+            cursor = page["meta"]["cursor"]
+        return found
+
+
+def admin_client(url: str | None) -> AdminClient:
+    """Return a client with the admin key of the environment, or of the local installation.
+
+    The local installation's key is only sent to this machine.
+
+    Raises:
+        DeployError: there is no admin key, or a file of the installation cannot be read.
+    """
+    data_dir = ProcessSettings().data_dir
+    url = url or os.environ.get("TRACEMILL_URL")
+    installation = read_installation(data_dir)
+    if not url:
+        port = installation.public_port if installation is not None else None
+        url = DEFAULT_URL if port is None else f"http://127.0.0.1:{port}"
+    secret = AdminSettings().secret_key.get_secret_value()
+    if not secret and installation is not None and _is_local(url):
+        credentials = read_credentials(data_dir)
+        secret = "" if credentials is None else credentials.admin.get_secret_value()
+    if not secret:
+        raise MisconfiguredError(
+            f"there is no admin key: set {KEY_VARIABLE}, or run this on the machine of `tracemill"
+            f" up` (no installation with one in {data_dir})"
+        )
+    return AdminClient(url, secret)
+
+
+def _is_local(url: str) -> bool:
+    try:
+        host = httpx.URL(url).host
+        return host == "localhost" or ip_address(host).is_loopback
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return the message of a refusal."""
+    try:
+        message = answer.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = answer.text[:300]
+    return f"{message} ({answer.status_code})"

@@ -1,0 +1,257 @@
+"""`tracemill projects` and `tracemill keys`: create, list, show, rotate, revoke and delete."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+if TYPE_CHECKING:
+    from deploy.admin_client import AdminClient
+
+_ABOUT: Final = """
+
+    The commands send the admin key: TRACEMILL_ADMIN_SECRET_KEY, or on the machine of `tracemill up`
+    the one in its data directory. They exit with 0, 1 if the server refuses or does not answer, 2
+    for wrong options, and 78 if there is no admin key."""
+
+projects = typer.Typer(
+    name="projects",
+    no_args_is_help=True,
+    help=f"Create, list, show, rename and delete projects.{_ABOUT}",
+)
+keys = typer.Typer(
+    name="keys",
+    no_args_is_help=True,
+    help=f"Create, list, show, rotate and revoke the keys of projects.{_ABOUT}",
+)
+
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of tracemill.",
+        envvar="TRACEMILL_URL",
+        show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="Id of the project.")]
+OfProject = Annotated[str, typer.Option("--project", help="Id of the project.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key: key_….")]
+
+
+@projects.command("create")
+def create_project(
+    project_id: ProjectId,
+    name: Annotated[str | None, typer.Option(help="Its name.", show_default="its id")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a project. It has no keys yet."""
+    body = {"id": project_id, "name": name or project_id}
+    made = _client(url).call("POST", "/v1/admin/projects", body)
+    _print(made, as_json, _PROJECT)
+    if not as_json:
+        print(f"Create a key with: tracemill keys create --project {project_id}")
+
+
+@projects.command("list")
+def list_projects(url: Url = None, as_json: AsJson = False) -> None:
+    """List all projects, oldest first."""
+    _print_list(_client(url).pages("/v1/admin/projects"), as_json, _PROJECT)
+
+
+@projects.command("show")
+def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show a project."""
+    _print(_client(url).call("GET", _project(project_id)), as_json, _PROJECT)
+
+
+@projects.command("rename")
+def rename_project(
+    project_id: ProjectId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its new name.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the name of a project."""
+    changed = _client(url).call("PATCH", _project(project_id), {"name": name})
+    _print(changed, as_json, _PROJECT)
+
+
+@projects.command("delete")
+def delete_project(
+    project_id: ProjectId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a project with all of its data. Its keys are refused at once."""
+    client = _client(url)
+    found = client.call("GET", _project(project_id))
+    if not yes:
+        _confirm(f"Delete the project {_printable(found['name'])} ({project_id}) with its data?")
+    _print(client.call("DELETE", _project(project_id)), as_json, _PROJECT)
+
+
+@keys.command("create")
+def create_key(
+    project: OfProject,
+    scopes: Annotated[
+        str,
+        typer.Option(help="What it may do: ingest, scores, read, write and admin, with commas."),
+    ] = "ingest,scores,read,write",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            help="When it expires: after a time such as 12h or 90d, or at 2027-01-31T00:00:00Z.",
+            show_default="never",
+        ),
+    ] = None,
+    note: Annotated[str, typer.Option(help="What it is for.")] = "",
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key. Its secret is shown this once."""
+    body: dict[str, Any] = {
+        "scopes": [each.strip() for each in scopes.split(",") if each.strip()],
+        "note": note,
+    }
+    if expires is not None:
+        body["expires_at"] = _expiry(expires)
+    _print_secret(_client(url).call("POST", f"{_project(project)}/keys", body), as_json)
+
+
+@keys.command("list")
+def list_keys(project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
+    """List the keys of a project, oldest first, without secrets."""
+    _print_list(_client(url).pages(f"{_project(project)}/keys"), as_json, _KEY)
+
+
+@keys.command("show")
+def show_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
+    """Show a key, without its secret."""
+    _print(_client(url).call("GET", _key(project, key_id)), as_json, _KEY)
+
+
+@keys.command("rotate")
+def rotate_key(
+    key_id: KeyId,
+    project: OfProject,
+    overlap: Annotated[
+        str, typer.Option(help="Time for which the old secret stays valid, such as 30m or 24h.")
+    ] = "0s",
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key another secret, which is shown this once."""
+    body = {"overlap_s": 0 if overlap in {"0", "0s"} else _seconds(overlap, "--overlap")}
+    rotated = _client(url).call("POST", f"{_key(project, key_id)}/rotate", body)
+    _print_secret(rotated, as_json)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
+    """Revoke a key: it is refused from now on."""
+    _client(url).call("DELETE", _key(project, key_id))
+    print(json.dumps({"id": key_id, "revoked": True}) if as_json else f"revoked {key_id}")
+
+
+_PROJECT: Final = ("id", "name", "state", "created_at", "deleting_since", "deleted_at", "rows_left")
+_KEY: Final = (
+    *("id", "public_key", "hint", "scopes", "note"),
+    *("created_at", "expires_at", "last_used_at"),
+)
+
+
+def _client(url: str | None) -> AdminClient:
+    from deploy.admin_client import admin_client
+
+    return admin_client(url)
+
+
+def _project(project_id: str) -> str:
+    return f"/v1/admin/projects/{quote(project_id, safe='')}"
+
+
+def _key(project_id: str, key_id: str) -> str:
+    return f"{_project(project_id)}/keys/{quote(key_id, safe='')}"
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("confirm with --yes where nobody can answer", param_hint="--yes")
+    typer.confirm(question, abort=True)
+
+
+def _seconds(text: str, option: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time such as 30m, 12h or 90d", param_hint=option)
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _expiry(text: str) -> str:
+    """Return a time of the API, of one or of a duration from now on."""
+    if not _DURATION.fullmatch(text) and "T" in text:
+        return text
+    try:
+        at = datetime.now(UTC) + timedelta(seconds=_seconds(text, "--expires"))
+    except OverflowError:
+        raise typer.BadParameter("that is too late", param_hint="--expires") from None
+    return at.isoformat(timespec="seconds")
+
+
+def _print(record: dict[str, Any], as_json: bool, fields: Sequence[str]) -> None:
+    if as_json:
+        print(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    shown = {name: _text(record.get(name)) for name in fields}
+    width = max(map(len, shown))
+    for name, text in shown.items():
+        if text:
+            print(f"{name.replace('_', ' '):{width}}  {text}")
+
+
+def _print_secret(record: dict[str, Any], as_json: bool) -> None:
+    _print(record, as_json, (*_KEY[:2], "secret_key", *_KEY[3:], "previous_secret_valid_until"))
+    if not as_json:
+        print("The secret key is not shown again.")
+
+
+def _print_list(records: list[dict[str, Any]], as_json: bool, fields: Sequence[str]) -> None:
+    if as_json:
+        print(json.dumps({"data": records}, indent=2, ensure_ascii=False))
+        return
+    rows = [[_text(each.get(name)) for name in fields] for each in records]
+    used = [number for number in range(len(fields)) if any(row[number] for row in rows)]
+    table = [[fields[number].replace("_", " ") for number in used]]
+    table += [[row[number] or "-" for number in used] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table if rows else ():
+        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+    if not rows:
+        print("none")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{_printable(name)}: {count}" for name, count in value.items())
+    return "" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal would act on."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
