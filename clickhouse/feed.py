@@ -71,7 +71,7 @@ class Feed:
     """SQL expression for the project of a row, by which the rows of a deleted project are removed;
     empty: rows belong to no project."""
     project_of: ProjectOf = project_of_row
-    """Returns the same from a row as JSON."""
+    """Return the project of a row given as JSON; must agree with ``project_sql``."""
 
     def __post_init__(self) -> None:
         """Check that rows of a deleted project can be found.

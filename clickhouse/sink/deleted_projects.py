@@ -1,4 +1,4 @@
-"""Leave out rows of deleted projects, so that no replay of a topic brings them back."""
+"""Drop rows of deleted projects, so that replaying a topic does not store them again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from clickhouse.sink.record_rows import Rows, RowsOf
 
 
 class Deleted(Protocol):
-    """What follows which projects are deleted."""
+    """Knowledge of the deleted projects, kept up to date by the control log."""
 
     @property
     def ids(self) -> Collection[bytes]:
-        """Return the ids of projects that are being deleted, or were."""
+        """Return the ids of projects that are deleted or being deleted."""
 
 
 class _None:
@@ -29,7 +29,7 @@ NONE_DELETED: Final = _None()
 
 
 class ProjectFilter:
-    """Drops the rows of deleted projects, of one feed."""
+    """Drop the rows of deleted projects from records of one feed."""
 
     def __init__(self, feed: Feed, deleted: Deleted) -> None:
         self._table = feed.table
@@ -49,7 +49,7 @@ class ProjectFilter:
         return b"\n".join(kept)
 
     def rows_of(self, rows_of: RowsOf) -> RowsOf:
-        """Return a conversion of records to rows that leaves out those rows."""
+        """Wrap a function that converts records to rows, so that it drops those rows."""
 
         def filtered(record: ConsumerRecord) -> Rows:
             rows = rows_of(record)

@@ -21,20 +21,20 @@ UNMEASURED_MAX_S: Final = 10.0
 
 
 class Lag:
-    """Sets the lag gauges; ``undone`` returns the batches of a table that are not stored yet."""
+    """Set the lag gauges; ``unstored`` returns the batches of a table that are not stored yet."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
         tables: Iterable[str],
-        undone: Callable[[str], list[Batch]],
+        unstored: Callable[[str], list[Batch]],
         is_writing: Callable[[str], bool],
         table_of: Mapping[str, str],
         fetch_wait_max_s: float,
     ) -> None:
         self._consumer = consumer
         self._tables = tuple(tables)
-        self._undone = undone
+        self._unstored = unstored
         self._is_writing = is_writing
         self._table_of = table_of
         self._work: list[Work] = []
@@ -82,7 +82,7 @@ class Lag:
     def _report_seconds(self) -> None:
         now_ms = time.time() * 1000
         for table in self._tables:
-            waiting = [batch for batch in self._undone(table) if batch.next_offsets]
+            waiting = [batch for batch in self._unstored(table) if batch.next_offsets]
             oldest_ms = min((batch.oldest_timestamp_ms for batch in waiting), default=now_ms)
             metrics.LAG_S.labels(table).set(max(0.0, (now_ms - oldest_ms) / 1000))
 
@@ -91,7 +91,7 @@ class Lag:
         first = [
             batch.first_offsets[partition]
             for table in self._tables
-            for batch in self._undone(table)
+            for batch in self._unstored(table)
             if partition in batch.first_offsets
         ]
         return min(first) if first else int(await self._consumer.position(partition))

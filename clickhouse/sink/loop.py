@@ -84,7 +84,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lag = Lag(
             consumer,
             tables,
-            self._undone,
+            self._unstored,
             lambda table: not {table, old_days.queue_of(table)}.isdisjoint(self._in_flight),
             self.table_of,
             settings.fetch_wait_max_s,
@@ -275,12 +275,12 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         offsets = {}
         for partition, offset in batch.next_offsets.items():
             stored = self._stored[partition] = max(self._stored.get(partition, 0), offset)
-            undone = (
+            unstored = (
                 other.first_offsets[partition]
-                for other in self._undone(table)
+                for other in self._unstored(table)
                 if partition in other.next_offsets
             )
-            offsets[partition] = min([stored, *undone])
+            offsets[partition] = min([stored, *unstored])
         self._commits.add(offsets)
 
     async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
@@ -295,7 +295,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._dead_letters.send(table, [*batch.with_sources(refused), *batch.unreadable])
 
     def _pause_or_resume(self) -> None:
-        """Pause fetching while the buffer is full; polling goes on, to stay in the group."""
+        """Pause fetching while the buffer is full; keep polling, to stay in the group."""
         full = self._buffered_bytes() >= self._settings.buffer_bytes_max
         mine, paused = self._consumer.assignment(), self._consumer.paused()
         if full and mine - paused:
@@ -319,7 +319,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         batches = [*self._in_flight.values(), *self._filling.values()]
         return sum(batch.size_bytes for batch in batches)
 
-    def _undone(self, table: str) -> list[Batch]:
+    def _unstored(self, table: str) -> list[Batch]:
         queues = (table, old_days.queue_of(table))
         batches = [of.get(queue) for of in (self._in_flight, self._filling) for queue in queues]
         return [batch for batch in batches if batch]

@@ -43,7 +43,7 @@ class SinkSettings(BaseSettings):
     """Buffered and unwritten bytes at which fetching pauses."""
     fetch_interval_s: float = Field(default=0.015, ge=0, le=1)
     """Minimum time between fetches that return rows while traffic is light: a fetch then returns
-    what came meanwhile."""
+    what has arrived in the meantime."""
     fetch_interval_max_s: float = Field(default=0.15, ge=0, le=1)
     """Upper bound of this time, which grows with traffic like the ages of buffered rows."""
     fetch_wait_max_s: float = Field(default=0.5, ge=0.01, le=10)

@@ -1,4 +1,4 @@
-"""``/v1/admin/projects/{project_id}/keys``: the keys of a project."""
+"""Serve ``/v1/admin/projects/{project_id}/keys``: the keys of a project."""
 
 from __future__ import annotations
 
@@ -65,19 +65,19 @@ class KeyOut(msgspec.Struct, kw_only=True):
     id: str
     public_key: str
     hint: str
-    """The beginning and the end of the secret."""
+    """Beginning and end of the secret."""
     scopes: tuple[str, ...]
     note: str
     created_at: str
     expires_at: str | None
     last_used_at: str | None
-    """To about an hour; null: not used yet."""
+    """Time of the last use, within about an hour; null if not used yet."""
     previous_secret_valid_until: str | None
 
 
 class KeyCreated(KeyOut, kw_only=True):
     secret_key: str
-    """Shown this once."""
+    """Secret key; only this answer contains it."""
 
 
 class KeyList(msgspec.Struct):

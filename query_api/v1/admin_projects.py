@@ -1,4 +1,4 @@
-"""``/v1/admin/projects``: the tenants of the installation."""
+"""Serve ``/v1/admin/projects``: the projects of the installation."""
 
 from __future__ import annotations
 

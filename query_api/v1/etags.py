@@ -1,4 +1,4 @@
-"""Versions of control records as ``ETag`` and ``If-Match``."""
+"""Convert versions of control records to ``ETag``, and ``If-Match`` to versions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ def with_etag(response: Response, version: int | None) -> None:
 
 
 def version_in(if_match: str | None) -> int | None:
-    """Return the version that ``If-Match`` names; None: any.
+    """Return the version that ``If-Match`` requires; None if any.
 
     Raises:
-        BadRequestError: it is not an ``ETag`` of ours.
+        BadRequestError: it is not an ``ETag`` of this API.
     """
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().strip('"')
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise BadRequestError(
-            "If-Match: the ETag of an earlier answer is expected", field="If-Match"
-        )
+        raise BadRequestError("If-Match: must be the ETag of an earlier answer", field="If-Match")
     return int(text)

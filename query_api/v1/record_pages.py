@@ -1,4 +1,4 @@
-"""Cuts lists of control records into pages."""
+"""Split lists of control records into pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Position(msgspec.Struct):
 def page_of(
     records: Sequence[RecordT], parameters: ListParameters
 ) -> tuple[Sequence[RecordT], NativeMeta | msgspec.UnsetType]:
-    """Return the records of a page, of all that are sorted by position; without parameters, all."""
+    """Return one page of records sorted by position; all records without parameters."""
     if parameters.cursor is not None:
         after = cursors.decode(parameters.cursor, _Position)
         records = [each for each in records if each.position > (after.created_us, after.id)]

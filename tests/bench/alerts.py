@@ -1,4 +1,4 @@
-"""How long after its crossing event was acknowledged a budget's webhook arrives, while other traffic goes on."""
+"""Measure the time from an acknowledged event to the webhook of its budget, under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OTLP load at a few microseconds a span, so that what is measured is the server and not its client.
+"""Generate OTLP load at a few µs per span, so that the client does not limit the measurement.
 
 One export is encoded once, with the real protobuf classes of OpenTelemetry; for each request the bytes of its ids and times are replaced in place.
 """

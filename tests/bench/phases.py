@@ -1,4 +1,4 @@
-"""The loads that `make bench` puts on a whole installation, and what it reads back."""
+"""Run the loads of `make bench` on a whole installation, and read the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A load with known totals that goes on, whatever the disk does: each body is sent until it is accepted."""
+"""A load with known totals that resends each body until it is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts survive their records and rows, those from before alerts were generic included."""
+"""Alerts are converted to records and rows and back, old ones included."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ RECORDS_OF_BEFORE = st.builds(
 
 
 @given(RECORDS_OF_BEFORE)
-def test_a_record_from_before_is_a_budget_alert_and_is_written_so_that_it_can_be_read_as_before(
+def test_an_old_record_is_a_budget_alert_and_older_versions_can_read_new_ones(
     before: RecordOfBefore,
 ) -> None:
     alert = alert_of_record(msgspec.json.encode(before))
@@ -110,7 +110,7 @@ ALERTS = st.builds(
 
 
 @given(ALERTS)
-def test_an_alert_of_any_rule_comes_back_from_its_record(alert: Alert) -> None:
+def test_an_alert_of_any_rule_is_read_back_from_its_record(alert: Alert) -> None:
     assert alert_of_record(msgspec.json.encode(row_of_alert(alert, TooHot()))) == alert
 
 
@@ -134,7 +134,7 @@ def toy_alert(created_us: int) -> Alert:
     )
 
 
-async def test_the_table_gives_every_alert_back_also_rows_of_before(
+async def test_every_alert_is_read_back_from_the_table_old_rows_included(
     clickhouse_store: Store,
 ) -> None:
     """The topic's records of before reach the table as they are; a recovery reads all of them."""

@@ -1,4 +1,4 @@
-"""Merges of the embedded engine wait while its disk is nearly full, and go on by themselves."""
+"""Merges of the embedded engine pause while its disk is nearly full, and resume."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_merges_stop_at_the_floor_and_start_when_there_is_space() -> None:
     assert statements == ["SYSTEM START MERGES", "SYSTEM START TTL MERGES", "SYSTEM START MOVES"]
 
 
-def test_rows_still_leave_for_a_cold_volume_elsewhere() -> None:
+def test_rows_still_move_to_a_cold_volume_on_another_disk() -> None:
     disk, statements = Disk(), list[str]()
     disk.free_mib = 10
     BackgroundWork(disk.floor(), statements.append, cold_is_local=False).check()
     assert "SYSTEM STOP MOVES" not in statements
 
 
-def test_what_the_engine_refused_is_tried_again() -> None:
+def test_a_refused_statement_is_retried() -> None:
     disk, calls = Disk(), list[str]()
     disk.free_mib = 10
 

@@ -1,4 +1,4 @@
-"""An error of the disk is the store's trouble: rows are kept and sent again, not set aside."""
+"""After an error of the disk, rows are inserted again instead of becoming dead letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickhouse.store import _store_error
         (1001, "std::__1::__fs::filesystem::filesystem_error: No space left on device"),
     ],
 )
-def test_a_full_disk_is_waited_for(code: int, message: str) -> None:
+def test_inserts_wait_while_the_disk_is_full(code: int, message: str) -> None:
     assert isinstance(_store_error(DatabaseError(message, code=code)), StoreUnavailable)
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a failing batch are blamed: those that the store cannot take, and no others."""
+"""Of a failing batch, only rows that the store cannot accept are refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def inserts_into(store: StoreOfTests) -> IsolatingInserts:
     return IsolatingInserts(cast("Store", store), SETTINGS, FEEDS)
 
 
-async def test_a_row_that_ends_the_store_is_found_and_the_rest_lands() -> None:
+async def test_a_row_that_crashes_the_store_is_found_and_the_others_are_stored() -> None:
     def ends_by_poison(body: bytes) -> None:
         if b"poison" in body:
             raise StoreUnavailable("connection lost", has_dropped=True)
@@ -72,7 +72,7 @@ async def test_a_row_that_ends_the_store_is_found_and_the_rest_lands() -> None:
     assert store.inserts[:3].count(65) + store.inserts.count(65) >= SETTINGS.insert_attempts_max
 
 
-async def test_while_the_store_takes_nothing_no_row_is_blamed() -> None:
+async def test_while_the_store_accepts_nothing_no_row_is_refused() -> None:
     failures = iter(range(40))
 
     def recovers(body: bytes) -> None:
@@ -98,7 +98,7 @@ async def test_a_store_that_reports_why_it_accepts_nothing_is_waited_for_with_th
     assert set(store.inserts) == {64}
 
 
-async def test_a_batch_that_exceeds_memory_lands_in_parts() -> None:
+async def test_a_batch_that_exceeds_memory_is_stored_in_parts() -> None:
     def is_small(body: bytes) -> None:
         if body.count(b"\n") >= 8:
             raise QueryLimitReached(241, "memory limit exceeded")
@@ -108,7 +108,7 @@ async def test_a_batch_that_exceeds_memory_lands_in_parts() -> None:
     assert store.rows == set(ROWS)
 
 
-async def test_a_statement_that_is_refused_without_rows_blames_no_row() -> None:
+async def test_if_the_statement_without_rows_is_refused_no_row_is() -> None:
     failures = iter(range(9))
 
     def lacks_a_column(body: bytes) -> None:

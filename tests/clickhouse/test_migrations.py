@@ -1,4 +1,4 @@
-"""Migrations: applied once, in order, and never against a schema they do not know."""
+"""Migrations are applied once, in order, and never to an unknown schema."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_plan_changes_nothing(empty_store: Store) -> None:
     assert databases == [{"n": 0}]
 
 
-async def test_all_tables_are_made_and_a_second_run_does_nothing(empty_store: Store) -> None:
+async def test_all_tables_are_created_and_a_second_run_does_nothing(empty_store: Store) -> None:
     assert len(await migrate(empty_store, TIERING)) == len(migrations())
     tables = await empty_store.query(
         "SELECT name FROM system.tables WHERE database = {database:String}",

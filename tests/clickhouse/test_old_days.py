@@ -1,4 +1,4 @@
-"""Rows of many old days: few partitions, and no loss when tables of an older version change theirs."""
+"""Rows of many old days have few partitions, and an upgrade loses none."""
 
 from __future__ import annotations
 

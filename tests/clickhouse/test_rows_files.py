@@ -1,4 +1,4 @@
-"""Files of rows are used again, within a limit, and never show rows of an earlier insert."""
+"""Files of rows are reused, within a limit, and never contain rows of an earlier insert."""
 
 from __future__ import annotations
 

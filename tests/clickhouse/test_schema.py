@@ -1,4 +1,4 @@
-"""The tables take the streams' rows as they are and answer with the latest version of each."""
+"""The tables accept the streams' rows and return the latest version of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECOMPRESSED_WITHIN_S = 120.0
 """A part that a view wrote may be recompressed by its first merge only."""
 
 
-async def test_every_field_of_an_observation_comes_back(clickhouse_store: Store) -> None:
+async def test_every_field_of_an_observation_is_read_back(clickhouse_store: Store) -> None:
     start = now_us()
     row = observation(
         start_us=start,
@@ -74,7 +74,7 @@ async def test_every_field_of_an_observation_comes_back(clickhouse_store: Store)
         assert stored[name] == (list(expected) if isinstance(expected, tuple) else expected), name
 
 
-async def test_the_highest_version_is_the_truth_however_rows_arrive(
+async def test_the_highest_version_is_valid_in_whatever_order_rows_arrive(
     clickhouse_store: Store,
 ) -> None:
     start = now_us()
@@ -121,7 +121,7 @@ async def test_one_insert_may_hold_rows_of_many_days(clickhouse_store: Store) ->
     assert counted == [{"n": 150}]
 
 
-async def test_rows_of_every_table_are_taken_with_defaults_left_out(
+async def test_rows_of_every_table_are_accepted_without_fields_that_have_defaults(
     clickhouse_store: Store,
 ) -> None:
     start = now_us()
@@ -255,7 +255,7 @@ async def codecs_by_day(store: Store, table: str) -> list[str]:
     return [part["codec"] for part in parts]
 
 
-async def test_a_trace_asked_for_without_a_time_is_found_by_its_hash(
+async def test_a_trace_queried_without_a_time_is_found_by_its_hash(
     clickhouse_store: Store,
 ) -> None:
     start = now_us()

@@ -20,7 +20,7 @@ from tests.fixtures.sink import sinking
 from tests.fixtures.store import StoreAt, running_store
 
 
-async def test_rows_of_every_partition_land_in_their_table(
+async def test_rows_of_every_partition_are_stored_in_their_table(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     for partition in range(kafka.event_partitions):

@@ -1,4 +1,4 @@
-"""The control plane's log in the store: every change with its time, none twice, and no secret that signs."""
+"""The store's copy of control records: each change once, with its time, without secrets."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_every_change_is_kept_with_its_time_and_deletions_as_such(
     assert (deleted["inserted_at"] - created["appended_time"]).total_seconds() < 60
 
 
-async def test_what_signs_webhooks_is_not_in_the_store(
+async def test_signing_secrets_of_webhooks_are_not_in_the_store(
     kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog
 ) -> None:
     await control.create(WEBHOOK)
@@ -147,13 +147,13 @@ def row_of(key: bytes | None, value: bytes | None) -> ControlLogRow:
         b"\xff",
     ],
 )
-def test_of_a_record_that_cannot_be_read_only_key_and_time_are_kept(value: bytes) -> None:
+def test_only_key_and_time_of_an_unreadable_record_are_kept(value: bytes) -> None:
     row = row_of(b"sso/x/0f", value)
     assert (row.kind, row.id, row.log_key, row.record) == ("sso", "x", "sso/x/0f", "")
     assert (row.log_offset, row.appended_us, row.is_tombstone) == (7, 1_767_225_600_123_000, 0)
 
 
-def test_a_field_that_this_version_does_not_know_is_left_out() -> None:
+def test_an_unknown_field_is_dropped() -> None:
     value = b'{"kind":"project","record":{"id":"x","name":"n","created_us":1,"token":"hidden"}}'
     assert "hidden" not in row_of(b"project/x/0f", value).record
 
@@ -163,7 +163,7 @@ def test_a_record_with_any_key_makes_a_row(key: bytes | None) -> None:
     assert row_of(key, None).is_tombstone == 1
 
 
-def test_whatever_a_record_hides_is_redacted_or_a_hash() -> None:
+def test_every_secret_of_a_record_is_redacted_or_hashed() -> None:
     hidden = {
         (kind, name)
         for kind, record in KINDS.items()

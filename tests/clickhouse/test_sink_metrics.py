@@ -91,7 +91,7 @@ async def test_while_the_store_does_not_answer_the_lag_grows(
     assert gave_up == [1.0]
 
 
-async def test_the_lag_is_none_once_all_is_stored(
+async def test_the_lag_is_zero_when_all_is_stored(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     topic = f"{kafka.topics.observations}/0"
@@ -139,7 +139,7 @@ async def test_the_limit_of_refused_rows_is_counted(
     assert stopped == [1.0]
 
 
-async def test_rows_that_come_soon_after_each_other_come_with_one_fetch(
+async def test_rows_that_arrive_together_are_fetched_together(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     async with sinking(kafka, clickhouse_store, SinkSettings(fetch_interval_s=1)):

@@ -1,4 +1,4 @@
-"""An export of many old days is stored beside fresh rows, which do not wait for it."""
+"""New rows do not wait for an import of many old days."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_rows_are_split_by_their_own_start() -> None:
 
 
 @given(rows=st.lists(st.tuples(st.booleans(), ODD_TEXTS, ODD_TEXTS), max_size=8))
-def test_the_place_of_a_start_in_other_rows_does_not_matter(
+def test_the_position_of_the_start_in_other_rows_does_not_matter(
     rows: list[tuple[bool, str, str]],
 ) -> None:
     now = now_us()
@@ -153,7 +153,7 @@ def test_the_place_of_a_start_in_other_rows_does_not_matter(
 @pytest.mark.parametrize(
     "odd", [b"", b"{}", b"\n", b'{"start_us":', b'{"project_id":"p","start_us":1']
 )
-def test_what_has_no_start_is_left_to_the_store(odd: bytes) -> None:
+def test_rows_without_a_start_are_passed_to_the_store(odd: bytes) -> None:
     young = observation(2, start_us=now_us())
     for value in (odd, b"\n".join([young, odd]), b"\n".join([odd, young])):
         fresh, _ = split_by_age(value, now_us() - 10**16)
@@ -167,7 +167,7 @@ def test_lines_are_counted(value: bytes) -> None:
     )
 
 
-async def test_a_part_touches_few_partitions_and_knows_its_records(clickhouse_store: Store) -> None:
+async def test_a_part_has_few_partitions_and_refers_to_its_records(clickhouse_store: Store) -> None:
     keys = PartitionKeys(clickhouse_store)
     await keys.load("observations")
     now = now_us()

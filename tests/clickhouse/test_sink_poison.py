@@ -1,4 +1,4 @@
-"""Values on row topics that no row can be made of: each costs itself."""
+"""Values on row topics that are not rows: the other rows are stored."""
 
 from __future__ import annotations
 

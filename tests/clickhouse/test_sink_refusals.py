@@ -1,4 +1,4 @@
-"""Rows that the store refuses: they become dead letters, and the rest lands."""
+"""Rows that the store refuses become dead letters, and the others are stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, obser
 from tests.fixtures.sink import sinking
 
 
-async def test_a_row_that_the_store_refuses_becomes_a_dead_letter_and_the_rest_lands(
+async def test_a_refused_row_becomes_a_dead_letter_and_the_others_are_stored(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"not a number","row_version":1}'
@@ -54,7 +54,7 @@ async def test_consecutive_refused_rows_stop_the_sink(
         )
 
 
-async def test_a_dead_letter_names_the_record_that_its_row_came_in(
+async def test_a_dead_letter_refers_to_the_record_of_its_row(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
     bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"not a number","row_version":1}'

@@ -25,7 +25,7 @@ WITHIN_S = 60.0
 ENDLESS = "SELECT sum(cityHash64(number)) FROM numbers(100000000000000)"
 
 
-async def test_what_was_accepted_is_there_after_kill_9(tmp_path: Path, store_at: StoreAt) -> None:
+async def test_accepted_rows_survive_kill_9(tmp_path: Path, store_at: StoreAt) -> None:
     (port,) = free_ports(1)
     store = store_at(port)
     accepted = 0
@@ -115,7 +115,7 @@ def test_a_second_store_is_refused_with_one_line(tmp_path: Path) -> None:
     )
 
 
-async def test_a_password_is_asked_for_when_there_is_one(tmp_path: Path, store_at: StoreAt) -> None:
+async def test_a_configured_password_is_required(tmp_path: Path, store_at: StoreAt) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/"
     with running_store(tmp_path, port, {"TRACEMILL_CLICKHOUSE_PASSWORD": "open sesame"}):
@@ -167,7 +167,7 @@ async def test_the_client_classifies_errors(clickhouse_store: Store) -> None:
     assert await clickhouse_store.query("SELECT {n:Int8} AS n", {"n": 7}) == [{"n": 7}]
 
 
-async def test_a_store_that_is_not_there_is_unavailable_until_it_is(
+async def test_a_store_that_is_not_running_is_unavailable_until_it_starts(
     tmp_path: Path, store_at: StoreAt
 ) -> None:
     (port,) = free_ports(1)
@@ -182,7 +182,9 @@ async def test_a_store_that_is_not_there_is_unavailable_until_it_is(
         await store.ping()
 
 
-async def test_an_insert_that_takes_too_long_is_given_up(tmp_path: Path, store_at: StoreAt) -> None:
+async def test_an_insert_that_takes_too_long_is_cancelled(
+    tmp_path: Path, store_at: StoreAt
+) -> None:
     (port,) = free_ports(1)
     with running_store(tmp_path, port) as process:
         store = store_at(port, clickhouse_database="default", clickhouse_insert_timeout_s=0.5)

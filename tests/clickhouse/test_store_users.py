@@ -225,7 +225,7 @@ def test_an_unauthenticated_body_is_not_read(url: str) -> None:
     ],
     ids=repr,
 )
-def test_a_page_in_a_browser_cannot_use_it(
+def test_web_pages_in_a_browser_cannot_use_it(
     as_user: Callable[[str], httpx.Client], headers: dict[str, str]
 ) -> None:
     answer = as_user("query").post("/", content=b"SELECT 1", headers=headers)
@@ -234,7 +234,7 @@ def test_a_page_in_a_browser_cannot_use_it(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "[::1]:1", "[::1]"])
-def test_a_host_that_is_this_machine_is_served(
+def test_requests_for_a_host_name_of_this_machine_are_served(
     as_user: Callable[[str], httpx.Client], host: str
 ) -> None:
     answer = as_user("query").post("/", content=b"SELECT 1", headers={"Host": host})
@@ -523,7 +523,7 @@ def test_a_store_without_any_password_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_the_files_of_the_store_are_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_files_of_the_store(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with running_store(tmp_path / "store", port):
         assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""Rows past their hot days move to a bucket by themselves, and no query notices."""
+"""Rows that are old move to the bucket automatically, and queries still find them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def use_of(report: list[VolumeUse], volume: str) -> VolumeUse:
     return use
 
 
-async def test_rows_that_are_old_when_they_come_go_straight_to_the_bucket(
+async def test_rows_that_are_old_at_insertion_are_written_to_the_bucket(
     store_with_bucket: int, bucket: Any, store_at: StoreAt
 ) -> None:
     store = store_at(store_with_bucket, clickhouse_database="straight")
@@ -109,7 +109,7 @@ async def test_rows_that_are_old_when_they_come_go_straight_to_the_bucket(
     assert counted == {"n": 20}
 
 
-async def test_rows_that_grow_old_move_and_queries_do_not_notice(
+async def test_rows_move_when_they_are_old_and_queries_find_them(
     store_with_bucket: int, bucket: Any, store_at: StoreAt
 ) -> None:
     store = store_at(store_with_bucket, clickhouse_database="grown_old")
@@ -147,7 +147,7 @@ async def test_the_report_lists_rows_by_table_and_volume(
     assert (hot.overdue_parts, hot.overdue_rows) == (0, 0)
 
 
-async def test_parts_that_should_have_left_are_reported_overdue(
+async def test_parts_that_should_have_moved_are_reported_overdue(
     store_with_bucket: int, store_at: StoreAt
 ) -> None:
     store = store_at(store_with_bucket, clickhouse_database="overdue")
@@ -186,7 +186,7 @@ async def test_cold_rows_survive_a_restart(
         assert await disks(store) == HOT_AND_COLD
 
 
-def test_a_bucket_whose_server_is_away_is_named_at_once(tmp_path: Path) -> None:
+def test_a_bucket_whose_server_does_not_answer_is_reported_at_once(tmp_path: Path) -> None:
     port, nobody_there = free_ports(2)
     endpoint = f"http://127.0.0.1:{nobody_there}"
     environment = {"TRACEMILL_COLD_URL": "s3://bucket/rows", "AWS_ENDPOINT_URL": endpoint}

@@ -1,4 +1,4 @@
-"""A kind of control record that is defined here: its record and its resource are all that is needed."""
+"""A kind of control record that is defined here by its record and its resource."""
 
 from __future__ import annotations
 

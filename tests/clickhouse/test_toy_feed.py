@@ -1,4 +1,4 @@
-"""A table that is defined here: its migration and its feed are all that the system needs."""
+"""A table that is defined here by its migration and its feed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what the environment says counts, and a failure that its reader can mend is one line."""
+"""The command line: settings of the environment apply, and expected errors are one line."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
         TopicError("no topic"),
     ],
 )
-def test_what_stops_a_role_on_purpose_is_one_line(error: Exception) -> None:
+def test_an_expected_error_of_a_role_is_printed_in_one_line(error: Exception) -> None:
     assert lines_for(error) == [str(error)]
     assert lines_for(ExceptionGroup("", [ExceptionGroup("", [error])])) == [str(error)]
 
@@ -72,7 +72,7 @@ def test_what_stops_a_role_on_purpose_is_one_line(error: Exception) -> None:
         (NotPreparedError("no broker"), 1),
     ],
 )
-def test_an_exit_code_of_its_own_says_that_trying_again_is_in_vain(
+def test_an_error_that_a_restart_cannot_fix_has_its_own_exit_code(
     error: Exception, code: int
 ) -> None:
     assert exit_code_for(error) == code
@@ -92,7 +92,7 @@ def test_a_plan_without_a_store_is_one_line_that_names_its_address() -> None:
     )
 
 
-def test_a_demo_without_a_server_says_how_to_name_another_address() -> None:
+def test_a_demo_without_a_server_explains_how_to_set_another_address() -> None:
     ended = run("demo", TRACEMILL_URL="http://127.0.0.1:1")
     assert ended.returncode == 1
     assert ended.stderr == (
@@ -119,7 +119,7 @@ def test_up_takes_address_and_port_from_the_environment(tmp_path: Path) -> None:
     assert ended.stderr == f"tracemill: port {port} is in use: the public API needs it\n"
 
 
-def test_what_is_said_on_the_command_line_outranks_the_environment(tmp_path: Path) -> None:
+def test_options_on_the_command_line_take_precedence_over_the_environment(tmp_path: Path) -> None:
     (free,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -183,7 +183,7 @@ def help_of(command: str) -> str:
         ("up", ["TRACEMILL_DATA_DIR", "TRACEMILL_HOST", "TRACEMILL_PORT"]),
     ],
 )
-def test_the_help_of_a_command_names_the_variables_that_it_reads(
+def test_the_help_of_a_command_lists_the_variables_that_it_reads(
     command: str, variables: list[str]
 ) -> None:
     shown = help_of(command)

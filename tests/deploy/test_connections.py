@@ -1,4 +1,4 @@
-"""When all connections are taken: strangers give way to whoever comes, and callers stay as long as they can."""
+"""When all connections are in use, idle and unauthenticated ones are evicted first."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("said", STRANGERS.values(), ids=STRANGERS.keys())
-async def test_strangers_however_many_give_way_to_a_caller(port: int, said: bytes) -> None:
+async def test_unauthenticated_connections_are_evicted_before_authenticated_ones(
+    port: int, said: bytes
+) -> None:
     async with AsyncExitStack() as stack:
         caller = await stack.enter_async_context(Client(port))
         assert await answered(caller, CALL)
@@ -85,7 +87,7 @@ async def test_strangers_however_many_give_way_to_a_caller(port: int, said: byte
             assert await stranger.is_closed()
 
 
-async def test_where_only_callers_are_connected_the_longest_idle_gives_way(port: int) -> None:
+async def test_of_authenticated_connections_the_longest_idle_is_evicted(port: int) -> None:
     async with AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(Client(port)) for _ in range(4)]
         for caller in (*callers, callers[0]):
@@ -98,7 +100,7 @@ async def test_where_only_callers_are_connected_the_longest_idle_gives_way(port:
             assert await answered(caller, CALL)
 
 
-async def test_where_all_requests_are_at_work_one_more_connection_is_a_503(
+async def test_if_no_connection_is_idle_a_new_one_is_answered_503(
     port: int, proceed: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -140,7 +142,7 @@ class FakeConnection:
         self.is_open = False
 
 
-def test_the_strangers_of_one_address_take_each_others_places() -> None:
+def test_at_the_limit_of_an_address_its_own_unauthenticated_connections_are_evicted() -> None:
     connections = Connections(HttpSettings(connections_max=100, connections_of_address_max=3))
     others = [FakeConnection(f"192.0.2.{number}") for number in range(5)]
     crowd = [FakeConnection("203.0.113.7") for _ in range(10)]
@@ -165,7 +167,7 @@ def test_the_strangers_of_one_address_take_each_others_places() -> None:
         ("/run/socket", ""),
     ],
 )
-def test_shares_are_of_addresses_that_are_one_client(host: str, share: str) -> None:
+def test_the_limit_applies_to_addresses_that_belong_to_one_client(host: str, share: str) -> None:
     limits = HttpSettings(shared_addresses="127.0.0.0/8, ::1, 10.0.0.0/8")
 
     assert Connections(limits).limited_address(host) == share
@@ -182,6 +184,6 @@ def test_there_are_no_more_connections_than_open_files(monkeypatch: pytest.Monke
     assert limit == [(1_000, 1_000)]
 
 
-def test_a_network_that_is_none_is_refused() -> None:
+def test_an_invalid_network_is_refused() -> None:
     with pytest.raises(ValueError, match="shared_addresses"):
         HttpSettings(shared_addresses="127.0.0.0/8,somewhere")

@@ -1,4 +1,4 @@
-"""Directories that cannot be used are one line, and no command needs a home directory."""
+"""Directories that cannot be used give one line, and no command needs a home directory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def without_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_home")
-def test_a_user_without_a_home_directory_has_one_of_the_system() -> None:
+def test_without_a_home_directory_a_system_directory_is_used() -> None:
     assert default_data_dir() == Path("/var/lib/tracemill")
     assert default_cache_dir() == Path("/var/cache/tracemill")
 
@@ -51,7 +51,7 @@ def test_links_in_a_loop_and_unknown_users_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a" * 300, "/".join(["a"] * 3_000), "file", "file/below"], ids=lambda name: name[:10]
 )
-def test_a_data_directory_that_cannot_be_one_is_one_line(
+def test_an_unusable_data_directory_gives_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -63,7 +63,7 @@ def test_a_data_directory_that_cannot_be_one_is_one_line(
 
 
 @pytest.mark.parametrize("variable", ["TRACEMILL_DATA_DIR"])
-def test_a_directory_of_an_unknown_user_is_a_setting_that_cannot_be_used(variable: str) -> None:
+def test_a_directory_of_an_unknown_user_is_an_invalid_setting(variable: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "deploy", "store"],
         env={**os.environ, variable: "~no-such-user/x"},

@@ -70,7 +70,7 @@ def test_a_running_broker_is_stopped_cleanly_before_the_disk_is_full(machine: Ma
     assert guard.shortage() is not None
 
 
-def test_a_broker_that_recovers_its_log_is_killed_and_the_reserve_given_up(
+def test_a_broker_that_recovers_its_log_is_killed_and_the_reserve_deleted(
     machine: Machine,
 ) -> None:
     guard = machine.guard()
@@ -82,7 +82,7 @@ def test_a_broker_that_recovers_its_log_is_killed_and_the_reserve_given_up(
     assert not (machine.data_dir / "reserve").exists()
 
 
-def test_nothing_starts_until_there_is_room_to_recover(machine: Machine) -> None:
+def test_nothing_starts_until_there_is_space_to_recover(machine: Machine) -> None:
     machine.free_mib = 149
     guard = machine.guard()
     assert guard.shortage() == (
@@ -112,7 +112,7 @@ def test_the_reserve_starts_only_a_broker_that_has_nothing_to_recover(
     assert (machine.data_dir / "reserve").exists() != is_clean
 
 
-def test_the_reserve_is_made_again_when_there_is_room(machine: Machine) -> None:
+def test_the_reserve_is_created_again_when_there_is_space(machine: Machine) -> None:
     guard = machine.guard()
     machine.free_mib = 250
     guard.check(machine)

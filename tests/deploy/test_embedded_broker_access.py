@@ -1,4 +1,4 @@
-"""Only who has the password can use the embedded broker, and nobody but the broker its controller."""
+"""Clients need the password of the embedded broker; only the node uses its controller."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def broker(
         yield embedded
 
 
-def strangers(broker: EmbeddedKafka) -> dict[str, KafkaSettings]:
+def unauthorized_clients(broker: EmbeddedKafka) -> dict[str, KafkaSettings]:
     address = broker.address
     port = int(address.rpartition(":")[2])
     return {
@@ -82,19 +82,19 @@ def strangers(broker: EmbeddedKafka) -> dict[str, KafkaSettings]:
     }
 
 
-async def test_the_password_of_any_characters_lets_in(broker: EmbeddedKafka) -> None:
+async def test_a_password_may_have_any_characters(broker: EmbeddedKafka) -> None:
     assert await broker_answers(broker.client_settings())
 
 
 @pytest.mark.parametrize(
     "who", ["nobody", "wrong password", "empty password", "other user", "scram"]
 )
-async def test_a_stranger_can_neither_list_nor_produce_nor_consume(
+async def test_without_the_password_a_client_cannot_list_produce_or_consume(
     broker: EmbeddedKafka, who: str
 ) -> None:
-    stranger = strangers(broker)[who]
-    assert not await broker_answers(stranger)
-    options = client_options(stranger) | {"request_timeout_ms": PATIENCE_MS}
+    settings = unauthorized_clients(broker)[who]
+    assert not await broker_answers(settings)
+    options = client_options(settings) | {"request_timeout_ms": PATIENCE_MS}
     for client in (
         AIOKafkaProducer(**options),
         AIOKafkaConsumer("tracemill.events", **options),
@@ -146,7 +146,7 @@ def test_a_request_without_a_login_is_cut_off(
         assert connection.recv(1) == b""
 
 
-def test_a_log_from_before_there_were_passwords_is_kept_and_gets_one(
+def test_a_log_of_a_version_without_passwords_is_kept_and_gets_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protected = embedded_kafka._SERVER_PROPERTIES
@@ -169,7 +169,7 @@ def test_a_log_from_before_there_were_passwords_is_kept_and_gets_one(
         assert asyncio.run(topics_of(anybody)) is None
 
 
-def test_the_files_of_the_broker_are_its_owners_alone(broker: EmbeddedKafka) -> None:
+def test_only_the_owner_can_read_the_files_of_the_broker(broker: EmbeddedKafka) -> None:
     assert broker.data_dir.stat().st_mode & 0o777 == 0o700
     assert (broker.data_dir / "server.properties").stat().st_mode & 0o777 == 0o600
 
@@ -180,7 +180,7 @@ def test_the_password_is_on_no_command_line_and_in_no_log(broker: EmbeddedKafka)
     assert "quoted" not in (broker.data_dir / "broker.log").read_text()
 
 
-def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
+def test_passwords_are_generated_once_and_readable_only_by_their_owner(tmp_path: Path) -> None:
     assert read_credentials(tmp_path) is None
     first = ensure_credentials(tmp_path)
     assert ensure_credentials(tmp_path) == first == read_credentials(tmp_path)
@@ -192,7 +192,7 @@ def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     assert not any(value in repr(first) for value in values)
 
 
-def test_two_processes_that_make_passwords_at_once_agree(tmp_path: Path) -> None:
+def test_two_processes_that_generate_passwords_at_once_agree(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from deploy.embedded.credentials import *;"
         "print(ensure_credentials(Path(sys.argv[1])).broker.get_secret_value())"

@@ -84,11 +84,11 @@ async def test_a_topic_is_not_created_by_writing_to_it(
         await producer.stop()
 
 
-async def test_nobody_answers_where_no_broker_is() -> None:
+async def test_without_a_broker_there_is_no_answer() -> None:
     assert await broker_answers(KafkaSettings(broker="127.0.0.1:1")) is False
 
 
-async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Path) -> None:
+async def test_a_killed_broker_restarts_with_all_acknowledged_records(tmp_path: Path) -> None:
     broker = new_broker(tmp_path / "kafka")
     lines: list[str] = []
 
@@ -120,7 +120,7 @@ async def test_a_killed_broker_is_back_with_everything_acknowledged(tmp_path: Pa
     assert (tmp_path / "logs" / "broker.log").read_text().count("Kafka Server started") == 2
 
 
-def test_a_broker_goes_on_when_its_ports_have_changed(tmp_path: Path) -> None:
+def test_a_broker_continues_when_its_ports_have_changed(tmp_path: Path) -> None:
     for values in ([b"kept"], [b"kept", b"more"]):
         broker = new_broker(tmp_path / "kafka")
         with running(broker):
@@ -130,7 +130,7 @@ def test_a_broker_goes_on_when_its_ports_have_changed(tmp_path: Path) -> None:
             assert asyncio.run(read_all(broker.address, "events")) == values
 
 
-def test_a_broker_names_the_port_it_cannot_have(
+def test_an_error_names_the_port_that_is_in_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -141,7 +141,7 @@ def test_a_broker_names_the_port_it_cannot_have(
     )
 
 
-def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_id_is_never_parsed_as_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     with_a_dash = uuid.UUID(bytes=b"\xf8" + bytes(15), version=4)
     without = uuid.UUID(bytes=b"\x08" + bytes(15), version=4)
     drawn = iter([with_a_dash, without])

@@ -1,4 +1,4 @@
-"""An address that cannot be one is refused where it is given, in one line that says what is allowed."""
+"""An invalid address of an engine is refused in one line that describes what is allowed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_URLS = [
 
 
 @pytest.mark.parametrize("address", NO_BROKERS)
-async def test_what_is_no_address_of_a_broker_is_refused(address: str) -> None:
+async def test_an_invalid_broker_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match=r"is not HOST:PORT with a port from 1 to 65535"):
         KafkaSettings(broker=address)
     with pytest.raises(EngineError, match=r"^--broker: '.*' is not HOST:PORT"):
@@ -39,12 +39,12 @@ async def test_what_is_no_address_of_a_broker_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "used"), BROKERS.items())
-def test_addresses_of_brokers_are_taken_without_blanks(given: str, used: str) -> None:
+def test_spaces_around_broker_addresses_are_ignored(given: str, used: str) -> None:
     assert KafkaSettings(broker=given).broker == used
 
 
 @pytest.mark.parametrize("url", NO_URLS)
-async def test_what_is_no_url_of_clickhouse_is_refused(url: str) -> None:
+async def test_an_invalid_clickhouse_url_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match=r"is not a URL like http://HOST:8123"):
         StoreSettings(clickhouse_url=url)
     with pytest.raises(EngineError, match=r"is not a URL like http://HOST:8123$"):

@@ -1,4 +1,4 @@
-"""`tracemill up` with engines that cannot be used says so in one line, soon, and starts nothing."""
+"""`tracemill up` reports unusable engines in one line, soon, and starts nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def some_web_server() -> Iterator[int]:
         thread.join()
 
 
-def told(tmp_path: Path, capsys: pytest.CaptureFixture[str], **engines: str) -> str:
+def failure_of_up(tmp_path: Path, capsys: pytest.CaptureFixture[str], **engines: str) -> str:
     """The one line that a failed start ends with."""
     (port,) = free_ports(1)
     begun_s = time.monotonic()
@@ -74,20 +74,21 @@ def told(tmp_path: Path, capsys: pytest.CaptureFixture[str], **engines: str) -> 
 def test_an_address_without_a_clickhouse_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, reason: str
 ) -> None:
-    assert reason in told(tmp_path, capsys, clickhouse=url)
+    assert reason in failure_of_up(tmp_path, capsys, clickhouse=url)
 
 
-def test_what_takes_connections_and_is_no_clickhouse_is_named(
+def test_a_server_that_is_not_clickhouse_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with silent() as port:
-        assert f"no ClickHouse server answers at http://127.0.0.1:{port}: " in told(
+        assert f"no ClickHouse server answers at http://127.0.0.1:{port}: " in failure_of_up(
             tmp_path, capsys, clickhouse=f"http://127.0.0.1:{port}"
         )
     with some_web_server() as port:
         for scheme in ("http", "https"):
-            assert f"no ClickHouse server answers at {scheme}://127.0.0.1:{port}: " in told(
-                tmp_path, capsys, clickhouse=f"{scheme}://127.0.0.1:{port}"
+            assert (
+                f"no ClickHouse server answers at {scheme}://127.0.0.1:{port}: "
+                in failure_of_up(tmp_path, capsys, clickhouse=f"{scheme}://127.0.0.1:{port}")
             )
 
 
@@ -98,7 +99,7 @@ def test_a_refused_password_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TRACEMILL_CLICKHOUSE_PASSWORD", "wrong")
-    assert "refuses TRACEMILL_CLICKHOUSE_USER and TRACEMILL_CLICKHOUSE_PASSWORD" in told(
+    assert "refuses TRACEMILL_CLICKHOUSE_USER and TRACEMILL_CLICKHOUSE_PASSWORD" in failure_of_up(
         tmp_path, capsys, clickhouse=clickhouse_url
     )
 
@@ -110,14 +111,14 @@ def test_a_broker_that_cannot_be_used_is_named(
         ("127.0.0.1:1", "no Kafka broker answers at 127.0.0.1:1"),
         ("no-such-host.invalid:9092", "no-such-host.invalid:9092: "),
     ):
-        assert reason in told(tmp_path, capsys, broker=address)
+        assert reason in failure_of_up(tmp_path, capsys, broker=address)
     with silent() as port:
-        assert f"127.0.0.1:{port}: " in told(tmp_path, capsys, broker=f"127.0.0.1:{port}")
+        assert f"127.0.0.1:{port}: " in failure_of_up(tmp_path, capsys, broker=f"127.0.0.1:{port}")
     with some_web_server() as port:
-        assert f"127.0.0.1:{port}: " in told(tmp_path, capsys, broker=f"127.0.0.1:{port}")
+        assert f"127.0.0.1:{port}: " in failure_of_up(tmp_path, capsys, broker=f"127.0.0.1:{port}")
     broker = new_broker(tmp_path / "kafka")
     with running(broker):
         monkeypatch.setenv("TRACEMILL_BROKER_PASSWORD", "wrong")
-        assert "refuses TRACEMILL_BROKER_USERNAME and TRACEMILL_BROKER_PASSWORD" in told(
+        assert "refuses TRACEMILL_BROKER_USERNAME and TRACEMILL_BROKER_PASSWORD" in failure_of_up(
             tmp_path, capsys, broker=broker.address
         )

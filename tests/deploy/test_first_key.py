@@ -13,18 +13,18 @@ from tests.fixtures.installation import Server, running_server
 WITHIN_S = 20.0
 
 
-def test_a_second_start_without_settings_keeps_the_keys_and_greets_with_those_that_work(
+def test_a_second_start_without_settings_keeps_the_keys_and_prints_valid_ones(
     tmp_path: Path,
 ) -> None:
     chosen = {"TRACEMILL_INIT_PUBLIC_KEY": "pk-mine", "TRACEMILL_INIT_SECRET_KEY": "sk-mine"}
     with running_server(tmp_path / "data", **chosen) as server:
         assert status(server, "pk-mine", "sk-mine") == 200
-        first = greeting(tmp_path, server)
+        first = startup_message(tmp_path, server)
     with running_server(tmp_path / "data") as server:
         assert status(server, "pk-mine", "sk-mine") == 200
         assert status(server, "pk-tm-dev", "sk-tm-dev") == 401
         assert status(server, "pk-mine", "sk-tm-dev") == 401
-        second = greeting(tmp_path, server)
+        second = startup_message(tmp_path, server)
     for text in (first, second):
         assert re.findall(r"LANGFUSE_PUBLIC_KEY=(.*)", text)[-1] == "pk-mine"
         assert "sk-tm-dev" not in text
@@ -38,7 +38,7 @@ def status(server: Server, public_key: str, secret_key: str) -> int:
     return httpx.get(url, auth=(public_key, secret_key)).status_code
 
 
-def greeting(tmp_path: Path, server: Server) -> str:
+def startup_message(tmp_path: Path, server: Server) -> str:
     """All that was printed, once this server has greeted."""
     deadline = time.monotonic() + WITHIN_S
     while True:

@@ -1,4 +1,4 @@
-"""What a stranger may send before it is a request: spoken to over plain sockets."""
+"""Limits of request heads, tested over plain sockets."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("head", "status"), REFUSED.values(), ids=REFUSED.keys())
-async def test_a_head_that_is_none_is_refused_in_json_and_the_connection_closed(
+async def test_an_invalid_head_is_refused_in_json_and_the_connection_closed(
     port: int, head: bytes, status: int
 ) -> None:
     async with Client(port) as client:

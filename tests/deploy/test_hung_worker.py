@@ -1,4 +1,4 @@
-"""A worker whose event loop never comes back: it says where, is killed, and starts again."""
+"""A worker whose event loop is blocked reports where, is killed, and is restarted."""
 
 from __future__ import annotations
 

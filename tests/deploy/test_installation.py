@@ -1,4 +1,4 @@
-"""The data directory: one user at a time, and the second run finds what the first chose."""
+"""The data directory: one process at a time, and later runs reuse what the first chose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deploy.embedded.up import up
 from deploy.errors import AlreadyRunningError, DeployError, PortInUseError
 
 
-def test_a_second_instance_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+def test_the_error_of_a_second_instance_has_the_id_of_the_first(tmp_path: Path) -> None:
     with (
         data_dir_lock(tmp_path),
         pytest.raises(AlreadyRunningError, match=rf"already running .*process {os.getpid()}\)"),
@@ -90,7 +90,7 @@ def test_the_broker_keeps_its_port_when_the_public_one_changes(tmp_path: Path) -
     assert second.ports == first.ports
 
 
-def test_an_internal_port_that_somebody_took_is_replaced_and_no_other(tmp_path: Path) -> None:
+def test_only_an_internal_port_that_is_in_use_is_replaced(tmp_path: Path) -> None:
     first = opened(tmp_path)
     with socket.create_server(("127.0.0.1", first.ports.store)):
         second = opened(tmp_path)
@@ -98,20 +98,20 @@ def test_an_internal_port_that_somebody_took_is_replaced_and_no_other(tmp_path: 
     assert second.ports.model_dump(exclude={"store"}) == first.ports.model_dump(exclude={"store"})
 
 
-def test_a_configuration_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_configuration_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"version": 2}')
     with pytest.raises(DeployError, match="cannot be used by this version"):
         open_installation(tmp_path, public_port=None)
 
 
-def test_a_port_in_use_is_named_with_what_needs_it() -> None:
+def test_the_error_for_a_port_in_use_names_its_purpose() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"port {port} is in use: the public API needs it"):
             require_free(port, purpose="the public API")
 
 
-def test_up_says_in_one_line_that_its_port_is_in_use_and_leaves_nothing(
+def test_up_reports_a_port_in_use_in_one_line_and_creates_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -133,7 +133,7 @@ def test_a_port_that_is_in_use_is_not_remembered(tmp_path: Path) -> None:
     assert opened(tmp_path) == first
 
 
-def test_up_says_in_one_line_that_it_runs_already(
+def test_up_reports_in_one_line_that_it_is_running_already(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with data_dir_lock(tmp_path):
@@ -143,7 +143,7 @@ def test_up_says_in_one_line_that_it_runs_already(
     )
 
 
-def test_up_says_in_one_line_that_a_given_broker_does_not_answer(
+def test_up_reports_in_one_line_that_an_external_broker_does_not_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (port,) = free_ports(1)

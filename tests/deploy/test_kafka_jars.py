@@ -79,7 +79,7 @@ def test_a_damaged_jar_in_the_cache_is_fetched_again(tmp_path: Path, lock_file: 
     assert paths[0].read_bytes() == CONTENT["kafka"]
 
 
-def test_without_a_network_one_line_says_how_to_use_another_broker(
+def test_without_a_network_one_line_explains_how_to_use_another_broker(
     tmp_path: Path, lock_file: Path
 ) -> None:
     with pytest.raises(DownloadError) as caught:
@@ -90,7 +90,7 @@ def test_without_a_network_one_line_says_how_to_use_another_broker(
     assert "\n" not in message
 
 
-def test_a_line_that_is_no_pinned_jar_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_line_of_the_lock_contains_it(tmp_path: Path) -> None:
     lock_file = tmp_path / "jars.lock"
     lock_file.write_text("org.example:kafka\n")
     with pytest.raises(DownloadError, match=r"'org\.example:kafka'"):
@@ -103,7 +103,7 @@ def test_every_jar_of_the_real_lock_is_pinned_by_name_hash_and_size() -> None:
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars)
 
 
-def test_jars_are_kept_in_the_user_s_cache_unless_told_otherwise(
+def test_jars_are_kept_in_the_users_cache_unless_a_setting_changes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))

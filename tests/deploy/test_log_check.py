@@ -1,4 +1,4 @@
-"""A log that is not the one the store was filled from, or lacks its end, is noticed and can be gone on with."""
+"""A lost or shortened log is detected, and `tracemill recover` continues it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def note(
     return position
 
 
-async def test_a_log_as_long_as_it_was_is_taken(
+async def test_a_log_with_its_recorded_end_is_accepted(
     kafka: KafkaSettings, clickhouse_store: Store
 ) -> None:
     await note(kafka, clickhouse_store)
@@ -57,7 +57,9 @@ async def test_another_cluster_is_refused_in_one_line(
     assert refused.value.exit_code == EX_CONFIG
 
 
-async def test_a_topic_that_is_gone_is_named(kafka: KafkaSettings, clickhouse_store: Store) -> None:
+async def test_the_error_names_a_missing_topic(
+    kafka: KafkaSettings, clickhouse_store: Store
+) -> None:
     await note(kafka, clickhouse_store)
     admin = await started(lambda: new_admin(kafka), kafka)
     try:
@@ -68,7 +70,7 @@ async def test_a_topic_that_is_gone_is_named(kafka: KafkaSettings, clickhouse_st
         await refuse_lost_log(kafka, clickhouse_store)
 
 
-async def test_a_shorter_log_goes_on_at_its_old_end_after_recover(
+async def test_recover_continues_a_shorter_log_at_its_recorded_end(
     kafka: KafkaSettings, clickhouse_store: Store
 ) -> None:
     producer = await started(lambda: new_producer(kafka, batch_bytes=1_000), kafka)

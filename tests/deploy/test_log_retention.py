@@ -1,4 +1,4 @@
-"""The embedded broker's log shrinks before the disk is full, and never by what is not processed."""
+"""The embedded broker's log is shortened before the disk is full, by processed records only."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_the_oldest_segments_go_first_and_no_more_than_needed() -> None:
     assert (before, freed) == ({EVENTS: 20, ROWS: 10}, 30)
 
 
-def test_what_is_not_committed_stays_whatever_the_disk_needs() -> None:
+def test_uncommitted_records_are_never_deleted() -> None:
     before, freed = deletable(chain(EVENTS, 6), {EVENTS: 25}, 10**9)
     assert (before, freed) == ({EVENTS: 20}, 20)
     assert deletable(chain(EVENTS, 6), {}, 10**9) == ({}, 0)
 
 
-def test_the_last_closed_segment_stays_for_those_who_read_the_end() -> None:
+def test_the_last_closed_segment_is_kept_for_readers_of_the_end() -> None:
     segments, committed = chain(EVENTS, 4) + chain(ROWS, 4), {EVENTS: 10**9, ROWS: 10**9}
     before, _ = deletable(segments, committed, 10**9, {ROWS.topic})
     assert before == {EVENTS: 30, ROWS: 20}
@@ -54,7 +54,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
         yield broker
 
 
-async def test_a_real_log_loses_its_processed_beginning_only(broker: EmbeddedKafka) -> None:
+async def test_only_processed_records_of_a_real_log_are_deleted(broker: EmbeddedKafka) -> None:
     kafka = broker.client_settings()
     await ensure_topics(kafka)
     events = TopicPartition(kafka.topics.events, 0)
@@ -85,7 +85,7 @@ async def test_a_real_log_loses_its_processed_beginning_only(broker: EmbeddedKaf
         await producer.stop()
 
 
-def test_a_log_within_its_share_on_a_disk_with_room_takes_nothing_too_much() -> None:
+def test_nothing_is_deleted_from_a_log_within_its_limits() -> None:
     retention = LogRetention(
         Path("/none"),
         KafkaSettings(),

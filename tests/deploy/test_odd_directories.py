@@ -1,4 +1,4 @@
-"""A data directory may have any name that the engines can read; others are refused by name."""
+"""A data directory may have any name that the engines can read; others are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_directory_that_the_store_would_misread_is_refused(name: str) -> None:
         engine_address(directory, directory / "engine.xml")
 
 
-def test_a_directory_that_the_broker_takes_for_two_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_the_broker_reads_as_two_is_refused(tmp_path: Path) -> None:
     broker = EmbeddedKafka(tmp_path / "a,b", port=1, controller_port=2, password=SecretStr("x"))
     with pytest.raises(EngineError, match="has a comma"):
         broker.prepare()

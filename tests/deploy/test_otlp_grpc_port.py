@@ -1,4 +1,4 @@
-"""The port of OTLP over gRPC: what `tracemill up` does where it is taken, and roles without it."""
+"""The port of OTLP over gRPC, if it is in use, configured or disabled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from producers.settings import OtlpGrpcSettings
 VARIABLE = "TRACEMILL_OTLP_GRPC_PORT"
 
 
-def test_a_chosen_port_that_is_taken_ends_up_with_one_line_and_leaves_nothing_behind(
+def test_if_a_configured_port_is_in_use_up_fails_with_one_line_and_creates_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (public,) = free_ports(1)
@@ -33,7 +33,7 @@ def test_a_chosen_port_that_is_taken_ends_up_with_one_line_and_leaves_nothing_be
     assert not options.data_dir.exists()
 
 
-def test_where_the_default_port_is_taken_up_goes_on_without_and_says_so(
+def test_if_the_default_port_is_in_use_up_starts_without_it_and_prints_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines: list[str] = []
@@ -56,7 +56,7 @@ def test_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert otlp_grpc_port("127.0.0.1", print_line=print) == 0
 
 
-async def test_a_role_names_the_port_that_it_cannot_listen_on() -> None:
+async def test_the_error_of_a_role_names_the_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{port}: Address"):

@@ -1,4 +1,4 @@
-"""What a command prints arrives in every encoding, and output that cannot be written is one line."""
+"""Output is printed in every encoding, and a failed write gives one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_terminal_without_unicode_shows_all_of_it(arguments: tuple[str, ...]) 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_output_to_a_full_disk_is_one_line_and_a_failure(
+def test_output_to_a_full_disk_fails_with_one_line(
     arguments: tuple[str, ...], unbuffered: str
 ) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
@@ -46,7 +46,7 @@ def test_output_to_a_full_disk_is_one_line_and_a_failure(
     assert ended.stderr == b"tracemill: cannot write to standard output: No space left on device\n"
 
 
-def test_a_role_whose_log_cannot_be_written_goes_on() -> None:
+def test_a_role_whose_log_cannot_be_written_continues() -> None:
     script = (
         "from deploy.logs import configure_logs; import structlog; configure_logs('x');"
         "structlog.get_logger().warning('lost'); print('done')"

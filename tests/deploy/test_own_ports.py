@@ -1,4 +1,4 @@
-"""Every role knows which ports of its installation webhooks must not go to."""
+"""Every role has the ports of its installation that webhooks must not reach."""
 
 from pathlib import Path
 

@@ -49,7 +49,7 @@ async def test_without_a_broker_its_address_is_named() -> None:
         await until_prepared(HASTY, nowhere, None, asyncio.Event())
 
 
-async def test_it_says_again_and_again_for_what_it_waits_and_how_long_it_will(
+async def test_it_logs_repeatedly_what_is_missing_and_how_long_it_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prepared, "LOG_AFTER_S", 0.0)

@@ -91,7 +91,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_processes_start_side_by_side_and_stop_before_those_they_need(stage: Stage) -> None:
+async def test_processes_start_concurrently_and_stop_before_those_they_need(stage: Stage) -> None:
     async with stage.running(
         stage.role("edge", needs=("broker",)),
         Process("task", ["/bin/sh", "-c", f"echo task done >> {stage.diary}"], needs=("broker",)),
@@ -101,7 +101,7 @@ async def test_processes_start_side_by_side_and_stop_before_those_they_need(stag
     assert stage.entries()[3:] == ["edge down", "broker down"]
 
 
-async def test_a_killed_process_comes_back_and_its_neighbours_stay(stage: Stage) -> None:
+async def test_a_killed_process_is_restarted_and_the_others_keep_running(stage: Stage) -> None:
     async with stage.running(stage.role("broker"), stage.role("sink", needs=("broker",))) as kept:
         before = kept.pids
         os.kill(before["broker"], signal.SIGKILL)
@@ -120,7 +120,7 @@ async def test_the_pause_before_a_restart_doubles(stage: Stage) -> None:
     assert pauses[:3] == ["0.2 s", "0.4 s", "0.8 s"]
 
 
-async def test_a_process_that_never_comes_up_ends_the_run_with_its_last_words(
+async def test_a_process_that_never_starts_ends_the_run_with_its_last_line(
     stage: Stage,
 ) -> None:
     never: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, result=False)  # noqa: E731
@@ -133,7 +133,7 @@ async def test_a_process_that_never_comes_up_ends_the_run_with_its_last_words(
     await until(lambda: stage.entries() in possible)
 
 
-async def test_a_task_whose_settings_are_wrong_ends_the_run_at_once_with_its_words(
+async def test_a_task_with_invalid_settings_ends_the_run_at_once_with_its_error(
     stage: Stage,
 ) -> None:
     words = "tracemill migrate: there is no policy:\n<policy>\ntracemill migrate: no topic"
@@ -150,7 +150,9 @@ async def test_a_task_whose_settings_are_wrong_ends_the_run_at_once_with_its_wor
     assert not any("starting it again" in line for line in stage.lines)
 
 
-async def test_settings_that_were_good_once_are_tried_again(stage: Stage) -> None:
+async def test_a_process_that_was_ready_once_is_restarted_after_a_configuration_error(
+    stage: Stage,
+) -> None:
     ending = script(
         "sink", f"import time; time.sleep(0.3); raise SystemExit({EX_CONFIG})", is_ready=yes
     )
@@ -165,7 +167,7 @@ async def test_a_process_that_is_never_ready_ends_the_run(stage: Stage) -> None:
         await stage.supervisor(slow).run(on_ready=lambda: None)
 
 
-async def test_a_process_deaf_to_sigterm_is_killed_after_its_deadline(stage: Stage) -> None:
+async def test_a_process_that_ignores_sigterm_is_killed_after_its_deadline(stage: Stage) -> None:
     unresponsive = script(
         "sink",
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -207,7 +209,7 @@ async def test_a_process_s_children_end_with_it(stage: Stage) -> None:
         await until(lambda: not is_alive(child))
 
 
-def test_nobody_outlives_a_killed_supervisor(stage: Stage) -> None:
+def test_all_processes_end_with_a_killed_supervisor(stage: Stage) -> None:
     code = f"""
 import asyncio, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What processes say: bounded on disk, their warnings on the console."""
+"""Logs of processes are bounded on disk, and their warnings are printed on the console."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from deploy.supervisor_logs import CONSOLE_LINES_MAX, ConsoleWarnings, RotatingFile, copy_output
 
 
-def test_a_full_log_moves_aside_and_the_oldest_goes(tmp_path: Path) -> None:
+def test_a_full_log_is_renamed_and_the_oldest_is_deleted(tmp_path: Path) -> None:
     path = tmp_path / "sink.log"
     log = RotatingFile(path, max_bytes=10, kept=2)
     for word in (b"first....\n", b"second...\n", b"third....\n", b"fourth...\n"):
@@ -23,7 +23,7 @@ def test_a_full_log_moves_aside_and_the_oldest_goes(tmp_path: Path) -> None:
     assert not (tmp_path / "sink.log.3").exists()
 
 
-def test_a_log_goes_on_where_the_last_run_stopped(tmp_path: Path) -> None:
+def test_a_log_continues_that_of_the_last_run(tmp_path: Path) -> None:
     for word in (b"one\n", b"two\n"):
         log = RotatingFile(tmp_path / "sink.log")
         log.write(word)
@@ -68,7 +68,7 @@ def test_warnings_of_every_kind_of_process_reach_the_console(console: Console) -
     ]
 
 
-def test_a_flood_of_warnings_is_cut_and_the_log_named_once(console: Console) -> None:
+def test_a_flood_of_warnings_is_cut_and_refers_to_the_log_once(console: Console) -> None:
     console.lines(*(logged(f"warning {letter}") for letter in "abcdefgh"))
     assert console.printed == [
         *(f"sink: warning {letter}" for letter in "abcdefgh"[:CONSOLE_LINES_MAX]),
@@ -87,7 +87,7 @@ def test_a_repeated_warning_is_shown_once_a_minute_whatever_its_numbers(console:
     assert console.printed[1:] == ["sink: 2026-11-21 08:09:10 WARN Log: slow"]
 
 
-def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console) -> None:
+def test_one_error_and_no_warning_of_a_client_library_is_printed(console: Console) -> None:
     fetcher = "aiokafka.consumer.fetcher"
     console.lines(
         logged("Topic is not available", logger="aiokafka.cluster"),
@@ -102,7 +102,7 @@ def test_of_a_client_library_one_error_is_shown_and_no_warning(console: Console)
     ]
 
 
-def test_that_a_process_is_ready_again_is_shown_where_it_was_said_not_to_be(
+def test_ready_again_is_printed_only_after_not_ready(
     console: Console,
 ) -> None:
     again = logged("ready_again", level="info")
@@ -114,7 +114,7 @@ def test_that_a_process_is_ready_again_is_shown_where_it_was_said_not_to_be(
     assert console.printed.count("sink: ready_again") == 1
 
 
-async def test_lines_are_whole_however_they_arrive(tmp_path: Path) -> None:
+async def test_lines_are_complete_in_whatever_chunks_they_arrive(tmp_path: Path) -> None:
     reader, lines = asyncio.StreamReader(), list[str]()
     log = RotatingFile(tmp_path / "x.log")
     pumping = asyncio.create_task(copy_output(reader, log, lines.append))

@@ -1,4 +1,4 @@
-"""`tracemill up` on real parts: any process may be killed, none takes another with it, none is left behind."""
+"""`tracemill up` restarts killed processes separately, and leaves none behind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def printed_lines(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_killed_process_comes_back_alone(server: Server, role: str) -> None:
+def test_only_a_killed_process_is_restarted(server: Server, role: str) -> None:
     before = server.pids()
     os.kill(before[role], signal.SIGKILL)
     until(
@@ -78,7 +78,7 @@ def test_a_second_instance_on_the_same_data_is_refused(server: Server) -> None:
     )
 
 
-def test_ctrl_c_stops_everything_and_the_next_start_finds_it(tmp_path: Path) -> None:
+def test_ctrl_c_stops_everything_and_the_next_start_has_its_data(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         pids = server.pids()
         configuration = (tmp_path / "data" / "config.json").read_text()

@@ -1,4 +1,4 @@
-"""A request that asks for another protocol is answered as if it did not, body and all."""
+"""A request with an ``Upgrade`` header is answered like one without, body included."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def answers(port: int, pieces: list[bytes]) -> bytes:
 @pytest.mark.parametrize("upgrade", [H2C, WEBSOCKET, TLS], ids=["h2c", "websocket", "two"])
 @pytest.mark.parametrize(("head", "body"), BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("piece_bytes", [1, 7, 100_000])
-async def test_it_is_answered_as_if_it_did_not_ask(
+async def test_it_is_answered_like_a_request_without_upgrade(
     port: int, upgrade: bytes, head: bytes, body: bytes, piece_bytes: int
 ) -> None:
     request = b"POST /%%20?a=b HTTP/1.1\r\nhost: x\r\n%s%s\r\n%s" % (upgrade, head, body)
@@ -89,7 +89,7 @@ async def test_a_thousand_of_them_in_one_piece_are_all_answered(port: int) -> No
     assert answered.count(b"HTTP/1.1 200") == 1_001
 
 
-async def test_a_tunnel_is_a_method_that_is_taken_nowhere(port: int) -> None:
+async def test_connect_is_answered_405(port: int) -> None:
     answered = await answers(port, [b"CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n"])
 
     assert answered.startswith(b"HTTP/1.1 405")

@@ -1,4 +1,4 @@
-"""Every setting is listed as an environment variable, and one that cannot be used is named in one line."""
+"""Every setting is listed as an environment variable; errors name the invalid one."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def listed() -> dict[str, str]:
     return environment_after(uncommented())
 
 
-def test_the_list_as_it_is_sets_nothing() -> None:
+def test_the_unchanged_list_sets_nothing() -> None:
     assert environment_after(printed()) == {}
 
 
@@ -87,7 +87,7 @@ def test_the_command_lists_every_variable_once_with_its_default() -> None:
     assert len(found) == len({each.name for group in groups() for each in group.variables})
 
 
-def test_the_list_says_what_a_variable_is_for_and_takes() -> None:
+def test_the_list_describes_each_variable_and_its_values() -> None:
     output = " ".join(printed().replace("\n#", "").split())
     assert "HOST:PORT, or several joined by commas. (text) TRACEMILL_BROKER=" in output
     assert "(a whole number, at least 1, at most 65535) TRACEMILL_PORT=7700" in output
@@ -115,7 +115,7 @@ def test_setting_all_variables_to_what_is_listed_changes_nothing(
         (NotifierSettings, "TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S", "5,30", "a JSON list"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_told_by_the_variable_and_what_it_takes(
+def test_the_error_for_an_invalid_value_names_the_variable_and_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch,
     settings: type[BaseSettings],
     name: str,
@@ -130,20 +130,20 @@ def test_a_value_that_cannot_be_used_is_told_by_the_variable_and_what_it_takes(
     assert said in line
 
 
-def test_a_secret_that_cannot_be_used_is_not_repeated() -> None:
+def test_the_error_for_an_invalid_secret_does_not_contain_it() -> None:
     with pytest.raises(ValidationError) as raised:
         StoreSettings(clickhouse_password=17)
     (line,) = invalid_variables(raised.value)
     assert line.startswith("TRACEMILL_CLICKHOUSE_PASSWORD cannot be used")
 
 
-def test_a_mistake_that_is_no_variables_is_left_alone() -> None:
+def test_an_error_that_is_not_about_a_variable_has_no_lines() -> None:
     with pytest.raises(ValidationError) as raised:
         Project.model_validate({})
     assert invalid_variables(raised.value) == []
 
 
-def test_the_readme_names_only_variables_that_exist() -> None:
+def test_the_readme_mentions_only_variables_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     named = set(re.findall(r"\b(?:TRACEMILL|AWS)_[A-Z_]*[A-Z]\b", text))
     of_options = {param.envvar for command in _commands() for param in command.params}
@@ -156,6 +156,6 @@ def _commands() -> list[Any]:
     return list(get_command(app).commands.values())
 
 
-def test_every_variable_says_what_it_is_for() -> None:
+def test_every_variable_has_a_description() -> None:
     silent = [each.name for group in groups() for each in group.variables if not each.about]
     assert silent == []

@@ -1,4 +1,4 @@
-"""A load whose every total is known in advance: seeded observations, exact money."""
+"""A load with known totals: seeded observations, exact money."""
 
 from __future__ import annotations
 

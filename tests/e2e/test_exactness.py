@@ -1,4 +1,4 @@
-"""The promise: whatever is sent again, shuffled, with processes killed at any moment, no total changes."""
+"""Totals stay exact if events are repeated and shuffled and processes are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk runs full under load and is freed again: nothing accepted is lost or doubled, and it goes on by itself."""
+"""A disk fills up under load and is freed: no accepted event is lost or doubled."""
 
 from __future__ import annotations
 

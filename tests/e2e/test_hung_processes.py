@@ -1,4 +1,4 @@
-"""Processes that are there and do nothing: readiness notices, `tracemill up` starts them again, totals stay exact."""
+"""Hung processes are detected and restarted, and totals stay exact."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def is_ready(client: httpx.Client) -> bool:
 
 
 @pytest.mark.parametrize("role", ["store", "broker", "edge"])
-def test_readiness_notices_a_stopped_process_without_any_traffic(
+def test_readiness_detects_a_stopped_process_without_traffic(
     installation: Server, client: httpx.Client, role: str
 ) -> None:
     until(lambda: is_ready(client))
@@ -76,7 +76,7 @@ def test_readiness_notices_a_stopped_process_without_any_traffic(
     until(lambda: is_ready(client))
 
 
-def test_stopped_workers_are_noticed_and_started_again_and_every_total_is_exact(
+def test_stopped_workers_are_restarted_and_every_total_is_exact(
     installation: Server, client: httpx.Client
 ) -> None:
     until(lambda: is_ready(client))

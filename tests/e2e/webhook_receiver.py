@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback that keeps what it was sent."""
+"""A webhook receiver on loopback that records its deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query API on a real store, with a control plane in memory: what a test gets to talk to."""
+"""Build the query API on a real store, with a control plane in memory."""
 
 from __future__ import annotations
 

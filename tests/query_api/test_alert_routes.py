@@ -44,7 +44,7 @@ async def test_a_webhook_shows_its_secret_once(api: Api) -> None:
         ({"secret": "whsec_mine"}, "secret"),
     ],
 )
-async def test_a_webhook_that_must_not_be_names_its_field(
+async def test_the_error_for_an_invalid_webhook_names_its_field(
     api: Api, fields: dict[str, object], field: str
 ) -> None:
     refused = await api.client.post("/v1/webhooks", json=ASKED | fields)
@@ -52,7 +52,7 @@ async def test_a_webhook_that_must_not_be_names_its_field(
     assert not api.control.view[Webhook]
 
 
-async def test_private_addresses_are_taken_where_a_setting_allows_them(api: Api) -> None:
+async def test_private_addresses_are_accepted_if_a_setting_allows_them(api: Api) -> None:
     private, clients = make_api(api.store, QuerySettings(webhooks_allow_private=True))
     answer = await private.client.post("/v1/webhooks", json=ASKED | {"url": "http://127.0.0.1:9/x"})
     assert answer.status_code == 201
@@ -157,7 +157,7 @@ async def test_dead_letters_are_listed_page_by_page(api: Api) -> None:
 @pytest.mark.parametrize(
     "cursor", ["nonsense", "e30=", "eyJhdF91cyI6OTIyMzM3MjAzNjg1NDc3NTgwNywiaWQiOiIifQ==", "\u20ac"]
 )
-async def test_a_cursor_that_is_not_ours_is_refused(api: Api, path: str, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(api: Api, path: str, cursor: str) -> None:
     refused = await api.client.get(path, params={"cursor": cursor})
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "cursor")
 

@@ -158,7 +158,7 @@ async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
         ({"limit": "1"}, "limit"),
     ],
 )
-async def test_a_bad_definition_names_its_field(
+async def test_the_error_for_an_invalid_budget_names_its_field(
     api: Api, fields: dict[str, object], field: str
 ) -> None:
     refused = await api.client.post("/v1/budgets", json=ASKED | fields)
@@ -173,14 +173,14 @@ async def test_a_body_that_is_not_json_is_refused(api: Api) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_json")
 
 
-async def test_a_control_log_that_does_not_answer_is_worth_trying_again(api: Api) -> None:
+async def test_a_control_log_that_does_not_answer_gives_503_with_retry_after(api: Api) -> None:
     api.control.broken = True
     refused = await api.client.post("/v1/budgets", json=ASKED)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert refused.json()["error"]["code"] == "unavailable"
 
 
-async def test_an_environment_is_taken_in_the_form_that_events_are_stored_with(api: Api) -> None:
+async def test_an_environment_has_the_normal_form_of_stored_events(api: Api) -> None:
     budget = await created(api, scope={"environment": "Prod"})
     assert budget["scope"] == {"environment": "prod"}
     for name in ("langfuse-prod", "no spaces", "x" * 41):

@@ -34,7 +34,7 @@ def path_of(tree: CallTree) -> list[tuple[str, int, int]]:
     ]
 
 
-def test_costs_tokens_and_errors_add_up_from_below() -> None:
+def test_costs_tokens_and_errors_are_summed_over_descendants() -> None:
     tree = call_tree(
         [
             row("root", end=100, total_cost_pico=1),
@@ -51,7 +51,7 @@ def test_costs_tokens_and_errors_add_up_from_below() -> None:
     assert (root.self_us, b.self_us, tree.root.self_us) == (50, 15, 0)
 
 
-def test_the_critical_path_goes_back_from_what_ended_last() -> None:
+def test_the_critical_path_follows_the_last_finishing_child() -> None:
     """Two calls at once and one after them: the later one of the two gated the third."""
     tree = call_tree(
         [
@@ -89,7 +89,7 @@ def test_orphans_are_children_of_the_trace_and_marked() -> None:
     }  # fmt: skip
 
 
-def test_a_circle_is_opened_where_it_began() -> None:
+def test_a_cycle_is_broken_at_its_earliest_observation() -> None:
     tree = call_tree(
         [row("a", "c", 5), row("b", "a", 1), row("c", "b", 3), row("leaf", "c", 6), row("self", "self", 9)]
     )  # fmt: skip

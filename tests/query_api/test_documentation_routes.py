@@ -19,13 +19,13 @@ async def test_the_documentation_loads_nothing_from_another_host(api: Api) -> No
     assert '"validatorUrl": null' in page.text
 
 
-async def test_only_the_documentation_s_own_files_are_given(api: Api) -> None:
+async def test_only_files_of_the_documentation_are_served(api: Api) -> None:
     for name in ("main.py", "..%2Fmain.py", "__init__.py"):
         refused = await api.anonymous.get(f"/docs/assets/{name}")
         assert refused.status_code in {404, 422}
 
 
-async def test_the_root_leads_to_the_documentation(api: Api) -> None:
+async def test_the_root_redirects_to_the_documentation(api: Api) -> None:
     told = await api.anonymous.get("/", headers={"accept": "*/*"})
     assert (told.status_code, told.json()["docs"]) == (200, "/docs")
     assert (await api.anonymous.get(told.json()["docs"])).status_code == 200

@@ -1,4 +1,4 @@
-"""What crosses the edge keeps its value: amounts, instants, texts."""
+"""Amounts, times and texts keep their values when they are parsed and formatted."""
 
 import json
 from decimal import Decimal
@@ -34,7 +34,7 @@ def test_an_amount_survives_being_written(pico: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "x", "NaN", "Infinity", "1e15", "0.0000000000001", "1,5", "--1"]
 )
-def test_what_is_no_amount_is_a_value_error(text: str) -> None:
+def test_an_invalid_amount_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"amount|number|decimals|10\^15"):
         pico_of(text)
 

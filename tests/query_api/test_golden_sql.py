@@ -1,4 +1,4 @@
-"""The SQL of every query, written out: a change of it is seen in review, and no value of a client is ever inside."""
+"""The SQL of every query, so that reviews see changes; it never contains clients' values."""
 
 import inspect
 import re
@@ -266,7 +266,7 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example[0]).__name__)
-def test_a_query_reads_as_written_here(
+def test_the_sql_of_a_query_is_as_listed_here(
     example: tuple[StoreQuery, str, dict[str, object]],
 ) -> None:
     query, text, params = example
@@ -329,7 +329,7 @@ def test_values_of_clients_are_bound_and_never_written(columns: dict[str, object
         assert [NASTY] in sql.params.values()
 
 
-def test_every_question_of_the_package_is_looked_at() -> None:
+def test_every_query_of_the_package_is_tested() -> None:
     assert {kind.__module__.rsplit(".", 1)[-1] for kind in QUERIES} == {
         path.stem for path in Path(package.__path__[0]).glob("*.py") if path.stem != "__init__"
     }

@@ -83,7 +83,7 @@ async def test_a_bound_of_the_store_is_counted_under_its_setting(code: int, limi
         ("webhooks_per_project_max", "/v1/webhooks", WEBHOOK),
     ],
 )
-async def test_a_limit_on_records_holds_for_those_created_at_once(
+async def test_a_limit_on_records_holds_for_concurrent_creations(
     api: Api, limit: str, path: str, body: dict[str, Any]
 ) -> None:
     small, clients = make_api(api.store, QuerySettings(**{limit: 3}))
@@ -97,7 +97,7 @@ async def test_a_limit_on_records_holds_for_those_created_at_once(
         await client.aclose()
 
 
-async def test_a_record_that_was_not_written_keeps_no_place(api: Api) -> None:
+async def test_a_record_that_was_not_written_does_not_count(api: Api) -> None:
     small, clients = make_api(api.store, QuerySettings(budgets_per_project_max=1))
     small.control.broken = True
     assert (await small.client.post("/v1/budgets", json=BUDGET)).status_code == 503

@@ -1,4 +1,4 @@
-"""A first page is made of stored versions, and still holds the newest of each only."""
+"""First pages are made of stored versions, and contain only the newest of each row."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_superseded_versions_are_left_out_without_merging_all(
     assert recorded.merging == []
 
 
-async def test_a_page_of_which_too_much_is_superseded_is_put_together_by_the_store(
+async def test_a_page_with_too_many_superseded_versions_is_merged_by_the_store(
     api: Api, recorded: RecordedQueries
 ) -> None:
     # Merging a day that is over, to compress it well, takes its superseded versions away.
@@ -110,7 +110,9 @@ async def test_a_list_that_fits_its_page_is_not_counted(
         assert (len(answer.json()["data"]), answer.json()["meta"]["totalItems"]) == (expected, 3)
 
 
-async def test_what_an_index_finds_is_asked_for_once(api: Api, recorded: RecordedQueries) -> None:
+async def test_rows_that_an_index_finds_are_queried_once(
+    api: Api, recorded: RecordedQueries
+) -> None:
     await api.insert(observation("t", "o", NOON_US - 9 * DAY_US), trace("t", NOON_US - 9 * DAY_US))
     assert await listed(api, traceId="t") == ["t/o"]
     assert [type(each).__name__ for each in recorded.queries] == [
@@ -157,7 +159,7 @@ def stream_of(drawn: list[tuple[int, int, bool, str]]) -> list[ObservationRow]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(versions, max_size=10), st.integers(1, 4), st.sampled_from([None, "ERROR"]))
-async def test_a_page_is_the_one_that_the_store_puts_together(
+async def test_a_page_equals_the_one_that_the_store_merges(
     api: Api, drawn: list[tuple[int, int, bool, str]], limit: int, level: str | None
 ) -> None:
     await api.empty()

@@ -168,7 +168,7 @@ async def test_a_long_status_message_is_returned_whole(api: Api) -> None:
         ({"fromStartTime": "2026-11-21T12:00:00"}, "fromStartTime"),
     ],
 )  # fmt: skip
-async def test_what_the_second_version_does_not_take_is_named(
+async def test_the_second_version_names_unsupported_parameters(
     two_traces: Api, params: dict[str, str], field: str
 ) -> None:
     refused = await two_traces.client.get("/api/public/v2/observations", params=params)

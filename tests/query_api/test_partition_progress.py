@@ -1,4 +1,4 @@
-"""Ages of records judged from offsets alone."""
+"""Ages of records are estimated from offsets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from query_api.health.partition_progress import SAMPLES_MAX, PartitionProgress
 NAME = "partition 1 of tracemill.events"
 
 
-def test_a_partition_is_trusted_once_a_record_written_later_was_processed():
+def test_a_partition_is_proven_when_a_later_record_was_processed():
     progress = PartitionProgress()
     progress.observe(end=10, reached=10, now_s=0)
     assert progress.fault(NAME, 5, 0) == f"{NAME} has not been seen to make progress yet"
@@ -20,7 +20,7 @@ def test_a_partition_is_trusted_once_a_record_written_later_was_processed():
     assert progress.fault(NAME, 5, 100) is None
 
 
-def test_a_stall_names_how_long_nothing_moved_and_how_old_the_oldest_record_is():
+def test_a_stall_reports_its_duration_and_the_age_of_the_oldest_record():
     progress = PartitionProgress()
     progress.observe(end=10, reached=10, now_s=0)
     progress.observe(end=11, reached=11, now_s=1)
@@ -32,7 +32,7 @@ def test_a_stall_names_how_long_nothing_moved_and_how_old_the_oldest_record_is()
     )
 
 
-def test_a_partition_that_moves_too_slowly_is_behind():
+def test_a_partition_that_progresses_too_slowly_is_behind():
     progress = PartitionProgress()
     for second in range(30):
         progress.observe(end=100 + 10 * second, reached=100 + second, now_s=second)
@@ -41,7 +41,7 @@ def test_a_partition_that_moves_too_slowly_is_behind():
     )
 
 
-def test_a_backlog_from_before_counts_from_when_it_was_seen_and_must_be_worked_off():
+def test_an_existing_backlog_counts_from_its_first_observation_and_must_be_processed():
     progress = PartitionProgress()
     progress.observe(end=1_000, reached=0, now_s=0)
     progress.observe(end=1_000, reached=999, now_s=1)
@@ -55,7 +55,7 @@ def test_a_backlog_from_before_counts_from_when_it_was_seen_and_must_be_worked_o
         st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(0.1, 3)), min_size=1, max_size=60
     )
 )
-def test_an_age_is_never_more_than_the_true_one_and_less_by_a_look_at_most(
+def test_an_age_is_at_most_the_true_one_and_less_by_at_most_one_check(
     steps: list[tuple[int, int, float]],
 ) -> None:
     """The truth: each record was written at some moment after the look before."""
@@ -72,7 +72,7 @@ def test_an_age_is_never_more_than_the_true_one_and_less_by_a_look_at_most(
         assert progress.age_s(now_s) == (now_s - seen_at_s[reached] if reached < end else 0.0)
 
 
-def test_memory_for_a_log_without_readers_is_bounded():
+def test_memory_for_a_log_without_consumers_is_bounded():
     progress = PartitionProgress()
     for second in range(3 * SAMPLES_MAX):
         progress.observe(end=second, reached=0, now_s=second)

@@ -1,4 +1,4 @@
-"""Whether records pass, watched on a real broker with consumers that stop and go on."""
+"""The pipeline's progress is checked on a real broker, with consumers that stop."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_canaries_compare_the_clocks(kafka: KafkaSettings) -> None:
     assert REGISTRY.get_sample_value("tracemill_clock_skew_seconds") == clock.skew_s
 
 
-async def test_a_group_is_asked_at_its_coordinator_which_is_looked_up_once(
+async def test_the_coordinator_of_a_group_is_looked_up_once(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = PipelineWatch(kafka, QUICK)
@@ -175,7 +175,7 @@ class FormerCoordinator:
         return [SimpleNamespace(groups=[(16, groups[0], "", "", "", [])])]
 
 
-async def test_a_former_coordinator_is_not_believed() -> None:
+async def test_the_answer_of_a_former_coordinator_is_not_used() -> None:
     groups = ConsumerGroups(FormerCoordinator())
 
     with pytest.raises(NotCoordinatorForGroupError):

@@ -80,7 +80,7 @@ async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> 
     await absent.close()
 
 
-async def test_changes_are_logged_both_ways_without_anybody_asking_again(
+async def test_lost_and_regained_readiness_is_logged_without_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("query_api.health.readiness.RECHECK_INTERVAL_S", 0.001)
@@ -124,7 +124,7 @@ async def test_changes_are_logged_both_ways_without_anybody_asking_again(
     ]
 
 
-async def test_checks_are_asked_together_once_in_a_while_and_not_waited_for_forever() -> None:
+async def test_checks_run_concurrently_are_cached_and_time_out() -> None:
     asked = 0
 
     async def counted() -> str | None:
@@ -159,7 +159,7 @@ async def test_a_store_without_its_tables_is_not_ready(
     await absent.close()
 
 
-async def test_the_way_of_an_event_is_checked_whole(clickhouse_store: Store) -> None:
+async def test_every_dependency_of_an_event_is_checked(clickhouse_store: Store) -> None:
     settings = QuerySettings(readiness_timeout_s=30)
     kafka = KafkaSettings(broker="127.0.0.1:1")
     control = ControlLog(kafka)
@@ -173,7 +173,7 @@ async def test_the_way_of_an_event_is_checked_whole(clickhouse_store: Store) -> 
     assert missing["keys"] == "no project has a key: `tracemill migrate` writes the first one"
 
 
-async def test_a_project_without_a_key_lets_nothing_in() -> None:
+async def test_without_a_key_there_is_no_readiness() -> None:
     control = ControlInMemory()
     probe = keys_probe(control)
     control.keep(Project(id="acme", name="acme", created_us=1))

@@ -95,7 +95,7 @@ async def test_a_malformed_parameter_is_an_issue_with_its_path(
         ({"key": "last", "column": "name"}, "filter[0].type"),
     ],
 )
-async def test_a_place_in_the_trace_that_is_none_is_named(
+async def test_the_error_for_an_invalid_position_names_it(
     api: Api, entry: dict[str, object], path: str
 ) -> None:
     place = {"type": "positionInTrace", "column": "positionInTrace", "operator": "=", **entry}
@@ -106,7 +106,9 @@ async def test_a_place_in_the_trace_that_is_none_is_named(
     assert refused.json()["error"][0]["path"] == [path]
 
 
-async def test_unknown_parameters_are_ignored_here_and_refused_there(api: Api) -> None:
+async def test_unknown_parameters_are_ignored_by_langfuse_routes_and_refused_by_v1(
+    api: Api,
+) -> None:
     for path in LANGFUSE_LISTS:
         assert (await api.client.get(path, params={"frobnicate": "1"})).status_code == 200
     for path in (*NATIVE_LISTS, "/v1/budgets", "/v1/webhooks"):
@@ -114,7 +116,7 @@ async def test_unknown_parameters_are_ignored_here_and_refused_there(api: Api) -
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, "frobnicate")
 
 
-async def test_an_unknown_path_is_named_in_its_surface_s_shape(api: Api) -> None:
+async def test_an_unknown_path_is_answered_in_the_format_of_its_api(api: Api) -> None:
     native = await api.client.get("/v1/nothing")
     assert native.status_code == 404
     assert native.json() == {
@@ -216,7 +218,7 @@ async def test_a_body_that_does_not_end_in_time_is_refused(api: Api, pause_s: fl
         await client.aclose()
 
 
-async def test_two_credentials_are_none(api: Api) -> None:
+async def test_two_credentials_are_refused(api: Api) -> None:
     basic = httpx.BasicAuth("pk-acme", "sk-acme")
     signed = next(basic.auth_flow(httpx.Request("GET", "http://tracemill/")))
     header = ("authorization", signed.headers["authorization"])
@@ -269,7 +271,7 @@ class BrokenStore:
         (QueryRejected(62, "syntax"), 500, "InternalServerError", "internal_error"),
     ],
 )
-async def test_trouble_in_the_store_has_one_answer_everywhere(
+async def test_an_error_of_the_store_has_the_same_answer_on_every_route(
     error: Exception, status: int, langfuse: str, native: str
 ) -> None:
     api, clients = make_api(BrokenStore(error))  # type: ignore[arg-type]
@@ -348,7 +350,7 @@ async def fuzzed(api: Api) -> httpx.AsyncClient:
     params=st.lists(st.tuples(names, texts), max_size=4),
     filters=st.lists(entries, max_size=2),
 )
-async def test_nothing_a_client_asks_is_answered_with_500(
+async def test_no_query_of_a_client_is_answered_500(
     fuzzed: httpx.AsyncClient,
     path: str,
     params: list[tuple[str, str]],
@@ -388,8 +390,6 @@ def test_the_filter_grammar_is_understood_or_refused_by_name(
         max_leaves=8,
     ),
 )  # fmt: skip
-async def test_no_body_is_answered_with_500(
-    fuzzed: httpx.AsyncClient, path: str, body: object
-) -> None:
+async def test_no_body_is_answered_500(fuzzed: httpx.AsyncClient, path: str, body: object) -> None:
     answer = await fuzzed.post(path, json=body)
     assert answer.status_code in {201, 409, 422}, answer.text

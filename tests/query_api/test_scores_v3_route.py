@@ -116,7 +116,7 @@ async def test_a_score_shows_the_groups_that_are_asked_for(scored: Api) -> None:
         ({"sessionId": "s1", "experimentId": "run1"}, "experimentId"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused_by_name(
+async def test_the_error_for_an_invalid_parameter_names_it(
     scored: Api, params: dict[str, str], field: str
 ) -> None:
     answer = await scored.client.get(PATH, params=params)

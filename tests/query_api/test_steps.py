@@ -1,4 +1,4 @@
-"""Steps of calendars: pure, against Python's own time zones; and as the store groups by them."""
+"""Steps of calendars equal those of Python's time zones, also as the store groups by them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_the_store_groups_by_the_steps_of_a_zone_without_its_name(
         assert all(earlier["end"] <= later["start"] for earlier, later in pairwise(data))
 
 
-async def test_a_question_over_decades_fits_into_a_request(api: Api) -> None:
+async def test_a_query_over_decades_fits_into_a_request(api: Api) -> None:
     await api.insert(
         WindowRow(
             project_id=PROJECT, environment="e", model="m", name="n", row_version=1,

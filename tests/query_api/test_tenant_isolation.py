@@ -114,7 +114,7 @@ async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", every_get_path())
-async def test_each_sees_its_own_and_never_the_other_s(both: Api, path: str) -> None:
+async def test_each_project_reads_its_own_data_only(both: Api, path: str) -> None:
     for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
         answer = await answer_of(client, filled(path, both, own))
         if path.startswith(("/v1/storage", "/v1/admin/")):
@@ -126,7 +126,7 @@ async def test_each_sees_its_own_and_never_the_other_s(both: Api, path: str) -> 
             assert SECRET[own] in answer.text
 
 
-async def test_each_sees_its_own_project_only(both: Api) -> None:
+async def test_each_key_lists_its_own_project_only(both: Api) -> None:
     for client, own in ((both.client, PROJECT), (both.other, OTHER)):
         (project,) = (await client.get("/api/public/projects")).json()["data"]
         assert project == {
@@ -135,7 +135,7 @@ async def test_each_sees_its_own_project_only(both: Api) -> None:
         }  # fmt: skip
 
 
-async def test_what_is_the_other_s_cannot_be_read_or_deleted(both: Api) -> None:
+async def test_records_of_another_project_cannot_be_read_or_deleted(both: Api) -> None:
     for path in (
         "/v1/budgets/{budget_id}",
         "/v1/budgets/{budget_id}/status",

@@ -1,4 +1,4 @@
-"""From a client's span to the answer: the tools of a model's call are lists of their own."""
+"""Tools of a model's call are extracted from a client's span and returned as lists."""
 
 from __future__ import annotations
 

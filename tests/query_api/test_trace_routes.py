@@ -120,7 +120,7 @@ async def test_a_row_that_moved_to_another_day_is_seen_once(api: Api) -> None:
     assert single["startTime"] == "2026-11-24T12:00:00.000Z"
 
 
-async def test_observations_far_from_their_trace_are_found_all_the_same(api: Api) -> None:
+async def test_observations_far_from_their_trace_are_found_too(api: Api) -> None:
     """A client may give a trace any timestamp."""
     await api.insert(
         trace("t1", NOON_US, end_us=NOON_US + 1, observation_count=2),
@@ -227,7 +227,7 @@ async def test_the_filter_grammar_narrows_down(
     assert await ids(many, filter=json.dumps([entry])) == [f"t{number}" for number in expected]
 
 
-async def test_a_filter_outranks_the_parameter_of_its_column(many: Api) -> None:
+async def test_a_filter_takes_precedence_over_the_parameter_of_its_column(many: Api) -> None:
     entry = {"type": "string", "column": "name", "operator": "=", "value": "even"}
     assert await ids(many, filter=json.dumps([entry]), name="odd", userId="u0") == ["t6", "t0"]
 

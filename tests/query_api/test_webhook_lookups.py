@@ -1,4 +1,4 @@
-"""Names of webhooks are looked up, but not without end at once."""
+"""Concurrent lookups of webhooks' host names are limited."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from producers.control.resolver import LOOKUPS_MAX
 from tests.query_api.harness import Api
 
 
-async def test_names_that_hang_hold_a_bounded_number_of_threads_whatever_is_asked(
+async def test_lookups_of_names_that_hang_use_a_bounded_number_of_threads(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs = threading.Event()

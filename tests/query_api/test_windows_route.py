@@ -104,7 +104,7 @@ async def test_steps_are_those_of_the_time_zone(windows: Api) -> None:
     assert half_past[0]["start"] == "2026-11-21T11:30:00.000Z"
 
 
-async def test_groups_come_apart_and_filters_narrow_down(windows: Api) -> None:
+async def test_rows_are_grouped_and_filtered_by_dimensions(windows: Api) -> None:
     rows = await asked(windows, step="1d", group_by="model,environment")
     assert [(row["model"], row["environment"], row["count"]) for row in rows] == [
         ("m1", "production", 2000),
@@ -149,7 +149,7 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
         ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name", "time_zone"]),
     ],
 )  # fmt: skip
-async def test_a_question_that_cannot_be_answered_names_the_field(
+async def test_the_error_for_an_invalid_query_names_the_field(
     windows: Api, params: dict[str, str], field: str, allowed: list[str] | None
 ) -> None:
     refused = await windows.client.get("/v1/windows", params=params)
@@ -176,7 +176,7 @@ async def test_times_without_data_differ_from_reversed_times(
     assert fault in refused.json()["error"]["message"]
 
 
-async def test_a_range_that_begins_before_all_data_is_answered(windows: Api) -> None:
+async def test_a_range_may_begin_before_all_data(windows: Api) -> None:
     params = {"from": "1960-01-01T00:00:00Z", "to": "1970-01-02T00:00:00Z", "step": "1d"}
     answer = await windows.client.get("/v1/windows", params=params | {"time_zone": "Asia/Tokyo"})
     assert (answer.status_code, answer.json()["data"]) == (200, [])
@@ -191,7 +191,7 @@ async def test_more_rows_than_an_answer_may_hold_are_refused(windows: Api) -> No
         await client.aclose()
 
 
-async def test_what_a_correction_emptied_is_left_out(api: Api) -> None:
+async def test_windows_that_a_correction_emptied_are_omitted(api: Api) -> None:
     await api.insert(
         window(0, [1.0], total_cost_pico=5, name="emptied"),
         window(1, [1.0], name="free"),
@@ -214,7 +214,7 @@ async def test_a_time_zone_that_the_store_may_not_know_is_refused(
     assert time_zone in refused.json()["error"]["message"]
 
 
-async def test_sums_beyond_64_bits_come_back_right(api: Api) -> None:
+async def test_sums_beyond_64_bits_are_exact(api: Api) -> None:
     most = 2**63 - 1
     await api.insert(
         *(window(n, [1.0], total_cost_pico=most, usage={"output": most}) for n in range(3)),

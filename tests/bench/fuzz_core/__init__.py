@@ -1,1 +1,1 @@
-"""Random valid events, however hostile their content, through the pure core of stage 1."""
+"""Random valid but hostile events through the pure core of stage 1."""

@@ -1,4 +1,4 @@
-"""The same events twice: grouped at random with next to nothing in memory, and one by one with all of it."""
+"""Fold the same events twice: in random groups with small caches, and one by one in memory."""
 
 from __future__ import annotations
 

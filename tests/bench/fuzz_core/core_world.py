@@ -1,4 +1,4 @@
-"""The pure core of stage 1 between a log and a store, both in memory: what it writes is what it reads back."""
+"""Run the pure core of stage 1 between a log and a store in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that the gateway would accept, and that mean no good: deep texts, huge counts, odd characters, long names, extreme times."""
+"""Generate valid hostile events: deep texts, huge counts, odd characters, extreme times."""
 
 from __future__ import annotations
 

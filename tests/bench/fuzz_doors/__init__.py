@@ -1,1 +1,1 @@
-"""Mutated bodies against every door: how many of them are answered 500, and whether good items beside them are accepted."""
+"""Send mutated bodies to every endpoint; none may be answered 500 or affect valid items."""

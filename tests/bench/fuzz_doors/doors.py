@@ -1,4 +1,4 @@
-"""The doors: real bodies, how they are mutated, and what their answers must be."""
+"""Define the endpoints: valid bodies, how they are mutated, and the allowed answers."""
 
 from __future__ import annotations
 

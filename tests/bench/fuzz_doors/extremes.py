@@ -1,4 +1,4 @@
-"""Values that parsers and converters have stumbled over."""
+"""Extreme values that have caused errors in parsers and converters."""
 
 from __future__ import annotations
 

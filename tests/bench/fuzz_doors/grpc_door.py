@@ -1,4 +1,4 @@
-"""Bodies as messages of gRPC, through the real server and a real client on a loopback port."""
+"""Send bodies as gRPC messages to the real server on a loopback port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutations of bodies: of their bytes, of JSON trees and of protobuf messages. All take their chance from a seeded generator."""
+"""Mutate bodies with a seeded generator: bytes, JSON trees and protobuf messages."""
 
 from __future__ import annotations
 

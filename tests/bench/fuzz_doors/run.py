@@ -1,4 +1,4 @@
-"""One door, many bodies: in process, through ASGI, with the real decoding and mapping and without a broker."""
+"""Send many bodies to one endpoint in process, without a broker."""
 
 from __future__ import annotations
 

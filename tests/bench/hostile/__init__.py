@@ -1,1 +1,1 @@
-"""Hostile inputs of one project, and what another project notices of them."""
+"""Measure how hostile inputs of one project affect another one."""

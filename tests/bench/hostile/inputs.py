@@ -1,4 +1,4 @@
-"""Requests that a project may send and that once stopped, or could stop, everybody else."""
+"""Define hostile requests that once delayed other projects, or could do so."""
 
 from __future__ import annotations
 

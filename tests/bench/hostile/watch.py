@@ -1,4 +1,4 @@
-"""A quiet project that sends a span a few times a second and measures when each can be read."""
+"""Send spans of a quiet project and measure when each can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each stage alone, in one process and without its neighbours: where the next bottleneck is."""
+"""Measure each stage alone, in one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.stages`: the table of the stages alone (`make bench` prints it, too)."""
+"""Print the table of the stages, as `make bench` does: `python -m tests.bench.stages`."""
 
 from __future__ import annotations
 

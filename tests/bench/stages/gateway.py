@@ -1,4 +1,4 @@
-"""The gateway between socket and Kafka: decode an export, map its spans, encode events."""
+"""Measure the gateway without sockets and Kafka: decode an export, map spans, encode events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 1 without Kafka: whole observations of RAG-like traces, 64 to a record, through decode, fold, price and the encoding of rows and deltas."""
+"""Measure stage 1 without Kafka: decode, fold, price, and encode rows and deltas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store alone: rows as stage 1 writes them, inserted in large batches over HTTP, with everything the schema does to them."""
+"""Measure the store: rows of stage 1, inserted in large batches over HTTP."""
 
 from __future__ import annotations
 

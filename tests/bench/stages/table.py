@@ -1,4 +1,4 @@
-"""All stages, one after the other, as one table."""
+"""Run all stages and format the results as one table."""
 
 from __future__ import annotations
 

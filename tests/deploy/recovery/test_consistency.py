@@ -1,4 +1,4 @@
-"""What the log took with it between observations and their windows is reported by day."""
+"""Days on which observations and windows differ after a lost log are reported."""
 
 from __future__ import annotations
 

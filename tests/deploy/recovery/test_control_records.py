@@ -1,4 +1,4 @@
-"""The control plane is restored from the store's copy: the latest versions, in their order, with their secrets."""
+"""Control records are restored from the store: latest versions, in order, with secrets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stored(
     return ControlLogEntry(log_key, row.is_tombstone, row.record)
 
 
-def test_every_kind_of_record_comes_back_as_it_was() -> None:
+def test_records_of_every_kind_are_restored() -> None:
     records = [PROJECT, KEY, BUDGET, WEBHOOK]
     entries = [stored(f"{each.kind}/{each.id}/1", each) for each in records]
     restored = restore_control(entries, BOX)
@@ -75,12 +75,12 @@ def test_without_the_key_a_webhook_has_a_new_secret_and_that_is_reported(
     assert restored.new_secrets == ["webhook w"]
 
 
-def test_a_secret_that_was_left_out_of_the_copy_is_made_anew() -> None:
+def test_a_secret_that_is_missing_in_the_copy_is_replaced() -> None:
     restored = restore_control([stored("webhook/w/1", WEBHOOK, box=None)], BOX)
     assert restored.new_secrets == ["webhook w"]
 
 
-def test_the_latest_version_counts_and_what_was_deleted_stays_deleted() -> None:
+def test_the_latest_version_is_restored_and_deleted_records_stay_deleted() -> None:
     renamed = PROJECT.model_copy(update={"name": "renamed"})
     restored = restore_control(
         [
@@ -94,7 +94,7 @@ def test_the_latest_version_counts_and_what_was_deleted_stays_deleted() -> None:
     assert restored.records == [renamed]
 
 
-def test_of_two_that_claim_a_public_key_the_first_holds_it_also_across_logs() -> None:
+def test_of_two_records_with_one_public_key_the_first_is_restored_also_across_logs() -> None:
     other = KEY.model_copy(update={"id": "other"})
     restored = restore_control(
         [stored("api_key/k/1", KEY), stored("api_key/other/1", other), stored("api_key/k/1", KEY)],
@@ -103,7 +103,7 @@ def test_of_two_that_claim_a_public_key_the_first_holds_it_also_across_logs() ->
     assert restored.records == [KEY]
 
 
-def test_a_record_that_cannot_be_read_is_named_and_the_rest_restored() -> None:
+def test_an_unreadable_record_is_listed_and_the_others_are_restored() -> None:
     restored = restore_control(
         [ControlLogEntry("project/x/1", 0, ""), stored("project/p/1", PROJECT)], BOX
     )
