@@ -15,7 +15,7 @@ from deploy.settings import HttpSettings
 from producers.control.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
 
-METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 """Methods that at least one path accepts."""
 _SEPARATORS_BYTES: Final = 4
 """Colon, space and line end of a header."""

@@ -93,4 +93,4 @@ async def test_connect_is_answered_405(port: int) -> None:
     answered = await answers(port, [b"CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n"])
 
     assert answered.startswith(b"HTTP/1.1 405")
-    assert b"allow: DELETE, GET, HEAD, OPTIONS, POST" in answered
+    assert b"allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" in answered
