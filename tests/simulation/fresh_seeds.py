@@ -1,4 +1,4 @@
-"""Seeds that nobody has tried, other ones in each run of the tests."""
+"""Random seeds that differ in each run of the tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 
 
 def fresh_seeds(count: int) -> list[int]:
-    """The same ones in all workers of one run, which have to agree about the tests there are."""
+    """Return the seeds of this run; all processes of it have to collect the same tests."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex()
     chance = Random(run)
     return [chance.getrandbits(48) for _ in range(count)]

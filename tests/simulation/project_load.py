@@ -1,4 +1,4 @@
-"""What the simulated projects send: deltas of stage 1, some sent again, some poisoned; budgets; and what must come of them."""
+"""Generates the load of simulated projects: deltas, some repeated or poisoned, and budgets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def raises(delta: Delta) -> bool:
 
 @dataclass
 class Stage1:
-    """Stage 1 as seen from here: deltas per source record, sent in chunks that may be sent again."""
+    """Sends deltas per source record as stage 1 does, in chunks that may be repeated."""
 
     rng: random.Random
     corrections: bool
@@ -160,7 +160,7 @@ def random_budgets(rng: random.Random) -> list[BudgetRule]:
 def spent_by_period(
     budgets: list[BudgetRule], spend: dict[tuple, int]
 ) -> dict[tuple[str, int], int]:
-    """Spend of every budget and period that any cell falls into."""
+    """Return the spend of every budget and period that any cell falls into."""
     totals: Counter[tuple[str, int]] = Counter()
     for (project, bucket_s, *cell), cost_pico in spend.items():
         for budget in budgets:

@@ -1,6 +1,6 @@
-"""A world for the fold of a project partition: a log that repeats itself, a store that lags behind, and a worker that dies between any two effects.
+"""Simulates a project partition: a log with repeats, a lagging store, and workers that crash.
 
-Everything random comes from one seeded generator, so a failing seed replays.
+Everything random comes from one seeded generator, so a failing seed can be replayed.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from tests.simulation.project_load import NOW_S, NOW_US, cell_of
 
 
 class Crash(Exception):
-    """The worker is gone; what it had in memory is lost."""
+    """Ends the worker; its memory is lost."""
 
 
 @dataclass
 class World:
-    """What outlives a worker: the log, the topics, the store."""
+    """Everything that survives a worker: the log, the topics, the store."""
 
     rng: random.Random
     crash_rate: float = 0.0
@@ -63,7 +63,7 @@ class World:
     logs: int = 0
 
     def lose_the_log(self) -> None:
-        """A new broker for the old store."""
+        """Replace the log by a new one and keep the store."""
         self.sink_all()
         self.log.clear()
         self.windows_topic.clear()
@@ -153,7 +153,7 @@ class World:
 
 
 class Worker:
-    """The shell's order of effects around the fold, without its I/O."""
+    """Performs the effects of the stage around the fold in their order, without I/O."""
 
     def __init__(self, world: World, budgets: list[BudgetRule]) -> None:
         self.world = world

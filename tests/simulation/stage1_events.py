@@ -1,4 +1,4 @@
-"""Random events about few traces, so that everything happens to each: partial and whole, corrections, ties, moves over minutes and midnight."""
+"""Generates random events of few traces: whole, partial, corrections, ties, changes of minute and day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENVIRONMENTS = ("production", "staging")
 
 
 def random_events(chance: Random, count: int, traces: int = 5) -> list[Event]:
-    """``count`` events about that many traces in each project; most ids occur in several of them."""
+    """Return ``count`` events of that many traces in each project; most ids occur several times."""
     in_parts = chance.choice((0.0, 0.3, 0.8))
     return [_random_event(chance, in_parts, traces) for _ in range(count)]
 

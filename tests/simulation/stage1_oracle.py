@@ -1,4 +1,4 @@
-"""What must be stored in the end, computed from the set of events in the plainest way: in the order of their times, one after the other."""
+"""Computes the expected rows from the set of events, by applying them in the order of their times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATES = {"cheap": 3, "dear": 1_000}
 
 
 def observations_of(events: list[Event]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """By project, trace, id: what a row says."""
+    """Return the expected fields of observation rows, by project, trace and id."""
     told = defaultdict(list)
     for event in events:
         if isinstance(event, Observation):
@@ -82,7 +82,7 @@ def _price(row: dict[str, Any]) -> None:
 
 
 def _rank(event: Observation) -> bytes:
-    """Any total order does, as long as it is the one documented: see ``streams.core.observations.state.rank_of``."""
+    """Return a rank of a whole event, in the order of ``streams.core.observations.state.rank_of``."""
     given = -1
     if event.cost:
         given = event.cost.get("total", sum(event.cost.values()))
@@ -111,7 +111,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def _merge_at_once(into: dict[str, Any], texts: list[str]) -> None:
-    """Statements made at the same time: objects before scalars, then the greater value."""
+    """Merge updates with the same time: objects before scalars, then the greater value."""
     said: dict[str, list[Any]] = defaultdict(list)
     for text in texts:
         for key, value in json.loads(text).items():
@@ -127,7 +127,7 @@ def _merge_at_once(into: dict[str, Any], texts: list[str]) -> None:
 
 
 def traces_of(events: list[Event]) -> dict[tuple[str, str], dict[str, Any]]:
-    """By project, trace: what a row says."""
+    """Return the expected fields of trace rows, by project and trace."""
     observations = observations_of(events)
     said: dict[tuple[str, str], list[tuple[int, Any, Event]]] = defaultdict(list)
     for event in events:
@@ -266,7 +266,7 @@ def said_by_trace(row: TraceRow) -> dict[str, Any]:
 
 
 def expected(said: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-    """The oracle's row with a row's defaults where nothing was said."""
+    """Return an expected row, completed with the defaults of rows."""
     defaults = {"level": "DEFAULT", "public": False}
     return {
         field: said.get(field) or defaults.get(field, type(value)())

@@ -1,6 +1,7 @@
-"""A world for stage 1: topics in memory, a broker that acknowledges when it likes, a sink that lags, a store, and workers that die anywhere.
+"""Simulates stage 1: topics in memory, a slow broker, a lagging sink, and workers that crash.
 
-What runs in it is the code that runs in production, from ``PartitionStage`` inwards: only Kafka and ClickHouse are played.
+From ``PartitionStage`` inwards the code is that of production; only Kafka and ClickHouse are
+simulated.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """As a consumer sees it."""
+    """A record as the consumer returns it."""
 
     value: bytes
     headers: Headers
@@ -48,7 +49,7 @@ class Record:
 
 
 class FlatPrices:
-    """A price per model, whatever the unit."""
+    """One price per model for all units."""
 
     def cost_of(self, project_id, model, usage, at_us, parameters=""):
         rate = RATES.get(model)
@@ -59,7 +60,7 @@ class FlatPrices:
 
 
 class World:
-    """What outlives a worker."""
+    """Everything that survives a worker."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -282,7 +283,7 @@ class World:
 
 
 def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
-    """Windows and spend after each delta was applied once: what a later record repeats of an offset, for the same project, is dropped."""
+    """Return windows and spend after applying each delta once; repeats of an offset are dropped."""
     windows: dict[tuple, list] = {}
     spend: dict[tuple, int] = defaultdict(int)
     done: dict[tuple[str, int], int] = {}

@@ -25,12 +25,12 @@ SECOND_US = 1_000_000
 
 
 class Crash(Exception):
-    """The worker is gone; what it had in memory is lost."""
+    """Ends the worker; its memory is lost."""
 
 
 @dataclass
 class World:
-    """What outlives a worker: the two logs, the targets, the dead letters."""
+    """Everything that survives a worker: the two logs, the targets, the dead letters."""
 
     rng: random.Random
     crash_rate: float
@@ -65,7 +65,7 @@ class World:
 
 
 class Worker:
-    """A runner, until it crashes."""
+    """A job runner until it crashes."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""What raises costs itself: the totals are those of all other deltas, whatever dies whenever."""
+"""Deltas that raise are set aside alone, and totals are those of all others, despite crashes."""
 
 import random
 

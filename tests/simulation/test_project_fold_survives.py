@@ -1,4 +1,4 @@
-"""Whatever dies whenever: window and spend totals are exact, and each threshold is alerted once."""
+"""Totals are exact and each threshold is alerted once, whenever workers crash."""
 
 import random
 
@@ -124,7 +124,7 @@ def test_late_records_of_stopped_workers_alert_nothing_else(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS[::5])
-def test_a_new_log_goes_on_with_what_the_store_has(seed):
+def test_a_new_log_continues_with_the_rows_of_the_store(seed):
     world, first, budgets = live_through(seed, corrections=False)
     world.lose_the_log()
     second = Stage1(world.rng, corrections=False)

@@ -1,7 +1,8 @@
-"""Stage 1 with events that make it fail at every step of the fold: each is one dead letter, everything else is exact, for every seed, crashes included.
+"""Events that make stage 1 fail become one dead letter each, and everything else is exact.
 
-The failures are planted by the test: a name that an event carries makes a step raise, before it changed anything, in the middle of a change, when rows are made, when they are
-encoded, or when they are read back. `TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
+The test plants the failures: the name of an event makes a step raise before a change, during a
+change, when rows are built or encoded, or when they are read back.
+`TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ STEPS = ("price", "count", "trace-row", "delta", "encode-observation")
 
 
 class PlantedError(Exception):
-    """What a step raises for the event that was made for it."""
+    """Raised by a step for the events that are meant to fail there."""
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def _fail_if(planted: bool) -> None:
 
 
 @pytest.mark.parametrize("first", SEEDS[::25])
-def test_an_event_that_raises_costs_itself_and_nothing_else(first: int) -> None:
+def test_an_event_that_raises_is_set_aside_alone(first: int) -> None:
     for seed in range(first, min(first + 25, SEEDS.stop)):
         try:
             asyncio.run(asyncio.wait_for(_survive(seed), DEADLINE_S))
@@ -139,7 +140,7 @@ def _planted(chance: Random, event: Event) -> Event:
 
 
 def _without_set_aside(world: World) -> list[Event]:
-    """The events that count; those in dead letters are planted ones, once for each time that they were sent."""
+    """Return the events that count; check that dead letters are planted ones, one per occurrence."""
     rows = {row.id: row for row in world.dead_letters()}.values()
     set_aside = Counter(encode_event(decode_event(row.payload)) for row in rows)
     for row in rows:

@@ -1,4 +1,4 @@
-"""Stage 1 under duplicates, any order, crashes between any two effects, lagging sinks and tiny memories: exact in the end, for every seed.
+"""Stage 1 is exact with duplicates, any order, crashes, a lagging sink and small caches.
 
 `TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
 """
@@ -64,7 +64,7 @@ async def survive(seed: int) -> None:
 
 
 def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
-    """Every event once or more, in any order, any number to a record; with the time at which the broker got it."""
+    """Put every event into records once or more, in any order, with the broker's receiving times."""
     lines = [encode_event(event) for event in events]
     lines += chance.choices(lines, k=chance.randrange(len(lines) + 1))
     chance.shuffle(lines)
@@ -79,7 +79,7 @@ def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
 
 
 def check_refusals(world: World, trace_observations_max: int) -> list[Event]:
-    """What finds its trace full is a dead letter, once, however often it was folded; the other events, which are returned, count."""
+    """Check that events of full traces are dead letters once; return the other events."""
     counted: list[Event] = []
     refused: Counter[bytes] = Counter()
     ids: dict[tuple[str, str], set[str]] = defaultdict(set)

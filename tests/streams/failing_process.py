@@ -1,4 +1,4 @@
-"""The worker of ``project_process`` with a bug: a partition's flush raises now and then, and so do its first two restores."""
+"""The worker of ``project_process`` with a bug: some flushes and its first two restores raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline from ``deltas`` on: real broker, real store, the sink, and workers that can be killed."""
+"""A pipeline from ``deltas`` on: real broker, store and sink, and workers that can be killed."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Pipeline:
-    """Sends deltas, starts and kills workers, and looks at what comes out."""
+    """Sends deltas, starts and kills workers, and reads the output."""
 
     kafka: KafkaSettings
     store: Store
@@ -190,9 +190,9 @@ async def pipeline(
 
 @pytest.fixture
 def until() -> Callable:
-    """Waits for an async condition to be truthy, and gives what it returned.
+    """Wait until an async condition is truthy; return its value.
 
-    Two minutes are enough for a worker to start, to miss one that was killed, and to catch up, on a slow machine too.
+    Two minutes are enough for a worker to start and catch up after a kill, on a slow machine, too.
     """
 
     async def wait(condition: Callable, within_s: float = 120.0):

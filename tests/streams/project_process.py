@@ -1,4 +1,7 @@
-"""Stages 2 and 3 and the notifier as a process that a test may kill: ``python -m tests.streams.project_process``, configured by the environment."""
+"""Stages 2 and 3 and the notifier as a process that a test may kill.
+
+Run as ``python -m tests.streams.project_process``, configured by the environment.
+"""
 
 from __future__ import annotations
 

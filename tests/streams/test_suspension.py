@@ -1,4 +1,4 @@
-"""A worker that was stopped for longer than its session writes nothing more."""
+"""A worker that was suspended for longer than its session writes nothing more."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ class Clock:
         return self.now_s
 
 
-async def test_a_gap_as_long_as_the_session_is_forgiven_and_a_longer_one_never_again() -> None:
+async def test_a_suspension_up_to_the_session_timeout_is_allowed_and_a_longer_one_is_final() -> (
+    None
+):
     clock = Clock()
     guard = SuspensionGuard(6, clock)
     clock.now_s += 6
@@ -60,7 +62,7 @@ async def test_a_gap_as_long_as_the_session_is_forgiven_and_a_longer_one_never_a
             guard.check()
 
 
-async def test_the_worker_hears_of_it_without_writing() -> None:
+async def test_the_worker_detects_its_suspension_without_writing() -> None:
     clock = Clock()
     guard = SuspensionGuard(6, clock)
     async with guard.running():

@@ -116,7 +116,7 @@ async def last_counts(kafka: KafkaSettings, partition: TopicPartition) -> Counts
         return msgspec.json.decode((await consumer.getone(partition)).value, type=Counts)
 
 
-async def test_a_stage_of_ones_own_counts_exactly_although_its_worker_is_killed(pipeline, until):
+async def test_a_custom_stage_counts_exactly_although_its_worker_is_killed(pipeline, until):
     kafka: KafkaSettings = pipeline.kafka
     admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()

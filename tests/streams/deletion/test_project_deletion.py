@@ -225,7 +225,7 @@ async def test_rows_of_every_feed_and_all_records_are_gone_and_do_not_come_back(
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_deletion_that_is_killed_at_any_step_goes_on(
+async def test_a_deletion_that_is_killed_at_any_step_is_resumed(
     seed: int,
     store: Store,
     kafka: KafkaSettings,

@@ -1,4 +1,4 @@
-"""Which jobs run: each one attempt at a time, few per target, and no owner alone."""
+"""The queue runs one attempt per job, few per target, and shares capacity between owners."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_owner_with_many_dead_targets_leaves_attempts_to_others() -> None:
     assert {job for job, _ in queue.start(1)} == {"modest/job", "late/job"}
 
 
-def test_targets_take_turns() -> None:
+def test_targets_are_served_round_robin() -> None:
     queue = JobQueue(per_target_max=1, running_max=1)
     for number in range(2):
         for target in "abc":

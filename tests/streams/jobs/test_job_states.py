@@ -1,4 +1,4 @@
-"""States of jobs survive the records of deliveries, also of those from before."""
+"""States of jobs can be stored as delivery records, including those of earlier versions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_state_of_a_delivery_comes_back_from_its_record(
     assert (delivery.status == "gone") == (state.status == "dropped")
 
 
-def test_a_record_of_a_delivery_is_what_it_was() -> None:
+def test_the_record_of_a_delivery_keeps_its_format() -> None:
     state = JobState(status="done", attempts=2, updated_us=7, detail="status 204")
     assert msgspec.json.encode(delivery_of("alert_1/w1", state)) == (
         b'{"alert_id":"alert_1","webhook_id":"w1","status":"delivered","attempts":2,'

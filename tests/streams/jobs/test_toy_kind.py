@@ -1,4 +1,4 @@
-"""A kind of job and a notification event that are defined here: from a record to their dead end.
+"""A kind of job and a notification event that are defined in this file work end to end.
 
 ``python -m tests.streams.jobs.test_toy_kind`` is the worker, which a test may kill.
 """

@@ -1,4 +1,4 @@
-"""Which deliveries alerts create, and what an event of a newer version costs."""
+"""Alerts create deliveries; unsupported events are retried."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def webhook(**fields: Any) -> Webhook:
 
 
 def record(**fields: Any) -> Any:
-    """A record of ``alerts`` with an event that this version does not know by default."""
+    """Return a record of ``alerts``, by default with an event that this version does not support."""
     row = {
         "project_id": "p1",
         "id": "a1",
@@ -69,7 +69,7 @@ async def kind(view: ControlView) -> Any:
     await opened.close()
 
 
-async def test_an_event_that_this_worker_does_not_know_is_tried_again_later(
+async def test_a_delivery_of_an_unsupported_event_is_retried(
     kind: WebhookDeliveries, view: ControlView
 ) -> None:
     view.add(webhook(events=("later.event",)))

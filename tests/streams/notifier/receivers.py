@@ -1,4 +1,4 @@
-"""Webhook receivers on loopback that answer as a test wants."""
+"""Webhook receivers on loopback with responses that tests define."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Receiver:
-    """Notes every request; ``respond`` gives the raw answer, ``None`` keeps the connection open without one."""
+    """Records every request; ``respond`` returns the raw response, or None to send none."""
 
     respond: Callable[[int], bytes | None]
     port: int = 0

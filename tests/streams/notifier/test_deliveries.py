@@ -1,4 +1,4 @@
-"""The state of a delivery, and whose turn it is."""
+"""States of deliveries, and the order in which they run."""
 
 import json
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def webhook_body(alert):
     return EVENT_TYPES[alert.event].webhook_body(alert)
 
 
-def test_the_body_is_what_the_contract_says():
+def test_the_body_follows_the_contract():
     assert json.loads(webhook_body(ALERT)) == {
         "type": "budget.threshold_crossed",
         "timestamp": "2026-11-21T08:00:00.123Z",
@@ -56,8 +56,8 @@ def test_the_body_is_what_the_contract_says():
     }
 
 
-def test_an_alert_that_no_trace_caused_names_none_as_the_api_does():
-    """Of a budget whose limit was passed before it was created."""
+def test_an_alert_without_a_causing_trace_has_no_trace_in_the_api_either():
+    """The limit of its budget was exceeded before the budget was created."""
     payload = EVENT_TYPES[ALERT.event].payload_of(ALERT)
     without = msgspec.json.encode(msgspec.structs.replace(payload, trace_id=""))
     alert = msgspec.structs.replace(ALERT, payload=msgspec.Raw(without))
@@ -112,7 +112,7 @@ def test_an_exhausted_delivery_becomes_a_dead_letter_with_what_was_not_delivered
     assert letter.payload.encode() == webhook_body(ALERT)
 
 
-def test_one_webhook_holds_no_more_than_its_share_of_attempts():
+def test_one_webhook_takes_no_more_than_its_share_of_attempts():
     queue = JobQueue(per_target_max=2, running_max=4)
     for number in range(10):
         queue.put(f"dead{number}", "dead", 0)

@@ -1,4 +1,4 @@
-"""Whatever a receiver answers, it costs its own attempt at most, and within the attempt's time."""
+"""A hostile response fails only its own attempt, within the attempt's timeout."""
 
 import asyncio
 import socket
@@ -93,7 +93,7 @@ def test_the_three_dates_of_http_are_understood():
 
 @asynccontextmanager
 async def answering(*pieces, pause_s=0.0, reset=False, endless=b"", before_request=False):
-    """A server that writes ``pieces``, then ``endless`` without end, whatever it is sent."""
+    """Run a server that writes ``pieces``, then repeats ``endless``, for any request."""
     writers = set()
 
     async def serve(reader, writer):

@@ -1,4 +1,4 @@
-"""Alerts become webhooks: at least once each, over kills, whatever receivers do."""
+"""Alerts are delivered to webhooks at least once, despite kills and failing receivers."""
 
 import json
 import time
@@ -76,7 +76,7 @@ async def test_a_receiver_that_was_down_gets_everything_once_it_is_up(pipeline, 
         await until(all_of_them)
 
 
-async def test_a_dead_receiver_delays_nobody(pipeline, until):
+async def test_a_dead_receiver_delays_no_other(pipeline, until):
     async with receiving(lambda _: None) as dead, receiving() as alive:
         await pipeline.put_webhook(dead.url, id="dead")
         await pipeline.put_webhook(alive.url, id="alive")
@@ -92,7 +92,7 @@ async def test_a_dead_receiver_delays_nobody(pipeline, until):
     assert sorted(alive.ids) == sorted(set(alive.ids))
 
 
-async def test_a_receiver_that_says_gone_is_asked_no_more(pipeline, until):
+async def test_a_receiver_that_answers_gone_gets_no_more_attempts(pipeline, until):
     async with receiving(lambda _: status(410)) as receiver:
         await pipeline.put_webhook(receiver.url)
         pipeline.start_worker(**FAST)
@@ -116,7 +116,7 @@ async def test_a_receiver_that_says_gone_is_asked_no_more(pipeline, until):
         assert receiver.ids == ["alert_0"]
 
 
-async def test_what_nobody_takes_becomes_a_dead_letter(pipeline, until):
+async def test_an_undeliverable_alert_becomes_a_dead_letter(pipeline, until):
     async with receiving(lambda _: status(500)) as receiver:
         await pipeline.put_webhook(receiver.url)
         pipeline.start_worker(**FAST | {"TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S": "[0.05,0.05]"})
@@ -133,7 +133,7 @@ async def test_what_nobody_takes_becomes_a_dead_letter(pipeline, until):
     assert receiver.ids == ["alert_0"] * 3
 
 
-async def test_webhooks_hear_of_their_own_project_from_their_own_time_on(pipeline, until):
+async def test_webhooks_get_alerts_of_their_project_since_their_creation(pipeline, until):
     async with receiving() as receiver, receiving() as stranger:
         pipeline.start_worker(**FAST)
         await pipeline.put_alert("alert_before", created_us=time.time_ns() // 1_000 - 10_000_000)
@@ -168,8 +168,10 @@ async def test_retry_after_is_honoured(pipeline, until):
     assert arrived[1] - arrived[0] >= 2
 
 
-async def test_an_old_alert_is_begun_with_no_more_but_a_begun_one_is_finished(pipeline, until):
-    """A week later nobody wants to hear of it, unless its delivery is still on its way."""
+async def test_deliveries_of_an_old_alert_are_not_started_but_started_ones_are_finished(
+    pipeline, until
+):
+    """Alerts older than a week are not delivered, unless their delivery has been started."""
     old_us = time.time_ns() // 1_000 - 8 * 24 * 3_600_000_000
     async with receiving() as receiver:
         await pipeline.put_webhook(receiver.url, created_us=old_us - 1)

@@ -1,4 +1,4 @@
-"""The notifier fails and starts again by itself; poison costs itself; of two workers one delivers."""
+"""The notifier restarts by itself, sets poison aside alone, and delivers from one worker at a time."""
 
 import json
 import time
@@ -46,8 +46,8 @@ async def came(receiver, *ids):
     return set(ids) <= set(receiver.ids)
 
 
-async def test_poison_among_alerts_and_deliveries_costs_itself(pipeline, until):
-    """Records that are none, and alerts whose body cannot be made."""
+async def test_poison_among_alerts_and_deliveries_is_set_aside_alone(pipeline, until):
+    """Invalid records, and alerts whose body cannot be built."""
     alerts, deliveries = pipeline.kafka.topics.alerts, pipeline.kafka.topics.deliveries
     for topic in (alerts, deliveries):
         for value in (b"[" * 5_000, b"not json", b'{"project_id": 7}', b"\xff\xfe"):
@@ -87,7 +87,7 @@ async def spent(pipeline, pico):
     return await pipeline.rows(SPENT) == [{"pico": pico}]
 
 
-async def test_a_retry_after_that_no_calendar_has_costs_its_attempt(pipeline, until):
+async def test_a_retry_after_with_an_impossible_date_fails_only_its_attempt(pipeline, until):
     odd = status(503, "retry-after: Sun, 06 Nov 1994 08:49:37 +99999999999999999999")
     async with receiving(lambda number: odd if number == 1 else OK) as receiver:
         await pipeline.put_webhook(receiver.url)

@@ -1,4 +1,4 @@
-"""Webhooks go to the public internet only, however an inside address is dressed up."""
+"""Webhooks are sent to public addresses only, in whatever way a private one is written."""
 
 from ipaddress import ip_address
 
@@ -105,7 +105,7 @@ async def test_an_inside_address_is_found_in_every_spelling(url):
         "https://example.com/" + "a" * 2_000,
     ],
 )
-async def test_what_is_no_plain_web_address_is_refused_even_where_private_ones_are_allowed(url):
+async def test_other_than_plain_web_addresses_are_refused_even_if_private_ones_are_allowed(url):
     with pytest.raises(WebhookAddressError):
         await check_webhook_url(url, Resolver(), allow_private=True)
 

@@ -1,4 +1,4 @@
-"""One attempt: signed, pinned to the checked address, bounded in what it believes and how long it waits."""
+"""An attempt is signed, connects to a checked address, and is bounded in bytes and time."""
 
 import asyncio
 import socket
@@ -111,7 +111,7 @@ async def test_a_head_without_end_is_a_failure(sender):
     assert not answer.delivered
 
 
-async def test_nobody_listening_is_a_failure(sender):
+async def test_a_refused_connection_is_a_failure(sender):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     answer = await sender.attempt(webhook(f"http://127.0.0.1:{port}/"), "alert_1", BODY)
@@ -168,7 +168,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(sender, resol
     assert receiver.requests[0][0]["host"] == f"hooks.example.com:{receiver.port}"
 
 
-async def test_the_next_address_is_tried_when_the_first_takes_no_connection(sender, resolve):
+async def test_the_next_address_is_tried_if_the_first_refuses_the_connection(sender, resolve):
     resolve(hooks=["127.0.0.9", "127.0.0.1"])
     async with receiving() as receiver:
         url = f"http://hooks.example.com:{receiver.port}/hook"
@@ -183,7 +183,9 @@ async def test_a_name_with_one_inside_address_is_refused_altogether(resolve):
     assert "hooks.example.com is not an address of the public internet" in answer.detail
 
 
-async def test_a_name_that_hangs_holds_one_thread_and_delays_no_other(impatient, monkeypatch):
+async def test_a_name_lookup_that_hangs_blocks_one_thread_and_delays_no_other(
+    impatient, monkeypatch
+):
     released = threading.Event()
     asked = []
 

@@ -1,4 +1,4 @@
-"""The compiled price list says what genai-prices says: for every model, usage, moment and tier."""
+"""The compiled price list equals genai-prices for every model, usage, time and tier."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _committed() -> PriceList:
 
 
 def _book_of(model: ModelEntry) -> PriceBook:
-    """A price book that knows this one model, as "m"."""
+    """Return a price book with this one model, named "m"."""
     only = ModelEntry(id="m", prices=model.prices, names=("m",), variants=model.variants)
     shelf = PriceList("test", "2026-01-01", (ProviderEntry("openai", (only,)),))
     return PriceBook(DefaultPrices((shelf,)))
@@ -62,7 +62,7 @@ def _book_of(model: ModelEntry) -> PriceBook:
 
 @cache
 def _their_usage(usage_json: str) -> Usage:
-    """The same usage as they count it: general units include the more particular ones."""
+    """Return the usage in their form, where general units include the more specific ones."""
     usage: Mapping[str, int] = json.loads(usage_json)
     dimensions = {key.replace("_tokens", ""): unit["dimensions"] for key, unit in unit_data.items()}
     return Usage(

@@ -1,4 +1,4 @@
-"""Missing usage is estimated from the texts."""
+"""Missing usage is estimated from texts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_all_encodings_of_all_families_ship_with_the_package(real: EstimatedToke
         assert real.usage_of(model, "some words", "")["input"] >= 2
 
 
-def test_of_messages_the_words_are_counted_not_the_punctuation(letters: EstimatedTokens) -> None:
+def test_tokens_of_messages_are_counted_without_json_syntax(letters: EstimatedTokens) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 10_000}}
     messages = [
         {"role": "system", "content": "12345"},
@@ -78,12 +78,12 @@ def test_of_messages_the_words_are_counted_not_the_punctuation(letters: Estimate
         assert usage == {"input": 8 + 2 * 4 + 3, "output": 4}
 
 
-def test_what_is_no_list_of_messages_is_counted_as_it_stands(letters: EstimatedTokens) -> None:
+def test_a_text_that_is_no_list_of_messages_is_counted_as_a_whole(letters: EstimatedTokens) -> None:
     for text in ('{"q":1}', "[1,2]", "[", "[]", "{nonsense", "plain"):
         assert letters.usage_of("gpt-4o", text, text) == {"input": len(text), "output": len(text)}
 
 
-def test_a_vast_text_is_counted_in_part_and_scaled(letters: EstimatedTokens) -> None:
+def test_a_very_long_text_is_counted_in_part_and_extrapolated(letters: EstimatedTokens) -> None:
     counted = []
 
     class Watching(Letters):
@@ -103,7 +103,7 @@ def test_a_model_of_no_known_family_and_empty_texts_give_nothing(letters: Estima
     assert letters.usage_of("gpt-4o", "", "") == {}
 
 
-def test_half_a_surrogate_pair_is_no_obstacle(real: EstimatedTokens) -> None:
+def test_texts_with_unpaired_surrogates_are_accepted(real: EstimatedTokens) -> None:
     assert real.usage_of("gpt-4o", "\ud83d hello", "é")["output"] == 1
 
 
@@ -112,7 +112,7 @@ def test_without_the_package_there_is_no_estimate(monkeypatch: pytest.MonkeyPatc
     assert installed_tokens() is None
 
 
-def test_of_very_many_texts_a_part_is_counted_too(letters: EstimatedTokens) -> None:
+def test_tokens_of_very_many_texts_are_extrapolated(letters: EstimatedTokens) -> None:
     counted = []
 
     class Watching(Letters):

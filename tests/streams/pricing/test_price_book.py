@@ -1,4 +1,4 @@
-"""What a price book answers, told from the outside."""
+"""Tests costs computed by price books."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def book() -> PriceBook:
     return PriceBook()
 
 
-def test_each_bucket_is_priced_once_at_its_own_price(book: PriceBook) -> None:
+def test_each_usage_type_is_priced_once_at_its_own_price(book: PriceBook) -> None:
     usage = {
         "input": MILLION,
         "input_cached_tokens": MILLION,
@@ -87,7 +87,7 @@ def test_anthropics_cache_writes_have_a_price_for_each_lifetime(book: PriceBook)
         "prompt_cache_hit_tokens",
     ],
 )
-def test_a_cache_read_is_one_thing_whatever_it_is_called(book: PriceBook, usage_type: str) -> None:
+def test_all_spellings_of_cache_reads_have_the_same_unit(book: PriceBook, usage_type: str) -> None:
     assert book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).cost == {usage_type: 1_250_000}
 
 
@@ -108,7 +108,7 @@ def test_a_cache_read_is_one_thing_whatever_it_is_called(book: PriceBook, usage_
         ("input_image", 9), ("grounding_queries", 10), ("web_search_queries", 10),
     ],
 )  # fmt: skip
-def test_the_sdks_names_mean_the_unit_they_say(usage_type: str, picodollars: int) -> None:
+def test_usage_types_of_the_sdk_have_their_units(usage_type: str, picodollars: int) -> None:
     prices = {
         "input": 1, "output": 2, "output_reasoning": 3, "cache_write": 4, "cache_write_5m": 5,
         "cache_write_1h": 6, "input_audio": 7, "output_audio": 8, "input_image": 9,
@@ -127,14 +127,16 @@ def test_the_sdks_names_mean_the_unit_they_say(usage_type: str, picodollars: int
         ("output_deep_thinking_tokens", 10_000_000),
     ],
 )
-def test_a_detail_of_a_new_kind_does_not_become_free(
+def test_an_unknown_part_of_input_or_output_is_not_free(
     book: PriceBook, usage_type: str, picodollars: int
 ) -> None:
     assert book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).total_pico == picodollars
 
 
 @pytest.mark.parametrize("usage_type", ["input_images", "output_seconds", "input_cost"])
-def test_what_counts_no_tokens_is_not_priced_as_tokens(book: PriceBook, usage_type: str) -> None:
+def test_usage_types_that_are_not_tokens_are_not_priced_as_tokens(
+    book: PriceBook, usage_type: str
+) -> None:
     assert not book.cost_of("p", "gpt-4o", {usage_type: 1}, NOW_US).has_price
 
 
@@ -162,18 +164,18 @@ def test_an_unknown_usage_type_costs_nothing_and_is_reported(book: PriceBook) ->
     assert (priced.unpriced, priced.has_price) == (("smiles",), True)
 
 
-def test_usage_of_which_nothing_has_a_price_is_not_known_rather_than_free(book: PriceBook) -> None:
+def test_usage_without_any_price_is_unpriced_instead_of_free(book: PriceBook) -> None:
     priced = book.cost_of("p", "gpt-4o", {"smiles": 5}, NOW_US)
     assert (priced.cost, priced.has_price, priced.price_id) == ({}, False, "")
 
 
-def test_an_unknown_model_is_not_known_rather_than_free(book: PriceBook) -> None:
+def test_an_unknown_model_has_no_price_instead_of_a_price_of_zero(book: PriceBook) -> None:
     priced = book.cost_of("p", "acme-9000", {"input": 5}, NOW_US)
     assert (priced.cost, priced.total_pico, priced.has_price) == ({}, 0, False)
     assert priced.unpriced == ("input",)
 
 
-def test_a_model_at_home_costs_nobodys_list_price(book: PriceBook) -> None:
+def test_local_models_have_no_list_price(book: PriceBook) -> None:
     assert not book.cost_of("p", "ollama/deepseek-r1", {"input": 5}, NOW_US).has_price
 
 
@@ -221,7 +223,7 @@ def test_the_service_tier_decides_the_price(
     assert book.cost_of("p", "gpt-4o", {"input": 1}, NOW_US, parameters).total_pico == picodollars
 
 
-def test_an_event_of_the_past_costs_what_it_cost_then(book: PriceBook) -> None:
+def test_a_past_event_is_priced_by_the_price_of_its_time(book: PriceBook) -> None:
     march_12, march_13 = 1_773_273_600_000_000, 1_773_360_000_000_000
     usage = {"input": 200_001}
     costs = [book.cost_of("p", "claude-sonnet-4-6", usage, at) for at in (march_12, march_13)]
@@ -266,7 +268,7 @@ def test_an_event_of_the_past_costs_what_it_cost_then(book: PriceBook) -> None:
         ("groq/llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile"),
     ],
 )
-def test_a_model_is_found_under_the_names_it_has_in_the_world(
+def test_a_model_is_found_under_all_its_common_names(
     book: PriceBook, model: str, price_id: str
 ) -> None:
     assert book.cost_of("p", model, {"input": 1}, NOW_US).price_id.split("#")[0] == price_id
@@ -325,14 +327,14 @@ def test_the_most_specific_match_wins_then_the_latest_that_is_in_force() -> None
     assert ids == ["wide", "narrow", "narrow-next"]
 
 
-def test_a_price_not_yet_in_force_leaves_the_one_before_it() -> None:
+def test_a_price_that_is_not_in_force_yet_is_ignored() -> None:
     book = PriceBook().with_prices(
         [Record("later", "gpt-4o", {"input": 1}, effective_from_us=NOW_US + 1)]
     )
     assert book.cost_of("p", "gpt-4o", {"input": 1}, NOW_US).price_id == "openai/gpt-4o"
 
 
-def test_a_projects_tiers_hold_by_length_and_service_tier() -> None:
+def test_a_projects_tiers_apply_by_length_and_service_tier() -> None:
     tiers = (
         Tier({"input": 3}, input_above=100, service_tiers=("flex",)),
         Tier({"input": 4}, input_above=100),
@@ -347,7 +349,7 @@ def test_a_projects_tiers_hold_by_length_and_service_tier() -> None:
     assert [price(100), price(101), price(100, flex), price(101, flex)] == [2, 4, 5, 3]
 
 
-def test_a_project_may_price_what_it_alone_counts() -> None:
+def test_a_project_may_price_usage_types_of_its_own() -> None:
     book = PriceBook().with_prices([Record("r", "robot", {"steps": 8})])
     assert book.cost_of("p", "robot", {"steps": 2}, NOW_US).cost == {"steps": 16}
 
@@ -382,14 +384,14 @@ def test_the_cost_of_the_whole_is_the_sum_of_the_costs_of_its_parts(usage: dict[
 _BOOK = PriceBook()
 
 
-def test_a_given_total_speaks_for_its_parts() -> None:
+def test_a_total_sent_by_the_client_is_used_instead_of_its_parts() -> None:
     assert total_of_given({"input": 1, "output": 2}) == 3
     assert total_of_given({"input": 1, "total": 7}) == 7
     assert total_of_given({"total": 0, "input": 4}) == 0
     assert total_of_given({}) == 0
 
 
-def test_of_equal_prices_the_one_that_was_made_last_counts() -> None:
+def test_the_youngest_of_equal_prices_applies() -> None:
     records = [
         Record("p2", "acme-1", {"input": 2}, created_us=1),
         Record("p1", "acme-1", {"input": 3}, created_us=2),
@@ -405,7 +407,7 @@ def test_a_pattern_can_be_found_in_a_part_of_a_name() -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"(a)\1", "gpt-4o(?!-mini).*", "(", "a{,3}", "(a{999}){999}"])
-def test_a_record_of_before_with_a_bad_pattern_prices_nothing_and_the_others_do(
+def test_an_older_record_with_an_invalid_pattern_is_ignored_and_the_others_are_used(
     pattern: str,
 ) -> None:
     bad, good = Record("bad", pattern, {"input": 7}), Record("good", "acme-.*", {"input": 3})
@@ -417,7 +419,7 @@ def test_a_record_of_before_with_a_bad_pattern_prices_nothing_and_the_others_do(
     assert book.with_prices([good]).ignored == {}
 
 
-def test_a_record_that_changed_prices_as_it_is_now() -> None:
+def test_a_changed_record_prices_by_its_new_version() -> None:
     book = PriceBook().with_prices([Record("p1", "acme", {"input": 1})])
     changed = book.with_prices([Record("p1", "acme", {"input": 2})])
     assert changed.cost_of("p", "acme", {"input": 1}, NOW_US).total_pico == 2

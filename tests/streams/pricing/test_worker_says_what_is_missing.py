@@ -7,7 +7,7 @@ from streams.core.pricing.valuation import NoTokens
 from streams.runtime import worker
 
 
-def test_a_worker_without_tokenisers_says_that_nothing_is_estimated(
+def test_a_worker_without_tokenizers_logs_that_nothing_is_estimated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker, "installed_tokens", lambda: None)

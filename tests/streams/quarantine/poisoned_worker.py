@@ -1,7 +1,8 @@
-"""The production streams worker, but events named ``poison…`` end its process: ``python -m tests.streams.quarantine.poisoned_worker``.
+"""The streams worker of production, except that events named ``poison…`` end its process.
 
-Which way they end it comes with the name: ``poison-SIGSEGV``, ``poison-exit``, ``poison-loop``;
-``poison-worker`` ends the worker, but no child process of it.
+Run as ``python -m tests.streams.quarantine.poisoned_worker``. The name of the event decides how the
+process ends: ``poison-SIGSEGV``, ``poison-exit``, ``poison-loop``; ``poison-worker`` ends the
+worker but none of its child processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is sent in again counts once, however often that is done and however many copies there are."""
+"""A replayed record counts once, however often it is replayed and however many copies exist."""
 
 from __future__ import annotations
 

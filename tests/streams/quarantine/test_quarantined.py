@@ -1,4 +1,4 @@
-"""Which record is set aside follows from what workers wrote before they ended."""
+"""The record to set aside is derived from what workers wrote before they ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_nothing_is_suspected_at_first_or_after_a_clean_end() -> None:
     assert not is_suspicious(next_attempt(ended(first), 4, "b"))
 
 
-def test_an_unclean_end_makes_what_follows_suspicious_and_two_in_place_single() -> None:
+def test_after_an_unclean_end_records_are_tried_and_after_two_without_progress_one_at_a_time() -> (
+    None
+):
     first = next_attempt(None, 4, "a")
     second = next_attempt(first, 9, "b")
     assert is_suspicious(second)
@@ -45,7 +47,7 @@ def test_an_unclean_end_makes_what_follows_suspicious_and_two_in_place_single() 
     assert not is_single(next_attempt(third, 10, "d"))
 
 
-def test_the_record_entered_before_each_of_three_deaths_is_guilty() -> None:
+def test_a_record_that_was_processed_alone_before_each_of_three_deaths_is_set_aside() -> None:
     attempt = next_attempt(next_attempt(None, 4, "a"), 4, "b")
     for deaths in range(WORKER_DEATHS):
         assert offset_to_set_aside(attempt, WORKER_DEATHS) is None, deaths
@@ -53,14 +55,14 @@ def test_the_record_entered_before_each_of_three_deaths_is_guilty() -> None:
     assert offset_to_set_aside(attempt, WORKER_DEATHS) == 5
 
 
-def test_a_record_that_took_effect_is_innocent() -> None:
+def test_a_record_that_took_effect_is_not_set_aside() -> None:
     attempt = next_attempt(None, 4, "a")
     for _ in range(WORKER_DEATHS):
         attempt = next_attempt(entering(attempt, 5), 5, "b")
     assert offset_to_set_aside(attempt, 1) is None
 
 
-def test_deaths_at_different_records_add_up_to_nothing() -> None:
+def test_deaths_at_different_records_set_nothing_aside() -> None:
     attempt = next_attempt(None, 4, "a")
     for offset in (5, 6, 5, 6):
         attempt = next_attempt(entering(attempt, offset), 4, "b")
@@ -68,7 +70,7 @@ def test_deaths_at_different_records_add_up_to_nothing() -> None:
 
 
 class World:
-    """A partition whose records are processed alone, one of which ends each worker that enters it."""
+    """A partition whose records are processed alone; one of them ends each worker that reaches it."""
 
     records = 20
 
@@ -110,7 +112,7 @@ class World:
     st.integers(0, World.records - 1),
     st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.booleans()), max_size=40),
 )
-def test_a_poison_is_set_aside_and_nothing_else_whoever_kills_workers_meanwhile(
+def test_only_the_poison_is_set_aside_although_workers_are_killed_from_outside(
     poison: int, lives: list[tuple[int, bool, bool]]
 ) -> None:
     world = World(poison)
@@ -124,7 +126,7 @@ def test_a_poison_is_set_aside_and_nothing_else_whoever_kills_workers_meanwhile(
 
 
 @given(st.lists(st.binary(max_size=5).filter(lambda b: b"\n" not in b), min_size=1), st.data())
-def test_a_record_falls_into_the_lines_set_aside_and_the_others(
+def test_a_record_is_split_into_the_lines_set_aside_and_the_others(
     lines: list[bytes], data: st.DataObject
 ) -> None:
     value = b"\n".join(lines)
@@ -134,6 +136,6 @@ def test_a_record_falls_into_the_lines_set_aside_and_the_others(
     assert only_lines(value, aside).split(b"\n") == [lines[n] for n in aside]
 
 
-def test_no_lines_are_all_lines() -> None:
+def test_an_empty_list_of_lines_means_all() -> None:
     assert without_lines(b"a\nb", ()) == b""
     assert only_lines(b"a\nb", ()) == b"a\nb"

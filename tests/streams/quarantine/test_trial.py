@@ -1,4 +1,4 @@
-"""Work that ends its process is noticed from outside it."""
+"""Trials report how work ends its process."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ async def tried(work: Callable[[], object], timeout_s: float = 30.0) -> Death | 
     )
 
 
-async def test_work_that_can_be_done_passes_and_leaves_nothing_behind() -> None:
+async def test_work_that_succeeds_passes_and_leaves_nothing_behind() -> None:
     done: list[int] = []
     assert await tried(lambda: done.append(1)) is None
     assert done == []
 
 
-async def test_an_exception_that_the_caller_deals_with_itself_passes() -> None:
+async def test_an_expected_exception_is_no_failure() -> None:
     assert await tried(lambda: 1 // 0) is None
 
 
@@ -42,13 +42,13 @@ async def test_a_signal_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 78])
-async def test_an_exit_is_no_success_whatever_its_code(code: int) -> None:
+async def test_an_exit_is_a_failure_with_any_code(code: int) -> None:
     death = await tried(lambda: os._exit(code))
     assert death is not None
     assert death.cause == f"exit {code}"
 
 
-async def test_the_place_of_a_crash_is_told() -> None:
+async def test_the_traceback_of_a_crash_is_reported() -> None:
     def crash_here() -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -57,14 +57,14 @@ async def test_the_place_of_a_crash_is_told() -> None:
     assert "crash_here" in death.trace
 
 
-async def test_an_exception_is_named_with_its_place() -> None:
+async def test_an_exception_is_described_with_its_location() -> None:
     death = await tried(lambda: sys.argv[10**6])
     assert death is not None
     assert death.cause == "IndexError"
     assert "list index out of range" in death.trace
 
 
-async def test_work_without_end_is_ended() -> None:
+async def test_work_that_does_not_end_is_killed() -> None:
     def endless() -> None:
         while True:
             pass
@@ -77,7 +77,7 @@ async def test_work_without_end_is_ended() -> None:
     assert time.monotonic() - begun < 20
 
 
-async def test_memory_without_end_is_not_taken_from_others() -> None:
+async def test_memory_of_a_child_process_is_limited() -> None:
     death = await tried(lambda: bytearray(1024 * MIB))
     assert death is not None
     assert death.cause == "MemoryError"

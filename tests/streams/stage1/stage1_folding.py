@@ -1,4 +1,4 @@
-"""Folding events by hand, for the tests of this folder."""
+"""Folds events directly, for the tests in this directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMITS = FoldLimits(
 
 
 class PerUnit:
-    """Every unit of the model ``m`` costs 3 picodollars, of ``gold`` a dollar; no other model has a price."""
+    """A unit of the model ``m`` costs 3 picodollars, of ``gold`` one dollar; others have no price."""
 
     _PICO = {"m": 3, "gold": 10**12}
 
@@ -39,7 +39,7 @@ class PerUnit:
 
 
 class Folding:
-    """A partition's fold, fed with events or lines; one source record a call."""
+    """The fold of a partition, fed with events or lines; one source record per call."""
 
     def __init__(self, limits: FoldLimits = LIMITS, tokens: object = None) -> None:
         self.core = ObservationsFold(

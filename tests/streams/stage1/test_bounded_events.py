@@ -1,4 +1,4 @@
-"""What is too long in an event is cut, always the same way, and what was cut is counted."""
+"""Oversized fields of events are cut deterministically and counted."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_an_event_that_brings_its_trace_too_many_usage_types_is_refused():
     assert folding.core.take_reached()["trace_amounts_max"] == len(effects.dead_letters)
 
 
-def test_of_too_many_tags_the_same_stay_in_any_order():
+def test_the_same_tags_are_kept_in_any_order_of_arrival():
     events = [told(ts=n, tags=(f"tag-{n:04}", "x" * 300)) for n in range(TRACE_TAGS_MAX + 50)]
     events.append(told(tags=tuple(f"more-{n:04}" for n in range(TRACE_TAGS_MAX + 9))))
     tags = []
@@ -106,7 +106,7 @@ def test_of_too_many_tags_the_same_stay_in_any_order():
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_metadata_of_very_many_keys_is_cut_and_says_so(nested: bool):
+def test_metadata_of_very_many_keys_is_cut_with_a_note(nested: bool):
     keys = {f"key-{number}": number for number in range(600_000)}
     text = msgspec.json.encode({"a": keys} if nested else keys).decode()
     folding = roomy()
@@ -123,7 +123,7 @@ def test_metadata_of_very_many_keys_is_cut_and_says_so(nested: bool):
     assert "new" not in metadata
 
 
-def test_whatever_is_merged_its_row_fits_into_a_record():
+def test_rows_of_any_merged_updates_fit_into_a_record():
     folding = roomy()
     nasty = "\x00" * (2 * MIB)
     quotes = '{"a":"%s"}' % ('\\"' * (2 * MIB))
@@ -142,7 +142,7 @@ def test_whatever_is_merged_its_row_fits_into_a_record():
     assert folding.core.take_reached()["text_bytes_max"] >= 4
 
 
-def test_an_event_told_at_once_keeps_texts_that_fit_together():
+def test_a_whole_event_keeps_texts_that_fit_together():
     folding = roomy()
     effects = folding.fold(observation(input="x" * 7_900_000, metadata='{"a":1}'))
     assert last_row(effects).input == "x" * 7_900_000
@@ -173,7 +173,7 @@ def test_a_score_is_cut_where_it_is_too_long():
     assert 6 * len(row.string_value + row.comment + row.metadata) < ROW_BYTES_MAX
 
 
-def test_parameters_that_are_too_long_keep_what_decides_a_price():
+def test_parameters_that_are_too_long_keep_the_conditions_of_prices():
     parameters = '{"tools":"%s","service_tier":"flex"}' % ("x" * 200_000)
     row = last_row(Folding().fold(observation(model="m", model_parameters=parameters)))
     assert msgspec.json.decode(row.model_parameters)["service_tier"] == "flex"

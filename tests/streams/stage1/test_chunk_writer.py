@@ -19,7 +19,7 @@ TOPICS = Topics("t")
 
 
 class Broker:
-    """Acknowledges a topic's records when it is told to."""
+    """Acknowledges the records of a topic when a test says so."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, bytes, list]] = []
@@ -117,7 +117,7 @@ async def test_no_more_chunks_begin_than_may_be_in_flight(broker: Broker):
         await asyncio.wait_for(begin(writer, 3, [message], effects()), 0.05)
 
 
-def test_rows_are_cut_into_records_but_not_from_the_deletion_of_what_they_replace():
+def test_a_row_and_the_deletion_of_its_predecessor_share_a_record():
     def row(id_: str, is_deleted: int = 0) -> ObservationRow:
         return ObservationRow(
             project_id="p",
@@ -156,7 +156,7 @@ def test_the_deltas_of_one_source_record_may_be_cut_apart():
     assert [len(each.split(b"\n")) for each in records] == [1, 1, 1]
 
 
-async def test_an_inbox_holds_back_whoever_brings_too_much_until_something_is_taken():
+async def test_a_full_inbox_blocks_writers_until_a_record_is_taken():
     inbox = Inbox(records_max=2, bytes_max=1000)
     for offset in range(2):
         await inbox.put(SourceMessage(offset, 0, b"x", lambda: None))
@@ -179,7 +179,7 @@ async def test_an_inbox_gives_at_most_so_many_bytes_at_a_time():
     assert taken == [[0], [1, 2], [3]]
 
 
-async def test_a_closed_inbox_lets_nobody_wait():
+async def test_a_closed_inbox_blocks_no_writer():
     inbox = Inbox(records_max=1, bytes_max=1000)
     await inbox.put(SourceMessage(0, 0, b"x", lambda: None))
     waiting = asyncio.create_task(inbox.put(SourceMessage(1, 0, b"x", lambda: None)))

@@ -1,4 +1,4 @@
-"""A large delta leaves in parts, each of which is applied once; numbers are the same as if it had left in one piece."""
+"""A large delta is split into parts that are applied once each, with the same totals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tracemill.contract import TraceAttributes, TraceUpdate
 
 
 def hand_over(models: int, user_id: str) -> list[Delta]:
-    """The deltas of a user who turns out to have spent what so many models cost."""
+    """Return the deltas of spend in so many models that is re-attributed to a new user."""
     folding = Folding()
     for first in range(0, models, 500):
         folding.fold(
@@ -106,7 +106,7 @@ def test_the_largest_changes_fit_into_a_record_in_parts():
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 9)), max_size=600))
-def test_a_window_of_very_many_usage_types_keeps_its_sum_and_comes_back_to_nothing(counts):
+def test_a_window_with_very_many_usage_types_keeps_its_sum_and_can_be_reduced_to_zero(counts):
     cell = WindowCell()
     for sign in (1, -1):
         for version, (kind, count) in enumerate(counts, start=1):

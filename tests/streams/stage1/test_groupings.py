@@ -34,7 +34,7 @@ Rows = dict[tuple[str, ...], ObservationRow | TraceRow]
 
 
 class Life:
-    """Workers on one partition, and the store with what they wrote."""
+    """Workers on one partition, and the store with their rows."""
 
     def __init__(self, resident_text_bytes_max: int) -> None:
         limits = FoldLimits(10_000, resident_text_bytes_max, 100, LIMITS.dead_letters, rows=TIGHT)
@@ -69,7 +69,7 @@ class Life:
 
 
 def rows_of(events: list[Event], splits: set[int], resident_text_bytes_max: int) -> Rows:
-    """One source record an event; a chunk ends before the events at ``splits``."""
+    """Fold one event per source record; chunks end before the events at ``splits``."""
     life = Life(resident_text_bytes_max)
     records = [
         SourceRecord(offset, NOW_US + offset * 1_000, encode_event(event))

@@ -1,4 +1,4 @@
-"""What is in a text, however it is nested or escaped, raises nothing: at worst its tokens, tools or conditions are not known."""
+"""No text raises, however nested or escaped; at worst it has no tokens, tools or conditions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_text_has_a_value_up_to_a_named_depth():
     assert json_of('"' + "[" * 1_000 + '"') == "[" * 1_000
 
 
-def test_conditions_of_a_price_are_found_and_remembered_only_of_short_texts():
+def test_conditions_of_a_price_are_parsed_and_cached_for_short_texts_only():
     assert context_of('{"service_tier":"Flex","speed":"fast"}') == {
         "service_tier": "flex",
         "speed": "fast",
@@ -74,7 +74,7 @@ def test_conditions_of_a_price_are_found_and_remembered_only_of_short_texts():
     assert context_of('{"speed":"%s"}' % ("x" * 10_000)) == NO_CONTEXT
 
 
-def test_a_model_of_very_many_prefixes_is_read_in_few_ways():
+def test_a_model_id_with_very_many_prefixes_has_few_candidates():
     assert len(list(name_candidates("/".join("abc" * 30)))) < 200
     assert "gpt-4o" in {
         reading.name for reading in name_candidates("litellm/openrouter/openai/gpt-4o")

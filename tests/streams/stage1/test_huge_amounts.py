@@ -1,4 +1,4 @@
-"""Counts and costs that no call has, and totals that outgrow 64 bits."""
+"""Implausible counts and costs are rejected, and totals beyond 64 bits are capped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROW_MAX = 2**63 - 1
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_computed_cost_that_nobody_believes_leaves_the_observation_unpriced(partial: bool):
+def test_a_computed_cost_above_the_limit_leaves_the_observation_unpriced(partial: bool):
     folding = Folding()
     dear = observation(partial=partial, model="gold", usage={"output": 100_001})
     effects = folding.fold(dear)
@@ -25,7 +25,7 @@ def test_a_computed_cost_that_nobody_believes_leaves_the_observation_unpriced(pa
     assert folding.core.take_reached()["observation_cost_max"] >= 1
 
 
-def test_the_most_that_an_observation_may_cost_is_believed():
+def test_a_cost_at_the_limit_is_accepted():
     folding = Folding()
     row = last_row(folding.fold(observation(model="gold", usage={"output": 100_000})))
     assert (row.cost_source, row.total_cost_pico) == ("computed", COST_MAX_PICO)
@@ -49,7 +49,7 @@ costs = st.lists(st.integers(COST_MAX_PICO // 2, COST_MAX_PICO), min_size=1, max
 
 
 @given(st.lists(costs, min_size=1, max_size=6))
-def test_a_traces_total_never_decreases_nor_wraps_and_comes_back_from_its_end(records):
+def test_the_total_of_a_trace_is_capped_instead_of_wrapping_and_can_be_corrected(records):
     folding = Folding()
     told, exact_pico, said = 0, 0, []
     for record in records:

@@ -1,4 +1,4 @@
-"""Price records that price nothing are counted, and logged once."""
+"""Invalid price records are counted, and logged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offsets without a record, as transactions leave them, end no worker; records that are not delivered do."""
+"""Offsets without records, such as those of transactions, are skipped; missing records are errors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_record_that_was_not_delivered_ends_the_stage() -> None:
 
 
 @pytest.mark.parametrize("ends_with", ["commit", "abort"])
-async def test_the_end_of_a_transaction_is_no_record(
+async def test_control_records_of_transactions_are_skipped(
     kafka_broker: str, topic_prefix: str, ends_with: str
 ) -> None:
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)

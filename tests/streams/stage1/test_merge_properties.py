@@ -54,9 +54,7 @@ def test_metadata_comes_back_from_its_row(sent):
 
 
 @given(st.lists(updates, max_size=12), st.integers(0, 12))
-def test_of_too_much_metadata_the_same_is_cut_whether_it_was_read_back_in_between_or_not(
-    sent, split
-):
+def test_too_much_metadata_is_cut_the_same_whether_or_not_it_was_read_back_in_between(sent, split):
     tight = Bounds(RowLimits(1_000, 700))
     resident = merged(sent, tight)
     metadata = merged(sent[:split], tight)
@@ -128,7 +126,7 @@ def test_any_order_and_any_repetition_of_the_same_events_gives_the_same_rows(eve
 
 
 @given(st.lists(parts, min_size=1, max_size=5), st.integers(0, 5))
-def test_what_is_known_of_an_observation_comes_back_from_its_row(events, split):
+def test_merged_updates_are_restored_from_their_row(events, split):
     lines = [LINES.decode(encode_event(event)) for event in events]
     merged = None
     for at, line in enumerate(lines):

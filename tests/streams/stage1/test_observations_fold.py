@@ -62,7 +62,7 @@ def test_the_same_event_again_changes_nothing():
     assert (again.observations, again.traces, again.deltas, again.unchanged) == ([], [], [], 1)
 
 
-def test_a_later_whole_event_replaces_and_takes_back_what_the_earlier_one_counted():
+def test_a_later_whole_event_replaces_the_earlier_one_in_all_totals():
     folding = Folding()
     first = folding.fold(observation(name="a", start_us=NOW_US, model="m", usage={"input": 5}))
     effects = folding.fold(
@@ -81,7 +81,7 @@ def test_an_earlier_whole_event_that_comes_late_changes_nothing():
     assert folding.fold(observation(ts=1, name="old")).observations == []
 
 
-def test_parts_merge_field_by_field_and_empty_values_say_nothing():
+def test_partial_updates_merge_field_by_field_and_empty_values_change_nothing():
     folding = Folding()
     folding.fold(part(ts=2, name="late", output="done", start_us=NOW_US, metadata='{"a":{"b":1}}'))
     effects = folding.fold(
@@ -93,7 +93,7 @@ def test_parts_merge_field_by_field_and_empty_values_say_nothing():
     assert row.metadata == '{"a":{"b":1,"c":2},"d":3}'
 
 
-def test_the_first_statement_of_start_and_environment_holds():
+def test_the_first_start_and_environment_are_kept():
     folding = Folding()
     folding.fold(part(ts=2, start_us=NOW_US + 7, environment="late"))
     row = last_row(folding.fold(part(ts=1, start_us=NOW_US + 3, environment="early")))
@@ -112,7 +112,7 @@ def test_an_end_before_the_start_is_the_start_and_the_level_has_a_default():
     )
 
 
-def test_a_part_on_top_of_a_whole_event_keeps_its_texts():
+def test_a_partial_update_of_a_whole_event_keeps_its_texts():
     folding = Folding()
     effects = folding.fold(
         observation(ts=1, name="whole", input="question", metadata='{"k":1}'),
@@ -123,7 +123,7 @@ def test_a_part_on_top_of_a_whole_event_keeps_its_texts():
     assert row.metadata == '{"k":1,"l":2}'
 
 
-def test_a_cost_that_was_given_outranks_a_computed_one():
+def test_a_cost_sent_by_the_client_replaces_the_computed_one():
     row = last_row(Folding().fold(observation(model="m", usage={"input": 5}, cost={"total": 99})))
     assert (row.total_cost_pico, row.cost_source) == (99, "given")
 
@@ -165,7 +165,7 @@ def test_counts_of_zero_that_were_given_are_kept_and_add_nothing():
     assert last_trace(effects).usage == {"input": 10, "total": 10}
 
 
-def test_what_was_spent_goes_over_to_the_user_who_becomes_known_later():
+def test_spend_is_reattributed_when_the_user_becomes_known():
     folding = Folding()
     folding.fold(observation(start_us=NOW_US, model="m", usage={"input": 5}))
     effects = folding.fold(
@@ -197,7 +197,7 @@ def test_a_trace_that_begins_on_another_day_deletes_its_old_row():
     assert deleted.start_us // DAY_US == NOW_US // DAY_US
 
 
-def test_the_root_speaks_for_its_trace_until_the_trace_is_named():
+def test_the_root_names_its_trace_until_the_trace_has_a_name():
     folding = Folding()
     effects = folding.fold(
         observation("child", name="search", parent_id="root", level="ERROR", environment="prod"),
@@ -241,7 +241,7 @@ def test_a_score_that_was_forgotten_is_written_again_in_the_same_version():
     assert folding.core.take_reached() == {"resident_scores_max": 2}
 
 
-def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
+def test_traces_beyond_the_limit_are_evicted_and_read_back():
     limits = FoldLimits(4, 1_000_000, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.fold(*(observation(str(number), trace_id=f"t{number}") for number in range(5)))
@@ -253,7 +253,7 @@ def test_traces_beyond_the_limit_leave_memory_and_are_asked_for_again():
     assert folding.core.take_reached() == {"resident_observations_max": cache.evicted}
 
 
-def test_texts_beyond_the_limit_leave_memory_too():
+def test_texts_beyond_the_limit_are_evicted():
     limits = FoldLimits(100, 50, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.fold(part("a", trace_id="t1", input="x" * 40), part("b", trace_id="t2", input="y" * 40))
@@ -297,7 +297,7 @@ def test_how_records_are_grouped_into_chunks_changes_no_version(size: int):
     }
 
 
-def test_a_full_trace_refuses_other_observations_and_still_takes_corrections():
+def test_a_full_trace_rejects_new_observations_and_accepts_corrections():
     limits = FoldLimits(100, 1_000, 10, LIMITS.dead_letters, trace_observations_max=2)
     folding = Folding(limits)
     refused = observation("c", input="question", trace=TraceAttributes(user_id="ann"))

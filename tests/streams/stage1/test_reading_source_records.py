@@ -57,7 +57,7 @@ def test_a_refusal_names_the_field():
     assert "input" in refused(GOOD.replace(b'"id":"o"', b'"id":"o","input":[]'))[1]
 
 
-def test_a_dead_letter_has_its_place_for_an_id_and_the_project_if_it_can_be_told():
+def test_the_id_of_a_dead_letter_is_its_position_and_its_project_is_read_if_possible():
     line = GOOD.replace(b'"id":"o"', b'"id":5')
     record = read(SourceRecord(7, NOW_US, line))
     one, again = (dead_letter(record.refusals[0], record, "events", 3) for _ in range(2))
@@ -151,7 +151,7 @@ def test_every_field_of_an_event_reaches_its_row():
     assert row.event_us == NOW_US
 
 
-def test_a_topic_that_is_mostly_unreadable_stops_the_stage_and_says_so():
+def test_a_topic_that_is_mostly_unreadable_stops_the_stage_with_a_reason():
     guard = DeadLetterGuard(DeadLetterLimit(100, 0.5, 10), "events/3")
     guard.observe(readable=4, unreadable=2, offset=1)
     guard.observe(readable=1, unreadable=2, offset=2)

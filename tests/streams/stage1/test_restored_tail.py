@@ -1,4 +1,4 @@
-"""How much of its own output a partition reads again when it is taken over."""
+"""How much of its own output a worker reads when it takes over a partition."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def reached(limit: str) -> float:
     ("limit", "value"),
     [("restore_rows_max", 100), ("restore_bytes_max", 300), ("restore_age_max_s", 100)],
 )
-async def test_the_limit_that_ends_the_reading_is_counted(limit: str, value: int) -> None:
+async def test_the_limit_that_ends_reading_is_counted(limit: str, value: int) -> None:
     before = reached(limit)
     settings = StreamsSettings(**{limit: value})
     read = await tail.read_tail(Log(), PARTITION, settings, commit_needed=True)

@@ -1,4 +1,4 @@
-"""The same id replaces: in the real store, whatever order its versions come in."""
+"""A score replaces earlier versions of its id in the real store, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def score(days: int, value: float, **said: object) -> ScoreRow:
     return row_of(event)
 
 
-async def test_of_a_score_of_several_days_and_traces_the_latest_stays_alone(
+async def test_the_latest_version_of_a_score_replaces_those_of_other_days_and_traces(
     clickhouse_store: Store,
 ) -> None:
     rows = [score(0, 1.0), score(1, 2.0), score(40, 3.0)]

@@ -15,7 +15,7 @@ KEYS = st.sets(st.integers(0, 300).map(lambda number: ("p", f"t{number}")), max_
 
 
 @given(stored=KEYS, added=KEYS, asked=KEYS)
-def test_what_was_stored_or_added_is_seen_and_nothing_else(stored, added, asked):
+def test_exactly_the_stored_and_added_traces_are_seen(stored, added, asked):
     seen = SeenTraces(array("Q", sorted(map(trace_hash, stored))))
     for key in [*added, *added]:
         seen.add(key)
@@ -37,7 +37,7 @@ def test_above_the_limit_nothing_is_forgotten_and_nothing_more_is_kept(
         assert all(key in seen for key in asked)
 
 
-def test_adding_to_a_million_takes_no_room_but_for_what_is_new():
+def test_adding_to_a_million_hashes_allocates_only_the_new_one():
     stored, added = 1_000_000, 100_001
     step = 2**64 // stored
     seen = SeenTraces(array("Q", range(0, step * stored, step)))
@@ -53,7 +53,7 @@ def test_adding_to_a_million_takes_no_room_but_for_what_is_new():
     assert len(seen) == stored + added
 
 
-def test_traces_that_find_no_room_are_counted_and_asked_for_again():
+def test_traces_beyond_the_limit_of_hashes_are_counted_and_read_back():
     limits = FoldLimits(1, 1_000_000, 10, LIMITS.dead_letters)
     folding = Folding(limits)
     folding.core = ObservationsFold(

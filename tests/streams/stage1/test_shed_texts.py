@@ -1,4 +1,4 @@
-"""A trace with more texts than it may hold lets go of texts, not of the other traces; what it needs again is read back."""
+"""A trace with too many texts evicts its own texts, not other traces, and reads them back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def crowded() -> Crowded:
     return folding
 
 
-def test_it_stays_with_its_numbers_and_so_do_the_others():
+def test_remaining_lines_keep_their_numbers():
     folding = crowded()
     assert folding.core.cache.traces.keys() == {TRACE, ("p", "small")}
     assert len(folding.core.cache.traces[TRACE].observations) == 20
@@ -80,7 +80,7 @@ def test_it_stays_with_its_numbers_and_so_do_the_others():
     ],
     ids=["later", "earlier", "whole"],
 )
-def test_whatever_is_said_of_an_observation_without_its_texts_they_are_read_back(event: Event):
+def test_evicted_texts_are_read_back_for_any_event_of_their_observation(event: Event):
     folding = crowded()
     records, needs = folding.asked(event)
     assert (needs.traces, needs.resident, needs.texts) == ({TRACE}, {TRACE}, {(TRACE, "o0")})
@@ -90,8 +90,8 @@ def test_whatever_is_said_of_an_observation_without_its_texts_they_are_read_back
     assert row.row_version > folding.written["o0"].row_version
 
 
-def test_texts_that_are_ahead_of_the_commit_bring_their_numbers_along():
-    """The worker before wrote the row of an event, and ended before its commit."""
+def test_numbers_are_restored_with_texts_that_are_ahead_of_the_commit():
+    """The previous worker wrote the row of an event and ended before its commit."""
     event = part("o0", ts=1, usage={"input": 10}, model="m", level="ERROR")
     update = TraceUpdate(
         project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="u")
@@ -109,7 +109,7 @@ def test_texts_that_are_ahead_of_the_commit_bring_their_numbers_along():
     assert (expected.usage["input"], expected.error_count) == (10, 1)
 
 
-async def test_of_a_trace_in_memory_the_store_is_asked_for_texts_alone(
+async def test_only_texts_are_read_back_of_a_trace_in_memory(
     clickhouse_store: Store,
 ) -> None:
     folding = crowded()

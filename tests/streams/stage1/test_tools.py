@@ -1,4 +1,4 @@
-"""Tools are found in every common shape of inputs and outputs, within limits, however an observation is told."""
+"""Tools are found in all common formats of inputs and outputs, within limits."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_calls_are_found_in_the_output(answer: object, call_id: str) -> None:
         {"metadata": {"gen_ai.tool.definitions": [RESPONSES]}},
     ],
 )  # fmt: skip
-def test_what_is_no_tool_is_none(said: dict[str, object]) -> None:
+def test_other_json_yields_no_tools(said: dict[str, object]) -> None:
     row = row_of(**said)
     assert (row.tool_definitions, row.tool_calls, row.tool_call_names) == ({}, (), ())
 
@@ -153,7 +153,7 @@ def test_lists_have_limits_that_are_counted() -> None:
     assert folding.core.take_reached() == {"observation_tools_max": 1}
 
 
-def test_what_is_too_long_is_kept_by_its_name() -> None:
+def test_an_oversized_payload_is_cut_and_keeps_its_description() -> None:
     long = "x" * LIST_CHARS_MAX
     asked = {"tools": [{"name": "long", "description": long}, {"name": "short", "strict": True}]}
     answer = {"tool_calls": [{"name": "long", "args": long}, {"name": "short", "args": "{}"}]}
@@ -166,7 +166,7 @@ def test_what_is_too_long_is_kept_by_its_name() -> None:
     assert row.tool_call_names == ("long", "short")
 
 
-def test_the_tools_of_an_observation_told_in_parts_follow_its_latest_texts() -> None:
+def test_tools_of_a_merged_observation_follow_its_latest_texts() -> None:
     folding = Folding()
     asked, answer = {"tools": [OPENAI]}, {"tool_calls": [{"name": "weather", "args": SAID}]}
     folding.fold(observation(partial=True, type="GENERATION", input=json.dumps(asked)))
@@ -196,7 +196,7 @@ _json = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["tools", "config"]), _json), _json)
-def test_whatever_is_said_the_lists_are_sound(asked: object, answer: object) -> None:
+def test_tool_lists_of_any_input_are_consistent(asked: object, answer: object) -> None:
     row = row_of(input=asked, output={"tool_calls": answer})
     assert [call["name"] for call in calls_of(row)] == list(row.tool_call_names)
     assert all(isinstance(call["arguments"], str) for call in calls_of(row))

@@ -1,4 +1,4 @@
-"""The version of a trace's row depends on the source record alone, so late rows of a stopped worker replace nothing."""
+"""The version of a trace row depends on its source record only, so late rows replace nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_highest_commit_counts_whoever_wrote_the_last():
     assert (restore_metadata.resume_after, restore_metadata.trace_version) == (9, 90)
 
 
-def test_rows_of_traces_are_restored_also_where_no_commit_tells_of_them():
+def test_rows_of_traces_are_restored_without_a_commit():
     row = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=70)
     traces = [Record(msgspec.json.encode(row), **{SOURCE_OFFSET: 9})]
     restore_metadata = restored_of(

@@ -1,4 +1,4 @@
-"""What was written before and cannot be read costs the trace that it belongs to, not the partition."""
+"""Unreadable rows in the store affect their trace only, not the partition."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_row_that_does_not_decode_is_left_out_when_a_partition_is_taken_over()
     assert restore_metadata.resume_after == 2
 
 
-def test_events_of_a_trace_that_cannot_be_continued_are_set_aside_and_others_count():
+def test_events_of_an_unreadable_trace_are_set_aside_and_others_count():
     folding = Folding()
     events = [observation("a"), observation("b", trace_id="other")]
     record = read(SourceRecord(1, NOW_US, b"\n".join(map(encode_event, events))))

@@ -1,4 +1,4 @@
-"""What an event costs does not grow with what its trace or its observation already holds."""
+"""The time per event does not grow with the size of its trace or observation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def crowd(observations: int, *, parent_of_all: bool = False) -> Folding:
 
 
 def cost_s(folding: Folding, event: Callable[[int], Event]) -> float:
-    """Of one event, at the best of several times."""
+    """Return the least time of one event over several runs."""
     folding.fold(event(0))
     best_s = float("inf")
     number = 1
@@ -100,7 +100,7 @@ def test_a_trace_without_a_root_finds_its_environment_without_looking_at_all() -
     assert many_s < RATIO_MAX * few_s + 20e-6, (few_s, many_s)
 
 
-def test_a_user_who_changes_very_often_in_one_record_is_handed_over_to_once() -> None:
+def test_spend_is_reattributed_once_however_often_the_user_changes_in_a_record() -> None:
     folding = roomy()
     refused = 0
     for first in range(0, TRACE_SPEND_CELLS_MAX + 500, 500):
@@ -121,7 +121,7 @@ def test_a_user_who_changes_very_often_in_one_record_is_handed_over_to_once() ->
     assert {change.user_id for change in spend} == {"", "u999"}
 
 
-def test_keys_beyond_the_limit_make_an_update_no_dearer() -> None:
+def test_keys_beyond_the_limit_do_not_slow_an_update() -> None:
     costs = []
     for keys in (METADATA_KEYS_MAX, 150_000):
         folding = roomy()
@@ -142,7 +142,7 @@ class Watching(NoTokens):
         return {side: count for side, count in counts.items() if count}
 
 
-def test_of_an_observation_told_in_parts_only_texts_that_change_are_counted_again() -> None:
+def test_a_partial_update_counts_tokens_of_changed_texts_only() -> None:
     tokens = Watching()
     folding = Folding(FoldLimits(100, 2**20, 10, LIMITS.dead_letters), tokens)
     said = {"type": "GENERATION", "model": "m", "partial": True}

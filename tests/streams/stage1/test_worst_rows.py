@@ -1,4 +1,7 @@
-"""The worst of every field at once, in one event and in many: each row fits into a record (the arithmetic: ``streams.core.observations.limits``)."""
+"""Rows with the largest values in all fields fit into records.
+
+The arithmetic is in ``streams.core.observations.limits``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ NAMES = ("name", "version", "model", "prompt_name", "service_name", "scope_name"
 
 
 def worst_events(char: str, *, partial: bool) -> list[Event]:
-    """All that can be said of an observation and of its trace, as long as possible, one event for each large field."""
+    """Return events that set every field to its longest value, one event per large field."""
     long = char * 5_000
     vast = char * (6 * MIB // len(msgspec.json.encode(char)[1:-1]))
     amounts = {f"{n:03}" + char * 400: COUNT_MAX for n in range(90)}

@@ -1,4 +1,4 @@
-"""Budgets as a fold: which spend counts to which period, and when a threshold is crossed."""
+"""Budgets count the spend of their scope and period, and cross each threshold once."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -82,7 +82,7 @@ def test_one_expensive_trace_crosses_all_thresholds_at_once():
     assert Ledger(rule()).spend(1_000) == [("0.5", 1_000, "t"), ("1.0", 1_000, "t")]
 
 
-def test_what_was_alerted_before_a_restart_is_not_alerted_again():
+def test_alerts_of_before_a_restart_are_not_repeated():
     first = Ledger(rule())
     first.spend(600)
     second = Ledger(rule(), alerted={crossing.id for crossing in first.crossings})
@@ -106,7 +106,7 @@ def test_only_spend_of_the_scope_counts(scope, counted):
     assert matches(rule(scope=scope).scope_key, ("u1", "m1", "prod")) == counted
 
 
-def test_another_projects_spend_does_not_count():
+def test_the_spend_of_another_project_does_not_count():
     assert Ledger(rule()).spend(10_000, project="p2") == []
 
 
@@ -128,7 +128,9 @@ def test_a_late_event_counts_to_its_own_day():
         ("Pacific/Chatham", "2026-11-20T10:15", "2026-11-20T10:00"),  # +13:45
     ],
 )
-def test_days_begin_at_local_midnight_on_any_quarter_of_an_hour(zone, in_the_day, the_day_before):
+def test_days_begin_at_local_midnight_in_time_zones_of_any_quarter_hour(
+    zone, in_the_day, the_day_before
+):
     budget = rule(time_zone=zone)
     assert budget.period_of(at(in_the_day)) == budget.period_of(at(in_the_day) + 6 * 3600)
     assert budget.period_of(at(the_day_before)) != budget.period_of(at(in_the_day))
@@ -184,7 +186,7 @@ def test_the_order_of_events_changes_no_total_and_no_set_of_crossings(events, ra
     assert totals == other_totals
 
 
-def test_who_crossed_while_the_baseline_was_on_its_way_is_told_afterwards():
+def test_a_crossing_while_the_baseline_is_read_is_reported_afterwards():
     cells = Groups(SpendCell, -1)
     budgets = Budgets(alerted=set(), periods_max=10)
     budgets.put(rule(), NOON_S * 1_000_000)
@@ -195,7 +197,7 @@ def test_who_crossed_while_the_baseline_was_on_its_way_is_told_afterwards():
     assert (crossing.trace_id, crossing.spent_pico) == ("t2", 550)
 
 
-def test_an_answer_does_not_count_when_cells_were_read_back_meanwhile():
+def test_stored_spend_is_discarded_if_cells_were_read_back_meanwhile():
     cells = Groups(SpendCell, None)
     budgets = Budgets(alerted=set(), periods_max=10)
     budgets.put(rule(), NOON_S * 1_000_000)
@@ -205,7 +207,7 @@ def test_an_answer_does_not_count_when_cells_were_read_back_meanwhile():
     assert baseline.key in budgets.unsettled
 
 
-def test_a_new_version_of_a_budget_starts_over_and_a_removed_one_says_nothing():
+def test_a_new_version_of_a_budget_starts_over_and_a_removed_one_alerts_nothing():
     ledger = Ledger(rule())
     ledger.spend(400)
     ledger.budgets.put(rule(limit_pico=500), NOON_S * 1_000_000)
@@ -215,7 +217,7 @@ def test_a_new_version_of_a_budget_starts_over_and_a_removed_one_says_nothing():
     assert ledger.budgets.unsettled == []
 
 
-def test_periods_beyond_the_limit_leave_and_come_back_right():
+def test_periods_beyond_the_limit_are_evicted_and_restored():
     cells = Groups(SpendCell, -1)
     budgets = Budgets(alerted=set(), periods_max=2)
     budgets.put(rule(), NOON_S * 1_000_000)
@@ -236,7 +238,7 @@ def test_periods_beyond_the_limit_leave_and_come_back_right():
     assert [spend(100, days) for days in range(5)] == [["0.5"]] * 5
 
 
-def test_what_is_not_evaluated_yet_fills_the_limit_and_leaves_as_it_is_settled():
+def test_unsettled_periods_fill_the_limit_until_they_are_settled():
     cells = Groups(SpendCell, -1)
     budgets = Budgets(alerted=set(), periods_max=3)
     budgets.put(rule(), NOON_S * 1_000_000)

@@ -1,4 +1,4 @@
-"""Windows and spend as folds of deltas, and which of them are in memory."""
+"""Windows and spend are folds of deltas, with cells loaded and evicted as needed."""
 
 import msgspec
 from hypothesis import given
@@ -35,7 +35,7 @@ def fold_of(checkpoint=START):
 
 
 def apply(fold, offset, deltas):
-    """As the shell does it, with a store that has nothing."""
+    """Apply deltas as the stage does, with an empty store."""
     if missing := fold.missing(deltas):
         fold.load(missing, [], [])
     return fold.apply(offset, deltas, NOW_S)
@@ -62,7 +62,7 @@ def facts(row):
 
 
 @given(st.lists(window_deltas, max_size=20), st.data())
-def test_folding_in_parts_is_folding_at_once(changes, data):
+def test_folding_in_parts_equals_folding_at_once(changes, data):
     once, parts = fold_of(), fold_of()
     apply(once, 0, [Delta("p1", 0, 0, changes, [])])
     cut = data.draw(st.integers(0, len(changes)))
@@ -94,7 +94,7 @@ def test_a_delta_that_raises_half_way_changes_no_total(changes, of_bad_delta, da
 
 
 @given(st.lists(window_deltas, max_size=10))
-def test_what_is_taken_back_leaves_nothing_but_an_absolute_row_of_nothing(changes):
+def test_a_cell_that_is_reduced_to_zero_writes_a_row_of_zeros(changes):
     fold = fold_of()
     taken_back = [
         WindowDelta(
@@ -155,7 +155,7 @@ def test_several_deltas_of_a_record_may_change_one_cell():
     assert (row.total_cost_pico, row.row_version) == (30, 5)
 
 
-def test_what_is_later_than_everything_before_begins_empty_and_the_rest_is_read_back():
+def test_groups_beyond_the_horizon_start_empty_and_others_are_read_back():
     fold = fold_of(msgspec.structs.replace(START, spend_horizon_s=NOW_S, windows_horizon_s=NOW_S))
     late, new = Delta("p1", 0, 0, [], [spend(NOW_S)]), Delta("p1", 0, 1, [], [spend(NOW_S + 900)])
     assert fold.missing([late, new]) == Missing(set(), {("p1", NOW_S)})
@@ -168,7 +168,7 @@ def test_without_a_horizon_everything_is_read_back():
     assert fold.missing([Delta("p1", 0, 0, [], [spend(NOW_S + 10**6)])])
 
 
-def test_rows_beyond_the_marker_raise_the_horizon():
+def test_rows_beyond_the_checkpoint_raise_the_horizon():
     checkpoint = with_rows_beyond(START, [60, 120], [900])
     assert (checkpoint.windows_horizon_s, checkpoint.spend_horizon_s) == (120, 900)
     assert with_rows_beyond(START, [], []) == START
@@ -182,7 +182,7 @@ def test_late_changes_are_counted_and_applied():
     assert rows_of(fold)[NOW_S - 90_000, "m1"].total_cost_pico == 5
 
 
-def test_groups_leave_only_when_the_store_has_them():
+def test_groups_are_evicted_only_when_the_store_has_them():
     groups = Groups(WindowCell, -1)
     for start_s in (0, 60, 120):
         groups.cell(("p1", start_s), ("e", "m", "n"), now_s=start_s)

@@ -1,4 +1,4 @@
-"""Cells and budgets of amounts that outgrow 64 bits."""
+"""Cells and budgets with amounts beyond 64 bits."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def fold_of(*rules, checkpoint=NEW):
 
 
 def apply(fold, offset, deltas, *, windows=(), spend=()):
-    """As the shell does it; over the wire, and with a store that has these rows."""
+    """Apply encoded deltas as the stage does, with a store that has these rows."""
     deltas = msgspec.json.decode(msgspec.json.encode(deltas), type=list[Delta])
     if missing := fold.missing(deltas):
         fold.load(missing, windows, spend)
@@ -61,7 +61,7 @@ amounts = st.integers(0, 2**66)
 
 
 @given(st.lists(amounts, min_size=1, max_size=8))
-def test_rows_never_decrease_nor_wrap_and_end_at_their_columns_end(changes):
+def test_rows_are_capped_at_the_range_of_their_columns(changes):
     fold, exact, before = fold_of(), 0, 0
     for offset, amount in enumerate(changes):
         apply(fold, offset, [delta(offset, amount, amount)])
@@ -75,7 +75,7 @@ def test_rows_never_decrease_nor_wrap_and_end_at_their_columns_end(changes):
 
 
 @given(st.lists(amounts, min_size=1, max_size=5), st.lists(amounts, min_size=1, max_size=5))
-def test_what_was_read_back_from_a_rows_end_never_becomes_a_debt(earlier, later):
+def test_a_capped_amount_that_was_read_back_never_becomes_negative(earlier, later):
     first = fold_of()
     apply(first, 0, [delta(n, amount, amount) for n, amount in enumerate([ROW_MAX, *earlier])])
     window, spend = rows_of(first)
@@ -90,7 +90,7 @@ def test_what_was_read_back_from_a_rows_end_never_becomes_a_debt(earlier, later)
     assert least <= window.usage.get("output", 0) <= ROW_MAX
 
 
-def test_a_budget_alerts_after_a_crowd_of_the_dearest_calls_there_are():
+def test_a_budget_alerts_after_very_many_of_the_most_expensive_calls():
     limit_pico = 9_000_000 * 10**12
     whole = BudgetRule(
         id="b", project_id="p", name="n", scope={"user_id": "u"}, period="day", time_zone="UTC",

@@ -1,4 +1,4 @@
-"""What is shown of a partition that moves, and of one that stalls."""
+"""Lag metrics of partitions that progress or stall."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Shown:
         return self._registry.get_sample_value(name, labels)
 
 
-def test_a_lag_is_the_distance_to_the_logs_end_and_the_age_of_the_oldest_record_not_done():
+def test_lag_is_the_distance_to_the_end_of_the_log_and_the_age_of_the_oldest_pending_record():
     backlog = Backlog()
     backlog.done(10)
     for offset in (10, 11, 12):
@@ -48,7 +48,7 @@ def test_a_lag_is_the_distance_to_the_logs_end_and_the_age_of_the_oldest_record_
     assert backlog.lag(20, 131.0) == Lag(0, 0.0)
 
 
-def test_what_was_not_even_received_ages_from_when_it_was_noticed():
+def test_records_that_were_not_received_age_from_when_they_were_noticed():
     backlog = Backlog()
     backlog.done(10)
     assert backlog.lag(10, 50.0) == Lag(0, 0.0)
@@ -93,7 +93,7 @@ async def test_the_lag_of_a_partition_whose_output_stalls_grows():
         await running
 
 
-async def test_without_an_answer_the_shown_age_grows_and_what_leaves_is_hidden(until):
+async def test_without_an_answer_the_reported_age_grows_and_revoked_partitions_are_removed(until):
     backlog = Backlog()
     backlog.done(0)
     backlog.came(0, 0.0)
@@ -124,7 +124,7 @@ async def test_without_an_answer_the_shown_age_grows_and_what_leaves_is_hidden(u
     watching.cancel()
 
 
-async def test_the_logs_end_is_asked_of_the_broker(pipeline, until):
+async def test_the_end_of_the_log_is_read_from_the_broker(pipeline, until):
     deltas = pipeline.kafka.topics.deltas
     partitions = [TopicPartition(deltas, n) for n in range(pipeline.kafka.project_partitions)]
     backlogs = [Backlog() for _ in partitions]
@@ -145,7 +145,7 @@ async def test_the_logs_end_is_asked_of_the_broker(pipeline, until):
         await watch.stop()
 
 
-async def test_work_is_where_a_partition_is_and_what_it_waits_for(pipeline, until):
+async def test_work_shows_the_position_of_a_partition_and_what_it_waits_for(pipeline, until):
     deltas = pipeline.kafka.topics.deltas
     number = partition_of_project("p1", pipeline.kafka.project_partitions)
     partition = TopicPartition(deltas, number)

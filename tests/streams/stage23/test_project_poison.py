@@ -1,4 +1,4 @@
-"""Stages 2 and 3 on a real broker: poison costs itself, and a partition that fails begins again alone."""
+"""On a real broker, poison is set aside alone and a failed partition restarts alone."""
 
 import json
 import time
@@ -54,7 +54,7 @@ POISON = [
 ]
 
 
-async def test_poison_among_deltas_costs_itself(pipeline, until):
+async def test_poison_among_deltas_is_set_aside_alone(pipeline, until):
     topic, partitions = pipeline.kafka.topics.deltas, pipeline.kafka.project_partitions
     partition = partition_of_project("p1", partitions)
 
@@ -111,7 +111,7 @@ async def test_a_partition_that_fails_begins_again_by_itself_and_exactly(pipelin
     assert worker.poll() is None, "the worker lives on"
 
 
-async def test_a_stage_that_refuses_most_of_its_input_stops_and_says_so(pipeline, until):
+async def test_a_stage_that_rejects_most_of_its_input_stops_with_a_reason(pipeline, until):
     topic = pipeline.kafka.topics.deltas
     partition = partition_of_project("p1", pipeline.kafka.project_partitions)
     pipeline.start_worker(
@@ -131,7 +131,7 @@ async def test_a_stage_that_refuses_most_of_its_input_stops_and_says_so(pipeline
     assert 0 <= len(await pipeline.rows(DEAD_LETTERS)) <= 21
 
 
-async def test_a_marker_and_rows_that_cannot_be_read_cost_a_longer_way_back(pipeline, until):
+async def test_with_an_unreadable_checkpoint_reading_resumes_from_an_earlier_one(pipeline, until):
     kafka = pipeline.kafka
     partition = partition_of_project("p1", kafka.project_partitions)
     pipeline.start_worker()

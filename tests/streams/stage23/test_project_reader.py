@@ -1,4 +1,4 @@
-"""What stages 2 and 3 ask the store, asked of the real engine."""
+"""Queries of stages 2 and 3 against the real engine."""
 
 import msgspec
 import pytest
@@ -163,7 +163,7 @@ async def test_the_latest_starts_are_known(clickhouse_store, reader):
     assert (latest.windows_s, latest.spend_s) == (DAY_S, DAY_S + 900)
 
 
-async def test_a_store_that_is_away_is_waited_for(clickhouse_store, reader, monkeypatch):
+async def test_the_stage_waits_for_an_unavailable_store(clickhouse_store, reader, monkeypatch):
     answer, failures = clickhouse_store.query_bytes, [StoreUnavailable("away")] * 3
 
     async def query_bytes(*args):

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 in bad times: an absent store, a second worker, forgotten cells, offsets that lie."""
+"""Stages 2 and 3 with an unavailable store, a second worker, evicted cells and wrong offsets."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ def spent(pipeline, expected):
     return is_so
 
 
-async def test_budgets_keep_watch_while_the_store_is_away(pipeline, until, tmp_path):
+async def test_budgets_are_evaluated_while_the_store_is_unavailable(pipeline, until, tmp_path):
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with running_store(tmp_path, port) as process:
@@ -63,7 +63,7 @@ async def test_budgets_keep_watch_while_the_store_is_away(pipeline, until, tmp_p
         await until(both)
 
 
-async def test_cells_that_left_memory_are_amended_when_late_events_come(pipeline, until):
+async def test_late_events_amend_evicted_cells(pipeline, until):
     pipeline.start_worker(
         TRACEMILL_PROJECTS_WINDOW_CELLS_MAX="1",
         TRACEMILL_PROJECTS_SPEND_CELLS_MAX="1",
@@ -112,7 +112,7 @@ async def test_a_second_worker_takes_partitions_over_and_gives_them_back(pipelin
 
 
 async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
-    """The checkpoint says where to go on, whatever the group says."""
+    """The checkpoint determines where to continue, not the offset of the group."""
     pipeline.start_worker()
     await pipeline.send(delta(0, 5))
     await until(spent(pipeline, {"p1": 5}))
@@ -138,7 +138,7 @@ async def test_offsets_committed_too_far_lose_nothing(pipeline, until):
     await until(spent(pipeline, {"p1": 105}))
 
 
-async def test_a_new_log_goes_on_with_what_an_old_store_has(pipeline, until):
+async def test_a_new_log_continues_with_the_rows_of_an_old_store(pipeline, until):
     pipeline.start_worker()
     for offset in range(30):
         await pipeline.send(delta(offset, 5))
@@ -172,7 +172,7 @@ async def test_progress_is_written_again_while_nothing_happens(pipeline, until):
     await until(spent(pipeline, {"p1": 11}))
 
 
-async def test_offsets_that_transactions_take_hold_nothing_up(pipeline, until):
+async def test_offsets_used_by_transactions_delay_nothing(pipeline, until):
     worker = pipeline.start_worker()
     await pipeline.ready(worker)
     async with AIOKafkaProducer(

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 between a real broker and a real store, also when workers are killed."""
+"""Stages 2 and 3 with a real broker and store, also when workers are killed."""
 
 import random
 import time
@@ -53,7 +53,7 @@ async def test_deltas_become_windows_and_spend_once_each(pipeline, until):
     await until(all_spend)
 
 
-async def test_a_crossing_is_alerted_once_with_the_trace_that_did_it(pipeline, until):
+async def test_a_crossing_is_alerted_once_with_the_trace_that_caused_it(pipeline, until):
     await pipeline.put_budget(scope={"user_id": "u1"})
     pipeline.start_worker()
     for offset in range(10):
@@ -72,7 +72,7 @@ async def test_a_crossing_is_alerted_once_with_the_trace_that_did_it(pipeline, u
     await until(lambda: pipeline.rows("SELECT id FROM alerts FINAL WHERE budget_id = 'b1'"))
 
 
-async def test_a_budget_made_later_starts_from_what_was_spent(pipeline, until):
+async def test_a_budget_created_later_starts_from_the_spend_so_far(pipeline, until):
     pipeline.start_worker()
     await pipeline.send(delta(0, 850))
 
@@ -85,7 +85,7 @@ async def test_a_budget_made_later_starts_from_what_was_spent(pipeline, until):
     assert (alert.threshold, alert.spent_pico) == ("0.8", 850)
 
 
-async def test_a_deleted_budget_says_nothing_more(pipeline, until):
+async def test_a_deleted_budget_alerts_no_more(pipeline, until):
     def alerts_of(budget_id):
         async def alerts():
             return [alert for alert in await pipeline.alerts() if alert.budget_id == budget_id]

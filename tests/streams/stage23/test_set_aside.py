@@ -76,7 +76,7 @@ def apply(fold, offset, *deltas):
         bad(period="week", limit_pico="x"),
     ],
 )
-def test_a_budget_that_raises_is_set_aside_and_the_others_watch_on(rule):
+def test_a_budget_that_raises_is_set_aside_and_the_others_are_evaluated(rule):
     fold = fold_of(rule, GOOD)
     crossings = settle(fold)
     for offset in range(3):
@@ -90,14 +90,14 @@ def test_a_budget_that_raises_is_set_aside_and_the_others_watch_on(rule):
     assert fold.budgets.unsettled == []
 
 
-def test_a_budget_whose_thresholds_raise_is_named():
+def test_a_budget_whose_thresholds_raise_is_reported():
     fold = fold_of(bad(thresholds=("a lot",)), GOOD)
     [failed] = fold.budgets.take_failed()
     assert failed.rule.id == "bad"
     assert "a lot" in describe_error(failed.error)
 
 
-def test_periods_owed_an_evaluation_have_a_limit_and_what_is_above_is_counted():
+def test_unsettled_periods_have_a_limit_and_those_beyond_it_are_counted():
     budgets = Budgets(set(), periods_max=1_000, unsettled_max=4)
     fold = ProjectFold(first_checkpoint(0, 0, 0), budgets, lateness_s=86_400)
     budgets.put(GOOD, NOW_US)
@@ -121,7 +121,7 @@ def test_a_row_longer_than_a_record_is_set_aside_and_the_others_are_written():
     assert (failed.table, failed.project_id) == ("windows", "p")
 
 
-def test_a_failed_delta_leaves_no_trace_in_cells_that_others_changed(monkeypatch):
+def test_a_failed_delta_changes_no_cell(monkeypatch):
     fold = fold_of()
     window = WindowDelta(MINUTE_S, "e", "m", "n", 1, 0, 5, {"input": 3}, {7: 1})
     apply(fold, 0, Delta("p", 0, 0, [window], [SpendDelta(BUCKET_S, "u", "m", "e", 5, "t")]))
@@ -229,9 +229,7 @@ def test_the_code_location_is_the_innermost_of_our_own():
     st.sets(st.tuples(st.sampled_from("abcd"), st.integers(0, 40)), max_size=60),
     st.integers(1, 20),
 )
-def test_what_one_project_asks_of_the_store_does_not_make_the_answers_of_others_grow(
-    groups, groups_max
-):
+def test_queries_of_one_project_do_not_enlarge_those_of_others(groups, groups_max):
     asked = [
         [(project, start) for project in question["projects"] for start in question["starts"]]
         for question in _questions({(project, n * 900) for project, n in groups}, groups_max)

@@ -1,4 +1,4 @@
-"""Sketches made in the stream are ClickHouse states: read, merged and answered by the engine itself."""
+"""Sketches of the stream are ClickHouse states that the engine reads, merges and queries."""
 
 import math
 import random
@@ -42,7 +42,7 @@ def ask(engine: session.Session, sql: str) -> list[list[str]]:
 
 
 def percentiles(engine: session.Session, states: list[str]) -> list[float]:
-    """What the engine answers when it has merged the states."""
+    """Return percentiles computed by the engine from the merged states."""
     engine.query(f"CREATE OR REPLACE TABLE states (s {STATE_TYPE}) ENGINE = Memory")
     engine.query("SET max_query_size = 100000000")
     lines = ",".join(f"('{state}')" for state in states)
