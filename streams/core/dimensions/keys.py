@@ -90,7 +90,7 @@ window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
 spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _SPEND_START, SPEND_DIMENSIONS
 )
-"""Returns its spend cell."""
+"""Returns the spend cell of an observation, likewise."""
 
 own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
     "state", tuple_of([_SPEND_START, *map(own_value, _OWN)])

@@ -35,11 +35,15 @@ _LOGICAL_TS_BYTES: Final = 32
 
 
 class Leaf(msgspec.Struct, gc=False):
+    """A scalar or a list, and when it was set."""
+
     logical_ts: int
     value: Any
 
 
 class Branch(msgspec.Struct):
+    """An object; updates before ``floor`` do not change it."""
+
     floor: int = 0
     children: dict[str, Leaf | Branch] = {}
 

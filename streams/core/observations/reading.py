@@ -26,12 +26,15 @@ from streams.core.observations.lines import (
     line_of,
     validate_texts,
 )
-from tracemill.contract import Score, is_cost
+from tracemill.contract import COST_MAX_PICO, Score, is_cost
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
 """Event times this far before receipt are rejected: the client's unit or clock is wrong."""
 FUTURE_MAX_US: Final = 86_400_000_000
 """Likewise for event times after receipt."""
+_TIMES_ALLOWED: Final = (
+    f"allowed are {PAST_MAX_US // FUTURE_MAX_US} days before receipt to one day after it"
+)
 PAYLOAD_BYTES_MAX: Final = 12 * 2**20
 """Longest payload of a dead letter as JSON: longer than an event, shorter than a record."""
 DETAIL_CHARS_MAX: Final = 2_000
@@ -178,7 +181,8 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
     if first_us is not None and not earliest_us <= first_us <= latest_us:
         return _implausible_time("completion_start_us", first_us)
     if line.cost is not None and not is_cost(line.cost):
-        return "absurd_cost", f"cost adds up to {sum(line.cost.values())}"
+        total_pico = sum(line.cost.values())
+        return "absurd_cost", f"cost adds up to {total_pico}, {COST_MAX_PICO} are allowed"
     try:
         validate_texts(line)
     except msgspec.ValidationError as error:
@@ -191,7 +195,7 @@ def _empty(field: str) -> Fault:
 
 
 def _implausible_time(field: str, at_us: int) -> Fault:
-    return "absurd_time", f"{field} is {at_us}"
+    return "absurd_time", f"{field} is {at_us}: {_TIMES_ALLOWED}"
 
 
 def dead_letter(
@@ -201,7 +205,7 @@ def dead_letter(
     partition: int,
     payload_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> DeadLetterRow:
-    """Build the row of a refused line; its id is the line's place, so a replay replaces it."""
+    """Build the row of a rejected line; its id is the line's position, so replays replace it."""
     payload, note = bounded_payload(refusal.payload, payload_bytes_max)
     line = f"{refusal.reason}/{refusal.line_number}"
     # Includes the time because a new log counts its offsets from 0 again.

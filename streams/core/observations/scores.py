@@ -60,12 +60,12 @@ class LatestScores:
         """Return the row to write; None if this or a newer version was written before."""
         row = row_of(score)
         key = (row.project_id, row.id)
-        known = self._latest.get(key)
-        if known is None:
+        written = self._latest.get(key)
+        if written is None:
             if len(self._latest) >= self._scores_max:
                 del self._latest[next(iter(self._latest))]
                 self._reached["resident_scores_max"] += 1
-        elif row.row_version <= known:
+        elif row.row_version <= written:
             return None
         self._latest[key] = row.row_version
         return row

@@ -33,7 +33,7 @@ NO_VALUES: Final = trace_values(TraceFields())
 
 
 class Trace:
-    """State of a trace; ``add`` and ``remove`` update its totals in constant time."""
+    """State of a trace; ``add`` and ``remove`` update its totals incrementally."""
 
     __slots__ = (
         "_end_us",
