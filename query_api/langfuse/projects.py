@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.project import Project
 from query_api.answers import answer
-from query_api.context import AppContext, ProjectId
-from query_api.errors import NotFoundError
+from query_api.context import AppContext, Installation, ProjectId
+from query_api.errors import BadRequestError, NotFoundError
+from query_api.openapi.langfuse_admin_examples import (
+    PROJECT_DELETION_EXAMPLE,
+    PROJECT_EXAMPLE,
+    PROJECT_REQUEST_EXAMPLE,
+)
 from query_api.openapi.langfuse_examples import PROJECTS_EXAMPLE
+from query_api.tenants.projects import metadata_of
+
+ID_MAX = 128
+ProjectPath = Annotated[
+    str, Path(alias="projectId", max_length=ID_MAX, examples=[PROJECT_EXAMPLE["id"]])
+]
+
+
+_ONE = "/api/public/projects/{projectId}"
+
+
+class LangfuseProjectBody(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [PROJECT_REQUEST_EXAMPLE]})
+
+    name: str = Field(min_length=1, max_length=255)
+    metadata: dict[str, Any] | None = None
+    retention: int | None = Field(None, description="Only 0: rows are kept.")
 
 
 class Organization(msgspec.Struct):
@@ -32,22 +55,73 @@ class ProjectList(msgspec.Struct):
     data: list[ProjectOut]
 
 
+class ProjectDeletion(msgspec.Struct):
+    success: bool
+    message: str
+
+
 def projects_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["projects"])
+    documented = context.documented
+    shown = documented.as_answer(ProjectOut, "The project.", PROJECT_EXAMPLE)
 
     @router.get(
         "/api/public/projects",
         summary="The project of the credential",
-        responses={
-            200: context.documented.as_answer(ProjectList, "One project.", PROJECTS_EXAMPLE)
-        },
+        responses={200: documented.as_answer(ProjectList, "One project.", PROJECTS_EXAMPLE)},
     )
     async def list_projects(project_id: ProjectId) -> Response:
         project = context.control.view[Project].get(project_id)
         if project is None:
             raise NotFoundError("the project of this credential was deleted")
-        # There are no organizations: each project is its own.
-        own = ProjectOut(project.id, project.name, Organization(project.id, project.name), {})
-        return answer(ProjectList([own]))
+        return answer(ProjectList([_shown(project)]))
+
+    @router.post(
+        "/api/public/projects",
+        status_code=201,
+        summary="Create a project",
+        responses={201: shown},
+    )
+    async def create_project(_: Installation, body: LangfuseProjectBody) -> Response:
+        _refuse_retention(body)
+        made = await context.projects.create(body.name, body.metadata or {})
+        return answer(_shown(made), status=201)
+
+    @router.put(_ONE, summary="Change a project", responses={200: shown})
+    async def change_project(
+        _: Installation, project_id: ProjectPath, body: LangfuseProjectBody
+    ) -> Response:
+        _refuse_retention(body)
+        changed = await context.projects.change(project_id, name=body.name, metadata=body.metadata)
+        return answer(_shown(changed))
+
+    @router.delete(
+        _ONE,
+        status_code=202,
+        summary="Delete a project",
+        description="Its keys are refused from now on; its rows are deleted afterwards.",
+        responses={
+            202: documented.as_answer(
+                ProjectDeletion, "It is being deleted.", PROJECT_DELETION_EXAMPLE
+            )
+        },
+    )
+    async def delete_project(_: Installation, project_id: ProjectPath) -> Response:
+        await context.projects.delete(project_id)
+        return answer(ProjectDeletion(True, "the project is being deleted"), status=202)
 
     return router
+
+
+def _refuse_retention(body: LangfuseProjectBody) -> None:
+    if body.retention:
+        raise BadRequestError(
+            "retention: 0 is expected, rows of one project cannot be deleted by age",
+            field="retention",
+        )
+
+
+def _shown(project: Project) -> ProjectOut:
+    # There are no organizations: each project is its own.
+    own = Organization(project.id, project.name)
+    return ProjectOut(project.id, project.name, own, metadata_of(project))

@@ -35,6 +35,7 @@ from query_api.settings import QuerySettings
 PROJECT = "acme"
 OTHER = "globex"
 ADMIN_KEY = "an admin key of tests, which is long enough".replace(" ", "-")
+ADMIN_PATHS = ("/v1/storage", "/v1/admin", "/api/public/projects/")
 DAY_US = 86_400_000_000
 SHIPPED_PRICES = ShippedPrices()
 NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
@@ -129,7 +130,7 @@ class Api:
 
     def client_for(self, path: str) -> httpx.AsyncClient:
         """Return the client whose credential may read a path."""
-        return self.admin if path.startswith(("/v1/storage", "/v1/admin")) else self.client
+        return self.admin if path.startswith(ADMIN_PATHS) else self.client
 
     async def empty(self) -> None:
         """Take all rows out."""

@@ -21,7 +21,7 @@ from clickhouse.rows import (
 )
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
-from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
 OWN, THEIRS, ABSENT = "value-of-ours", "value-of-them", "value-nowhere"
 """Of equal length, so that answers can be compared byte by byte."""
@@ -146,7 +146,7 @@ async def test_a_foreign_id_in_the_path_is_answered_like_an_unknown_one(
     foreign = THEIRS if collection is None else ids[collection]
     absent = ABSENT if collection is None else "f" * len(foreign)
     answers = [comparable(await asked(both, method, path, value)) for value in (foreign, absent)]
-    assert answers[0][0] == (403 if path.startswith("/v1/admin/") else 404)
+    assert answers[0][0] == (403 if path.startswith(ADMIN_PATHS) else 404)
     assert json.dumps(answers[0]).replace(foreign, absent) == json.dumps(answers[1])
     if collection is not None:
         kept = await both.other.get(f"{collection}/{foreign}")

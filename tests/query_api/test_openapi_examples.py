@@ -52,12 +52,13 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
         elif examples:
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
-    answer = await api.client_for(path).request(method, path, params=query, json=body)
+    client = api.admin if {"adminKey": []} in operation["security"] else api.client
+    answer = await client.request(method, path, params=query, json=body)
     made_up = "{" in name and answer.status_code == 404
     assert answer.is_success or made_up, answer.text
     # Alone, an old `from` asks for more steps every day.
     for parameter, example in query.items() - {("from", query.get("from"))}:
-        alone = await api.client_for(path).get(path, params={parameter: example})
+        alone = await client.get(path, params={parameter: example})
         assert alone.is_success or made_up, alone.text
 
 

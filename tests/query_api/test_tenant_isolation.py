@@ -21,7 +21,7 @@ from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
-from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
@@ -117,7 +117,7 @@ async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
 async def test_each_project_reads_its_own_data_only(both: Api, path: str) -> None:
     for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
         answer = await answer_of(client, filled(path, both, own))
-        if path.startswith(("/v1/storage", "/v1/admin/")):
+        if path.startswith(ADMIN_PATHS):
             assert answer.status_code == 403
             continue
         assert answer.status_code == 200, answer.text
