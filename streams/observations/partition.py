@@ -321,7 +321,7 @@ class PartitionStage:
         if self._try_first is not None:
             await self._try_first(records, isolation)
         began = time.perf_counter()
-        effects = fold.fold(records, self._chunk, isolation)
+        effects = fold.fold(records, needs, self._chunk, isolation)
         chunk = encoded(effects, self._encoding)
         metrics.FOLD_S.observe(time.perf_counter() - began)
         return effects, chunk
@@ -356,7 +356,7 @@ class PartitionStage:
             self._waits_for = THE_STORE
             try:
                 await self._history.stored(self._partition, ends)
-                fold.adopt(await self._history.read_back(needs), needs)
+                fold.load(await self._history.read_back(needs), needs)
             finally:
                 self._waits_for = ""
 

@@ -144,9 +144,9 @@ class StoreHistory:
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         histories: list[TraceHistory] = []
-        for keys in _batches(needs.traces - needs.resident, self._settings.read_back_traces_max):
+        for keys in _batches(needs.traces - needs.cached, self._settings.read_back_traces_max):
             histories.extend(await self._read_back(keys, needs))
-        for keys in _batches(needs.resident, self._settings.read_back_traces_max):
+        for keys in _batches(needs.cached, self._settings.read_back_traces_max):
             histories.extend(await self._read_texts(set(keys), needs))
         return histories
 

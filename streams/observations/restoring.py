@@ -48,7 +48,7 @@ def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) ->
     nothing = Needs(set(), set())
     for history in histories:
         try:
-            fold.adopt([history], nothing)
+            fold.load([history], nothing)
         except TraceFailedError as failure:
             log.warning(
                 "trace_not_restored", trace=str(failure), reason=describe_error(root_of(failure))

@@ -90,8 +90,8 @@ class ObservationsScreen:
                 return
             decoded = self._decoded(some)
             try:
-                self._fold.needs(decoded, isolation)
-                encoded(self._fold.fold(decoded, -1, isolation), self._encoding)
+                needs = self._fold.needs(decoded, isolation)
+                encoded(self._fold.fold(decoded, needs, -1, isolation), self._encoding)
             except FoldFailedError:
                 pass  # an exception costs one event and no process: the worker deals with it
 

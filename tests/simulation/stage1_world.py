@@ -190,7 +190,7 @@ class World:
         for row in sorted(self.rows(TOPICS.traces), key=lambda row: row.row_version):
             if (row.project_id, row.id) in histories:
                 histories[row.project_id, row.id].row = row
-        for key in needs.resident:
+        for key in needs.cached:
             histories[key].row = None
         latest = {}
         for row in sorted(self.rows(TOPICS.observations), key=lambda row: row.row_version):
@@ -198,7 +198,7 @@ class World:
         for (project_id, trace_id, id_), row in latest.items():
             key = (project_id, trace_id)
             if key in histories:
-                if key in needs.resident and (key, id_) not in needs.texts:
+                if key in needs.cached and (key, id_) not in needs.texts:
                     continue
                 if not row.merge_state and (key, id_) not in needs.texts:
                     row = msgspec.structs.replace(row, input="", output="", metadata="")  # noqa: PLW2901

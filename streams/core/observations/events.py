@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
 from clickhouse.rows import ObservationRow
 from streams.core.dimensions.keys import WINDOWS_BY_TRACE
 from streams.core.dimensions.sources import TraceValues, trace_values
@@ -35,16 +39,24 @@ Change = tuple[ObservationState, ObservationRow]
 """An observation as it counts from now on, and its row."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordChanges:
+    """What the events of one source record changed so far."""
+
+    traces: dict[TraceKey, Trace]
+    books: dict[str, DeltaBook]
+    """Changes of windows and spend, by project."""
+    refused: list[ObservationLine]
+    """Events that found their trace full."""
+
+
 class EventFold:
-    """Folds the events of one source record at a time; methods return whether an event changed
+    """Folds the events of one chunk, record by record; methods return whether an event changed
     state.
 
-    Args:
-        cache: traces of the partition; ``streams.core.observations.fold`` loads those that a chunk
-            needs.
-        trace_observations_max: observations of a trace; events about further ones are ``refused``.
-            Which those are depends only on the log, so a replay refuses the same ones.
-        bounds: of texts; counts the limits that are reached, by their names.
+    Attributes:
+        is_changing: whether an event is changing state; if it raises then, the state of its trace
+            is not to be trusted.
     """
 
     def __init__(
@@ -54,39 +66,48 @@ class EventFold:
         tokens: Tokens,
         trace_observations_max: int,
         bounds: Bounds,
+        merged: AbstractSet[ObservationKey],
+        effects: Effects,
     ) -> None:
-        self.prices = prices
-        self.parts: set[ObservationKey] = set()
-        """Observations that get a partial update in the chunk: all their events are merged."""
-        self.changed: dict[TraceKey, Trace] = {}
-        self.books: dict[str, DeltaBook] = {}
-        self.merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
-        """Of the chunk: the last row of each merged observation, then deletions of older rows."""
-        self._unfinished: dict[ObservationKey, Merged | None] = {}
-        """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
-        self.refused: list[ObservationLine] = []
-        """Of the record: events that found their trace full."""
+        """Begin a chunk.
+
+        Args:
+            cache: traces of the partition, with all that the chunk needs.
+            prices: what observations of the chunk cost.
+            tokens: counts tokens where an event does not.
+            trace_observations_max: observations of a trace; events about further ones are refused.
+                Which those are depends only on the log, so a replay refuses the same ones.
+            bounds: of texts; counts the limits that are reached, by their names.
+            merged: observations that get a partial update in the chunk: all their events are
+                merged.
+            effects: takes rows of observations that are not merged.
+        """
         self.is_changing = False
-        """Whether an event is changing state; if it raises then, the state of its trace is not to
-        be trusted."""
         self._cache = cache
-        self._trace_observations_max = trace_observations_max
+        self._prices = prices
         self._tokens = tokens
+        self._trace_observations_max = trace_observations_max
         self._bounds = bounds
         self._reached = bounds.reached
-        self._effects = Effects(-1)
-        self._floor = 0
-
-    def begin_chunk(self, effects: Effects) -> None:
+        self._merged_keys = merged
         self._effects = effects
-        self.merged_rows.clear()
-        self._unfinished.clear()
+        self._merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
+        """The last row of each merged observation, then deletions of older rows."""
+        self._unfinished: dict[ObservationKey, Merged | None] = {}
+        """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
+        self.begin_record(0)
 
-    def begin_record(self, version_floor: int) -> None:
+    def begin_record(self, version_floor: int) -> RecordChanges:
+        """Begin the next record; what its events change is added to the result.
+
+        Args:
+            version_floor: rows of its events have at least this version.
+        """
         self._floor = version_floor
-        self.books.clear()
-        self.changed.clear()
-        self.refused.clear()
+        self._changed: dict[TraceKey, Trace] = {}
+        self._books: dict[str, DeltaBook] = {}
+        self._refused: list[ObservationLine] = []
+        return RecordChanges(self._changed, self._books, self._refused)
 
     def observation(self, line: ObservationLine) -> bool:  # noqa: C901, PLR0912  # on the hottest path: calls cost
         """Fold an observation: first everything that its content can make fail, then the changes of
@@ -106,7 +127,7 @@ class EventFold:
         if (
             line.partial
             or (state is not None and state.merged is not None)
-            or (self.parts and (key, line.id) in self.parts)
+            or (self._merged_keys and (key, line.id) in self._merged_keys)
         ):
             is_merged = True
             change = self._merged(key, state, line, is_near_limit=is_near_limit)
@@ -119,9 +140,9 @@ class EventFold:
         self.is_changing = True
         if trace is None:
             trace = self._cache.create(key)
-        book = self.books.get(key[0])
+        book = self._books.get(key[0])
         if book is None:
-            book = self.books[key[0]] = DeltaBook()
+            book = self._books[key[0]] = DeltaBook()
         attributes = line.trace
         changed = change is not None
         if attributes is not None:
@@ -135,12 +156,12 @@ class EventFold:
             else:
                 self._put(trace, book, state, change, is_merged=is_merged)
         if changed:
-            self.changed[key] = trace
+            self._changed[key] = trace
         self.is_changing = False
         return changed
 
     def _refuse(self, line: ObservationLine, limit: str) -> None:
-        self.refused.append(line)
+        self._refused.append(line)
         self._reached[limit] += 1
 
     def trace_update(self, line: TraceUpdate) -> bool:
@@ -154,14 +175,14 @@ class EventFold:
         if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
             trace.attributed = trace_values(trace.fields)
         if changed:
-            self.changed[key] = trace
+            self._changed[key] = trace
         self.is_changing = False
         return changed
 
     def reattribute(self, trace: Trace, values: TraceValues) -> None:
         """Count a trace under other values of dimensions, once for each source record."""
         project_id, trace_id = trace.key
-        book = self.books.setdefault(project_id, DeltaBook())
+        book = self._books.setdefault(project_id, DeltaBook())
         book.move_spend(trace.spent(), trace.attributed, values, trace_id)
         if WINDOWS_BY_TRACE:
             book.move_windows(trace.observations.values(), trace.attributed, values)
@@ -172,7 +193,7 @@ class EventFold:
         if old is not None and line.ts_us < old.ts_us:
             return None
         row = whole_row(line)
-        if not price_row(row, self.prices, self._tokens):
+        if not price_row(row, self._prices, self._tokens):
             self._reached["observation_cost_max"] += 1
         state = state_of_row(row, None)
         if old is None:
@@ -274,17 +295,18 @@ class EventFold:
         same = {side for side in ("input", "output") if was.get(side) is now.get(side)}
         return IncrementalTokens(self._tokens, old.estimated, same)
 
-    def finish_rows(self) -> None:
-        """Complete the rows of merged observations, once for each chunk.
+    def finish_rows(self) -> Mapping[ObservationKey, list[ObservationRow]]:
+        """Complete and return the rows of merged observations, once for each chunk.
 
         Adds what no total depends on, however often the observations changed in the chunk.
         """
         for part, merged in self._unfinished.items():
-            row = self.merged_rows[part][0]
+            row = self._merged_rows[part][0]
             if merged is not None:
                 write_merge_state(merged, row)
             self._find_tools(row)
         self._unfinished.clear()
+        return self._merged_rows
 
     def _put(
         self,
@@ -303,7 +325,7 @@ class EventFold:
         self._swap(trace, book, old, state)
         deletions = [] if old is None else tombstones_of(row, old.start_us)
         if is_merged:
-            rows = self.merged_rows.setdefault((trace.key, row.id), [row])
+            rows = self._merged_rows.setdefault((trace.key, row.id), [row])
             rows[0] = row
             rows += deletions
             assert state.merged is not None
@@ -354,5 +376,5 @@ class EventFold:
             self._reached["observation_tools_max"] += 1
 
     def _price_row(self, row: ObservationRow, tokens: Tokens) -> None:
-        if not price_row(row, self.prices, tokens):
+        if not price_row(row, self._prices, tokens):
             self._reached["observation_cost_max"] += 1

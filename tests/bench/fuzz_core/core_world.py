@@ -64,15 +64,15 @@ class CoreWorld:
         needs = self.core.needs(lines)
         if needs:
             self.read_back += len(needs.traces)
-            self.core.adopt(self._histories(needs), needs)
-        effects = self.core.fold(lines, self._chunk)
+            self.core.load(self._histories(needs), needs)
+        effects = self.core.fold(lines, needs, self._chunk)
         self._keep(encoded(effects, ENCODING))
         self.reached.update(self.core.take_reached())
 
     def _histories(self, needs: Needs) -> Iterable[TraceHistory]:
         for key in needs.traces:
             rows = self.observations.get(key, {})
-            if key in needs.resident:
+            if key in needs.cached:
                 wanted = [rows[id_] for of, id_ in needs.texts if of == key and id_ in rows]
                 yield TraceHistory(key, None, wanted)
             elif key in self.traces:

@@ -102,9 +102,9 @@ def run(load: Load) -> list[dict[str, float]]:
         times = [time.process_time()]
         records = [read(record) for record in load.records[first : first + RECORDS_PER_CHUNK]]
         times.append(time.process_time())
-        fold.needs(records)
+        needs = fold.needs(records)
         times.append(time.process_time())
-        effects = fold.fold(records, chunk)
+        effects = fold.fold(records, needs, chunk)
         times.append(time.process_time())
         for rows in (effects.observations, effects.traces, effects.deltas):
             encode_lines(rows)
@@ -149,8 +149,7 @@ def _effects_of(load: Load) -> Iterator[Effects]:
     fold = _new_fold()
     for chunk, first in enumerate(range(0, len(load.records), RECORDS_PER_CHUNK), start=1):
         records = [read(record) for record in load.records[first : first + RECORDS_PER_CHUNK]]
-        fold.needs(records)
-        yield fold.fold(records, chunk)
+        yield fold.fold(records, fold.needs(records), chunk)
 
 
 def _total(chunk: dict[str, float]) -> float:

@@ -54,8 +54,7 @@ class Folding:
         self.chunk += 1
         record = SourceRecord(self.chunk, NOW_US + self.chunk * 1000, b"\n".join(lines))
         records = [read(record)]
-        self.core.needs(records)
-        return self.core.fold(records, self.chunk)
+        return self.core.fold(records, self.core.needs(records), self.chunk)
 
 
 def observation(id_: str = "o", ts: int = 0, **said: object) -> Observation:

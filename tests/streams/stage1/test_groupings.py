@@ -46,8 +46,8 @@ class Life:
         self._chunk += 1
         records = [read(record) for record in chunk]
         needs = self._core.needs(records)
-        self._core.adopt([self._history(key) for key in needs.traces], needs)
-        effects = self._core.fold(records, self._chunk)
+        self._core.load([self._history(key) for key in needs.traces], needs)
+        effects = self._core.fold(records, needs, self._chunk)
         for row in (*effects.observations, *effects.traces):
             stored = msgspec.json.decode(msgspec.json.encode(row), type=type(row))
             self._store(stored)

@@ -288,8 +288,7 @@ def test_how_records_are_grouped_into_chunks_changes_no_version(size: int):
     chunked = {}
     for chunk, first in enumerate(range(0, len(records), size), start=1):
         group = records[first : first + size]
-        grouped.core.needs(group)
-        effects = grouped.core.fold(group, chunk)
+        effects = grouped.core.fold(group, grouped.core.needs(group), chunk)
         chunked |= {row.id: row for row in effects.observations}
         chunked["trace"] = last_trace(effects)
     assert {key: row.row_version for key, row in chunked.items()} == {

@@ -83,9 +83,9 @@ def test_remaining_lines_keep_their_numbers():
 def test_evicted_texts_are_read_back_for_any_event_of_their_observation(event: Event):
     folding = crowded()
     records, needs = folding.asked(event)
-    assert (needs.traces, needs.resident, needs.texts) == ({TRACE}, {TRACE}, {(TRACE, "o0")})
-    folding.core.adopt([TraceHistory(TRACE, None, [folding.written["o0"]])], needs)
-    (row,) = stored(folding.core.fold(records, folding.chunk).observations)
+    assert (needs.traces, needs.cached, needs.texts) == ({TRACE}, {TRACE}, {(TRACE, "o0")})
+    folding.core.load([TraceHistory(TRACE, None, [folding.written["o0"]])], needs)
+    (row,) = stored(folding.core.fold(records, needs, folding.chunk).observations)
     assert (row.name, row.input, row.output) == ("n0", "y" * 50, "z")
     assert row.row_version > folding.written["o0"].row_version
 
@@ -98,13 +98,13 @@ def test_numbers_are_restored_with_texts_that_are_ahead_of_the_commit():
     )
     before, after = crowded(), crowded()
     records, needs = before.asked(event)
-    before.core.adopt([TraceHistory(TRACE, None, [before.written["o0"]])], needs)
-    (ahead,) = stored(before.core.fold(records, before.chunk).observations)
+    before.core.load([TraceHistory(TRACE, None, [before.written["o0"]])], needs)
+    (ahead,) = stored(before.core.fold(records, needs, before.chunk).observations)
     expected = last_trace(before.fold(update))
 
     records, needs = after.asked(event)
-    after.core.adopt([TraceHistory(TRACE, None, [ahead])], needs)
-    assert after.core.fold(records, after.chunk).observations == []
+    after.core.load([TraceHistory(TRACE, None, [ahead])], needs)
+    assert after.core.fold(records, needs, after.chunk).observations == []
     assert last_trace(after.fold(update)) == expected
     assert (expected.usage["input"], expected.error_count) == (10, 1)
 

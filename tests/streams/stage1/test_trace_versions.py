@@ -40,7 +40,7 @@ def test_a_trace_that_was_read_back_ahead_of_the_commit_gets_the_version_of_the_
     fresh, behind = Folding(), Folding()
     (row,) = fresh.fold(observation("a")).traces
     ahead = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=row.row_version + 10**9)
-    behind.core.adopt([TraceHistory(KEY, ahead, [])], Needs({KEY}, set()))
+    behind.core.load([TraceHistory(KEY, ahead, [])], Needs({KEY}, set()))
     (again,) = behind.fold(observation("a")).traces
     assert again.row_version == row.row_version
 
@@ -50,9 +50,9 @@ def test_a_chunk_that_is_folded_again_gets_the_same_versions():
     folding.fold(observation("a"))
     line = encode_event(observation("b"))
     records = [read(SourceRecord(offset, NOW_US, line)) for offset in (2, 3)]
-    first = folding.core.fold(records, 2)
+    first = folding.core.fold(records, folding.core.needs(records), 2)
     folding.core.forget(records)
-    again = folding.core.fold(records, 2)
+    again = folding.core.fold(records, folding.core.needs(records), 2)
     assert again.trace_version == first.trace_version
     assert again.traces[0].row_version == first.traces[0].row_version
 

@@ -46,12 +46,13 @@ def test_events_of_an_unreadable_trace_are_set_aside_and_others_count():
     record = read(SourceRecord(1, NOW_US, b"\n".join(map(encode_event, events))))
     broken = TraceRow(project_id="p", id="t", start_us=NOW_US, row_version=1, merge_state="{")
     with pytest.raises(TraceFailedError) as failure:
-        folding.core.adopt([TraceHistory(KEY, broken, [])], Needs({KEY}, set()))
+        folding.core.load([TraceHistory(KEY, broken, [])], Needs({KEY}, set()))
     folding.core.forget([record])
     isolation = Isolation()
     assert isolation.learn(failure.value, [record])
-    assert KEY not in folding.core.needs([record], isolation).traces
-    effects = folding.core.fold([record], 1, isolation)
+    needs = folding.core.needs([record], isolation)
+    assert KEY not in needs.traces
+    effects = folding.core.fold([record], needs, 1, isolation)
     assert [each.trace_id for each in effects.observations] == ["other"]
     (letter,) = effects.dead_letters
     assert letter.reason == PROCESSING_FAILED

@@ -1,0 +1,238 @@
+"""Folds the source records of one chunk into rows, deltas and dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clickhouse.rows import TraceRow
+from streams.core.dead_letters.limit import DeadLetterGuard
+from streams.core.dead_letters.texts import describe_error, owner_of_event
+from streams.core.dimensions.sources import trace_values
+from streams.core.observations.bounding import Bounds
+from streams.core.observations.effects import Effects
+from streams.core.observations.encoding import EncodingLimits, records_of
+from streams.core.observations.events import EventFold, RecordChanges
+from streams.core.observations.failures import PROCESSING_FAILED, EventFailedError
+from streams.core.observations.isolation import Isolation, trace_key_of
+from streams.core.observations.lines import Line, ObservationLine
+from streams.core.observations.reading import (
+    UNREADABLE,
+    ReadRecord,
+    dead_letter,
+    failed_events,
+    full_traces,
+)
+from streams.core.observations.scores import LatestScores
+from streams.core.observations.trace_cache import TraceCache
+from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_row
+from streams.core.observations.versions import version_floor
+from streams.core.rollups.deltas import parts_of
+from tracemill.contract import TraceUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What a partition of the events topic keeps between chunks, and its limits."""
+
+    topic: str
+    partition: int
+    cache: TraceCache
+    scores: LatestScores
+    bounds: Bounds
+    encoding: EncodingLimits
+    dead_letter_payload_bytes_max: int
+
+
+class ChunkFold:
+    """Folds records one after the other; ``finish`` adds the rows of the traces that changed.
+
+    Attributes:
+        effects: what the records so far produced.
+    """
+
+    def __init__(
+        self,
+        state: PartitionState,
+        events: EventFold,
+        effects: Effects,
+        guard: DeadLetterGuard,
+        isolation: Isolation,
+    ) -> None:
+        """Begin a chunk.
+
+        Args:
+            state: of the partition.
+            events: folds the events of this chunk, into ``effects``.
+            effects: takes what the chunk produces.
+            guard: counts refused lines.
+            isolation: what is set aside, and what is checked, because it failed before.
+        """
+        self.effects = effects
+        self._state = state
+        self._events = events
+        self._guard = guard
+        self._isolation = isolation
+        self._reached = state.bounds.reached
+        self._changed: dict[TraceKey, Trace] = {}
+        self._deletions: dict[TraceKey, list[TraceRow]] = {}
+
+    def record(self, record: ReadRecord, trace_version: int) -> None:
+        """Fold a record; rows of the traces that it changes get ``trace_version``.
+
+        Raises:
+            EventFailedError: an event raised while it changed state.
+            TooManyDeadLettersError: most of the input is refused.
+        """
+        effects, partition = self.effects, self._state.partition
+        changes = self._events.begin_record(version_floor(record.append_us))
+        failed = self._fold_events(record, changes)
+        effects.events += len(record.lines)
+        for trace in changes.traces.values():
+            self._settle(trace, trace_version)
+        for project_id, book in changes.books.items():
+            delta = book.delta(project_id, partition, record.offset)
+            if delta is not None:
+                effects.deltas += parts_of(delta)
+        self._refuse(record, failed, changes.refused)
+
+    def finish(self, chunk: int) -> None:
+        """Add the rows of merged observations and of traces; ``chunk`` is the chunk's number."""
+        effects = self.effects
+        for rows in self._events.finish_rows().values():
+            effects.observations += rows
+        for trace in self._changed.values():
+            trace.touched_by = chunk
+            effects.traces.append(trace.row())
+            effects.traces += self._deletions.pop(trace.key, ())
+        self._state.cache.touch(self._changed.values())
+
+    def _fold_events(  # noqa: C901  # the innermost loop: a call for each part costs a twentieth of it
+        self, record: ReadRecord, changes: RecordChanges
+    ) -> dict[int, str]:
+        """Fold the events of a record; return why some are set aside, by their index."""
+        events, effects, isolation, offset = (
+            self._events,
+            self.effects,
+            self._isolation,
+            record.offset,
+        )
+        scores = self._state.scores
+        set_aside, is_checking = isolation.set_aside, isolation.is_checking
+        failed: dict[int, str] = {}
+        index = 0
+        try:
+            for index, line in enumerate(record.lines):  # it names the event that raises
+                if set_aside and (offset, index) in set_aside:
+                    failed[index] = set_aside[offset, index]
+                    continue
+                try:
+                    if isinstance(line, ObservationLine):
+                        changed = events.observation(line)
+                    elif isinstance(line, TraceUpdate):
+                        changed = events.trace_update(line)
+                    else:
+                        row = scores.row_if_newer(line)
+                        changed = row is not None
+                        if row is not None:
+                            effects.scores.append(row)
+                except Exception as error:
+                    if events.is_changing or isinstance(error, MemoryError):
+                        raise
+                    failed[index] = describe_error(error)
+                    continue
+                if not changed:
+                    effects.unchanged += 1
+                if is_checking:
+                    self._check(line, offset, changes)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise EventFailedError((offset, index)) from error
+        return failed
+
+    def _check(self, line: Line, offset: int, changes: RecordChanges) -> None:
+        """Encode what an event has changed so far, so that what does not encode is attributed to
+        it.
+        """
+        effects, isolation, encoding = self.effects, self._isolation, self._state.encoding
+        key = trace_key_of(line)
+        if key is not None and isolation.checks(key):
+            list(records_of([self._state.cache.traces[key].row()], encoding))
+            # The rows of this event, if it made any, are the last ones.
+            last = [
+                row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key
+            ]
+            list(records_of(last, encoding))
+            for (trace_key, _), rows in self._events.finish_rows().items():
+                if trace_key == key:
+                    list(records_of(rows, encoding))
+        if isolation.checks_all:
+            list(records_of(effects.scores[-1:], encoding))
+            deltas = [
+                book.delta(project_id, self._state.partition, offset)
+                for project_id, book in changes.books.items()
+            ]
+            parts = [part for delta in deltas if delta is not None for part in parts_of(delta)]
+            list(records_of(parts, encoding))
+
+    def _refuse(
+        self, record: ReadRecord, failed: dict[int, str], full: list[ObservationLine]
+    ) -> None:
+        """Add dead letters of what a record holds that does not count.
+
+        Args:
+            record: as it was read.
+            failed: why some of its events are set aside, by their index.
+            full: events that found their trace full.
+        """
+        effects, state = self.effects, self._state
+        if not (record.refusals or failed or full or record.reached):
+            lines = record.lines
+            good_project = lines[0].project_id if lines else ""
+            self._guard.observe(len(lines), 0, record.offset, good_project=good_project)
+            return
+        self._reached.update(record.reached)
+        unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
+        good = next((line for at, line in enumerate(record.lines) if at not in failed), None)
+        self._guard.observe(
+            len(record.lines) - len(failed),
+            unreadable,
+            record.offset,
+            good_project=good.project_id if good is not None else "",
+            failing=[record.lines[index].project_id for index in failed]
+            + [
+                owner_of_event(refusal.payload)
+                for refusal in record.refusals
+                if refusal.reason == PROCESSING_FAILED
+            ],
+        )
+        refusals = record.refusals
+        if failed:
+            refusals = [*refusals, *failed_events(record, failed)]
+        if full:
+            refusals = [*refusals, *full_traces(record, full)]
+            effects.unchanged -= len(full)
+        for refusal in refusals:
+            row = dead_letter(
+                refusal,
+                record,
+                state.topic,
+                state.partition,
+                state.dead_letter_payload_bytes_max,
+            )
+            self._reached["dead_letter_payload_bytes_max"] += row.detail != refusal.detail
+            effects.dead_letters.append(row)
+
+    def _settle(self, trace: Trace, version: int) -> None:
+        """Give a trace the record's version; delete its row of the day that it moved from."""
+        trace.row_version = version
+        self._changed[trace.key] = trace
+        values = trace_values(trace.fields)
+        if trace.attributed != values:
+            self._events.reattribute(trace, values)
+        day = trace.start_us // DAY_US
+        if day != trace.day:
+            if trace.day >= 0:
+                deleted = deleted_row(trace, trace.day * DAY_US)
+                self._deletions.setdefault(trace.key, []).append(deleted)
+            trace.day = day
