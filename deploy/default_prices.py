@@ -1,4 +1,4 @@
-"""Shows the price list of the stream processors to the query API."""
+"""Convert the price list of the stream processors to the query API's default prices."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MINUTE_US: Final = 60_000_000
 
 
 class ShippedPrices:
-    """The list that ships with this version, read when it is first asked for."""
+    """The list that ships with this version, read on first use."""
 
     def every(self) -> Sequence[DefaultPrice]:
         """Return all prices, by id."""
         return self._sorted
 
     def of_model(self, model: str) -> Sequence[DefaultPrice]:
-        """Return the prices of the model that a name means, the one to prefer first."""
+        """Return the prices that match a model name, the preferred one first."""
         found = default_prices().find(model)
         if found is None:
             return ()
@@ -71,7 +71,7 @@ def _of_model(prices: PriceList, provider: str, model: ModelEntry) -> Iterator[D
 
 
 def _of_variant(variant: VariantEntry) -> Iterator[DefaultTier]:
-    """Yield its prices of long requests first: of tiers that hold, the first counts."""
+    """Yield tiers, those of long requests first: the first one that applies is used."""
     for tier in _steps(variant):
         yield DefaultTier(
             input_above=tier.input_above,

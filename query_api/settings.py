@@ -98,7 +98,7 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     projects_max: int = Field(default=1_000, ge=1)
     """Maximum projects of the installation, without deleted ones."""
     key_overlap_max_s: int = Field(default=604_800, ge=0)
-    """Longest time that the secret before a rotation may stay valid."""
+    """Maximum time for which the previous secret stays valid after a rotation."""
     webhooks_allow_private: bool = Field(
         default=False,
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),

@@ -1,1 +1,1 @@
-"""What both dialects of the API know about prices."""
+"""Prices, shared by both dialects of the API."""

@@ -1,4 +1,4 @@
-"""Converts prices: US dollars per million units or per unit, and picodollars per unit.
+"""Convert prices between US dollars per million units or per unit and picodollars per unit.
 
 A price is a whole number of picodollars per unit, so that every cost is exact.
 """
@@ -15,12 +15,12 @@ from producers.money import PICO_PER_USD
 
 PICO_MAX: Final = 2**63 - 1
 UNITS: Final = 10**6
-"""Prices are given per so many units."""
+"""Number of units that a price is given for."""
 USAGE_TYPES_MAX: Final = 100
 UsageType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}$")]
 
 _EXACT: Final = Context(prec=120)
-"""Enough for all digits that are read."""
+"""Precision that is sufficient for all accepted amounts."""
 _ROUNDED: Final = Context(prec=18)
 _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
@@ -28,7 +28,8 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 def usd_per_million(pico: int, per: int = 1) -> str:
     """Format ``pico`` picodollars per ``per`` units as US dollars per million units.
 
-    What is no finite decimal, such as a price per hour of what is counted in seconds, is rounded.
+    Amounts without a finite decimal representation, such as a price per hour of a unit of seconds,
+    are rounded to 18 digits.
     """
     terms = Decimal(pico * UNITS), Decimal(per * PICO_PER_USD)
     context = _EXACT.copy()
@@ -40,29 +41,31 @@ def pico_of_usd_per_million(amount: object) -> int:
     """Parse US dollars per million units: a decimal string, or a JSON number.
 
     Raises:
-        ValueError: it is no such amount, or not a whole number of picodollars per unit.
+        ValueError: it is not an amount, or not a whole number of picodollars per unit.
     """
     pico = _decimal(amount).scaleb(6, _EXACT)
-    return _whole(pico, "USD per million units may have 6 decimals")
+    return _whole(pico, "USD per million units must have at most 6 decimals")
 
 
 def _decimal(amount: object) -> Decimal:
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
-        raise ValueError('a decimal string such as "2.50" is expected')  # noqa: TRY004
+        raise ValueError('must be a decimal string such as "2.50"')  # noqa: TRY004
     # Decimal reads underscores, blanks, exponents and digits of all scripts in strings, too.
     if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
-        raise ValueError(f"not a decimal number of 0 or more, such as 2.50: {amount[:64]!r}")
+        raise ValueError(
+            f"must be a decimal number of 0 or more, such as 2.50, not {amount[:64]!r}"
+        )
     decimal = Decimal(amount if isinstance(amount, str) else repr(amount))
     if not decimal.is_finite() or decimal < 0:
-        raise ValueError("a price is 0 or more")
+        raise ValueError("must be 0 or more")
     if decimal > PICO_MAX:
-        raise ValueError("the price is too high")
+        raise ValueError(f"must be at most {PICO_MAX} picodollars per unit")
     return decimal
 
 
 def _whole(pico: Decimal, digits: str) -> int:
     if pico > PICO_MAX:
-        raise ValueError("the price is too high")
+        raise ValueError(f"must be at most {PICO_MAX} picodollars per unit")
     if pico != pico.to_integral_value():
         raise ValueError(f"not a whole number of picodollars per unit: {digits}")
     return int(pico)

@@ -1,6 +1,6 @@
-"""The prices that apply where a project has none of its own, and ship with this version.
+"""Define the interface of the default prices, which apply to projects without their own price.
 
-The list belongs to the stream processors, which price by it; whoever builds the API passes it in.
+The list itself belongs to the stream processors; the composition root passes it to the API.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import msgspec
 
 
 class DefaultTier(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices that replace the standard ones of some calls."""
+    """Prices that replace the standard ones for some calls."""
 
     input_above: int | None = None
-    """Of calls with more input tokens, cached ones included."""
+    """Applies to calls with more input tokens, cached ones included."""
     when: dict[str, str] = {}
-    """Of calls with these parameters."""
+    """Applies to calls with these parameters."""
     effective_from_us: int = 0
     hours: tuple[int, int] | None = None
     prices: dict[str, tuple[int, int]]
-    """Picodollars, and per how many units, by usage type."""
+    """Picodollars and the number of units that they pay for, by usage type."""
 
 
 class DefaultPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """The prices of a model at a provider, from a moment on."""
+    """The prices of a model at a provider, from a point in time on."""
 
     id: str
     provider: str
@@ -34,10 +34,10 @@ class DefaultPrice(msgspec.Struct, frozen=True, kw_only=True):
     """A pattern that is found in names of the model."""
     effective_from_us: int = 0
     hours: tuple[int, int] | None = None
-    """Minutes of the UTC day from and until which they are in force; none: all day."""
+    """First and last minute of the UTC day in which they apply; None means all day."""
     prices: dict[str, tuple[int, int]]
     tiers: tuple[DefaultTier, ...] = ()
-    """The first that holds for a call and has a price for a usage type decides it."""
+    """The first tier that applies to a call and has a price for a usage type is used."""
     source: str
     as_of: str
     """The day on which the source was read, ISO."""
@@ -51,7 +51,7 @@ class DefaultPriceList(Protocol):
         ...
 
     def of_model(self, model: str) -> Sequence[DefaultPrice]:
-        """Return the prices of the model that a name means, the one to prefer first."""
+        """Return the prices that match a model name, the preferred one first."""
         ...
 
 

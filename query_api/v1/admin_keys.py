@@ -37,7 +37,7 @@ _KEYS = "/v1/admin/projects/{project_id}/keys"
 
 def _in_future(at_us: int) -> int:
     if at_us <= now_us():
-        raise ValueError("it must lie in the future")
+        raise ValueError("must be in the future")
     return at_us
 
 
@@ -46,7 +46,7 @@ class KeyBody(BaseModel):
 
     scopes: list[Scope] = Field(default=list(DEFAULT_SCOPES), min_length=1, max_length=len(SCOPES))
     expires_at: Annotated[Instant, AfterValidator(_in_future)] | None = Field(
-        None, description="By default never."
+        None, description="Time of expiry; by default never."
     )
     note: str = Field("", max_length=255)
 
@@ -57,7 +57,7 @@ class KeyRotationBody(BaseModel):
     )
 
     overlap_s: int = Field(
-        0, ge=0, description="Seconds for which the secret before stays valid; by default none."
+        0, ge=0, description="Seconds for which the previous secret stays valid."
     )
 
 
@@ -93,7 +93,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         _KEYS,
         status_code=201,
         summary="Create a key",
-        description="Its secret is in this answer only.",
+        description="Only this answer contains the secret.",
         responses={
             201: documented.as_answer(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
         },
@@ -110,8 +110,8 @@ def admin_keys_router(context: AppContext) -> APIRouter:
     @router.get(
         _KEYS,
         summary="List keys",
-        description="Oldest first; all of them unless `limit` is given. Without secrets.",
-        responses={200: documented.as_answer(KeyList, "All of them.", {"data": [KEY_EXAMPLE]})},
+        description="Oldest first, without secrets; all keys unless `limit` is given.",
+        responses={200: documented.as_answer(KeyList, "The keys.", {"data": [KEY_EXAMPLE]})},
     )
     async def list_keys(
         admin: Admin, project_id: ProjectPath, parameters: Annotated[ListParameters, Query()]
@@ -131,7 +131,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         f"{_KEYS}/{{key_id}}",
         status_code=204,
         summary="Revoke a key",
-        description="It is refused from now on.",
+        description="The key is refused immediately.",
     )
     async def revoke_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
         await keys.revoke(projects.find(admin, project_id), key_id)
@@ -139,8 +139,8 @@ def admin_keys_router(context: AppContext) -> APIRouter:
 
     @router.post(
         f"{_KEYS}/{{key_id}}/rotate",
-        summary="Give a key another secret",
-        description="The public key stays. The secret is in this answer only.",
+        summary="Rotate the secret of a key",
+        description="The public key is unchanged. Only this answer contains the new secret.",
         responses={
             200: documented.as_answer(
                 KeyCreated, "The new secret is valid from now on.", KEY_CREATED_EXAMPLE
@@ -153,7 +153,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         overlap_max_s = context.settings.key_overlap_max_s
         if body.overlap_s > overlap_max_s:
             metrics.LIMITS_REACHED.labels("key_overlap_max_s").inc()
-            raise BadRequestError(f"overlap_s: at most {overlap_max_s}", field="overlap_s")
+            raise BadRequestError(f"overlap_s: must be at most {overlap_max_s}", field="overlap_s")
         project = projects.find(admin, project_id)
         return answer(_created(await keys.rotate(project, key_id, overlap_s=body.overlap_s)))
 

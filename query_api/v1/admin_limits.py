@@ -1,4 +1,4 @@
-"""``/v1/admin/projects/{project_id}/limits``: how much a project may send."""
+"""Serve ``/v1/admin/projects/{project_id}/limits``: the rate limits of a project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LIMITS = "/v1/admin/projects/{project_id}/limits"
 
 
 class LimitsBody(BaseModel):
-    """Each limit: null, the default of the installation; 0, no limit."""
+    """For each limit, null means the default of the installation, and 0 means no limit."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [LIMITS_REQUEST_EXAMPLE]}
@@ -31,7 +31,7 @@ class LimitsBody(BaseModel):
     events_per_s: Amount | None = None
     bytes_per_s: Amount | None = None
     burst_s: BurstSeconds | None = Field(
-        None, description="Seconds of a rate that may be sent at once."
+        None, description="Size of a burst: the rates multiplied by this many seconds."
     )
 
 
@@ -49,9 +49,9 @@ class LimitsInForceOut(msgspec.Struct, kw_only=True):
 
 class LimitsOut(msgspec.Struct, kw_only=True):
     own: OwnLimitsOut
-    """What was set for the project; null: the default."""
+    """Limits that were set for the project; null means the default."""
     in_force: LimitsInForceOut
-    """What holds, over all gateways; 0: no limit."""
+    """Limits that apply, summed over all gateways; 0 means no limit."""
 
 
 def admin_limits_router(context: AppContext) -> APIRouter:
@@ -67,8 +67,8 @@ def admin_limits_router(context: AppContext) -> APIRouter:
     @router.put(
         _LIMITS,
         summary="Set the limits of a project",
-        description="They hold at once, in every gateway. What is left out, or null, is the"
-        " default of the installation; 0 is no limit. With `If-Match`, the `ETag` of an earlier"
+        description="They apply immediately, in every gateway. Omitted and null limits are the"
+        " defaults of the installation; 0 means no limit. With `If-Match`, the `ETag` of an earlier"
         " answer, only if they are unchanged since: 409 otherwise.",
         responses={200: shown},
     )
@@ -88,7 +88,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         _LIMITS,
         status_code=204,
         summary="Delete the limits of a project",
-        description="The defaults of the installation hold again.",
+        description="Then the defaults of the installation apply.",
     )
     async def delete_limits(admin: Installation, project_id: ProjectPath) -> Response:
         context.projects.find(admin, project_id)

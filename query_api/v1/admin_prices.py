@@ -1,4 +1,4 @@
-"""``/v1/admin/prices``: prices of the whole installation, in place of those that ship."""
+"""Serve ``/v1/admin/prices``: prices of the installation, which replace the shipped ones."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ProjectBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [PROJECT_REQUEST_EXAMPLE]}
     )
 
-    id: NewProjectId | None = Field(None, description="By default it is made.")
+    id: NewProjectId | None = Field(None, description="By default, an id is generated.")
     name: ProjectName
     metadata: dict[str, Any] = {}
 
@@ -51,7 +51,7 @@ class ProjectChangeBody(BaseModel):
     )
 
     name: ProjectName | None = None
-    metadata: dict[str, Any] | None = Field(None, description="In place of all metadata.")
+    metadata: dict[str, Any] | None = Field(None, description="Replaces all metadata.")
 
 
 class AdminProjectOut(msgspec.Struct, kw_only=True):
@@ -84,7 +84,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         "/v1/admin/projects",
         status_code=201,
         summary="Create a project",
-        description="It has no keys yet.",
+        description="A new project has no keys.",
         responses={201: shown},
     )
     async def create_project(_: Installation, body: ProjectBody) -> Response:
@@ -94,8 +94,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/admin/projects",
         summary="List projects",
-        description="Oldest first; all of them unless `limit` is given. The key of a project sees"
-        " its own.",
+        description="Oldest first; all projects unless `limit` is given. With the key of a project,"
+        " the list contains only this project.",
         responses={
             200: documented.as_answer(AdminProjectList, "All of them.", {"data": [PROJECT_EXAMPLE]})
         },
@@ -124,8 +124,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     @router.patch(
         "/v1/admin/projects/{project_id}",
         summary="Change a project",
-        description="With `If-Match`, the `ETag` of an earlier answer, only if it is unchanged"
-        " since: 409 otherwise.",
+        description="With `If-Match: <ETag of an earlier answer>`, the change is made only if the"
+        " project has not changed since; otherwise the answer is 409.",
         responses={200: shown},
     )
     async def change_project(
@@ -140,8 +140,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         "/v1/admin/projects/{project_id}",
         status_code=202,
         summary="Delete a project",
-        description="Its keys are refused from now on; its rows are deleted afterwards, which its"
-        " `state` shows. Its id is not used again.",
+        description="Its keys are refused immediately. Its rows are deleted in the background; the"
+        " `state` shows when this is complete. Its id cannot be used again.",
         responses={
             202: documented.as_answer(
                 AdminProjectOut, "It is being deleted.", PROJECT_DELETING_EXAMPLE

@@ -72,11 +72,11 @@ class Resource(Generic[RecordT, BodyT]):
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     replace: Callable[[RecordT, BodyT], RecordT] | None = None
-    """Returns the record that ``PUT`` writes in place of one; None: there is no such route."""
+    """Return the record that ``PUT`` replaces one with; None if there is no such route."""
     owner: Any = ProjectId
-    """Type of the routes' argument that says whose records they are about: a project, or None."""
+    """Type of the routes' argument for the owner of the records: a project, or None."""
     group: str = ""
-    """Precedes names of routes, where several resources show records of a kind."""
+    """Prefix of the names of routes, if several resources have the same kind."""
     limit_setting: str = ""
     """The setting that limits an owner's records; by default the one of the kind."""
     about_create: str = ""
@@ -303,7 +303,7 @@ async def _write(
     if_match: str | None,
     changed: Callable[[RecordT], RecordT],
 ) -> Response:
-    """Write what ``changed`` returns for a record, and show it."""
+    """Write the record that ``changed`` returns, and answer with it."""
     held = find(context, resource.record, owner, record_id)
     written = await context.control.update(
         resource.record, held.id, changed, expected=version_in(if_match)

@@ -1,4 +1,4 @@
-"""``/v1/prices/defaults``: what usage of models costs projects that have no price of their own."""
+"""Serve ``/v1/prices/defaults``: prices that apply to projects without their own price."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from query_api.v1.parameters import Name, NativeParameters, native_router
 
 
 class Hours(msgspec.Struct):
-    """Of every day in UTC; the end may lie on the next day."""
+    """Hours of every day in UTC; the end may be on the next day."""
 
     start: str
     end: str
@@ -43,7 +43,7 @@ class DefaultTierOut(msgspec.Struct, kw_only=True):
 class DefaultPriceOut(msgspec.Struct, kw_only=True):
     id: str
     origin: str
-    """``installation``: created by the installation's admin; ``shipped``: comes with tracemill."""
+    """``installation``: created by the installation's admin; ``shipped``: part of tracemill."""
     provider: str | None
     model: str
     match: str
@@ -54,7 +54,7 @@ class DefaultPriceOut(msgspec.Struct, kw_only=True):
     tiers: list[DefaultTierOut]
     source: str
     as_of: str
-    """When the source was read, or the price was created."""
+    """Time when the source was read, or when the price was created."""
 
 
 class DefaultPricesPage(msgspec.Struct):
@@ -67,11 +67,11 @@ class DefaultPriceParameters(NativeParameters):
         None,
         min_length=1,
         max_length=NAME_CHARS_MAX,
-        description="Only prices of calls of this model, named as applications name it.",
+        description="Only prices for this model name, as applications send it.",
         examples=["gpt-4o"],
     )
     limit: Whole = Field(default=50, ge=1, le=500)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the page before.")
+    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
 
 
 class _Position(msgspec.Struct):
@@ -94,10 +94,10 @@ def default_prices_router(context: AppContext) -> APIRouter:
     async def list_default_prices(
         _: ProjectId, parameters: Annotated[DefaultPriceParameters, Query()]
     ) -> Response:
-        """The installation's prices, then those that ship with tracemill, by id.
+        """Return the installation's prices, then those that ship with tracemill, by id.
 
-        A call costs its project's own price for the model if there is one, else the installation's,
-        else the one that ships; of several, one that is in force at the time of the call.
+        A call has its project's price for the model if there is one, else the installation's, else
+        the shipped one; of several, one that applies at the time of the call.
         """
         records = context.control.view.in_project(Price, None).values()
         after = (False, "")
@@ -156,7 +156,7 @@ def _of_installation(price: Price) -> DefaultPriceOut:
 
 
 def _tiers(tier: PriceTier) -> Iterator[DefaultTierOut]:
-    """Yield a tier for each service tier that it holds for."""
+    """Yield a tier for each service tier that it applies to."""
     for when in [{"service_tier": name} for name in tier.service_tiers] or [{}]:
         yield DefaultTierOut(
             input_above=tier.input_above,

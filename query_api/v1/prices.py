@@ -1,4 +1,4 @@
-"""``/v1/prices``: what usage of models costs a project, where it differs from the defaults."""
+"""Serve ``/v1/prices``: prices of a project, which replace the defaults."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class TierBody(BaseModel):
         ge=0,
         le=TOKENS_MAX,
         strict=True,
-        description="Of calls with more input tokens, cached ones included.",
+        description="Applies to calls with more input tokens than this, cached ones included.",
     )
     service_tiers: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=[],
         max_length=SERVICE_TIERS_MAX,
-        description="Of calls whose parameter `service_tier` is one of these.",
+        description="Applies to calls whose parameter `service_tier` is one of these.",
     )
     usd_per_million: Prices
 
@@ -71,7 +71,7 @@ class PriceBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [PRICE_REQUEST_EXAMPLE]}
     )
 
-    name: str = Field("", max_length=255, description="For people.")
+    name: str = Field("", max_length=255, description="Display name; not used for matching.")
     match: str = Field(
         min_length=1,
         max_length=PATTERN_CHARS_MAX,
@@ -79,20 +79,20 @@ class PriceBody(BaseModel):
     )
     matching: Matching = Field(
         "whole_name",
-        description="`whole_name`: the pattern matches all of a name, in any case. `part`: a part"
-        " of it, in the case given unless the pattern begins with `(?i)`.",
+        description="`whole_name`: the pattern must match the whole name, ignoring case. `part`: it"
+        " must match a part of the name, case-sensitively unless it begins with `(?i)`.",
     )
     effective_from: Instant | None = Field(
         None,
-        description="Calls from this time on cost these prices; without it, all calls. What was"
-        " priced before is not priced again.",
+        description="The price applies to calls from this time on; without it, to all calls. Calls"
+        " that are already priced keep their cost.",
     )
     usd_per_million: Prices
     tiers: list[TierBody] = Field(
         default=[],
         max_length=PRICE_TIERS_MAX,
-        description="Prices of some calls. The first tier that holds for a call applies; usage"
-        " types that it does not name cost what they cost without it.",
+        description="Different prices for some calls. The first tier whose conditions a call meets"
+        " applies; usage types that it does not contain have the standard price.",
     )
 
     @field_validator("match")
@@ -135,9 +135,9 @@ class PriceOut(msgspec.Struct, kw_only=True):
     usd_per_million: dict[str, str]
     tiers: list[TierOut]
     created_at: str | None
-    """Null: before this was kept."""
+    """Null for prices of versions that did not store it."""
     fault: str | None
-    """Why nothing is priced by it, if it was created by an earlier version; else null."""
+    """Why a price that an earlier version created cannot be applied; else null."""
 
 
 def create(_context: AppContext) -> Create[PriceBody, Price]:
