@@ -19,7 +19,7 @@ from deploy.liveness import STALLED
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from deploy.stalls import CHECK_INTERVAL_S, LoopHeartbeat, StallDetector
-from producers.work import Work
+from producers.progress import PartitionProgress
 
 Probe = Callable[[], Awaitable[str | None]]
 """Return None if the check passes, else what is missing."""
@@ -83,7 +83,10 @@ class ProbeServer:
     """Serve the probes of a worker from a thread, so that they answer while its loop is blocked."""
 
     def __init__(
-        self, process: ProcessSettings, probes: Mapping[str, Probe], work: Callable[[], list[Work]]
+        self,
+        process: ProcessSettings,
+        probes: Mapping[str, Probe],
+        work: Callable[[], list[PartitionProgress]],
     ) -> None:
         self._process = process
         self._probes = probes

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from deploy.metrics import LOOP_BLOCKED, STALLED
-from producers.work import Work
+from producers.progress import PartitionProgress
 
 CHECK_INTERVAL_S: Final = 1.0
 SUSPENDED_AFTER_S: Final = 5.0
@@ -66,7 +66,7 @@ class StallDetector:
 
     def __init__(
         self,
-        work: Callable[[], Iterable[Work]],
+        work: Callable[[], Iterable[PartitionProgress]],
         heartbeat: LoopHeartbeat,
         *,
         stalled_after_s: float,
@@ -101,7 +101,7 @@ class StallDetector:
             self.stalls = self._stalled_stages(work, now_s)
         STALLED.set(len(self.stalls))
 
-    def _stalled_stages(self, work: list[Work], now_s: float) -> list[str]:
+    def _stalled_stages(self, work: list[PartitionProgress], now_s: float) -> list[str]:
         since: dict[tuple[str, str, int], tuple[tuple[int, int], float]] = {}
         found = []
         for each in work:
@@ -119,7 +119,7 @@ class StallDetector:
         self._since = since
         return found
 
-    def _report_blocked(self, blocked_s: float, work: list[Work]) -> None:
+    def _report_blocked(self, blocked_s: float, work: list[PartitionProgress]) -> None:
         is_blocked = blocked_s > self._blocked_after_s
         if is_blocked and not self._is_blocked:
             LOOP_BLOCKED.inc()
@@ -127,13 +127,13 @@ class StallDetector:
         self._is_blocked = is_blocked
 
 
-def _blocked(blocked_s: float, work: list[Work]) -> str:
+def _blocked(blocked_s: float, work: list[PartitionProgress]) -> str:
     places = _unfinished(work)
     at = f" while it worked on {places}" if places else ""
     return f"the event loop has been blocked for {blocked_s:.0f} s{at}"
 
 
-def _unfinished(work: list[Work]) -> str:
+def _unfinished(work: list[PartitionProgress]) -> str:
     return ", ".join(
         f"offset {each.next_offset} of {each.place}" for each in work if each.has_input
     )

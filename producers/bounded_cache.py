@@ -1,4 +1,4 @@
-"""A cache that is bounded in bytes, for keys and values that senders choose."""
+"""A cache limited in bytes, for keys and values that clients choose."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ENTRY_BYTES: Final = 120
-"""Bytes that an entry takes in the table itself."""
+"""Bytes that an entry takes in the dict itself."""
 _ENTRY_SHARE: Final = 64
 """Largest entry as a fraction of the cache (1/64), so that few entries do not evict all others."""
 
 
 class BoundedCache(dict[K, V]):
-    """A dict for look-ups, filled by ``keep``.
+    """A dict that is filled by ``keep``.
 
-    Above ``max_bytes`` all entries are dropped. An entry larger than a sixty-fourth of that is not
-    kept. Both are counted under ``limit``.
+    Above ``max_bytes`` all entries are evicted. An entry larger than 1/64 of that is not kept. Both
+    are counted under the name ``limit``.
     """
 
     def __init__(self, limit: str, max_bytes: int) -> None:
@@ -32,7 +32,7 @@ class BoundedCache(dict[K, V]):
         self._lock = Lock()  # large bodies are decoded in threads
 
     def keep(self, key: K, value: V, size: int | None = None) -> V:
-        """Keep a value that takes ``size`` bytes with its key; by default ``size_of`` counts them."""
+        """Keep a value and return it; ``size`` is that of key and value."""
         if size is None:
             size = size_of(key) + size_of(value)
         size += ENTRY_BYTES
@@ -51,7 +51,7 @@ class BoundedCache(dict[K, V]):
 
 
 def size_of(value: Any) -> int:
-    """Return the bytes of a value that is made of plain containers, texts and numbers."""
+    """Return the size in bytes of a value of plain containers, texts and numbers."""
     size = sys.getsizeof(value)
     if isinstance(value, dict):
         return size + sum(size_of(k) + size_of(v) for k, v in value.items())

@@ -9,10 +9,10 @@ PORT_MAX: Final = 65_535
 
 
 def broker_addresses(text: str) -> str:
-    """Return addresses joined by commas, without blanks; the port of each may be left out.
+    """Check addresses joined by commas and return them without blanks; ports are optional.
 
     Raises:
-        ValueError: one of them is not an address; the message names it.
+        ValueError: one is not an address; the message names it.
     """
     addresses = [part.strip() for part in text.split(",")]
     for address in addresses:
@@ -43,7 +43,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Return whether a name can be resolved at all."""
+    """Return whether a name has a valid form."""
     if not host or not set(host).isdisjoint(":/@[] \t\n"):
         return False
     try:

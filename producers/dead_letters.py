@@ -1,7 +1,7 @@
-"""Encodes input that the gateway rejected as lines of the dead-letter topic.
+"""Encodes input that the gateway refused as lines of the dead-letter topic.
 
-The fields are those of the table ``dead_letters``. This package may not import the store's, so a
-test compares the two.
+The fields are those of the table ``dead_letters``, which a test compares, since this package may
+not import the store's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from producers import metrics
 STAGE: Final = "gateway"
 DETAIL_MAX_CHARS: Final = 2_000
 CUT_MARK: Final = "… [cut by tracemill]"
-_CUT_STEP: Final = 0.9
+_SHRINK_FACTOR: Final = 0.9
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -44,8 +44,9 @@ def dead_letter(
 ) -> DeadLetter:
     """Return a dead letter of the gateway, with an id derived from its content.
 
-    Input that an SDK sends again gets the same id. ``created_us`` is part of the store's key by its
-    day only. A payload that does not fit a line of ``max_bytes`` is cut, and ``detail`` notes it.
+    Input that is sent again gets the same id, and the same key in the store on the same day of
+    ``created_us``. A payload that does not fit a line of ``max_bytes`` is truncated, as ``detail``
+    then shows.
     """
     content = b"\0".join((project_id.encode(), reason.encode(), payload))
     if len(detail) > DETAIL_MAX_CHARS:
@@ -60,18 +61,22 @@ def dead_letter(
         payload=payload.decode(errors="replace"),
         row_version=created_us,
     )
-    return rejected if len(encode_dead_letter(rejected)) <= max_bytes else _cut(rejected, max_bytes)
+    return (
+        rejected
+        if len(encode_dead_letter(rejected)) <= max_bytes
+        else _truncated(rejected, max_bytes)
+    )
 
 
-def _cut(rejected: DeadLetter, max_bytes: int) -> DeadLetter:
-    """Cut the payload until its line fits ``max_bytes``.
+def _truncated(rejected: DeadLetter, max_bytes: int) -> DeadLetter:
+    """Truncate the payload until its line fits ``max_bytes``.
 
-    The length is approached step by step, since escaping adds a different amount to each part.
+    It takes several steps, since the bytes that escaping adds vary within the payload.
     """
     metrics.LIMIT_REACHED.labels(limit="dead_letter_max_bytes").inc()
     whole, detail = rejected.payload, rejected.detail
     while rejected.payload and (size := len(encode_dead_letter(rejected))) > max_bytes:
-        kept = int(len(rejected.payload) * min(max_bytes / size, _CUT_STEP))
+        kept = int(len(rejected.payload) * min(max_bytes / size, _SHRINK_FACTOR))
         rejected.payload = whole[:kept]
         rejected.detail = f"{detail} [payload cut by tracemill: {kept} of {len(whole)} characters]"
     return rejected

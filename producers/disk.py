@@ -1,10 +1,11 @@
 """Watches free disk space and refuses new data below a floor, so that accepted data can be kept.
 
 Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk
-truncates it. Hence three levels of free space on every watched file system:
+truncates it. Every watched file system therefore has these levels of free space:
 
-    resume      accept again (above the floor, so that admission does not flap)
-    floor       accept nothing new: the gateway and the control API answer 503, merges pause
+    resume      accept new data again; above the floor, so that admission does not flap
+    floor       refuse new data: the gateway and the control API answer 503, merges pause
+    start       start the stopped embedded broker again
     stop        stop the embedded broker before a write can fail (``deploy.embedded.disk_guard``)
 """
 
@@ -25,11 +26,11 @@ from producers.errors import DiskFullError
 
 MIB: Final = 1024 * 1024
 LARGEST_SHARE: Final = 0.25
-"""Largest share of a file system that the floor in bytes may take."""
+"""Largest share of a file system that ``free_min_bytes`` may take."""
 
 
 class DiskSettings(BaseSettings):
-    """How much space is kept free on the embedded engines' disks, and on those in ``paths``."""
+    """How much space is kept free on the disks of the embedded engines and of ``paths``."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DISK_", frozen=True)
 
@@ -41,7 +42,7 @@ class DiskSettings(BaseSettings):
     free_min_share: float = Field(0.02, ge=0, lt=1)
     """The same as a share of the file system; the larger of both applies."""
     free_min_inodes: int = Field(1_000, ge=0)
-    """The same in files that can still be created, on file systems with a limit."""
+    """The same in files that can still be created, on file systems that limit them."""
     resume_factor: float = Field(1.25, ge=1)
     """New data is accepted again at the floor times this."""
     stop_factor: float = Field(0.5, ge=0, le=1)
@@ -72,10 +73,10 @@ Measure = Callable[[Path], Space]
 
 
 def measured(path: Path) -> Space:
-    """Measure what is free to an ordinary user at ``path``, or at its nearest existing parent.
+    """Measure the space for ordinary users at ``path`` or its nearest existing parent.
 
     Raises:
-        OSError: the file system does not answer.
+        OSError: the file system cannot be read.
     """
     while not path.exists() and path != path.parent:
         path = path.parent
@@ -107,25 +108,26 @@ def levels_of(settings: DiskSettings, size: int) -> Levels:
 
 @dataclass(slots=True)
 class DiskFloor:
-    """Decides whether every watched disk has space for new data, measuring at each interval."""
+    """Decides whether all watched disks have space for new data, measured once per interval."""
 
     settings: DiskSettings
     measure: Measure = measured
     now_s: Callable[[], float] = time.monotonic
     _low: dict[Path, str] = field(default_factory=dict)
-    _next_look_s: float = float("-inf")
+    _next_measure_s: float = float("-inf")
 
     @property
     def paths(self) -> list[Path]:
+        """Return the watched directories."""
         return [Path(each) for each in self.settings.paths.split(os.pathsep) if each]
 
     def reason(self) -> str | None:
         """Return why new data is refused; None while there is space."""
         now_s = self.now_s()
-        if now_s >= self._next_look_s:
-            self._next_look_s = now_s + self.settings.check_interval_s
+        if now_s >= self._next_measure_s:
+            self._next_measure_s = now_s + self.settings.check_interval_s
             for path in self.paths:
-                self._look(path)
+                self._measure_path(path)
         return next(iter(self._low.values()), None)
 
     def refuse_when_low(self) -> None:
@@ -138,11 +140,11 @@ class DiskFloor:
         if reason is not None:
             raise DiskFullError(reason)
 
-    def _look(self, path: Path) -> None:
+    def _measure_path(self, path: Path) -> None:
         try:
             space = self.measure(path)
         except OSError as error:
-            self._set(path, f"the disk of {path} does not answer: {error.strerror}")
+            self._set(path, f"the disk of {path} cannot be read: {error.strerror}")
             return
         metrics.DISK_FREE_BYTES.labels(str(path)).set(space.free)
         levels = levels_of(self.settings, space.size)
@@ -151,12 +153,12 @@ class DiskFloor:
         files_min = self.settings.free_min_inodes * (self.settings.resume_factor if is_low else 1)
         if space.free < wanted:
             low = (
-                f"the disk of {path} has {space.free // MIB} MiB free, accepting begins again at "
+                f"the disk of {path} has {space.free // MIB} MiB free; new data is accepted at "
                 f"{levels.resume // MIB} MiB (TRACEMILL_DISK_FREE_MIN_BYTES, …_SHARE)"
             )
         elif space.free_inodes is not None and space.free_inodes < files_min:
             low = (
-                f"the disk of {path} can take {space.free_inodes} more files, "
+                f"the disk of {path} can take {space.free_inodes} more files; "
                 f"{self.settings.free_min_inodes} are kept free (TRACEMILL_DISK_FREE_MIN_INODES)"
             )
         else:

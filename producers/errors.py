@@ -26,7 +26,7 @@ class ControlError(ProducersError):
 
 
 class ControlConflictError(ControlError):
-    """An id or unique key is taken: the first writer in the log holds it."""
+    """An id or unique key belongs to another record, which was first in the log."""
 
 
 class ControlVersionError(ControlConflictError):
@@ -38,7 +38,7 @@ class ControlLimitError(ControlError):
 
 
 class InitError(ControlError):
-    """The settings of the first project and key cannot apply; the message names what to set."""
+    """The settings of the first project and key are incomplete; the message names them."""
 
 
 class ControlUnavailableError(ControlError):
@@ -48,12 +48,12 @@ class ControlUnavailableError(ControlError):
     """
 
 
-class MoreWorkError(ProducersError):
-    """A body is too much work for the event loop; it has to be decoded in a thread."""
+class DecodeInThreadError(ProducersError):
+    """A body takes too long to decode on the event loop; decode it in a thread."""
 
 
 class OverloadedError(ProducersError):
-    """More is pending than ``limit`` allows; nothing of the request was taken."""
+    """More is pending than ``limit`` allows; the request had no effect."""
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"too much is pending ({limit}); try again shortly")
@@ -61,7 +61,7 @@ class OverloadedError(ProducersError):
 
 
 class DiskFullError(OverloadedError):
-    """The disk of an engine is nearly full; the request had no effect. ``reason`` names the disk."""
+    """The disk of an engine is nearly full; ``reason`` names it. The request had no effect."""
 
     def __init__(self, reason: str) -> None:
         ProducersError.__init__(self, reason)
@@ -98,7 +98,7 @@ class ForbiddenError(RequestError):
 
 
 class BodyError(RequestError):
-    """The body is not what the route takes; the message names the fault."""
+    """The body is not valid; the message names the field."""
 
 
 class BodyTimeoutError(RequestError):
@@ -114,7 +114,7 @@ class TooLargeError(RequestError):
 
 
 class BatchTooLargeError(RequestError):
-    """The events of a request exceed what may be published at once."""
+    """The events of a request exceed what is published at once."""
 
     status = 413
 
@@ -126,7 +126,7 @@ class UnsupportedError(RequestError):
 
 
 class TooManyRequestsError(RequestError):
-    """The project exceeds a rate or quota; nothing of the request was taken."""
+    """The project exceeds a rate or quota; the request had no effect."""
 
     status = 429
 

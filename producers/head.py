@@ -1,4 +1,4 @@
-"""Answers `HEAD` on every path that takes `GET`."""
+"""Answers `HEAD` on every path that allows `GET`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHOD_NOT_ALLOWED: Final = 405
 
 
 class AnswerHead:
-    """Serves `HEAD` as `GET` and leaves the body out; lists `HEAD` where `GET` is listed."""
+    """Serves `HEAD` as `GET` without the body, and lists `HEAD` in `Allow` headers with `GET`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class AnswerHead:
 
 
 def _with_head(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Add `HEAD` to the methods of an `Allow` header that has `GET`."""
+    """Return headers with `HEAD` added to an `Allow` header that lists `GET`."""
     found = []
     for name, value in headers:
         methods = methods_in(value) if name == b"allow" else set()

@@ -40,7 +40,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "tracemill_gateway_request_seconds",
-    "From the request's head to its answer.",
+    "From the head of a request to its answer.",
     ["route"],
     buckets=_LATENCY_BUCKETS_S,
 )
@@ -65,7 +65,7 @@ OVER_LIMIT = Counter(
 )
 VALUES_DROPPED = Counter(
     "tracemill_gateway_values_dropped_total",
-    "Values that cannot be true, left out of events that were accepted, by field.",
+    "Implausible values that were left out of accepted events, by field.",
     ["field"],
 )
 PROCESSING_FAILURES = Counter(
@@ -82,7 +82,7 @@ PENDING_BYTES = Gauge(
 )
 PRODUCE_SECONDS = Histogram(
     "tracemill_publisher_produce_seconds",
-    "From handing a record to the client until the broker acknowledged it.",
+    "From sending a record until the broker acknowledged it.",
     buckets=_LATENCY_BUCKETS_S,
 )
 RECORD_EVENTS = Histogram(
@@ -92,7 +92,7 @@ RECORD_EVENTS = Histogram(
 )
 PRODUCE_FAILURES = Counter(
     "tracemill_publisher_failures_total",
-    "Records the broker refused for good; the clients were told.",
+    "Records that the broker did not accept; their requests were answered with an error.",
 )
 
 CONTROL_LAG_RECORDS = Gauge(
@@ -100,14 +100,15 @@ CONTROL_LAG_RECORDS = Gauge(
 )
 CONTROL_RECONNECTS = Counter(
     "tracemill_control_reconnects_total",
-    "How often the control-plane log had to be connected again.",
+    "How often the control-plane log was connected again.",
 )
 CONTROL_WRITES_REPEATED: Final = Counter(
     "tracemill_control_writes_repeated_total",
-    "Writes to the control-plane log that were tried again: another process wrote at the same time.",
+    "Writes to the control-plane log that were tried again, as another process wrote first.",
 )
 CONTROL_UNREADABLE = Counter(
-    "tracemill_control_unreadable_total", "Control records that this version could not read."
+    "tracemill_control_unreadable_total",
+    "Control records that this version could not read or process.",
 )
 
 CLOCK_SKEW_S = Gauge(

@@ -1,4 +1,4 @@
-"""Answers `OPTIONS` without a preflight's headers with the methods of the path."""
+"""Answers `OPTIONS` requests that are not CORS preflights with the methods of the path."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ OPTIONS: Final = "OPTIONS"
 
 
 class AnswerOptions:
-    """Turns the refusal of `OPTIONS` on a path that takes other methods into an answer that lists
-    them.
-    """
+    """Replaces 405 for `OPTIONS` by 204 with the methods that the path allows."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Finds what the modules of a package define, and keeps it by name without duplicates."""
+"""Finds the definitions in the modules of a package, and keeps them by unique name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 class ByName(Mapping[str, T]):
-    """Registered things by name."""
+    """Registered values by name."""
 
     def __init__(self, what: str, named: Iterable[tuple[str, T]]) -> None:
-        """Register pairs of name and thing; ``what`` is their plural in error texts.
+        """Register pairs of name and value; ``what`` is their plural in error texts.
 
         Raises:
             ValueError: two of them have the same name.
         """
         self._registered: dict[str, T] = {}
-        for name, thing in named:
-            if self._registered.setdefault(name, thing) is not thing:
+        for name, value in named:
+            if self._registered.setdefault(name, value) is not value:
                 raise ValueError(f"two {what} are named {name!r}")
 
     def __getitem__(self, name: str) -> T:

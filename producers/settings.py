@@ -1,4 +1,4 @@
-"""Settings of this package: the broker and its topics, the gateway, the first project."""
+"""Settings of this package: broker and topics, gateway, webhooks, first project, admin key."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ ADMIN_KEY_MIN_CHARS: Final = 32
 
 
 class KafkaSettings(BaseSettings):
-    """Where the log is and how its topics are laid out. Every process uses the same values."""
+    """The broker and the layout of its topics. Every process must use the same values."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_", frozen=True)
 
     broker: Annotated[str, AfterValidator(broker_addresses)] = "127.0.0.1:9092"
     """HOST:PORT, or several joined by commas."""
     broker_username: str = ""
-    """Authenticate to the broker as this user; empty: do not authenticate."""
+    """User for authenticating to the broker; empty: no authentication."""
     broker_password: SecretStr = SecretStr("")
     """Password of that user."""
     broker_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    """How user and password are sent to the broker."""
+    """SASL mechanism for user and password."""
     broker_ssl_cafile: FilePath | None = None
-    """Certificates (PEM) that sign the broker's; empty: those of the system."""
+    """CA certificates (PEM) for the broker's certificate; empty: those of the system."""
     broker_ssl_certfile: FilePath | None = None
-    """Certificate (PEM) that this process shows to the broker."""
+    """Client certificate (PEM) of this process."""
     broker_ssl_keyfile: FilePath | None = Field(None, validate_default=True)
-    """Private key (PEM) of that certificate, where it is in a file of its own."""
+    """Private key (PEM) of the client certificate, if it is in a separate file."""
     broker_security_protocol: Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
         Field("auto", validate_default=True)
     )
-    """Kafka's name of the protocol; auto: with SASL if there is a user, with SSL if there is a
-    file."""
+    """Security protocol of Kafka; auto: with SASL if a user is set, with SSL if a certificate file
+    is set."""
     topic_prefix: str = Field("tracemill", pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Of the names of topics and groups: installations with different ones can share a broker."""
+    """Prefix of topics and consumer groups, so that installations can share a broker."""
     event_partitions: int = Field(4, ge=1, le=256)
-    """Of events, observations, traces and scores: the parallelism by trace."""
+    """Partitions of events, observations, traces and scores: the parallelism by trace."""
     project_partitions: int = Field(2, ge=1, le=256)
-    """Of deltas, windows and spend: the parallelism by project."""
+    """Partitions of deltas, windows and spend: the parallelism by project."""
     replication_factor: int = Field(1, ge=1, le=8)
-    """Copies of each topic: 3 where there are three brokers."""
+    """Replicas of each partition; 3 is usual with three or more brokers."""
     topic_retention_h: int = Field(72, ge=1)
-    """How long topics that are not compacted keep their records."""
+    """Retention of topics that are not compacted."""
     record_max_bytes: int = Field(16 * MIB, ge=1 * MIB, le=256 * MIB)
-    """The largest record batch a topic takes."""
+    """Largest record batch that topics accept."""
     broker_wait_s: float = Field(30.0, gt=0)
-    """How long a starting process waits for the broker and its topics."""
+    """Time that a starting process waits for the broker and its topics."""
     request_timeout_s: float = Field(10.0, gt=0)
-    """One request to the broker."""
+    """Timeout of one request to the broker."""
     control_record_max_bytes: int = Field(256 * KIB, ge=1 * KIB)
-    """One project, key, price, budget or webhook."""
+    """Largest control record: a project, key, price, budget or webhook."""
     control_records_max: int = Field(100_000, ge=1)
-    """All of them together."""
+    """Control records of the installation."""
     control_write_attempts_max: int = Field(10, ge=1)
-    """How often a write is tried while other processes write as well; after that: 503."""
+    """Attempts of a write while other processes write as well; after them: 503."""
     control_write_timeout_s: float = Field(10.0, gt=0)
-    """From writing a control record until it was read back."""
+    """Time from writing a control record until it was read back; after it: 503."""
 
     clock_skew_max_s: float = Field(60.0, gt=0)
-    """Largest difference of this machine's clock and the broker's; above it: not ready."""
+    """Largest difference between this machine's clock and the broker's; above it: not ready."""
 
     @property
     def topics(self) -> Topics:
@@ -98,7 +98,7 @@ class KafkaSettings(BaseSettings):
             try:
                 ssl.create_default_context(cafile=cafile)
             except OSError as error:
-                raise ValueError(f"it holds no certificates ({error})") from error
+                raise ValueError(f"the file holds no certificates ({error})") from error
         return cafile
 
     @field_validator("broker_ssl_keyfile")
@@ -106,13 +106,13 @@ class KafkaSettings(BaseSettings):
     def _fits_the_certificate(cls, keyfile: Path | None, info: ValidationInfo) -> Path | None:
         certfile = info.data.get("broker_ssl_certfile")
         if certfile is None and keyfile is not None:
-            raise ValueError("it needs TRACEMILL_BROKER_SSL_CERTFILE")
+            raise ValueError("set TRACEMILL_BROKER_SSL_CERTFILE as well")
         if certfile is not None:
             try:
                 ssl.create_default_context().load_cert_chain(certfile, keyfile, password="")
             except OSError as error:
                 raise ValueError(
-                    f"it is not the key of TRACEMILL_BROKER_SSL_CERTFILE ({error})"
+                    f"not the key of TRACEMILL_BROKER_SSL_CERTFILE ({error})"
                 ) from error
         return keyfile
 
@@ -123,93 +123,93 @@ class KafkaSettings(BaseSettings):
         if protocol.startswith("SASL_") and not has_user:
             raise ValueError("SASL needs TRACEMILL_BROKER_USERNAME")
         if protocol in {"PLAINTEXT", "SSL"} and has_user:
-            raise ValueError("with TRACEMILL_BROKER_USERNAME it is auto or one with SASL")
+            raise ValueError("with TRACEMILL_BROKER_USERNAME: auto, SASL_PLAINTEXT or SASL_SSL")
         return protocol
 
 
 class GatewaySettings(BaseSettings):
-    """Limits of the gateway: what one request may be, and how much may be pending."""
+    """Limits of the gateway: the size of requests, and how much may be pending."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_GATEWAY_", frozen=True)
 
     otlp_body_max_bytes: int = Field(16 * MIB, ge=1 * KIB)
-    """An OTLP body as it comes over the wire."""
+    """Largest OTLP body before decompression; above it: 413."""
     ingestion_body_max_bytes: int = Field(4_500_000, ge=1 * KIB)
-    """A batch of the ingestion API, before gunzip."""
+    """Largest body of the ingestion API before decompression; above it: 413."""
     scores_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
-    """A body of scores, before gunzip."""
+    """Largest body of scores before decompression; above it: 413."""
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
-    """Any body after gunzip."""
+    """Largest body after decompression; above it: 413."""
     public_key_body_max_bytes: int = Field(4 * MIB, ge=1 * KIB)
-    """The same where only a public key was shown, which is enough for scores."""
+    """The same for requests with only a public key, which is sufficient for scores."""
     gzip_members_max: int = Field(64, ge=1, le=1_000)
-    """Gzip members that make up one body; one is what clients send."""
+    """Gzip members of one body; clients send one."""
     body_timeout_s: float = Field(30.0, gt=0)
-    """From a request's head to the end of its body; after it: 408."""
+    """Time from the head of a request to the end of its body; after it: 408."""
     in_flight_max_bytes: int = Field(192 * MIB, ge=1 * KIB)
-    """Decompressed bodies of all requests being answered; above it: 503. A project that holds some
-    may hold no more than is still free, so that one project leaves half to the others."""
+    """Bytes of the decompressed bodies of all requests in progress; above it: 503. A project may
+    hold no more than is left free, so that one project alone leaves half to the others."""
     large_body_bytes: int = Field(128 * KIB, ge=1 * KIB)
-    """A larger body, or one of undeclared length, waits for a free place before it is read."""
+    """A larger body, or one of undeclared length, waits for a free slot before it is read."""
     large_bodies_max: int = Field(6, ge=1)
-    """Such requests being read, decoded and delivered at once."""
+    """Slots: large bodies that are read, decoded and delivered at once."""
     large_bodies_of_project_max: int = Field(4, ge=1)
-    """The same of one project, so that one that sends slowly leaves places to others."""
+    """Slots of one project, so that a project that sends slowly leaves slots to others."""
     large_bodies_waiting_max: int = Field(256, ge=0)
-    """Such requests that wait for a place; above it: 503."""
+    """Requests that wait for a slot; above it: 503."""
     turn_timeout_s: float = Field(2.0, gt=0)
-    """How long they wait; after it: 503, with nothing of the body read."""
+    """Time that a request waits for a slot; after it: 503, before the body is read."""
     event_max_bytes: int = Field(8 * MIB, ge=1 * KIB)
-    """One event as a line of JSON; never more than ``KafkaSettings.record_max_bytes`` allows."""
+    """Largest event as a line of JSON; a larger one is refused. Limited by ``record_max_bytes``."""
     dead_letter_max_bytes: int = Field(12 * MIB, ge=16 * KIB)
-    """One dead letter as a line of JSON; its payload is cut to fit. Never more than
-    ``KafkaSettings.record_max_bytes`` allows."""
+    """Largest dead letter as a line of JSON; the payload is truncated to fit. Limited by
+    ``record_max_bytes``."""
     spans_max: int = Field(100_000, ge=1)
-    """Spans of one export."""
+    """Spans of one export; above it: 413."""
     groups_max: int = Field(10_000, ge=1)
     """Resources and scopes of one export, together; above it: 413."""
     values_max: int = Field(1_000_000, ge=1)
-    """Attributes of one export and the values in their arrays and key-value lists, together; above
-    it: 413."""
+    """Attributes of one export, with the values in their arrays and key-value lists; above it:
+    413."""
     json_values_max: int = Field(1_000_000, ge=1)
     """Values of one JSON body, counted before it is decoded; above it: 413."""
     inline_max_bytes: int = Field(512 * KIB, ge=1 * KIB)
-    """A larger body is decoded in a thread; the bodies of one project one at a time."""
+    """A larger body is decoded in a thread, one of each project at a time."""
     inline_values_max: int = Field(20_000, ge=100)
-    """A body of more attributes and values is decoded in a thread, however small it is."""
+    """A body with more attributes and values is decoded in a thread, whatever its size."""
     decoding_threads_max: int = Field(2, ge=1, le=64)
     """Threads that decode bodies."""
     body_rate_min_bytes_per_s: int = Field(256 * KIB, ge=1)
-    """A large body that arrives slower is refused (503) when another one waits for its place."""
+    """A large body that arrives slower is refused (503) if another request waits for a slot."""
     batch_events_max: int = Field(10_000, ge=1)
-    """Events of one ingestion batch or one list of scores."""
+    """Events of one ingestion batch, or scores of one list; above it: 413."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
-    """One request's events as lines of JSON; above it: 413. A large resource is repeated with each
-    of its spans."""
+    """Bytes of the events of one request as lines of JSON; above it: 413. The attributes of a
+    resource are repeated in each of its spans."""
     pending_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
-    """Bytes waiting for the broker's acknowledgement; above it: 503. Shared between projects like
+    """Bytes that wait for the broker's acknowledgement; above it: 503. Shared between projects like
     ``in_flight_max_bytes``."""
     record_target_bytes: int = Field(512 * KIB, ge=1 * KIB)
-    """Where a micro-batch is cut; only a single larger event makes a larger record."""
+    """Size at which a micro-batch is complete; only a single larger event makes a larger record."""
     linger_ms: float = Field(5.0, ge=0, le=1000)
-    """Shortest time between two records of one partition: an idle partition sends at once, a busy
-    one collects lines."""
+    """Shortest time between two records of a partition: an idle partition sends at once, a busy one
+    collects lines."""
     gather_max_ms: float = Field(20.0, ge=0, le=1000)
-    """While requests wait to be decoded, a partition's lines gather for at most this time."""
+    """Longest time that lines of a partition are collected while requests wait to be decoded."""
     delivery_timeout_s: float = Field(2.0, gt=0)
-    """From accepting a body until the broker acknowledged all of it; after it: 503. Exporters give
-    up after 5 s in all, and would not see a later answer."""
+    """Time until the broker has acknowledged all events of a body; after it: 503. Exporters stop
+    waiting 5 s after they sent the request."""
     retry_after_s: int = Field(1, ge=1)
-    """What a 503 asks the client to wait."""
+    """Value of ``Retry-After`` in 503 answers."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for what is pending."""
+    """Time that stopping waits for pending events."""
 
 
 class LimitsSettings(BaseSettings):
     """How much each project may send, unless it has limits of its own.
 
-    What exceeds a limit is answered 429 with ``Retry-After`` (RESOURCE_EXHAUSTED with RetryInfo
-    over gRPC), and nothing of it is taken. Bytes are those of bodies after decompression.
+    A request that exceeds a limit has no effect and is answered 429 with ``Retry-After``
+    (RESOURCE_EXHAUSTED with RetryInfo over gRPC). Bytes are those of bodies after decompression.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_LIMITS_", frozen=True)
@@ -226,56 +226,54 @@ class LimitsSettings(BaseSettings):
 
 
 class OtlpGrpcSettings(BaseSettings):
-    """OTLP over gRPC: its port and the limits of connections and calls; bodies as for HTTP."""
+    """OTLP over gRPC: the port, and limits of connections and calls; others as for HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_OTLP_GRPC_", frozen=True)
 
     port: int = Field(4317, ge=0, le=65535)
-    """Port of OTLP over gRPC, on the host of the public API; 0: none."""
+    """Port of OTLP over gRPC, on the host of the public API; 0: disabled."""
     connections_max: int = Field(2_048, ge=1)
-    """Open connections; more are closed at once."""
+    """Open connections; further ones are closed at once."""
     streams_of_connection_max: int = Field(100, ge=1)
-    """Calls of one connection at the same time; its client keeps further calls back."""
+    """Concurrent calls of one connection; its client delays further calls."""
     metadata_max_bytes: int = Field(16 * KIB, ge=1 * KIB, le=1 * MIB)
     """Metadata of one call; above it: RESOURCE_EXHAUSTED."""
     idle_max_s: float = Field(300.0, gt=0)
-    """A connection without calls is closed after this time; clients open another one."""
+    """Time after which a connection without calls is closed; clients connect again."""
     age_max_s: float = Field(3_600.0, gt=0)
-    """A connection takes no more calls after this time; clients open another one."""
+    """Age from which a connection accepts no more calls; clients connect again."""
     handshake_timeout_s: float = Field(30.0, gt=0)
-    """From connecting until the connection is set up; after it: closed."""
+    """Time for setting up a connection; after it: closed."""
     ping_interval_min_s: float = Field(5.0, gt=0)
-    """Clients may send keepalive pings this often, also without calls; connections of others are
-    closed."""
+    """Shortest interval of keepalive pings of clients, also without calls; connections with more
+    frequent pings are closed."""
     keepalive_s: float = Field(120.0, gt=0)
-    """A connection that sent nothing for this time is pinged, and closed if it does not answer
-    within 20 s."""
+    """Time after which an idle connection is pinged; it is closed without an answer in 20 s."""
     unstarted_calls_max: int = Field(1_000, ge=1)
-    """Calls that arrived and are not looked at yet, because the process is busy; above it:
-    RESOURCE_EXHAUSTED."""
+    """Calls that arrived but are not processed yet; above it: RESOURCE_EXHAUSTED."""
     reading_max: int = Field(12, ge=1)
-    """Calls whose message is being received at once: gRPC does not declare its length."""
+    """Calls whose messages are received at once, since gRPC does not declare their lengths."""
     reading_of_project_max: int = Field(4, ge=1)
-    """The same of one project."""
+    """The same for one project."""
     reading_waiting_max: int = Field(256, ge=0)
-    """Calls that wait until they are received; above it: UNAVAILABLE."""
+    """Calls that wait to be received; above it: UNAVAILABLE."""
     reading_wait_timeout_s: float = Field(2.0, gt=0)
-    """How long they wait; after it: UNAVAILABLE. A call that is received for over a second may
-    lose its place to those that wait."""
+    """Time that a call waits to be received; after it: UNAVAILABLE. A call that has been received
+    for over a second may be refused in favor of waiting ones."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for calls to end."""
+    """Time that stopping waits for calls to end."""
 
 
 class WebhookSettings(BaseSettings):
-    """Where webhooks may go; the same for the API and the notifier."""
+    """Addresses that webhooks may reach; the API and the worker must use the same values."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_WEBHOOKS_", frozen=True)
 
     allow_private: bool = False
-    """Private, loopback and other addresses that are not of the public internet."""
+    """Allow webhooks to private, loopback and other addresses that are not public."""
     forbidden_ports: str = ""
-    """Ports that no webhook may reach, joined by commas: a port of this machine, or HOST:PORT. The
-    role's own ports, the broker and the store are always among them."""
+    """Ports that webhooks may not reach, joined by commas: a port of this machine, or HOST:PORT.
+    The role's own ports, the broker and the store are always included."""
 
     @field_validator("forbidden_ports")
     @classmethod
@@ -285,7 +283,7 @@ class WebhookSettings(BaseSettings):
 
 
 class AdminSettings(BaseSettings):
-    """The installation's admin key, which makes projects and keys and reads no project's data."""
+    """The installation's admin key, which manages projects and keys but reads no project's data."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_ADMIN_", frozen=True)
 
@@ -306,14 +304,14 @@ class AdminSettings(BaseSettings):
 class InitSettings(BaseSettings):
     """The first project and its key, created when the control plane has neither.
 
-    Later only what is set explicitly counts.
+    After that only settings that are set explicitly have an effect.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_INIT_", frozen=True)
 
     project_id: str = Field("default", min_length=1)
-    """The project."""
+    """Id of the project."""
     public_key: str = Field("pk-tm-dev", min_length=1)
-    """Its key: what Langfuse SDKs call the public key."""
+    """Public key, as Langfuse SDKs call it."""
     secret_key: SecretStr = Field(SecretStr("sk-tm-dev"), min_length=1)
-    """Its secret; only a hash is kept."""
+    """Secret key; only a hash of it is stored."""

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from clickhouse.sink import metrics
 from clickhouse.sink.batches import Batch
-from producers.work import Work
+from producers.progress import PartitionProgress
 
 RESPONSE_TIMEOUT_S: Final = 2.0
 UNMEASURED_MAX_S: Final = 10.0
@@ -37,7 +37,7 @@ class Lag:
         self._unstored = unstored
         self._is_writing = is_writing
         self._table_of = table_of
-        self._work: list[Work] = []
+        self._work: list[PartitionProgress] = []
         self._reported_at_s = time.monotonic()
         # Brokers process a connection's requests in order: this one may wait for a fetch.
         self._timeout_s = fetch_wait_max_s + RESPONSE_TIMEOUT_S
@@ -65,7 +65,7 @@ class Lag:
             metrics.LAG_RECORDS.remove(_label(partition))
         self._reported = set(mine)
 
-    def work(self) -> list[Work]:
+    def work(self) -> list[PartitionProgress]:
         """Return the last measured position of each partition; may be called from another thread.
 
         The sink's loop measures, so the positions do not change while the loop hangs.
@@ -74,10 +74,12 @@ class Lag:
             return self._work
         return [replace(each, has_input=True, waits_for="") for each in self._work]
 
-    def _work_on(self, partition: TopicPartition, done: int, end: int) -> Work:
+    def _work_on(self, partition: TopicPartition, done: int, end: int) -> PartitionProgress:
         is_writing = self._is_writing(self._table_of[partition.topic])
         waits_for = "the store" if is_writing else ""
-        return Work("sink", partition.topic, partition.partition, done, end > done, waits_for)
+        return PartitionProgress(
+            "sink", partition.topic, partition.partition, done, end > done, waits_for
+        )
 
     def _report_seconds(self) -> None:
         now_ms = time.time() * 1000

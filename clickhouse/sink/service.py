@@ -17,8 +17,8 @@ from producers.control.deleted_projects import DeletedProjects
 from producers.control.secret_box import SecretBox
 from producers.kafka.clients import new_admin, new_consumer, new_producer, started
 from producers.kafka.topics import Topics
+from producers.progress import ProgressBoard
 from producers.settings import KafkaSettings
-from producers.work import WorkBoard
 
 
 async def run_sink(
@@ -27,7 +27,7 @@ async def run_sink(
     settings: SinkSettings,
     stop: asyncio.Event,
     secrets: SecretBox | None = None,
-    board: WorkBoard | None = None,
+    board: ProgressBoard | None = None,
     feeds: Sequence[Feed] = FEEDS,
 ) -> None:
     """Insert rows until ``stop`` is set.

@@ -13,8 +13,8 @@ from deploy.probes import ProbeServer
 from deploy.processes.checks import store_answers
 from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
+from producers.progress import ProgressBoard
 from producers.settings import KafkaSettings
-from producers.work import WorkBoard
 
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
@@ -22,7 +22,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     store = Store(StoreSettings())
     kafka = KafkaSettings()
     probes = {"store": store_answers(store)}
-    board = WorkBoard()
+    board = ProgressBoard()
     try:
         if not await until_prepared(process, kafka, store, stop):
             return

@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the broker's, by the append times of own records."""
+"""Compares this machine's clock with the broker's, by the append times of sent records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiokafka.structs import RecordMetadata
 from producers import metrics
 
 LOG_APPEND_TIME: Final = 1
-"""``timestamp_type`` of a record whose time the broker set."""
+"""``timestamp_type`` of a record whose timestamp the broker set."""
 
 
 class BrokerClock:
@@ -21,9 +21,9 @@ class BrokerClock:
         """Seconds that this clock is ahead of the broker's; negative: behind."""
 
     def observe(self, written: RecordMetadata, sent_s: float, acknowledged_s: float) -> None:
-        """Compare the append time of a record with when it was sent and acknowledged, in wall time.
+        """Compare the append time of a record with the wall times of sending and acknowledgement.
 
-        Where the append time lies between the two, the clocks agree as far as can be known.
+        If the append time lies between them, the skew is taken as 0.
         """
         if written.timestamp_type != LOG_APPEND_TIME or written.timestamp is None:
             return

@@ -1,7 +1,7 @@
-"""Defines canaries: empty records that reveal a hung stage while no events arrive.
+"""Defines canaries: empty records by which a hung stage is detected while no events arrive.
 
-A canary has no lines, so no stage writes a row, a delta or a dead letter for it, and no total
-changes. Its offset moves through every stage like that of any other record.
+A canary has no lines, so that no stage writes a row, a delta or a dead letter for it, and no total
+changes. Every stage processes it and commits its offset like any other record.
 """
 
 from __future__ import annotations

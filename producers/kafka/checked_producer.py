@@ -1,8 +1,8 @@
-"""A producer that may lose the right to write, and then sends nothing more, not even what it holds.
+"""A producer that stops sending, buffered records included, when it loses the right to write.
 
-The check is made twice: before a record is buffered, so that its sender fails at once; and before
-each request is written to its connection, after every wait for the connection, so that what was
-buffered before fails too. Bytes that were handed to the connection cannot be called back.
+The right is checked before a record is buffered, so that its sender fails at once. It is checked
+again before each request is written to its connection, after waiting for the connection, so that
+buffered records fail too. Bytes that were written to a connection cannot be withdrawn.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest
 
 MaySend = Callable[[], None]
-"""Raises where nothing may be sent."""
+"""Raises an exception while nothing may be sent."""
 
 
 class NotSentError(KafkaError):  # type: ignore[misc]  # aiokafka carries no types
-    """A buffered record may not be sent any more; the message gives the reason. It is not retried."""
+    """A buffered record may not be sent any more. The message gives the reason. Not retriable."""
 
 
 class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carries no types
@@ -29,17 +29,17 @@ class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carri
     def __init__(self, may_send: MaySend, **options: Any) -> None:
         super().__init__(**options)
         self._may_send = may_send
-        # It makes its client itself, and hands it to its parts.
+        # The producer constructs its client itself and passes it to its parts.
         self.client.send = _CheckedSend(self.client, may_send)
 
     async def send(self, *arguments: Any, **options: Any) -> Any:
-        """Buffer a record. Raises what ``may_send`` raises."""
+        """Buffer a record; raises what ``may_send`` raises."""
         self._may_send()
         return await super().send(*arguments, **options)
 
 
 class _CheckedSend:
-    """Takes the place of a client's ``send``."""
+    """Replaces the ``send`` of a client."""
 
     def __init__(self, client: AIOKafkaClient, may_send: MaySend) -> None:
         self._client = client
@@ -50,13 +50,13 @@ class _CheckedSend:
         """Send a request.
 
         Raises:
-            NotSentError: its records may not be sent.
+            NotSentError: the records of the request may not be sent.
             KafkaError: as the client.
         """
         if isinstance(request, ProduceRequest):
             if not await self._client.ready(node_id, **options):
                 raise NodeNotReadyError(f"node {node_id} is not ready")
-            # From here on the client waits for nothing until the bytes are written.
+            # From here on there is no await until the bytes are written.
             try:
                 self._may_send()
             except Exception as error:

@@ -1,6 +1,6 @@
-"""Constructs every client of the broker, with the credentials and certificates of the settings.
+"""Constructs all clients of the broker with the credentials and certificates of the settings.
 
-Nothing else constructs clients of aiokafka, so that none lacks them.
+No other module constructs clients of aiokafka, so that none lacks these.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ClientT = TypeVar("ClientT", bound=_Client)
 
 
 async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> ClientT:
-    """A client that is connected; a broker that is only starting is waited for.
+    """Construct and start a client; wait for a broker that is starting.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -62,7 +62,7 @@ async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> Cl
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return what every client of aiokafka is constructed with: address, protocol, credentials.
+    """Return the options of every client of aiokafka: address, protocol, credentials.
 
     Raises:
         OSError: a certificate or key cannot be read (``ssl.SSLError``: it is not one).
@@ -83,7 +83,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Return the TLS context of the settings' files; one for all clients. Errors as above."""
+    """Return the TLS context of the settings, shared by clients; raises as ``client_options``."""
     return _ssl_context(
         kafka.broker_ssl_cafile, kafka.broker_ssl_certfile, kafka.broker_ssl_keyfile
     )
@@ -106,7 +106,7 @@ def _is_loopback(addresses: str) -> bool:
 
 
 def _quiet_about_plain_passwords() -> None:
-    """Suppress aiokafka's warning about plain passwords with every connection on loopback."""
+    """Suppress aiokafka's warning about plain passwords, which it logs for every connection."""
     logging.getLogger("aiokafka.conn").addFilter(_is_not_about_plain_passwords)
 
 
@@ -122,19 +122,19 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carrie
 
 
 def new_client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
-    """Make a low-level client, for metadata only."""
+    """Return a low-level client, for metadata only."""
     return AIOKafkaClient(**client_options(kafka), **options)
 
 
 def new_admin(kafka: KafkaSettings) -> AdminClient:
-    """Make an admin client; each of its requests ends within ``request_timeout_s``."""
+    """Return an admin client whose requests end within ``request_timeout_s``."""
     return AdminClient(
         **client_options(kafka), request_timeout_ms=int(kafka.request_timeout_s * 1000)
     )
 
 
 def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """Make a consumer that commits nothing by itself."""
+    """Return a consumer that does not commit by itself."""
     return AIOKafkaConsumer(
         *topics, **client_options(kafka), **{"enable_auto_commit": False, **options}
     )
@@ -149,11 +149,11 @@ def new_producer(
 ) -> AIOKafkaProducer:
     """Return an idempotent producer whose records are durable once they are acknowledged.
 
-    With ``transactional_id`` it writes in transactions, and its start ends those of earlier
-    producers with the same id; a transaction left open is aborted after ``request_timeout_s``.
+    With ``transactional_id`` it writes in transactions. Its start aborts those of earlier producers
+    with the same id, and the broker aborts a transaction after ``request_timeout_s``.
 
-    ``may_send`` is called before each record is buffered and before each request is sent, and
-    raises where that must not be: what is buffered then fails.
+    ``may_send`` is called before each record is buffered and before each request is sent. If it
+    raises, the record fails, or the records of the request.
     """
     new = AIOKafkaProducer if may_send is None else partial(CheckedProducer, may_send)
     return new(
@@ -178,14 +178,14 @@ async def stopped(client: _Client, timeout_s: float) -> None:
             await client.stop()
     except (KafkaError, TimeoutError):
         if isinstance(client, AIOKafkaProducer):
-            await _give_up(client)
+            await _stop_parts(client)
 
 
-async def _give_up(producer: AIOKafkaProducer) -> None:
+async def _stop_parts(producer: AIOKafkaProducer) -> None:
     """Stop the parts of an idempotent producer one by one.
 
-    Its own ``stop`` waits for retries that never end.
+    Its own ``stop`` waits for retries without end.
     """
-    await producer._sender.close()  # noqa: SLF001  # aiokafka has no public way
+    await producer._sender.close()  # noqa: SLF001  # no public API
     producer._message_accumulator.fail_all(KafkaConnectionError("stopped"))  # noqa: SLF001
     await producer.client.close()

@@ -1,4 +1,4 @@
-"""Brings the configuration of topics from earlier versions to what this version needs."""
+"""Changes the configuration of topics of earlier versions to what this version needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiokafka.errors import for_code
 TIMESTAMP_TYPE: Final = "message.timestamp.type"
 BROKER_TIME: Final = "LogAppendTime"
 ALIGNED: Final = (TIMESTAMP_TYPE,)
-"""Settings that are changed on existing topics; the broker's operator decides the others."""
+"""Settings that are changed on existing topics; others are left to the operator."""
 SET_ON_THE_TOPIC: Final = 1
 """``config_source`` of a value that was set on the topic itself."""
 
@@ -25,8 +25,8 @@ async def align_configs(
 ) -> list[str]:
     """Change the configurations that differ in ``ALIGNED``; return the names of changed topics.
 
-    ``wanted`` has the configuration by topic. A refusal is logged: topics then keep the producers'
-    times, and a machine whose clock is days off cannot write.
+    ``wanted`` holds the configuration by topic. If the broker refuses a change, that is logged: the
+    topic then keeps the timestamps of producers, and refuses those that are days off.
 
     Raises:
         KafkaError: the broker did not answer.
@@ -40,7 +40,7 @@ async def align_configs(
             if name in wanted[topic] and own.get(name) != wanted[topic][name]
         }
         if missing:
-            # The broker resets what is not repeated: aiokafka has no incremental change.
+            # The request replaces the whole configuration: aiokafka has no incremental change.
             changed[topic] = own | missing
     if not changed:
         return []
@@ -58,7 +58,7 @@ async def align_configs(
 
 
 async def _configs_of(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    """Return the configuration that was set on each topic itself."""
+    """Return the configuration that is set on each topic itself, without defaults."""
     responses = await admin.describe_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     )

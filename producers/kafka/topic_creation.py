@@ -1,4 +1,4 @@
-"""Creates the topics, and raises when one differs from the settings."""
+"""Creates topics, and checks that existing ones match the settings."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class TopicShape:
 
 
 def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
-    """Lay out ``topic`` as the settings define it."""
-    # Records stay as their producers compressed them. Their time is the broker's: one clock for all
-    # machines, the same on every replay, and no record is refused for a machine's wrong clock.
+    """Return the layout of ``topic`` that the settings define."""
+    # Records stay compressed as sent. The broker sets their timestamps: one clock for all machines,
+    # the same time on every replay, and no record is refused because of a wrong clock.
     config = {
         "max.message.bytes": str(kafka.record_max_bytes),
         "cleanup.policy": topic.cleanup.value,
@@ -46,7 +46,7 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     if topic.cleanup is Cleanup.OLD:
         config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
     else:
-        # A tombstone outlives every process that might still have to read it.
+        # Tombstones are kept until every running process has read them.
         config["delete.retention.ms"] = str(COMPACTED_RETENTION_MS)
         config["segment.ms"] = str(COMPACTED_SEGMENT_MS)
         config["min.cleanable.dirty.ratio"] = "0.1"
@@ -59,15 +59,15 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
 
 
 async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
-    """Create the missing ones of ``topics`` and return their names; set the others to broker time.
+    """Create those of ``topics`` that are missing; let the broker set timestamps of the others.
 
-    Safe to call from several processes at once.
+    Safe to call from several processes at once. Returns the names of created topics.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        TopicError: the broker refused.
-        TopicMismatchError: a topic has another number of partitions than the settings; the
-            partition of a trace would change, and with it the order of its events.
+        TopicError: the broker refused to create a topic.
+        TopicMismatchError: a topic has another number of partitions than the settings, which would
+            change the partition of a trace and break the order of its events.
     """
     shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)
@@ -76,24 +76,26 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
             created = await _ensure(admin, shapes, kafka)
             old = {name: shape.config for name, shape in shapes.items() if name not in created}
             adjusted: set[str] = set()
-            while changed := await align_configs(admin, old):  # until the broker shows it
+            while changed := await align_configs(admin, old):  # until the broker confirms it
                 adjusted.update(changed)
                 await asyncio.sleep(CREATE_RETRY_S)
             if adjusted:
                 log.info("topics adjusted", topics=sorted(adjusted))
-            await _groups_are_possible(admin, kafka)
+            await _wait_for_group_coordinator(admin, kafka)
             return created
     except (KafkaError, TimeoutError) as error:
-        message = f"the broker at {kafka.broker} did not settle its topics: {error!r}"
+        message = (
+            f"the topics of the broker at {kafka.broker} could not be created or read: {error!r}"
+        )
         raise BrokerUnavailableError(message) from error
     finally:
         await admin.close()
 
 
-async def _groups_are_possible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
-    """Look up a group coordinator before consumers start.
+async def _wait_for_group_coordinator(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+    """Wait until the broker has a group coordinator, before consumers start.
 
-    A new broker creates its topic of offsets on the first such look-up.
+    A new broker creates its offsets topic on the first request for one.
     """
     while True:
         try:

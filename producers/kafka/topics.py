@@ -1,4 +1,4 @@
-"""Defines the topics. Every value is NDJSON unless the topic's docstring names another format."""
+"""Defines the topics. Values are NDJSON unless a topic's docstring names another format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Partitions(Enum):
-    """What decides the partition of a record, and with it how many partitions a topic has."""
+    """Partitioning of a topic; the value names the setting with the number of partitions."""
 
     BY_TRACE = "event_partitions"
     BY_PROJECT = "project_partitions"
@@ -16,7 +16,7 @@ class Partitions(Enum):
 
 
 class Cleanup(Enum):
-    """What the broker deletes."""
+    """Cleanup policy: which records the broker deletes."""
 
     OLD = "delete"
     """Records older than ``topic_retention_h``."""
@@ -26,7 +26,7 @@ class Cleanup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic under any prefix: its name without the prefix, and its layout."""
+    """A topic: its name without the prefix, and its layout."""
 
     name: str
     partitions: Partitions
@@ -45,12 +45,12 @@ class Topics:
 
     @property
     def streams_group(self) -> str:
-        """Consumer group whose committed offsets are those of processed events and deltas."""
+        """Consumer group that commits the offsets of processed events and deltas."""
         return f"{self.prefix}-streams"
 
     @property
     def sink_group(self) -> str:
-        """Consumer group whose committed offsets are those of stored rows."""
+        """Consumer group that commits the offsets of stored rows."""
         return f"{self.prefix}-sink"
 
     @property
@@ -62,7 +62,7 @@ class Topics:
     def observations(self) -> str:
         """Rows of the table ``observations``; same partitions as ``events``.
 
-        Header ``source_offset`` is the progress in ``events``.
+        The header ``source_offset`` is the offset of the processed record in ``events``.
         """
         return f"{self.prefix}.observations"
 
@@ -104,7 +104,7 @@ class Topics:
 
     @property
     def deliveries(self) -> str:
-        """State of each webhook delivery, one JSON object a record.
+        """State of each webhook delivery, one JSON object per record.
 
         One partition, compacted by delivery id.
         """
@@ -125,7 +125,7 @@ class Topics:
 
     @property
     def quarantine(self) -> str:
-        """Name of the topic with workers' attempts and quarantined records, as JSON.
+        """Attempts of workers and quarantined records, as JSON.
 
         One compacted partition; see ``streams.core.quarantine.quarantined``.
         """
@@ -133,7 +133,7 @@ class Topics:
 
     @property
     def control(self) -> str:
-        """The control-plane log, one JSON object a record.
+        """The control-plane log, one JSON object per record.
 
         One partition, compacted by record key.
         """

@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from producers.kafka.clients import new_consumer, started, stopped
+from producers.progress import PartitionProgress
 from producers.settings import KafkaSettings
-from producers.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class LagWatch:
             watch(consumer.end_offsets, self._watched, ends_seen=self._ends_seen), name="lag"
         )
 
-    def work(self) -> list[Work]:
+    def work(self) -> list[PartitionProgress]:
         """Where each partition is now, with the log's end as it was measured last; may be called
         from another thread.
         """
@@ -156,7 +156,9 @@ class LagWatch:
             )
             topic, number = each.partition.topic, each.partition.partition
             found.append(
-                Work("streams", topic, number, next_offset, has_input, waits_for, position.steps)
+                PartitionProgress(
+                    "streams", topic, number, next_offset, has_input, waits_for, position.steps
+                )
             )
         return found
 

@@ -18,8 +18,8 @@ from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started
+from producers.progress import PartitionProgress
 from producers.settings import KafkaSettings, WebhookSettings
-from producers.work import Work
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.tokens import installed_tokens
 from streams.core.pricing.valuation import NoTokens, Tokens
@@ -85,12 +85,12 @@ class Streams:
         """An event sent now would be processed."""
         return bool(self._hosts) and all(host.is_ready for host in self._hosts)
 
-    def work(self) -> list[Work]:
+    def work(self) -> list[PartitionProgress]:
         """Where each partition is; may be called from another thread."""
         return [] if self._lag is None else self._lag.work()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop``.
+        """Run until ``stop``.
 
         Raises:
             StreamsStoppedError: Faust gave up.

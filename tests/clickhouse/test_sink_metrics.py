@@ -22,8 +22,8 @@ from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
+from producers.progress import PartitionProgress
 from producers.settings import KafkaSettings
-from producers.work import Work
 from tests.clickhouse.sink_for_tests import DEADLINE_S, count, eventually, observation
 from tests.fixtures.sink import sinking
 from tests.fixtures.store import StoreAt
@@ -224,13 +224,13 @@ async def test_work_shows_the_first_row_that_is_not_stored_and_what_it_waits_for
     await lag.report()
     await writing_lag.report()
     place = ("sink", "rows-of-nobody", 0, 4)
-    assert lag.work() == [Work(*place, has_input=True)]
-    assert writing_lag.work() == [Work(*place, has_input=True, waits_for="the store")]
+    assert lag.work() == [PartitionProgress(*place, has_input=True)]
+    assert writing_lag.work() == [PartitionProgress(*place, has_input=True, waits_for="the store")]
     broker.is_away = True
     await lag.report()
-    assert lag.work() == [Work(*place, has_input=True, waits_for="the broker")]
+    assert lag.work() == [PartitionProgress(*place, has_input=True, waits_for="the broker")]
     monkeypatch.setattr("clickhouse.sink.lag.UNMEASURED_MAX_S", -1)
-    assert lag.work() == [Work(*place, has_input=True)], "the sink's own loop hangs"
+    assert lag.work() == [PartitionProgress(*place, has_input=True)], "the sink's own loop hangs"
 
 
 async def test_the_lag_is_unknown_while_the_broker_is_down() -> None:

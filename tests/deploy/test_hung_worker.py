@@ -19,7 +19,7 @@ import asyncio, sys
 from pathlib import Path
 from deploy.probes import ProbeServer
 from deploy.settings import ProcessSettings
-from producers.work import Work
+from producers.progress import PartitionProgress
 
 marker = Path(sys.argv[1])
 settings = ProcessSettings(
@@ -27,7 +27,7 @@ settings = ProcessSettings(
 )
 
 def work():
-    return [Work("streams", "tracemill.events", 1, 42, has_input=True)]
+    return [PartitionProgress("streams", "tracemill.events", 1, 42, has_input=True)]
 
 async def fold_that_never_returns():
     await asyncio.sleep(0.5)

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.liveness import MISSED_PROBES_MIN, PROBE_INTERVAL_S, AnswerMonitor, Health, stalls_in
 from deploy.stalls import LoopHeartbeat, StallDetector
-from producers.work import Work
+from producers.progress import PartitionProgress
 
 TOPIC = "tracemill.events"
 
@@ -18,14 +18,14 @@ class Watched:
     """A stage of one partition, looked at once a second."""
 
     def __init__(self) -> None:
-        self.work = Work("streams", TOPIC, 1, 5, has_input=True)
+        self.work = PartitionProgress("streams", TOPIC, 1, 5, has_input=True)
         self.heartbeat = LoopHeartbeat(5)
         self.detector = StallDetector(
             lambda: [self.work], self.heartbeat, stalled_after_s=30, blocked_after_s=5
         )
         self.now_s = self.heartbeat.at_s
 
-    def after(self, seconds: int, work: Work, *, beats: bool = True) -> list[str]:
+    def after(self, seconds: int, work: PartitionProgress, *, beats: bool = True) -> list[str]:
         self.work = work
         for _ in range(seconds):
             self.now_s += 1
@@ -35,8 +35,10 @@ class Watched:
         return self.detector.stalls
 
 
-def work(offset: int = 5, *, has_input: bool = True, waits_for: str = "", steps: int = 0) -> Work:
-    return Work("streams", TOPIC, 1, offset, has_input, waits_for, steps)
+def work(
+    offset: int = 5, *, has_input: bool = True, waits_for: str = "", steps: int = 0
+) -> PartitionProgress:
+    return PartitionProgress("streams", TOPIC, 1, offset, has_input, waits_for, steps)
 
 
 def test_input_without_progress_is_a_stall_that_names_partition_and_offset() -> None:
@@ -51,7 +53,9 @@ def test_input_without_progress_is_a_stall_that_names_partition_and_offset() -> 
 @pytest.mark.parametrize(
     "excused", [work(has_input=False), work(waits_for="the store"), work(waits_for="the broker")]
 )
-def test_nothing_to_do_and_waiting_for_a_dependency_are_no_stalls(excused: Work) -> None:
+def test_nothing_to_do_and_waiting_for_a_dependency_are_no_stalls(
+    excused: PartitionProgress,
+) -> None:
     stage = Watched()
     stage.after(25, work())
     assert stage.after(100, excused) == []

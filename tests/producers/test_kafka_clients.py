@@ -89,14 +89,14 @@ def test_a_password_is_not_shown_by_its_settings() -> None:
             {"SECURITY_PROTOCOL": "PLAINTEXT", "USERNAME": "ada"},
             (
                 "TRACEMILL_BROKER_SECURITY_PROTOCOL 'PLAINTEXT' cannot be used: "
-                "with TRACEMILL_BROKER_USERNAME it is auto or one with SASL (default auto)"
+                "with TRACEMILL_BROKER_USERNAME: auto, SASL_PLAINTEXT or SASL_SSL (default auto)"
             ),
         ),
         (
             {"SSL_KEYFILE": __file__},
             (
                 f"TRACEMILL_BROKER_SSL_KEYFILE {__file__!r} cannot be used: "
-                "it needs TRACEMILL_BROKER_SSL_CERTFILE (default empty)"
+                "set TRACEMILL_BROKER_SSL_CERTFILE as well (default empty)"
             ),
         ),
         (

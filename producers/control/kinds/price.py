@@ -13,7 +13,7 @@ PRICE_TIERS_MAX: Final = 50
 
 
 class PriceTier(BaseModel):
-    """Other prices under conditions; of a price, the first tier whose conditions all hold applies."""
+    """Other prices under conditions; the first tier whose conditions all hold applies."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from producers import metrics
 from producers.control.auth import Principal
-from producers.errors import MoreWorkError
+from producers.errors import DecodeInThreadError
 from producers.gateway.http.body_quota import BodyQuota, BodyQuotaLimits, BodySlot, NamedLimit
 from producers.gateway.http.fair_scheduler import FairScheduler
 from producers.settings import GatewaySettings
@@ -67,16 +67,16 @@ class AdmissionGate:
         """Call ``function``, which decodes a body of ``size`` bytes, and return its result.
 
         For a body of up to ``inline_max_bytes`` it runs on the event loop with
-        ``inline_values_max`` as argument, and raises ``MoreWorkError`` if the body has more values.
-        Then, and for larger bodies, it runs in a thread with None as argument. Of one project, only
-        one body at a time is decoded in a thread, so that others find a free thread.
+        ``inline_values_max`` as argument, and raises ``DecodeInThreadError`` if the body has more
+        values. Then, and for larger bodies, it runs in a thread with None as argument. Only one
+        body of a project at a time is decoded in a thread, so that others find a free thread.
         """
         if size <= self._settings.inline_max_bytes:
             await self._scheduler.begin(project_id)
             started_s = perf_counter()
             try:
                 return function(self._settings.inline_values_max)
-            except MoreWorkError:
+            except DecodeInThreadError:
                 metrics.LIMIT_REACHED.labels(limit="inline_values_max").inc()
             finally:
                 self._scheduler.spent(project_id, perf_counter() - started_s)

@@ -20,8 +20,8 @@ from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import (
     BatchTooLargeError,
     BodyError,
+    DecodeInThreadError,
     ForbiddenError,
-    MoreWorkError,
     RequestError,
     TooLargeError,
     UnauthorizedError,
@@ -87,7 +87,7 @@ class Ingestion(Endpoint):
         check_inline(call.body, inline_values_max)
         batch = refusing_body(_batch_of, call.body, self.context.settings)
         if inline_values_max is not None and len(batch.batch) > INLINE_ITEMS_MAX:
-            raise MoreWorkError
+            raise DecodeInThreadError
         outcome = _Outcome(
             call,
             answers_errors=not _is_from_sdk(call.headers, batch.metadata),

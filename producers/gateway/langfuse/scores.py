@@ -14,8 +14,8 @@ from producers.dead_letters import dead_letter
 from producers.errors import (
     BatchTooLargeError,
     BodyError,
+    DecodeInThreadError,
     ForbiddenError,
-    MoreWorkError,
     RequestError,
     TooLargeError,
 )
@@ -83,7 +83,7 @@ class Scores(Endpoint):
         check_inline(call.body, inline_values_max)
         raws, is_list = refusing_body(_scores_of, call.body, settings.json_values_max)
         if inline_values_max is not None and len(raws) > INLINE_ITEMS_MAX:
-            raise MoreWorkError
+            raise DecodeInThreadError
         if len(raws) > settings.batch_events_max:
             metrics.LIMIT_REACHED.labels("batch_events_max").inc()
             message = f"{len(raws)} scores; {settings.batch_events_max} are allowed at once"

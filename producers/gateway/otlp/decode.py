@@ -14,7 +14,7 @@ def decode_export(body: bytes, content_type: str, limits: ExportLimits) -> Expor
     Raises:
         BodyError: the content type is neither protobuf nor JSON, or the body cannot be decoded.
         TooLargeError: the export has more spans, groups or values than ``limits`` allow.
-        MoreWorkError: the export must be decoded in a thread (``inline_values_max``).
+        DecodeInThreadError: the export must be decoded in a thread (``inline_values_max``).
     """
     media_type = content_type.lower()
     if "application/x-protobuf" in media_type:

@@ -44,7 +44,7 @@ class ExportLimits:
     value_chars_max: int = 4_000_000
     """Longest text; texts below 128 characters are never truncated."""
     inline_values_max: int | None = None
-    """Values above which decoding on the event loop raises ``MoreWorkError``; None: no limit."""
+    """Values above which ``DecodeInThreadError`` is raised; None: no limit."""
     depth_max: int = 32
     """Depth of nested arrays and key-value lists."""
 

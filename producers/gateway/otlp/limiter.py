@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from producers import metrics
-from producers.errors import MoreWorkError, TooLargeError
+from producers.errors import DecodeInThreadError, TooLargeError
 from producers.gateway.otlp.export import ExportLimits
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class ExportLimiter:
     """Applies ``limits`` to one export.
 
     Too many spans, groups or values refuse the export (``TooLargeError``), or stop its decoding on
-    the event loop (``MoreWorkError``). Everything else is truncated.
+    the event loop (``DecodeInThreadError``). Everything else is truncated.
     """
 
     __slots__ = (
@@ -57,11 +57,11 @@ class ExportLimiter:
 
         Raises:
             TooLargeError: the export has more than ``spans_max``.
-            MoreWorkError: the export must be decoded in a thread.
+            DecodeInThreadError: the export must be decoded in a thread.
         """
         self.spans_left -= count
         if self._inline_end >= 0 and self.limits.spans_max - self.spans_left > _INLINE_SPANS_MAX:
-            raise MoreWorkError
+            raise DecodeInThreadError
         if self.spans_left < 0:
             metrics.LIMIT_REACHED.labels(limit="spans_max").inc()
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
@@ -70,7 +70,7 @@ class ExportLimiter:
         """Count further resources or scopes; raises as ``count_spans``."""
         self.groups_left -= count
         if self._inline_end >= 0 and self.limits.groups_max - self.groups_left > _INLINE_SPANS_MAX:
-            raise MoreWorkError
+            raise DecodeInThreadError
         if self.groups_left < 0:
             metrics.LIMIT_REACHED.labels(limit="groups_max").inc()
             message = f"more than {self.limits.groups_max} resources and scopes in one export"
@@ -86,7 +86,7 @@ class ExportLimiter:
         if self.values_left < 0:
             metrics.LIMIT_REACHED.labels(limit="values_max").inc()
             raise TooLargeError(f"more than {self.limits.values_max} values in one export")
-        raise MoreWorkError
+        raise DecodeInThreadError
 
     def count_fields(self, count: int) -> None:
         """Count further skipped fields, as values; raises as ``count_spans``."""

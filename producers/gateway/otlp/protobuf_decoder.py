@@ -8,7 +8,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from producers.bounded_cache import BoundedCache, size_of
-from producers.errors import BodyError, MoreWorkError, TooLargeError
+from producers.errors import BodyError, DecodeInThreadError, TooLargeError
 from producers.gateway.otlp.export import (
     AttributeValue,
     Export,
@@ -148,7 +148,7 @@ def _decode_spans(
     for message in messages:
         try:
             spans.append(_span(message, limiter))
-        except (TooLargeError, MoreWorkError):
+        except (TooLargeError, DecodeInThreadError):
             raise
         except Exception as error:  # noqa: BLE001  a bug must refuse only this span
             span_path = refused.path_of_next(path, len(spans))

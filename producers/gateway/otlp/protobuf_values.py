@@ -33,7 +33,7 @@ def attributes_of(raw: Sequence[bytes], limiter: ExportLimiter) -> dict[str, Att
 
     Raises:
         DecodeError: one of them is not protobuf.
-        TooLargeError, MoreWorkError: as ``ExportLimiter.count_values``.
+        TooLargeError, DecodeInThreadError: as ``ExportLimiter.count_values``.
     """
     attributes: dict[str, AttributeValue] = {}
     cached = _entries.get

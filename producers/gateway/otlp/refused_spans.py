@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from producers.errors import BodyError, MoreWorkError, TooLargeError
+from producers.errors import BodyError, DecodeInThreadError, TooLargeError
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.otlp.export import RefusedSpan
 
@@ -66,7 +66,9 @@ class _Isolation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, TooLargeError | MoreWorkError):
+        if not isinstance(error, Exception) or isinstance(
+            error, TooLargeError | DecodeInThreadError
+        ):
             return False
         self._refused.add(self._path, self._payload, error)
         return True

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from producers import metrics
-from producers.errors import MoreWorkError, TooLargeError
+from producers.errors import DecodeInThreadError, TooLargeError
 
 DEPTH_MAX: Final = 400
 """Largest depth that is decoded, far below the interpreter's recursion limit, so that the result
@@ -52,10 +52,10 @@ def check_inline(body: bytes, values_max: int | None) -> None:
     """Refuse a body that takes too long to decode on the event loop; None: no limit.
 
     Raises:
-        MoreWorkError: it may hold more than ``values_max`` attributes, each of a few values.
+        DecodeInThreadError: it may hold more than ``values_max`` attributes, each of a few values.
     """
     if values_max is not None and _count_separators(body) > _VALUES_OF_ATTRIBUTE * values_max:
-        raise MoreWorkError
+        raise DecodeInThreadError
 
 
 def check_item(text: str | bytes) -> None:

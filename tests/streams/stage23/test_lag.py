@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry, Gauge
 
-from producers.work import Work
+from producers.progress import PartitionProgress
 from streams.core.pricing.valuation import NoTokens
 from streams.core.rollups.deltas import Delta, partition_of_project
 from streams.observations.partition import PartitionStage
@@ -153,10 +153,12 @@ async def test_work_shows_the_position_of_a_partition_and_what_it_waits_for(pipe
     watched = dataclasses.replace(Shown(partition, Backlog()).watched, position=lambda: position)
     watch = LagWatch(pipeline.kafka, lambda: [watched])
 
-    def at(offset: int, *, has_input: bool, waits_for: str = "") -> list[Work]:
-        return [Work("streams", deltas, partition.partition, offset, has_input, waits_for)]
+    def at(offset: int, *, has_input: bool, waits_for: str = "") -> list[PartitionProgress]:
+        return [
+            PartitionProgress("streams", deltas, partition.partition, offset, has_input, waits_for)
+        ]
 
-    async def becomes(expected: list[Work]) -> None:
+    async def becomes(expected: list[PartitionProgress]) -> None:
         async def shown() -> bool:
             return watch.work() == expected
 
