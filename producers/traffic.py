@@ -1,4 +1,4 @@
-"""Measure traffic, so that batches can become larger while it is heavy."""
+"""Measures traffic, so that batches can be larger while it is heavy."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class Traffic:
         self._updated_at_s = now_s
 
     def stretched(self, interval_s: float, max_s: float) -> float:
-        """Return an interval in proportion to the traffic: itself while it is light, or up to ``max_s``."""
+        """Return an interval that grows with heavy traffic, from ``interval_s`` up to ``max_s``."""
         load = max(self._bytes_per_s / self._light_bytes_per_s, 1.0)
         return min(interval_s * load, max(interval_s, max_s))

@@ -1,4 +1,4 @@
-"""Follows which projects are deleted, for processes that need nothing else of the control plane."""
+"""Keeps the ids of deleted projects, for processes that need no other control records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeletedProjects:
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-            KafkaError: the broker does not say where the log ends.
+            KafkaError: the broker did not return the end of the log.
         """
         await self._reader.connect()
         await self._reader.start()

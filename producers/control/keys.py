@@ -15,7 +15,7 @@ from producers.control.view import ControlView
 SECRET_BYTES: Final = 32
 _HINT_CHARS: Final = 4
 _HINT_SECRET_CHARS_MIN: Final = 20
-"""A hint is kept of longer secrets only; of others it would tell too much."""
+"""Shortest secret with a hint, which would reveal too much of a shorter one."""
 
 
 def new_public_key() -> str:

@@ -32,5 +32,5 @@ class TokenBucket:
         self._tokens -= amount
 
     def give_back(self, amount: float) -> None:
-        """Return an amount that was taken in vain."""
+        """Return an amount that was not used."""
         self._tokens = min(self.burst, self._tokens + amount)
