@@ -138,7 +138,7 @@ class QuarantineLog:
             return
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(self.settings.write_timeout_s):
-                ended = msgspec.structs.replace(attempt, ended=True, entering=-1)
+                ended = msgspec.structs.replace(attempt, ended=True, single_offset=-1)
                 await self.write(kind, partition, ended)
 
     async def set_aside(self, entry: Entry, dead_letters: Sequence[DeadLetterRow]) -> None:

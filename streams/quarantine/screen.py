@@ -154,22 +154,22 @@ class Screen:
         assert self._attempt is not None, "begin() comes first"
         settings = self._log.settings
         async with self._log.alone:
-            if offset == self._attempt.blamed:
+            if offset == self._attempt.suspect_offset:
                 await asyncio.sleep(random.uniform(0, settings.single_pause_max_s))  # noqa: S311
-            await self._enter(offset)
-            work = asyncio.create_task(_in_turn(process, done))
+            await self._write_single(offset)
+            work = asyncio.create_task(_run_in_order(process, done))
             try:
                 await asyncio.wait([work], timeout=settings.single_wait_s)
                 if not work.done() or work.exception() is None:
-                    await self._enter(-1)
+                    await self._write_single(-1)
             except BaseException:
                 work.cancel()
                 raise
         await work
 
-    async def _enter(self, offset: int) -> None:
+    async def _write_single(self, offset: int) -> None:
         assert self._attempt is not None
-        self._attempt = msgspec.structs.replace(self._attempt, entering=offset)
+        self._attempt = msgspec.structs.replace(self._attempt, single_offset=offset)
         await self._log.write(self._kind, self._partition, self._attempt)
 
     async def _set_aside(self, record: Record, culprit: Culprit) -> None:
@@ -183,19 +183,19 @@ class Screen:
             before = None
         lines: tuple[int, ...] = () if before is None else before.lines
         aside: tuple[int, ...] = ()
-        every = record.value.split(b"\n")
+        all_lines = record.value.split(b"\n")
         if culprit.line < 0 or len(lines) >= settings.lines_max:
             metrics.LIMIT_REACHED.labels("lines_max").inc(culprit.line >= 0)
-            numbers = [n for n, line in enumerate(every) if line and n not in lines]
+            numbers = [n for n, line in enumerate(all_lines) if line and n not in lines]
         else:
             aside, numbers = (*lines, culprit.line), [culprit.line]
         topic = topic_of(self._log.kafka, kind)
         death, now_us = culprit.death, time.time_ns() // 1_000
         owner_of: Callable[[bytes], str] = owner_of_event if kind == "events" else owner_of_delta
-        if await self._trials.once(lambda: [owner_of(every[n]) for n in numbers]) is not None:
+        if await self._trials.once(lambda: [owner_of(all_lines[n]) for n in numbers]) is not None:
             owner_of = _no_owner
         dead_letters = dead_letters_of(
-            [(n, every[n]) for n in numbers],
+            [(n, all_lines[n]) for n in numbers],
             owner_of,
             stage=STAGES[kind],
             topic=topic,
@@ -215,7 +215,7 @@ class Screen:
             cause=death.cause,
             detail=death.trace[-DETAIL_MAX_CHARS:],
             payload_bytes=(before.payload_bytes if before else 0)
-            + sum(len(every[n]) for n in numbers),
+            + sum(len(all_lines[n]) for n in numbers),
             dead_letters=(
                 *(before.dead_letters if before else ()),
                 *(row.id for row in dead_letters),
@@ -240,6 +240,6 @@ def _no_owner(_: bytes) -> str:
     return ""
 
 
-async def _in_turn(*steps: Callable[[], Awaitable[object]]) -> None:
+async def _run_in_order(*steps: Callable[[], Awaitable[object]]) -> None:
     for step in steps:
         await step()

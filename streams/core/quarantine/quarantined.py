@@ -46,11 +46,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether it ended cleanly, or for a reason unrelated to its input."""
     deaths: int = 0
     """Unclean ends in a row before this attempt, all at ``resume_after``."""
-    entering: int = -1
+    single_offset: int = msgspec.field(default=-1, name="entering")
     """Offset of the record that is being processed alone; -1: none."""
-    blamed: int = -1
+    suspect_offset: int = msgspec.field(default=-1, name="blamed")
     """Offset of the record that was being processed alone when a worker last ended; -1: none."""
-    blames: int = 0
+    suspect_deaths: int = msgspec.field(default=0, name="blames")
     """How many times in a row that was this record."""
 
 
@@ -92,18 +92,22 @@ def next_attempt(before: Attempt | None, resume_after: int, attempt_id: str) -> 
     if before is None:
         return Attempt(id=attempt_id, resume_after=resume_after)
     stuck = before.resume_after == resume_after
-    blamed, blames = before.blamed, before.blames
+    suspect_offset, suspect_deaths = before.suspect_offset, before.suspect_deaths
     if before.ended:
         deaths = before.deaths if stuck else 0
     else:
         deaths = before.deaths + 1 if stuck else 1
-        if before.entering > resume_after:
-            blames = blames + 1 if before.entering == blamed else 1
-            blamed = before.entering
-    if blamed <= resume_after:
-        blamed, blames = -1, 0
+        if before.single_offset > resume_after:
+            suspect_deaths = suspect_deaths + 1 if before.single_offset == suspect_offset else 1
+            suspect_offset = before.single_offset
+    if suspect_offset <= resume_after:
+        suspect_offset, suspect_deaths = -1, 0
     return Attempt(
-        id=attempt_id, resume_after=resume_after, deaths=deaths, blamed=blamed, blames=blames
+        id=attempt_id,
+        resume_after=resume_after,
+        deaths=deaths,
+        suspect_offset=suspect_offset,
+        suspect_deaths=suspect_deaths,
     )
 
 
@@ -119,7 +123,7 @@ def is_single(attempt: Attempt) -> bool:
 
 def offset_to_set_aside(attempt: Attempt, worker_deaths: int) -> int | None:
     """Return the record to set aside because earlier workers ended in it; None usually."""
-    return attempt.blamed if attempt.blames >= worker_deaths else None
+    return attempt.suspect_offset if attempt.suspect_deaths >= worker_deaths else None
 
 
 def without_lines(value: bytes, lines: tuple[int, ...]) -> bytes:

@@ -22,11 +22,11 @@ WORKER_DEATHS = 3
 
 
 def entering(attempt: Attempt, offset: int) -> Attempt:
-    return msgspec.structs.replace(attempt, entering=offset)
+    return msgspec.structs.replace(attempt, single_offset=offset)
 
 
 def ended(attempt: Attempt) -> Attempt:
-    return msgspec.structs.replace(attempt, ended=True, entering=-1)
+    return msgspec.structs.replace(attempt, ended=True, single_offset=-1)
 
 
 def test_nothing_is_suspected_at_first_or_after_a_clean_end() -> None:
@@ -85,7 +85,7 @@ class World:
         """A worker that processes so many records, unless one ends it, and is then killed.
 
         ``is_hit``: in the moment when the next record is entered. The random pause before a record
-        that was blamed already keeps kills from hitting it as often as a poison.
+        that is suspected already keeps kills from hitting it as often as a poison.
         """
         attempt = next_attempt(self._attempt, self.resume_after, "x")
         guilty = offset_to_set_aside(attempt, WORKER_DEATHS)
@@ -139,3 +139,12 @@ def test_a_record_is_split_into_the_lines_set_aside_and_the_others(
 def test_an_empty_list_of_lines_means_all() -> None:
     assert without_lines(b"a\nb", ()) == b""
     assert only_lines(b"a\nb", ()) == b"a\nb"
+
+
+def test_attempts_keep_the_keys_that_earlier_versions_read():
+    attempt = Attempt(
+        id="a", resume_after=4, single_offset=6, suspect_offset=5, suspect_deaths=2, deaths=1
+    )
+    assert msgspec.to_builtins(attempt) == {
+        "id": "a", "resume_after": 4, "entering": 6, "blamed": 5, "blames": 2, "deaths": 1
+    }  # fmt: skip
