@@ -44,10 +44,10 @@ class PartitionState:
 
 
 class ChunkFold:
-    """Folds records one after the other; ``finish`` adds the rows of the traces that changed.
+    """Folds records one after the other; ``finish`` adds the rows of the changed traces.
 
     Attributes:
-        effects: what the records so far produced.
+        effects: the effects of the records so far.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class ChunkFold:
 
         Args:
             state: of the partition.
-            events: folds the events of this chunk, into ``effects``.
-            effects: takes what the chunk produces.
-            guard: counts refused lines.
-            isolation: what is set aside, and what is checked, because it failed before.
+            events: folds the events of this chunk into ``effects``.
+            effects: receives the results.
+            guard: counts rejected lines.
+            isolation: events to set aside, and traces to check, because of earlier failures.
         """
         self.effects = effects
         self._state = state
@@ -81,7 +81,7 @@ class ChunkFold:
 
         Raises:
             EventFailedError: an event raised while it changed state.
-            TooManyDeadLettersError: most of the input is refused.
+            TooManyDeadLettersError: most of the input is rejected.
         """
         effects, partition = self.effects, self._state.partition
         changes = self._events.begin_record(version_floor(record.append_us))
@@ -93,7 +93,7 @@ class ChunkFold:
             delta = book.delta(project_id, partition, record.offset)
             if delta is not None:
                 effects.deltas += parts_of(delta)
-        self._refuse(record, failed, changes.refused)
+        self._reject(record, failed, changes.rejected)
 
     def finish(self, chunk: int) -> None:
         """Add the rows of merged observations and of traces; ``chunk`` is the chunk's number."""
@@ -106,10 +106,10 @@ class ChunkFold:
             effects.traces += self._deletions.pop(trace.key, ())
         self._state.cache.touch(self._changed.values())
 
-    def _fold_events(  # noqa: C901  # the innermost loop: a call for each part costs a twentieth of it
+    def _fold_events(  # noqa: C901  # hot loop: calls for its parts cost 5 %
         self, record: ReadRecord, changes: RecordChanges
     ) -> dict[int, str]:
-        """Fold the events of a record; return why some are set aside, by their index."""
+        """Fold the events of a record; return the failures of those that are set aside, by index."""
         events, effects, isolation, offset = (
             self._events,
             self.effects,
@@ -121,7 +121,7 @@ class ChunkFold:
         failed: dict[int, str] = {}
         index = 0
         try:
-            for index, line in enumerate(record.lines):  # it names the event that raises
+            for index, line in enumerate(record.lines):
                 if set_aside and (offset, index) in set_aside:
                     failed[index] = set_aside[offset, index]
                     continue
@@ -151,14 +151,12 @@ class ChunkFold:
         return failed
 
     def _check(self, line: Line, offset: int, changes: RecordChanges) -> None:
-        """Encode what an event has changed so far, so that what does not encode is attributed to
-        it.
-        """
+        """Encode the changes of an event, so that a failure to encode is attributed to it."""
         effects, isolation, encoding = self.effects, self._isolation, self._state.encoding
         key = trace_key_of(line)
         if key is not None and isolation.checks(key):
             list(records_of([self._state.cache.traces[key].row()], encoding))
-            # The rows of this event, if it made any, are the last ones.
+            # The rows of this event, if it has any, are the last ones.
             last = [
                 row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key
             ]
@@ -175,24 +173,24 @@ class ChunkFold:
             parts = [part for delta in deltas if delta is not None for part in parts_of(delta)]
             list(records_of(parts, encoding))
 
-    def _refuse(
+    def _reject(
         self, record: ReadRecord, failed: dict[int, str], full: list[ObservationLine]
     ) -> None:
-        """Add dead letters of what a record holds that does not count.
+        """Add the dead letters of a record.
 
         Args:
             record: as it was read.
-            failed: why some of its events are set aside, by their index.
-            full: events that found their trace full.
+            failed: failures of events that are set aside, by index.
+            full: events whose trace has reached a limit.
         """
         effects, state = self.effects, self._state
-        if not (record.refusals or failed or full or record.reached):
+        if not (record.rejections or failed or full or record.reached):
             lines = record.lines
             good_project = lines[0].project_id if lines else ""
             self._guard.observe(len(lines), 0, record.offset, good_project=good_project)
             return
         self._reached.update(record.reached)
-        unreadable = sum(refusal.reason in UNREADABLE for refusal in record.refusals)
+        unreadable = sum(rejection.reason in UNREADABLE for rejection in record.rejections)
         good = next((line for at, line in enumerate(record.lines) if at not in failed), None)
         self._guard.observe(
             len(record.lines) - len(failed),
@@ -201,30 +199,30 @@ class ChunkFold:
             good_project=good.project_id if good is not None else "",
             failing=[record.lines[index].project_id for index in failed]
             + [
-                owner_of_event(refusal.payload)
-                for refusal in record.refusals
-                if refusal.reason == PROCESSING_FAILED
+                owner_of_event(rejection.payload)
+                for rejection in record.rejections
+                if rejection.reason == PROCESSING_FAILED
             ],
         )
-        refusals = record.refusals
+        rejections = record.rejections
         if failed:
-            refusals = [*refusals, *failed_events(record, failed)]
+            rejections = [*rejections, *failed_events(record, failed)]
         if full:
-            refusals = [*refusals, *full_traces(record, full)]
+            rejections = [*rejections, *full_traces(record, full)]
             effects.unchanged -= len(full)
-        for refusal in refusals:
+        for rejection in rejections:
             row = dead_letter(
-                refusal,
+                rejection,
                 record,
                 state.topic,
                 state.partition,
                 state.dead_letter_payload_bytes_max,
             )
-            self._reached["dead_letter_payload_bytes_max"] += row.detail != refusal.detail
+            self._reached["dead_letter_payload_bytes_max"] += row.detail != rejection.detail
             effects.dead_letters.append(row)
 
     def _settle(self, trace: Trace, version: int) -> None:
-        """Give a trace the record's version; delete its row of the day that it moved from."""
+        """Set the version of a changed trace; delete its row if its day has changed."""
         trace.row_version = version
         self._changed[trace.key] = trace
         values = trace_values(trace.fields)

@@ -36,27 +36,26 @@ from streams.core.rollups.contributions import DeltaBook
 from tracemill.contract import TraceUpdate
 
 Change = tuple[ObservationState, ObservationRow]
-"""An observation as it counts from now on, and its row."""
+"""The new state of an observation, and its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordChanges:
-    """What the events of one source record changed so far."""
+    """What the events of one source record have changed so far."""
 
     traces: dict[TraceKey, Trace]
     books: dict[str, DeltaBook]
     """Changes of windows and spend, by project."""
-    refused: list[ObservationLine]
-    """Events that found their trace full."""
+    rejected: list[ObservationLine]
+    """Events whose trace has reached a limit."""
 
 
 class EventFold:
-    """Folds the events of one chunk, record by record; methods return whether an event changed
-    state.
+    """Folds the events of one chunk; methods return whether an event changed state.
 
     Attributes:
         is_changing: whether an event is changing state; if it raises then, the state of its trace
-            is not to be trusted.
+            is invalid.
     """
 
     def __init__(
@@ -72,15 +71,14 @@ class EventFold:
         """Begin a chunk.
 
         Args:
-            cache: traces of the partition, with all that the chunk needs.
-            prices: what observations of the chunk cost.
-            tokens: counts tokens where an event does not.
-            trace_observations_max: observations of a trace; events about further ones are refused.
-                Which those are depends only on the log, so a replay refuses the same ones.
-            bounds: of texts; counts the limits that are reached, by their names.
-            merged: observations that get a partial update in the chunk: all their events are
-                merged.
-            effects: takes rows of observations that are not merged.
+            cache: traces of the partition, including all that the chunk needs.
+            prices: prices of the chunk's observations.
+            tokens: estimates tokens of events without usage.
+            trace_observations_max: observations of a trace; events about further ones are rejected.
+                Which those are depends only on the log, so a replay rejects the same ones.
+            bounds: limits of texts; counts the limits that are reached, by name.
+            merged: observations with a partial update in the chunk: all their events are merged.
+            effects: receives rows of observations that are not merged.
         """
         self.is_changing = False
         self._cache = cache
@@ -94,26 +92,25 @@ class EventFold:
         self._merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
         """The last row of each merged observation, then deletions of older rows."""
         self._unfinished: dict[ObservationKey, Merged | None] = {}
-        """Those of which ``finish_rows`` has to complete the row; None: the row of a whole event."""
+        """Merged observations whose rows ``finish_rows`` completes; None for rows of whole events."""
         self.begin_record(0)
 
     def begin_record(self, version_floor: int) -> RecordChanges:
-        """Begin the next record; what its events change is added to the result.
+        """Begin the next record; return the changes, to which its events will add.
 
         Args:
-            version_floor: rows of its events have at least this version.
+            version_floor: least version of the rows of its events.
         """
         self._floor = version_floor
         self._changed: dict[TraceKey, Trace] = {}
         self._books: dict[str, DeltaBook] = {}
-        self._refused: list[ObservationLine] = []
-        return RecordChanges(self._changed, self._books, self._refused)
+        self._rejected: list[ObservationLine] = []
+        return RecordChanges(self._changed, self._books, self._rejected)
 
-    def observation(self, line: ObservationLine) -> bool:  # noqa: C901, PLR0912  # on the hottest path: calls cost
-        """Fold an observation: first everything that its content can make fail, then the changes of
-        state.
+    def observation(self, line: ObservationLine) -> bool:  # noqa: C901, PLR0912  # hot path
+        """Fold an observation: first every step that its content can make fail, then the changes.
 
-        What raises while ``is_changing`` is false has changed nothing.
+        An exception while ``is_changing`` is False has changed nothing.
         """
         key = (line.project_id, line.trace_id)
         trace = self._cache.traces.get(key)
@@ -122,7 +119,7 @@ class EventFold:
             is_near_limit = trace.is_near_limit
             state = trace.observations.get(line.id)
             if state is None and len(trace.observations) >= self._trace_observations_max:
-                self._refuse(line, "trace_observations_max")
+                self._reject(line, "trace_observations_max")
                 return False
         if (
             line.partial
@@ -135,7 +132,7 @@ class EventFold:
             is_merged = False
             change = self._replaced(state, line)
         if is_near_limit and trace is not None and change and not trace.fits(change[0]):
-            self._refuse(line, "trace_amounts_max")
+            self._reject(line, "trace_amounts_max")
             return False
         self.is_changing = True
         if trace is None:
@@ -150,7 +147,7 @@ class EventFold:
             if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
                 trace.attributed = trace_values(trace.fields)
         if change is not None:
-            if state is None and not is_merged:  # as nearly all: the short way through ``_put``
+            if state is None and not is_merged:  # the common case, without calling ``_put``
                 self._swap(trace, book, None, change[0])
                 self._effects.observations.append(change[1])
             else:
@@ -160,11 +157,12 @@ class EventFold:
         self.is_changing = False
         return changed
 
-    def _refuse(self, line: ObservationLine, limit: str) -> None:
-        self._refused.append(line)
+    def _reject(self, line: ObservationLine, limit: str) -> None:
+        self._rejected.append(line)
         self._reached[limit] += 1
 
     def trace_update(self, line: TraceUpdate) -> bool:
+        """Fold an update of the trace itself."""
         self.is_changing = True
         key = (line.project_id, line.trace_id)
         trace = self._cache.traces.get(key)
@@ -180,7 +178,7 @@ class EventFold:
         return changed
 
     def reattribute(self, trace: Trace, values: TraceValues) -> None:
-        """Count a trace under other values of dimensions, once for each source record."""
+        """Move a trace to other values of dimensions, once per source record."""
         project_id, trace_id = trace.key
         book = self._books.setdefault(project_id, DeltaBook())
         book.move_spend(trace.spent(), trace.attributed, values, trace_id)
@@ -189,7 +187,7 @@ class EventFold:
         trace.attributed = values
 
     def _replaced(self, old: ObservationState | None, line: ObservationLine) -> Change | None:
-        """Return what a whole event replaces an older one or none by; None if it changes nothing."""
+        """Return the change by which a whole event replaces the old state; None if it changes nothing."""
         if old is not None and line.ts_us < old.ts_us:
             return None
         row = whole_row(line)
@@ -256,8 +254,9 @@ class EventFold:
     def _to_change(
         self, before: Merged | None, line: ObservationLine, *, is_near_limit: bool
     ) -> Merged | None:
-        """Return what an event may be merged into: its metadata changes in place, unless the event
-        may be refused.
+        """Return what an event is merged into: a copy if the event may still be rejected.
+
+        Metadata is changed in place.
         """
         if before is not None and (before.metadata or line.metadata is not NO_TEXT):
             if is_near_limit:
@@ -296,9 +295,9 @@ class EventFold:
         return IncrementalTokens(self._tokens, old.estimated, same)
 
     def finish_rows(self) -> Mapping[ObservationKey, list[ObservationRow]]:
-        """Complete and return the rows of merged observations, once for each chunk.
+        """Complete and return the rows of merged observations, once per chunk.
 
-        Adds what no total depends on, however often the observations changed in the chunk.
+        Sets the fields that no total depends on.
         """
         for part, merged in self._unfinished.items():
             row = self._merged_rows[part][0]
@@ -317,11 +316,14 @@ class EventFold:
         *,
         is_merged: bool,
     ) -> None:
-        """Count an observation as it is now, and write its row."""
+        """Replace the state of an observation, and add its row to the effects."""
         state, row = change
-        assert not is_merged or old is None or old.merged is not None or row.id not in trace.shed, (
-            "its texts were not read back"
-        )
+        assert (
+            not is_merged
+            or old is None
+            or old.merged is not None
+            or row.id not in trace.evicted_texts
+        ), "its texts were not read back"
         self._swap(trace, book, old, state)
         deletions = [] if old is None else tombstones_of(row, old.start_us)
         if is_merged:
@@ -351,7 +353,7 @@ class EventFold:
             self._effects.unpriced += 1
 
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
-        """The row of a whole event, but for its version."""
+        """Return the row of a whole event, without its version."""
         row = whole_row(line)
         self._price_row(row, self._tokens)
         return row
@@ -359,7 +361,7 @@ class EventFold:
     def _merged_row(
         self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
     ) -> ObservationRow:
-        """Build the row of a merged observation, without its version and what ``finish_rows`` sets."""
+        """Build the row of a merged observation, without version and the fields of ``finish_rows``."""
         row = ObservationRow(
             project_id=key[0],
             trace_id=key[1],

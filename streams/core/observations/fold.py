@@ -47,8 +47,8 @@ NOTHING_SET_ASIDE: Final = Isolation()
 FIRST_VERSION: Final = RecordVersion(-1, 0)
 
 TRACE_OBSERVATIONS_MAX = 20_000
-"""Well below what memory holds: a larger trace would be evicted and read back with every chunk, and
-evict all others."""
+"""Well below the size of the cache: a larger trace would be evicted and read back with every chunk,
+and evict all others."""
 
 DEFAULT_ENCODING: Final = EncodingLimits(
     project_partitions=1, record_bytes=512 * 1024, record_max_bytes=16 * 1024 * 1024
@@ -71,14 +71,14 @@ class FoldLimits:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a chunk of records needs of its traces.
+    """What has to be read back before a chunk is folded.
 
     Attributes:
-        traces: to be read back before the chunk is folded: they are not cached, or not completely.
-        texts: observations of these traces whose texts have to be read back, too.
-        cached: those of ``traces`` of which only the texts are missing.
-        merged: all observations whose events are merged because one of the chunk is a partial
-            update, or because their texts were evicted.
+        traces: traces that are not cached, or not completely.
+        texts: observations of these traces whose texts are needed, too.
+        cached: those of ``traces`` of which only texts are missing.
+        merged: observations whose events are merged, because one in the chunk is a partial update
+            or because their texts were evicted.
     """
 
     traces: set[TraceKey]
@@ -122,9 +122,9 @@ class ObservationsFold:
         self._tokens = tokens
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._version = version
-        """Of the last record folded."""
+        """Of the last folded record."""
         self._before = self._version, self._guard
-        """Both as they were before the last chunk."""
+        """Version and guard before the last chunk."""
 
     def use_prices(self, prices: PriceBook) -> None:
         """Price the events of later chunks by ``prices``."""
@@ -135,8 +135,8 @@ class ObservationsFold:
         counts, seen = self._state.bounds.reached, self.cache.seen
         reached = dict(+counts)
         counts.clear()
-        if seen.refused:
-            reached["seen_traces_max"], seen.refused = seen.refused, 0
+        if seen.rejected:
+            reached["seen_traces_max"], seen.rejected = seen.rejected, 0
         return reached
 
     def needs(
@@ -146,7 +146,7 @@ class ObservationsFold:
         set_aside = isolation.set_aside
         traces, seen = self.cache.traces, self.cache.seen
         missing: set[TraceKey] = set()
-        asked: set[TraceKey] = set()
+        checked: set[TraceKey] = set()
         merged: set[ObservationKey] = set()
         cached: set[TraceKey] = set()
         for record in records:
@@ -155,18 +155,18 @@ class ObservationsFold:
                     continue
                 key = (line.project_id, line.trace_id)
                 trace = traces.get(key)
-                if trace is None and key not in asked:
-                    asked.add(key)
+                if trace is None and key not in checked:
+                    checked.add(key)
                     if key in seen:
                         missing.add(key)
                 if not isinstance(line, ObservationLine):
                     continue
                 if line.partial:
                     merged.add((key, line.id))
-                    known = None if trace is None else trace.observations.get(line.id)
-                    if known is not None and known.merged is None and line.ts_us >= known.ts_us:
+                    state = None if trace is None else trace.observations.get(line.id)
+                    if state is not None and state.merged is None and line.ts_us >= state.ts_us:
                         cached.add(key)
-                if trace is not None and trace.shed and line.id in trace.shed:
+                if trace is not None and trace.evicted_texts and line.id in trace.evicted_texts:
                     merged.add((key, line.id))
                     cached.add(key)
         missing |= cached
@@ -174,10 +174,10 @@ class ObservationsFold:
         return Needs(missing, texts, cached, merged)
 
     def load(self, histories: Iterable[TraceHistory], needs: Needs) -> None:
-        """Cache what was read back.
+        """Add traces that were read back to the cache.
 
         Raises:
-            TraceFailedError: a row does not convert; traces after it are not loaded.
+            TraceFailedError: a row does not convert; later traces are not loaded.
         """
         for history in histories:
             try:
@@ -189,14 +189,14 @@ class ObservationsFold:
                 raise TraceFailedError(history.key) from error
 
     def forget(self, records: Iterable[ReadRecord]) -> None:
-        """Drop the state of all traces of these records, because an attempt to fold them failed.
+        """Drop the traces of these records, because an attempt to fold them failed.
 
-        What the store has of it is read back before the next attempt.
+        They are read back before the next attempt.
         """
         keys: set[TraceKey] = set()
         for record in records:
             if record.offset <= self._version.offset:
-                # Folded as a whole, but not encoded: it will be folded again.
+                # Folded but not encoded, so it will be folded again.
                 self._version, self._guard = self._before
             for line in record.lines:
                 key = trace_key_of(line)
@@ -217,15 +217,15 @@ class ObservationsFold:
 
         Args:
             records: the next ones of the partition.
-            needs: of these records; what it names is loaded.
-            chunk: the number of the chunk, from 1.
-            isolation: what to set aside, and to check, because it failed before.
+            needs: their needs, already loaded.
+            chunk: number of the chunk, from 1.
+            isolation: events to set aside, and traces to check, because of earlier failures.
 
         Raises:
             EventFailedError: an event raised while it changed state. ``forget`` the records, then
                 fold them again without it.
             FoldFailedError: something else raised; likewise.
-            TooManyDeadLettersError: most of the input is refused.
+            TooManyDeadLettersError: most of the input is rejected.
         """
         effects, guard, version = Effects(records[-1].offset), self._guard.copy(), self._version
         events = EventFold(

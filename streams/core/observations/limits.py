@@ -39,10 +39,10 @@ OTHER_USAGE: Final = "other"
 TRACE_TAGS_MAX: Final = 256
 """Tags of one trace; the first ones in sorted order are kept."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024
-"""Usage types of all observations of a trace; an event that would add more is refused."""
+"""Usage types of all observations of a trace; an event that would add more is rejected."""
 TRACE_SPEND_CELLS_MAX: Final = 4_096
 """Quarter-hours × models × environments of a trace's spend; events that would exceed it are
-refused."""
+rejected."""
 CELL_USAGE_TYPES_MAX: Final = 256
 """Usage types of one window; the others are summed as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70

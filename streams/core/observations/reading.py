@@ -56,7 +56,7 @@ class SourceRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False):
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """A line, or an event, that becomes a dead letter."""
 
     line_number: int
@@ -72,28 +72,28 @@ class ReadRecord(msgspec.Struct, frozen=True):
     offset: int
     append_us: int
     lines: list[Line]
-    refusals: list[Refusal]
+    rejections: list[Rejection]
     reached: Mapping[str, int] = {}
     """Number of fields cut to each limit, by the limit's name."""
 
 
-def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Refusal]:
+def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Rejection]:
     """Yield rejections of those lines whose traces have reached a limit."""
     full = {id(line) for line in lines}
     for number, line in enumerate(record.lines):
         if id(line) in full and isinstance(line, ObservationLine):
             detail = "the trace has reached its limit of observations, usage types or spend cells"
-            yield Refusal(number, FULL_TRACE, detail, msgspec.json.encode(line))
+            yield Rejection(number, FULL_TRACE, detail, msgspec.json.encode(line))
 
 
-def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[Refusal]:
+def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[Rejection]:
     """Yield rejections of events that raised, by their index among the events of their record."""
     for index, detail in failures.items():
         try:
             payload = msgspec.json.encode(record.lines[index])
         except (UnicodeEncodeError, OverflowError, RecursionError):
             payload = b""
-        yield Refusal(index, PROCESSING_FAILED, detail, payload)
+        yield Rejection(index, PROCESSING_FAILED, detail, payload)
 
 
 def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
@@ -120,7 +120,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
     bounds = Bounds(limits)
     earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
     lines: list[Line] = []
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     for number, payload in enumerate(record.value.split(b"\n")):
         if not payload.strip():
             continue
@@ -144,8 +144,8 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
         if fault is None:
             lines.append(line)
         else:
-            refusals.append(Refusal(number, *fault, payload))
-    return ReadRecord(record.offset, record.append_us, lines, refusals, bounds.reached)
+            rejections.append(Rejection(number, *fault, payload))
+    return ReadRecord(record.offset, record.append_us, lines, rejections, bounds.reached)
 
 
 Fault = tuple[str, str]
@@ -199,24 +199,24 @@ def _implausible_time(field: str, at_us: int) -> Fault:
 
 
 def dead_letter(
-    refusal: Refusal,
+    rejection: Rejection,
     record: ReadRecord,
     topic: str,
     partition: int,
     payload_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> DeadLetterRow:
     """Build the row of a rejected line; its id is the line's position, so replays replace it."""
-    payload, note = bounded_payload(refusal.payload, payload_bytes_max)
-    line = f"{refusal.reason}/{refusal.line_number}"
+    payload, note = bounded_payload(rejection.payload, payload_bytes_max)
+    line = f"{rejection.reason}/{rejection.line_number}"
     # Includes the time because a new log counts its offsets from 0 again.
     place = f"{topic}/{partition}/{record.offset}/{record.append_us}/{line}"
     return DeadLetterRow(
-        project_id=owner_of_event(refusal.payload),
+        project_id=owner_of_event(rejection.payload),
         id=sha256(place.encode()).hexdigest()[:32],
         created_us=record.append_us,
         stage=STAGE,
-        reason=refusal.reason,
-        detail=printable(refusal.detail[:DETAIL_CHARS_MAX] + note),
+        reason=rejection.reason,
+        detail=printable(rejection.detail[:DETAIL_CHARS_MAX] + note),
         source_topic=topic,
         source_partition=partition,
         source_offset=record.offset,

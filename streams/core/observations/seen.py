@@ -45,7 +45,7 @@ class SeenTraces:
         self._count = len(sorted_hashes)
         self._traces_max = traces_max
         self._is_full = self._count >= traces_max
-        self.refused = 0
+        self.rejected = 0
         """Traces that could not be added because the limit was reached."""
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class SeenTraces:
 
     def add(self, key: TraceKey) -> None:
         if self._is_full:
-            self.refused += 1
+            self.rejected += 1
             return
         new = trace_hash(key)
         bucket = self._buckets[new >> _SHIFT]

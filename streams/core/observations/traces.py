@@ -45,13 +45,13 @@ class Trace:
         "attributed",
         "cost_pico",
         "day",
+        "evicted_texts",
         "fields",
         "is_near_limit",
         "key",
         "observations",
         "row_version",
         "severities",
-        "shed",
         "text_bytes",
         "touched_by",
         "unpriced",
@@ -65,7 +65,7 @@ class Trace:
         self.severities = [0] * len(LEVELS)
         self.text_bytes = 0
         """Size of the texts of its observations; only those with partial updates keep any."""
-        self.shed: AbstractSet[str] = NO_IDS
+        self.evicted_texts: AbstractSet[str] = NO_IDS
         """Observations whose texts were evicted; they are read back before the next update."""
         self.attributed: TraceValues = NO_VALUES
         """Dimension values under which the trace is counted, updated once per source record."""
@@ -160,20 +160,22 @@ class Trace:
 
     def evict_texts(self, bytes_max: int) -> None:
         """Evict texts of observations, least recently changed first, down to ``bytes_max``."""
-        shed = self.shed if isinstance(self.shed, set) else set(self.shed)
-        self.shed, sizes = shed, self._text_bytes or {}
+        evicted = self.evicted_texts
+        if not isinstance(evicted, set):
+            evicted = self.evicted_texts = set(evicted)
+        sizes = self._text_bytes or {}
         while self.text_bytes > bytes_max:
             observation_id = next(iter(sizes))
             self.text_bytes -= sizes.pop(observation_id)
             self.observations[observation_id].merged = None
-            shed.add(observation_id)
+            evicted.add(observation_id)
 
     def restore_texts(self, state: ObservationState, merged: Merged) -> None:
         """Restore the merged updates of an observation, texts included."""
         state.merged = merged
         self._count_texts(state.id, merged)
-        if isinstance(self.shed, set):
-            self.shed.discard(state.id)
+        if isinstance(self.evicted_texts, set):
+            self.evicted_texts.discard(state.id)
 
     def _count_texts(self, observation_id: str, merged: Merged) -> None:
         if self._text_bytes is None:

@@ -189,5 +189,5 @@ def test_a_refused_line_of_any_length_has_a_short_reason():
 def test_an_event_within_its_limits_is_read_as_it_is():
     lines = [encode_event(each) for each in (observation("i" * ID_CHARS_MAX), told(tags=("x",)))]
     record = read(SourceRecord(1, NOW_US, b"\n".join(lines)))
-    assert not record.refusals
+    assert not record.rejections
     assert not record.reached

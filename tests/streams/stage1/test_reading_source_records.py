@@ -20,9 +20,9 @@ GOOD = encode_event(observation())
 def refused(line: bytes) -> tuple[str, str]:
     record = read(SourceRecord(7, NOW_US, b"\n".join([GOOD, line, GOOD])))
     assert len(record.lines) == 2
-    (refusal,) = record.refusals
-    assert (refusal.line_number, refusal.payload) == (1, line)
-    return refusal.reason, refusal.detail
+    (rejection,) = record.rejections
+    assert (rejection.line_number, rejection.payload) == (1, line)
+    return rejection.reason, rejection.detail
 
 
 @pytest.mark.parametrize(
@@ -60,26 +60,26 @@ def test_a_refusal_names_the_field():
 def test_the_id_of_a_dead_letter_is_its_position_and_its_project_is_read_if_possible():
     line = GOOD.replace(b'"id":"o"', b'"id":5')
     record = read(SourceRecord(7, NOW_US, line))
-    one, again = (dead_letter(record.refusals[0], record, "events", 3) for _ in range(2))
+    one, again = (dead_letter(record.rejections[0], record, "events", 3) for _ in range(2))
     assert one == again
     assert (one.project_id, one.source_partition, one.source_offset) == ("p", 3, 7)
     assert one.payload.encode() == line
-    assert one.id != dead_letter(record.refusals[0], record, "events", 2).id
+    assert one.id != dead_letter(record.rejections[0], record, "events", 2).id
     later = read(SourceRecord(7, NOW_US + 1, line))  # a new log counts from 0 again
-    assert one.id != dead_letter(later.refusals[0], later, "events", 3).id
+    assert one.id != dead_letter(later.rejections[0], later, "events", 3).id
 
 
 @pytest.mark.parametrize("text", ["x", '"', "\x00", "ü", "\ud800"])
 def test_a_refused_line_is_kept_whole_unless_its_row_could_not_be_sent(text):
     payload = (text * 300_000).encode(errors="surrogatepass")
     record = read(SourceRecord(7, NOW_US, payload))
-    whole = dead_letter(record.refusals[0], record, "events", 3)
+    whole = dead_letter(record.rejections[0], record, "events", 3)
     assert whole.payload == payload.decode(errors="replace")
-    cut = dead_letter(record.refusals[0], record, "events", 3, 100_000)
+    cut = dead_letter(record.rejections[0], record, "events", 3, 100_000)
     assert whole.payload.startswith(cut.payload)
     assert 90_000 < len(msgspec.json.encode(cut.payload)) <= 100_000
     assert f"the first {len(cut.payload)} of {len(whole.payload)} characters" in cut.detail
-    assert whole.detail == record.refusals[0].detail
+    assert whole.detail == record.rejections[0].detail
 
 
 def test_payloads_that_are_cut_are_counted():
@@ -95,7 +95,7 @@ def test_a_project_that_is_no_id_owns_nothing():
     line = GOOD.replace(b'"project_id":"p"', b'"project_id":"%s"' % (b"p" * 5000))
     line = line.replace(b'"id":"o"', b'"id":5')
     record = read(SourceRecord(7, NOW_US, line))
-    assert dead_letter(record.refusals[0], record, "events", 3).project_id == ""
+    assert dead_letter(record.rejections[0], record, "events", 3).project_id == ""
 
 
 def test_texts_pass_through_as_they_were_escaped_and_null_is_none():
