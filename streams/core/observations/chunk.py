@@ -109,7 +109,7 @@ class ChunkFold:
     def _fold_events(  # noqa: C901  # hot loop: calls for its parts cost 5 %
         self, record: ReadRecord, changes: RecordChanges
     ) -> dict[int, str]:
-        """Fold the events of a record; return the failures of those that are set aside, by index."""
+        """Fold the events of a record; return the failures of those set aside, by index."""
         events, effects, isolation, offset = (
             self._events,
             self.effects,

@@ -92,7 +92,7 @@ class EventFold:
         self._merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
         """The last row of each merged observation, then deletions of older rows."""
         self._unfinished: dict[ObservationKey, Merged | None] = {}
-        """Merged observations whose rows ``finish_rows`` completes; None for rows of whole events."""
+        """Merged observations whose rows ``finish_rows`` completes; None: the row of a whole event."""
         self.begin_record(0)
 
     def begin_record(self, version_floor: int) -> RecordChanges:
@@ -187,7 +187,7 @@ class EventFold:
         trace.attributed = values
 
     def _replaced(self, old: ObservationState | None, line: ObservationLine) -> Change | None:
-        """Return the change by which a whole event replaces the old state; None if it changes nothing."""
+        """Return the change of a whole event that is not merged; None if it changes nothing."""
         if old is not None and line.ts_us < old.ts_us:
             return None
         row = whole_row(line)
@@ -361,7 +361,7 @@ class EventFold:
     def _merged_row(
         self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
     ) -> ObservationRow:
-        """Build the row of a merged observation, without version and the fields of ``finish_rows``."""
+        """Build the row of a merged observation, but for version and fields of ``finish_rows``."""
         row = ObservationRow(
             project_id=key[0],
             trace_id=key[1],
