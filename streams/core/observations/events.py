@@ -92,7 +92,7 @@ class EventFold:
         self._merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
         """The last row of each merged observation, then deletions of older rows."""
         self._unfinished: dict[ObservationKey, Merged | None] = {}
-        """Merged observations whose rows ``finish_rows`` completes; None: the row of a whole event."""
+        """Merged observations with an incomplete row; None: their row is that of a whole event."""
         self.begin_record(0)
 
     def begin_record(self, version_floor: int) -> RecordChanges:
