@@ -56,8 +56,8 @@ class JobRunner(Generic[JobT]):
             age_max_us=self._limits.age_max_h * HOUR_US,
             memory_us=self._limits.memory_h * HOUR_US,
         )
-        self._source_log = LogTail(kafka, source, self._on_source, self._on_refused)
-        self._state_log = LogTail(kafka, self._states_topic, self._on_state, self._on_refused)
+        self._source_log = LogTail(kafka, source, self._on_source, self._on_failed_record)
+        self._state_log = LogTail(kafka, self._states_topic, self._on_state, self._on_failed_record)
         self._dead_letters = JobDeadLetters(
             producer, kafka, stage=kind.stage, source=source, metrics=self._metrics
         )
@@ -116,7 +116,7 @@ class JobRunner(Generic[JobT]):
             state = None if value is None else self._kind.decode_state(value)
             self._book.load_state(job_id, state)
 
-    def _on_refused(self, record: ConsumerRecord, error: Exception) -> None:
+    def _on_failed_record(self, record: ConsumerRecord, error: Exception) -> None:
         """Write a dead letter of a record that raised; reading continues."""
         task = asyncio.create_task(self._dead_letters.record(record, error))
         self._tasks.add(task)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from streams.core.rollups.delta_record import DeltaRecord, read_deltas
-from streams.core.rollups.fold import NOTHING_REFUSED, ProjectFold
+from streams.core.rollups.fold import NONE_UNREADABLE, ProjectFold
 from streams.quarantine.screen import Screen
 from streams.rollups import metrics
 from streams.rollups.delta_input import DeltaInput
@@ -66,22 +66,22 @@ class Applier:
         everything = [delta for _, record in records for delta in record.deltas]
         one_by_one = not await self._read_back.is_readable(fold, everything)
         for message, record in records:
-            refused: Mapping[int, Exception] = NOTHING_REFUSED
+            unreadable: Mapping[int, Exception] = NONE_UNREADABLE
             if fold.budgets.is_full:
                 await self._settler.room()
                 one_by_one = True
             if one_by_one:
                 # Also because groups may have left memory meanwhile.
-                refused = await self._read_back.unreadable(fold, record.deltas)
-            self._apply(message, record, refused)
+                unreadable = await self._read_back.unreadable(fold, record.deltas)
+            self._apply(message, record, unreadable)
 
     def _apply(
-        self, message: SourceMessage, record: DeltaRecord, refused: Mapping[int, Exception]
+        self, message: SourceMessage, record: DeltaRecord, unreadable: Mapping[int, Exception]
     ) -> None:
         # The broker's time of the record: what is late does not depend on this machine's clock, nor
         # on when a record is read again.
         self.appended_s = max(self.appended_s, message.append_us // 1_000_000)
-        applied = self._fold.apply(message.offset, record.deltas, self.appended_s, refused)
+        applied = self._fold.apply(message.offset, record.deltas, self.appended_s, unreadable)
         self._failures.alerts(self._flusher.output.alert(applied.crossings))
         self._flusher.applied(message)
         if not self._fold.budgets.is_settled:

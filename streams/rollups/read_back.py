@@ -9,12 +9,12 @@ from aiokafka.errors import KafkaError
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.rollups.deltas import Delta
-from streams.core.rollups.fold import NOTHING_REFUSED, Missing, ProjectFold
+from streams.core.rollups.fold import NONE_UNREADABLE, Missing, ProjectFold
 from streams.rollups.reader import ProjectReader
 
 
 class ReadBack:
-    """Reads back what deltas need; a delta whose groups cannot be read is refused alone."""
+    """Reads back what deltas need; a delta whose groups cannot be read is set aside alone."""
 
     def __init__(self, reader: ProjectReader) -> None:
         self._reader = reader
@@ -46,16 +46,16 @@ class ReadBack:
             Those whose cells cannot be read, by index, and why; those of all others are in memory.
         """
         if await self.is_readable(fold, deltas):
-            return NOTHING_REFUSED
-        refused: dict[int, Exception] = {}
+            return NONE_UNREADABLE
+        unreadable: dict[int, Exception] = {}
         while True:
-            good = [(index, delta) for index, delta in enumerate(deltas) if index not in refused]
+            good = [(index, delta) for index, delta in enumerate(deltas) if index not in unreadable]
             if await self.is_readable(fold, [delta for _, delta in good]):
-                return refused
+                return unreadable
             for index, delta in good:
                 error = await self._fault(fold, delta)
                 if error is not None:
-                    refused[index] = error
+                    unreadable[index] = error
 
     async def _fault(self, fold: ProjectFold, delta: Delta) -> Exception | None:
         """Read back what one delta needs; what that raises, if it is about the delta."""

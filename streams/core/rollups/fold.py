@@ -34,7 +34,7 @@ from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_ro
 from streams.core.rollups.undo import Undo, roll_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
 
-NOTHING_REFUSED: Final[Mapping[int, Exception]] = {}
+NONE_UNREADABLE: Final[Mapping[int, Exception]] = {}
 CellT = TypeVar("CellT", WindowCell, SpendCell)
 _encode = msgspec.json.Encoder().encode
 
@@ -222,7 +222,7 @@ class ProjectFold:
         offset: int,
         deltas: Iterable[Delta],
         now_s: int,
-        refused: Mapping[int, Exception] = NOTHING_REFUSED,
+        unreadable: Mapping[int, Exception] = NONE_UNREADABLE,
     ) -> Applied:
         """Apply the record at ``offset``; several of its deltas may change the same cell.
 
@@ -230,7 +230,7 @@ class ProjectFold:
             offset: of the record.
             deltas: its deltas.
             now_s: when the record was written.
-            refused: exceptions of deltas whose cells could not be read back, by index.
+            unreadable: exceptions of deltas whose cells could not be read back, by index.
         """
         outcome = Applied()
         version = self._version_base + offset + 1
@@ -238,8 +238,8 @@ class ProjectFold:
             if not self._is_new(delta):
                 outcome.repeats += 1
                 continue
-            if index in refused:
-                outcome.failed.append(FailedDelta(index, delta, refused[index]))
+            if index in unreadable:
+                outcome.failed.append(FailedDelta(index, delta, unreadable[index]))
                 continue
             try:
                 late, added = self._change_cells(delta, version, now_s)
