@@ -122,7 +122,7 @@ async def test_of_two_changes_of_one_version_one_succeeds(api: Api, path: str) -
         ({"usd_per_million": {"input": "١"}}, "usd_per_million.input", "decimal"),
         ({"usd_per_million": {"input": True}}, "usd_per_million.input", "decimal string"),
         ({"usd_per_million": {"input": None}}, "usd_per_million.input", "decimal string"),
-        ({"usd_per_million": {"input": "9" * 20}}, "usd_per_million.input", "too high"),
+        ({"usd_per_million": {"input": "9" * 20}}, "usd_per_million.input", "must be at most"),
         ({"usd_per_million": {"x" * 101: "1"}}, "usd_per_million", "pattern"),
         ({"usd_per_million": {"a\nb": "1"}}, "usd_per_million", "pattern"),
         ({"usd_per_million": {f"t{n}": "1" for n in range(101)}}, "usd_per_million", "100"),
