@@ -21,6 +21,7 @@ from query_api.context import AppContext
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
+from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
 from query_api.langfuse.scores import scores_router
@@ -51,6 +52,7 @@ VERSION: Final = version("tracemill")
 ROUTERS: Final = (
     projects_router,
     api_keys_router,
+    models_router,
     traces_router,
     observations_router,
     scores_router,

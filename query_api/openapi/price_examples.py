@@ -59,3 +59,53 @@ DEFAULT_PRICES_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "meta": {"has_more": False, "cursor": None},
 }
+_CONDITIONS: Final[list[Any]] = [
+    {
+        "usageDetailPattern": "^(input|cache)",
+        "operator": "gt",
+        "value": 200000,
+        "caseSensitive": False,
+    }
+]
+_TIERS: Final[list[dict[str, Any]]] = [
+    {
+        "name": "Standard",
+        "isDefault": True,
+        "priority": 0,
+        "conditions": [],
+        "prices": {"input": 2.25e-06, "output": 9e-06},
+    },
+    {
+        "name": "Long context",
+        "isDefault": False,
+        "priority": 1,
+        "conditions": _CONDITIONS,
+        "prices": {"input": 4.5e-06, "output": 1.35e-05},
+    },
+]
+MODEL_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "modelName": "acme-large",
+    "matchPattern": "(?i)^(acme/)?(acme-large)$",
+    "startDate": "2026-11-01",
+    "unit": "TOKENS",
+    "pricingTiers": _TIERS,
+}
+MODEL_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "prc_5c1d0e8f7a6b4c3d2e1f0a9b",
+    "modelName": "acme-large",
+    "matchPattern": "(?i)^(acme/)?(acme-large)$",
+    "startDate": "2026-11-01T00:00:00.000Z",
+    "unit": "TOKENS",
+    "inputPrice": 2.25e-06,
+    "outputPrice": 9e-06,
+    "totalPrice": None,
+    "tokenizerId": None,
+    "tokenizerConfig": None,
+    "isLangfuseManaged": False,
+    "createdAt": "2026-11-21T12:00:00.000Z",
+    "prices": {"input": {"price": 2.25e-06}, "output": {"price": 9e-06}},
+    "pricingTiers": [
+        {"id": f"prc_5c1d0e8f7a6b4c3d2e1f0a9b-{number}", **tier}
+        for number, tier in enumerate(_TIERS)
+    ],
+}

@@ -23,6 +23,8 @@ _EXACT: Final = Context(prec=120)
 """Precision that is sufficient for all accepted amounts."""
 _ROUNDED: Final = Context(prec=18)
 _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
+_RELATIVE_ERROR_OF_FLOATS: Final = Decimal(2) ** -50
+"""A number that a client computed, such as 3 / 1e6 * 1.1, is a few units in the last place off."""
 
 
 def usd_per_million(pico: int, per: int = 1) -> str:
@@ -45,6 +47,20 @@ def pico_of_usd_per_million(amount: object) -> int:
     """
     pico = _decimal(amount).scaleb(6, _EXACT)
     return _whole(pico, "USD per million units must have at most 6 decimals")
+
+
+def pico_of_usd_per_unit(amount: object) -> int:
+    """Parse US dollars per unit, a JSON number as Langfuse's clients send it.
+
+    Raises:
+        ValueError: it is no such amount, or not a whole number of picodollars per unit.
+    """
+    pico = _decimal(amount).scaleb(12, _EXACT)
+    if isinstance(amount, float):
+        nearest = pico.to_integral_value()
+        if abs(pico - nearest) <= nearest * _RELATIVE_ERROR_OF_FLOATS:
+            pico = nearest
+    return _whole(pico, "USD per unit may have 12 decimals")
 
 
 def _decimal(amount: object) -> Decimal:

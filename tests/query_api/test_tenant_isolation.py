@@ -103,7 +103,7 @@ def filled(path: str, api: Api, project_id: str) -> str:
     budget = next(b.id for b in api.control.view[Budget].values() if b.project_id == project_id)
     webhook = next(w.id for w in api.control.view[Webhook].values() if w.project_id == project_id)
     price = next(p.id for p in api.control.view[Price].values() if p.project_id == project_id)
-    records = {"budget_id": budget, "webhook_id": webhook, "price_id": price}
+    records = {"budget_id": budget, "webhook_id": webhook, "price_id": price, "model_id": price}
     for name, value in (ID_OF | records).items():
         path = path.replace(f"{{{name}}}", value)
     return path

@@ -24,6 +24,33 @@ class PriceTier(BaseModel):
     prices: dict[str, Picodollars]
 
 
+class LangfuseTier(BaseModel):
+    """What Langfuse's clients gave for a tier besides its prices."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    priority: int
+    conditions: str
+    """JSON text of an array."""
+
+
+class LangfuseModel(BaseModel):
+    """What Langfuse's clients gave for a model and get back; nothing is priced by it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = ""
+    """The id that a client chose; empty: the record's."""
+    unit: str = "TOKENS"
+    tokenizer_id: str | None = None
+    tokenizer_config: str = "null"
+    """JSON text."""
+    default_tier: str = "Standard"
+    tiers: tuple[LangfuseTier, ...] = ()
+    """One for each of the price's tiers."""
+
+
 class Price(ControlRecord):
     """The prices of a model's usage, from a date on.
 
@@ -45,6 +72,7 @@ class Price(ControlRecord):
     tiers: tuple[PriceTier, ...] = Field((), max_length=PRICE_TIERS_MAX)
     created_us: Microseconds = 0
     """0: unknown, in records of earlier versions."""
+    langfuse: LangfuseModel | None = None
 
     @property
     def owner(self) -> str | None:

@@ -1,0 +1,194 @@
+"""Serve ``/api/public/models``: prices in the shape of Langfuse's model definitions.
+
+They are the records of ``/v1/prices``, those of ``/v1/admin/prices`` and the list that ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from producers.control.kinds.price import Price
+from query_api.answers import Responses, answer
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError, NotFoundError
+from query_api.langfuse.model_bodies import ModelBody
+from query_api.langfuse.parameters import PageParameters
+from query_api.langfuse.shapes.model import (
+    Model,
+    id_of_default,
+    model_of_default,
+    model_of_record,
+)
+from query_api.openapi.price_examples import MODEL_EXAMPLE
+from query_api.pages import PageMeta, page_meta
+from query_api.prices.defaults import DefaultPrice
+from query_api.quota import Quota
+from query_api.settings import limit_setting
+from query_api.times import now_us
+
+ModelId = Annotated[str, Path(min_length=1, max_length=255, examples=[MODEL_EXAMPLE["id"]])]
+
+
+class ModelList(msgspec.Struct):
+    data: list[Model]
+    meta: PageMeta
+
+
+class Deleted(msgspec.Struct):
+    message: str = "Model successfully deleted"
+
+
+def models_router(context: AppContext) -> APIRouter:
+    router = APIRouter(tags=["models"])
+    models = _Models(context)
+    one: Responses = {200: context.documented.as_answer(Model, "The model.", MODEL_EXAMPLE)}
+    page = {
+        "data": [MODEL_EXAMPLE],
+        "meta": {"page": 1, "limit": 50, "totalItems": 1, "totalPages": 1},
+    }
+
+    @router.get(
+        "/api/public/models",
+        summary="List models",
+        responses={200: context.documented.as_answer(ModelList, "A page of them.", page)},
+    )
+    async def list_models(
+        project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
+    ) -> Response:
+        """The project's own, then the installation's, then those that ship."""
+        return answer(models.page(project_id, parameters))
+
+    @router.post("/api/public/models", summary="Create a model", responses=one)
+    async def create_model(project_id: ProjectId, body: ModelBody) -> Response:
+        """It prices calls that arrive from now on, in place of the defaults."""
+        record_id = f"prc_{secrets.token_hex(12)}"
+        return answer(await models.create(project_id, record_id, body))
+
+    @router.get("/api/public/models/{model_id:path}", summary="Get a model", responses=one)
+    async def get_model(project_id: ProjectId, model_id: ModelId) -> Response:
+        return answer(models.get(project_id, model_id))
+
+    @router.put(
+        "/api/public/models/{model_id:path}", summary="Create or replace a model", responses=one
+    )
+    async def put_model(project_id: ProjectId, model_id: ModelId, body: ModelBody) -> Response:
+        """Models of the installation and those that ship cannot be replaced."""
+        return answer(await models.put(project_id, model_id, body))
+
+    @router.delete(
+        "/api/public/models/{model_id:path}",
+        summary="Delete a model",
+        responses={
+            200: context.documented.as_answer(
+                Deleted, "It is deleted.", {"message": Deleted().message}
+            )
+        },
+    )
+    async def delete_model(project_id: ProjectId, model_id: ModelId) -> Response:
+        """Calls that arrive from now on cost the default price again."""
+        await models.delete(project_id, model_id)
+        return answer(Deleted())
+
+    return router
+
+
+class _Models:
+    def __init__(self, context: AppContext) -> None:
+        self._control = context.control
+        self._defaults = context.default_prices
+        setting = limit_setting(Price)
+        self._quota = Quota(Price.plural, setting, getattr(context.settings, setting))
+
+    def page(self, project_id: str, parameters: PageParameters) -> ModelList:
+        owners = (project_id, None)
+        records = [
+            price
+            for owner in owners
+            for price in sorted(
+                self._control.view.in_project(Price, owner).values(),
+                key=lambda each: each.position,
+            )
+        ]
+        every: list[Price | DefaultPrice] = [*records, *self._defaults.every()]
+        shown = every[parameters.offset : parameters.offset + parameters.limit]
+        meta = page_meta(parameters.page, parameters.limit, len(every))
+        return ModelList([_shown(each) for each in shown], meta)
+
+    def get(self, project_id: str, model_id: str) -> Model:
+        own = self._own(project_id, model_id)
+        if own is not None:
+            return model_of_record(own)
+        managed = self._managed(model_id)
+        if managed is None:
+            raise NotFoundError("No model with this id found.")
+        return managed
+
+    async def create(
+        self, project_id: str, record_id: str, body: ModelBody, chosen_id: str = ""
+    ) -> Model:
+        price = Price(
+            id=record_id, project_id=project_id, created_us=now_us(), **body.fields(chosen_id)
+        )
+        with self._quota.taken_by(price, self._control.view.in_project(Price, project_id)):
+            await self._control.create(price)
+        return model_of_record(price)
+
+    async def put(self, project_id: str, model_id: str, body: ModelBody) -> Model:
+        own = self._own(project_id, model_id)
+        if own is None:
+            if self._managed(model_id) is not None:
+                raise BadRequestError("Built-in models cannot be modified.", field="id")
+            record_id = _record_id(project_id, model_id)
+            return await self.create(project_id, record_id, body, model_id)
+
+        def replaced(held: Price) -> Price:
+            chosen_id = held.langfuse.id if held.langfuse else ""
+            return Price(
+                id=held.id,
+                project_id=held.project_id,
+                created_us=held.created_us,
+                **body.fields(chosen_id),
+            )
+
+        written = await self._control.update(Price, own.id, replaced)
+        if written is None:
+            raise NotFoundError("No model with this id found.")
+        return model_of_record(written)
+
+    async def delete(self, project_id: str, model_id: str) -> None:
+        own = self._own(project_id, model_id)
+        if own is None:
+            raise NotFoundError(
+                "No model with this id found. Built-in models cannot be deleted:"
+                " a model of your own with the same name has precedence."
+            )
+        await self._control.delete(own.kind, own.id)
+
+    def _own(self, project_id: str, model_id: str) -> Price | None:
+        own = self._control.view.in_project(Price, project_id)
+        return own.get(model_id) or own.get(_record_id(project_id, model_id))
+
+    def _managed(self, model_id: str) -> Model | None:
+        record = self._control.view.in_project(Price, None).get(model_id)
+        if record is not None:
+            return model_of_record(record)
+        for price in self._defaults.every():
+            if id_of_default(price) == model_id:
+                return model_of_default(price)
+        return None
+
+
+def _shown(price: Price | DefaultPrice) -> Model:
+    return model_of_record(price) if isinstance(price, Price) else model_of_default(price)
+
+
+def _record_id(project_id: str, chosen_id: str) -> str:
+    """Return the id of a record whose id a client chose: projects may choose the same."""
+    digest = hashlib.sha256(f"{project_id}\0{chosen_id}".encode(errors="replace")).hexdigest()
+    return f"prc_{digest[:24]}"
