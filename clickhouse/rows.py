@@ -79,6 +79,12 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
     price_id: str = ""
     usage_estimated: int = 0
+    usage_uncertain: str = ""
+    """What does not add up in the reported usage; empty if everything does."""
+    unpriced_usage: tuple[str, ...] = ()
+    """Usage types that cost nothing for want of a price, of an observation that is priced."""
+    service_tier: str = ""
+    """Tier that served the call, where the response states it."""
     input: str = ""
     output: str = ""
     metadata: str = ""

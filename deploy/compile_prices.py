@@ -9,6 +9,7 @@ expressions, dates become microseconds. ``streams.core.pricing.price_defaults`` 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from fractions import Fraction
@@ -89,11 +90,32 @@ def _model(model: genai.ModelInfo) -> ModelEntry:
         names=tuple(names),
         pattern="|".join(patterns),
         prices=entries,
-        variants=tuple(
-            VariantEntry(variant.when, _rates(variant.prices), *_when(variant.constraint))
-            for variant in model.price_variants or ()
-        ),
+        variants=_variants(model.price_variants or ()),
     )
+
+
+def _variants(variants: Sequence[genai.PriceVariant]) -> tuple[VariantEntry, ...]:
+    """Return the prices under conditions; the first of each condition applies from the beginning.
+
+    Its date is that of its entry in the package, not of the tier.
+    """
+    entries = [
+        VariantEntry(variant.when, _rates(variant.prices), *_when(variant.constraint))
+        for variant in variants
+    ]
+    first_us: dict[str, int] = {}
+    for entry in entries:
+        first_us[_key(entry)] = min(entry.from_us, first_us.get(_key(entry), entry.from_us))
+    return tuple(
+        msgspec.structs.replace(entry, from_us=0)
+        if entry.from_us == first_us[_key(entry)]
+        else entry
+        for entry in entries
+    )
+
+
+def _key(entry: VariantEntry) -> str:
+    return msgspec.json.encode((entry.when, entry.hours), order="deterministic").decode()
 
 
 def _rates(price: genai.ModelPrice) -> dict[str, int | Rate]:

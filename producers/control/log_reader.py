@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from prometheus_client import Gauge
 
 from producers import metrics
 from producers.errors import ControlUnavailableError
@@ -31,15 +30,7 @@ Deliver = Callable[[bytes | None, bytes | None, int], None]
 class LogReader:
     """Delivers the committed records of a partition in order."""
 
-    def __init__(
-        self,
-        kafka: KafkaSettings,
-        partition: TopicPartition,
-        deliver: Deliver,
-        lag: Gauge = metrics.CONTROL_LAG_RECORDS,
-    ) -> None:
-        """``lag`` shows how many records were not delivered yet."""
-        self._lag = lag
+    def __init__(self, kafka: KafkaSettings, partition: TopicPartition, deliver: Deliver) -> None:
         self._kafka = kafka
         self._partition = partition
         self._deliver = deliver
@@ -132,7 +123,7 @@ class LogReader:
             self._next_offset = max(self._next_offset, position)
             self._advanced.notify_all()
         end = consumer.highwater(self._partition) or position
-        self._lag.set(max(0, end - position))
+        metrics.CONTROL_LAG_RECORDS.set(max(0, end - position))
 
     async def _end_offset(self, consumer: AIOKafkaConsumer) -> int:
         ends: dict[TopicPartition, int] = await consumer.end_offsets([self._partition])

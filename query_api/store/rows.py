@@ -43,6 +43,7 @@ def _pico_map(column: str, name: str) -> str:
 
 _INSERTED: Final = "toUnixTimestamp64Milli(inserted_at) AS inserted_ms"
 
+OBSERVATION_CERTAINTY: Final = ("usage_uncertain", "unpriced_usage", "service_tier")
 OBSERVATION_NUMBERS: Final = (
     "project_id",
     "trace_id",
@@ -66,6 +67,7 @@ OBSERVATION_NUMBERS: Final = (
     "cost_source",
     "price_id",
     "usage_estimated",
+    *OBSERVATION_CERTAINTY,
     "prompt_name",
     "prompt_version",
     "service_name",
@@ -108,6 +110,9 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             _pico_map("cost", "cost_pico"),
             _pico("total_cost", "total_cost_pico"),
             "cost_source",
+            "usage_uncertain",
+            "unpriced_usage",
+            "service_tier",
         ),
         "prompt": ("prompt_name", "prompt_version"),
         "metrics": (_micros("completion_start_time", "completion_start_us"),),
@@ -130,6 +135,9 @@ OBSERVATION_IN_TREE: Final = (
     _pico("total_cost", "total_cost_pico"),
     "cost_source",
     "usage_estimated",
+    "usage_uncertain",
+    "unpriced_usage",
+    "service_tier",
     "app_root",
 )
 OBSERVATION_METADATA: Final = ("metadata",)

@@ -61,6 +61,7 @@ _NUMBERS: Final = f"""
     toUnixTimestamp64Micro(event_time) AS event_us"""
 _TEXTS: Final = f"""
     type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version, provided_usage,
+    usage_uncertain, service_tier,
     mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico, prompt_name, prompt_version,
     service_name, scope_name, scope_version, status_message, model_parameters, input, output, metadata"""
 _DIMENSIONS: Final = sorted({str(each.observation_field) for each in OF_OBSERVATIONS})

@@ -28,10 +28,10 @@ def observation(**changes: object) -> ObservationRow:
     return ObservationRow(**{**values, **changes})
 
 
-async def write(
-    store: Store, table: str, *rows: msgspec.Struct, unknown: tuple[str, ...] = ()
-) -> None:
-    """``unknown``: fields that the table of an older version does not have."""
-    columns = [name for name in ROW_OF_TABLE[table].__struct_fields__ if name not in unknown]
+async def write(store: Store, table: str, *rows: msgspec.Struct) -> None:
+    """Write rows; the table of an older version may lack some of their fields."""
+    described = await store.query(f"DESCRIBE TABLE {table}")
+    there = {column["name"] for column in described}
+    columns = [name for name in ROW_OF_TABLE[table].__struct_fields__ if name in there]
     lines = [msgspec.json.encode(row) + b"\n" for row in rows]
     await store.insert_lines(table, columns, lines)

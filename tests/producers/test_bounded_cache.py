@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from producers.bounded_cache import ENTRY_BYTES, BoundedCache, size_of
 from producers.gateway.mapping import normalise_environment
-from producers.gateway.mapping.token_counts import token_counts
 from producers.gateway.mapping.values import object_text_of
+from producers.gateway.values.usage import usage_of_counts
 
 MIB = 1024 * 1024
 
@@ -44,7 +44,7 @@ def test_an_entry_that_is_a_great_part_of_the_limit_is_not_kept() -> None:
     "remember",
     [
         lambda text: normalise_environment(text * 1_000),
-        lambda text: token_counts({f"{text * 100}{n}": 1 for n in range(50)}),
+        lambda text: usage_of_counts({f"{text * 100}{n}": 1 for n in range(50)}),
         lambda text: object_text_of(f'{{"{text * 400}": 1}}'),
     ],
     ids=["environments", "token counts", "objects"],

@@ -51,7 +51,7 @@ class Record:
 class FlatPrices:
     """One price per model for all units."""
 
-    def cost_of(self, project_id, model, usage, at_us, parameters=""):
+    def cost_of(self, project_id, model, usage, at_us, parameters="", served_tier=""):
         rate = RATES.get(model)
         if rate is None:
             return Priced({}, 0, "", has_price=False)

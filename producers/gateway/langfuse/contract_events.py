@@ -20,9 +20,9 @@ from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
 from producers.gateway.values.usage import (
-    normalise_cost_details,
-    normalise_usage,
-    normalise_usage_details,
+    cost_of_object,
+    usage_of_object,
+    usage_of_older_object,
 )
 from tracemill.contract import (
     Observation,
@@ -32,6 +32,7 @@ from tracemill.contract import (
     TraceAttributes,
     TraceUpdate,
 )
+from tracemill.reconciliation import Reconciled
 
 UPDATE_DELAY_US: Final = 1
 QUOTED_CHARS_MAX: Final = 64
@@ -166,7 +167,9 @@ def observation_of(
         version=body.version,
         model=body.model or None,
         model_parameters=_parameters(body.model_parameters),
-        usage=usage,
+        usage=usage.counts or None,
+        usage_uncertain=usage.uncertain if usage.counts else None,
+        service_tier=usage.service_tier or None,
         cost=cost,
         input=_input_or_output(body.input, is_update=is_update),
         output=_input_or_output(body.output, is_update=is_update),
@@ -244,14 +247,14 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
     return data_type, None, value
 
 
-def _usage_and_cost(body: ObservationBody) -> tuple[dict[str, int] | None, dict[str, int] | None]:
-    """Return usage and cost in picodollars by type; the older ``usage`` is the fallback."""
-    usage = normalise_usage_details(decode_raw(body.usage_details, "body.usageDetails"))
-    cost = normalise_cost_details(decode_raw(body.cost_details, "body.costDetails"))
-    if not usage or not cost:
-        older_usage, older_cost = normalise_usage(decode_raw(body.usage, "body.usage"))
-        usage, cost = usage or older_usage, cost or older_cost
-    return usage or None, cost or None
+def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] | None]:
+    """Return usage, and cost in picodollars by type; the older ``usage`` is the fallback."""
+    usage = usage_of_object(decode_raw(body.usage_details, "body.usageDetails"))
+    cost = cost_of_object(decode_raw(body.cost_details, "body.costDetails"))
+    if not usage.counts or not cost:
+        older_usage, older_cost = usage_of_older_object(decode_raw(body.usage, "body.usage"))
+        usage, cost = usage if usage.counts else older_usage, cost or older_cost
+    return usage, cost or None
 
 
 def _input_or_output(raw: msgspec.Raw, *, is_update: bool) -> str | None:

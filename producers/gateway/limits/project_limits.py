@@ -11,9 +11,7 @@ from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.gateway.limits.effective import effective_limits
 from producers.gateway.limits.meter import Meter
-from producers.gateway.limits.quota import Quota
 from producers.settings import LimitsSettings
-from producers.usage.counts import UsageCounts
 
 
 class ProjectLimits:
@@ -23,9 +21,7 @@ class ProjectLimits:
     could otherwise use up the rates of the project.
     """
 
-    def __init__(self, settings: LimitsSettings, control: ControlLog, usage: UsageCounts) -> None:
-        """``usage`` counts what quotas limit."""
-        self._usage = usage
+    def __init__(self, settings: LimitsSettings, control: ControlLog) -> None:
         self.now_s = time.monotonic
         self._settings = settings
         self._view = control.view
@@ -44,19 +40,12 @@ class ProjectLimits:
         except KeyError:
             own = self._view[Limits].get(principal.project_id)
             limits = effective_limits(own, self._settings)
-            quota = None
-            # A quota is not for requests with only a public key: others could use it up.
-            if limits.has_quota and share == principal.project_id:
-                quota = Quota(share, limits, self._usage)
-            meter = None
-            if limits.has_rates or quota is not None:
-                meter = Meter(limits, self._settings.gateways, self.now_s, quota)
+            meter = Meter(limits, self._settings.gateways, self.now_s) if limits else None
             self._meters[share] = meter
             return meter
 
     def _any_limits(self) -> bool:
-        defaults = effective_limits(None, self._settings)
-        return defaults.has_rates or defaults.has_quota or bool(self._view[Limits])
+        return bool(effective_limits(None, self._settings)) or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
         """Begin anew with the limits that a project has now; what it owed is forgotten."""
@@ -64,6 +53,4 @@ class ProjectLimits:
             return
         for share in [each for each in self._meters if each.partition(" ")[0] == change.id]:
             del self._meters[share]
-        if isinstance(change, Project) and change.state != "active":
-            self._usage.forget(change.id)
         self._has_limits = self._any_limits()

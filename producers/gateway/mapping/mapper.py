@@ -18,6 +18,7 @@ from producers.gateway.mapping.tables import AGENT_OPERATIONS, OPERATION_KEY
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from tracemill.contract import Observation, TraceAttributes
+from tracemill.reconciliation import Reconciled
 
 ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
 """Memory of the cached origins and what is derived from them."""
@@ -170,6 +171,9 @@ class _Mapper:
             if getattr(observation, field[0]) is None:
                 _read((field,), span, observation)
         _read(fields, span, observation)
+        usage: Any = observation.usage
+        if usage is not None:
+            _set_usage(observation, usage)
         if observation.name is None:
             observation.name = span.name or None
         if plan.prompt and observation.type == "GENERATION":
@@ -234,6 +238,15 @@ class _Mapper:
         if facts.release is None and version is None:
             return None
         return TraceAttributes(release=facts.release, version=version)
+
+
+def _set_usage(observation: Observation, usage: Reconciled) -> None:
+    """Spread the reconciled usage of a span over the fields of its observation."""
+    observation.usage = usage.counts
+    if usage.uncertain:
+        observation.usage_uncertain = usage.uncertain
+    if usage.service_tier and observation.service_tier is None:
+        observation.service_tier = usage.service_tier
 
 
 def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttributes) -> None:

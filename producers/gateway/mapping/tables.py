@@ -38,7 +38,7 @@ from producers.gateway.mapping.sources import (
     in_scope,
 )
 from producers.gateway.mapping.types import TYPE_RULES
-from producers.gateway.mapping.usage_sources import COST, USAGE
+from producers.gateway.mapping.usage_sources import COST, USAGE, vercel_service_tier
 from producers.gateway.mapping.values import (
     is_true,
     object_text_of,
@@ -113,6 +113,12 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Computed(("ai.stream.msToFirstChunk",), after_start("ai.stream.msToFirstChunk")),
     ),
     "usage": USAGE,
+    "service_tier": (
+        Attribute("openai.response.service_tier"),
+        Attribute("gen_ai.openai.response.service_tier"),
+        Attribute("gen_ai.response.service_tier"),
+        in_scope("ai", Computed(("ai.response.providerMetadata",), vercel_service_tier)),
+    ),
     "cost": COST,
     "app_root": (
         Attribute("langfuse.internal.is_app_root", true_or_none),

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
-from producers.gateway.mapping.sources import (
-    Attribute,
-    Computed,
-    Reader,
-    Shape,
-    Source,
-    below,
-    in_scope,
-)
-from producers.gateway.mapping.token_counts import TokenCounts, token_counts
+from producers.gateway.mapping.sources import Attribute, Computed, Source, in_scope
+from producers.gateway.mapping.token_counts import Counts
 from producers.gateway.mapping.types import VERCEL_CALLS
 from producers.gateway.mapping.values import amounts_of, attribute_text, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.values.money import pico_of_usd
 from producers.gateway.values.usage import (
+    cost_of_object,
     count_of,
-    normalise_cost_details,
-    normalise_usage_details,
-    usage_details_of_json,
+    usage_of_json,
+    usage_of_object,
 )
+from tracemill.reconciliation import Dialect, Reconciled, dialects, reconcile
 
 
-def _usage_details(value: AttributeValue) -> dict[str, int] | None:
-    if isinstance(value, str):
-        return usage_details_of_json(value) or None
-    return normalise_usage_details(value) or None
+def _usage_details(value: AttributeValue) -> Reconciled | None:
+    found = usage_of_json(value) if isinstance(value, str) else usage_of_object(value)
+    return found if found.counts else None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Read all counts below prefixes."""
-
-    prefixes: tuple[str, ...]
-    excluded: frozenset[str]
-
-    def bind(self, shape: Shape) -> Reader | None:
-        pairs = below(self.prefixes, shape, self.excluded)
-        if not pairs:
-            return None
-        counts = TokenCounts(pairs)
-        return Reader("", lambda span: counts.read(span.attributes) or None)
+def _of_counts(counts: dict[str, int], dialect: Dialect) -> Reconciled | None:
+    return reconcile(counts.items(), dialect) if counts else None
 
 
 _VERCEL_SUMS: Final[dict[str, tuple[str, ...]]] = {
@@ -79,8 +60,8 @@ _VERCEL_PROVIDERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("input_cached_tokens", ("anthropic", "cacheReadInputTokens")),
     ("input_cache_creation", ("anthropic", "usage", "cache_creation_input_tokens")),
     ("input_cache_creation", ("anthropic", "cacheCreationInputTokens")),
-    ("cache_5m", ("anthropic", "usage", "cache_creation", "ephemeral_5m_input_tokens")),
-    ("cache_1h", ("anthropic", "usage", "cache_creation", "ephemeral_1h_input_tokens")),
+    ("cache_creation_5m", ("anthropic", "usage", "cache_creation", "ephemeral_5m_input_tokens")),
+    ("cache_creation_1h", ("anthropic", "usage", "cache_creation", "ephemeral_1h_input_tokens")),
     ("input_cached_tokens", ("bedrock", "usage", "cacheReadInputTokens")),
     ("input_cache_creation", ("bedrock", "usage", "cacheWriteInputTokens")),
     ("input_cache_creation", ("bedrock", "usage", "cacheCreationInputTokens")),
@@ -88,35 +69,47 @@ _VERCEL_PROVIDERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("output_reasoning_tokens", ("google", "usageMetadata", "thoughtsTokenCount")),
 )
 """Paths of more counts in ``ai.response.providerMetadata``, per provider."""
+_VERCEL_DETAILS: Final = "ai.usage.inputTokenDetails."
+"""Attributes of AI SDK 6 and later, whose sums include their parts with every provider."""
+_VERCEL_EXCLUSIVE_PROVIDERS: Final = ("anthropic", "bedrock")
 
 
-def _vercel(span: ExportedSpan) -> dict[str, int] | None:
+def _vercel(span: ExportedSpan) -> Reconciled | None:
     """Read usage of model calls only: the enclosing operation (``ai.generateText``) repeats it."""
     attributes = span.attributes
     operation = attribute_text(attributes.get("ai.operationId"))
     if operation is not None and operation not in VERCEL_CALLS:
         return None
-    raw: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, keys in _VERCEL_SUMS.items():
         for key in keys:
             if (count := count_of(attributes.get(key))) is not None:
-                raw[name] = count
+                counts[name] = count
                 break
     provider = object_of(attributes.get("ai.response.providerMetadata")) or {}
     for name, path in _VERCEL_PROVIDERS:
         if (count := count_of(_at(provider, path))) is not None:
-            raw.setdefault(name, count)
-    if "total_tokens" in raw and not raw.keys() & {"prompt_tokens", "completion_tokens"}:
-        raw["prompt_tokens"] = raw["total_tokens"]  # embeddings have one count
-    by_lifetime = {
-        f"input_cache_creation_{ttl}": raw.pop(f"cache_{ttl}", 0) for ttl in ("5m", "1h")
-    }
-    found = token_counts(raw)
-    for bucket, count in by_lifetime.items():
-        if count:
-            found[bucket] = count
-            found["input_cache_creation"] = max(found.get("input_cache_creation", 0) - count, 0)
-    return found or None
+            counts.setdefault(name, count)
+    if "total_tokens" in counts and not counts.keys() & {"prompt_tokens", "completion_tokens"}:
+        counts["prompt_tokens"] = counts["total_tokens"]  # embeddings have one count
+    return _of_counts(counts, _vercel_dialect(attributes, provider, counts))
+
+
+def _vercel_dialect(
+    attributes: Mapping[str, AttributeValue], provider: Mapping[str, Any], counts: dict[str, int]
+) -> Dialect:
+    """Return what the sums of the SDK's version include: up to 5 the provider's, later all parts.
+
+    The usage that Anthropic itself reports is in the metadata; it shows what the SDK did.
+    """
+    if any(key.startswith(_VERCEL_DETAILS) for key in attributes):
+        return dialects.VERCEL_SUMS
+    own_input = count_of(_at(provider, ("anthropic", "usage", "input_tokens")))
+    if own_input is not None and "prompt_tokens" in counts:
+        is_own = own_input == counts["prompt_tokens"]
+        return dialects.VERCEL_EXCLUSIVE if is_own else dialects.VERCEL_SUMS
+    exclusive = any(name in provider for name in _VERCEL_EXCLUSIVE_PROVIDERS)
+    return dialects.VERCEL_EXCLUSIVE if exclusive else dialects.VERCEL_SUMS
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
@@ -127,7 +120,14 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _genkit(span: ExportedSpan) -> dict[str, int] | None:
+def vercel_service_tier(span: ExportedSpan) -> str | None:
+    """Return the tier that served a call of the AI SDK, as OpenAI reports it."""
+    provider = object_of(span.attributes.get("ai.response.providerMetadata")) or {}
+    tier = _at(provider, ("openai", "serviceTier"))
+    return tier if isinstance(tier, str) and tier else None
+
+
+def _genkit(span: ExportedSpan) -> Reconciled | None:
     usage = _at(object_of(span.attributes.get("genkit:output")), ("usage",))
     if not isinstance(usage, dict):
         return None
@@ -138,25 +138,25 @@ def _genkit(span: ExportedSpan) -> dict[str, int] | None:
         "input_cached_tokens": "cachedContentTokens",
         "output_reasoning_tokens": "thoughtsTokens",
     }
-    raw = {name: count_of(usage.get(theirs)) for name, theirs in names.items()}
-    return token_counts({name: n for name, n in raw.items() if n}) or None
+    found = {name: count_of(usage.get(theirs)) for name, theirs in names.items()}
+    return _of_counts({name: n for name, n in found.items() if n}, dialects.GEMINI)
 
 
-def _adk(span: ExportedSpan) -> dict[str, int] | None:
+def _adk(span: ExportedSpan) -> Reconciled | None:
     """Read Google's ADK, which reports cached tokens in the model's response only."""
-    raw: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for key, value in span.attributes.items():
         if key.startswith("gen_ai.usage.") and (count := count_of(value)) is not None:
-            raw[key.removeprefix("gen_ai.usage.")] = count
+            counts[key.removeprefix("gen_ai.usage.")] = count
     response = object_of(span.attributes.get("gcp.vertex.agent.llm_response"))
     cached = count_of(_at(response, ("usage_metadata", "cached_content_token_count")))
     if cached:
-        raw.setdefault("input_cached_tokens", cached)
-    return token_counts(raw) or None
+        counts.setdefault("input_cached_tokens", cached)
+    return _of_counts(counts, dialects.GEN_AI)
 
 
 def _cost_details(value: AttributeValue) -> dict[str, int] | None:
-    return normalise_cost_details(amounts_of(value)) or None
+    return cost_of_object(amounts_of(value)) or None
 
 
 def _total_cost(value: AttributeValue) -> dict[str, int] | None:
@@ -169,7 +169,9 @@ USAGE: Final[tuple[Source, ...]] = (
     in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
     in_scope("ai", Computed((), _vercel)),
     in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
-    Counts(("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"})),
+    Counts(
+        ("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"}), dialects.GEN_AI
+    ),
     Attribute("mlflow.chat.tokenUsage", _usage_details),
 )
 COST: Final[tuple[Source, ...]] = (

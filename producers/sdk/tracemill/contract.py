@@ -77,6 +77,8 @@ class Observation(
 
     ``usage`` counts units by type in buckets that do not overlap (``input`` excludes cached tokens,
     ``output`` excludes reasoning tokens), each at most ``COUNT_MAX``; ``total`` is optional.
+    ``usage_uncertain`` says what does not add up in the reported usage; ``service_tier`` is the
+    tier that served the call, where it is known.
     ``cost`` is given by the client, in picodollars by usage type, and takes precedence over the
     computed cost; it satisfies ``is_cost``.
     """
@@ -99,6 +101,8 @@ class Observation(
     model: str | None = None
     model_parameters: str | None = None
     usage: dict[str, int] | None = None
+    usage_uncertain: str | None = None
+    service_tier: str | None = None
     cost: dict[str, int] | None = None
     input: str | None = None
     output: str | None = None

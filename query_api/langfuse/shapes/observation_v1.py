@@ -51,6 +51,9 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     prompt_id: str | None
     prompt_name: str | None
     prompt_version: int | None
+    usage_uncertain: str | None
+    unpriced_usage: tuple[str, ...]
+    service_tier: str | None
     usage_details: dict[str, int]
     cost_details: dict[str, float]
     usage: LegacyUsage
@@ -105,6 +108,9 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         prompt_id=None,
         prompt_name=row.prompt_name or None,
         prompt_version=row.prompt_version or None,
+        usage_uncertain=row.usage_uncertain or None,
+        unpriced_usage=row.unpriced_usage,
+        service_tier=row.service_tier or None,
         usage_details=details,
         cost_details=cost_details(row),
         usage=legacy,

@@ -61,6 +61,9 @@ class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     total_price: str | _Unset | None = _UNSET
     usage_details: dict[str, int] | _Unset = _UNSET
     cost_details: dict[str, float] | _Unset = _UNSET
+    usage_uncertain: str | _Unset | None = _UNSET
+    unpriced_usage: tuple[str, ...] | _Unset = _UNSET
+    service_tier: str | _Unset | None = _UNSET
     total_cost: float | _Unset | None = _UNSET
     usage_pricing_tier_name: str | _Unset | None = _UNSET
     prompt_id: str | _Unset | None = _UNSET
@@ -158,6 +161,9 @@ def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
     return {
         "usage_details": usage_details(row.usage),
         "cost_details": cost_details(row),
+        "usage_uncertain": row.usage_uncertain or None,
+        "unpriced_usage": row.unpriced_usage,
+        "service_tier": row.service_tier or None,
         "total_cost": usd_number(row.total_cost_pico) if has_cost(row) else None,
         "usage_pricing_tier_name": None,
     }

@@ -32,6 +32,11 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
     usage_estimated: bool
     """Whether the tokens, and thus the computed cost, were estimated from the texts."""
+    usage_uncertain: str | None
+    """What does not add up in the reported usage; null if everything does."""
+    unpriced_usage: tuple[str, ...]
+    """Usage types that the cost leaves out, as they have no price."""
+    service_tier: str | None
     self_cost_usd: str
     total_cost_usd: str
     self_tokens: dict[str, int]
@@ -132,6 +137,9 @@ def _shown(trace: StoredTrace, node: Node) -> TreeNode:
         self_latency_ms=node.self_us / MILLISECOND_US,
         cost_source=row.cost_source if row else "none",
         usage_estimated=bool(row and row.usage_estimated),
+        usage_uncertain=(row.usage_uncertain or None) if row else None,
+        unpriced_usage=row.unpriced_usage if row else (),
+        service_tier=(row.service_tier or None) if row else None,
         self_cost_usd=usd_text(row.total_cost_pico if row else 0),
         total_cost_usd=usd_text(node.total_cost_pico),
         self_tokens=node.usage,

@@ -44,6 +44,8 @@ _NAMES: Final = {
     "environment": DIMENSION_CHARS_MAX,
     "version": ID_CHARS_MAX,
     "model": ID_CHARS_MAX,
+    "usage_uncertain": ID_CHARS_MAX,
+    "service_tier": ID_CHARS_MAX,
     "prompt_name": ID_CHARS_MAX,
     "service_name": ID_CHARS_MAX,
     "scope_name": ID_CHARS_MAX,

@@ -86,6 +86,8 @@ class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", 
     model: Id | None = None
     model_parameters: LongText | None = None
     usage: Usage | None = None
+    usage_uncertain: Id | None = None
+    service_tier: Id | None = None
     cost: Cost | None = None
     input: Raw = NO_TEXT
     output: Raw = NO_TEXT

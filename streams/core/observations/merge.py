@@ -35,6 +35,8 @@ LATEST: Final[dict[str, str]] = {
     "model": "model",
     "model_parameters": "model_parameters",
     "usage": "provided_usage",
+    "usage_uncertain": "usage_uncertain",
+    "service_tier": "service_tier",
     "cost": "provided_cost_pico",
     "input": "input",
     "output": "output",

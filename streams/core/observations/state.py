@@ -118,6 +118,10 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.model_parameters = line.model_parameters
     if line.usage:
         row.provided_usage = line.usage
+    if line.usage_uncertain:
+        row.usage_uncertain = line.usage_uncertain
+    if line.service_tier:
+        row.service_tier = line.service_tier
     if line.cost:
         row.provided_cost_pico = line.cost
     # Texts stay JSON; the encoder copies them into the row.

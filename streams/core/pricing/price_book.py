@@ -21,7 +21,7 @@ from producers.model_patterns import Matching, ModelPattern
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 from streams.core.pricing.price_defaults import DefaultPrices, default_prices
 from streams.core.pricing.rates import Period, Rate, RateTable, Variant, input_tokens_of
-from streams.core.pricing.request import context_of
+from streams.core.pricing.request import context_of, served_by
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
@@ -124,6 +124,7 @@ class PriceBook:
         usage: Mapping[str, int],
         at_us: int,
         parameters: str = "",
+        served_tier: str = "",
     ) -> Priced:
         """Return the cost of ``usage``.
 
@@ -135,6 +136,7 @@ class PriceBook:
             at_us: time of the request, microseconds since the epoch; selects the price in force.
             parameters: parameters of the request as a JSON object; they select service tier, batch
                 and other conditions.
+            served_tier: tier that served the request; it outranks the requested one.
         """
         periods = self._periods.get((project_id, model))
         if periods is None:
@@ -145,9 +147,12 @@ class PriceBook:
         else:
             return _nothing_known(usage)
         table = period.standard
-        if period.lengths or (parameters and period.variants):
+        if period.lengths or ((parameters or served_tier) and period.variants):
             input_tokens = input_tokens_of(usage) if period.lengths else 0
-            table = period.table_for(context_of(parameters), at_us, input_tokens)
+            context = context_of(parameters)
+            if served_tier:
+                context = served_by(served_tier, context)
+            table = period.table_for(context, at_us, input_tokens)
         return _priced(table, usage, period.price_id)
 
     def _periods_of(self, project_id: str, model: str) -> tuple[Period, ...]:

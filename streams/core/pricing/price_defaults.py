@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from streams.core.pricing.models import name_candidates
+from streams.core.pricing.plain_modalities import plain_units_of, with_plain_units
 from streams.core.pricing.rates import Hours, Period, Rate, Variant
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -205,15 +206,19 @@ class DefaultPrices:
 
 
 def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
+    plain = plain_units_of(provider_id, model.id)
+
+    def rates_of(entry: PriceEntry | VariantEntry) -> dict[str, Rate]:
+        return with_plain_units(_rates(entry.rates), plain)
+
     variants = tuple(
-        Variant(entry.when, _rates(entry.rates), entry.from_us, entry.hours)
-        for entry in model.variants
+        Variant(entry.when, rates_of(entry), entry.from_us, entry.hours) for entry in model.variants
     )
     first, *later = model.prices
     periods = [
         Period(
             price_id_of(provider_id, model, entry),
-            _rates(entry.rates),
+            rates_of(entry),
             variants,
             entry.from_us,
             entry.hours,
@@ -222,7 +227,7 @@ def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
     ]
     # The last one in force applies; the first one applies whenever no other is in force.
     price_id = price_id_of(provider_id, model, first)
-    return (*reversed(periods), Period(price_id, _rates(first.rates), variants))
+    return (*reversed(periods), Period(price_id, rates_of(first), variants))
 
 
 def price_id_of(provider_id: str, model: ModelEntry, entry: PriceEntry) -> str:

@@ -24,6 +24,15 @@ def context_of(parameters: str) -> Mapping[str, str]:
     return _contexts[parameters] if parameters else NO_CONTEXT
 
 
+def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the conditions of a call by the tier that served it, whatever was requested."""
+    tier = tier.lower()
+    context = {**requested, "service_tier": tier}
+    if tier == "batch":
+        context["processing"] = "batch"
+    return context
+
+
 def _context_of(parameters: str) -> Mapping[str, str]:
     values = json_of(parameters)
     if not isinstance(values, dict):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_MODALITIES: Final = ("text", "audio", "image", "video")
+_MODALITIES: Final = ("audio", "image", "video")
 
 
 def _token_chains() -> Iterator[tuple[str, ...]]:
@@ -26,17 +26,27 @@ def _token_chains() -> Iterator[tuple[str, ...]]:
     yield ("input_tool", "input")
     for kind in ("reasoning", "citation"):
         yield (f"output_{kind}", "output")
+    yield ("input_text", "input")
+    yield ("output_text", "output")
+    yield ("cache_text_read", "cache_read", "input_text", "input")
+    write = ("cache_text_write", "cache_write", "input_text", "input")
+    yield write
+    for ttl in ("5m", "1h"):
+        yield (f"cache_text_write_{ttl}", write[0], f"cache_write_{ttl}", *write[1:])
+    yield ("input_text_tool", "input_tool", "input_text", "input")
+    for kind in ("reasoning", "citation"):
+        yield (f"output_text_{kind}", f"output_{kind}", "output_text", "output")
     for modality in _MODALITIES:
-        yield (f"input_{modality}", "input")
-        yield (f"output_{modality}", "output")
-        yield (f"cache_{modality}_read", "cache_read", f"input_{modality}", "input")
-        write = (f"cache_{modality}_write", "cache_write", f"input_{modality}", "input")
-        yield write
+        # Never at the price of text: audio may cost twenty times as much.
+        yield (f"input_{modality}",)
+        yield (f"output_{modality}",)
+        yield (f"cache_{modality}_read",)
+        yield (f"cache_{modality}_write",)
         for ttl in ("5m", "1h"):
-            yield (f"cache_{modality}_write_{ttl}", write[0], f"cache_write_{ttl}", *write[1:])
-        yield (f"input_{modality}_tool", "input_tool", f"input_{modality}", "input")
+            yield (f"cache_{modality}_write_{ttl}", f"cache_{modality}_write")
+        yield (f"input_{modality}_tool", f"input_{modality}")
         for kind in ("reasoning", "citation"):
-            yield (f"output_{modality}_{kind}", f"output_{kind}", f"output_{modality}", "output")
+            yield (f"output_{modality}_{kind}", f"output_{modality}")
 
 
 def _other_chains() -> Iterator[tuple[str, ...]]:

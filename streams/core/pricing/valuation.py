@@ -87,7 +87,9 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
         return True
     if not row.model:
         return True
-    priced = prices.cost_of(row.project_id, row.model, usage, row.start_us, row.model_parameters)
+    priced = prices.cost_of(
+        row.project_id, row.model, usage, row.start_us, row.model_parameters, row.service_tier
+    )
     if not priced.has_price or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
         return not priced.has_price
@@ -95,4 +97,6 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
     row.total_cost_pico = priced.total_pico
     row.cost_source = "computed"
     row.price_id = priced.price_id
+    if priced.unpriced:
+        row.unpriced_usage = priced.unpriced
     return True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.values.usage import normalise_usage_details
+from producers.gateway.values.usage import usage_of_object
 from producers.model_patterns import Matching
 from streams.core.pricing import price_book
 from streams.core.pricing.price_book import PriceBook, total_of_given
@@ -152,10 +153,40 @@ def test_every_bucket_that_the_gateway_makes_has_a_unit(book: PriceBook) -> None
         "toolUsePromptTokenCount": 3,
         "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2},
     }  # fmt: skip
-    buckets = normalise_usage_details(usage)
+    buckets = usage_of_object(usage).counts
     priced = book.cost_of("p", "gpt-4o", buckets, NOW_US)
-    assert priced.unpriced == ()
-    assert set(priced.cost) == {name for name, count in buckets.items() if count} - {"total"}
+    assert priced.unpriced == ("input_audio_tokens", "output_audio_tokens")
+    priced_types = set(buckets) - {"total", *priced.unpriced}
+    assert set(priced.cost) == {name for name in priced_types if buckets[name]}
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "usd"),
+    [
+        (
+            "gpt-4o-audio-preview",
+            {"input": 100, "input_audio_tokens": 400, "output": 20, "output_audio_tokens": 80},
+            "0.02285",
+        ),
+        ("gemini-2.5-pro", {"input": 100, "input_audio_tokens": 100}, "0.00025"),
+        ("gemini-2.5-flash", {"input": 500, "input_cached_audio_tokens": 300}, "0.00018"),
+        ("gpt-4o", {"input": 1000, "input_image_tokens": 1000}, "0.005"),
+    ],
+)
+def test_tokens_of_a_modality_cost_its_price_or_a_documented_one(
+    book: PriceBook, model: str, usage: dict[str, int], usd: str
+) -> None:
+    priced = book.cost_of("p", model, usage, NOW_US)
+    assert (Decimal(priced.total_pico) / 10**12, priced.unpriced) == (Decimal(usd), ())
+
+
+def test_the_tier_that_served_a_request_outranks_the_requested_one(book: PriceBook) -> None:
+    usage = {"input": 1_000, "output": 100}
+    requested = '{"service_tier":"auto"}'
+    flex = book.cost_of("p", "gpt-5-mini", usage, NOW_US, requested, "flex")
+    assert Decimal(flex.total_pico) / 10**12 == Decimal("0.000225")
+    early = book.cost_of("p", "gpt-5-mini", usage, 1_756_000_000_000_000, requested, "flex")
+    assert early.total_pico == flex.total_pico
 
 
 def test_an_unknown_usage_type_costs_nothing_and_is_reported(book: PriceBook) -> None:

@@ -30,7 +30,7 @@ class PerUnit:
 
     _PICO = {"m": 3, "gold": 10**12}
 
-    def cost_of(self, project_id, model, usage, at_us, parameters=""):
+    def cost_of(self, project_id, model, usage, at_us, parameters="", served_tier=""):
         pico = self._PICO.get(model)
         if pico is None:
             return Priced({}, 0, "", has_price=False)

@@ -139,6 +139,8 @@ def test_every_field_of_an_event_reaches_its_row():
         "scope_name": "scn",
         "scope_version": "scv",
         "app_root": True,
+        "usage_uncertain": "total is 3, but the counts add up to 2",
+        "service_tier": "flex",
     }
     event = observation(**said, usage={"input": 2}, cost={"input": 8})
     assert msgspec.structs.asdict(event).keys() == said.keys() | {

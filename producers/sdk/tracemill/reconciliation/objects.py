@@ -1,0 +1,113 @@
+"""Read the usage objects of providers and frameworks, nested as they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tracemill.contract import COUNT_MAX
+from tracemill.reconciliation import dialects
+from tracemill.reconciliation.counts import Reconciled
+from tracemill.reconciliation.dialects import Dialect
+from tracemill.reconciliation.partition import reconcile
+from tracemill.reconciliation.reported import PARTS_MAX
+from tracemill.reconciliation.roles import NAME_LENGTH_MAX
+
+DEPTH_MAX: Final = 4
+"""Levels of a usage object that are read; no provider nests counts deeper."""
+_DIGITS_MAX: Final = 16
+_TIER_LENGTH_MAX: Final = 100
+_BILLED: Final = "billed_units"
+"""Cohere reports tokens twice, and bills these."""
+
+
+def reconcile_object(usage: Mapping[Any, Any], dialect: Dialect | None = None) -> Reconciled:
+    """Return the disjoint counts of a usage object; without a dialect, of the one it looks like."""
+    billed = usage.get(_BILLED)
+    if isinstance(billed, Mapping):
+        usage = billed
+    pairs = list(counts_in(usage))
+    found = reconcile(pairs, dialect or dialect_of({name for name, _ in pairs}))
+    tier = usage.get("service_tier")
+    if isinstance(tier, str) and 0 < len(tier) <= _TIER_LENGTH_MAX and not found.service_tier:
+        return msgspec.structs.replace(found, service_tier=tier)
+    return found
+
+
+def counts_in(usage: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
+    """Yield at most ``PARTS_MAX`` counts of a nested object, named by their paths."""
+    for found, pair in enumerate(_counts_below(usage, "", DEPTH_MAX)):
+        if found == PARTS_MAX:
+            return
+        yield pair
+
+
+def _counts_below(usage: Mapping[Any, Any], path: str, depth: int) -> Iterator[tuple[str, int]]:
+    for key, value in usage.items():
+        if not isinstance(key, str) or len(path) + len(key) > NAME_LENGTH_MAX:
+            continue
+        name = path + key
+        if isinstance(value, Mapping):
+            if depth > 1:
+                yield from _counts_below(value, f"{name}.", depth - 1)
+        elif isinstance(value, list):
+            yield from _by_modality(value, f"{name}.")
+        elif (count := count_of(value)) is not None:
+            yield name, count
+
+
+def _by_modality(items: list[Any], path: str) -> Iterator[tuple[str, int]]:
+    """Yield Gemini's lists such as ``[{"modality": "AUDIO", "tokenCount": 5}]``."""
+    for item in items[:PARTS_MAX]:
+        if isinstance(item, Mapping) and isinstance(modality := item.get("modality"), str):
+            count = count_of(item.get("tokenCount", item.get("token_count")))
+            if count is not None and len(modality) <= NAME_LENGTH_MAX:
+                yield path + modality.lower() + "_tokens", count
+
+
+def count_of(value: Any) -> int | None:
+    """Return a whole count from 0 to ``COUNT_MAX``, also of its decimal text; else ``None``."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
+            return None
+        value = int(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= COUNT_MAX or value != int(value):
+        return None
+    return int(value)
+
+
+_GEMINI: Final = (
+    *("promptTokenCount", "candidatesTokenCount", "prompt_token_count", "candidates_token_count"),
+    *("responseTokenCount", "response_token_count"),
+)
+_OPENAI_SUMS: Final = ("prompt_tokens", "promptTokens", "completion_tokens", "completionTokens")
+_OPENAI_DETAILS: Final = (
+    *("input_tokens_details.", "output_tokens_details.", "input_token_details."),
+    *("output_token_details.", "inputTokenDetails.", "outputTokenDetails."),
+    *("prompt_tokens_details.", "completion_tokens_details.", "promptTokensDetails."),
+)
+
+
+def dialect_of(names: set[str]) -> Dialect:
+    """Return the dialect that counts of these names are reported in."""
+    if names.intersection(_GEMINI):
+        return dialects.GEMINI
+    if "prompt_eval_count" in names or names.intersection(_OPENAI_SUMS):
+        return dialects.OPENAI
+    if any(name.startswith(_OPENAI_DETAILS) for name in names):
+        return dialects.OPENAI
+    if "inputTokens" in names:
+        bedrock = names & {
+            "cacheReadInputTokens",
+            "cacheWriteInputTokens",
+            "cacheReadInputTokenCount",
+        }
+        return dialects.BEDROCK if bedrock else dialects.OPENAI
+    if "input_tokens" in names or "output_tokens" in names:
+        return dialects.ANTHROPIC
+    return dialects.LANGFUSE

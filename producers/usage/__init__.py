@@ -1,1 +1,0 @@
-"""Counts what each project has sent in the current day and month, over all gateways."""
