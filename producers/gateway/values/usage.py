@@ -79,7 +79,7 @@ def usage_of_json(text: str) -> Reconciled:
 
 
 def usage_of_counts(counts: dict[str, int]) -> Reconciled | None:
-    """Reconcile a flat object of counts; applications repeat its names, so that a reader is kept."""
+    """Reconcile a flat object of counts; readers are cached by the names of the counts."""
     names = tuple(counts)
     reader = _readers.get(names)
     if reader is None:
@@ -96,7 +96,7 @@ def _json_or_none(text: str) -> Any:
 
 
 def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
-    """Return usage and given costs in picodollars of the older ``usage`` object of the ingestion API.
+    """Return usage, and costs in picodollars, of the ingestion API's older ``usage`` object.
 
     Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens,
     completionTokens, totalTokens}``; a provider's object in its place is read like
