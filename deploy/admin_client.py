@@ -1,4 +1,4 @@
-"""Calls the routes for administrators from the command line."""
+"""Call the admin routes of the API from the command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AdminClient:
         """Return the JSON of an answer; None if it has no body.
 
         Raises:
-            DeployError: the server is not reached, or refuses.
+            DeployError: the server cannot be reached, or refuses.
         """
         try:
             answer = self._client.request(method, path, json=body)
@@ -51,16 +51,16 @@ class AdminClient:
                 " address with --url or TRACEMILL_URL"
             ) from error
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise DeployError(f"{self.url} does not know this admin key; set {KEY_VARIABLE}")
+            raise DeployError(f"{self.url} refuses this admin key; set {KEY_VARIABLE}")
         if not answer.is_success:
             raise DeployError(_reason(answer))
         try:
             return answer.json() if answer.content else None
         except ValueError:
-            raise DeployError(f"{self.url} is not tracemill: it answered no JSON") from None
+            raise DeployError(f"{self.url} is not tracemill: its answer is not JSON") from None
 
     def pages(self, path: str) -> list[Any]:
-        """Return everything in a list. Raises as ``call``."""
+        """Return all items of a paged list. Raises as ``call``."""
         found: list[Any] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -74,7 +74,7 @@ class AdminClient:
 def admin_client(url: str | None) -> AdminClient:
     """Return a client with the admin key of the environment, or of the local installation.
 
-    The local installation's key is only sent to this machine.
+    The key of the local installation is sent only to this machine.
 
     Raises:
         DeployError: there is no admin key, or a file of the installation cannot be read.
@@ -106,7 +106,7 @@ def _is_local(url: str) -> bool:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Return the message of a refusal."""
+    """Return the message of an error response."""
     try:
         message = answer.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):

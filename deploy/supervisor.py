@@ -87,7 +87,7 @@ class Supervisor:
         return {name: each.pid for name, each in self._supervised.items() if each.pid is not None}
 
     def is_running(self, name: str) -> bool:
-        """Return whether the process runs."""
+        """Return whether the process is running."""
         return name in self.pids
 
     def is_starting(self, name: str) -> bool:
@@ -219,9 +219,9 @@ class _SupervisedProcess:
 
     async def _wait_until_startable(self) -> None:
         is_printed = False
-        while (start_blocker := self._start_blocker()) is not None:
+        while (reason := self._start_blocker()) is not None:
             if not is_printed:
-                self._print_line(f"{self.process.name} waits: {start_blocker}")
+                self._print_line(f"{self.process.name} waits: {reason}")
                 is_printed = True
             await asyncio.sleep(PROBE_INTERVAL_S)
 
@@ -307,8 +307,8 @@ class _SupervisedProcess:
         return f"ended with exit code {code}{self._last_line_suffix()}"
 
     def _reason(self) -> str:
-        is_printed = "\n".join(self._error_lines) or readable(self._last_line)
-        return f"{is_printed} (its log: {self._log_path})"
+        reason = "\n".join(self._error_lines) or readable(self._last_line)
+        return f"{reason} (its log: {self._log_path})"
 
     def _last_line_suffix(self) -> str:
         return f": {readable(self._last_line)}" if self._last_line else ""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _ABOUT: Final = """
 
-    The commands send the admin key: TRACEMILL_ADMIN_SECRET_KEY, or on the machine of `tracemill up`
-    the one in its data directory. They exit with 0, 1 if the server refuses or does not answer, 2
-    for wrong options, and 78 if there is no admin key."""
+    The commands use the admin key in TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of
+    `tracemill up`, the key in its data directory. They exit with 1 if the server refuses or does
+    not answer, 2 for invalid options, and 78 if there is no admin key."""
 
 projects = typer.Typer(
     name="projects",
@@ -56,7 +56,7 @@ def create_project(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a project. It has no keys yet."""
+    """Create a project, without keys."""
     body = {"id": project_id, "name": name or project_id}
     made = _client(url).call("POST", "/v1/admin/projects", body)
     _print(made, as_json, _PROJECT)
@@ -95,7 +95,7 @@ def delete_project(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a project with all of its data. Its keys are refused at once."""
+    """Delete a project with all its data. Its keys are refused immediately."""
     client = _client(url)
     found = client.call("GET", _project(project_id))
     if not yes:
@@ -108,20 +108,20 @@ def create_key(
     project: OfProject,
     scopes: Annotated[
         str,
-        typer.Option(help="What it may do: ingest, scores, read, write and admin, with commas."),
+        typer.Option(help="Scopes, separated by commas: ingest, scores, read, write, admin."),
     ] = "ingest,scores,read,write",
     expires: Annotated[
         str | None,
         typer.Option(
-            help="When it expires: after a time such as 12h or 90d, or at 2027-01-31T00:00:00Z.",
+            help="Duration or time of expiry, such as 12h, 90d or 2027-01-31T00:00:00Z.",
             show_default="never",
         ),
     ] = None,
-    note: Annotated[str, typer.Option(help="What it is for.")] = "",
+    note: Annotated[str, typer.Option(help="Note about the purpose of the key.")] = "",
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key. Its secret is shown this once."""
+    """Create a key and show its secret, which cannot be shown again."""
     body: dict[str, Any] = {
         "scopes": [each.strip() for each in scopes.split(",") if each.strip()],
         "note": note,
@@ -153,7 +153,7 @@ def rotate_key(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key another secret, which is shown this once."""
+    """Rotate the secret of a key and show the new one, which cannot be shown again."""
     body = {"overlap_s": 0 if overlap in {"0", "0s"} else _seconds(overlap, "--overlap")}
     rotated = _client(url).call("POST", f"{_key(project, key_id)}/rotate", body)
     _print_secret(rotated, as_json)
@@ -161,7 +161,7 @@ def rotate_key(
 
 @keys.command("revoke")
 def revoke_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
-    """Revoke a key: it is refused from now on."""
+    """Revoke a key. It is refused immediately."""
     _client(url).call("DELETE", _key(project, key_id))
     print(json.dumps({"id": key_id, "revoked": True}) if as_json else f"revoked {key_id}")
 
@@ -196,12 +196,13 @@ def _confirm(question: str) -> None:
 def _seconds(text: str, option: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no time such as 30m, 12h or 90d", param_hint=option)
+        message = f"{text!r} is not a duration such as 30m, 12h or 90d"
+        raise typer.BadParameter(message, param_hint=option)
     return int(found[1]) * _SECONDS[found[2]]
 
 
 def _expiry(text: str) -> str:
-    """Return a time of the API, of one or of a duration from now on."""
+    """Convert a time, or a duration from now, to a time for the API."""
     if not _DURATION.fullmatch(text) and "T" in text:
         return text
     try:
@@ -253,5 +254,5 @@ def _text(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text without what a terminal would act on."""
+    """Replace characters that could control a terminal."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -27,7 +27,7 @@ class Credentials(BaseModel):
     store_migrate: SecretStr
     encryption: SecretStr
     admin: SecretStr = SecretStr("")
-    """The admin key; installations from before have none until their next start."""
+    """The admin key; older installations get one at their next start."""
 
 
 def new_password() -> SecretStr:

@@ -1,4 +1,4 @@
-"""Bodies of model definitions, and the prices that they mean."""
+"""Define the bodies of model definitions, and convert them to prices."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Body(BaseModel):
 
 
 class Condition(_Body):
-    """Of the input tokens of a call, or of its parameter ``service_tier``."""
+    """A condition on the input tokens of a call, or on its parameter ``service_tier``."""
 
     usage_detail_pattern: str | None = Field(None, min_length=1, max_length=PATTERN_CHARS_MAX)
     operator: str = Field("in", max_length=10)
@@ -95,13 +95,13 @@ class Condition(_Body):
 
     @property
     def input_above(self) -> int | None:
-        """Return above how many input tokens it holds; None: it is about something else."""
+        """Return the number of input tokens above which it is met; None for other conditions."""
         if self.value is None or self.usage_detail_pattern is None:
             return None
         return int(self.value) - (self.operator == "gte")
 
     def as_given(self) -> dict[str, Any]:
-        """Return the condition in Langfuse's shape."""
+        """Return the condition in Langfuse's format."""
         if self.usage_detail_pattern is None:
             names = ("source", "key", "operator", "values")
         else:

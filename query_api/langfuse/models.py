@@ -1,6 +1,6 @@
-"""Serve ``/api/public/models``: prices in the shape of Langfuse's model definitions.
+"""Serve ``/api/public/models``: prices in the format of Langfuse's model definitions.
 
-They are the records of ``/v1/prices``, those of ``/v1/admin/prices`` and the list that ships.
+They are the records of ``/v1/prices``, those of ``/v1/admin/prices``, and the shipped prices.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def models_router(context: AppContext) -> APIRouter:
     async def list_models(
         project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
     ) -> Response:
-        """The project's own, then the installation's, then those that ship."""
+        """Return the project's models, then the installation's, then the shipped ones."""
         return answer(models.page(project_id, parameters))
 
     @router.post("/api/public/models", summary="Create a model", responses=one)
     async def create_model(project_id: ProjectId, body: ModelBody) -> Response:
-        """It prices calls that arrive from now on, in place of the defaults."""
+        """Create a model. Its prices apply to calls that arrive from now on."""
         record_id = f"prc_{secrets.token_hex(12)}"
         return answer(await models.create(project_id, record_id, body))
 
@@ -78,7 +78,7 @@ def models_router(context: AppContext) -> APIRouter:
         "/api/public/models/{model_id:path}", summary="Create or replace a model", responses=one
     )
     async def put_model(project_id: ProjectId, model_id: ModelId, body: ModelBody) -> Response:
-        """Models of the installation and those that ship cannot be replaced."""
+        """Create or replace a model; those of the installation and shipped ones are read-only."""
         return answer(await models.put(project_id, model_id, body))
 
     @router.delete(
@@ -86,12 +86,12 @@ def models_router(context: AppContext) -> APIRouter:
         summary="Delete a model",
         responses={
             200: context.documented.as_answer(
-                Deleted, "It is deleted.", {"message": Deleted().message}
+                Deleted, "The model is deleted.", {"message": Deleted().message}
             )
         },
     )
     async def delete_model(project_id: ProjectId, model_id: ModelId) -> Response:
-        """Calls that arrive from now on cost the default price again."""
+        """Delete a model. The default prices apply to calls that arrive from now on."""
         await models.delete(project_id, model_id)
         return answer(Deleted())
 
@@ -189,6 +189,6 @@ def _shown(price: Price | DefaultPrice) -> Model:
 
 
 def _record_id(project_id: str, chosen_id: str) -> str:
-    """Return the id of a record whose id a client chose: projects may choose the same."""
+    """Return the record id for an id that a client chose; it is unique across projects."""
     digest = hashlib.sha256(f"{project_id}\0{chosen_id}".encode(errors="replace")).hexdigest()
     return f"prc_{digest[:24]}"

@@ -159,7 +159,7 @@ def test_what_is_refused_is_one_line(
 
 def test_a_wrong_admin_key_and_a_server_that_is_not_there_are_named(cli: Cli) -> None:
     wrong = cli("projects", "list", TRACEMILL_ADMIN_SECRET_KEY="x" * 32)
-    assert (wrong.returncode, "does not know this admin key" in wrong.stderr) == (1, True)
+    assert (wrong.returncode, "refuses this admin key" in wrong.stderr) == (1, True)
     absent = cli("projects", "list", "--url", "http://127.0.0.1:9")
     assert (absent.returncode, "no answer from tracemill" in absent.stderr) == (1, True)
     elsewhere = cli("projects", "list", "--url", "http://example.com")
