@@ -36,7 +36,7 @@ SETTINGS: Final = (
     ("streams and query", "producers.settings", ("WebhookSettings",)),
     ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
     ("query", "query_api.settings", ("QuerySettings",)),
-    ("gateway and query", "producers.settings", ("AdminSettings",)),
+    ("gateway and query", "producers.settings", ("AdminSettings", "KeySettings")),
     ("migrate", "producers.settings", ("InitSettings",)),
     ("embedded engines", "deploy.embedded.settings", ("EmbeddedSettings",)),
     ("embedded engines", "clickhouse.settings", ("EmbeddedStoreSettings",)),

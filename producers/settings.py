@@ -282,6 +282,19 @@ class WebhookSettings(BaseSettings):
         return texts
 
 
+class KeySettings(BaseSettings):
+    """How the last use of API keys is recorded."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_KEYS_", frozen=True)
+
+    last_use_interval_s: float = Field(3_600.0, ge=60)
+    """The last use of a key is written at most once in this time."""
+    last_use_write_interval_s: float = Field(60.0, gt=0)
+    """Interval of writing the last uses of all keys."""
+    last_use_writes_max: int = Field(100, ge=1)
+    """Keys whose last use is written at once; those of others are written in the next interval."""
+
+
 class AdminSettings(BaseSettings):
     """The installation's admin key, which manages projects and keys but reads no project's data."""
 

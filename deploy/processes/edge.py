@@ -23,6 +23,7 @@ from deploy.serving import serving
 from deploy.settings import ProcessSettings
 from deploy.stalls import LoopHeartbeat
 from producers.control.auth import Authenticator
+from producers.control.key_uses import KeyUses
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
@@ -35,6 +36,7 @@ from producers.settings import (
     AdminSettings,
     GatewaySettings,
     KafkaSettings,
+    KeySettings,
     LimitsSettings,
     OtlpGrpcSettings,
 )
@@ -116,7 +118,7 @@ async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
     kafka, otlp_grpc, admin = KafkaSettings(), OtlpGrpcSettings(), AdminSettings()
-    limits = LimitsSettings()
+    limits, keys = LimitsSettings(), KeySettings()
     async with AsyncExitStack() as stack:
         store_settings = StoreSettings()
         store = Store(store_settings)
@@ -133,6 +135,7 @@ async def _serve(
             probes["disk"] = disk_has_room(disk)
         gateway_app = query_app = None
         authenticator = Authenticator(control, admin)
+        await stack.enter_async_context(KeyUses(control, authenticator, keys).running())
         if ingestion:
             gateway_app = create_gateway(
                 kafka,

@@ -95,7 +95,7 @@ class Authenticator:
         self._view = control.view
         self._now_us = now_us
         self.used_keys: set[str] = set()
-        """Ids of keys that were used; a reader removes them."""
+        """Ids of keys that were used since ``take_used_keys`` was called."""
         secret = admin.secret_key.get_secret_value() if admin is not None else ""
         self._admin = hashlib.sha256(secret.encode()).digest() if secret else None
         # Unknown public keys are compared too: the time taken must not show which keys exist.
@@ -106,6 +106,11 @@ class Authenticator:
             secret=secrets.token_hex(16),
             created_us=0,
         )
+
+    def take_used_keys(self) -> set[str]:
+        """Return the ids of keys that were used since the last call."""
+        used, self.used_keys = self.used_keys, set()
+        return used
 
     def authenticate(self, authorization: bytes | None) -> Principal:
         """Return the caller of an ``Authorization`` header.

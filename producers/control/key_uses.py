@@ -1,0 +1,86 @@
+"""Writes down about when each API key was last used, apart from the requests that use them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from producers import metrics
+from producers.control.auth import Authenticator
+from producers.control.kinds.api_key import ApiKey
+from producers.control.log import ControlLog
+from producers.errors import ControlError
+from producers.settings import KeySettings
+
+SECOND_US: Final = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class KeyUses:
+    """Sets ``last_used_us`` of keys that were used, each at most once per interval.
+
+    Of several processes each may write once. What cannot be written now is written later, or after
+    a restart with the next use.
+    """
+
+    def __init__(
+        self,
+        control: ControlLog,
+        authenticator: Authenticator,
+        settings: KeySettings,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        """Write what ``authenticator`` notes."""
+        self._control = control
+        self._authenticator = authenticator
+        self._settings = settings
+        self._now_us = now_us
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write from time to time while the block runs."""
+        task = asyncio.create_task(self._run(), name="uses of keys")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def write(self) -> int:
+        """Write the uses since the last call; return how many keys were changed.
+
+        Raises:
+            ControlError: the log does not take them; they are tried again.
+        """
+        used, now_us = self._authenticator.take_used_keys(), self._now_us()
+        before_us = now_us - int(self._settings.last_use_interval_s * SECOND_US)
+        keys = (self._control.view[ApiKey].get(key_id) for key_id in used)
+        due = [key.id for key in keys if key is not None and (key.last_used_us or 0) <= before_us]
+        written, writes_max = 0, self._settings.last_use_writes_max
+        if len(due) > writes_max:
+            metrics.LIMIT_REACHED.labels("last_use_writes_max").inc()
+        try:
+            for key_id in due[:writes_max]:
+                await self._control.update(
+                    ApiKey, key_id, lambda key: key.model_copy(update={"last_used_us": now_us})
+                )
+                written += 1
+        finally:
+            self._authenticator.used_keys.update(due[written:])
+        return written
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.last_use_write_interval_s)
+            try:
+                await self.write()
+            except ControlError as error:
+                log.info("key_uses_not_written", reason=str(error))
+            except Exception:
+                log.exception("key_uses_not_written")
