@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from clickhouse.errors import StoreError
 from clickhouse.project_rows import rows_left
 from producers.control.kinds.project import Project
 from query_api.answers import answer
@@ -109,7 +111,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/admin/projects/{project_id}",
         summary="Get a project",
-        description="While it is deleting, with `rows_left`: how many rows each table still has.",
+        description="While it is deleting, with `rows_left`: how many rows each table still has."
+        " It is left out while the store does not answer.",
         responses={
             200: documented.as_answer(AdminProjectStatus, "The project.", PROJECT_STATUS_EXAMPLE)
         },
@@ -118,7 +121,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         project = context.projects.find(admin, project_id)
         left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
         if project.state == "deleting":
-            left = await rows_left(context.store, project.id)
+            with suppress(StoreError):  # the state is known all the same
+                left = await rows_left(context.store, project.id)
         return _answer(context, project, left=left)
 
     @router.patch(

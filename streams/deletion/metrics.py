@@ -14,6 +14,11 @@ DELETED_RECORDS: Final = Counter(
     "Control records of deleted projects that were removed.",
     ["kind"],
 )
+DELETED_LOG_RECORDS: Final = Counter(
+    "tracemill_deletion_log_records_total",
+    "Records of deleted projects that were removed from compacted topics.",
+    ["topic"],
+)
 FAILURES: Final = Counter(
     "tracemill_deletion_failures_total",
     "How often a step failed, because of the store, the broker or the control plane.",

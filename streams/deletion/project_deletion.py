@@ -25,6 +25,7 @@ from producers.control.log import ControlLog
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.texts import describe_error
 from streams.deletion import metrics
+from streams.deletion.compacted_topics import remove_records
 from streams.deletion.passed_log import LogProgress
 from streams.deletion.settings import DeletionSettings
 from streams.runtime.clock import now_us
@@ -45,6 +46,7 @@ class ProjectDeletion:
         feeds: Iterable[Feed] = FEEDS,
     ) -> None:
         self._project_id = project_id
+        self._kafka = kafka
         self._control = control
         self._store = store
         self._settings = settings
@@ -58,7 +60,7 @@ class ProjectDeletion:
 
         1. Delete its control records, so that nothing is accepted or made for it any more.
         2. Wait until the streams and the sink have processed what was accepted before.
-        3. Delete its rows.
+        3. Delete its rows, and its records on compacted topics.
         4. After a pause begin again, until nothing was found to delete: a process that had not
            read of the deletion may have written meanwhile. From then on the sink drops its rows.
         5. Change the project's record.
@@ -90,6 +92,7 @@ class ProjectDeletion:
         """Delete what there is; return how many records and rows that was."""
         records = await self._delete_records()
         await self._log.passed()
+        records += await remove_records(self._kafka, self._project_id, self._feeds)
         await self._until_control_log_is_stored()
         return records + await self._delete_rows()
 

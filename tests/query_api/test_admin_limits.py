@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clickhouse.errors import StoreUnavailable
 from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from tests.clickhouse.rows_for_tests import observation
@@ -58,7 +59,12 @@ async def test_only_the_installation_sets_limits_of_projects_that_are_active(api
     assert (await api.admin.put(f"/v1/admin/projects/{OTHER}/limits", json={})).status_code == 409
 
 
-async def test_what_is_left_of_a_project_that_is_deleting_is_shown_by_table(api: Api) -> None:
+async def test_what_is_left_of_a_project_that_is_deleting_is_shown_by_table(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("for a moment")
+
     await api.insert(observation(project_id=OTHER), observation(project_id=PROJECT))
     path = f"/v1/admin/projects/{OTHER}"
     assert "rows_left" not in (await api.admin.get(path)).json()
@@ -67,6 +73,10 @@ async def test_what_is_left_of_a_project_that_is_deleting_is_shown_by_table(api:
     assert shown["state"] == "deleting"
     assert shown["rows_left"]["observations"] == shown["rows_left"]["observations_slim"] == 1
     assert shown["rows_left"]["traces"] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(api.store, "query", unavailable)
+        without = (await api.admin.get(path)).json()
+    assert (without["state"], "rows_left" in without) == ("deleting", False)
     deleted = api.control.view[Project][OTHER].model_copy(update={"state": "deleted"})
     api.control.keep(deleted)
     assert "rows_left" not in (await api.admin.get(path)).json()

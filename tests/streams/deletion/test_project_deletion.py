@@ -36,6 +36,7 @@ from streams.jobs.kind import JobContext
 from streams.jobs.kinds.project_deletion import ProjectDeletions
 from streams.jobs.stage import JobStage
 from streams.runtime.clock import now_us
+from streams.runtime.log_tail import LogTail
 from tests.clickhouse.sink_for_tests import DEADLINE_S, START_US, eventually
 from tests.clickhouse.sink_for_tests import kafka as kafka  # noqa: PLC0414  a fixture
 from tests.clickhouse.sink_for_tests import producer as producer  # noqa: PLC0414
@@ -46,6 +47,7 @@ from tests.fixtures.sink import sinking
 DAY_US = 86_400_000_000
 SETTINGS = DeletionSettings(settle_s=0.2, poll_s=0.02, retry_pause_s=0.02)
 SINK = SinkSettings(flush_interval_s=0.05, rollup_flush_interval_s=0.05)
+ALERTS = next(feed for feed in FEEDS if feed.table == "alerts")
 ALL_FEEDS = (*FEEDS, TOYS)
 
 
@@ -101,6 +103,29 @@ async def send(producer: AIOKafkaProducer, kafka: KafkaSettings, project_id: str
             rows = [row_of(feed, each, n) for n in range(3) for each in (project_id, "other")]
             topic, value = feed.topic_in(kafka.topics), b"\n".join(rows)
             await producer.send_and_wait(topic, value, key=project_id.encode(), partition=0)
+
+
+async def send_alerts(producer: AIOKafkaProducer, kafka: KafkaSettings, project_id: str) -> None:
+    """Write alerts as stage 3 does: one a record, by its id."""
+    for number in range(3):
+        key, value = f"{project_id}-{number}".encode(), row_of(ALERTS, project_id, number)
+        await producer.send_and_wait(ALERTS.topic_in(kafka.topics), value, key=key, partition=0)
+
+
+async def keys_on(kafka: KafkaSettings, feed: Feed) -> set[str]:
+    """Return the keys that a compacted topic keeps."""
+    kept: dict[str, bool] = {}
+    tail = LogTail(
+        kafka,
+        feed.topic_in(kafka.topics),
+        lambda record: kept.update({record.key.decode(): record.value is not None}),
+    )
+    await tail.start()
+    try:
+        await tail.caught_up()
+    finally:
+        await tail.stop()
+    return {key for key, is_kept in kept.items() if is_kept}
 
 
 async def project_with_records(control: ControlLog, project_id: str) -> None:
@@ -198,12 +223,16 @@ async def test_rows_of_every_feed_and_all_records_are_gone_and_do_not_come_back(
     filled: Any,
 ) -> None:
     async with filled(control, "gone") as others:
+        await send_alerts(producer, kafka, "gone")
+        await send_alerts(producer, kafka, "other")
         await begin(control, "gone")
         async with asyncio.timeout(DEADLINE_S):
             await ProjectDeletion("gone", kafka, control, store, SETTINGS, ALL_FEEDS).run()
         assert state_of(control, "gone") == "deleted"
         assert control.view[Project]["gone"].deleted_at_us
         assert not any((await left(store, "gone")).values())
+        assert not {f"gone-{number}" for number in range(3)} & await keys_on(kafka, ALERTS)
+        assert {f"other-{number}" for number in range(3)} <= await keys_on(kafka, ALERTS)
         assert [each.kind for each in control.view.records() if each.owner == "gone"] == []
 
         # A replay of the topics, and an SDK that goes on to write to Kafka.
