@@ -80,9 +80,9 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     price_id: str = ""
     usage_estimated: int = 0
     usage_uncertain: str = ""
-    """What does not add up in the reported usage; empty if everything does."""
+    """Inconsistencies in the reported usage; empty if there are none."""
     unpriced_usage: tuple[str, ...] = ()
-    """Usage types that cost nothing for want of a price, of an observation that is priced."""
+    """Usage types without a price, of an observation whose other usage is priced."""
     service_tier: str = ""
     """Tier that served the call, where the response states it."""
     input: str = ""

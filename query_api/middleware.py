@@ -64,13 +64,13 @@ class LimitBodies:
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken_bytes = 0
+        received_bytes = 0
         # After the body only the end of the connection follows, which has no time limit.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
         late = False
 
         async def limited() -> Message:
-            nonlocal taken_bytes, deadline_s, late
+            nonlocal received_bytes, deadline_s, late
             try:
                 async with asyncio.timeout_at(deadline_s):
                     message = await receive()
@@ -80,19 +80,19 @@ class LimitBodies:
                 raise HTTPException(408, "the body took too long to arrive") from None
             if not message.get("more_body", False):
                 deadline_s = None
-            taken_bytes += len(message.get("body", b""))
-            if taken_bytes > self._max_bytes:
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > self._max_bytes:
                 metrics.LIMITS_REACHED.labels("body_max_bytes").inc()
                 raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
             return message
 
-        async def hanging_up(message: Message) -> None:
+        async def closing_if_late(message: Message) -> None:
             if late and message["type"] == "http.response.start":
-                # Otherwise the rest of the body would be read without end.
+                # Otherwise the server would continue to read the rest of the body.
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await self._app(scope, limited, hanging_up)
+        await self._app(scope, limited, closing_if_late)
 
 
 def _route_of(scope: Scope) -> str:

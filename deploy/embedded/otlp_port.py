@@ -39,7 +39,7 @@ def otlp_grpc_port(host: str, *, print_line: Callable[[str], None]) -> int:
         return 0
     if not reserve(port):  # another start has chosen it and does not listen yet
         print_line(
-            f"port {port} is taken: OTLP over gRPC is not served; {VARIABLE} gives it another port"
+            f"port {port} is taken: OTLP over gRPC is not served; set {VARIABLE} to another port"
         )
         return 0
     return port

@@ -64,4 +64,4 @@ async def _plan(_: ProcessSettings, __: asyncio.Event) -> None:
         for statement in step.statements:
             print(f"{statement};")
     if not steps:
-        print("nothing to do")
+        print("all migrations are applied")

@@ -1,4 +1,4 @@
-"""Examples of projects and keys for the OpenAPI document."""
+"""Define examples of projects, keys and limits for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -18,9 +18,10 @@ DESCRIPTION: Final = """Ingest traces of LLM applications (`ingestion`), and que
 observations and scores with the Langfuse API (below `/api/public`) and call trees, windows,
 budgets, alerts and webhooks with tracemill's own API (below `/v1`).
 
-The credential is a project's key pair, as HTTP Basic. It selects the project; its scopes decide
-what it may do: `ingest`, `scores`, `read` (GET), `write` (other methods), `admin` (keys). The admin
-key of the installation (`Bearer`, or the password of `admin`) manages projects and reads no traces.
+Requests are authenticated with a project's key pair (HTTP Basic), which determines the project. The
+scopes of the key determine what is allowed: `ingest`, `scores`, `read` (GET), `write` (other
+methods), `admin` (keys). The admin key of the installation (`Bearer`, or the password of the user
+`admin`) manages projects and cannot read traces.
 
 Costs are US dollars: JSON numbers below `/api/public`, exact decimal strings below `/v1`. Times are
 ISO 8601 in UTC. Queries are limited; one that reaches a limit gets 422. Two responses are truncated
@@ -111,7 +112,7 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
 
 
 def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Copy a body's example from its schema, where few tools read it."""
+    """Copy a body's example from its schema, because few tools read examples of schemas."""
     body = operation.get("requestBody")
     if body is not None:
         content = body["content"]["application/json"]

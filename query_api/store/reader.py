@@ -68,7 +68,7 @@ class Reader:
             async with self._slot(), asyncio.timeout(self._response_max_s):
                 return await run(self._bounds)
         except TimeoutError as error:
-            # The store cancels long statements itself, so it hangs, or the network does.
+            # The store cancels long statements itself, so either it or the network hangs.
             outcome = "unavailable"
             metrics.LIMITS_REACHED.labels("answer_grace_s").inc()
             raise UnavailableError(

@@ -33,11 +33,11 @@ def main() -> int:
     began_s = time.monotonic()
     verdicts: dict[str, str] = {}
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         print(f"{time.monotonic() - began_s:7.1f} s  {line}", flush=True)
 
     def show(what: str, run: Callable[[], None]) -> None:
-        say(f"== {what}")
+        print_line(f"== {what}")
         try:
             run()
         except MountImpossibleError as error:
@@ -47,7 +47,7 @@ def main() -> int:
             verdicts[what] = f"FAILED: {str(error)[:300]}"
         else:
             verdicts[what] = "exact: 0 accepted lost, 0 doubled, went on by itself"
-        say(f"== {what}: {verdicts[what]}")
+        print_line(f"== {what}: {verdicts[what]}")
 
     with tempfile.TemporaryDirectory(prefix="tracemill-chaos-") as directory:
         for kind in KINDS:
@@ -59,7 +59,7 @@ def main() -> int:
                         cycles=chosen.cycles,
                         hold_s=chosen.hold_s,
                         bodies_per_s=chosen.bodies_per_s,
-                        say=say,
+                        print_line=print_line,
                     )
 
             show(f"full disk on {kind}, {chosen.cycles} times", full)
@@ -68,7 +68,7 @@ def main() -> int:
             lambda: lose_and_recover(
                 Path(directory),
                 observations=chosen.observations,
-                say=say,
+                print_line=print_line,
                 recover_twice=True,
             ),
         )

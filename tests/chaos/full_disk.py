@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 def fill_and_free(
-    mount: Path, *, cycles: int, hold_s: float, bodies_per_s: float, say: Say
+    mount: Path, *, cycles: int, hold_s: float, bodies_per_s: float, print_line: Say
 ) -> None:
     """Run an installation on ``mount`` through ``cycles`` of full and free, under load.
 
@@ -39,7 +39,7 @@ def fill_and_free(
             speed = FILL_SPEEDS_MIB_PER_S[cycle % len(FILL_SPEEDS_MIB_PER_S)]
             ballast = mount / "ballast"
             taken = fill(ballast, mib_per_s=speed)
-            say(
+            print_line(
                 f"cycle {cycle + 1}: full ({taken // MIB} MiB of others), {len(load.acknowledged)} events accepted"
             )
             _refuses(load)
@@ -48,13 +48,13 @@ def fill_and_free(
             (mount / "more").unlink()
             freed_s = time.monotonic()
             _grow(load, by=300)
-            say(
+            print_line(
                 f"cycle {cycle + 1}: freed; accepting again after {time.monotonic() - freed_s:.1f} s"
             )
         accepted = load.finish()
-        say(f"answers: {dict(load.answers)}; reasons: {dict(load.reasons)}")
+        print_line(f"answers: {dict(load.answers)}; reasons: {dict(load.reasons)}")
         settled(server, accepted, load.start_ns)
-        say(f"all {len(accepted)} accepted events are there, once each")
+        print_line(f"all {len(accepted)} accepted events are there, once each")
 
 
 def settled(server: Server, accepted: list[Fact], start_ns: int) -> None:

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 def lose_and_recover(
-    directory: Path, *, observations: int, say: Say, recover_twice: bool = False
+    directory: Path, *, observations: int, print_line: Say, recover_twice: bool = False
 ) -> None:
     """Send a known load, delete the log, see the start refused, recover, send again, compare.
 
@@ -49,7 +49,7 @@ def lose_and_recover(
             becomes(_expected(first, budgets), lambda: figures(client, start_ns, budgets))
             _delivered(hook, len(budgets))
             before = _control(client)
-        say(f"sent {len(first)} events, stopped, deleting the log")
+        print_line(f"sent {len(first)} events, stopped, deleting the log")
         shutil.rmtree(data_dir / "kafka")
 
         refused = _run("up", "--data-dir", str(data_dir))
@@ -58,11 +58,11 @@ def lose_and_recover(
         assert len(lines) == 1, lines
         assert "is not the one that the store was filled from" in lines[0]
         assert "tracemill recover" in lines[0]
-        say(f"refused: {lines[0]}")
+        print_line(f"refused: {lines[0]}")
 
         for expected in ("recovered: ", "nothing to recover")[: 1 + recover_twice]:
             done = _run("recover", "--yes", "--data-dir", str(data_dir))
-            say(done.stdout.strip())
+            print_line(done.stdout.strip())
             assert done.returncode == 0, done
             assert expected in done.stdout
 
@@ -76,7 +76,7 @@ def lose_and_recover(
             assert figures(client, start_ns, budgets) == _expected(all_facts, budgets), "stays so"
     for delivery in hook.deliveries:
         Webhook(secret).verify(delivery.raw, delivery.headers)
-    say(f"{len(all_facts)} events exact, {len(hook.deliveries)} deliveries signed as before")
+    print_line(f"{len(all_facts)} events exact, {len(hook.deliveries)} deliveries signed as before")
 
 
 def _arrange(

@@ -19,7 +19,7 @@ SIZE_MIB = 700
 def test_a_full_disk_loses_nothing_that_was_accepted(kind: str, tmp_path: Path) -> None:
     try:
         with small_disk(kind, SIZE_MIB, tmp_path) as mount:
-            fill_and_free(mount, cycles=1, hold_s=2, bodies_per_s=10, say=print)
+            fill_and_free(mount, cycles=1, hold_s=2, bodies_per_s=10, print_line=print)
     except MountImpossibleError as error:
         pytest.skip(str(error))
 

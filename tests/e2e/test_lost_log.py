@@ -8,4 +8,4 @@ from tests.chaos.lost_log import lose_and_recover
 
 
 def test_after_recover_all_data_is_unchanged_and_totals_stay_exact(tmp_path: Path) -> None:
-    lose_and_recover(tmp_path, observations=2_000, say=print)
+    lose_and_recover(tmp_path, observations=2_000, print_line=print)
