@@ -1,4 +1,4 @@
-"""Call the admin routes of the API from the command line."""
+"""Call the API from the command line, with the admin key or a project's key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from deploy.embedded.credentials import read_credentials
-from deploy.embedded.data_dir import read_installation
+from deploy.embedded.data_dir import Installation, read_installation
 from deploy.errors import DeployError, MisconfiguredError
 from deploy.settings import ProcessSettings
 from producers.settings import AdminSettings
@@ -21,18 +21,26 @@ KEY_VARIABLE: Final = "TRACEMILL_ADMIN_SECRET_KEY"
 
 
 class AdminClient:
-    """A connection to the API with the admin key."""
+    """A connection to the API."""
 
-    def __init__(self, url: str, secret: str) -> None:
-        """Prepare to connect.
+    def __init__(self, url: str, secret: str, public_key: str = "") -> None:
+        """Prepare to connect, with a project's key or, without ``public_key``, the admin key.
 
         Raises:
             DeployError: the URL is not valid.
         """
         self.url = url
+        self._refused_key = (
+            f"the public key {public_key} with this secret"
+            if public_key
+            else f"this admin key; set {KEY_VARIABLE}"
+        )
         try:
             self._client = httpx.Client(
-                base_url=url, timeout=TIMEOUT_S, headers={"authorization": f"Bearer {secret}"}
+                base_url=url,
+                timeout=TIMEOUT_S,
+                headers={} if public_key else {"authorization": f"Bearer {secret}"},
+                auth=(public_key, secret) if public_key else None,
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise DeployError(f"{url!r} is not a URL like {DEFAULT_URL}: {error}") from error
@@ -51,7 +59,7 @@ class AdminClient:
                 " address with --url or TRACEMILL_URL"
             ) from error
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise DeployError(f"{self.url} refuses this admin key; set {KEY_VARIABLE}")
+            raise DeployError(f"{self.url} refuses {self._refused_key}")
         if not answer.is_success:
             raise DeployError(_reason(answer))
         try:
@@ -59,12 +67,13 @@ class AdminClient:
         except ValueError:
             raise DeployError(f"{self.url} is not tracemill: its answer is not JSON") from None
 
-    def pages(self, path: str) -> list[Any]:
+    def pages(self, path: str, **parameters: str) -> list[Any]:
         """Return all items of a paged list. Raises as ``call``."""
         found: list[Any] = []
         cursor: str | None = ""
         while cursor is not None:
-            query = httpx.QueryParams({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
+            position = {"cursor": cursor} if cursor else {}
+            query = httpx.QueryParams({"limit": PAGE, **parameters, **position})
             page = self.call("GET", f"{path}?{query}")
             found += page["data"]
             cursor = page["meta"]["cursor"]
@@ -80,11 +89,8 @@ def admin_client(url: str | None) -> AdminClient:
         DeployError: there is no admin key, or a file of the installation cannot be read.
     """
     data_dir = ProcessSettings().data_dir
-    url = url or os.environ.get("TRACEMILL_URL")
     installation = read_installation(data_dir)
-    if not url:
-        port = installation.public_port if installation is not None else None
-        url = DEFAULT_URL if port is None else f"http://127.0.0.1:{port}"
+    url = _address(url, installation)
     secret = AdminSettings().secret_key.get_secret_value()
     if not secret and installation is not None and _is_local(url):
         credentials = read_credentials(data_dir)
@@ -95,6 +101,24 @@ def admin_client(url: str | None) -> AdminClient:
             f" up` (no installation with one in {data_dir})"
         )
     return AdminClient(url, secret)
+
+
+def project_client(url: str | None, public_key: str, secret_key: str) -> AdminClient:
+    """Return a client with a project's key.
+
+    Raises:
+        DeployError: a file of the installation cannot be read, or the URL is not valid.
+    """
+    installation = read_installation(ProcessSettings().data_dir)
+    return AdminClient(_address(url, installation), secret_key, public_key)
+
+
+def _address(url: str | None, installation: Installation | None) -> str:
+    url = url or os.environ.get("TRACEMILL_URL")
+    if url:
+        return url
+    port = installation.public_port if installation is not None else None
+    return DEFAULT_URL if port is None else f"http://127.0.0.1:{port}"
 
 
 def _is_local(url: str) -> bool:

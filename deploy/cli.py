@@ -10,6 +10,7 @@ import typer
 
 from deploy.directories import absolute, default_data_dir
 from deploy.output import safe_output
+from deploy.prices_cli import prices
 from deploy.quarantine_cli import quarantine
 from deploy.tenants_cli import keys, projects
 
@@ -358,6 +359,7 @@ def settings() -> None:
 
 app.add_typer(projects)
 app.add_typer(keys)
+app.add_typer(prices)
 app.add_typer(quarantine)
 
 

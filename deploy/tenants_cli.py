@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+
+from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
     from deploy.admin_client import AdminClient
@@ -59,7 +60,7 @@ def create_project(
     """Create a project, without keys."""
     body = {"id": project_id, "name": name or project_id}
     made = _client(url).call("POST", "/v1/admin/projects", body)
-    _print(made, as_json, _PROJECT)
+    print_record(made, as_json, _PROJECT)
     if not as_json:
         print(f"Create a key with: tracemill keys create --project {project_id}")
 
@@ -67,13 +68,13 @@ def create_project(
 @projects.command("list")
 def list_projects(url: Url = None, as_json: AsJson = False) -> None:
     """List all projects, oldest first."""
-    _print_list(_client(url).pages("/v1/admin/projects"), as_json, _PROJECT)
+    print_records(_client(url).pages("/v1/admin/projects"), as_json, _PROJECT)
 
 
 @projects.command("show")
 def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a project."""
-    _print(_client(url).call("GET", _project(project_id)), as_json, _PROJECT)
+    print_record(_client(url).call("GET", _project(project_id)), as_json, _PROJECT)
 
 
 @projects.command("rename")
@@ -85,7 +86,7 @@ def rename_project(
 ) -> None:
     """Change the name of a project."""
     changed = _client(url).call("PATCH", _project(project_id), {"name": name})
-    _print(changed, as_json, _PROJECT)
+    print_record(changed, as_json, _PROJECT)
 
 
 @projects.command("delete")
@@ -99,8 +100,8 @@ def delete_project(
     client = _client(url)
     found = client.call("GET", _project(project_id))
     if not yes:
-        _confirm(f"Delete the project {_printable(found['name'])} ({project_id}) with its data?")
-    _print(client.call("DELETE", _project(project_id)), as_json, _PROJECT)
+        _confirm(f"Delete the project {printable(found['name'])} ({project_id}) with its data?")
+    print_record(client.call("DELETE", _project(project_id)), as_json, _PROJECT)
 
 
 @keys.command("create")
@@ -134,13 +135,13 @@ def create_key(
 @keys.command("list")
 def list_keys(project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """List the keys of a project, oldest first, without secrets."""
-    _print_list(_client(url).pages(f"{_project(project)}/keys"), as_json, _KEY)
+    print_records(_client(url).pages(f"{_project(project)}/keys"), as_json, _KEY)
 
 
 @keys.command("show")
 def show_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """Show a key, without its secret."""
-    _print(_client(url).call("GET", _key(project, key_id)), as_json, _KEY)
+    print_record(_client(url).call("GET", _key(project, key_id)), as_json, _KEY)
 
 
 @keys.command("rotate")
@@ -212,47 +213,9 @@ def _expiry(text: str) -> str:
     return at.isoformat(timespec="seconds")
 
 
-def _print(record: dict[str, Any], as_json: bool, fields: Sequence[str]) -> None:
-    if as_json:
-        print(json.dumps(record, indent=2, ensure_ascii=False))
-        return
-    shown = {name: _text(record.get(name)) for name in fields}
-    width = max(map(len, shown))
-    for name, text in shown.items():
-        if text:
-            print(f"{name.replace('_', ' '):{width}}  {text}")
-
-
 def _print_secret(record: dict[str, Any], as_json: bool) -> None:
-    _print(record, as_json, (*_KEY[:2], "secret_key", *_KEY[3:], "previous_secret_valid_until"))
+    print_record(
+        record, as_json, (*_KEY[:2], "secret_key", *_KEY[3:], "previous_secret_valid_until")
+    )
     if not as_json:
         print("The secret key is not shown again.")
-
-
-def _print_list(records: list[dict[str, Any]], as_json: bool, fields: Sequence[str]) -> None:
-    if as_json:
-        print(json.dumps({"data": records}, indent=2, ensure_ascii=False))
-        return
-    rows = [[_text(each.get(name)) for name in fields] for each in records]
-    used = [number for number in range(len(fields)) if any(row[number] for row in rows)]
-    table = [[fields[number].replace("_", " ") for number in used]]
-    table += [[row[number] or "-" for number in used] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table if rows else ():
-        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
-    if not rows:
-        print("none")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{_printable(name)}: {count}" for name, count in value.items())
-    return "" if value is None else _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Replace characters that could control a terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

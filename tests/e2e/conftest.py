@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +14,9 @@ import pytest
 from tests.e2e.environments import Environments
 from tests.e2e.node_environments import NodeEnvironments
 from tests.fixtures.installation import Server, running_server
+
+WITHIN_S = 60.0
+Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +47,22 @@ def environments() -> Environments:
 @pytest.fixture(scope="session")
 def node_environments() -> NodeEnvironments:
     return NodeEnvironments()
+
+
+@pytest.fixture(scope="module")
+def cli(installation: Server) -> Cli:
+    arguments = Path(f"/proc/{installation.process.pid}/cmdline").read_bytes().split(b"\0")
+    data_dir = os.fsdecode(arguments[arguments.index(b"--data-dir") + 1])
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deploy", *words],
+            env={**os.environ, "TRACEMILL_DATA_DIR": data_dir, **environment},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,29 +14,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from producers.gateway.otlp_grpc.server import TRACES
+from tests.e2e.conftest import Cli
 from tests.fixtures.installation import Server
 
 WITHIN_S = 60.0
-Cli = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def cli(installation: Server) -> Cli:
-    arguments = Path(f"/proc/{installation.process.pid}/cmdline").read_bytes().split(b"\0")
-    data_dir = os.fsdecode(arguments[arguments.index(b"--data-dir") + 1])
-
-    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "deploy", *words],
-            env={**os.environ, "TRACEMILL_DATA_DIR": data_dir, **environment},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-    return run
 
 
 def json_of(ended: subprocess.CompletedProcess[str]) -> Any:

@@ -1,0 +1,208 @@
+"""`tracemill prices`: list, show, create and delete prices of models."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from deploy.record_output import print_record, print_records
+
+if TYPE_CHECKING:
+    from deploy.admin_client import AdminClient
+
+prices = typer.Typer(
+    name="prices",
+    no_args_is_help=True,
+    help="""List, show, create and delete prices of models, in US dollars per million units.
+
+    A project's own price comes before one of the installation, and that before the list that
+    ships. A price applies to calls that arrive from now on.
+
+    For a project, the commands send its key; with --installation, the admin key:
+    TRACEMILL_ADMIN_SECRET_KEY, or on the machine of `tracemill up` the one in its data
+    directory.""",
+)
+
+_FIELDS: Final = (
+    *("id", "name", "match", "matching", "effective_from"),
+    *("usd_per_million", "tiers", "fault", "created_at"),
+)
+_COLUMNS: Final = ("id", "name", "match", "effective_from", "usd_per_million", "fault")
+_DEFAULT_COLUMNS: Final = (
+    *("id", "origin", "effective_from"),
+    *("usd_per_million", "source", "as_of"),
+)
+
+Installation = Annotated[
+    bool,
+    typer.Option(
+        "--installation/--project",
+        help="Prices of the whole installation, or of the key's project.",
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of tracemill.",
+        envvar="TRACEMILL_URL",
+        show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
+    ),
+]
+PublicKey = Annotated[
+    str, typer.Option(help="Of the project's key.", envvar="TRACEMILL_INIT_PUBLIC_KEY")
+]
+SecretKey = Annotated[
+    str,
+    typer.Option(
+        help="Of the project's key; in the environment others do not see it.",
+        envvar="TRACEMILL_INIT_SECRET_KEY",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PriceId = Annotated[str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….")]
+
+PUBLIC_KEY: Final = "pk-tm-dev"
+SECRET_KEY: Final = "sk-tm-dev"
+
+
+@prices.command("list")
+def list_prices(
+    defaults: Annotated[
+        bool,
+        typer.Option(
+            "--defaults", help="The installation's and those that ship, with their sources."
+        ),
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="With --defaults: only prices of calls of this model.")
+    ] = None,
+    installation: Installation = False,
+    url: Url = None,
+    public_key: PublicKey = PUBLIC_KEY,
+    secret_key: SecretKey = SECRET_KEY,
+    as_json: AsJson = False,
+) -> None:
+    """List prices, oldest first, or default prices by id."""
+    if model is not None and not defaults:
+        raise typer.BadParameter("give it with --defaults", param_hint="--model")
+    if defaults and installation:
+        raise typer.BadParameter("give --defaults or --installation", param_hint="--defaults")
+    client = _client(url, public_key, secret_key, installation=installation)
+    if defaults:
+        chosen = {} if model is None else {"model": model}
+        print_records(client.pages("/v1/prices/defaults", **chosen), as_json, _DEFAULT_COLUMNS)
+    else:
+        print_records(client.pages(_path(installation=installation)), as_json, _COLUMNS)
+
+
+@prices.command("show")
+def show_price(
+    price_id: PriceId,
+    installation: Installation = False,
+    url: Url = None,
+    public_key: PublicKey = PUBLIC_KEY,
+    secret_key: SecretKey = SECRET_KEY,
+    as_json: AsJson = False,
+) -> None:
+    """Show a price."""
+    client = _client(url, public_key, secret_key, installation=installation)
+    print_record(client.call("GET", _one(price_id, installation=installation)), as_json, _FIELDS)
+
+
+@prices.command("create")
+def create_price(
+    match: Annotated[
+        str | None, typer.Option(help="Regular expression (RE2) of whole names of models.")
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="US dollars per million units of a usage type, such as input=2.50; repeat it.",
+            metavar="TYPE=USD",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    effective_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Calls from this time on cost it, such as 2026-11-01T00:00:00Z.",
+            show_default="all calls that arrive from now on",
+        ),
+    ] = None,
+    file: Annotated[
+        typer.FileText | None,
+        typer.Option(
+            help="JSON as POST /v1/prices takes it, with tiers; - for standard input. Other"
+            " options outrank it."
+        ),
+    ] = None,
+    installation: Installation = False,
+    url: Url = None,
+    public_key: PublicKey = PUBLIC_KEY,
+    secret_key: SecretKey = SECRET_KEY,
+    as_json: AsJson = False,
+) -> None:
+    """Create a price."""
+    body = _body_in(file)
+    given = {"match": match, "name": name, "effective_from": effective_from}
+    body |= {field: value for field, value in given.items() if value is not None}
+    if price:
+        body["usd_per_million"] = dict(map(_type_and_usd, price))
+    if file is None and (match is None or not price):
+        raise typer.BadParameter("give --match and --price, or --file")
+    client = _client(url, public_key, secret_key, installation=installation)
+    made = client.call("POST", _path(installation=installation), body)
+    print_record(made, as_json, _FIELDS)
+
+
+@prices.command("delete")
+def delete_price(
+    price_id: PriceId,
+    installation: Installation = False,
+    url: Url = None,
+    public_key: PublicKey = PUBLIC_KEY,
+    secret_key: SecretKey = SECRET_KEY,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a price. Calls that arrive from now on cost the default price again."""
+    client = _client(url, public_key, secret_key, installation=installation)
+    client.call("DELETE", _one(price_id, installation=installation))
+    print(json.dumps({"id": price_id, "deleted": True}) if as_json else f"deleted {price_id}")
+
+
+def _client(
+    url: str | None, public_key: str, secret_key: str, *, installation: bool
+) -> AdminClient:
+    from deploy.admin_client import admin_client, project_client
+
+    return admin_client(url) if installation else project_client(url, public_key, secret_key)
+
+
+def _path(*, installation: bool) -> str:
+    return "/v1/admin/prices" if installation else "/v1/prices"
+
+
+def _one(price_id: str, *, installation: bool) -> str:
+    return f"{_path(installation=installation)}/{quote(price_id, safe='')}"
+
+
+def _type_and_usd(text: str) -> tuple[str, str]:
+    usage_type, equals, usd = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not like input=2.50", param_hint="--price")
+    return usage_type.strip(), usd.strip()
+
+
+def _body_in(file: Any) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        body = json.load(file)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--file") from error
+    if not isinstance(body, dict):
+        raise typer.BadParameter("a JSON object is expected", param_hint="--file")
+    return body
