@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -246,6 +247,20 @@ SPANS: list[tuple[str, str, str, dict[str, Any], str]] = [
         "0.000225",
     ),
     (
+        "by hand: llm.model with counts",
+        "gpt-4o-mini",
+        "",
+        {"llm.model": "gpt-4o-mini", "llm.input_tokens": 1200, "llm.output_tokens": 80},
+        "0.000228",
+    ),
+    (
+        "by hand: model with counts below usage",
+        "gpt-4o-mini",
+        "",
+        {"model": "gpt-4o-mini", "usage.prompt_tokens": "1200", "usage.completion_tokens": 80},
+        "0.000228",
+    ),
+    (
         "OpenAI: flex was requested, and the default tier served",
         "gpt-5-mini",
         "",
@@ -302,3 +317,58 @@ def test_usage_that_does_not_add_up_is_marked() -> None:
     )
     assert observation.usage == {"input": 10, "output": 5, "total": 15}
     assert observation.usage_uncertain == "total is 20, but the counts add up to 15"
+
+
+def test_a_span_that_names_a_model_by_hand_is_a_generation() -> None:
+    observation = observed(
+        {"llm.model": "gpt-4o-mini", "llm.input_tokens": 1200, "llm.output_tokens": 80}
+    )
+    assert (observation.type, observation.model) == ("GENERATION", "gpt-4o-mini")
+
+
+def test_texts_named_input_and_output_are_not_counts() -> None:
+    observation = observed({"model": "gpt-4o-mini", "input": "5", "output": "7"})
+    assert observation.usage is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"operation.cost": 0.5}, {"total": 5 * 10**11}),
+        ({"llm.usage.cost": "0.5"}, {"total": 5 * 10**11}),
+        ({"llm.cost.prompt": 0.2, "llm.cost.completion": 0.3},
+         {"input": 2 * 10**11, "output": 3 * 10**11}),
+        ({"llm.cost.prompt": 0.2, "llm.cost.total": 0.4}, {"total": 4 * 10**11}),
+    ],
+)  # fmt: skip
+def test_a_stated_cost_counts_whatever_its_spelling(
+    attributes: dict[str, Any], expected: dict[str, int]
+) -> None:
+    assert observed(attributes).cost == expected
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "kept_us"), [(-5, None), (7_000_000, None), (0, NOW_US), (1, NOW_US)]
+)
+def test_a_first_token_outside_the_span_is_dropped(after_ms: int, kept_us: int | None) -> None:
+    moment = datetime.fromtimestamp(NOW_US / 10**6 + after_ms / 1000, UTC)
+    observation = observed({"langfuse.observation.completion_start_time": moment.isoformat()})
+    assert observation.completion_start_us == kept_us
+
+
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [
+        ("openai:gpt-4o", "openai/gpt-4o"),
+        ("google-gla:gemini-2.5-flash", "google/gemini-2.5-flash"),
+        (
+            "bedrock:us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "aws/regional.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        ("ft:gpt-4.1-2025-04-14:acme::x1", "openai/ft:gpt-4.1"),
+        ("ft:gpt-4.1-mini-2025-04-14:acme::x1", "openai/ft:gpt-4.1-mini"),
+        ("ollama:mistral:7b", ""),
+    ],
+)
+def test_a_name_with_its_provider_is_priced_at_that_provider(model: str, price: str) -> None:
+    assert BOOK.cost_of("p", model, {"input": 1}, NOW_US).price_id == price

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
+from producers import metrics
 from producers.errors import BodyError
 from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
 from producers.gateway.values.usage import (
+    cost_in_usage,
     cost_of_object,
     usage_of_object,
     usage_of_older_object,
@@ -148,6 +150,15 @@ def observation_of(
         raise BodyError(message)
     observation_id = body.id or event_id
     usage, cost = _usage_and_cost(body)
+    start_us = times.read_optional(body.start_time, "startTime")
+    end_us = times.read_optional(body.end_time, "endTime")
+    first_token_us = times.read_optional(body.completion_start_time, "completionStartTime")
+    if first_token_us is not None and (
+        (start_us is not None and first_token_us < start_us)
+        or (end_us is not None and first_token_us > end_us)
+    ):
+        metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
+        first_token_us = None
     return Observation(
         project_id=project_id,
         trace_id=body.trace_id or trace_id or observation_id,
@@ -159,9 +170,9 @@ def observation_of(
         name=body.name,
         parent_id=body.parent_observation_id or None,
         environment=environment_of(body.environment),
-        start_us=times.read_optional(body.start_time, "startTime"),
-        end_us=times.read_optional(body.end_time, "endTime"),
-        completion_start_us=times.read_optional(body.completion_start_time, "completionStartTime"),
+        start_us=start_us,
+        end_us=end_us,
+        completion_start_us=first_token_us,
         level=body.level,
         status_message=body.status_message,
         version=body.version,
@@ -249,8 +260,10 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
 
 def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] | None]:
     """Return usage, and cost in picodollars by type; the older ``usage`` is the fallback."""
-    usage = usage_of_object(decode_raw(body.usage_details, "body.usageDetails"))
+    details = decode_raw(body.usage_details, "body.usageDetails")
+    usage = usage_of_object(details)
     cost = cost_of_object(decode_raw(body.cost_details, "body.costDetails"))
+    cost = cost or cost_in_usage(details)
     if not usage.counts or not cost:
         older_usage, older_cost = usage_of_older_object(decode_raw(body.usage, "body.usage"))
         usage, cost = usage if usage.counts else older_usage, cost or older_cost

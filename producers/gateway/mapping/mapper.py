@@ -58,6 +58,10 @@ _facts: BoundedCache[tuple[int, Sdk], tuple[Origin, OriginFacts]] = BoundedCache
 _NO_SDK: Final = Sdk()
 
 
+_ROUNDING_US: Final = 1_000
+"""Instrumentations round the time of the first token up to a millisecond."""
+
+
 def map_in_slices(
     export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK
 ) -> Iterator[Mapped]:
@@ -89,11 +93,8 @@ def map_in_slices(
                 refusals.append(_failed(span, project_id, received_us, error))
                 continue
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
-            completion_us = observation.completion_start_us
-            if completion_us is not None and not oldest_us <= completion_us <= latest_us:
-                # One field out of range is no reason to refuse the observation.
-                metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
-                observation.completion_start_us = None
+            if observation.completion_start_us is not None:
+                _keep_within(observation, start_us, end_us)
             if span.fault:
                 refusals.append(Refusal(observation, "invalid_time", span.fault))
             elif oldest_us <= start_us and end_us <= latest_us:
@@ -101,6 +102,17 @@ def map_in_slices(
             else:
                 refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))
     yield Mapped(observations, refusals)
+
+
+def _keep_within(observation: Observation, start_us: int, end_us: int) -> None:
+    """Drop the time of a first token before the start or after the end."""
+    first_us = observation.completion_start_us or 0
+    if end_us < first_us <= end_us + _ROUNDING_US:
+        observation.completion_start_us = end_us
+    elif not start_us <= first_us <= end_us:
+        # One field out of range is no reason to refuse the observation.
+        metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
+        observation.completion_start_us = None
 
 
 def _failed(span: ExportedSpan, project_id: str, received_us: int, error: Exception) -> Refusal:

@@ -65,6 +65,8 @@ _MODEL_KEYS: Final = (
     "gen_ai.request.model",
     "llm.response.model",
     "llm.model_name",
+    "llm.model",
+    "llm.request.model",
     "embedding.model_name",
     "model",
 )

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from producers.gateway.mapping.sources import Reader, Shape, below
+from producers.gateway.mapping.types import MODEL_KEYS
 from producers.gateway.values.usage import TYPES_MAX
+from tracemill.reconciliation import dialects
 from tracemill.reconciliation.dialects import Dialect
 from tracemill.reconciliation.plain import UsageReader
 
@@ -33,5 +35,31 @@ class Counts:
         return Reader("", lambda span: reader.read(span.attributes))
 
 
+@dataclass(frozen=True, slots=True)
+class CountsByHand:
+    """Read counts that an application names itself, of spans that name a model."""
+
+    def bind(self, shape: Shape) -> Reader | None:
+        if not shape.has_any(MODEL_KEYS):
+            return None
+        keys = [(key, name) for key, name in _BY_HAND if key in shape.keys]
+        if not keys:
+            return None
+        reader = UsageReader(keys, dialects.GEN_AI)
+        return Reader("", lambda span: reader.read(span.attributes))
+
+
+_BY_HAND: Final = tuple(
+    (f"{prefix}{name}", name)
+    for prefix in ("llm.", "llm.tokens.", "tokens.", "usage.", "token.usage.", "")
+    for name in (
+        *("input_tokens", "output_tokens", "total_tokens", "prompt_tokens", "completion_tokens"),
+        *("cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
+        *("reasoning_tokens", "input", "output", "total", "prompt", "completion"),
+    )
+    # Without a prefix, "input" and "output" are texts.
+    if prefix not in ("", "llm.", "usage.") or name.endswith("_tokens")
+)
+"""Attributes of tutorials and of code without an instrumentation, with the name of the count."""
 _BROKEN_DOWN: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
 """OpenInference's names of the sums, of which ``prompt_details.*`` are parts."""

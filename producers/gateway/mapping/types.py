@@ -37,6 +37,8 @@ MODEL_KEYS: Final = (
     "gen_ai.request.model",
     "gen_ai.response.model",
     "llm.model_name",
+    "llm.model",
+    "llm.request.model",
     "model",
 )
 

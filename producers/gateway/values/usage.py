@@ -138,6 +138,12 @@ def cost_of_object(cost: Any) -> dict[str, int]:
     return _believed(found)
 
 
+def cost_in_usage(usage: Any) -> dict[str, int]:
+    """Return the cost in picodollars that a usage object states itself, as OpenRouter's does."""
+    pico = pico_of_usd(usage.get("cost")) if isinstance(usage, dict) else None
+    return {} if pico is None else _believed({"total": pico})
+
+
 def _believed(cost: dict[str, int]) -> dict[str, int]:
     if is_cost(cost):
         return cost

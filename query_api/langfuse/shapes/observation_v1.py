@@ -90,7 +90,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         environment=row.environment,
         start_time=iso(row.start_us),
         end_time=iso_or_none(row.end_us),
-        completion_start_time=iso_or_none(row.completion_start_us),
+        completion_start_time=iso_or_none(first_token_us(row)),
         version=row.version or None,
         created_at=stored_at,
         updated_at=stored_at,
@@ -122,10 +122,17 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         calculated_output_cost=usd_number(summed(row.cost_pico, "output")) if priced else None,
         calculated_total_cost=usd_number(row.total_cost_pico) if priced else None,
         latency=seconds_between(row.start_us, row.end_us),
-        time_to_first_token=seconds_between(row.start_us, row.completion_start_us),
+        time_to_first_token=seconds_between(row.start_us, first_token_us(row)),
         user_id=row.user_id or None,
         session_id=row.session_id or None,
     )
+
+
+def first_token_us(row: StoredObservation) -> int:
+    """Return the time of the first token; 0 if there is none within the observation."""
+    first_us, end_us = row.completion_start_us, row.end_us
+    is_within = row.start_us <= first_us and (not end_us or first_us <= end_us)
+    return first_us if is_within else 0
 
 
 def seconds_between(start_us: int, end_us: int) -> float | None:

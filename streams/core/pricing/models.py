@@ -61,6 +61,13 @@ _LOCAL: Final = {
 }
 """Runtimes on the user's own machines, whose models have no list price."""
 
+_COLON_PREFIXES: Final = {
+    *_PROVIDER_OF,
+    *_LOCAL,
+    *("groq", "deepseek", "openrouter", "cerebras", "huggingface", "novita", "minimax", "meta"),
+}
+"""Providers that may precede a name with a colon: ``openai:gpt-4o``."""
+
 _WRAPPERS: Final = re.compile(
     r"^(?:litellm(?:_proxy)?/|models/|tunedmodels/|projects/[^/]+/(?:locations/[^/]+/)?|"
     r"publishers/[^/]+/models/|arn:aws[\w-]*:bedrock:[^/]*/)+"
@@ -104,6 +111,7 @@ def name_candidates(model: str) -> Iterator[NameCandidate]:
 
 def _all_candidates(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[NameCandidate]:
     name = _WRAPPERS.sub("", name) or name
+    yield from _after_colon(name, prefixes_max)
     provider, slash, rest = name.partition("/")
     if slash:
         if provider_of(provider) == "aws":
@@ -124,6 +132,16 @@ def _all_candidates(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[Nam
         name = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", name))
     for spelling in _spellings(name):
         yield NameCandidate(None, spelling)
+
+
+def _after_colon(name: str, prefixes_max: int) -> Iterator[NameCandidate]:
+    """Yield the candidates of ``openai:gpt-4o``.
+
+    Ollama names versions with a colon, too (``mistral:7b``), so the whole name is one as well.
+    """
+    prefix, colon, named = name.partition(":")
+    if colon and named and prefix in _COLON_PREFIXES:
+        yield from _all_candidates(f"{prefix}/{named}", prefixes_max)
 
 
 def _spellings(name: str) -> Iterator[str]:
