@@ -31,7 +31,7 @@ from streams.observations.restoring import adopt_restored, complete_traces, rest
 from streams.observations.screen import ObservationsScreen
 from streams.observations.settings import StreamsSettings
 from streams.observations.source import Inbox
-from streams.observations.writer import ChunkWriter
+from streams.observations.writer import ChunkWriter, summary_of
 from streams.quarantine.screen import Screen
 from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.runtime.partition_worker import SourceMessage
@@ -299,7 +299,9 @@ class PartitionStage:
             await asyncio.sleep(0)  # other partitions go on between the attempts
         self._measure(fold, effects)
         self._folded_to = messages[-1].offset
-        await writer.begin(self._chunk, messages, effects, chunk)
+        summary = summary_of(effects)
+        del effects, records  # which ``begin`` may wait with
+        await writer.begin(self._chunk, messages, summary, chunk)
 
     async def _attempt(
         self,

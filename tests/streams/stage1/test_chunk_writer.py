@@ -12,7 +12,7 @@ from streams.core.observations.encoding import EncodingLimits, encoded, records_
 from streams.core.rollups.deltas import Delta
 from streams.observations.ports import Ends
 from streams.observations.source import Inbox
-from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter
+from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter, summary_of
 from streams.runtime.partition_worker import SourceMessage
 
 TOPICS = Topics("t")
@@ -63,7 +63,7 @@ def writer_on(broker: Broker) -> ChunkWriter:
 
 
 async def begin(writer: ChunkWriter, number: int, messages, chunk: Effects) -> None:
-    await writer.begin(number, messages, chunk, encoded(chunk, limits(1000)))
+    await writer.begin(number, messages, summary_of(chunk), encoded(chunk, limits(1000)))
 
 
 def limits(record_bytes: int) -> EncodingLimits:
