@@ -6,7 +6,7 @@ import json
 
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.fixtures.exports import map_export
-from tests.producers.mapping.compact import RECEIVED_US, TRACE_ID, protobuf_body, span_id_of
+from tests.producers.gateway.mapping.compact import RECEIVED_US, TRACE_ID, protobuf_body, span_id_of
 from tests.query_api.harness import PROJECT, Api
 from tests.streams.stage1.stage1_folding import Folding, stored
 

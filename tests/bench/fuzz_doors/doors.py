@@ -19,7 +19,7 @@ from tests.bench.fuzz_doors.mutations import (
 )
 from tests.bench.stages.gateway import export_of, gen_ai_span, langfuse_span
 from tests.bench.stages.gateway import key_value as encoded_key_value
-from tests.producers.mapping.compact import key_values
+from tests.producers.gateway.mapping.compact import key_values
 
 JSON_TYPE: Final = "application/json"
 PROTOBUF_TYPE: Final = "application/x-protobuf"

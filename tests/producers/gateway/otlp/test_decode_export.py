@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from producers.errors import BodyError, TooLargeError
 from producers.gateway.otlp import ExportedSpan, ExportLimits, decode_export
 from producers.gateway.otlp.limiter import CUT_MARK, TOO_DEEP
-from tests.producers.mapping.compact import (
+from tests.producers.gateway.mapping.compact import (
     TRACE_ID,
     json_body,
     json_export,

@@ -11,7 +11,7 @@ import pytest
 from clickhouse.all_topics import ensure_topics
 from producers.settings import KafkaSettings
 from tests.producers.gateway.conftest import Log
-from tests.producers.gateway.ingestion_batches import NOW, SDK, URL, event, send
+from tests.producers.gateway.langfuse.ingestion_batches import NOW, SDK, URL, event, send
 from tracemill.contract import Score
 
 INVALID_EVENTS = {

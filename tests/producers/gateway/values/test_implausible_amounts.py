@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.producers.gateway.conftest import Log, times_reached
-from tests.producers.gateway.ingestion_batches import event, send
-from tests.producers.mapping.test_mapper import one
+from tests.producers.gateway.langfuse.ingestion_batches import event, send
+from tests.producers.gateway.mapping.test_mapper import one
 from tracemill.contract import Observation
 
 MOST = 10**9

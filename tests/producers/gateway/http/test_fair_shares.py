@@ -19,8 +19,8 @@ from producers.gateway.http.fair_scheduler import FairScheduler
 from producers.gateway.publisher import EventPublisher
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
-from tests.producers.gateway.test_bodies_that_explode import attribute, field, span
-from tests.producers.gateway.test_items_set_aside import event, export
+from tests.producers.gateway.http.test_decompression import attribute, field, span
+from tests.producers.gateway.test_refused_items import event, export
 from tracemill.contract import Observation
 
 TRACES = "/v1/traces"

@@ -25,11 +25,11 @@ from producers.errors import UndeliveredError
 from producers.gateway.app import Gateway, create_gateway
 from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
 from tests.producers.gateway.conftest import Log
-from tests.producers.gateway.ingestion_batches import event, send
-from tests.producers.gateway.test_otlp_grpc import BASIC, Call, refusal_of, retry_after_s
-from tests.producers.gateway.test_otlp_grpc import address as address  # noqa: PLC0414  a fixture
-from tests.producers.gateway.test_otlp_grpc import call as call  # noqa: PLC0414
-from tests.producers.gateway.test_otlp_grpc import grpc_settings as grpc_settings  # noqa: PLC0414
+from tests.producers.gateway.langfuse.ingestion_batches import event, send
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import BASIC, Call, refusal_of, retry_after_s
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import address as address  # noqa: PLC0414  a fixture
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import call as call  # noqa: PLC0414
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import grpc_settings as grpc_settings  # noqa: PLC0414
 from tests.producers.gateway.test_otlp_route import URL, export
 
 PROTOBUF = {"content-type": "application/x-protobuf"}

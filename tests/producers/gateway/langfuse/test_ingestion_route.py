@@ -10,7 +10,7 @@ import pytest
 
 from producers.gateway.langfuse.bodies import TraceBody
 from tests.producers.gateway.conftest import Log
-from tests.producers.gateway.ingestion_batches import SDK, URL, event, send
+from tests.producers.gateway.langfuse.ingestion_batches import SDK, URL, event, send
 from tracemill.contract import Observation, Score, TraceAttributes, TraceUpdate
 
 NOW_US = 1_732_157_122_921_597

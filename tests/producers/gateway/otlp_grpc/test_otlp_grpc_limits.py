@@ -17,7 +17,7 @@ from producers.gateway.app import Gateway
 from producers.gateway.otlp_grpc.server import TRACES, OtlpGrpcServer
 from producers.settings import GatewaySettings, OtlpGrpcSettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log, times_reached
-from tests.producers.gateway.raw_http2 import (
+from tests.producers.gateway.otlp_grpc.raw_http2 import (
     END_STREAM,
     RST_STREAM,
     Connection,
@@ -26,16 +26,16 @@ from tests.producers.gateway.raw_http2 import (
     grpc_message,
     status_in,
 )
-from tests.producers.gateway.test_otlp_grpc import (
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import (
     AUTHORIZED,
     EXPORT,
     Call,
     refusal_of,
     retry_after_s,
 )
-from tests.producers.gateway.test_otlp_grpc import address as address  # noqa: PLC0414  a fixture
-from tests.producers.gateway.test_otlp_grpc import call as call  # noqa: PLC0414
-from tests.producers.gateway.test_otlp_grpc import (
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import address as address  # noqa: PLC0414  a fixture
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import call as call  # noqa: PLC0414
+from tests.producers.gateway.otlp_grpc.test_otlp_grpc import (
     grpc_settings as grpc_settings,  # noqa: PLC0414
 )
 from tests.producers.gateway.test_otlp_route import export

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from producers.gateway.langfuse import ingestion_events, scores
 from producers.gateway.mapping import mapper
 from tests.producers.gateway.conftest import Log
-from tests.producers.mapping.compact import key_values
+from tests.producers.gateway.mapping.compact import key_values
 from tracemill.contract import Observation
 
 TRACES = "/v1/traces"

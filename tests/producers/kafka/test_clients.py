@@ -16,7 +16,7 @@ from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from streams.runtime.app import create_app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("producers", "streams", "clickhouse", "query_api", "deploy")
 CONSTRUCTORS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "AIOKafkaClient"}
 ALLOWED = {Path("producers/kafka/clients.py"), Path("producers/sdk/tracemill/shipping.py")}

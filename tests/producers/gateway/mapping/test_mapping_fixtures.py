@@ -12,7 +12,7 @@ import pytest
 from producers.gateway.mapping import Sdk
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.fixtures.exports import map_export
-from tests.producers.mapping.compact import RECEIVED_US, json_body, protobuf_body
+from tests.producers.gateway.mapping.compact import RECEIVED_US, json_body, protobuf_body
 from tracemill.contract import Observation
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))

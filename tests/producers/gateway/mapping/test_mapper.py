@@ -15,7 +15,7 @@ from producers.gateway.mapping.values import TAGS_MAX
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.conftest import times_reached
-from tests.producers.mapping.compact import (
+from tests.producers.gateway.mapping.compact import (
     END_NS,
     PARENT_ID,
     RECEIVED_US,

@@ -13,7 +13,12 @@ from producers.gateway.mapping import Mapped, map_in_slices, mapper, plan
 from producers.gateway.otlp import Export, ExportLimits, decode_export, protobuf_decoder
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.conftest import times_reached
-from tests.producers.mapping.compact import RECEIVED_US, json_body, protobuf_body, span_id_of
+from tests.producers.gateway.mapping.compact import (
+    RECEIVED_US,
+    json_body,
+    protobuf_body,
+    span_id_of,
+)
 
 MIB = 1024 * 1024
 

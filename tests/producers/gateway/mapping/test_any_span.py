@@ -13,7 +13,7 @@ from producers.gateway.mapping.io_sources import INPUT_OUTPUT
 from producers.gateway.mapping.tables import OBSERVATION_FIELDS, PROMPT_FIELDS, TRACE_FIELDS
 from producers.gateway.otlp import ExportLimits, decode_export
 from tests.fixtures.exports import map_export
-from tests.producers.mapping.compact import PARENT_ID, RECEIVED_US, json_body, protobuf_body
+from tests.producers.gateway.mapping.compact import PARENT_ID, RECEIVED_US, json_body, protobuf_body
 from tracemill.contract import decode_event, encode_event
 
 PYTHON_SDK = {"telemetry.sdk.language": "python"}
