@@ -11,7 +11,7 @@ _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 EVENTS_IN = Counter("tracemill_observations_events_total", "Events folded.")
 UNCHANGED = Counter(
     "tracemill_observations_unchanged_total",
-    "Events that said nothing new: duplicates, and statements outranked already.",
+    "Events that changed nothing: duplicates, and updates older than those merged before.",
 )
 SKIPPED = Counter(
     "tracemill_observations_skipped_records_total",

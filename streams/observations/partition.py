@@ -1,4 +1,4 @@
-"""Stage 1 for one partition of the events topic: restore, then chunk after chunk through the fold."""
+"""One partition of stage 1: restores its state, then folds chunks of events and writes rows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 
 class PartitionStage:
-    """``run`` it; ``put`` source records, in order, from the committed offset on."""
+    """The worker of one partition of ``events`` (``streams.runtime.partition_worker``)."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class PartitionStage:
         self._evicted = 0
 
     async def put(self, message: SourceMessage) -> None:
-        """Waits while more is waiting already than settings allow.
+        """Add the next record; wait while as many are pending as the settings allow.
 
         Raises:
             RecordGapError: a record is missing before this one.
@@ -115,12 +115,12 @@ class PartitionStage:
         await self._inbox.put(message)
 
     def lag(self, end: int | None, now_s: float) -> Lag:
-        """How far behind the end of its log this partition is (``streams.runtime.lag.Backlog.lag``)."""
+        """Return how far the partition is behind ``end`` (``streams.runtime.lag.Backlog.lag``)."""
         self._settle_backlog()
         return self._backlog.lag(end, now_s)
 
     def position(self) -> Position:
-        """Where the work is: read by the watch for stalls, also from another thread."""
+        """Return the progress of the work; may be called from another thread."""
         if self._resume_after is None or self._writer is None:
             return Position(None, self._last_put + 1)
         done = max(self._resume_after, self._writer.committed_offset)
@@ -134,7 +134,7 @@ class PartitionStage:
 
     @property
     def is_restored(self) -> bool:
-        """Return whether it goes on where its output ended."""
+        """Return whether records are processed already."""
         return self.restored.is_set()
 
     def use_prices(self, prices: PriceBook) -> None:
@@ -144,15 +144,15 @@ class PartitionStage:
             self._fold.use_prices(prices)
 
     async def run(self) -> None:
-        """Work until cancelled.
+        """Restore the state and fold events, until cancelled.
 
-        1. Restore what the output says: where to go on, and the traces it holds completely.
-        2. Wait until the store has everything that was written before the rows just read; learn which traces it has.
-        3. Fold chunks; what memory does not hold is read back first. ``ChunkWriter`` tells in which order effects leave.
+        1. Read the tail of the output: the last commit, and the traces of which it has everything.
+        2. Wait until the store has what was written before that tail; learn which traces it has.
+        3. Fold chunks; what is not cached is read back first. ``ChunkWriter`` writes their effects.
 
         Raises:
             TooManyDeadLettersError: most of the input is unreadable.
-            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+            KafkaError: the broker refused a record; the state in memory is ahead of the log.
         """
         settings, partition = self._settings, self._partition
         restored, version = await restored_from(
@@ -349,7 +349,11 @@ class PartitionStage:
             )
 
     async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
-        """1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the store has them. 3. Ask."""
+        """Read back what a chunk needs.
+
+        1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the
+        store has them. 3. Ask it.
+        """
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():
             # A chunk that was never begun, because an attempt at it failed, wrote nothing.

@@ -1,4 +1,4 @@
-"""What stage 1 needs of the world, so that a simulated one can stand in for it."""
+"""What stage 1 needs of Kafka and the store, as protocols that a simulation implements too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Output(Protocol):
     async def send(
         self, topic: str, partition: int, value: bytes, headers: Headers = ()
     ) -> asyncio.Future[int]:
-        """Returns once the record is on its way, with the future of its offset. Records of one partition keep their order."""
+        """Send a record; return the future of its offset once it is in the producer's buffer.
+
+        Records of one partition keep their order.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,10 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a partition's own output says.
+    """What a partition has written so far, as far as it is read again.
 
     Attributes:
-        resume_after: the last source offset that took effect; −1: none that we know of.
+        resume_after: the last source offset that took effect; −1 if none is known.
         traces: rows of the traces, in order, also those ahead of the commit.
         observations: rows of the observations, in order, up to the last commit.
         begin: where the rows that were read begin.
@@ -50,15 +53,18 @@ class Restored:
     begin: Ends
     ends: Ends
     trace_version: int | None = None
-    """Of the record at ``resume_after`` (``streams.core.observations.versions``); ``None`` where no commit
-    tells."""
+    """Of the record at ``resume_after`` (``streams.core.observations.versions``); None if no commit
+    has one."""
 
 
 class History(Protocol):
-    """What was written before."""
+    """Reads what was written before."""
 
     async def next_record(self, partition: int, offset: int) -> int:
-        """Return the offset of the first source record at or after ``offset``; there has to be one."""
+        """Return the offset of the first source record at or after ``offset``.
+
+        There has to be one.
+        """
 
     async def restore(self, partition: int) -> Restored:
         """Read the tail of the partition's output."""
@@ -67,10 +73,16 @@ class History(Protocol):
         """Return once the store has the partition's rows up to ``ends``."""
 
     async def seen(self, partition: int) -> array[int]:
-        """Hashes (``streams.core.observations.seen.trace_hash``) of the traces of the partition that the store has, ascending; at most ``seen_traces_max``."""
+        """Return the ``trace_hash`` of traces of the partition that the store has, ascending.
+
+        At most ``seen_traces_max`` of them.
+        """
 
     async def trace_version(self) -> int:
         """Return the highest version of a trace's row that the store has; 0 if it has none."""
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
-        """What the store has of these traces; texts of whole observations only where they are needed."""
+        """Return what the store has of these traces.
+
+        Texts of whole observations are included only where they are needed.
+        """

@@ -37,18 +37,21 @@ RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
 _PICO: Final = 1_000_000_000_000
 SEEN_SQL: Final = """
-SELECT DISTINCT reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
+SELECT DISTINCT
+    reinterpretAsUInt64(reverse(substring(MD5(concat(project_id, '/', id)), 1, 8))) AS hash
 FROM traces
 WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt32}
 ORDER BY hash
 LIMIT {limit:UInt64}
 """
 TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
-# Without FINAL, which would read the texts of every row nearby: of several versions the latest is picked here. A deletion never stands alone, the row that
-# takes the place of the deleted one has the same version under another key, so deletions can be left out.
+# Without FINAL, which would read the texts of all neighbouring rows: the latest of several versions
+# is picked here. Deletions can be left out, because each comes with the row that replaces the
+# deleted one, which has the same version and another key.
 TRACES_SQL: Final = """
-SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id, session_id, environment,
-    release, version, external_id, public, tags, metadata, input, output, observation_count, merge_state
+SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id,
+    session_id, environment, release, version, external_id, public, tags, metadata, input, output,
+    observation_count, merge_state
 FROM traces
 PREWHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
 WHERE is_deleted = 0
@@ -60,10 +63,11 @@ _NUMBERS: Final = f"""
     toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source, app_root, merge_state,
     toUnixTimestamp64Micro(event_time) AS event_us"""
 _TEXTS: Final = f"""
-    type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version, provided_usage,
-    usage_uncertain, service_tier,
-    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico, prompt_name, prompt_version,
-    service_name, scope_name, scope_version, status_message, model_parameters, input, output, metadata"""
+    type, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version,
+    provided_usage, usage_uncertain, service_tier,
+    mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
+    prompt_name, prompt_version, service_name, scope_name, scope_version, status_message,
+    model_parameters, input, output, metadata"""
 _DIMENSIONS: Final = sorted({str(each.observation_field) for each in OF_OBSERVATIONS})
 
 
@@ -83,7 +87,8 @@ ORDER BY row_version
 TEXTS_SQL: Final = f"""
 SELECT {_and_dimensions(f"{_NUMBERS}, {_TEXTS}")}
 FROM observations
-PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}} AND id IN {{ids:Array(String)}}
+PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
+    AND id IN {{ids:Array(String)}}
 WHERE is_deleted = 0
 ORDER BY row_version
 """  # noqa: S608  # no value of anybody's
@@ -93,7 +98,7 @@ _traces = msgspec.json.Decoder(TraceRow, strict=False)
 
 
 class StoreHistory:
-    """Asks until the store answers: a store that is away delays, it does not fail."""
+    """Repeats each query until the store is reachable: an outage delays, and raises nothing."""
 
     def __init__(
         self, kafka: KafkaSettings, store: Store, settings: StreamsSettings, progress: SinkProgress

@@ -44,7 +44,10 @@ async def restored_from(
 
 
 def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
-    """Take in what was restored; a trace whose rows do not convert is read back when it is needed."""
+    """Cache what was restored.
+
+    A trace whose rows do not convert is left out, and read back when it is needed.
+    """
     nothing = Needs(set(), set())
     for history in histories:
         try:

@@ -1,4 +1,4 @@
-"""Source records on their way from Kafka into the fold."""
+"""Queues source records between Kafka and the fold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streams.runtime.partition_worker import SourceMessage
 
 
 class Inbox:
-    """Source records of one partition, waiting to be folded; whoever brings more than fits waits."""
+    """A bounded queue of the source records of one partition."""
 
     def __init__(self, records_max: int, bytes_max: int) -> None:
         self._records_max = records_max
@@ -28,13 +28,13 @@ class Inbox:
 
     @property
     def limit_reached(self) -> str | None:
-        """The setting that makes whoever brings more wait now."""
+        """The setting that makes ``put`` wait now; None if it does not."""
         if len(self._waiting) >= self._records_max:
             return "inbox_records_max"
         return "inbox_bytes_max" if self._bytes >= self._bytes_max else None
 
     async def close(self) -> None:
-        """Whatever is put from now on is dropped; nobody waits any more."""
+        """Drop whatever is put from now on, and let ``put`` return."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -49,7 +49,10 @@ class Inbox:
             self._changed.notify_all()
 
     async def take(self, records_max: int, bytes_max: int) -> list[SourceMessage]:
-        """At least one record, at most ``records_max`` of them, together at most ``bytes_max`` unless the first is larger."""
+        """Remove and return the next records; wait for the first.
+
+        At most ``records_max`` of them, together at most ``bytes_max`` unless the first is larger.
+        """
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._waiting) > 0)
             taken: list[SourceMessage] = []

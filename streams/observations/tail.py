@@ -2,8 +2,8 @@
 
 The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
 lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may
-lie behind those of its successor: each follows all that it speaks of, so the highest holds, whoever
-wrote it.
+lie behind those of its successor: each follows all that it speaks of, so the highest counts, regardless of
+its writer.
 
 Of ``traces`` the latest row counts, also where it is ahead of the commit, as when it is read back
 from the store: for records of which it contained everything no other row may have been written.
@@ -53,7 +53,7 @@ class Tail:
 
 
 async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: int) -> Restored:
-    """What the output of a partition says.
+    """Read the end of the output of a partition.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -87,7 +87,7 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
     for index, record in enumerate(observations.records, start=1):
         offset = source_offset(record.headers)
         if offset is not None:
-            # Of several with the same offset the first that tells a version counts, for all workers.
+            # Of several with the same offset, the first with a version counts.
             if offset > resume_after or (offset == resume_after and trace_version is None):
                 resume_after, trace_version = offset, _header(record.headers, TRACE_VERSION)
             committed = index
@@ -148,7 +148,7 @@ async def read_tail(
     *,
     commit_needed: bool,
 ) -> Tail:
-    """As much of the end of a partition as the limits allow; and back to the last commit, whatever they say."""
+    """Read the end of a partition, up to the limits but at least to the last commit."""
     consumer.assign([partition])
     end = (await consumer.end_offsets([partition]))[partition]
     first = (await consumer.beginning_offsets([partition]))[partition]

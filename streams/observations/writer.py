@@ -1,8 +1,9 @@
 """Writes what a chunk produced, in the order that makes each source record take effect once.
 
-1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows of traces. 3. When those are: rows of observations,
-the last record with the headers ``source_offset`` and ``trace_version``: the commit. 4. When that
-is: the source records are acknowledged.
+1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows
+of traces. 3. When those are: rows of observations, the last record with the headers
+``source_offset`` and ``trace_version``: the commit. 4. When that is: the source records are
+acknowledged.
 
 A crash before 3 folds the same records again. Their deltas are equal and are dropped by their
 offset. The deltas of a row that was written ahead of its commit were written before it, so a state

@@ -74,7 +74,7 @@ def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | Non
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the output of a partition says.
+    """The state of a partition's output.
 
     Attributes:
         checkpoint: the last one, knowing of rows written after it; ``None`` if there is none.

@@ -1,4 +1,4 @@
-"""Brings each record of a partition of ``deltas`` to the fold once, in order, from the checkpoint on."""
+"""Passes each record of a partition of ``deltas`` on once, in order, from the checkpoint on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEEK_AGAIN_S = 2.0
 
 
 class DeltaInput:
-    """The records that were received and are not applied, and how far the log was applied and written.
+    """The records that are received but not applied, and how far the log is applied and written.
 
     Attributes:
         received_to: the offset after the last record that came from Faust.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +16,7 @@ from streams.core.alerts.crossings import Crossing, alert_row
 from streams.core.rollups.fold import Checkpoint, Flush, require_size
 from streams.rollups import metrics
 from streams.rollups.checkpoint import headers_of
+from streams.runtime.clock import now_us
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
 """What a record takes besides its value and its largest headers, generously."""
@@ -57,7 +57,7 @@ class ProjectOutput:
         for crossing in crossings:
             metrics.CROSSINGS.inc()
             try:
-                row = alert_row(crossing, time.time_ns() // 1_000)
+                row = alert_row(crossing, now_us())
                 key, value = row.id.encode(), msgspec.json.encode(row)
                 require_size(value, self.record_max_bytes - RECORD_OVERHEAD_BYTES)
             except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
@@ -79,10 +79,11 @@ class ProjectOutput:
     async def write(self, flush: Flush) -> Written:
         """Write a flush; return once all of it is kept.
 
-        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last record, with the checkpoint.
+        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last
+        record, with the checkpoint.
 
         Raises:
-            KafkaError: the broker took it not; the state in memory is ahead of what is written.
+            KafkaError: the broker refused a record; the state in memory is ahead of the log.
         """
         metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
         self.is_writing = True
@@ -100,7 +101,10 @@ class ProjectOutput:
         return Written(self._spend_to, windows_to)
 
     async def write_checkpoint(self, checkpoint: Checkpoint, windows: bytes = b"") -> int:
-        """Write a checkpoint with the last rows it speaks of; where windows end then. Errors as ``write``."""
+        """Write a checkpoint with the last rows it includes; return where windows end.
+
+        Raises the same as ``write``.
+        """
         marked = await self.producer.send_and_wait(
             self.topics.windows,
             windows,
@@ -142,6 +146,6 @@ def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
 
 
 def _retrieve(sent: asyncio.Task[object]) -> None:
-    """Take note of an exception that nobody may await: its partition may have failed before."""
+    """Retrieve an exception that may not be awaited because the partition has failed before."""
     if not sent.cancelled():
         sent.exception()

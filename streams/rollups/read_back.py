@@ -28,7 +28,7 @@ class ReadBack:
             StoreError, KafkaError, OSError: it is about the store.
         """
         try:
-            # Again until nothing is missing: while the store answers, other groups may leave memory.
+            # Until nothing is missing: during a query, other groups may be evicted.
             while missing := fold.missing(deltas):
                 fold.load(missing, *await self._ask(missing))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What stages 2 and 3 ask the store: groups of cells, and the spend of a budget's period."""
+"""Queries the store for groups of cells, and for the spend of a budget's period."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
-# The pairs are the product of both lists; a few groups too many cost less than one query per project.
+# The pairs are the product of both lists; a few unneeded groups cost less than a query per project.
 _WINDOW_COLUMNS: Final = ", ".join(each.name for each in WINDOW_DIMENSIONS)
 _SPEND_COLUMNS: Final = ", ".join(each.name for each in SPEND_DIMENSIONS)
 WINDOWS_SQL: Final = f"""
@@ -49,7 +49,8 @@ WHERE project_id = {{project:String}}
     AND bucket_start NOT IN {{in_memory:Array(DateTime('UTC'))}}
 """
 LATEST_SQL: Final = """
-SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s, (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
+SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s,
+    (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
 """
 SCOPE_COLUMNS: Final = tuple(each.name for each in SPEND_DIMENSIONS)
 SPENT_CONCURRENCY: Final = 4
@@ -76,7 +77,7 @@ _latest = msgspec.json.Decoder(Latest, strict=False)
 
 
 class ProjectReader:
-    """Asks until the store answers: a store that is away delays, it does not fail."""
+    """Repeats each query until the store is reachable: an outage delays, and raises nothing."""
 
     def __init__(self, store: Store, settings: ProjectSettings) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Where a partition of stages 2 and 3 goes on."""
+"""Finds where a partition of stages 2 and 3 continues."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 async def progress_of(context: StageContext, output: ProjectOutput, partition: int) -> Progress:
     """Find the checkpoint of a partition, once the store has all that was written.
 
-    A new log is given its first checkpoint, and read again: another worker may have written one before.
+    In a new log the first checkpoint is written, and the log read again: another worker may have
+    written one before.
     """
     topics = context.kafka.topics
     while True:
@@ -44,7 +45,7 @@ async def resume_checkpoint(
 
 
 async def checkpoint_of_new_log(context: StageContext) -> Checkpoint:
-    """Return the checkpoint of a log of which nothing was read: its versions are above all there are."""
+    """Return the checkpoint of a log of which nothing was read, with versions above all others."""
     latest = await context.reader.latest()
     version_base = time.time_ns() // 1_000_000 << VERSIONS_PER_MS_BITS
     return first_checkpoint(version_base, latest.windows_s, latest.spend_s)

@@ -1,4 +1,4 @@
-"""Screens the input of stages 2 and 3: what ends the process is quarantined before it is applied."""
+"""Screens input of stages 2 and 3: what would end the process is quarantined, and not applied."""
 
 from __future__ import annotations
 

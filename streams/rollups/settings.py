@@ -16,8 +16,9 @@ KIB: Final = 1024
 class ProjectSettings(BaseSettings):
     """Limits of the stage by project.
 
-    Where one makes somebody wait, or something leave, ``tracemill_projects_limit_reached_total`` counts it under its name. What is said to happen "in one go" or
-    "into records" is the size of a batch: more comes in the next one, and nothing is counted.
+    Limits that cause backpressure, eviction or rejection are counted, by their name, in
+    ``tracemill_projects_limit_reached_total``. Sizes of batches are not: the rest follows in the
+    next batch.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_PROJECTS_", frozen=True)
@@ -29,7 +30,7 @@ class ProjectSettings(BaseSettings):
     pending_records_max: int = Field(1_000, ge=1)
     """Records of ``deltas`` waiting for one partition."""
     batch_records_max: int = Field(200, ge=1)
-    """Records applied in one go, and read back for together."""
+    """Records of one batch, for which the store is queried together."""
     unacknowledged_records_max: int = Field(50_000, ge=1)
     """Records applied but not flushed; above it the partition waits for its flush."""
     read_back_groups_max: int = Field(1_000, ge=1)
@@ -37,28 +38,30 @@ class ProjectSettings(BaseSettings):
     window_cells_max: int = Field(200_000, ge=1)
     """Windows in memory, per partition; others are read back when they change."""
     spend_cells_max: int = Field(500_000, ge=1)
-    """Likewise quarter-hours of spend."""
+    """Quarter-hours of spend in memory, per partition; others are read back when they change."""
     resident_idle_s: int = Field(900, ge=1)
-    """Cells not changed for this long leave memory (once stored)."""
+    """Cells that did not change for this long are evicted, once they are stored."""
     lateness_h: int = Field(24, ge=1)
     """Windows changed later than this are counted as late; they are amended all the same."""
     budget_periods_max: int = Field(100_000, ge=1)
-    """Budget periods watched at a time, per partition; while as many are not evaluated yet, the partition waits (after what one record, or a change of budgets, adds)."""
+    """Budget periods watched at a time, per partition; while as many are not evaluated yet, the
+    partition waits. One record, or one change of budgets, may exceed it."""
     budget_periods_unevaluated_max: int = Field(50_000, ge=2)
     """Periods not evaluated yet, which each flush lists. From half of the limit on the partition
     waits; periods beyond it are not evaluated. Never more than half a record can list."""
     baselines_max: int = Field(64, ge=1)
-    """Budget periods asked of the store in one go."""
+    """Budget periods of one query to the store."""
     alerts_max: int = Field(2_000_000, ge=1)
-    """Ids of past alerts in memory; above it the oldest are forgotten. Late data can then say such an alert again, with the same id."""
+    """Ids of past alerts in memory; above it the oldest are forgotten. Late data can then repeat
+    such an alert, with the same id."""
     store_retry_s: float = Field(0.2, gt=0)
     """First pause after the store did not answer; each further one is twice as long."""
     store_retry_max_s: float = Field(5.0, gt=0)
     """The longest pause."""
     sink_poll_s: float = Field(0.1, gt=0)
-    """How often the sink's progress is looked at while something waits for it."""
+    """How often the sink's progress is read while something waits for it."""
     evict_interval_s: float = Field(5.0, gt=0)
-    """How often cells are looked through for those that may leave."""
+    """How often cells are evicted."""
     marker_interval_s: float = Field(3_600.0, gt=0)
     """How often progress is written while idle: it must not age out of its topic."""
     dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)

@@ -1,7 +1,9 @@
-"""The Faust application of the streams: subscription, agents, rebalancing, commits. The computation is elsewhere.
+"""Configures the Faust application, which subscribes, rebalances and commits.
 
-What of Faust is used, and why no more: its tables lose windows and its batches acknowledge what failed, so topics carry raw bytes, agents have three lines and one
-worker each, nothing is stored in it, offsets are acknowledged by hand and in order, and whatever goes wrong ends the process: a restart restores from what was written.
+Nothing else of Faust is used, because its tables lose windows and its batches acknowledge what
+failed. Topics carry raw bytes, an agent passes them on (``partition_host``), offsets are
+acknowledged explicitly and in order, and any failure of Faust ends the process: a restart restores
+from what was written.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from producers.kafka.clients import ssl_context
 from producers.settings import KafkaSettings
 
 BUFFERED_RECORDS_MAX: Final = 64
-"""Records that Faust holds for an agent; more wait in the consumer."""
+"""Records that Faust queues for an agent; more stay in the consumer."""
 POLL_RECORDS_MAX: Final = 500
 FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_INTERVAL_S: Final = 1.0
@@ -28,17 +30,17 @@ an interval before it stopped."""
 
 
 class StatelessApp(faust.App):
-    """Faust without its data directory: it would make one wherever the process stands, for tables that we don't have."""
+    """Faust without its data directory, which only tables need."""
 
     def _create_directories(self) -> None:
         pass
 
 
 def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
-    """An application without agents; stages register theirs.
+    """Create an application without agents; stages register theirs.
 
-    A worker with an ``instance_id`` that starts again takes its partitions back at once; without one, or with another, the broker first waits until the session of
-    the one before is over.
+    A worker with an ``instance_id`` takes its partitions back at once after a restart. Without one,
+    or with another, the broker first waits for the end of the session before.
     """
     return StatelessApp(
         kafka.topics.streams_group,
@@ -65,7 +67,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
 
 
 def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """The settings of ``producers.kafka.clients.client_options`` in the form that Faust takes."""
+    """Return the settings of ``producers.kafka.clients.client_options`` as Faust takes them."""
     protocol = kafka.security_protocol
     context = ssl_context(kafka) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL_"):

@@ -6,7 +6,7 @@ import asyncio
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for at most ``seconds``; whether it was set."""
+    """Wait for an event for at most ``seconds``; return whether it was set."""
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -1,4 +1,4 @@
-"""How far behind the log's end a partition is: measured once a second, whether anything moves or not, so that a stall shows."""
+"""Measures how far partitions are behind the end of their log, on a timer, so that stalls show."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lag:
 
 
 class Backlog:
-    """The records of one partition that came, until they are done."""
+    """The records of one partition that were received and have not taken effect."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, float]] = deque()
@@ -45,21 +45,24 @@ class Backlog:
         self._behind_since_s: float | None = None
 
     def came(self, offset: int, at_s: float) -> None:
-        """A record was received; the broker got it at ``at_s``. One that comes again is followed by those after it."""
+        """Add a record that the broker appended at ``at_s``.
+
+        If it came before, those after it come again, too.
+        """
         while self._waiting and self._waiting[-1][0] >= offset:
             self._waiting.pop()
         self._waiting.append((offset, at_s))
 
     def done(self, to: int) -> None:
-        """Everything before the offset ``to`` has taken effect."""
+        """Remove the records before the offset ``to``: they have taken effect."""
         self._done_to = to
         while self._waiting and self._waiting[0][0] < to:
             self._waiting.popleft()
 
     def lag(self, end: int | None, now_s: float) -> Lag:
-        """Behind ``end``, the offset after the log's last record; ``None``: as it was known last.
+        """Return the lag behind ``end``, the offset after the last record; None: the last known.
 
-        The age of a record that was not received yet is counted from when its being there was noticed.
+        The age of a record that was not received yet counts from when the new end was noticed.
         """
         self._end = max(self._end, end or 0)
         done_to = self._done_to
@@ -94,7 +97,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One partition, where its work is, and the gauges (labelled by its number) that show its lag."""
+    """A partition, its progress, and the gauges that show its lag, labelled by its number."""
 
     partition: TopicPartition
     lag: Callable[[int | None, float], Lag]
@@ -115,7 +118,7 @@ class EndsSeen:
 
 
 class LagWatch:
-    """Shows the lags of what ``watched`` gives, from ``start`` until ``stop``."""
+    """Shows the lag of each partition that ``watched`` yields, from ``start`` until ``stop``."""
 
     def __init__(self, kafka: KafkaSettings, watched: Callable[[], Iterable[Watched]]) -> None:
         self._kafka = kafka
@@ -178,7 +181,7 @@ async def watch(
     *,
     ends_seen: dict[TopicPartition, EndsSeen] | None = None,
 ) -> None:
-    """Measure until cancelled; a partition that is watched no more is shown no more."""
+    """Measure until cancelled; remove the gauges of partitions that are not watched any more."""
     shown: dict[TopicPartition, Watched] = {}
     while True:
         now = {each.partition: each for each in watched()}

@@ -1,4 +1,4 @@
-"""Follows a single-partition topic from its beginning: what it says is what is so."""
+"""Follows a topic of one partition from its beginning, reconnecting after failures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LogTail:
         self._advanced = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
         self._asking: AIOKafkaConsumer | None = None
-        """For the ends of logs: a connection answers in turn, after the fetch that waits for records."""
+        """For the ends of logs: on the other connection they would wait for a fetch."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

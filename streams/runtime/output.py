@@ -16,7 +16,7 @@ COMPARE_CLOCKS_EVERY_S: Final = 5.0
 
 
 class KafkaOutput:
-    """Over an idempotent producer: records of one partition keep their order, and none is written twice by a retry."""
+    """Sends by an idempotent producer: partitions keep their order, retries duplicate nothing."""
 
     def __init__(self, producer: AIOKafkaProducer, clock: BrokerClock | None = None) -> None:
         self._producer = producer
@@ -26,7 +26,7 @@ class KafkaOutput:
     async def send(
         self, topic: str, partition: int, value: bytes, headers: Headers = ()
     ) -> asyncio.Future[int]:
-        """Returns once the record is in the producer's buffer.
+        """Send a record; return once it is in the producer's buffer.
 
         Raises:
             KafkaError: the record is too large, or the producer has failed.

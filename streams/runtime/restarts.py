@@ -17,7 +17,7 @@ EXPONENT_MAX: Final = 30
 
 
 def pause_s(failures: int, first_s: float, max_s: float) -> float:
-    """Return the pause after so many failures in a row: it doubles, between its half and its whole."""
+    """Return the pause after some failures in a row: doubled each time, with jitter."""
     longest_s = min(max_s, first_s * 2.0 ** min(max(failures - 1, 0), EXPONENT_MAX))
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
 

@@ -1,4 +1,4 @@
-"""How far the store is: the sink's committed offsets."""
+"""Reads the sink's committed offsets: what is before them is in the store."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from producers.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-SAY_AFTER_S = 5.0
+LOG_INTERVAL_S = 5.0
 
 
 class SinkProgress:
-    """Everything before a committed offset can be read from the store."""
+    """Tells how much of the topics the store has: everything before a committed offset."""
 
     def __init__(self, kafka: KafkaSettings, poll_s: float) -> None:
         self._group = kafka.topics.sink_group
@@ -31,7 +31,7 @@ class SinkProgress:
         await self._admin.close()
 
     async def committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset before which everything is stored, 0 where the sink has committed nothing.
+        """Return the offset before which everything is stored, 0 where nothing is committed.
 
         Raises:
             KafkaError: the broker did not answer.
@@ -42,7 +42,7 @@ class SinkProgress:
     async def stored(self, ends: dict[TopicPartition, int]) -> None:
         """Return once the store has everything before ``ends``, however long that takes."""
         loop = asyncio.get_running_loop()
-        say_at = loop.time() + SAY_AFTER_S
+        log_at = loop.time() + LOG_INTERVAL_S
         while True:
             try:
                 committed = await self.committed(list(ends))
@@ -52,9 +52,9 @@ class SinkProgress:
             behind = {tp: end for tp, end in ends.items() if committed.get(tp, 0) < end}
             if not behind:
                 return
-            if loop.time() >= say_at:
+            if loop.time() >= log_at:
                 log.warning(
                     "waiting_for_the_sink", behind={tp.topic: end for tp, end in behind.items()}
                 )
-                say_at = loop.time() + SAY_AFTER_S
+                log_at = loop.time() + LOG_INTERVAL_S
             await asyncio.sleep(self._poll_s)

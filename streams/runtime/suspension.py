@@ -3,14 +3,15 @@
 A stopped process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats: its
 partitions go to another worker. When it goes on it does not know that yet, and what it holds is
 old. A thread notices that it did not run, and nothing is sent from then on, nor what its producers
-hold (``producers.kafka.checked_producer``): the worker ends, and starts again from what was written.
+hold (``producers.kafka.checked_producer``): the worker ends, and a restart continues from what was
+written.
 
 Bytes that were in a socket before the stop may still arrive between the records of the successor.
 Rows carry the version of the records that they contain (``streams.core.observations.versions``,
-``streams.core.rollups.checkpoint_choice``), so that such a record changes nothing; the simulations of all
-stages let records arrive late. One case is known that they do not cover: of about 14,000 simulated
-installations with late records, one kept a trace that had moved to another day under both days
-(``TRACEMILL_SIMULATION_SEEDS=41917:41918``).
+``streams.core.rollups.checkpoint_choice``), so that such a record changes nothing; the simulations
+of all stages let records arrive late. One case is known that they do not cover: of about 14,000
+simulated installations with late records, one kept a trace that had moved to another day under both
+days (``TRACEMILL_SIMULATION_SEEDS=41917:41918``).
 
 A blocked event loop is another matter: heartbeats come from a thread of their own.
 """
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class SuspensionGuard:
-    """``check`` before each write; ``suspended`` fails once this process did not run for too long."""
+    """Refuses writes once this process did not run for too long; ``suspended`` fails then."""
 
     def __init__(self, limit_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
         self._limit_s = limit_s

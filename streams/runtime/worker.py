@@ -1,4 +1,4 @@
-"""The streams as a process: clients, stages, the Faust application and the notifier beside it."""
+"""Runs the stages in one Faust application, and jobs beside it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
 
 
 class Streams:
-    """Stages 1 to 3 in one Faust worker, and the notifier as a task of its own."""
+    """Stages 1 to 3 and further ones in one Faust worker, and each kind of job as a task."""
 
     def __init__(
         self,
@@ -82,11 +82,11 @@ class Streams:
 
     @property
     def is_ready(self) -> bool:
-        """An event sent now would be processed."""
+        """Return whether an event that is sent now would be processed."""
         return bool(self._hosts) and all(host.is_ready for host in self._hosts)
 
     def work(self) -> list[PartitionProgress]:
-        """Where each partition is; may be called from another thread."""
+        """Return the progress of each partition; may be called from another thread."""
         return [] if self._lag is None else self._lag.work()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,7 +94,8 @@ class Streams:
 
         Raises:
             StreamsStoppedError: Faust gave up.
-            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart goes on from what was written.
+            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart continues
+                from what was written.
         """
         kafka, settings = self._kafka, self._settings
         async with AsyncExitStack() as stack:
@@ -157,7 +158,7 @@ class Streams:
         return self._book
 
     def _on_change(self, change: Change) -> None:
-        """Many changes at once, as at the start, make one new price book."""
+        """Make one new price book for many changes at once, as at the start."""
         if change.kind == "price" and not self._repricing:
             self._repricing = True
             asyncio.get_running_loop().call_soon(self._reprice)
@@ -169,7 +170,7 @@ class Streams:
 
 
 def tokens_of_this_worker() -> Tokens:
-    """What counts tokens where nobody did, if it is installed; said once if it is not."""
+    """Return what counts tokens where an event has none; log once if it is not installed."""
     tokens = installed_tokens()
     if tokens is None:
         log.warning(
