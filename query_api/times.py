@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Final
@@ -28,10 +27,6 @@ InstantUs = Annotated[
     ),
 ]
 """Microseconds within the range of ``iso``, for times in cursors."""
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def iso(at_us: int) -> str:

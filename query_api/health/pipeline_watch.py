@@ -26,8 +26,8 @@ from producers.errors import BrokerUnavailableError
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.canary import CANARY_HEADERS, CANARY_VALUE
 from producers.kafka.clients import new_admin, new_consumer, new_producer, started, stopped
+from producers.kafka.consumer_groups import ConsumerGroups
 from producers.settings import KafkaSettings
-from query_api.health.consumer_groups import ConsumerGroups
 from query_api.health.partition_progress import PartitionProgress
 from query_api.settings import QuerySettings
 

@@ -26,7 +26,8 @@ from query_api.openapi.langfuse_examples import (
     READY_EXAMPLE,
     UNHEALTHY_EXAMPLE,
 )
-from query_api.times import SECOND_US, now_us
+from query_api.times import SECOND_US
+from tracemill.clock import now_us
 
 RECENT_US: Final = 180 * SECOND_US
 """Maximum age of the newest event for ``failIfNoRecentEvents``."""

@@ -30,7 +30,7 @@ from query_api.pages import PageMeta, page_meta
 from query_api.prices.defaults import DefaultPrice
 from query_api.quota import Quota
 from query_api.settings import limit_setting
-from query_api.times import now_us
+from tracemill.clock import now_us
 
 ModelId = Annotated[str, Path(min_length=1, max_length=255, examples=[MODEL_EXAMPLE["id"]])]
 

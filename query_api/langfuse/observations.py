@@ -49,7 +49,8 @@ from query_api.store.rows import (
     TRACE_CONTEXT,
 )
 from query_api.store.trace_reading import read_observations, read_traces
-from query_api.times import Instant, InstantUs, now_us
+from query_api.times import Instant, InstantUs
+from tracemill.clock import now_us
 
 _DEFAULT_GROUPS: Final = frozenset({"core", "basic"})
 _OF_TRACE: Final = frozenset({"basic", "trace_context"})

@@ -60,7 +60,8 @@ from query_api.store.trace_reading import (
     score_ids_of,
     whole_observations_of,
 )
-from query_api.times import Instant, now_us
+from query_api.times import Instant
+from tracemill.clock import now_us
 
 _ALL: Final = frozenset(GROUPS)
 

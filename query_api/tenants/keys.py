@@ -13,7 +13,8 @@ from producers.control.log import ControlLog
 from producers.control.scopes import DEFAULT_SCOPES, Scope
 from query_api.errors import ConflictError, NotFoundError
 from query_api.quota import Quota
-from query_api.times import SECOND_US, now_us
+from query_api.times import SECOND_US
+from tracemill.clock import now_us
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from producers.control.log import ControlLog
 from producers.errors import ControlConflictError
 from query_api.errors import BadRequestError, ConflictError, NotFoundError
 from query_api.quota import Quota
-from query_api.times import now_us
+from tracemill.clock import now_us
 
 METADATA_CHARS_MAX: Final = 10_000
 """Characters of a project's metadata as JSON."""

@@ -13,10 +13,10 @@ from producers.gateway.limits.effective import effective_limits
 from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
-from query_api.times import now_us
 from query_api.v1.admin_projects import ProjectPath
 from query_api.v1.etags import IfMatch, version_in, with_etag
 from query_api.v1.parameters import native_router
+from tracemill.clock import now_us
 
 _LIMITS = "/v1/admin/projects/{project_id}/limits"
 

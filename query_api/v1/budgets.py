@@ -25,9 +25,10 @@ from query_api.openapi.v1_examples import (
 )
 from query_api.store.queries.alerts import CrossedThresholds
 from query_api.store.queries.spend import SumSpend
-from query_api.times import SECOND_US, TimeZone, iso, now_us
+from query_api.times import SECOND_US, TimeZone, iso
 from query_api.v1.budget_scope import BudgetScope
 from query_api.v1.crud import Create, Resource, find
+from tracemill.clock import now_us
 
 LIMIT_MAX_PICO: Final = 2**63 - 1
 THRESHOLD_MAX: Final = 100

@@ -18,8 +18,9 @@ from query_api.prices.amounts import (
     UsdPerMillion,
     usd_per_million,
 )
-from query_api.times import Instant, iso, iso_or_none, now_us
+from query_api.times import Instant, iso, iso_or_none
 from query_api.v1.crud import Create, Resource
+from tracemill.clock import now_us
 
 SERVICE_TIERS_MAX: Final = 20
 TOKENS_MAX: Final = 2**53 - 1

@@ -21,8 +21,9 @@ from query_api.openapi.v1_examples import (
     WEBHOOK_EXAMPLE,
     WEBHOOK_REQUEST_EXAMPLE,
 )
-from query_api.times import iso, now_us
+from query_api.times import iso
 from query_api.v1.crud import Create, Resource
+from tracemill.clock import now_us
 
 EventName = Annotated[str, Field(max_length=100)]
 

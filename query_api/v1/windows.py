@@ -20,8 +20,9 @@ from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS, ReadWindows
 from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
-from query_api.times import SECOND_US, Instant, TimeZone, iso, now_us
+from query_api.times import SECOND_US, Instant, TimeZone, iso
 from query_api.v1.parameters import Names, NativeParameters, native_router
+from tracemill.clock import now_us
 
 DEFAULT_STEPS: Final = 60
 DIMENSIONS: Final = tuple(each.name for each in WINDOW_DIMENSIONS)

@@ -28,7 +28,7 @@ from streams.deletion import metrics
 from streams.deletion.compacted_topics import remove_records
 from streams.deletion.passed_log import LogProgress
 from streams.deletion.settings import DeletionSettings
-from streams.runtime.clock import now_us
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 

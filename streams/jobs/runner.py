@@ -25,8 +25,8 @@ from streams.core.jobs.queue import JobQueue
 from streams.core.jobs.state import Failed, JobState, Outcome, ended
 from streams.jobs.dead_letters import JobDeadLetters, is_transient
 from streams.jobs.kind import JobKind
-from streams.runtime.clock import now_us
 from streams.runtime.log_tail import LogTail
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 

@@ -1,13 +1,13 @@
-"""Reads the tail of a partition's own output, to go on where it ended.
+"""Reads the tail of a partition's own output, to continue where it ended.
 
-The record of ``observations`` with the highest ``source_offset`` in its headers is the commit: what
-lies behind it in ``observations`` had not taken effect. Commits of a worker that was stopped may
-lie behind those of its successor: each follows all that it speaks of, so the highest counts, regardless of
-its writer.
+The record of ``observations`` with the highest ``source_offset`` in its headers is the commit; what
+follows it in ``observations`` did not take effect. A worker that was suspended may append commits
+after those of its successor. Each commit follows all that it includes, so the highest one counts,
+regardless of its writer.
 
-Of ``traces`` the latest row counts, also where it is ahead of the commit, as when it is read back
-from the store: for records of which it contained everything no other row may have been written.
-Nor can a trace be taken for complete by such a row that is not: it counts more observations.
+Of ``traces`` the latest row counts, even if it is ahead of the commit, as when it is read back from
+the store: for the records that it includes, no other row may have been written. A trace with such a
+row cannot be mistaken for complete if it is not: the row counts more observations.
 """
 
 from __future__ import annotations

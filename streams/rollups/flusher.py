@@ -11,9 +11,9 @@ from streams.rollups.delta_input import DeltaInput
 from streams.rollups.failures import ProjectFailures
 from streams.rollups.output import ProjectOutput
 from streams.rollups.settings import ProjectSettings
-from streams.runtime.clock import now_us
 from streams.runtime.event_wait import set_within
 from streams.runtime.partition_worker import SourceMessage
+from tracemill.clock import now_us
 
 
 class Flusher:

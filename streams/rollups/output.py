@@ -16,7 +16,7 @@ from streams.core.alerts.crossings import Crossing, alert_row
 from streams.core.rollups.fold import Checkpoint, Flush, require_size
 from streams.rollups import metrics
 from streams.rollups.checkpoint import headers_of
-from streams.runtime.clock import now_us
+from tracemill.clock import now_us
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
 """What a record takes besides its value and its largest headers, generously."""

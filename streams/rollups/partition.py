@@ -25,9 +25,9 @@ from streams.rollups.output import RECORD_OVERHEAD_BYTES, ProjectOutput
 from streams.rollups.read_back import ReadBack
 from streams.rollups.restoring import progress_of, resume_checkpoint
 from streams.rollups.settler import BudgetSettler
-from streams.runtime.clock import now_us
 from streams.runtime.lag import THE_BROKER, THE_STORE, Lag, Position
 from streams.runtime.partition_worker import SourceMessage
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.rows import ObservationRow
 from clickhouse.store import Store
+from tracemill.clock import now_us
 
 DAY_US = 86_400_000_000
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def observation(**changes: object) -> ObservationRow:

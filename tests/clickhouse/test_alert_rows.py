@@ -17,7 +17,8 @@ from deploy.recovery.alerts import read_alerts
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType
 from producers.notifications.registry import EVENT_TYPES, EventTypes
-from tests.clickhouse.rows_for_tests import now_us, write
+from tests.clickhouse.rows_for_tests import write
+from tracemill.clock import now_us
 
 
 class RecordOfBefore(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -16,7 +16,8 @@ from clickhouse.rows import AlertRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.recovery.alerts import read_alerts
-from tests.clickhouse.rows_for_tests import now_us, observation, write
+from tests.clickhouse.rows_for_tests import observation, write
+from tracemill.clock import now_us
 
 TIERING = TieringSettings(hot_days=7)
 

@@ -14,7 +14,8 @@ from clickhouse.migrate import migrate, migrations, pending
 from clickhouse.rows import SpendRow, TraceRow, WindowRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
+from tests.clickhouse.rows_for_tests import DAY_US, observation, write
+from tracemill.clock import now_us
 
 TIERING = TieringSettings(hot_days=7)
 DAYS = 3_600

@@ -19,7 +19,8 @@ from clickhouse.rows import (
     WindowRow,
 )
 from clickhouse.store import Store
-from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
+from tests.clickhouse.rows_for_tests import DAY_US, observation, write
+from tracemill.clock import now_us
 
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"

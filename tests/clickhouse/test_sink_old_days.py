@@ -21,9 +21,10 @@ from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams.runtime.sink_progress import SinkProgress
-from tests.clickhouse.rows_for_tests import DAY_US, now_us
+from tests.clickhouse.rows_for_tests import DAY_US
 from tests.clickhouse.sink_for_tests import count, eventually, observation
 from tests.fixtures.sink import sinking
+from tracemill.clock import now_us
 
 DAYS: Final = 120
 DAYS_APART: Final = 30

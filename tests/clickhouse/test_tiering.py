@@ -18,9 +18,10 @@ from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
 from clickhouse.tiering import VolumeUse, storage_report
 from deploy.embedded.ports import free_ports
-from tests.clickhouse.rows_for_tests import DAY_US, now_us, observation, write
+from tests.clickhouse.rows_for_tests import DAY_US, observation, write
 from tests.fixtures.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.fixtures.store import ROOT, StoreAt, running_store
+from tracemill.clock import now_us
 
 BUCKET, PREFIX = "cold-rows", "tracemill/rows"
 MOVED_WITHIN_S = 120.0

@@ -26,11 +26,11 @@ from producers.settings import KafkaSettings
 from query_api.app import create_query_api
 from query_api.context import AppContext
 from query_api.settings import QuerySettings
-from query_api.times import now_us
 from query_api.v1.crud import Change, Create, Resource
 from tests.clickhouse.sink_for_tests import count, eventually
 from tests.fixtures.control_log import following
 from tests.fixtures.sink import sinking
+from tracemill.clock import now_us
 
 
 class Robot(ProjectRecord):

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +21,7 @@ from deploy.embedded.launch import bound_to_this_process
 from producers.kafka.clients import client_options
 from producers.settings import KafkaSettings
 from tests.fixtures.sink import sinking
+from tracemill.clock import now_us
 from tracemill.contract import Observation, encode_event
 
 ROOT = Path(__file__).parents[2]
@@ -284,10 +284,6 @@ def event(project_id: str, number: int, name: str = "answer") -> Observation:
         type="GENERATION",
         cost={"total": COST_PICO},
     )
-
-
-def now_us() -> int:
-    return time.time_ns() // 1_000
 
 
 async def produce(kafka: KafkaSettings, *records: list[Observation]) -> None:

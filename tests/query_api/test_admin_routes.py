@@ -12,8 +12,8 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from query_api.settings import QuerySettings
-from query_api.times import now_us
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, make_api
+from tracemill.clock import now_us
 
 PROJECTS = "/v1/admin/projects"
 

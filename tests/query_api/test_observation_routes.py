@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from query_api.times import iso, now_us
+from query_api.times import iso
 from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, observation, opened, trace
+from tracemill.clock import now_us
 
 SECOND_US = 1_000_000
 

@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY
 from clickhouse.all_topics import ensure_topics
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_admin, new_consumer
+from producers.kafka.consumer_groups import ConsumerGroups
 from producers.settings import KafkaSettings
-from query_api.health.consumer_groups import ConsumerGroups
 from query_api.health.pipeline_watch import PipelineWatch, Stage
 from query_api.settings import QuerySettings
 

@@ -20,8 +20,9 @@ from query_api.health.readiness import (
     store_probe,
 )
 from query_api.settings import QuerySettings
-from query_api.times import SECOND_US, now_us
+from query_api.times import SECOND_US
 from tests.query_api.harness import Api, ControlInMemory, make_api, observation, trace
+from tracemill.clock import now_us
 
 WITHIN_S = 60.0
 TIERING = TieringSettings(hot_days=7)

@@ -23,12 +23,12 @@ from producers.settings import KafkaSettings, WebhookSettings
 from streams.observations.settings import StreamsSettings
 from streams.quarantine.settings import QuarantineSettings
 from streams.rollups.settings import ProjectSettings
-from streams.runtime.clock import now_us
 from streams.runtime.lag import Backlog, Lag, Position
 from streams.runtime.partition_host import StageSpec
 from streams.runtime.partition_worker import PartitionWorker, SourceMessage
 from streams.runtime.worker import Streams
 from tests.streams.project_pipeline import pipeline, until
+from tracemill.clock import now_us
 from tracemill.contract import Observation, decode_event, encode_event
 
 __all__ = ["pipeline", "until"]

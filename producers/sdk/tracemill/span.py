@@ -10,6 +10,7 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from tracemill.clock import now_us
 from tracemill.contract import Observation, TraceAttributes, TraceUpdate
 from tracemill.fields import (
     SPAN_SETTERS,
@@ -31,10 +32,6 @@ def current_of(tracer: Tracer) -> Scope | None:
     """Return the innermost open span or trace of this task or thread, if it is of ``tracer``."""
     scope = _CURRENT.get()
     return scope if scope is not None and scope.tracer is tracer else None
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 class Scope(ABC):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
+from tracemill.clock import now_us
 from tracemill.contract import (
     Event,
     Observation,
@@ -30,7 +31,7 @@ from tracemill.fields import SPAN_TYPES, SpanDetails, TraceDetails
 from tracemill.observing import Observe
 from tracemill.options import EVENT_OVERHEAD_BYTES, Options
 from tracemill.problem_log import ProblemLog
-from tracemill.span import Scope, Span, Trace, current_of, now_us
+from tracemill.span import Scope, Span, Trace, current_of
 from tracemill.texts import to_object_text, to_short_text, to_text
 
 # Independent of the application's seed.

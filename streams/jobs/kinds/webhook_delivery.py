@@ -32,7 +32,7 @@ from streams.jobs.kind import JobContext, JobKind
 from streams.notifications import metrics as webhook_metrics
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_sender import Answer, WebhookSender
-from streams.runtime.clock import now_us
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 

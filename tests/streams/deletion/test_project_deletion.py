@@ -35,7 +35,6 @@ from streams.deletion.settings import DeletionSettings
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.project_deletion import ProjectDeletions
 from streams.jobs.stage import JobStage
-from streams.runtime.clock import now_us
 from streams.runtime.log_tail import LogTail
 from tests.clickhouse.sink_for_tests import DEADLINE_S, START_US, eventually
 from tests.clickhouse.sink_for_tests import kafka as kafka  # noqa: PLC0414  a fixture
@@ -43,6 +42,7 @@ from tests.clickhouse.sink_for_tests import producer as producer  # noqa: PLC041
 from tests.clickhouse.test_toy_feed import MIGRATION, TOYS
 from tests.fixtures.control_log import following
 from tests.fixtures.sink import sinking
+from tracemill.clock import now_us
 
 DAY_US = 86_400_000_000
 SETTINGS = DeletionSettings(settle_s=0.2, poll_s=0.02, retry_pause_s=0.02)

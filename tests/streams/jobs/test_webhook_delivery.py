@@ -16,7 +16,7 @@ from streams.core.jobs.state import Dropped, Failed, JobState
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.webhook_delivery import WebhookDeliveries
 from streams.notifications.settings import NotifierSettings
-from streams.runtime.clock import now_us
+from tracemill.clock import now_us
 
 AT_US = now_us()
 
