@@ -139,7 +139,7 @@ class Endpoint(ABC):
         try:
             await publisher.publish(batch)
         except BaseException:
-            meter.give_back(batch.item_count, len(call.body))
+            meter.put_back(batch.item_count, len(call.body))
             raise
 
     async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> int:

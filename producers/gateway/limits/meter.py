@@ -47,12 +47,12 @@ class Meter:
         if self._bytes is not None:
             self._bytes.take(size)
 
-    def give_back(self, events: int, size: int) -> None:
+    def put_back(self, events: int, size: int) -> None:
         """Count a request no longer: it was not delivered, and will be sent again."""
         if self._events is not None:
-            self._events.give_back(events)
+            self._events.put_back(events)
         if self._bytes is not None:
-            self._bytes.give_back(size)
+            self._bytes.put_back(size)
 
 
 def _bucket(rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | None:

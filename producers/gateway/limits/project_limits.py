@@ -15,7 +15,7 @@ from producers.settings import LimitsSettings
 
 
 class ProjectLimits:
-    """Finds the meter of a request. Without limits that is one look-up in a dictionary.
+    """Returns the meter of a request, at the cost of one look-up in a dictionary.
 
     Requests with only a public key have a meter of their own: such a key is known to others, who
     could otherwise use up the rates of the project.
@@ -26,7 +26,7 @@ class ProjectLimits:
         self._settings = settings
         self._view = control.view
         self._meters: dict[str, Meter | None] = {}
-        """By share; empty while nothing has limits. None: no limits."""
+        """By ``quota_key``; None: without limits. Empty while no project has limits."""
         self._has_limits = self._any_limits()
         control.subscribe(self._control_changed)
 
@@ -34,23 +34,23 @@ class ProjectLimits:
         """Return the meter of a caller; None: it has no limits."""
         if not self._has_limits:
             return None
-        share = principal.quota_key
+        quota_key = principal.quota_key
         try:
-            return self._meters[share]
+            return self._meters[quota_key]
         except KeyError:
             own = self._view[Limits].get(principal.project_id)
             limits = effective_limits(own, self._settings)
             meter = Meter(limits, self._settings.gateways, self.now_s) if limits else None
-            self._meters[share] = meter
+            self._meters[quota_key] = meter
             return meter
 
     def _any_limits(self) -> bool:
         return bool(effective_limits(None, self._settings)) or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
-        """Begin anew with the limits that a project has now; what it owed is forgotten."""
+        """Reset the meters of a project whose limits changed, so that the new ones apply."""
         if change.kind not in {Limits.kind, Project.kind}:
             return
-        for share in [each for each in self._meters if each.partition(" ")[0] == change.id]:
-            del self._meters[share]
+        for quota_key in [each for each in self._meters if each.partition(" ")[0] == change.id]:
+            del self._meters[quota_key]
         self._has_limits = self._any_limits()

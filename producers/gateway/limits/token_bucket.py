@@ -6,7 +6,7 @@ from __future__ import annotations
 class TokenBucket:
     """A bucket of ``burst`` tokens that refills at ``rate_per_s``.
 
-    An amount above ``burst`` can be taken from a full bucket. What is then owed is paid by waiting,
+    An amount above ``burst`` can be taken from a full bucket. The debt is repaid by waiting,
     so the rate holds in the long run and no amount is refused forever.
     """
 
@@ -31,6 +31,6 @@ class TokenBucket:
         """Take an amount for which there is nothing to wait."""
         self._tokens -= amount
 
-    def give_back(self, amount: float) -> None:
+    def put_back(self, amount: float) -> None:
         """Return an amount that was not used."""
         self._tokens = min(self.burst, self._tokens + amount)

@@ -53,8 +53,8 @@ def test_a_clock_that_goes_back_gives_no_tokens() -> None:
 def test_what_is_given_back_can_be_taken_again_and_no_more_than_the_burst() -> None:
     bucket = TokenBucket(1, 10, 0.0)
     bucket.take(10)
-    bucket.give_back(10)
-    bucket.give_back(10)
+    bucket.put_back(10)
+    bucket.put_back(10)
     assert bucket.wait_s(10, 0.0) == 0
     bucket.take(10)
     assert bucket.wait_s(1, 0.0) == 1
