@@ -22,7 +22,8 @@ RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
 ProjectOf = Callable[[bytes], bytes]
 """Returns the id of the project that a row, as one line of JSON, belongs to; empty: none."""
 
-_PREFIX: Final = b'{"project_id":"'
+ROW_PREFIX: Final = b'{"project_id":"'
+"""How rows begin, as the streams write them."""
 
 
 class _Owned(msgspec.Struct):
@@ -31,8 +32,8 @@ class _Owned(msgspec.Struct):
 
 def project_of_row(line: bytes) -> bytes:
     """Return the ``project_id`` of a row."""
-    if line.startswith(_PREFIX):
-        project_id = line[len(_PREFIX) : line.find(b'"', len(_PREFIX))]
+    if line.startswith(ROW_PREFIX):
+        project_id = line[len(ROW_PREFIX) : line.find(b'"', len(ROW_PREFIX))]
         if b"\\" not in project_id:
             return project_id
     try:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from aiokafka.structs import ConsumerRecord
 
-from clickhouse.feed import Feed
+from clickhouse.feed import ROW_PREFIX, Feed, project_of_row
 from clickhouse.sink import metrics
 from clickhouse.sink.record_rows import Rows, RowsOf
 
@@ -34,6 +34,7 @@ class ProjectFilter:
     def __init__(self, feed: Feed, deleted: Deleted) -> None:
         self._table = feed.table
         self._project_of = feed.project_of
+        self._is_by_column = feed.project_of is project_of_row
         self._deleted = deleted
 
     def filtered(self, value: bytes) -> bytes:
@@ -42,6 +43,8 @@ class ProjectFilter:
         if not ids or not value:
             return value
         lines = value.split(b"\n")
+        if self._is_by_column and _projects_of(lines).isdisjoint(ids):
+            return value
         kept = [line for line in lines if self._project_of(line) not in ids]
         if len(kept) == len(lines):
             return value
@@ -57,3 +60,12 @@ class ProjectFilter:
             return rows if value is rows.value else Rows.of(value)
 
         return filtered
+
+
+def _projects_of(lines: list[bytes]) -> set[bytes]:
+    """Return the projects of rows; faster than looking at each row, as most are of few projects."""
+    length = len(ROW_PREFIX)
+    heads = {line[: line.find(b'"', length) + 1]: line for line in lines}
+    if all(head.startswith(ROW_PREFIX) and b"\\" not in head for head in heads):
+        return {project_of_row(line) for line in heads.values()}
+    return {project_of_row(line) for line in lines}
