@@ -171,5 +171,6 @@ def test_every_secret_of_a_record_is_redacted_or_hashed() -> None:
         if not field.repr
     }
     redacted = {(kind, name) for kind, record in KINDS.items() for name in secret_fields(record)}
-    assert hidden - redacted == {("api_key", "secret_hash"), ("api_key", "salt")}
+    hashes = ("secret_hash", "salt", "previous_secret_hash", "previous_salt")
+    assert hidden - redacted == {("api_key", name) for name in hashes}
     assert redacted == {("webhook", "secret")}
