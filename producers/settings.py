@@ -66,6 +66,12 @@ class KafkaSettings(BaseSettings):
     """Attempts of a write while other processes write as well; after them: 503."""
     control_write_timeout_s: float = Field(10.0, gt=0)
     """Time from writing a control record until it was read back; after it: 503."""
+    control_transaction_timeout_s: float = Field(2.0, ge=0.5, le=60)
+    """Time after which the broker aborts a change of control records whose writer was killed.
+
+    Until it does so, nothing that was written later can be read. The broker looks for such changes
+    every 0.5 s if it is the embedded one, every 10 s by default
+    (``transaction.abort.timed.out.transaction.cleanup.interval.ms``)."""
 
     clock_skew_max_s: float = Field(60.0, gt=0)
     """Largest difference between this machine's clock and the broker's; above it: not ready."""

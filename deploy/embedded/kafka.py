@@ -78,6 +78,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
+# Readers of committed records wait for the transactions of writers that were killed.
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 share.coordinator.state.topic.num.partitions=1
 
 # Only closed segments can be deleted, so a small disk needs small ones.

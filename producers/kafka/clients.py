@@ -150,7 +150,8 @@ def new_producer(
     """Return an idempotent producer whose records are durable once they are acknowledged.
 
     With ``transactional_id`` it writes in transactions. Its start aborts those of earlier producers
-    with the same id, and the broker aborts a transaction after ``request_timeout_s``.
+    with the same id, and the broker aborts a transaction soon after
+    ``control_transaction_timeout_s``.
 
     ``may_send`` is called before each record is buffered and before each request is sent. If it
     raises, the record fails, or the records of the request.
@@ -167,7 +168,7 @@ def new_producer(
         max_request_size=kafka.record_max_bytes,
         request_timeout_ms=int(kafka.request_timeout_s * 1000),
         transactional_id=transactional_id,
-        transaction_timeout_ms=int(kafka.request_timeout_s * 1000),
+        transaction_timeout_ms=int(kafka.control_transaction_timeout_s * 1000),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -164,3 +165,24 @@ async def test_a_writer_that_ends_before_it_commits_has_no_effect_and_holds_noth
 
     await here.caught_up()
     assert count_in(here) == count_in(there) == 1
+
+
+async def test_a_writer_killed_before_it_commits_delays_a_start_and_a_creation_a_few_seconds(
+    kafka: KafkaSettings,
+) -> None:
+    dying = new_producer(kafka, batch_bytes=1024, transactional_id=f"{kafka.topics.control}-writer")
+    await dying.start()
+    await dying.begin_transaction()
+    await dying.send_and_wait(
+        kafka.topics.control, value_of(counter(99), None), key=b"project/counter/x"
+    )
+    begun_s = time.monotonic()
+    await dying.client.close()
+    await stopped(dying, 1.0)
+
+    # Neither starts a writer, which would abort the transaction at once.
+    async with following(kafka) as log:
+        await log.create(Project(id="other", name="other", created_us=1))
+        took_s = time.monotonic() - begun_s
+        assert list(log.view[Project]) == ["other"]
+    assert took_s < 8, "the default of a broker would be 10 s and more"
