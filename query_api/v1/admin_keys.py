@@ -25,9 +25,9 @@ from query_api.pages import NativeMeta
 from query_api.tenants.keys import IssuedKey
 from query_api.times import Instant, iso
 from query_api.v1.admin_projects import ProjectPath
-from query_api.v1.crud import RECORD_ID_MAX, ListParameters
+from query_api.v1.crud import RECORD_ID_MAX
 from query_api.v1.parameters import native_router
-from query_api.v1.record_pages import page_of
+from query_api.v1.record_pages import ListParameters, page_of
 from tracemill.clock import now_us
 
 KeyPath = Annotated[

@@ -25,10 +25,10 @@ from query_api.openapi.admin_examples import (
 from query_api.pages import NativeMeta
 from query_api.tenants.projects import metadata_of
 from query_api.times import iso
-from query_api.v1.crud import RECORD_ID_MAX, ListParameters
+from query_api.v1.crud import RECORD_ID_MAX
 from query_api.v1.etags import IfMatch, version_in, with_etag
 from query_api.v1.parameters import native_router
-from query_api.v1.record_pages import page_of
+from query_api.v1.record_pages import ListParameters, page_of
 
 ProjectName = Annotated[str, Field(min_length=1, max_length=255)]
 NewProjectId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]

@@ -13,25 +13,23 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from producers.control.record import ControlRecord
-from query_api import cursors
 from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import NotFoundError
-from query_api.numbers import Whole
 from query_api.pages import NativeMeta
 from query_api.quota import Quota
 from query_api.settings import limit_setting
 from query_api.v1.etags import IfMatch, version_in, with_etag
-from query_api.v1.parameters import Name, NativeParameters, native_router
+from query_api.v1.parameters import native_router
+from query_api.v1.record_pages import ListParameters, page_of
 
 RecordT = TypeVar("RecordT", bound=ControlRecord)
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
-PAGE_MAX: Final = 1_000
 RECORD_ID_MAX: Final = 128
 IF_MATCH: Final = (
     "With `If-Match: <ETag of an earlier answer>`, only if the record has not changed since;"
@@ -97,18 +95,6 @@ class Resource(Generic[RecordT, BodyT]):
     def route_name(self, action: str, noun: str = "") -> str:
         """Return the unique name of a route."""
         return "_".join(filter(None, (action, self.group, (noun or self.noun).replace(" ", "_"))))
-
-
-class ListParameters(NativeParameters):
-    """Paging, oldest records first; without both parameters, all records are returned."""
-
-    limit: Whole | None = Field(default=None, ge=1, le=PAGE_MAX)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
-
-
-class _Position(msgspec.Struct):
-    created_us: int
-    id: str
 
 
 def find(context: AppContext, record: type[RecordT], owner: str | None, record_id: str) -> RecordT:
@@ -196,16 +182,8 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
     async def list_records(owner: Any, parameters: Annotated[ListParameters, Query()]) -> Response:
         records = context.control.view.in_project(resource.record, owner).values()
         ordered = sorted(records, key=lambda each: each.position)
-        if parameters.cursor is not None:
-            after = cursors.decode(parameters.cursor, _Position)
-            ordered = [each for each in ordered if each.position > (after.created_us, after.id)]
-        if parameters.limit is None and parameters.cursor is None:
-            return answer(list_type([resource.shown(each) for each in ordered]))
-        limit = parameters.limit or PAGE_MAX
-        page, has_more = ordered[:limit], len(ordered) > limit
-        cursor = cursors.encode(_Position(*page[-1].position)) if has_more else None
-        shown = [resource.shown(each) for each in page]
-        return answer(list_type(shown, NativeMeta(has_more=has_more, cursor=cursor)))
+        page, meta = page_of(ordered, parameters)
+        return answer(list_type([resource.shown(each) for each in page], meta))
 
     list_records.__annotations__["owner"] = resource.owner
     plural = resource.record.plural

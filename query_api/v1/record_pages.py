@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+from pydantic import Field
 
 from producers.control.record import ControlRecord
 from query_api import cursors
+from query_api.numbers import Whole
 from query_api.pages import NativeMeta
-from query_api.v1.crud import PAGE_MAX, ListParameters
+from query_api.v1.parameters import Name, NativeParameters
 
 RecordT = TypeVar("RecordT", bound=ControlRecord)
+
+
+PAGE_MAX: Final = 1_000
+
+
+class ListParameters(NativeParameters):
+    """Paging, oldest records first; without both parameters, all records are returned."""
+
+    limit: Whole | None = Field(default=None, ge=1, le=PAGE_MAX)
+    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
 
 
 class _Position(msgspec.Struct):
