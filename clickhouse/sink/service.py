@@ -63,7 +63,7 @@ def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) 
         kafka,
         group_id=topics.sink_group,
         auto_offset_reset="earliest",
-        # Of the control plane, what a writer did not commit has no effect.
+        # Records of the control log that were not committed must not be stored.
         isolation_level="read_committed",
         fetch_max_wait_ms=int(settings.fetch_wait_max_s * 1000),
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,

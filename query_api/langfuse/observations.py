@@ -75,7 +75,7 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 
 class _Narrowing(LangfuseParameters):
-    """Parameters by which both versions filter."""
+    """Filter parameters of both versions."""
 
     name: Text | None = None
     user_id: Text | None = None

@@ -1,4 +1,4 @@
-"""Issues, rotates and revokes the API keys of projects."""
+"""Create, rotate and revoke the API keys of projects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracemill.clock import now_us
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key pair with its secret, which is shown once and not kept."""
+    """A key with its secret, which is shown once and not stored."""
 
     key: ApiKey
     secret: str = field(repr=False)
@@ -58,7 +58,7 @@ class Keys:
         public_key: str = "",
         secret: str = "",
     ) -> IssuedKey:
-        """Make a key of a project; what of the pair is not given is made.
+        """Create a key of a project; generate the public key and the secret if not given.
 
         Raises:
             ConflictError: the project is deleted or has too many keys, or the public key is taken.
@@ -84,7 +84,7 @@ class Keys:
         return IssuedKey(key, secret)
 
     async def rotate(self, project: Project, key_id: str, *, overlap_s: int = 0) -> IssuedKey:
-        """Give a key another secret; the one before stays valid for ``overlap_s``.
+        """Rotate the secret of a key; the previous one stays valid for ``overlap_s``.
 
         Raises:
             NotFoundError: the project has no such key.
@@ -103,7 +103,7 @@ class Keys:
         return IssuedKey(rotated, secret)
 
     async def revoke(self, project: Project, key_id: str) -> None:
-        """Delete a key: it is refused from now on.
+        """Delete a key, which is then refused.
 
         Raises:
             NotFoundError: the project has no such key.

@@ -1,4 +1,4 @@
-"""Creates, changes and deletes projects."""
+"""Create, change and delete projects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from query_api.quota import Quota
 from tracemill.clock import now_us
 
 METADATA_CHARS_MAX: Final = 10_000
-"""Characters of a project's metadata as JSON."""
+"""Maximum length of a project's metadata as JSON."""
 
 
 class Projects:
-    """The projects of an installation, as far as a caller may see them."""
+    """The projects of an installation that a caller may see."""
 
     def __init__(self, control: ControlLog, projects_max: int) -> None:
         self._control = control
@@ -44,7 +44,7 @@ class Projects:
         return found
 
     async def create(self, name: str, metadata: dict[str, Any], project_id: str = "") -> Project:
-        """Create a project; without an id it gets one.
+        """Create a project; generate an id if none is given.
 
         Raises:
             ConflictError: the id or the name is taken, or there are too many projects.
@@ -76,7 +76,7 @@ class Projects:
         metadata: dict[str, Any] | None = None,
         expected: int | None = None,
     ) -> Project:
-        """Change what is given.
+        """Change the given fields of a project.
 
         Raises:
             NotFoundError: there is no such project, or it was deleted.
@@ -100,7 +100,7 @@ class Projects:
         return await self._update(project_id, changed, expected)
 
     async def delete(self, project_id: str, *, expected: int | None = None) -> Project:
-        """Begin to delete a project: from now on its keys are refused.
+        """Begin to delete a project; its keys are refused immediately.
 
         Deleting it again changes nothing.
 
