@@ -157,14 +157,16 @@ class ControlLog:
         """
         if not self._state.keeps(record.kind):
             raise ValueError(f"this process does not keep records of kind {record.kind!r}")
+        conflict = ControlConflictError(f"{identity(record)}: another writer was first")
         for _ in range(WRITE_ATTEMPTS_MAX):
             if expected is None and self._state.holder(identity(record)) is None:
-                with contextlib.suppress(ControlConflictError):
+                try:
                     return await self._create(record)
+                except ControlConflictError as error:
+                    conflict = error
             elif await self._change(lambda: self._replacement(record, expected)):
                 return record
-        message = f"{identity(record)}: another writer was first"
-        raise ControlConflictError(message)
+        raise conflict
 
     async def update(
         self,

@@ -217,7 +217,7 @@ class TestProjects:
     async def other(
         self, client: httpx.AsyncClient, control: ControlLog
     ) -> AsyncIterator[httpx.AsyncClient]:
-        await control.put(Project(id="limits-other", name="other", created_us=0))
+        await control.put(Project(id="limits-other", name="limits-other", created_us=0))
         key = new_api_key(
             key_id="limits-other", project_id="limits-other", public_key=OTHER[0],
             secret=OTHER[1], created_us=0,

@@ -107,7 +107,7 @@ class TestStuckCalls:
 
     @pytest.fixture
     async def other_project(self, control: ControlLog) -> Any:
-        await control.put(Project(id="grpc-other", name="other", created_us=0))
+        await control.put(Project(id="grpc-other", name="grpc-other", created_us=0))
         key = new_api_key(
             key_id="grpc-other",
             project_id="grpc-other",
