@@ -216,5 +216,5 @@ async def test_calls_are_counted_by_method_and_status(call: Call) -> None:
     await refusal_of(call(b"", metadata=()))
     expected = before[0] + 1, before[1] + 1
     async with asyncio.timeout(COUNTED_WITHIN_S):  # a call is counted after it is answered
-        while (counted("OK"), counted("UNAUTHENTICATED")) != expected:
+        while (counted("OK"), counted("UNAUTHENTICATED")) != expected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
