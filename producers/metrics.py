@@ -98,6 +98,9 @@ PRODUCE_FAILURES = Counter(
 CONTROL_LAG_RECORDS = Gauge(
     "tracemill_control_lag_records", "Records of the control-plane log not read yet."
 )
+USAGE_LAG_RECORDS = Gauge(
+    "tracemill_usage_lag_records", "Counts of other gateways' usage that were not read yet."
+)
 CONTROL_RECONNECTS = Counter(
     "tracemill_control_reconnects_total",
     "How often the control-plane log was connected again.",

@@ -227,6 +227,15 @@ class LimitsSettings(BaseSettings):
     burst_s: float = Field(10.0, gt=0, le=86_400)
     """Seconds of a rate that may be sent at once after a pause. A larger request is taken after a
     pause as long, and what it exceeds delays those that follow."""
+    quota_period: Literal["day", "month"] = "month"
+    """The period of quotas, in UTC."""
+    quota_events: int = Field(0, ge=0)
+    """Events of a project per period; 0: no limit."""
+    quota_bytes: int = Field(0, ge=0)
+    """Bytes of a project's bodies per period; 0: no limit."""
+    usage_interval_s: float = Field(1.0, ge=0.05, le=60)
+    """How often a gateway writes what it has counted for quotas. A crash loses the count of this
+    time, and gateways do not know of each other's."""
     gateways: int = Field(1, ge=1, le=10_000)
     """Gateway processes that share a project's requests: each allows this part of its rates."""
 

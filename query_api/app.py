@@ -16,6 +16,7 @@ from producers.head import AnswerHead
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options import AnswerOptions
 from producers.settings import LimitsSettings
+from producers.usage.counts import UsageCounts
 from query_api.answers import Documented
 from query_api.context import AppContext
 from query_api.health.readiness import Readiness, ReadinessCheck
@@ -80,6 +81,7 @@ def create_query_api(
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
     limits: LimitsSettings | None = None,
+    usage: UsageCounts | None = None,
 ) -> FastAPI:
     """Build the application; the caller closes what it passes in."""
     documented = Documented()
@@ -96,6 +98,7 @@ def create_query_api(
         keys=Keys(control, settings.api_keys_per_project_max),
         default_prices=default_prices,
         limits=limits or LimitsSettings(),
+        usage=usage or UsageCounts(),
     )
     app = FastAPI(
         title="tracemill",

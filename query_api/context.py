@@ -21,6 +21,7 @@ from producers.control.scopes import Scope
 from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
+from producers.usage.counts import UsageCounts
 from query_api.answers import Documented
 from query_api.prices.defaults import DefaultPriceList
 from query_api.settings import QuerySettings
@@ -43,6 +44,7 @@ class AppContext:
     default_prices: DefaultPriceList
     limits: LimitsSettings
     """The default limits of projects."""
+    usage: UsageCounts
 
 
 def principal_of(request: Request, *scopes: Scope) -> Principal:

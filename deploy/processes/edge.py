@@ -40,6 +40,7 @@ from producers.settings import (
     LimitsSettings,
     OtlpGrpcSettings,
 )
+from producers.usage.log import UsageLog
 from query_api.app import create_query_api
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -136,6 +137,8 @@ async def _serve(
         gateway_app = query_app = None
         authenticator = Authenticator(control, admin)
         await stack.enter_async_context(KeyUses(control, authenticator, keys).running())
+        usage = UsageLog(kafka, limits.usage_interval_s)
+        await stack.enter_async_context(usage.running())
         if ingestion:
             gateway_app = create_gateway(
                 kafka,
@@ -144,6 +147,7 @@ async def _serve(
                 disk,
                 limits,
                 authenticator=authenticator,
+                usage=usage.counts,
             )
             await stack.enter_async_context(gateway_app.running())
             clock = gateway_app.publisher.clock
@@ -168,6 +172,7 @@ async def _serve(
                 checks,
                 default_prices=ShippedPrices(),
                 limits=limits,
+                usage=usage.counts,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = AnswerOptions(Starlette(routes=routes))

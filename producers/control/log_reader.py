@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import Gauge
 
 from producers import metrics
 from producers.errors import ControlUnavailableError
@@ -30,7 +31,15 @@ Deliver = Callable[[bytes | None, bytes | None, int], None]
 class LogReader:
     """Delivers the committed records of a partition in order."""
 
-    def __init__(self, kafka: KafkaSettings, partition: TopicPartition, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        partition: TopicPartition,
+        deliver: Deliver,
+        lag: Gauge = metrics.CONTROL_LAG_RECORDS,
+    ) -> None:
+        """``lag`` shows how many records were not delivered yet."""
+        self._lag = lag
         self._kafka = kafka
         self._partition = partition
         self._deliver = deliver
@@ -123,7 +132,7 @@ class LogReader:
             self._next_offset = max(self._next_offset, position)
             self._advanced.notify_all()
         end = consumer.highwater(self._partition) or position
-        metrics.CONTROL_LAG_RECORDS.set(max(0, end - position))
+        self._lag.set(max(0, end - position))
 
     async def _end_offset(self, consumer: AIOKafkaConsumer) -> int:
         ends: dict[TopicPartition, int] = await consumer.end_offsets([self._partition])

@@ -28,6 +28,7 @@ from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.options import AnswerOptions
 from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
+from producers.usage.counts import UsageCounts
 
 CORS_MAX_AGE_S: Final = 86_400
 
@@ -45,6 +46,7 @@ class Gateway:
         limits: LimitsSettings | None = None,
         *,
         authenticator: Authenticator | None = None,
+        usage: UsageCounts | None = None,
     ) -> None:
         gateway = _within_records(gateway, kafka)
         self._admission = AdmissionGate(gateway)
@@ -56,7 +58,7 @@ class Gateway:
             in_flight=InFlightBytes(gateway.in_flight_max_bytes),
             admission=self._admission,
             disk=disk or DiskFloor(DiskSettings(paths="")),
-            limits=ProjectLimits(limits or LimitsSettings(), control),
+            limits=ProjectLimits(limits or LimitsSettings(), control, usage or UsageCounts()),
         )
         traces = Traces(context)
         self._app = Starlette(
@@ -107,9 +109,21 @@ def create_gateway(
     limits: LimitsSettings | None = None,
     *,
     authenticator: Authenticator | None = None,
+    usage: UsageCounts | None = None,
 ) -> Gateway:
-    """Build the gateway on a started ``control``; without ``disk`` no disk is watched."""
-    return Gateway(kafka, gateway, control, disk=disk, limits=limits, authenticator=authenticator)
+    """Build the gateway on a started ``control``.
+
+    Without ``disk`` no disk is watched; without ``usage`` quotas are counted in this process only.
+    """
+    return Gateway(
+        kafka,
+        gateway,
+        control,
+        disk=disk,
+        limits=limits,
+        authenticator=authenticator,
+        usage=usage,
+    )
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:

@@ -119,6 +119,14 @@ class Topics:
         return f"{self.prefix}.jobs"
 
     @property
+    def usage(self) -> str:
+        """What gateways have counted for quotas, one JSON object a record.
+
+        One compacted partition; keys are ``month/gateway/project``.
+        """
+        return f"{self.prefix}.usage"
+
+    @property
     def dead_letters(self) -> str:
         """Rows of the table ``dead_letters``; one partition."""
         return f"{self.prefix}.dead-letters"
@@ -147,6 +155,7 @@ OWN_TOPICS: Final = (
     Topic("deliveries", Partitions.ONE, Cleanup.REPLACED),
     Topic("jobs", Partitions.ONE, Cleanup.REPLACED),
     Topic("quarantine", Partitions.ONE, Cleanup.REPLACED),
+    Topic("usage", Partitions.ONE, Cleanup.REPLACED),
     CONTROL,
 )
 """Topics that carry no rows of a table; ``clickhouse.feeds`` declares the others."""

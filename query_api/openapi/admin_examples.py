@@ -26,11 +26,31 @@ PROJECT_STATUS_EXAMPLE: Final = PROJECT_DELETING_EXAMPLE | {
 LIMITS_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "events_per_s": 2_000,
     "bytes_per_s": 0,
-    "burst_s": None,
+    "quota_period": "month",
+    "quota_events": 50_000_000,
 }
 LIMITS_EXAMPLE: Final[dict[str, Any]] = {
-    "own": {"events_per_s": 2_000.0, "bytes_per_s": 0.0, "burst_s": None},
-    "in_force": {"events_per_s": 2_000.0, "bytes_per_s": 0.0, "burst_s": 10.0},
+    "own": {
+        "events_per_s": 2_000.0,
+        "bytes_per_s": 0.0,
+        "burst_s": None,
+        "quota_period": "month",
+        "quota_events": 50_000_000,
+        "quota_bytes": None,
+    },
+    "in_force": {
+        "events_per_s": 2_000.0,
+        "bytes_per_s": 0.0,
+        "burst_s": 10.0,
+        "quota_period": "month",
+        "quota_events": 50_000_000,
+        "quota_bytes": 0,
+    },
+    "used": {
+        "events": 1_204,
+        "bytes": 1_048_576,
+        "period_ends_at": "2026-12-01T00:00:00.000Z",
+    },
 }
 KEY_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "scopes": ["ingest", "scores"],

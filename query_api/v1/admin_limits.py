@@ -7,12 +7,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from producers.control.kinds.limits import Amount, BurstSeconds, Limits
+from producers.control.kinds.limits import Amount, BurstSeconds, Count, Limits
 from producers.errors import ControlConflictError
-from producers.gateway.limits.effective import effective_limits
+from producers.gateway.limits.effective import EffectiveLimits, effective_limits
+from producers.usage.periods import QuotaPeriod
 from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
+from query_api.times import iso
 from query_api.v1.admin_projects import ProjectPath
 from query_api.v1.etags import IfMatch, version_in, with_etag
 from query_api.v1.parameters import native_router
@@ -33,18 +35,33 @@ class LimitsBody(BaseModel):
     burst_s: BurstSeconds | None = Field(
         None, description="Size of a burst: the rates multiplied by this many seconds."
     )
+    quota_period: QuotaPeriod | None = Field(None, description="In UTC.")
+    quota_events: Count | None = None
+    quota_bytes: Count | None = None
 
 
 class OwnLimitsOut(msgspec.Struct, kw_only=True):
     events_per_s: float | None
     bytes_per_s: float | None
     burst_s: float | None
+    quota_period: QuotaPeriod | None
+    quota_events: int | None
+    quota_bytes: int | None
 
 
 class LimitsInForceOut(msgspec.Struct, kw_only=True):
     events_per_s: float
     bytes_per_s: float
     burst_s: float
+    quota_period: QuotaPeriod
+    quota_events: int
+    quota_bytes: int
+
+
+class QuotaUseOut(msgspec.Struct, kw_only=True):
+    events: int
+    bytes: int
+    period_ends_at: str
 
 
 class LimitsOut(msgspec.Struct, kw_only=True):
@@ -52,6 +69,8 @@ class LimitsOut(msgspec.Struct, kw_only=True):
     """Limits that were set for the project; null means the default."""
     in_force: LimitsInForceOut
     """Limits that apply, summed over all gateways; 0 means no limit."""
+    used: QuotaUseOut | None
+    """What was sent in the current period; null without a quota: then nothing is counted."""
 
 
 def admin_limits_router(context: AppContext) -> APIRouter:
@@ -101,19 +120,20 @@ def admin_limits_router(context: AppContext) -> APIRouter:
 def _answer(context: AppContext, project_id: str) -> Response:
     own = context.control.view[Limits].get(project_id)
     in_force = effective_limits(own, context.limits)
-    response = answer(
-        LimitsOut(
-            own=OwnLimitsOut(
-                events_per_s=own.events_per_s if own else None,
-                bytes_per_s=own.bytes_per_s if own else None,
-                burst_s=own.burst_s if own else None,
-            ),
-            in_force=LimitsInForceOut(
-                events_per_s=in_force.events_per_s,
-                bytes_per_s=in_force.bytes_per_s,
-                burst_s=in_force.burst_s,
-            ),
-        )
+    names = OwnLimitsOut.__struct_fields__
+    shown = LimitsOut(
+        own=OwnLimitsOut(**{name: getattr(own, name, None) for name in names}),
+        in_force=LimitsInForceOut(**in_force._asdict()),
+        used=_used(context, project_id, in_force) if in_force.has_quota else None,
     )
+    response = answer(shown)
     with_etag(response, context.control.version_of(Limits.kind, project_id))
     return response
+
+
+def _used(context: AppContext, project_id: str, limits: EffectiveLimits) -> QuotaUseOut:
+    used = context.usage.used(project_id, limits.quota_period)
+    ends_s = context.usage.today.end_of(limits.quota_period)
+    return QuotaUseOut(
+        events=used.events, bytes=used.bytes, period_ends_at=iso(int(ends_s * 1_000_000))
+    )

@@ -13,15 +13,27 @@ from tests.clickhouse.rows_for_tests import observation
 from tests.query_api.harness import OTHER, PROJECT, Api
 
 LIMITS = f"/v1/admin/projects/{PROJECT}/limits"
-NONE = {"events_per_s": None, "bytes_per_s": None, "burst_s": None}
-DEFAULTS = {"events_per_s": 0, "bytes_per_s": 0, "burst_s": 10}
+DEFAULTS = {
+    "events_per_s": 0,
+    "bytes_per_s": 0,
+    "burst_s": 10,
+    "quota_period": "month",
+    "quota_events": 0,
+    "quota_bytes": 0,
+}
+NONE = dict.fromkeys(DEFAULTS)
+NEVER_SET = {"own": NONE, "in_force": DEFAULTS, "used": None}
 
 
 async def test_limits_are_set_shown_and_taken_away(api: Api) -> None:
-    assert (await api.admin.get(LIMITS)).json() == {"own": NONE, "in_force": DEFAULTS}
+    assert (await api.admin.get(LIMITS)).json() == NEVER_SET
     body = {"events_per_s": 50, "burst_s": 2}
     answer = await api.admin.put(LIMITS, json=body)
-    assert answer.json() == {"own": NONE | body, "in_force": DEFAULTS | body}
+    assert answer.json() == {
+        "own": NONE | body,
+        "in_force": DEFAULTS | body,
+        "used": None,
+    }
     assert (await api.admin.get(LIMITS)).json() == answer.json()
     assert api.control.view[Limits][PROJECT].events_per_s == 50
     stale = answer.headers["etag"]
@@ -31,7 +43,7 @@ async def test_limits_are_set_shown_and_taken_away(api: Api) -> None:
     assert late.status_code == 409
     for _ in range(2):
         assert (await api.admin.delete(LIMITS)).status_code == 204
-    assert (await api.admin.get(LIMITS)).json() == {"own": NONE, "in_force": DEFAULTS}
+    assert (await api.admin.get(LIMITS)).json() == NEVER_SET
     assert OTHER not in api.control.view[Limits]
 
 
@@ -41,6 +53,8 @@ async def test_limits_are_set_shown_and_taken_away(api: Api) -> None:
         ({"events_per_s": -1}, "events_per_s"),
         ({"bytes_per_s": "many"}, "bytes_per_s"),
         ({"burst_s": 0}, "burst_s"),
+        ({"quota_period": "week"}, "quota_period"),
+        ({"quota_events": 1.5}, "quota_events"),
         ({"bursts": 1}, "bursts"),
     ],
 )
@@ -49,6 +63,13 @@ async def test_a_limit_that_cannot_hold_is_named(
 ) -> None:
     refused = await api.admin.put(LIMITS, json=body)
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+
+
+async def test_what_was_used_of_a_quota_is_shown_until_its_period_ends(api: Api) -> None:
+    answer = await api.admin.put(LIMITS, json={"quota_period": "day", "quota_events": 9})
+    used = answer.json()["used"]
+    assert (used["events"], used["bytes"]) == (0, 0)
+    assert used["period_ends_at"].endswith("T00:00:00.000Z")
 
 
 async def test_only_the_installation_sets_limits_of_projects_that_are_active(api: Api) -> None:

@@ -112,15 +112,17 @@ class Endpoint(ABC):
         context.disk.refuse_when_low()
         context.publisher.refuse_when_full()
         meter = context.limits.meter_of(principal)
+        declared = 0
         if meter is not None:
             # What is known before the body is read: an event, and the length that is declared.
-            meter.check(1, declared_bytes(request.headers))
+            declared = declared_bytes(request.headers)
+            meter.check(1, declared)
         await request.admitted(principal)
         async with context.admission.admit(principal, request.headers) as slot:
             with context.in_flight.lease(principal.quota_key) as lease:
                 body = await self._body(principal, request, lease, slot)
                 received_us = time.time_ns() // 1000
-                if meter is not None:
+                if meter is not None and len(body) > declared:
                     meter.check(1, len(body))
                 call = Call(principal, request.headers, body, received_us, meter)
                 return await self.serve(call)

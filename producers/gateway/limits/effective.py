@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from producers.control.kinds.limits import Limits
 from producers.settings import LimitsSettings
+from producers.usage.periods import QuotaPeriod
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveLimits:
+class EffectiveLimits(NamedTuple):
     """The limits of a project over all gateways; 0: no limit."""
 
     events_per_s: float
     bytes_per_s: float
     burst_s: float
     """Seconds of a rate that may be sent at once."""
+    quota_period: QuotaPeriod
+    quota_events: int
+    """Events per period."""
+    quota_bytes: int
+    """Bytes per period."""
 
-    def __bool__(self) -> bool:
-        """Return whether there is any limit."""
+    @property
+    def has_rates(self) -> bool:
         return bool(self.events_per_s or self.bytes_per_s)
+
+    @property
+    def has_quota(self) -> bool:
+        return bool(self.quota_events or self.quota_bytes)
 
 
 def effective_limits(own: Limits | None, defaults: LimitsSettings) -> EffectiveLimits:
     """Return the limits that hold for a project with these limits of its own."""
-    if own is None:
-        return EffectiveLimits(defaults.events_per_s, defaults.bytes_per_s, defaults.burst_s)
-    return EffectiveLimits(
-        defaults.events_per_s if own.events_per_s is None else own.events_per_s,
-        defaults.bytes_per_s if own.bytes_per_s is None else own.bytes_per_s,
-        defaults.burst_s if own.burst_s is None else own.burst_s,
-    )
+    found = {name: getattr(defaults, name) for name in EffectiveLimits._fields}
+    if own is not None:
+        set_here = {name: getattr(own, name) for name in EffectiveLimits._fields}
+        found |= {name: value for name, value in set_here.items() if value is not None}
+    return EffectiveLimits(**found)

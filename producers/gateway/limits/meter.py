@@ -1,27 +1,32 @@
-"""Measures what one project sends to this process and refuses what exceeds its rates."""
+"""Measures what one project sends to this process and refuses what exceeds its limits."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import NoReturn
 
-from producers import metrics
-from producers.errors import TooManyRequestsError
 from producers.gateway.limits.effective import EffectiveLimits
+from producers.gateway.limits.quota import Quota
+from producers.gateway.limits.refusal import refuse
 from producers.gateway.limits.token_bucket import TokenBucket
 
 
 class Meter:
     """The limits of one project, and how much of them is used."""
 
-    __slots__ = ("_bytes", "_events", "_now_s")
+    __slots__ = ("_bytes", "_events", "_now_s", "_quota")
 
-    def __init__(self, limits: EffectiveLimits, gateways: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: EffectiveLimits,
+        gateways: int,
+        now_s: Callable[[], float],
+        quota: Quota | None = None,
+    ) -> None:
         """``gateways`` processes share the rates: this one allows its part of them."""
         self._now_s = now_s
         self._events = _bucket(limits.events_per_s / gateways, limits.burst_s, now_s())
         self._bytes = _bucket(limits.bytes_per_s / gateways, limits.burst_s, now_s())
+        self._quota = quota
 
     def check(self, events: int, size: int) -> None:
         """Refuse a request of at least so many events and bytes if it exceeds a limit now.
@@ -29,15 +34,18 @@ class Meter:
         Raises:
             TooManyRequestsError: it can be sent again after ``retry_after_s``.
         """
-        now_s = self._now_s()
-        if self._events is not None:
-            wait_s = self._events.wait_s(events, now_s)
+        bucket = self._events
+        if bucket is not None and bucket.tokens < events:
+            wait_s = bucket.wait_s(events, self._now_s())
             if wait_s:
-                _refuse("events_per_s", f"{self._events.rate_per_s:g} events per second", wait_s)
-        if self._bytes is not None:
-            wait_s = self._bytes.wait_s(size, now_s)
+                refuse("events_per_s", f"{bucket.rate_per_s:g} events per second", wait_s)
+        bucket = self._bytes
+        if bucket is not None and bucket.tokens < size:
+            wait_s = bucket.wait_s(size, self._now_s())
             if wait_s:
-                _refuse("bytes_per_s", f"{self._bytes.rate_per_s:g} bytes per second", wait_s)
+                refuse("bytes_per_s", f"{bucket.rate_per_s:g} bytes per second", wait_s)
+        if self._quota is not None:
+            self._quota.check(events, size)
 
     def take(self, events: int, size: int) -> None:
         """Count a request, all of it or nothing. Raises as ``check``."""
@@ -46,6 +54,8 @@ class Meter:
             self._events.take(events)
         if self._bytes is not None:
             self._bytes.take(size)
+        if self._quota is not None:
+            self._quota.add(events, size)
 
     def put_back(self, events: int, size: int) -> None:
         """Count a request no longer: it was not delivered, and will be sent again."""
@@ -53,6 +63,8 @@ class Meter:
             self._events.put_back(events)
         if self._bytes is not None:
             self._bytes.put_back(size)
+        if self._quota is not None:
+            self._quota.add(-events, -size)
 
 
 def _bucket(rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | None:
@@ -60,10 +72,3 @@ def _bucket(rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | No
         return None
     # Less than one token could never be taken.
     return TokenBucket(rate_per_s, max(rate_per_s * burst_s, 1.0), now_s)
-
-
-def _refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
-    metrics.OVER_LIMIT.labels(limit).inc()
-    retry_after_s = max(1, math.ceil(wait_s))
-    message = f"the project may send {allowed} ({limit}); try again in {retry_after_s} s"
-    raise TooManyRequestsError(message, retry_after_s)

@@ -11,7 +11,9 @@ from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.gateway.limits.effective import effective_limits
 from producers.gateway.limits.meter import Meter
+from producers.gateway.limits.quota import Quota
 from producers.settings import LimitsSettings
+from producers.usage.counts import UsageCounts
 
 
 class ProjectLimits:
@@ -21,7 +23,9 @@ class ProjectLimits:
     could otherwise use up the rates of the project.
     """
 
-    def __init__(self, settings: LimitsSettings, control: ControlLog) -> None:
+    def __init__(self, settings: LimitsSettings, control: ControlLog, usage: UsageCounts) -> None:
+        """``usage`` counts what quotas limit."""
+        self._usage = usage
         self.now_s = time.monotonic
         self._settings = settings
         self._view = control.view
@@ -40,12 +44,19 @@ class ProjectLimits:
         except KeyError:
             own = self._view[Limits].get(principal.project_id)
             limits = effective_limits(own, self._settings)
-            meter = Meter(limits, self._settings.gateways, self.now_s) if limits else None
+            quota = None
+            # A quota is not for requests with only a public key: others could use it up.
+            if limits.has_quota and quota_key == principal.project_id:
+                quota = Quota(quota_key, limits, self._usage)
+            meter = None
+            if limits.has_rates or quota is not None:
+                meter = Meter(limits, self._settings.gateways, self.now_s, quota)
             self._meters[quota_key] = meter
             return meter
 
     def _any_limits(self) -> bool:
-        return bool(effective_limits(None, self._settings)) or bool(self._view[Limits])
+        defaults = effective_limits(None, self._settings)
+        return defaults.has_rates or defaults.has_quota or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
         """Reset the meters of a project whose limits changed, so that the new ones apply."""
@@ -53,4 +64,6 @@ class ProjectLimits:
             return
         for quota_key in [each for each in self._meters if each.partition(" ")[0] == change.id]:
             del self._meters[quota_key]
+        if isinstance(change, Project) and change.state != "active":
+            self._usage.forget(change.id)
         self._has_limits = self._any_limits()

@@ -1,0 +1,43 @@
+"""Limits what a project may send in a day or month."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from producers.gateway.limits.effective import EffectiveLimits
+from producers.gateway.limits.refusal import refuse
+from producers.usage.counts import UsageCounts
+
+
+class Quota:
+    """The quota of one project in the current period."""
+
+    __slots__ = ("_bytes_max", "_counts", "_events_max", "_period", "_project_id")
+
+    def __init__(self, project_id: str, limits: EffectiveLimits, counts: UsageCounts) -> None:
+        self._project_id = project_id
+        self._period = limits.quota_period
+        self._events_max = limits.quota_events
+        self._bytes_max = limits.quota_bytes
+        self._counts = counts
+
+    def check(self, events: int, size: int) -> None:
+        """Refuse a request of at least so many events and bytes if they exceed what is left.
+
+        Raises:
+            TooManyRequestsError: it can be sent again in the next period.
+        """
+        used_events, used_bytes = self._counts.amounts(self._project_id, self._period)
+        if self._events_max and used_events + events > self._events_max:
+            self._refuse("quota_events", f"{self._events_max} events")
+        if self._bytes_max and used_bytes + size > self._bytes_max:
+            self._refuse("quota_bytes", f"{self._bytes_max} bytes")
+
+    def add(self, events: int, size: int) -> None:
+        """Count a request; negative amounts take it back."""
+        self._counts.add(self._project_id, events, size)
+
+    def _refuse(self, limit: str, allowed: str) -> NoReturn:
+        counts = self._counts
+        wait_s = counts.today.end_of(self._period) - counts.now_s()
+        refuse(limit, f"{allowed} per {self._period} (UTC)", wait_s)

@@ -1,0 +1,21 @@
+"""Refuses a request that exceeds a limit of its project."""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+from producers import metrics
+from producers.errors import TooManyRequestsError
+
+
+def refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
+    """Count that a limit was exceeded, and raise.
+
+    Raises:
+        TooManyRequestsError: always.
+    """
+    metrics.OVER_LIMIT.labels(limit).inc()
+    retry_after_s = max(1, math.ceil(wait_s))
+    message = f"the project may send {allowed} ({limit}); try again in {retry_after_s} s"
+    raise TooManyRequestsError(message, retry_after_s)

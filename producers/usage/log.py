@@ -1,0 +1,89 @@
+"""Shares counts of usage between processes over a compacted topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from producers import metrics
+from producers.control.log_reader import LogReader
+from producers.kafka.clients import new_producer, started, stopped
+from producers.settings import KafkaSettings
+from producers.usage.counts import UsageCounts
+
+RECORD_BYTES: Final = 16 * 1024
+STOP_TIMEOUT_S: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class UsageLog:
+    """Reads what other processes have counted, and writes what this one counts."""
+
+    def __init__(
+        self, kafka: KafkaSettings, interval_s: float, counts: UsageCounts | None = None
+    ) -> None:
+        self.counts = counts or UsageCounts()
+        self._kafka = kafka
+        self._interval_s = interval_s
+        self._topic = kafka.topics.usage
+        self._reader = LogReader(
+            kafka, TopicPartition(self._topic, 0), self._apply, metrics.USAGE_LAG_RECORDS
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Share counts during the block, which begins once all counts have been read.
+
+        Raises:
+            BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        """
+        async with AsyncExitStack() as stack:
+            producer = await started(
+                lambda: new_producer(self._kafka, batch_bytes=RECORD_BYTES), self._kafka
+            )
+            stack.push_async_callback(stopped, producer, STOP_TIMEOUT_S)
+            stack.push_async_callback(self._reader.stop)
+            await self._reader.connect()
+            await self._reader.start()
+            writing = asyncio.create_task(self._write_regularly(producer), name="usage-log")
+            try:
+                yield
+            finally:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_TIMEOUT_S):
+                        await self._write(producer)
+
+    async def _write_regularly(self, producer: AIOKafkaProducer) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self._write(producer)
+
+    async def _write(self, producer: AIOKafkaProducer) -> None:
+        unwritten = self.counts.take_unwritten()
+        try:
+            sent = [
+                await producer.send(self._topic, value, key=key.encode(), partition=0)
+                for key, value in unwritten.items()
+            ]
+            await asyncio.gather(*sent)
+        except (KafkaError, asyncio.CancelledError) as error:
+            self.counts.not_written(unwritten)  # they are absolute: writing them twice is the same
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            log.warning("usage_not_written", reason=repr(error))
+
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        try:
+            self.counts.apply((key or b"").decode(), value)
+        except ValueError as error:  # msgspec's errors are ValueErrors
+            log.warning("usage_record_skipped", offset=offset, reason=repr(error))
