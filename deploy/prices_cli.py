@@ -129,14 +129,14 @@ def create_price(
         str | None,
         typer.Option(
             help="Calls from this time on cost it, such as 2026-11-01T00:00:00Z.",
-            show_default="all calls that arrive from now on",
+            show_default="all calls that arrive after it was created",
         ),
     ] = None,
     file: Annotated[
         typer.FileText | None,
         typer.Option(
-            help="JSON as POST /v1/prices takes it, with tiers; - for standard input. Other"
-            " options outrank it."
+            help="File with the JSON body of POST /v1/prices, which may have tiers; - reads"
+            " standard input. Other options take precedence."
         ),
     ] = None,
     installation: Installation = False,
@@ -152,7 +152,7 @@ def create_price(
     if price:
         body["usd_per_million"] = dict(map(_type_and_usd, price))
     if file is None and (match is None or not price):
-        raise typer.BadParameter("give --match and --price, or --file")
+        raise typer.BadParameter("--match and --price, or --file, are required")
     client = _client(url, public_key, secret_key, installation=installation)
     made = client.call("POST", _path(installation=installation), body)
     print_record(made, as_json, _FIELDS)
@@ -167,7 +167,7 @@ def delete_price(
     secret_key: SecretKey = SECRET_KEY,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a price. Calls that arrive from now on cost the default price again."""
+    """Delete a price. Calls that arrive later are priced without it."""
     client = _client(url, public_key, secret_key, installation=installation)
     client.call("DELETE", _one(price_id, installation=installation))
     print(json.dumps({"id": price_id, "deleted": True}) if as_json else f"deleted {price_id}")

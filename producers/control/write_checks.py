@@ -56,5 +56,5 @@ class WriteChecks:
         if size > self._record_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="control_record_max_bytes").inc()
             allowed = self._record_max_bytes
-            message = f"{identity(record)} takes {size} bytes, {allowed} are allowed"
+            message = f"{identity(record)} has {size} bytes; {allowed} are allowed"
             raise ControlLimitError(message)
