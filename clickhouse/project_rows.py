@@ -35,16 +35,16 @@ class ProjectTable:
 
 @dataclass(frozen=True, slots=True)
 class PartitionRows:
-    """How many rows of a project a partition of a table holds, every stored version counted."""
+    """The number of rows of a project in a partition, including all stored versions."""
 
     partition_id: str
     rows: int
 
 
 async def project_tables(store: Store, feeds: Iterable[Feed] = FEEDS) -> list[ProjectTable]:
-    """Return the tables of all feeds, and every other one that has a column ``project_id``.
+    """Return the tables of all feeds, and all others with a column ``project_id``.
 
-    Those are filled from feeds' tables by materialized views. Raises like ``Store.query``.
+    Materialized views fill the others from tables of feeds. Raises like ``Store.query``.
     """
     found = {feed.table: feed.project_sql for feed in feeds if feed.project_sql}
     params = {"database": store.database, "column": PROJECT_COLUMN}
@@ -56,7 +56,7 @@ async def project_tables(store: Store, feeds: Iterable[Feed] = FEEDS) -> list[Pr
 async def partitions_with_rows(
     store: Store, table: ProjectTable, project_id: str
 ) -> list[PartitionRows]:
-    """Return the partitions that hold rows of a project; ``rows_left`` adds them up.
+    """Return the partitions of a table that hold rows of a project.
 
     Raises like ``Store.query``.
     """
@@ -92,12 +92,12 @@ async def rows_left(store: Store, project_id: str) -> dict[str, int]:
 async def begin_to_delete(
     store: Store, table: ProjectTable, partition_id: str, project_id: str
 ) -> None:
-    """Make the store rewrite the parts of a partition without the rows of a project.
+    """Start a mutation that deletes the rows of a project from a partition.
 
-    Rows are gone for queries, and uncounted, once it is done. Deleting them again changes nothing.
+    Queries and counts include the rows until the mutation is done. Repeating it changes nothing.
     Raises like ``Store.query``.
     """
-    # A mutation keeps its text, so values are literals.
+    # A mutation is stored as text, without query parameters, so values are literals.
     for literal in (partition_id, project_id):
         if not _LITERAL.fullmatch(literal):
             raise QueryRejected(0, f"{literal!r} cannot be the id of a project or partition")

@@ -1,6 +1,6 @@
-"""Computes budget periods: calendar days and months of an IANA time zone.
+"""Compute budget periods: calendar days and months of an IANA time zone.
 
-Both the streams and the query API use it, so that they agree on when a day begins.
+The streams and the query API both use it, so periods are the same in both.
 """
 
 from __future__ import annotations

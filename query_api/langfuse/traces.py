@@ -141,9 +141,9 @@ def traces_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Newest first, unless `orderBy` is given.
 
-        `fields` selects groups of fields: without them lists of ids are empty, cost and latency
-        are -1. A trace with very many observations or scores has only the first ids, and the
-        names of these lists in `truncated`.
+        `fields` selects groups of fields. In groups that are not selected, lists of ids are empty,
+        and cost and latency are -1. If a trace has very many observations or scores, only the
+        first ids are listed, and `truncated` names the lists.
         """
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)

@@ -1,4 +1,4 @@
-"""Reports price records that price nothing."""
+"""Report prices that are ignored because they are invalid."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ log = structlog.get_logger(__name__)
 
 
 class IgnoredPrices:
-    """Counts the records that are ignored now, and logs each of them once."""
+    """Count the ignored prices, and log each of them once."""
 
     def __init__(self) -> None:
         self._shown: Mapping[str, str] = {}
 
     def show(self, ignored: Mapping[str, str]) -> None:
-        """Take the reasons by the id of the record, of all that are ignored now."""
+        """Report all prices that are ignored now: the reasons by price id."""
         for price_id, reason in ignored.items():
             if self._shown.get(price_id) != reason:
                 log.warning("price_ignored", price=price_id, reason=reason)

@@ -1,4 +1,4 @@
-"""One partition of stage 1: restores its state, then folds chunks of events and writes rows."""
+"""Process one partition of stage 1: restore its state, fold chunks of events and write rows."""
 
 from __future__ import annotations
 
@@ -134,11 +134,11 @@ class PartitionStage:
 
     @property
     def is_restored(self) -> bool:
-        """Return whether records are processed already."""
+        """Return whether the state is restored, so that records are processed."""
         return self.restored.is_set()
 
     def use_prices(self, prices: PriceBook) -> None:
-        """Later events cost what these prices say."""
+        """Price later events with ``prices``."""
         self._prices = prices
         if self._fold is not None:
             self._fold.use_prices(prices)
@@ -146,9 +146,10 @@ class PartitionStage:
     async def run(self) -> None:
         """Restore the state and fold events, until cancelled.
 
-        1. Read the tail of the output: the last commit, and the traces of which it has everything.
-        2. Wait until the store has what was written before that tail; learn which traces it has.
-        3. Fold chunks; what is not cached is read back first. ``ChunkWriter`` writes their effects.
+        1. Read the tail of the output: the last commit, and the traces that it contains completely.
+        2. Wait until the store has all rows before that tail; query which traces it has.
+        3. Fold chunks; traces that are not cached are read back first. ``ChunkWriter`` writes the
+        results.
 
         Raises:
             TooManyDeadLettersError: most of the input is unreadable.
@@ -199,7 +200,7 @@ class PartitionStage:
             raise
 
     async def finish(self) -> None:
-        """Fold nothing more; return once what was folded is written and acknowledged."""
+        """Stop folding; return when the results of all chunks are written and acknowledged."""
         await self._inbox.close()
         if self._folding is not None and self._writer is not None:
             self._folding.cancel()
@@ -251,7 +252,7 @@ class PartitionStage:
         writer: ChunkWriter,
         messages: list[SourceMessage],
     ) -> None:
-        """Fold a chunk without what ends, or ended, its worker."""
+        """Fold a chunk without events that crash the worker, or have crashed one."""
         screened = ObservationsScreen(screen, fold, self._encoding)
         self._try_first = screened.try_first
         try:
@@ -267,8 +268,9 @@ class PartitionStage:
     async def _fold_chunk(
         self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
     ) -> None:
-        """Fold records as one chunk; whatever an event raises costs that event alone
-        (``streams.core.observations.isolation``).
+        """Fold records as one chunk; an event that raises becomes a dead letter alone.
+
+        See ``streams.core.observations.isolation``.
         """
         self._chunk += 1
         records = [
@@ -296,7 +298,7 @@ class PartitionStage:
                         await self._fold_chunk(fold, writer, messages[half:])
                         return
                     isolation.leave_out_all(failure, records)
-            await asyncio.sleep(0)  # other partitions go on between the attempts
+            await asyncio.sleep(0)  # let other partitions run between the attempts
         self._measure(fold, effects)
         self._folded_to = messages[-1].offset
         summary = summary_of(effects)
@@ -310,11 +312,10 @@ class PartitionStage:
         records: list[ReadRecord],
         isolation: Isolation,
     ) -> tuple[Effects, EncodedChunk]:
-        """Fold once, without what was found to fail before.
+        """Fold once, without the events that failed in earlier attempts.
 
         Raises:
-            FoldFailedError: something of the content raised; the state of its traces is to be
-                forgotten.
+            FoldFailedError: an event raised; the state of its traces must be discarded.
         """
         self._attempts += 1
         needs = fold.needs(records, isolation)
@@ -349,10 +350,10 @@ class PartitionStage:
             )
 
     async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
-        """Read back what a chunk needs.
+        """Read back the traces that a chunk needs.
 
-        1. Wait until the chunks that wrote these traces last are acknowledged. 2. Wait until the
-        store has them. 3. Ask it.
+        1. Wait until the chunks that last wrote these traces are acknowledged. 2. Wait until the
+        store has their rows. 3. Query it.
         """
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():

@@ -1,4 +1,4 @@
-"""What stage 1 asks the store: which traces it has, and what was written of some of them."""
+"""Query the store for stage 1: which traces it has, and the latest rows of some of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _DIMENSIONS: Final = sorted({str(each.observation_field) for each in OF_OBSERVAT
 
 
 def _and_dimensions(selected: str) -> str:
-    """Return what is selected, and the columns of dimensions that are not among it."""
+    """Return the selected columns, with the columns of dimensions that they lack."""
     names = set(re.findall(r"\w+", selected))
     return ", ".join([selected, *(name for name in _DIMENSIONS if name not in names)])
 
@@ -98,7 +98,7 @@ _traces = msgspec.json.Decoder(TraceRow, strict=False)
 
 
 class StoreHistory:
-    """Repeats each query until the store is reachable: an outage delays, and raises nothing."""
+    """Query the store; retry each query until the store is reachable, so outages raise nothing."""
 
     def __init__(
         self, kafka: KafkaSettings, store: Store, settings: StreamsSettings, progress: SinkProgress
@@ -157,7 +157,7 @@ class StoreHistory:
         return histories
 
     async def _read_texts(self, keys: set[TraceKey], needs: Needs) -> list[TraceHistory]:
-        """Of traces that memory holds: only the observations whose texts are needed."""
+        """Read observations of cached traces, only those whose texts are needed."""
         histories = {key: TraceHistory(key, None, []) for key in keys}
         wanted = _parts_of([part for part in needs.texts if part[0] in keys])
         for part, row in (await self._latest(TEXTS_SQL, wanted)).items():
@@ -194,7 +194,7 @@ class StoreHistory:
     async def _latest(
         self, sql: str, parameters: dict[str, list[str]]
     ) -> dict[ObservationKey, ObservationRow]:
-        """The latest version of each observation, under whatever key."""
+        """Return the latest version of each observation, over all sort keys of its rows."""
         rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
         return {
             ((row.project_id, row.trace_id), row.id): row
@@ -217,7 +217,7 @@ class StoreHistory:
 def _decoded(
     decoder: msgspec.json.Decoder[RowT], body: bytes, key_of: Callable[[Any], TraceKey]
 ) -> list[RowT]:
-    """The rows of an answer.
+    """Decode the rows of a result.
 
     Raises:
         TraceFailedError: a row does not decode; its trace cannot be continued.
@@ -235,7 +235,7 @@ def _decoded(
 
 
 def _parts_of(parts: Collection[ObservationKey]) -> dict[str, list[str]]:
-    """What to ask for: the product of what these are made of."""
+    """Return query parameters: the distinct values of each part of the keys."""
     return {
         "projects": sorted({key[0] for key, _ in parts}),
         "traces": sorted({key[1] for key, _ in parts}),

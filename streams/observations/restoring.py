@@ -1,6 +1,4 @@
-"""What a partition of stage 1 goes on with: the last commit, and the traces of which all was read
-again.
-"""
+"""Restore a partition of stage 1: its last commit, and the traces that its tail contains."""
 
 from __future__ import annotations
 
@@ -28,9 +26,9 @@ async def restored_from(
 ) -> tuple[Restored, RecordVersion]:
     """Read the tail of a partition's output; return it with the version of the last record.
 
-    1. Read it. 2. Wait until the store has all before it. 3. Where no commit tells a version: write
-    a commit of nothing with one that is above all rows. 4. Read again: of several workers that do
-    so, the first in the log tells all of them the version.
+    1. Read the tail. 2. Wait until the store has all earlier rows. 3. If no commit has a version,
+    write an empty commit with a version above those of all rows. 4. Read again: if several workers
+    write one, all of them use the first in the log.
     """
     while True:
         restored = await history.restore(partition)
@@ -44,9 +42,9 @@ async def restored_from(
 
 
 def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
-    """Cache what was restored.
+    """Add the restored traces to the cache.
 
-    A trace whose rows do not convert is left out, and read back when it is needed.
+    Traces with invalid rows are left out; they are read back when they are needed.
     """
     nothing = Needs(set(), set())
     for history in histories:
@@ -59,7 +57,7 @@ def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) ->
 
 
 def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:
-    """The traces of which all observations were read again; the others are as good as evicted."""
+    """Return the traces of which all observations were read; the others count as evicted."""
     observations: dict[TraceKey, dict[str, ObservationRow]] = {}
     for row in restored.observations:
         if row.is_deleted:
@@ -72,7 +70,7 @@ def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHisto
     for trace in restored.traces:
         if not trace.is_deleted:
             key = (trace.project_id, trace.id)
-            # Those written last come last, as if they had been changed last.
+            # In the order in which they were written, which is the order of eviction.
             before = traces.pop(key, None)
             newer = before is None or trace.row_version >= before.row_version
             traces[key] = trace if newer or before is None else before

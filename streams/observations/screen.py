@@ -1,4 +1,4 @@
-"""Screens the input of stage 1: what ends the process is quarantined before the worker folds it."""
+"""Quarantine input of stage 1 that would crash the process, before the worker folds it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class ObservationsScreen:
         folded_to: Callable[[], int],
         written: Callable[[], Awaitable[object]],
     ) -> None:
-        """Fold a chunk without what is in quarantine, or has to go there.
+        """Fold a chunk without its quarantined input.
 
-        1. Leave out what is. 2. Try to decode the rest. 3. Fold it, or each record alone; before
-        each attempt ``try_first`` is called. 4. Again, with what is left, if that found something.
+        1. Drop quarantined input. 2. Try to decode the rest. 3. Fold it together, or each record
+        alone; ``try_first`` is called before each attempt. 4. If that quarantined input, repeat
+        with the rest.
         """
         left = list(messages)
         while left:
@@ -75,10 +76,10 @@ class ObservationsScreen:
             await screen.alone(message.offset, partial(fold_chunk, [message]), written)
 
     async def try_first(self, records: Sequence[ReadRecord], isolation: Isolation) -> None:
-        """Try in a child process what an attempt is about to fold.
+        """Try in a child process to fold the input of an attempt.
 
         Raises:
-            ScreenedAgainError: something of it was set aside.
+            ScreenedAgainError: part of the input was quarantined.
         """
         if not self._screen.is_tried_first(records[0].offset):
             return
@@ -93,7 +94,7 @@ class ObservationsScreen:
                 needs = self._fold.needs(decoded, isolation)
                 encoded(self._fold.fold(decoded, needs, -1, isolation), self._encoding)
             except FoldFailedError:
-                pass  # an exception costs one event and no process: the worker deals with it
+                pass  # exceptions do not crash the process; the worker handles them
 
         survivors = await self._screen.survivors(tried, fold_all)
         if survivors is not tried:

@@ -1,4 +1,4 @@
-"""Stage 1: a ``PartitionStage`` for every partition of the events topic that this worker has."""
+"""Run stage 1: a ``PartitionStage`` for every assigned partition of the events topic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.runtime.partition_host import PartitionHost, StageSpec
 
 
 class ObservationsStage:
-    """Makes the partitions of stage 1, which ``host`` runs, and gives them the current prices."""
+    """Create the partitions of stage 1, which ``host`` runs, and update their prices."""
 
     def __init__(
         self,

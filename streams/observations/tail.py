@@ -36,7 +36,7 @@ POLL_MS: Final = 500
 STRIDE: Final = 64
 STOP_TIMEOUT_S: Final = 2.0
 DIGITS_MAX: Final = 20
-"""Of a number in a header: a worker writes none that is longer."""
+"""Limit of the digits of a number in a header."""
 
 _observations = msgspec.json.Decoder(ObservationRow)
 _traces = msgspec.json.Decoder(TraceRow)
@@ -106,12 +106,12 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
 
 
 def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
-    """The header of a record that ends a chunk; none for others."""
+    """Return the source offset of a record that ends a chunk; None for others."""
     return _header(headers, SOURCE_OFFSET)
 
 
 def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
-    """The number in a header; none where it is missing, or is not a number as we write them."""
+    """Return the number in a header; None if it is missing or invalid."""
     for name, value in headers:
         if name == wanted:
             digits = (value or b"").removeprefix(b"-")  # a commit of nothing has the offset -1
@@ -120,8 +120,9 @@ def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
 
 
 def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
-    """The rows of some records; one that does not decode is left out, and its trace is read back
-    from the store when it is needed.
+    """Decode the rows of records, without invalid ones.
+
+    Traces of invalid rows are read back from the store when they are needed.
     """
     rows: list[RowT] = []
     for value in values:
@@ -187,7 +188,7 @@ async def read_tail(
 async def _between(
     consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
 ) -> list[ConsumerRecord]:
-    """The records of a range; those without a value are no output of a worker."""
+    """Return the records of a range that have a value; workers write no others."""
     records: list[ConsumerRecord] = []
     consumer.seek(partition, lower)
     while await consumer.position(partition) < upper:

@@ -1,4 +1,4 @@
-"""Writes what a chunk produced, in the order that makes each source record take effect once.
+"""Write the results of a chunk in the order that applies each source record exactly once.
 
 1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows
 of traces. 3. When those are: rows of observations, the last record with the headers
@@ -30,7 +30,7 @@ from streams.runtime.partition_worker import SourceMessage
 SOURCE_OFFSET: Final = "source_offset"
 TRACE_VERSION: Final = "trace_version"
 POSITIONS_MAX: Final = 1_000
-"""Chunks whose place in the output is remembered; for older ones a later place stands in."""
+"""Chunks whose output offsets are kept; for older chunks, a later offset is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class FoldedChunk:
 
 
 class ChunkWriter:
-    """The output of one partition."""
+    """Write the output of one partition."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class ChunkWriter:
         self.begun = number
 
     async def run(self) -> None:
-        """Finish chunks in order, those that wait together as one."""
+        """Write queued chunks in order, combining those that wait."""
         while True:
             chunks = [await self._waiting.get()]
             while not self._waiting.empty():
@@ -124,7 +124,7 @@ class ChunkWriter:
             await self._commit(chunks, traces_end)
 
     async def _send_rows(self, chunks: Iterable[FoldedChunk]) -> int:
-        """Returns the end of the traces topic's partition, as far as it is known here."""
+        """Send rows; return the last known end of the partition of the traces topic."""
         topics, partition = self._topics, self._partition
         others: list[asyncio.Future[int]] = []
         traces: list[asyncio.Future[int]] = []
@@ -167,19 +167,19 @@ class ChunkWriter:
         return [await self._output.send(topic, partition, value) for value in values]
 
     async def written(self, number: int) -> Ends:
-        """Where chunk ``number`` ends in the output, once it is acknowledged."""
+        """Wait until chunk ``number`` is acknowledged; return its end offsets in the output."""
         async with self._advanced:
             await self._advanced.wait_for(lambda: self._written >= number)
             return self.position_of(number)
 
     def position_of(self, number: int) -> Ends:
-        """The end of a chunk that was written, or of a later one when it is too long ago."""
+        """Return the end offsets of a written chunk, or of a later one (``POSITIONS_MAX``)."""
         found = self._positions.get(number)
         return self._positions[next(iter(self._positions))] if found is None else found
 
     @property
     def is_writing(self) -> bool:
-        """Whether something is on its way that the broker has not acknowledged."""
+        """Return whether records are sent but not acknowledged."""
         return self.begun > self._written
 
     async def idle(self) -> None:

@@ -1,4 +1,4 @@
-"""Applies the records of a partition of ``deltas`` to its fold and sends the alerts that follow."""
+"""Apply the records of a partition of ``deltas`` to its fold and send the resulting alerts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.runtime.partition_worker import SourceMessage
 
 
 class Applier:
-    """Reads back what records need, then applies each delta of them that can be applied.
+    """Read back the groups that records need, then apply each delta that can be applied.
 
     Attributes:
         appended_s: the latest append time of the records applied, by the broker's clock.
@@ -43,7 +43,7 @@ class Applier:
         self._screen = screen
 
     async def run(self, source: DeltaInput) -> None:
-        """Apply what ``source`` brings, until cancelled; wait while too much is not flushed."""
+        """Apply the records of ``source`` until cancelled; wait while too many are not flushed."""
         while True:
             batch = [(message, message.value) for message in await source.take()]
             screen = self._screen

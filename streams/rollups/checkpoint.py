@@ -1,4 +1,4 @@
-"""Progress of stages 2 and 3, as headers of records on ``windows``."""
+"""Encode and read the checkpoints of stages 2 and 3: headers of records on ``windows``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPEND_TO: Final = "spend_to"
 VERSION_BASE: Final = "version_base"
 
 PERIOD_KEY_MAX_BYTES: Final = 160
-"""What a header takes for one unsettled period: an identifier and a time."""
+"""Size of one unsettled period in a header: an id and a time."""
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
 POLL_MS: Final = 500
@@ -39,7 +39,7 @@ _spend = msgspec.json.Decoder(SpendRow)
 
 
 def headers_of(checkpoint: Checkpoint, spend_to: int) -> Headers:
-    """A checkpoint, and the offset at which its flush ends in ``spend``."""
+    """Return the headers of a checkpoint; ``spend_to`` is the end of its flush in ``spend``."""
     horizons = (checkpoint.windows_horizon_s, checkpoint.spend_horizon_s)
     return [
         (INPUT_OFFSET, str(checkpoint.input_offset).encode()),
@@ -52,10 +52,10 @@ def headers_of(checkpoint: Checkpoint, spend_to: int) -> Headers:
 
 
 def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | None:
-    """The checkpoint that a record carries, if it does, and where its flush ends in ``spend``.
+    """Return the checkpoint in a record and the end of its flush in ``spend``; None if it has none.
 
     Raises:
-        msgspec.DecodeError: a header is not what this version writes.
+        msgspec.DecodeError: a header is invalid for this version.
     """
     headers = dict(record.headers)
     if INPUT_OFFSET not in headers:
@@ -77,9 +77,10 @@ class Progress:
     """The state of a partition's output.
 
     Attributes:
-        checkpoint: the last one, knowing of rows written after it; ``None`` if there is none.
-        is_new: nothing was ever written.
-        ends: where the partitions of windows and spend end.
+        checkpoint: the one to continue from, with versions that include later rows; None if there
+            is none.
+        is_new: whether nothing was ever written.
+        ends: end offsets of the partitions of windows and spend.
     """
 
     checkpoint: Checkpoint | None
@@ -88,11 +89,11 @@ class Progress:
 
 
 async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
-    """The last checkpoint of a partition.
+    """Read the last checkpoint of a partition.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        KafkaError: it stopped answering.
+        KafkaError: the broker stopped answering.
     """
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
@@ -126,7 +127,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
 async def _last_marker(
     consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
 ) -> tuple[Checkpoint, int, int] | None:
-    """The checkpoint that counts, and where its flush ends in windows and spend."""
+    """Return the checkpoint to continue from, and the ends of its flush in windows and spend."""
     begin = (await consumer.beginning_offsets([windows]))[windows]
     upper, step = end, FIRST_STEP
     found: list[tuple[Checkpoint, int, int]] = []
@@ -137,7 +138,7 @@ async def _last_marker(
             try:
                 marked = checkpoint_of_record(record)
             except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
-                # The one before it is as good: what was written after that is read again.
+                # Continue from the previous checkpoint: later input is read again.
                 log.exception("marker_unreadable", offset=record.offset)
                 continue
             if marked is not None:

@@ -1,4 +1,4 @@
-"""What the partitions of stages 2 and 3 share."""
+"""Define the context that the partitions of stages 2 and 3 share."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from streams.runtime.sink_progress import SinkProgress
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What every partition of a worker shares."""
+    """The dependencies that all partitions of a worker share."""
 
     kafka: KafkaSettings
     settings: ProjectSettings
     reader: ProjectReader
     sink: SinkProgress
     alerted: PastAlerts
-    """Ids of the alerts there were."""
+    """Ids of past alerts."""
     alerts_known: Callable[[], Awaitable[None]]
-    """Returns once ``alerted`` is complete."""
+    """Waits until ``alerted`` is complete."""
     budgets: Callable[[int], list[Budget]]
-    """The budgets of a partition, as they are now."""
+    """Returns the current budgets of a partition."""
     earliest: Callable[[int], Awaitable[int]]
-    """The first offset that a partition of ``deltas`` still has."""
+    """Returns the first available offset of a partition of ``deltas``."""
     next_record: Callable[[int, int], Awaitable[int]]
-    """The first offset, from one on, at which a partition of ``deltas`` has a record: the end of a
-    transaction takes an offset, too."""
+    """Returns the offset of the first record of a partition of ``deltas`` at or after an offset.
+    Transaction markers also have offsets."""
     seek: Callable[[int, int], Awaitable[None]]
-    """Continue reading a partition of ``deltas`` at an offset."""
+    """Continues reading a partition of ``deltas`` at an offset."""
 
 
 def rule_of(budget: Budget) -> BudgetRule:

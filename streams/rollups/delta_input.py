@@ -1,4 +1,4 @@
-"""Passes each record of a partition of ``deltas`` on once, in order, from the checkpoint on."""
+"""Deliver each record of a partition of ``deltas`` once, in order, starting at the checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEEK_AGAIN_S = 2.0
 
 
 class DeltaInput:
-    """The records that are received but not applied, and how far the log is applied and written.
+    """Queue the records that are not applied yet, and track the applied and written offsets.
 
     Attributes:
         received_to: the offset after the last record that came from Faust.
@@ -27,11 +27,11 @@ class DeltaInput:
     """
 
     def __init__(self, partition: int, context: StageContext, read_again_to: int | None) -> None:
-        """Begin to take records.
+        """Create an empty queue.
 
         Args:
             partition: the number of the partition.
-            context: what the partitions of this process share.
+            context: dependencies that the partitions of this process share.
             read_again_to: None for the first worker of a partition in this process. Otherwise the
                 ``received_to`` of the one before, which failed: records before it are read again.
         """
@@ -60,7 +60,7 @@ class DeltaInput:
         await self._pending.put(message)
 
     def resume_at(self, offset: int) -> None:
-        """Continue at ``offset``: everything before it is written."""
+        """Continue at ``offset``; the results of all earlier records are written."""
         self.expected = self.written_to = offset
 
     async def take(self) -> list[SourceMessage]:
@@ -85,7 +85,7 @@ class DeltaInput:
         return due
 
     async def read_again(self) -> None:
-        """Seek back until all that the worker before had received came again.
+        """Seek back until all records that the previous worker had received are received again.
 
         Faust drops records that it fetched before it seeks, so once may not be enough.
         """
@@ -102,7 +102,7 @@ class DeltaInput:
                 await asyncio.sleep(SEEK_AGAIN_S)
 
     async def close(self) -> None:
-        """Drop what is pending, and whatever comes: ``put`` waits no longer."""
+        """Drop pending and later records; ``put`` no longer waits."""
         self._is_open = False
         while not self._pending.empty():
             self._pending.get_nowait()
@@ -118,16 +118,16 @@ class DeltaInput:
             self._backlog.done(self.written_to)
 
     async def _go_back(self, expected: int, came: int) -> None:
-        """Read again from ``expected``: Faust dropped records, or committed what was not written.
+        """Seek back to ``expected``: Faust dropped records, or committed unwritten ones.
 
-        Not so where the log has no record before the one that came.
+        Does nothing if the log has no record between ``expected`` and the one received.
         """
         if time.monotonic() < self._sought_at_s + SEEK_AGAIN_S:
             return
         context, partition = self._context, self._partition
         earliest = await context.earliest(partition)
         if earliest > expected:
-            # Retention was shorter than the time without a worker.
+            # Retention deleted records while no worker was running.
             log.error("records_lost", partition=partition, first=expected, next=earliest)
         to = self.expected = await context.next_record(partition, max(expected, earliest))
         if to == came:

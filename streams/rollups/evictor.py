@@ -1,4 +1,4 @@
-"""Evicts cells that the store has from memory."""
+"""Evict cells from memory when the store has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Evictor:
-    """Keeps the cells of one partition in memory within their limits."""
+    """Keep the cells of one partition within the memory limits."""
 
     def __init__(
         self, partition: int, context: StageContext, fold: ProjectFold, now_s: Callable[[], int]

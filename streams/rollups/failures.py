@@ -1,4 +1,4 @@
-"""Writes dead letters of what a partition of stages 2 and 3 cannot process, up to a limit."""
+"""Write dead letters for input that a partition of stages 2 and 3 cannot process, up to a limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _encode: Final = msgspec.json.encode
 
 
 class ProjectFailures:
-    """Writes dead letters; those of the same input have the same id, so a replay doubles none."""
+    """Write dead letters; their ids depend only on the input, so a replay creates no duplicates."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class ProjectFailures:
     def record(
         self, record: DeltaRecord, failed: Sequence[FailedDelta], offset: int, at_us: int
     ) -> None:
-        """Set aside what failed of a record of ``deltas``.
+        """Write dead letters for the failed parts of a record of ``deltas``.
 
         Raises:
             TooManyDeadLettersError: most of the input fails.
@@ -64,7 +64,7 @@ class ProjectFailures:
         self._guard.observe(applied, len(record.failed) + len(failed), offset)
 
     def rows(self, failed: Iterable[FailedRow], offset: int, now_us: int) -> None:
-        """Set aside rows that cannot be written; ``offset`` is of the last record in them."""
+        """Write dead letters for unwritable rows; ``offset`` is that of the last record in them."""
         for row in failed:
             topic = self._topics.windows if row.table == "windows" else self._topics.spend
             self._set_aside(
@@ -81,7 +81,7 @@ class ProjectFailures:
             )
 
     def budgets(self, failed: Iterable[FailedBudget]) -> None:
-        """Set aside budgets; they are not evaluated until they change or the worker restarts."""
+        """Write dead letters for budgets, which are not evaluated until a change or a restart."""
         for budget in failed:
             rule = budget.rule
             identity = f"budget/{rule.id}/{rule.limit_pico}/{rule.thresholds}/{rule.time_zone}"
@@ -99,7 +99,7 @@ class ProjectFailures:
             )
 
     def alerts(self, failed: Iterable[tuple[Crossing, Exception]]) -> None:
-        """Set aside crossings whose alert cannot be written."""
+        """Write dead letters for crossings whose alert cannot be written."""
         for crossing, error in failed:
             self._set_aside(
                 "alert",

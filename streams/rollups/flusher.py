@@ -1,4 +1,4 @@
-"""Writes what the fold of a partition of stages 2 and 3 changed, then acknowledges its records."""
+"""Write the changes of a partition of stages 2 and 3, then acknowledge their source records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracemill.clock import now_us
 
 
 class Flusher:
-    """Flushes soon after a change, and now and then without one, so that the checkpoint stays."""
+    """Flush soon after a change, and periodically, so that retention keeps a checkpoint."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class Flusher:
         self._changed.set()
 
     def request(self) -> None:
-        """Flush soon: something changed besides what records changed."""
+        """Flush soon because of a change that no record made."""
         self._changed.set()
 
     def applied(self, message: SourceMessage) -> None:
-        """Acknowledge this record after the flush of what it changed."""
+        """Acknowledge this record after its changes are flushed."""
         self._unacknowledged.append(message)
         self._changed.set()
 
@@ -75,7 +75,7 @@ class Flusher:
         await self._flushed.wait()
 
     async def _flush(self) -> None:
-        """1. Write what changed. 2. Acknowledge the records it came from, in order."""
+        """Write all changes, then acknowledge their source records in order."""
         fold = self._fold
         self._changed.clear()
         messages, self._unacknowledged = self._unacknowledged, deque()

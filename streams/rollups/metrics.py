@@ -1,4 +1,4 @@
-"""What stages 2 and 3 measure about themselves."""
+"""Define the metrics of stages 2 and 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stages 2 and 3 write: rows of spend and windows with their checkpoint, and alerts."""
+"""Write the output of stages 2 and 3: alerts, and rows of spend and windows with a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from streams.rollups.checkpoint import headers_of
 from tracemill.clock import now_us
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
-"""What a record takes besides its value and its largest headers, generously."""
+"""Upper bound of the bytes of a record besides its value and its largest headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a flush ends in its topics."""
+    """The offsets at which a flush ends in its topics."""
 
     spend_to: int
     windows_to: int
@@ -32,7 +32,7 @@ class Written:
 
 @dataclass(slots=True)
 class ProjectOutput:
-    """The records of one partition."""
+    """Write the output records of one partition."""
 
     producer: AIOKafkaProducer
     topics: Topics
@@ -41,17 +41,17 @@ class ProjectOutput:
     record_max_bytes: int
     _alerts: list[asyncio.Task[object]] = field(default_factory=list)
     is_writing: bool = field(init=False, default=False)
-    """Whether a flush is on its way."""
+    """Whether a flush is being written."""
     _spend_to: int = 0
 
     def begin(self, spend_to: int) -> None:
-        """Spend ends here so far."""
+        """Set the current end of the partition of ``spend``."""
         self._spend_to = spend_to
 
     def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
-        """Send alerts at once; those that cannot be written.
+        """Send alerts at once; return those that cannot be written, with the error.
 
-        Not a coroutine: a flush that begins after it waits until they are kept.
+        Not a coroutine, so that a flush that starts later waits for their acknowledgement.
         """
         failed: list[tuple[Crossing, Exception]] = []
         for crossing in crossings:
@@ -67,7 +67,7 @@ class ProjectOutput:
         return failed
 
     def dead_letter(self, row: DeadLetterRow) -> None:
-        """Send a dead letter at once, as an alert."""
+        """Send a dead letter at once, like an alert."""
         self._send_at_once(self.topics.dead_letters, msgspec.json.encode(row), None, row.id)
 
     def _send_at_once(self, topic: str, value: bytes, key: bytes | None, name: str) -> None:
@@ -77,10 +77,10 @@ class ProjectOutput:
         self._alerts.append(task)
 
     async def write(self, flush: Flush) -> Written:
-        """Write a flush; return once all of it is kept.
+        """Write a flush; return when all of it is acknowledged.
 
-        1. Alerts of what the flush holds. 2. Spend. 3. Windows but their last record. 4. The last
-        record, with the checkpoint.
+        1. Alerts. 2. Spend. 3. All records of windows but the last. 4. The last record, with the
+        checkpoint.
 
         Raises:
             KafkaError: the broker refused a record; the state in memory is ahead of the log.
@@ -124,7 +124,7 @@ class ProjectOutput:
             self._spend_to = offset + 1
 
     async def _send(self, topic: str, values: Iterable[bytes]) -> list[int]:
-        """The offset of each record, once all are kept."""
+        """Return the offset of each record when all are acknowledged."""
         sent = [
             await self.producer.send(topic, value, partition=self.partition) for value in values
         ]
@@ -132,7 +132,7 @@ class ProjectOutput:
 
 
 def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
-    """Lines joined to values of at most ``record_bytes``, unless a single line is longer."""
+    """Join lines to values of at most ``record_bytes``, unless a single line is longer."""
     chunk: list[bytes] = []
     size = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""One partition of stages 2 and 3: restores its state, then applies deltas and writes rows."""
+"""Process one partition of stages 2 and 3: restore its state, apply deltas and write rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What works on a restored state."""
+    """The components that need a restored state."""
 
     fold: ProjectFold
     applier: Applier
@@ -54,14 +54,14 @@ class ProjectPartition:
         screen: Screen | None = None,
         read_again_to: int | None = None,
     ) -> None:
-        """Begin to take records.
+        """Create the worker; it accepts records at once.
 
         Args:
             partition: its number.
-            context: what the partitions of this process share.
-            output: takes what it writes.
-            screen: keeps input that ends the process away, if given.
-            read_again_to: ``received_to`` of the worker before it that failed, if any.
+            context: dependencies that the partitions of this process share.
+            output: receives its output.
+            screen: quarantines input that crashes the process; None: none is quarantined.
+            read_again_to: ``received_to`` of the previous worker, if that one failed.
         """
         self.partition = partition
         self._context = context
@@ -81,7 +81,7 @@ class ProjectPartition:
 
     @property
     def is_restored(self) -> bool:
-        """Return whether records are processed already."""
+        """Return whether the state is restored, so that records are processed."""
         return self._running is not None
 
     async def put(self, message: SourceMessage) -> None:
@@ -114,7 +114,7 @@ class ProjectPartition:
             self._ended.set()
 
     async def finish(self) -> None:
-        """Apply nothing more; return once what was applied is flushed and ``run`` ended."""
+        """Stop applying; return when all applied records are flushed and ``run`` has ended."""
         if self._running is None:
             return
         for task in self._tasks:
@@ -137,23 +137,23 @@ class ProjectPartition:
         return Position(source.written_to, source.received_to, waits_for, trials)
 
     def put_budget(self, budget: Budget) -> None:
-        """Watch a budget of this partition that is new or has changed."""
+        """Add or update a budget of this partition."""
         if self._running is not None:
             self._running.fold.budgets.put(rule_of(budget), now_us())
             self._running.settler.request()
             self._running.flusher.request()
 
     def remove_budget(self, budget_id: str) -> None:
-        """Watch a budget no longer."""
+        """Remove a budget."""
         if self._running is not None:
             self._running.fold.budgets.remove(budget_id)
 
     async def _restore(self) -> _Running:
         """Restore the state.
 
-        1. Know all past alerts. 2. Find the last checkpoint. 3. Wait until the store has all that
-        was written. 4. In a new log: write its first checkpoint, and begin again. 5. Find out how
-        the worker before ended. 6. Take the budgets.
+        1. Wait until all past alerts are known. 2. Find the last checkpoint. 3. Wait until the
+        store has all written rows. 4. If the log is new, write its first checkpoint and restart
+        from step 2. 5. Find out how the previous worker ended. 6. Add the budgets.
         """
         began = time.monotonic()
         context, partition = self._context, self.partition
@@ -178,7 +178,7 @@ class ProjectPartition:
             lateness_s=settings.lateness_h * 3600,
             row_bytes_max=kafka.record_max_bytes - RECORD_OVERHEAD_BYTES,
         )
-        # From here on without a pause: changes of budgets are taken once this has returned.
+        # No await from here on: changes of budgets are accepted only after this returns.
         for budget in context.budgets(partition):
             budgets.put(rule_of(budget), now_us())
         budgets.resume(checkpoint.unsettled)

@@ -1,4 +1,4 @@
-"""Reads groups of cells back from the store, and finds the deltas whose groups cannot be read."""
+"""Read groups of cells back from the store, and find the deltas whose groups cannot be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.rollups.reader import ProjectReader
 
 
 class ReadBack:
-    """Reads back what deltas need; a delta whose groups cannot be read is set aside alone."""
+    """Read back the groups of deltas; only deltas whose groups cannot be read fail."""
 
     def __init__(self, reader: ProjectReader) -> None:
         self._reader = reader
@@ -22,10 +22,10 @@ class ReadBack:
         """Whether a query to the store is running."""
 
     async def is_readable(self, fold: ProjectFold, deltas: Sequence[Delta]) -> bool:
-        """Read back what deltas need; False if a query or decoding its result fails.
+        """Read back the groups of deltas; return False if a query or decoding its result fails.
 
         Raises:
-            StoreError, KafkaError, OSError: it is about the store.
+            StoreError, KafkaError, OSError: the store fails for any query.
         """
         try:
             # Until nothing is missing: during a query, other groups may be evicted.
@@ -40,10 +40,10 @@ class ReadBack:
     async def unreadable(
         self, fold: ProjectFold, deltas: Sequence[Delta]
     ) -> Mapping[int, Exception]:
-        """Read back what each delta needs. Errors as ``is_readable``.
+        """Read back the groups of each delta. Raises like ``is_readable``.
 
         Returns:
-            Those whose cells cannot be read, by index, and why; those of all others are in memory.
+            The errors of deltas whose groups cannot be read, by index. Other groups are in memory.
         """
         if await self.is_readable(fold, deltas):
             return NONE_UNREADABLE
@@ -58,7 +58,7 @@ class ReadBack:
                     unreadable[index] = error
 
     async def _fault(self, fold: ProjectFold, delta: Delta) -> Exception | None:
-        """Read back what one delta needs; what that raises, if it is about the delta."""
+        """Read back the groups of one delta; return the error if only this delta causes it."""
         try:
             while missing := fold.missing([delta]):
                 fold.load(missing, *await self._ask(missing))
@@ -76,7 +76,7 @@ class ReadBack:
             self.is_asking = False
 
     async def _is_about_content(self, error: Exception) -> bool:
-        """Whether an exception is about what was asked and answered, and not about the store."""
+        """Return whether the query or its result caused an exception, and not an outage."""
         if isinstance(error, QueryRejected) and not isinstance(error, QueryLimitReached):
             await self._reader.latest()  # raises if the store refuses everything
             return True

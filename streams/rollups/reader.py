@@ -1,4 +1,4 @@
-"""Queries the store for groups of cells, and for the spend of a budget's period."""
+"""Query the store for groups of cells, and for the spend of a budget's period."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
-# The pairs are the product of both lists; a few unneeded groups cost less than a query per project.
+# The queries select the product of projects and starts: a few unneeded groups cost less than a
+# query for each project.
 _WINDOW_COLUMNS: Final = ", ".join(each.name for each in WINDOW_DIMENSIONS)
 _SPEND_COLUMNS: Final = ", ".join(each.name for each in SPEND_DIMENSIONS)
 WINDOWS_SQL: Final = f"""
@@ -55,7 +56,7 @@ SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s,
 SCOPE_COLUMNS: Final = tuple(each.name for each in SPEND_DIMENSIONS)
 SPENT_CONCURRENCY: Final = 4
 USELESS_SHARE_MAX: Final = 4
-"""Groups that one query for several projects may ask for, per group that is needed."""
+"""Limit of the groups that one query for several projects selects, per group that is needed."""
 
 _windows = msgspec.json.Decoder(WindowRow, strict=False)
 _spend = msgspec.json.Decoder(SpendRow, strict=False)
@@ -66,7 +67,7 @@ class _Spent(msgspec.Struct):
 
 
 class Latest(msgspec.Struct, frozen=True):
-    """The latest starts in the store; 0 where there are none."""
+    """The latest starts of windows and of spend in the store; 0 if there are none."""
 
     windows_s: int
     spend_s: int
@@ -77,17 +78,17 @@ _latest = msgspec.json.Decoder(Latest, strict=False)
 
 
 class ProjectReader:
-    """Repeats each query until the store is reachable: an outage delays, and raises nothing."""
+    """Query the store; retry each query until the store is reachable, so outages raise nothing."""
 
     def __init__(self, store: Store, settings: ProjectSettings) -> None:
         self._store = store
         self._settings = settings
 
     async def read_back(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
-        """All rows of the missing groups.
+        """Return all rows of the missing groups.
 
         Raises:
-            QueryRejected: the store refuses; a limit was too low, or the schema is another.
+            QueryRejected: the store refuses the query, because of a limit or another schema.
         """
         metrics.READ_BACK.labels("windows").inc(len(missing.windows))
         metrics.READ_BACK.labels("spend").inc(len(missing.spend))
@@ -111,14 +112,16 @@ class ProjectReader:
         )
 
     async def latest(self) -> Latest:
-        """The latest starts of any project. Errors as ``read_back``."""
+        """Return the latest starts of any project. Raises like ``read_back``."""
         return _latest.decode(await self._answered(lambda: self._store.query_bytes(LATEST_SQL)))
 
     async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int | QueryRejected]:
-        """What the store has of each baseline, in their order, or why it refuses to say.
+        """Return the stored spend of each baseline, in their order, or why its query was refused.
+
+        Baselines that differ only in their scopes are queried together.
 
         Raises:
-            QueryRejected: it refuses everything.
+            QueryRejected: the store refuses every query.
         """
         alike: dict[tuple[str, int, int, tuple[int, ...]], list[Baseline]] = {}
         for baseline in baselines:
@@ -140,7 +143,7 @@ class ProjectReader:
         return [found[baseline.key] for baseline in baselines]
 
     async def _spent_or_refused(self, alike: list[Baseline]) -> Sequence[int | QueryRejected]:
-        """Ask for all at once, and where the store refuses that, one by one."""
+        """Query all together, and one by one if the store refuses that."""
         try:
             return await self._spent_pico(alike)
         except QueryRejected as error:
@@ -153,8 +156,9 @@ class ProjectReader:
         return answers
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
-        """Ask for groups, a limited number by one query: what one project asks for must not make
-        the others' answers grow.
+        """Query groups, a limited number at a time.
+
+        A project with many groups does not enlarge the results of the others.
         """
         return [
             await self._answered(partial(self._store.query_bytes, sql, params))
@@ -162,7 +166,7 @@ class ProjectReader:
         ]
 
     async def _spent_pico(self, alike: list[Baseline]) -> list[int]:
-        """Of baselines that differ in their scopes only: one query."""
+        """Query the stored spend of baselines that differ only in their scopes."""
         first = alike[0]
         params: dict[str, Any] = {
             "project": first.budget.project_id,
@@ -195,8 +199,10 @@ class ProjectReader:
 
 
 def _questions(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any]]:
-    """Parameters of the queries for groups: one for all where few are asked for besides, else one
-    or more for each project.
+    """Yield the parameters of the queries for groups.
+
+    One query for all projects if its product of projects and starts has few unneeded groups;
+    otherwise one or more for each project.
     """
     starts_of: dict[str, list[int]] = {}
     for project_id, start_s in sorted(groups):
@@ -213,7 +219,7 @@ def _questions(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any
 
 
 def _time(second: int) -> datetime:
-    """A bound of the column's range for what lies beyond it."""
+    """Return the time of a second, limited to the range of the column type ``DateTime``."""
     return datetime.fromtimestamp(min(max(second, 0), 2**32 - 1), UTC)
 
 

@@ -1,4 +1,4 @@
-"""Finds where a partition of stages 2 and 3 continues."""
+"""Find the checkpoint from which a partition of stages 2 and 3 continues."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 async def progress_of(context: StageContext, output: ProjectOutput, partition: int) -> Progress:
-    """Find the checkpoint of a partition, once the store has all that was written.
+    """Find the checkpoint of a partition, and wait until the store has all rows of its log.
 
-    In a new log the first checkpoint is written, and the log read again: another worker may have
-    written one before.
+    If the log is new, write its first checkpoint and read the log again, because another worker may
+    have written one before.
     """
     topics = context.kafka.topics
     while True:
@@ -37,7 +37,7 @@ async def progress_of(context: StageContext, output: ProjectOutput, partition: i
 async def resume_checkpoint(
     progress: Progress, context: StageContext, partition: int
 ) -> Checkpoint:
-    """Return the checkpoint that was found; where it is gone, one without a place to go on from."""
+    """Return the checkpoint that was found, else one without an offset to continue from."""
     if progress.checkpoint is not None:
         return progress.checkpoint
     log.warning("progress_unknown", partition=partition)
@@ -45,7 +45,7 @@ async def resume_checkpoint(
 
 
 async def checkpoint_of_new_log(context: StageContext) -> Checkpoint:
-    """Return the checkpoint of a log of which nothing was read, with versions above all others."""
+    """Return the first checkpoint of a new log, with versions above all stored ones."""
     latest = await context.reader.latest()
     version_base = time.time_ns() // 1_000_000 << VERSIONS_PER_MS_BITS
     return first_checkpoint(version_base, latest.windows_s, latest.spend_s)

@@ -1,4 +1,4 @@
-"""Screens input of stages 2 and 3: what would end the process is quarantined, and not applied."""
+"""Quarantine input of stages 2 and 3 that would crash the process, instead of applying it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.quarantine.suspicion import Record
 from streams.runtime.partition_worker import SourceMessage
 
 Batch = Sequence[tuple[SourceMessage, bytes]]
-"""Records, and what is left of the value of each."""
+"""Records, each with the part of its value that is not quarantined."""
 
 
 async def apply_screened(
@@ -26,10 +26,10 @@ async def apply_screened(
     apply: Callable[[Batch], Awaitable[None]],
     flushed: Callable[[int], Awaitable[None]],
 ) -> None:
-    """Apply a batch without what is in quarantine, or has to go there.
+    """Apply a batch without its quarantined input.
 
-    1. Leave out what is. 2. Try to decode the rest. 3. Read back what it changes. 4. Try to apply
-    it. 5. Apply it, or each record alone.
+    1. Drop quarantined input. 2. Try to decode the rest. 3. Read back the groups that it changes.
+    4. Try to apply it. 5. Apply it together, or each record alone.
     """
     records = await screen.kept(
         [Record(message.offset, message.append_us // 1_000, value) for message, value in batch]

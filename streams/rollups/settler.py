@@ -1,4 +1,4 @@
-"""Finds out what new budget periods of a partition have spent, and alerts what that crosses."""
+"""Query the stored spend of new budget periods, and send alerts for crossed thresholds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASELINE_RETRY_S = 0.05
 
 
 class BudgetSettler:
-    """Adds what the store has of a budget period to what the fold has seen of it."""
+    """Add the stored spend of budget periods to the spend that the fold has counted."""
 
     def __init__(
         self,
@@ -26,15 +26,15 @@ class BudgetSettler:
         failures: ProjectFailures,
         on_settled: Callable[[], None],
     ) -> None:
-        """Begin with all periods of which the fold does not know what they have spent.
+        """Create a settler, which first settles all unsettled periods of the fold.
 
         Args:
             partition: the number of the partition.
-            context: what the partitions of this process share.
-            fold: has the budgets.
-            output: takes the alerts.
-            failures: takes alerts that cannot be written.
-            on_settled: is called when the checkpoint has changed.
+            context: dependencies that the partitions of this process share.
+            fold: contains the budgets.
+            output: sends the alerts.
+            failures: writes dead letters for alerts that cannot be written.
+            on_settled: called when the checkpoint has changed.
         """
         self._partition = partition
         self._context = context
@@ -47,11 +47,11 @@ class BudgetSettler:
         self._settled = asyncio.Event()
 
     def request(self) -> None:
-        """Settle what is not settled, as after a change of the budgets."""
+        """Settle unsettled periods soon, for example after a budget has changed."""
         self._requested.set()
 
     async def room(self) -> None:
-        """Wait while as many budget periods as may be held are still to be evaluated."""
+        """Wait while the number of unsettled periods is at its limit."""
         budgets = self._fold.budgets
         if not budgets.is_full:
             return
@@ -62,7 +62,7 @@ class BudgetSettler:
             await self._settled.wait()
 
     async def run(self) -> None:
-        """Settle what is requested until cancelled.
+        """Settle periods on request, until cancelled.
 
         Raises:
             QueryRejected: the store refuses every query.
@@ -80,7 +80,7 @@ class BudgetSettler:
             self._settled.set()
 
     async def _settle_some(self) -> None:
-        """1. Ask the store. 2. Set aside budgets that it refuses. 3. Alert what is crossed."""
+        """Query the stored spend, write dead letters for refused budgets, and send alerts."""
         budgets, spend = self._fold.budgets, self._fold.spend
         baselines = budgets.begin(spend, self._context.settings.baselines_max)
         stored = await self._context.reader.spent_pico(baselines)

@@ -1,4 +1,4 @@
-"""Stages 2 and 3: a ``ProjectPartition`` for every partition of the topic ``deltas``."""
+"""Run stages 2 and 3: a ``ProjectPartition`` for every partition of the topic ``deltas``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class ProjectStage:
-    """Makes the partitions of ``deltas``, which ``host`` runs, and what they share.
+    """Create the partitions of ``deltas``, which ``host`` runs, and their shared dependencies.
 
     ``start`` it before the app, ``stop`` it after.
     """
@@ -89,7 +89,7 @@ class ProjectStage:
         )
 
     async def start(self) -> None:
-        """Connect; partitions come with the app's assignment.
+        """Connect; workers are created when partitions are assigned.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -107,7 +107,7 @@ class ProjectStage:
         self._control.subscribe(self._control_changed)
 
     async def stop(self) -> None:
-        """Flush what was applied, within ``stop_timeout_s``, and disconnect."""
+        """Flush all applied records within ``stop_timeout_s``, and disconnect."""
         await self.host.stop()
         await self._alerts.stop()
         await self._sink.stop()
@@ -129,7 +129,7 @@ class ProjectStage:
 
     def _screen(self, partition: int) -> Screen | None:
         settings = self._settings
-        # What may be applied but not flushed, and what waits to be applied.
+        # The records that may be applied but not flushed, and those that may be pending.
         span_records = settings.unacknowledged_records_max + settings.batch_records_max
         if self._quarantine is None:
             return None
@@ -170,7 +170,7 @@ class ProjectStage:
 
 
 def _failed(number: int, error: Exception, again_in_s: float) -> None:
-    """Count and log a failure that its partition survives.
+    """Count and log a failure after which only its partition is restarted.
 
     Raises:
         Exception: ``error``, if it ends the worker.

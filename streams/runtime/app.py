@@ -1,9 +1,9 @@
-"""Configures the Faust application, which subscribes, rebalances and commits.
+"""Configure the Faust application, which subscribes, rebalances and commits.
 
-Nothing else of Faust is used, because its tables lose windows and its batches acknowledge what
-failed. Topics carry raw bytes, an agent passes them on (``partition_host``), offsets are
-acknowledged explicitly and in order, and any failure of Faust ends the process: a restart restores
-from what was written.
+Nothing else of Faust is used, because its tables lose windows and its batches acknowledge failed
+records. Topics carry raw bytes, an agent passes them to ``partition_host``, and offsets are
+acknowledged explicitly and in order. Any failure of Faust ends the process; a restart restores the
+state from the output topics.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ BUFFERED_RECORDS_MAX: Final = 64
 POLL_RECORDS_MAX: Final = 500
 FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_INTERVAL_S: Final = 1.0
-"""Also how old progress looks from outside: readiness judges by committed offsets."""
+"""Readiness uses committed offsets, so it sees progress with up to this delay."""
 SESSION_TIMEOUT_S: Final = 6.0
 HEARTBEAT_INTERVAL_S: Final = SESSION_TIMEOUT_S / 5
 SUSPENDED_AFTER_S: Final = SESSION_TIMEOUT_S - 1.25 * HEARTBEAT_INTERVAL_S
-"""A worker that did not run for so long may have lost its partitions: its last heartbeat was up to
-an interval before it stopped."""
+"""A worker that was suspended for this time may have lost its partitions, because its last
+heartbeat was up to one interval before the suspension."""
 
 
 class StatelessApp(faust.App):
@@ -39,8 +39,8 @@ class StatelessApp(faust.App):
 def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
     """Create an application without agents; stages register theirs.
 
-    A worker with an ``instance_id`` takes its partitions back at once after a restart. Without one,
-    or with another, the broker first waits for the end of the session before.
+    After a restart, a worker with the same ``instance_id`` gets its partitions back at once (static
+    membership). Otherwise the broker first waits until the previous session times out.
     """
     return StatelessApp(
         kafka.topics.streams_group,
@@ -67,7 +67,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
 
 
 def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """Return the settings of ``producers.kafka.clients.client_options`` as Faust takes them."""
+    """Return the credentials of ``producers.kafka.clients.client_options`` in Faust's types."""
     protocol = kafka.security_protocol
     context = ssl_context(kafka) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL_"):

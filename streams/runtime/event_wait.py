@@ -1,4 +1,4 @@
-"""Waiting for an event for a limited time."""
+"""Wait for an event for a limited time."""
 
 from __future__ import annotations
 

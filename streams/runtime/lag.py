@@ -1,4 +1,4 @@
-"""Measures how far partitions are behind the end of their log, on a timer, so that stalls show."""
+"""Measure the lag of partitions on a timer, so that stalls are visible."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ THE_STORE: Final = "the store"
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Records that have not taken effect, and for how long the oldest of them has been there."""
+    """The number of records that are not processed, and the age of the oldest one."""
 
     records: int
     seconds: float
 
 
 class Backlog:
-    """The records of one partition that were received and have not taken effect."""
+    """The records of one partition that were received and are not processed."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, float]] = deque()
@@ -47,14 +47,14 @@ class Backlog:
     def came(self, offset: int, at_s: float) -> None:
         """Add a record that the broker appended at ``at_s``.
 
-        If it came before, those after it come again, too.
+        If it was added before, the partition was rewound: later records follow again, too.
         """
         while self._waiting and self._waiting[-1][0] >= offset:
             self._waiting.pop()
         self._waiting.append((offset, at_s))
 
     def done(self, to: int) -> None:
-        """Remove the records before the offset ``to``: they have taken effect."""
+        """Remove the records before the offset ``to``, which are processed."""
         self._done_to = to
         while self._waiting and self._waiting[0][0] < to:
             self._waiting.popleft()
@@ -79,14 +79,13 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the work on a partition is.
+    """The progress of the worker of a partition.
 
     Attributes:
-        next_offset: the first record that has not taken effect; None while that is being found out.
+        next_offset: the first record that is not processed; None while the state is restored.
         received_to: the offset after the last record that was received.
-        waits_for: the dependency that the work waits for; empty: for none.
-        steps: grows with whatever else is progress, such as attempts to fold a chunk without what
-            fails.
+        waits_for: the dependency that the worker waits for; empty: none.
+        steps: counts other progress, such as attempts to fold a chunk without its failing events.
     """
 
     next_offset: int | None
@@ -111,14 +110,14 @@ Ends = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 @dataclass(slots=True)
 class EndsSeen:
-    """The end of a log when it was measured first, and last: None where that failed."""
+    """The first and the last measured end of a log; None if the measurement failed."""
 
     first: int
     last: int | None
 
 
 class LagWatch:
-    """Shows the lag of each partition that ``watched`` yields, from ``start`` until ``stop``."""
+    """Export the lag of each partition that ``watched`` yields, from ``start`` until ``stop``."""
 
     def __init__(self, kafka: KafkaSettings, watched: Callable[[], Iterable[Watched]]) -> None:
         self._kafka = kafka
@@ -140,8 +139,9 @@ class LagWatch:
         )
 
     def work(self) -> list[PartitionProgress]:
-        """Where each partition is now, with the log's end as it was measured last; may be called
-        from another thread.
+        """Return the progress of each partition and the last measured end of its log.
+
+        May be called from another thread.
         """
         found = []
         for each in list(self._watched()):

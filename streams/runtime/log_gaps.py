@@ -1,4 +1,4 @@
-"""Tells offsets that have no record from records that were not delivered."""
+"""Distinguish offsets without a record from records that were not delivered."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STOP_TIMEOUT_S: Final = 2.0
 
 
 async def next_record(kafka: KafkaSettings, partition: TopicPartition, offset: int) -> int:
-    """Return the offset of the first record at or after ``offset``; there has to be one.
+    """Return the offset of the first record at or after ``offset``; such a record must exist.
 
-    The end of a transaction takes an offset and is not delivered, and retention removes records.
+    It may be later, because transaction markers have offsets and retention removes records.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.

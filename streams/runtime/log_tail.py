@@ -1,4 +1,4 @@
-"""Follows a topic of one partition from its beginning, reconnecting after failures."""
+"""Follow a topic with one partition from its beginning, and reconnect after failures."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _log_refused(record: ConsumerRecord, error: Exception) -> None:
 
 
 class LogTail:
-    """Calls ``on_record`` for every record of partition 0 of ``topic``, once each, in order.
+    """Call ``on_record`` once for every record of partition 0 of ``topic``, in order.
 
-    A record for which it raises is passed to ``on_refused`` and skipped: the others count.
+    If it raises, the record is passed to ``on_refused`` and skipped.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class LogTail:
         self._advanced = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
         self._asking: AIOKafkaConsumer | None = None
-        """For the ends of logs: on the other connection they would wait for a fetch."""
+        """Queries the ends of logs; on the other consumer these queries would wait for a fetch."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow; ``caught_up`` tells when the past is read.
+        """Start to follow; ``caught_up`` waits until existing records are read.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -70,13 +70,13 @@ class LogTail:
                 await stopped(consumer, STOP_TIMEOUT_S)
 
     async def caught_up(self) -> None:
-        """Return once every record that was there at the time of the call was seen."""
+        """Wait until every record that existed at the time of the call was read."""
         end = await self.end_of(self._partition)
         async with self._advanced:
             await self._advanced.wait_for(lambda: self._next_offset >= end)
 
     async def end_of(self, partition: TopicPartition) -> int:
-        """The offset after the last record of any partition; waits while the broker is away."""
+        """Return the offset after the last record of a partition; wait while the broker is down."""
         while True:
             if self._asking is not None:
                 with contextlib.suppress(KafkaError):
@@ -85,7 +85,7 @@ class LogTail:
             await asyncio.sleep(RECONNECT_S)
 
     async def _follow(self) -> None:
-        """Whatever breaks the connection, connect again and go on where it stopped."""
+        """Read records; after any failure, reconnect and continue at the same position."""
         while True:
             try:
                 if self._consumer is None:

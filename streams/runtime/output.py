@@ -16,7 +16,7 @@ COMPARE_CLOCKS_EVERY_S: Final = 5.0
 
 
 class KafkaOutput:
-    """Sends by an idempotent producer: partitions keep their order, retries duplicate nothing."""
+    """Send records with an idempotent producer: in order per partition, without duplicates."""
 
     def __init__(self, producer: AIOKafkaProducer, clock: BrokerClock | None = None) -> None:
         self._producer = producer

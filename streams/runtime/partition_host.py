@@ -25,11 +25,11 @@ WorkerT = TypeVar("WorkerT", bound=PartitionWorker)
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """Starts a partition again that failed, without ending the others.
+    """How to restart a failed partition without ending the others.
 
     Attributes:
-        on_failure: is given the partition, the exception and the pause that follows; raises the
-            exception if the whole stage must end.
+        on_failure: called with the partition, the exception and the pause before the restart;
+            raises the exception if the whole stage must end.
     """
 
     first_pause_s: float
@@ -119,7 +119,7 @@ class PartitionHost(Generic[WorkerT]):
         await worker.put(SourceMessage(message.offset, append_us, message.value or b"", event.ack))
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Start workers; those of partitions that were assigned before go on."""
+        """Start workers for newly assigned partitions; the others keep running."""
         for number in partitions:
             if number not in self.workers:
                 self.workers[number] = self._spec.new_worker(number, None)
@@ -129,10 +129,10 @@ class PartitionHost(Generic[WorkerT]):
         self._is_assigned = True
 
     async def revoke(self, partitions: Iterable[int]) -> None:
-        """End workers: what they processed is written, and nothing more is.
+        """End workers after they have written their pending results.
 
         Raises:
-            TimeoutError: that took too long, and ``late_is_fatal``.
+            TimeoutError: that took too long, and ``late_is_fatal`` is set.
         """
         numbers = [number for number in partitions if number in self.workers]
         if not numbers:
@@ -151,7 +151,7 @@ class PartitionHost(Generic[WorkerT]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
-        """End all workers; what they do not write in time is processed again after a restart."""
+        """End all workers; records whose results are not written in time are read again later."""
         with contextlib.suppress(TimeoutError):
             await self.revoke(list(self.workers))
 

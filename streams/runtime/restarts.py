@@ -1,7 +1,7 @@
-"""Start a task again after it failed, with growing pauses, so that its failure ends nothing else.
+"""Restart a failed task with exponential backoff, so that its failure does not end others.
 
-Own code and not a retry library: those count the attempts at one call, while here a run that
-lasted counts as a success although it failed at last.
+A retry library does not fit: it counts the attempts of a call, while here a long run resets the
+backoff although it failed in the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 EXPONENT_MAX: Final = 30
-"""Above it the pause is the longest one whatever it began with."""
+"""Limit of the exponent; at it, the pause is always the longest one."""
 
 
 def pause_s(failures: int, first_s: float, max_s: float) -> float:
@@ -32,10 +32,10 @@ async def keep_running(
     """Await ``run`` again and again until cancelled or until it returns.
 
     Args:
-        run: the task; one that ran for longer than ``pause_max_s`` counts as the first to fail.
+        run: the task; a run of more than ``pause_max_s`` resets the count of failures.
         first_pause_s: pause after the first failure.
         pause_max_s: the longest pause.
-        on_failure: is given the exception and the pause that follows.
+        on_failure: called with the exception and the pause before the restart.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""Reads the sink's committed offsets: what is before them is in the store."""
+"""Read the sink's committed offsets; the store has all rows before them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG_INTERVAL_S = 5.0
 
 
 class SinkProgress:
-    """Tells how much of the topics the store has: everything before a committed offset."""
+    """Find out which rows the store has: all rows before a committed offset."""
 
     def __init__(self, kafka: KafkaSettings, poll_s: float) -> None:
         self._group = kafka.topics.sink_group
@@ -31,7 +31,7 @@ class SinkProgress:
         await self._admin.close()
 
     async def committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset before which everything is stored, 0 where nothing is committed.
+        """Return the offset before which all rows are stored; 0 if nothing is committed.
 
         Raises:
             KafkaError: the broker did not answer.
@@ -40,7 +40,7 @@ class SinkProgress:
         return {tp: max(0, offsets[tp].offset) if tp in offsets else 0 for tp in partitions}
 
     async def stored(self, ends: dict[TopicPartition, int]) -> None:
-        """Return once the store has everything before ``ends``, however long that takes."""
+        """Wait, without a timeout, until the store has all rows before ``ends``."""
         loop = asyncio.get_running_loop()
         log_at = loop.time() + LOG_INTERVAL_S
         while True:

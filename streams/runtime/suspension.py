@@ -1,19 +1,19 @@
-"""Keeps a worker that was stopped for longer than its session from writing on.
+"""Stop the writes of a worker that was suspended for longer than its Kafka session.
 
-A stopped process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats: its
-partitions go to another worker. When it goes on it does not know that yet, and what it holds is
-old. A thread notices that it did not run, and nothing is sent from then on, nor what its producers
-hold (``producers.kafka.checked_producer``): the worker ends, and a restart continues from what was
-written.
+A suspended process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats, so its
+partitions are assigned to another worker. When it resumes, its state is outdated, and it has not
+been notified of the revocation. A thread detects the suspension. From then on nothing is sent,
+including what is buffered in producers (``producers.kafka.checked_producer``). The worker ends, and
+a restart continues from the last checkpoint.
 
-Bytes that were in a socket before the stop may still arrive between the records of the successor.
-Rows carry the version of the records that they contain (``streams.core.observations.versions``,
-``streams.core.rollups.checkpoint_choice``), so that such a record changes nothing; the simulations
-of all stages let records arrive late. One case is known that they do not cover: of about 14,000
-simulated installations with late records, one kept a trace that had moved to another day under both
+Bytes that were in a socket before the suspension may still arrive between the records of the next
+owner. Rows have the version of the records that they include
+(``streams.core.observations.versions``, ``streams.core.rollups.checkpoint_choice``), so such late
+records change nothing; the simulations of all stages test this. One exception is known: in one of
+about 14,000 simulated installations, a trace that had moved to another day remained under both
 days (``TRACEMILL_SIMULATION_SEEDS=41917:41918``).
 
-A blocked event loop is another matter: heartbeats come from a thread of their own.
+A blocked event loop does not end the session, because a separate thread sends the heartbeats.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ log = structlog.get_logger(__name__)
 
 
 class SuspensionGuard:
-    """Refuses writes once this process did not run for too long; ``suspended`` fails then."""
+    """Refuse writes after a suspension of more than ``limit_s``.
+
+    The future ``suspended`` then raises ``SuspendedError``.
+    """
 
     def __init__(self, limit_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
         self._limit_s = limit_s
@@ -47,7 +50,7 @@ class SuspensionGuard:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch while the block runs."""
+        """Detect suspensions while the block runs."""
         loop = asyncio.get_running_loop()
         self._seen_s = self._now_s()
         Thread(target=self._watch, args=(loop,), name="suspension guard", daemon=True).start()
@@ -56,17 +59,17 @@ class SuspensionGuard:
         finally:
             self._ended.set()
             if self.suspended.done():
-                self.suspended.exception()  # seen
+                self.suspended.exception()  # otherwise asyncio logs that it was never retrieved
             else:
                 self.suspended.cancel()
 
     def check(self) -> None:
-        """Let a write pass.
+        """Check that this process was not suspended; call it before each write.
 
         Raises:
-            SuspendedError: this process did not run for longer than its session.
+            SuspendedError: it was suspended for longer than its session.
         """
-        # Whichever runs first after the stop notices: this call or the thread.
+        # After a suspension, this call may run before the thread.
         away_s = self._away_s or self._now_s() - self._seen_s
         if away_s > self._limit_s:
             self._away_s = away_s

@@ -1,4 +1,4 @@
-"""Runs the stages in one Faust application, and jobs beside it."""
+"""Run the stages in one Faust application, and each kind of job as a task."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Streams:
         """Run until ``stop``.
 
         Raises:
-            StreamsStoppedError: Faust gave up.
+            StreamsStoppedError: Faust stopped.
             StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart continues
                 from what was written.
         """
@@ -158,7 +158,7 @@ class Streams:
         return self._book
 
     def _on_change(self, change: Change) -> None:
-        """Make one new price book for many changes at once, as at the start."""
+        """Schedule a new price book; many changes at once, as at the start, create one."""
         if change.kind == "price" and not self._repricing:
             self._repricing = True
             asyncio.get_running_loop().call_soon(self._reprice)
@@ -170,7 +170,7 @@ class Streams:
 
 
 def tokens_of_this_worker() -> Tokens:
-    """Return what counts tokens where an event has none; log once if it is not installed."""
+    """Return the tokenizer for events without token counts; log once if it is not installed."""
     tokens = installed_tokens()
     if tokens is None:
         log.warning(
@@ -192,7 +192,7 @@ async def _running(app: faust.App) -> AsyncIterator[None]:
 
 
 async def _first_of(stop: asyncio.Event, app: faust.App, *failures: asyncio.Future[None]) -> None:
-    """Return when ``stop`` is set; raise what failed before."""
+    """Wait until ``stop`` is set; raise the first failure before that."""
     stopped = asyncio.create_task(stop.wait())
     crashed = asyncio.create_task(app.wait_until_stopped())
     ends: list[asyncio.Future[Any]] = [stopped, crashed, *failures]

@@ -1,4 +1,4 @@
-"""Caches the traces of one partition, bounded in observations and in bytes of texts.
+"""Cache the traces of one partition, limited by observations and by bytes of texts.
 
 The least recently changed trace is evicted first and remembered as seen, so that it is read back
 from the store before its next event is folded.
@@ -21,7 +21,7 @@ from streams.core.observations.trace_fields import trace_fields_of
 from streams.core.observations.traces import DAY_US, Trace, TraceKey
 
 TRACE_SHARE: Final = 4
-"""One trace may use the text cache divided by this; beyond it, its oldest texts are evicted."""
+"""A trace that uses more than 1/``TRACE_SHARE`` of the text cache loses its oldest texts."""
 
 ObservationKey = tuple[TraceKey, str]
 """Key of the trace, and id of the observation."""
@@ -63,7 +63,7 @@ class TraceCache:
         """Mark traces as most recently changed, then evict what exceeds the limits."""
         for trace in traces:
             if trace.text_bytes > self._trace_text_bytes_max:
-                # Otherwise it would evict all others. Halved, so that not every change evicts.
+                # Otherwise the trace would evict all others. Half, so that not every change evicts.
                 trace.evict_texts(self._trace_text_bytes_max // 2)
                 self._reached["resident_text_bytes_max"] += 1
             self._measure(trace)
@@ -73,7 +73,7 @@ class TraceCache:
     def load(
         self, history: TraceHistory, texts_of: frozenset[ObservationKey] | set[ObservationKey]
     ) -> None:
-        """Add a trace that was read back; of a cached one restore only texts of ``texts_of``."""
+        """Add a trace that was read back; if it is cached, add only the texts of ``texts_of``."""
         trace = self.traces.get(history.key)
         if trace is not None:
             for row in history.observations:
@@ -97,8 +97,8 @@ class TraceCache:
 
     def _load_texts(self, trace: Trace, state: ObservationState, row: ObservationRow) -> None:
         if row.row_version > state.row_version:
-            # Written by a worker that ended before its commit. Folding the events in its texts
-            # again will change nothing, so its numbers have to be counted now as well.
+            # The row was written by a worker that ended before its commit. Its texts include events
+            # that will be folded again without effect, so take its numbers from the row, too.
             trace.remove(state)
             state = state_of_row(row, None)
             trace.add(state)
