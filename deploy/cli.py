@@ -18,9 +18,11 @@ app = typer.Typer(
     name="tracemill",
     help="""Event-streaming analytics for LLM applications: cost, latency and budgets in real time.
 
-    Start with `tracemill up`, then run `tracemill demo`. In production, run `tracemill migrate`
-    first, and then each role as a process of its own: gateway, streams, sink and query. Roles are
-    configured by environment variables; `tracemill settings` lists them.""",
+    Start with `tracemill up`, then run `tracemill demo`.
+
+    In production, run `tracemill migrate`, and then each role as a separate process:
+    gateway, streams, sink and query. Roles are configured by environment variables;
+    `tracemill settings` lists them.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

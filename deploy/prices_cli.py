@@ -18,11 +18,11 @@ prices = typer.Typer(
     no_args_is_help=True,
     help="""List, show, create and delete prices of models, in US dollars per million units.
 
-    A project's own price comes before one of the installation, and that before the list that
-    ships. A price applies to calls that arrive from now on.
+    A price of the project takes precedence over one of the installation, and that over the list
+    of prices in tracemill. A new price applies to calls that arrive after it was created.
 
-    For a project, the commands send its key; with --installation, the admin key:
-    TRACEMILL_ADMIN_SECRET_KEY, or on the machine of `tracemill up` the one in its data
+    The commands use the project's key. With --installation, they use the admin key in
+    TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of `tracemill up`, the key in its data
     directory.""",
 )
 
@@ -40,7 +40,7 @@ Installation = Annotated[
     bool,
     typer.Option(
         "--installation/--project",
-        help="Prices of the whole installation, or of the key's project.",
+        help="Use prices of the whole installation, or of the key's project.",
     ),
 ]
 Url = Annotated[
@@ -52,12 +52,12 @@ Url = Annotated[
     ),
 ]
 PublicKey = Annotated[
-    str, typer.Option(help="Of the project's key.", envvar="TRACEMILL_INIT_PUBLIC_KEY")
+    str, typer.Option(help="Public key of the project.", envvar="TRACEMILL_INIT_PUBLIC_KEY")
 ]
 SecretKey = Annotated[
     str,
     typer.Option(
-        help="Of the project's key; in the environment others do not see it.",
+        help="Secret key; other users cannot see it if it is set in the environment.",
         envvar="TRACEMILL_INIT_SECRET_KEY",
     ),
 ]
@@ -73,11 +73,12 @@ def list_prices(
     defaults: Annotated[
         bool,
         typer.Option(
-            "--defaults", help="The installation's and those that ship, with their sources."
+            "--defaults",
+            help="List the prices of the installation and those in tracemill, with sources.",
         ),
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="With --defaults: only prices of calls of this model.")
+        str | None, typer.Option(help="With --defaults: list only the prices of this model.")
     ] = None,
     installation: Installation = False,
     url: Url = None,
@@ -115,20 +116,20 @@ def show_price(
 @prices.command("create")
 def create_price(
     match: Annotated[
-        str | None, typer.Option(help="Regular expression (RE2) of whole names of models.")
+        str | None, typer.Option(help="Regular expression (RE2) that matches whole model names.")
     ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
-            help="US dollars per million units of a usage type, such as input=2.50; repeat it.",
+            help="US dollars per million units of a usage type, such as input=2.50; repeatable.",
             metavar="TYPE=USD",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the price.")] = None,
     effective_from: Annotated[
         str | None,
         typer.Option(
-            help="Calls from this time on cost it, such as 2026-11-01T00:00:00Z.",
+            help="Earliest start of calls that it applies to, such as 2026-11-01T00:00:00Z.",
             show_default="all calls that arrive after it was created",
         ),
     ] = None,

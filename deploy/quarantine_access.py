@@ -119,7 +119,7 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
 async def _read(
     consumer: AIOKafkaConsumer, source: TopicPartition, begin: int, end: int
 ) -> list[ConsumerRecord]:
-    """Return the records of a range of offsets; compaction may have left gaps."""
+    """Return the records of a range of offsets, without those that compaction has removed."""
     records: list[ConsumerRecord] = []
     consumer.assign([source])
     if begin >= end:

@@ -1,4 +1,4 @@
-"""The data directory of an installation: its lock, and the ports that its first run chose."""
+"""Lock the data directory of an installation, and choose and store its ports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONFIG = "config.json"
 
 
 class InternalPorts(BaseModel):
-    """Loopback ports. Only the broker's is used from outside, by applications with the SDK."""
+    """Loopback ports of the engines and roles; applications use only the broker's, with the SDK."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Installation(BaseModel):
 
 
 def is_new(data_dir: Path) -> bool:
-    """Return whether no process has locked the directory yet.
+    """Return whether no process has ever locked the directory.
 
     Raises:
         DeployError: the directory cannot be read.
@@ -89,7 +89,7 @@ def data_dir_lock(data_dir: Path) -> Iterator[None]:
         except BlockingIOError as error:
             pid = os.read(handle, 32).decode().strip() or "unknown"
             raise AlreadyRunningError(f"already running on {data_dir} (process {pid})") from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the written number
+        with contextlib.suppress(OSError):  # on a full disk, lock without the process id
             os.ftruncate(handle, 0)
             os.write(handle, f"{os.getpid()}\n".encode())
         yield

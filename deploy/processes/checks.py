@@ -1,4 +1,4 @@
-"""Probes that several roles share."""
+"""Create the probes that several roles use."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def control_is_current(control: ControlLog) -> Probe:
 
 
 def disk_has_room(disk: DiskFloor) -> Probe:
-    """Check that the engines' disks have more free space than the floor."""
+    """Check that the engines' disks have more than the minimum of free space."""
 
     async def probe() -> str | None:
         return disk.reason()

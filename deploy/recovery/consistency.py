@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 async def disagreements(store: Store) -> list[str]:
     """Compare the totals by day; return a line for each day that differs, the latest first.
 
-    Empty if all agree, and if the store cannot run the comparison.
+    Also returns no lines if the store cannot run the comparison, which is logged.
     """
     try:
         rows = await store.query(_SQL, {"limit": DAYS_SHOWN_MAX})

@@ -1,4 +1,4 @@
-"""Checks that a control record may be written: its version, its unique keys, and the limits."""
+"""Check the version, the unique keys and the limits of a control record before it is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from producers.settings import KafkaSettings
 
 
 class WriteChecks:
-    """Refuses writes that the current state does not allow."""
+    """Refuse writes that conflict with the current records or exceed a limit."""
 
     def __init__(self, state: ControlState, kafka: KafkaSettings) -> None:
         self._state = state

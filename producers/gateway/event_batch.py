@@ -1,4 +1,4 @@
-"""Encodes the events and dead letters of one request, grouped by partition."""
+"""Encode the events and dead letters of one request, grouped by partition."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EventBatch:
 
     @property
     def item_count(self) -> int:
-        """Return how many events and dead letters there are."""
+        """Return the number of events and dead letters."""
         return self.event_count + self.dead_letter_reasons.total()
 
     def add(self, event: Event) -> None:
@@ -62,7 +62,7 @@ class EventBatch:
         lines.append(line)
         self.event_count += 1
 
-    def set_aside(self, rejected: DeadLetter) -> None:
+    def add_dead_letter(self, rejected: DeadLetter) -> None:
         """Add a dead letter.
 
         Raises:

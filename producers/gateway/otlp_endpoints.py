@@ -88,12 +88,14 @@ class Traces(_Otlp):
         for mapped in map_in_slices(export, project_id, call.received_us, sdk):
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
                 payload = refusal.payload or _payload_of(refusal.observation)
-                batch.set_aside(self._dead_letter(refusal.reason, refusal.detail, payload, call))
+                batch.add_dead_letter(
+                    self._dead_letter(refusal.reason, refusal.detail, payload, call)
+                )
                 refusals.append(f"{refusal.observation.id}: {refusal.detail}")
         return batch, refusals
 
     def _set_aside_undecoded(self, batch: EventBatch, span: RefusedSpan, call: Call) -> str:
-        batch.set_aside(self._dead_letter(span.reason, span.detail, span.payload, call))
+        batch.add_dead_letter(self._dead_letter(span.reason, span.detail, span.payload, call))
         return span.detail
 
     def _dead_letter(self, reason: str, detail: str, payload: bytes, call: Call) -> DeadLetter:

@@ -1,4 +1,7 @@
-"""What a stage implements to process the partitions of a topic; ``partition_host`` runs it."""
+"""Define the interface that a stage implements to process a partition of its topic.
+
+``partition_host`` runs the implementations.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ class SourceMessage:
     """One record of a source topic.
 
     Attributes:
-        append_us: the broker's time of the record.
-        ack: lets the record's offset be committed.
+        append_us: when the broker appended the record, in µs since the epoch.
+        ack: marks the record as processed, so that its offset can be committed.
     """
 
     offset: int
@@ -27,13 +30,14 @@ class SourceMessage:
 class PartitionWorker(Protocol):
     """Processes one partition, from its assignment until it is revoked.
 
-    Records may come again, and the first of them may be before or after the checkpoint: a worker
-    takes its position from what it wrote, and acknowledges a record when its effects are written.
+    Records may be delivered again, and the first one may be before or after the checkpoint. So a
+    worker takes its position from its own output, and acknowledges a record when its results are
+    written.
     """
 
     @property
     def is_restored(self) -> bool:
-        """Return whether records are processed already."""
+        """Return whether the state is restored, so that records are processed."""
 
     async def run(self) -> None:
         """Restore the last checkpoint, then process records until ``finish`` or cancelled.
@@ -46,7 +50,7 @@ class PartitionWorker(Protocol):
         """Add the next record; wait while as many are pending as the settings allow."""
 
     async def finish(self) -> None:
-        """Process nothing more; return once what was processed is written and acknowledged.
+        """Stop processing; return when pending results are written and acknowledged.
 
         Afterwards ``run`` is cancelled, unless it has returned.
         """

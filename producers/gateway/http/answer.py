@@ -1,4 +1,4 @@
-"""Sends HTTP answers on bare ASGI."""
+"""Send HTTP responses through ASGI, without a framework."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of an endpoint."""
+    """The response of an endpoint."""
 
     status: int
     body: bytes
@@ -25,7 +25,7 @@ class Answer:
 async def send_answer(
     send: Send, answer: Answer, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
-    """Send an answer with its length and further headers."""
+    """Send a response with its content type, its length and ``headers``."""
     await send(
         {
             "type": "http.response.start",

@@ -96,7 +96,7 @@ class Ingestion(Endpoint):
         published = self.context.publisher.batch(call.principal.quota_key)
         kinds = _take(batch.batch, call, published, outcome)
         for rejected in outcome.dead_letters:
-            published.set_aside(rejected)
+            published.add_dead_letter(rejected)
         return published, outcome, kinds
 
 

@@ -117,7 +117,7 @@ class Scores(Endpoint):
             created_us=call.received_us,
             max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        batch.set_aside(rejected)
+        batch.add_dead_letter(rejected)
         return detail
 
 

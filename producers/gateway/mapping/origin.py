@@ -1,4 +1,4 @@
-"""Derive what all spans of an origin share, once per resource and scope."""
+"""Derive the values that all spans of an origin (a resource and a scope) share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})")
 _JSON_METADATA_SINCE: Final = {"python": 5, "javascript": 6}
 _NEVER: Final = 1 << 30
 _LANGUAGES: Final = {"nodejs": "javascript", "webjs": "javascript"}
-_GATING_SCOPES: Final = frozenset(
+_SCOPES_WITH_RULES: Final = frozenset(
     {
         LANGFUSE_SCOPE,
         "ai",
@@ -47,7 +47,7 @@ class Dialect:
     json_metadata: bool = False
     """All metadata values are JSON, strings included (langfuse-sdk: Python 5, JavaScript 6)."""
     environment_rank: int = 3
-    """Index in ``ENVIRONMENT_KEYS`` of the resource's environment; their number if it has none."""
+    """Index in ``ENVIRONMENT_KEYS`` of the key that the resource sets; 3 if it sets none."""
     untyped_generations: bool = False
     """Generations may have the type ``span`` (langfuse-sdk for Python up to 3.3)."""
 
@@ -68,7 +68,7 @@ class OriginFacts:
     metadata: dict[str, msgspec.Raw]
     """``resourceAttributes`` and ``scope``, encoded."""
     metadata_text: str
-    """The two as the JSON text of one object."""
+    """``metadata`` as the JSON text of one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ _environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_by
 
 
 def normalise_environment(name: str) -> str:
-    """Return the normal form of an environment, from a cache of those seen lately."""
+    """Return the normal form of an environment; recent results are cached."""
     known = _environments.get(name)
     return _environments.keep(name, normal_environment(name)) if known is None else known
 
 
 def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
-    """Return the facts of a resource and scope that ``sdk`` sent."""
+    """Return the shared values of the spans of an origin that ``sdk`` sent."""
     resource = origin.resource
     environments = [_text(resource, key) or "" for key in ENVIRONMENT_KEYS]
     environment = next(filter(None, environments), DEFAULT_ENVIRONMENT)
@@ -129,7 +129,7 @@ def _dialect(origin: Origin, sdk: Sdk, environment_rank: int) -> Dialect:
     if not origin.scope_name.startswith(LANGFUSE_SCOPE):
         # A Langfuse SDK in the process propagates attributes to other scopes, in its own encoding.
         return Dialect(
-            scope=origin.scope_name if origin.scope_name in _GATING_SCOPES else "",
+            scope=origin.scope_name if origin.scope_name in _SCOPES_WITH_RULES else "",
             environment_rank=environment_rank,
             json_metadata=_version(sdk.version)[0] >= _JSON_METADATA_SINCE.get(sdk.name, _NEVER),
         )

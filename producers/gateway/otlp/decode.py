@@ -1,4 +1,4 @@
-"""Decodes the body of an export by its content type."""
+"""Decode the body of an export by its content type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks JSON texts of clients and converts values to the texts that the event contract holds."""
+"""Check JSON texts of clients and convert values to text fields of the event contract."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_raw(raw: msgspec.Raw) -> None:
     """Refuse an undecoded value that is not UTF-8 or is nested too deep.
 
     Raises:
-        BodyError: the message names what is allowed.
+        BodyError: the message names the limit, or the first invalid byte.
     """
     text = bytes(raw)
     check_utf8(text, "the body")
@@ -72,17 +72,17 @@ def without_lone_surrogates(body: bytes) -> bytes:
     JavaScript clients send them where they truncate a text within a pair.
     """
     has_surrogates = b"\\ud" in body or b"\\uD" in body
-    if not has_surrogates or b"\0" in body:  # zero bytes are not JSON, which the parser reports
+    if not has_surrogates or b"\0" in body:  # the parser refuses zero bytes
         return body
-    # An escaped backslash does not begin an escape. There may be millions of matches, so no
-    # function is called for each.
+    # Hide escaped backslashes, after which "ud800" is not an escape. A body may have millions of
+    # matches, so both replacements are constants and no function is called for each match.
     hidden = body.replace(_BACKSLASH, _BACKSLASH_HIDDEN)
     replaced = b"".join(_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in _pieces(hidden))
     return replaced.replace(_BACKSLASH_HIDDEN, _BACKSLASH)
 
 
 def _pieces(hidden: bytes) -> Iterator[bytes]:
-    """Split a body into pieces, not within a surrogate pair, so that no search takes long."""
+    """Split a body into pieces of about 1 MiB to bound searches; no surrogate pair is split."""
     start = 0
     while start < len(hidden):
         found = _BETWEEN_PAIRS.search(hidden, start + _PIECE_BYTES)

@@ -1,8 +1,8 @@
-"""A question answered with retrieval, traced. ``python quickstart.py [HOST:PORT] [TOPIC]``.
+"""Trace a question that is answered with retrieval: ``python quickstart.py [HOST:PORT] [TOPIC]``.
 
 Needs a Kafka broker with the events topic. ``tracemill up`` starts one, by default at
 127.0.0.1:7709, and prints how to set its address, TRACEMILL_BROKER_USERNAME and
-TRACEMILL_BROKER_PASSWORD. The project is the one that exists from the start.
+TRACEMILL_BROKER_PASSWORD. It uses the project ``default``, which the first start creates.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from query_api.store.rows import SCORE_WHOLE
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 NOT_CORRECTIONS: Final = Condition(SCORE_COLUMNS["dataType"], "ne", "CORRECTION")
-"""Excludes corrections from a trace's scores, as the clients' models of traces lack them."""
+"""Excludes corrections, which the trace models of Langfuse clients cannot parse."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Query traces.
 
-A page is found by narrow columns and then read by its keys, so that texts are read only for traces
-of the page.
+``FindTraces`` selects the ids of a page from small columns. ``ReadTraces`` then reads these traces,
+so that inputs and outputs are read only for one page.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class CountTraces(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class FindTraces(StoreQuery):
-    """Select ``id`` of a page, in order.
+    """Select the ids of a page of traces, in order.
 
-    ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` limits the starts.
+    ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` is the earliest start.
     """
 
     name: ClassVar[str] = "find_traces"
@@ -58,10 +58,10 @@ class FindTraces(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class ReadTraces(StoreQuery):
-    """Select the newest version of traces by id, with deleted ones.
+    """Select the newest version of traces by id, including deleted ones.
 
-    There is no ``FINAL``, as merging parts costs more than reading a few keys, and no outer query
-    that excludes deleted rows, which costs half as much again as reading the rows.
+    Without ``FINAL``, because merging parts costs more than reading a few keys. Deleted rows are
+    not filtered by an outer query, because it would make the query 1.5 times as expensive.
     """
 
     name: ClassVar[str] = "read_traces"

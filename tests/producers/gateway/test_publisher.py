@@ -130,7 +130,7 @@ async def test_dead_letters_are_acknowledged_with_their_batch(
     )
 
     batch = publisher.batch()
-    batch.set_aside(letter)
+    batch.add_dead_letter(letter)
     await publisher.publish(batch)
 
     (kept,) = await log.dead_letters()
