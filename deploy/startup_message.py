@@ -6,6 +6,7 @@ import base64
 import shlex
 import shutil
 import sys
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def startup_message(
     shown, remark = HIDDEN, ""
     if not _works(reachable, port, public_key, secret):
         public_key = _first_public_key(kafka, init) or public_key
-        remark = "\n  The secret key is the one of the first start of this installation.\n"
+        remark = _KEYS_HINT.format(command=_command())
     elif secret == InitSettings.model_fields["secret_key"].default.get_secret_value():
         shown = secret
     url = f"http://{reachable}:{port}"
@@ -44,13 +45,23 @@ def startup_message(
   OpenTelemetry SDKs export to {url}/v1/traces{_over_grpc(reachable, grpc_port)},
   with basic authentication by the same keys.
 
-  To send example traces and query them:
+{_examples(url, public_key, shown) if not remark else ""}{_for_tracers(kafka, password_file)}
+  API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data is kept.
+"""
+
+
+_KEYS_HINT = """
+  The configured keys are not valid here: they were rotated, revoked or replaced. Secret keys are
+  shown only when they are created; `{command} keys create --project PROJECT` creates new ones.
+"""
+
+
+def _examples(url: str, public_key: str, secret: str) -> str:
+    return f"""  To send example traces and query them:
 
     {_command()} demo --url {url}
-    curl -u {public_key}:{shown} '{url}/v1/windows?step=1h&group_by=model'
+    curl -u {public_key}:{secret} '{url}/v1/windows?step=1h&group_by=model'
 
-{_for_tracers(kafka, password_file)}
-  API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data is kept.
 """
 
 
@@ -71,14 +82,14 @@ def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
 
 
 def _works(host: str, port: int, public_key: str, secret: str) -> bool:
-    """Return whether the server accepts this pair of keys."""
+    """Return whether the server accepts this pair of keys, whatever their scopes."""
     credential = base64.b64encode(f"{public_key}:{secret}".encode()).decode()
     connection = HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
     try:
         connection.request(
             "GET", "/api/public/projects", headers={"Authorization": f"Basic {credential}"}
         )
-        return connection.getresponse().status == 200
+        return connection.getresponse().status in (HTTPStatus.OK, HTTPStatus.FORBIDDEN)
     except (OSError, HTTPException):
         return False
     finally:

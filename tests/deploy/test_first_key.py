@@ -29,8 +29,8 @@ def test_a_second_start_without_settings_keeps_the_keys_and_prints_valid_ones(
         assert re.findall(r"LANGFUSE_PUBLIC_KEY=(.*)", text)[-1] == "pk-mine"
         assert "sk-tm-dev" not in text
         assert "sk-mine" not in text
-    assert "of the first start of this installation" not in first
-    assert "of the first start of this installation" in second
+    assert "The configured keys are not valid here" not in first
+    assert "The configured keys are not valid here" in second
 
 
 def status(server: Server, public_key: str, secret_key: str) -> int:
