@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
@@ -45,14 +47,14 @@ class AdminClient:
         except (httpx.InvalidURL, ValueError) as error:
             raise DeployError(f"{url!r} is not a URL like {DEFAULT_URL}: {error}") from error
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: Sequence[str], body: Any = None, query: str = "") -> Any:
         """Return the JSON of an answer; None if it has no body.
 
         Raises:
             DeployError: the server cannot be reached, or refuses.
         """
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._client.request(method, f"{_joined(path)}{query}", json=body)
         except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
             raise DeployError(
                 f"no answer from tracemill at {self.url}: {error or type(error).__name__}; set its"
@@ -67,17 +69,34 @@ class AdminClient:
         except ValueError:
             raise DeployError(f"{self.url} is not tracemill: its answer is not JSON") from None
 
-    def pages(self, path: str, **parameters: str) -> list[Any]:
-        """Return all items of a paged list. Raises as ``call``."""
-        found: list[Any] = []
+    def record(self, method: str, path: Sequence[str], body: Any = None) -> dict[str, Any]:
+        """Return the record of an answer. Raises as ``call``, and if it is not a record."""
+        found = self.call(method, path, body)
+        if not isinstance(found, dict) or "id" not in found:
+            raise self._unexpected(method, path)
+        return found
+
+    def pages(self, path: Sequence[str], **parameters: str) -> list[dict[str, Any]]:
+        """Return all items of a paged list. Raises as ``call``, and if it is not such a list."""
+        found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
             position = {"cursor": cursor} if cursor else {}
             query = httpx.QueryParams({"limit": PAGE, **parameters, **position})
-            page = self.call("GET", f"{path}?{query}")
-            found += page["data"]
-            cursor = page["meta"]["cursor"]
+            page = self.call("GET", path, query=f"?{query}")
+            try:
+                items, cursor = page["data"], page["meta"]["cursor"]
+            except (KeyError, TypeError, IndexError):
+                raise self._unexpected("GET", path) from None
+            if not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
+                raise self._unexpected("GET", path)
+            found += items
         return found
+
+    def _unexpected(self, method: str, path: Sequence[str]) -> DeployError:
+        return DeployError(
+            f"{self.url} gave an unexpected answer to {method} {_joined(path)}; is it tracemill?"
+        )
 
 
 def admin_client(url: str | None) -> AdminClient:
@@ -98,7 +117,8 @@ def admin_client(url: str | None) -> AdminClient:
     if not secret:
         raise MisconfiguredError(
             f"there is no admin key: set {KEY_VARIABLE}, or run this on the machine of `tracemill"
-            f" up` (no installation with one in {data_dir})"
+            " up`, with its data directory (--data-dir) in TRACEMILL_DATA_DIR (no installation"
+            f" with a key in {data_dir})"
         )
     return AdminClient(url, secret)
 
@@ -111,6 +131,14 @@ def project_client(url: str | None, public_key: str, secret_key: str) -> AdminCl
     """
     installation = read_installation(ProcessSettings().data_dir)
     return AdminClient(_address(url, installation), secret_key, public_key)
+
+
+def _joined(path: Sequence[str]) -> str:
+    """Return a path of segments, each quoted, so that none of them is several or ``..``."""
+    return "".join(
+        "/" + (each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe=""))
+        for each in path
+    )
 
 
 def _address(url: str | None, installation: Installation | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
+from deploy.arguments import checked_id, checked_url
 from deploy.record_output import print_record, print_records
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ prices = typer.Typer(
 
     The commands use the project's key. With --installation, they use the admin key in
     TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of `tracemill up`, the key in its data
-    directory.""",
+    directory: set TRACEMILL_DATA_DIR to that of `tracemill up --data-dir`.""",
 )
 
 _FIELDS: Final = (
@@ -48,6 +48,7 @@ Url = Annotated[
     typer.Option(
         help="Address of tracemill.",
         envvar="TRACEMILL_URL",
+        callback=checked_url,
         show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
     ),
 ]
@@ -62,7 +63,9 @@ SecretKey = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-PriceId = Annotated[str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….")]
+PriceId = Annotated[
+    str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….", callback=checked_id)
+]
 
 PUBLIC_KEY: Final = "pk-tm-dev"
 SECRET_KEY: Final = "sk-tm-dev"
@@ -94,7 +97,9 @@ def list_prices(
     client = _client(url, public_key, secret_key, installation=installation)
     if defaults:
         chosen = {} if model is None else {"model": model}
-        print_records(client.pages("/v1/prices/defaults", **chosen), as_json, _DEFAULT_COLUMNS)
+        print_records(
+            client.pages(("v1", "prices", "defaults"), **chosen), as_json, _DEFAULT_COLUMNS
+        )
     else:
         print_records(client.pages(_path(installation=installation)), as_json, _COLUMNS)
 
@@ -110,7 +115,7 @@ def show_price(
 ) -> None:
     """Show a price."""
     client = _client(url, public_key, secret_key, installation=installation)
-    print_record(client.call("GET", _one(price_id, installation=installation)), as_json, _FIELDS)
+    print_record(client.record("GET", _one(price_id, installation=installation)), as_json, _FIELDS)
 
 
 @prices.command("create")
@@ -151,11 +156,11 @@ def create_price(
     given = {"match": match, "name": name, "effective_from": effective_from}
     body |= {field: value for field, value in given.items() if value is not None}
     if price:
-        body["usd_per_million"] = dict(map(_type_and_usd, price))
+        body["usd_per_million"] = _usd_by_type(price)
     if file is None and (match is None or not price):
         raise typer.BadParameter("--match and --price, or --file, are required")
     client = _client(url, public_key, secret_key, installation=installation)
-    made = client.call("POST", _path(installation=installation), body)
+    made = client.record("POST", _path(installation=installation), body)
     print_record(made, as_json, _FIELDS)
 
 
@@ -182,12 +187,21 @@ def _client(
     return admin_client(url) if installation else project_client(url, public_key, secret_key)
 
 
-def _path(*, installation: bool) -> str:
-    return "/v1/admin/prices" if installation else "/v1/prices"
+def _path(*, installation: bool) -> tuple[str, ...]:
+    return ("v1", "admin", "prices") if installation else ("v1", "prices")
 
 
-def _one(price_id: str, *, installation: bool) -> str:
-    return f"{_path(installation=installation)}/{quote(price_id, safe='')}"
+def _one(price_id: str, *, installation: bool) -> tuple[str, ...]:
+    return (*_path(installation=installation), price_id)
+
+
+def _usd_by_type(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for usage_type, usd in map(_type_and_usd, texts):
+        if usage_type in found:
+            raise typer.BadParameter(f"{usage_type!r} is given twice", param_hint="--price")
+        found[usage_type] = usd
+    return found
 
 
 def _type_and_usd(text: str) -> tuple[str, str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
+from deploy.arguments import checked_id, checked_url
 from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _ABOUT: Final = """
 
     The commands use the admin key in TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of
-    `tracemill up`, the key in its data directory. They exit with 1 if the server refuses or does
-    not answer, 2 for invalid options, and 78 if there is no admin key."""
+    `tracemill up`, the key in its data directory: set TRACEMILL_DATA_DIR to that of `tracemill up
+    --data-dir`. They exit with 1 if the server refuses or does not answer, 2 for invalid options,
+    and 78 if there is no admin key."""
 
 projects = typer.Typer(
     name="projects",
@@ -34,6 +35,9 @@ keys = typer.Typer(
 )
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+_A_DURATION: Final = "a duration such as 30m, 12h, 90d or 3w"
+_YEAR_MAX: Final = 2299
+"""Last year of times in tracemill."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 Url = Annotated[
@@ -41,13 +45,22 @@ Url = Annotated[
     typer.Option(
         help="Address of tracemill.",
         envvar="TRACEMILL_URL",
+        callback=checked_url,
         show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="Id of the project.")]
-OfProject = Annotated[str, typer.Option("--project", help="Id of the project.")]
-KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key: key_….")]
+ProjectId = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Id of the project.", callback=checked_id)
+]
+OfProject = Annotated[
+    str, typer.Option("--project", help="Id of the project.", callback=checked_id)
+]
+KeyId = Annotated[
+    str, typer.Argument(metavar="KEY", help="Id of the key: key_….", callback=checked_id)
+]
+
+_PROJECTS: Final = ("v1", "admin", "projects")
 
 
 @projects.command("create")
@@ -59,7 +72,7 @@ def create_project(
 ) -> None:
     """Create a project, without keys."""
     body = {"id": project_id, "name": name or project_id}
-    made = _client(url).call("POST", "/v1/admin/projects", body)
+    made = _client(url).record("POST", _PROJECTS, body)
     print_record(made, as_json, _PROJECT)
     if not as_json:
         print(f"Create a key with: tracemill keys create --project {project_id}")
@@ -68,13 +81,13 @@ def create_project(
 @projects.command("list")
 def list_projects(url: Url = None, as_json: AsJson = False) -> None:
     """List all projects, oldest first."""
-    print_records(_client(url).pages("/v1/admin/projects"), as_json, _PROJECT)
+    print_records(_client(url).pages(_PROJECTS), as_json, _PROJECT)
 
 
 @projects.command("show")
 def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a project."""
-    print_record(_client(url).call("GET", _project(project_id)), as_json, _PROJECT)
+    print_record(_client(url).record("GET", _project(project_id)), as_json, _PROJECT)
 
 
 @projects.command("rename")
@@ -85,7 +98,7 @@ def rename_project(
     as_json: AsJson = False,
 ) -> None:
     """Change the name of a project."""
-    changed = _client(url).call("PATCH", _project(project_id), {"name": name})
+    changed = _client(url).record("PATCH", _project(project_id), {"name": name})
     print_record(changed, as_json, _PROJECT)
 
 
@@ -98,10 +111,12 @@ def delete_project(
 ) -> None:
     """Delete a project with all its data. Its keys are refused immediately."""
     client = _client(url)
-    found = client.call("GET", _project(project_id))
+    found = client.record("GET", _project(project_id))
     if not yes:
-        _confirm(f"Delete the project {printable(found['name'])} ({project_id}) with its data?")
-    print_record(client.call("DELETE", _project(project_id)), as_json, _PROJECT)
+        _confirm(
+            f"Delete the project {printable(str(found.get('name')))} ({project_id}) with its data?"
+        )
+    print_record(client.record("DELETE", _project(project_id)), as_json, _PROJECT)
 
 
 @keys.command("create")
@@ -114,7 +129,8 @@ def create_key(
     expires: Annotated[
         str | None,
         typer.Option(
-            help="Duration or time of expiry, such as 12h, 90d or 2027-01-31T00:00:00Z.",
+            help="Duration, date or time of expiry: 12h, 90d, 2027-01-31 (0:00 UTC) or"
+            " 2027-01-31T00:00:00Z.",
             show_default="never",
         ),
     ] = None,
@@ -129,19 +145,19 @@ def create_key(
     }
     if expires is not None:
         body["expires_at"] = _expiry(expires)
-    _print_secret(_client(url).call("POST", f"{_project(project)}/keys", body), as_json)
+    _print_secret(_client(url).record("POST", _keys(project), body), as_json)
 
 
 @keys.command("list")
 def list_keys(project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """List the keys of a project, oldest first, without secrets."""
-    print_records(_client(url).pages(f"{_project(project)}/keys"), as_json, _KEY)
+    print_records(_client(url).pages(_keys(project)), as_json, _KEY)
 
 
 @keys.command("show")
 def show_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """Show a key, without its secret."""
-    print_record(_client(url).call("GET", _key(project, key_id)), as_json, _KEY)
+    print_record(_client(url).record("GET", _key(project, key_id)), as_json, _KEY)
 
 
 @keys.command("rotate")
@@ -156,7 +172,7 @@ def rotate_key(
 ) -> None:
     """Rotate the secret of a key and show the new one, which cannot be shown again."""
     body = {"overlap_s": 0 if overlap in {"0", "0s"} else _seconds(overlap, "--overlap")}
-    rotated = _client(url).call("POST", f"{_key(project, key_id)}/rotate", body)
+    rotated = _client(url).record("POST", (*_key(project, key_id), "rotate"), body)
     _print_secret(rotated, as_json)
 
 
@@ -180,12 +196,16 @@ def _client(url: str | None) -> AdminClient:
     return admin_client(url)
 
 
-def _project(project_id: str) -> str:
-    return f"/v1/admin/projects/{quote(project_id, safe='')}"
+def _project(project_id: str) -> tuple[str, ...]:
+    return (*_PROJECTS, project_id)
 
 
-def _key(project_id: str, key_id: str) -> str:
-    return f"{_project(project_id)}/keys/{quote(key_id, safe='')}"
+def _keys(project_id: str) -> tuple[str, ...]:
+    return (*_project(project_id), "keys")
+
+
+def _key(project_id: str, key_id: str) -> tuple[str, ...]:
+    return (*_keys(project_id), key_id)
 
 
 def _confirm(question: str) -> None:
@@ -197,20 +217,35 @@ def _confirm(question: str) -> None:
 def _seconds(text: str, option: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
-        message = f"{text!r} is not a duration such as 30m, 12h or 90d"
+        message = f"{text!r} is not {_A_DURATION}"
         raise typer.BadParameter(message, param_hint=option)
     return int(found[1]) * _SECONDS[found[2]]
 
 
 def _expiry(text: str) -> str:
-    """Convert a time, or a duration from now, to a time for the API."""
-    if not _DURATION.fullmatch(text) and "T" in text:
-        return text
+    """Convert a time, a date, or a duration from now, to a time for the API."""
     try:
-        at = datetime.now(UTC) + timedelta(seconds=_seconds(text, "--expires"))
-    except OverflowError:
-        raise typer.BadParameter("that is too late", param_hint="--expires") from None
-    return at.isoformat(timespec="seconds")
+        if _DURATION.fullmatch(text):
+            at = datetime.now(UTC) + timedelta(seconds=_seconds(text, "--expires"))
+        else:
+            at = _time(text)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None or at.tzinfo is None or at.year > _YEAR_MAX:
+        raise typer.BadParameter(
+            f"{text!r} is neither {_A_DURATION}, nor a date such as 2027-01-31 (0:00 UTC), nor a"
+            f" time such as 2027-01-31T00:00:00Z; the latest year is {_YEAR_MAX}",
+            param_hint="--expires",
+        )
+    return at.isoformat()
+
+
+def _time(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _print_secret(record: dict[str, Any], as_json: bool) -> None:

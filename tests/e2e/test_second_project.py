@@ -117,9 +117,10 @@ def test_people_read_tables_in_which_no_secret_is_repeated(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (("projects", "delete", "default/limits", "--yes"), 2, "is not an id"),
         (("projects", "show", "nowhere"), 1, "no project 'nowhere' (404)"),
         (("projects", "create", "default"), 1, "'default' (409)"),
-        (("projects", "create", "a b"), 1, "id: "),
+        (("projects", "create", "a b"), 2, "is not an id"),
         (("keys", "create", "--project", "default", "--scopes", "all"), 1, "scopes.0: "),
         (("keys", "create", "--project", "default", "--expires", "soon"), 2, "--expires"),
         (("keys", "revoke", "key_0", "--project", "default"), 1, "no key 'key_0' (404)"),

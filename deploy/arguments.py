@@ -1,0 +1,35 @@
+"""Check arguments of commands that call the API: ids, and the address."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import typer
+
+_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_URL: Final = re.compile(r"https?://[^/]", re.IGNORECASE)
+
+
+def checked_id(text: str) -> str:
+    """Return an id. It becomes a part of a path, so others of its characters could be unsafe.
+
+    Raises:
+        typer.BadParameter: the server has no such ids.
+    """
+    if not _ID.fullmatch(text):
+        raise typer.BadParameter(
+            f"{text[:128]!r} is not an id: 1 to 128 letters (a-z), digits and . _ : @ -"
+        )
+    return text
+
+
+def checked_url(url: str | None) -> str | None:
+    """Return an address.
+
+    Raises:
+        typer.BadParameter: it does not begin with ``http://`` or ``https://`` and a host.
+    """
+    if url and not _URL.match(url):
+        raise typer.BadParameter(f"it needs http:// or https:// and a host, not {url!r}")
+    return url
