@@ -73,6 +73,16 @@ Instant = Annotated[
 """Type of query parameters that are ISO 8601 times, converted to microseconds."""
 
 
+def _of_a_record(at_us: int) -> int:
+    if not 0 <= at_us < 2**53:
+        raise ValueError("the instant must be in the years 1970 to 2254")
+    return at_us
+
+
+RecordInstant = Annotated[Instant, AfterValidator(_of_a_record)]
+"""Type of times in bodies that control records store (``producers.control.record``)."""
+
+
 @cache
 def _zone_names() -> frozenset[str]:
     """Return the IANA names, without ``localtime`` (machine-dependent) and ``Factory`` (unset)."""

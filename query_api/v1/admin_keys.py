@@ -23,7 +23,7 @@ from query_api.openapi.admin_examples import (
 )
 from query_api.pages import NativeMeta
 from query_api.tenants.keys import IssuedKey
-from query_api.times import Instant, iso
+from query_api.times import RecordInstant, iso
 from query_api.v1.admin_projects import ProjectPath
 from query_api.v1.crud import RECORD_ID_MAX
 from query_api.v1.parameters import native_router
@@ -46,7 +46,7 @@ class KeyBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [KEY_REQUEST_EXAMPLE]})
 
     scopes: list[Scope] = Field(default=list(DEFAULT_SCOPES), min_length=1, max_length=len(SCOPES))
-    expires_at: Annotated[Instant, AfterValidator(_in_future)] | None = Field(
+    expires_at: Annotated[RecordInstant, AfterValidator(_in_future)] | None = Field(
         None, description="Time of expiry; by default never."
     )
     note: str = Field("", max_length=255)

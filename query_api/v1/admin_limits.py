@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.limits import Amount, BurstSeconds, Count, Limits
@@ -23,6 +25,19 @@ from tracemill.clock import now_us
 _LIMITS = "/v1/admin/projects/{project_id}/limits"
 
 
+RATE_MIN: Final = 0.001
+"""Least rate; a lower one would refuse a project for days."""
+
+
+def _zero_or_enough(rate: float) -> float:
+    if 0 < rate < RATE_MIN:
+        raise ValueError(f"must be 0 (no limit) or at least {RATE_MIN}")
+    return rate
+
+
+Rate = Annotated[Amount, Field(strict=True), AfterValidator(_zero_or_enough)]
+
+
 class LimitsBody(BaseModel):
     """For each limit, null means the default of the installation, and 0 means no limit."""
 
@@ -30,8 +45,8 @@ class LimitsBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [LIMITS_REQUEST_EXAMPLE]}
     )
 
-    events_per_s: Amount | None = None
-    bytes_per_s: Amount | None = None
+    events_per_s: Rate | None = None
+    bytes_per_s: Rate | None = None
     burst_s: BurstSeconds | None = Field(
         None, description="Size of a burst: the rates multiplied by this many seconds."
     )

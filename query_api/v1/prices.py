@@ -18,7 +18,7 @@ from query_api.prices.amounts import (
     UsdPerMillion,
     usd_per_million,
 )
-from query_api.times import Instant, iso, iso_or_none
+from query_api.times import RecordInstant, iso, iso_or_none
 from query_api.v1.crud import Create, Resource
 from tracemill.clock import now_us
 
@@ -83,7 +83,7 @@ class PriceBody(BaseModel):
         description="`whole_name`: the pattern must match the whole name, ignoring case. `part`: it"
         " must match a part of the name, case-sensitively unless it begins with `(?i)`.",
     )
-    effective_from: Instant | None = Field(
+    effective_from: RecordInstant | None = Field(
         None,
         description="The price applies to calls from this time on; without it, to all calls. Calls"
         " that are already priced keep their cost.",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import Dialect, Reconciled, dialects, reconcile
 from tracemill.reconciliation.plain import UsageReader
 
@@ -156,3 +157,17 @@ def test_a_reader_of_fixed_names_gives_the_same(usage: dict[str, int], dialect: 
     values = {f"usage.{name}": count for name, count in usage.items()}
     expected = reconciled(usage, dialect) if usage else None
     assert (reader.read(values) or Reconciled({})) == (expected or Reconciled({}))
+
+
+@given(
+    st.dictionaries(names, st.integers(0, COUNT_MAX), max_size=10)
+    | st.dictionaries(names, st.just(COUNT_MAX), max_size=10),
+    every_dialect,
+)
+def test_no_count_exceeds_the_maximum_of_the_contract(
+    usage: dict[str, int], dialect: Dialect
+) -> None:
+    reader = UsageReader([(name, name) for name in usage], dialect)
+    found = reconciled(usage, dialect)
+    assert (reader.read(usage) or Reconciled({})) == found
+    assert all(0 <= count <= COUNT_MAX for count in found.counts.values())

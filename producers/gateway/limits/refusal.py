@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from producers import metrics
 from producers.errors import TooManyRequestsError
+
+RETRY_AFTER_MAX_S: Final = 31 * 86_400
+"""Longest wait that is answered; no period of a quota is longer."""
 
 
 def refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
@@ -16,6 +19,6 @@ def refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
         TooManyRequestsError: always.
     """
     metrics.OVER_LIMIT.labels(limit).inc()
-    retry_after_s = max(1, math.ceil(wait_s))
+    retry_after_s = min(max(1, math.ceil(wait_s)), RETRY_AFTER_MAX_S)
     message = f"the project may send {allowed} ({limit}); try again in {retry_after_s} s"
     raise TooManyRequestsError(message, retry_after_s)

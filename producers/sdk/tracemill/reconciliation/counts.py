@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation.reported import Reported
 from tracemill.reconciliation.roles import Kind, Modality, Role, Side
 
@@ -84,7 +85,14 @@ class Assembly:
         for name, count in reported.beside.items():
             self._put(name, count)
         tier = next(iter(reported.tiers)) if len(reported.tiers) == 1 else ""
-        return Reconciled(self._counts, tier, self._uncertain)
+        return Reconciled(self._within_limit(), tier, self._uncertain)
+
+    def _within_limit(self) -> dict[str, int]:
+        """Return the counts up to ``COUNT_MAX``; sums of reported counts may exceed it."""
+        too_large = [name for name, count in self._counts.items() if count > COUNT_MAX]
+        if too_large:
+            self._uncertain = f"above the maximum of {COUNT_MAX}: {', '.join(too_large)}"
+        return {name: count for name, count in self._counts.items() if count <= COUNT_MAX}
 
     def _input(self) -> None:
         reported = self._reported

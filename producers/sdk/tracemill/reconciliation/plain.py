@@ -70,7 +70,8 @@ class UsageReader:
         if dialect.reasoning_inside:
             fresh_out -= reasoning
         tokens = fresh_in + fresh_out + read + write + tool + reasoning
-        if fresh_in < 0 or fresh_out < 0 or (total not in (-1, tokens) and dialect.total_proves):
+        adds_up = total in (-1, tokens) or not dialect.total_proves
+        if fresh_in < 0 or fresh_out < 0 or not adds_up or tokens > COUNT_MAX:
             return None
         if not (found[0] and found[1]) and (read or write or tool or reasoning):
             return None
@@ -85,7 +86,7 @@ class UsageReader:
         counts["output"] = fresh_out
         if reasoning:
             counts[labels[6]] = reasoning
-        if total > 0:
+        if total > 0 and tokens <= COUNT_MAX:
             counts["total"] = tokens
         return Reconciled(counts)
 
