@@ -19,13 +19,25 @@ def print_record(record: dict[str, Any], as_json: bool, fields: Sequence[str]) -
             print(f"{name.replace('_', ' '):{width}}  {text}")
 
 
-def print_records(records: list[dict[str, Any]], as_json: bool, fields: Sequence[str]) -> None:
-    """Print a table of records, without columns that have no value, or all of it as JSON."""
+def print_records(
+    records: list[dict[str, Any]],
+    as_json: bool,
+    fields: Sequence[str],
+    always: Sequence[str] = (),
+) -> None:
+    """Print a table of records, or all of it as JSON.
+
+    The table has no columns that have no value, except those that are ``always`` shown.
+    """
     if as_json:
         print(json.dumps({"data": records}, indent=2, ensure_ascii=False))
         return
     rows = [[_text(each.get(name)) for name in fields] for each in records]
-    used = [number for number in range(len(fields)) if any(row[number] for row in rows)]
+    used = [
+        number
+        for number, name in enumerate(fields)
+        if name in always or any(row[number] for row in rows)
+    ]
     table = [[fields[number].replace("_", " ") for number in used]]
     table += [[row[number] or "-" for number in used] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -38,10 +50,23 @@ def print_records(records: list[dict[str, Any]], as_json: bool, fields: Sequence
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        separator = "; " if any(isinstance(each, dict) for each in value) else ","
+        return separator.join(map(_item, value))
     if isinstance(value, dict):
-        return ", ".join(f"{printable(name)}: {count}" for name, count in value.items())
+        return ", ".join(f"{printable(name)}: {_text(each)}" for name, each in value.items())
     return "" if value is None else printable(str(value))
+
+
+def _item(value: Any) -> str:
+    """Return an item of a list; of a record, the fields that have a value."""
+    if not isinstance(value, dict):
+        return _text(value)
+    texts = {
+        name: f"({_text(each)})" if isinstance(each, dict) else _text(each)
+        for name, each in value.items()
+    }
+    named = [f"{printable(name).replace('_', ' ')}: {text}" for name, text in texts.items() if text]
+    return ", ".join(named)
 
 
 def printable(text: str) -> str:

@@ -151,13 +151,13 @@ def create_key(
 @keys.command("list")
 def list_keys(project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """List the keys of a project, oldest first, without secrets."""
-    print_records(_client(url).pages(_keys(project)), as_json, _KEY)
+    print_records(_client(url).pages(_keys(project)), as_json, _KEY, always=("last_used_at",))
 
 
 @keys.command("show")
 def show_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """Show a key, without its secret."""
-    print_record(_client(url).record("GET", _key(project, key_id)), as_json, _KEY)
+    print_record(_client(url).record("GET", _key(project, key_id)), as_json, (*_KEY, _OVERLAP))
 
 
 @keys.command("rotate")
@@ -188,6 +188,7 @@ _KEY: Final = (
     *("id", "public_key", "hint", "scopes", "note"),
     *("created_at", "expires_at", "last_used_at"),
 )
+_OVERLAP: Final = "previous_secret_valid_until"
 
 
 def _client(url: str | None) -> AdminClient:
@@ -249,8 +250,6 @@ def _time(text: str) -> datetime:
 
 
 def _print_secret(record: dict[str, Any], as_json: bool) -> None:
-    print_record(
-        record, as_json, (*_KEY[:2], "secret_key", *_KEY[3:], "previous_secret_valid_until")
-    )
+    print_record(record, as_json, (*_KEY[:2], "secret_key", *_KEY[3:], _OVERLAP))
     if not as_json:
         print("The secret key is not shown again.")

@@ -37,6 +37,7 @@ from query_api.errors import (
     UnavailableError,
 )
 from query_api.openapi.ingestion import ingestion_paths
+from query_api.validation_texts import message_of
 
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
@@ -144,18 +145,13 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         message = f"unknown field {path[-1][:64]!r}"
         return native_refusal(422, "invalid_request", message, field=".".join(path[1:]))
     field = ".".join(path[1:]) or path[0]
-    message = f"{field}: {_message(first)}"
+    message = f"{field}: {message_of(first)}"
     return native_refusal(422, "invalid_request", message, field=field, allowed=_choices(first))
 
 
 def _zod_issue(issue: Mapping[str, Any]) -> dict[str, Any]:
     path = [part if isinstance(part, int) else str(part) for part in issue["loc"][1:]]
-    return {"code": issue["type"], "path": path, "message": _message(issue)}
-
-
-def _message(issue: Mapping[str, Any]) -> str:
-    """Return pydantic's message without its prefix for messages of our validators."""
-    return str(issue["msg"]).removeprefix("Value error, ")
+    return {"code": issue["type"], "path": path, "message": message_of(issue)}
 
 
 def _choices(issue: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from producers.control.keys import key_of_public_key, new_api_key, secret_matche
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
+from producers.control.record import new_project_id
 from producers.control.view import ControlView
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings
@@ -95,6 +96,11 @@ async def _create_key(control: ControlLog, init: InitSettings, project_id: str) 
     if project is not None and project.state != "active":
         message = f"project {project_id} was deleted: set another TRACEMILL_INIT_PROJECT_ID"
         raise InitError(message)
+    if project is None:
+        try:
+            new_project_id(project_id)
+        except ValueError as error:
+            raise InitError(f"TRACEMILL_INIT_PROJECT_ID: {error}") from error
     key = new_api_key(
         # The id depends on the public key only, so that two processes create the same key.
         key_id=f"init-{hashlib.sha256(init.public_key.encode()).hexdigest()[:16]}",

@@ -6,11 +6,13 @@ integer picodollars, times are integer microseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+import re
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+NEW_PROJECT_ID: Final = r"^[A-Za-z0-9._:@][A-Za-z0-9._:@-]{0,127}$"
 Picodollars = Annotated[int, Field(ge=0, lt=2**63)]
 Microseconds = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -69,3 +71,17 @@ class Tombstone(BaseModel):
 
 
 Change = ControlRecord | Tombstone
+
+
+def new_project_id(text: str) -> str:
+    """Return the id of a new project, which must be usable in paths and on the command line.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if text in {".", ".."} or not re.fullmatch(NEW_PROJECT_ID, text):
+        raise ValueError(
+            f"{text[:128]!r} is not allowed; an id is 1 to 128 letters (a-z), digits and . _ : @ -,"
+            " does not begin with -, and is neither . nor .."
+        )
+    return text

@@ -17,7 +17,8 @@ PICO_MAX: Final = 2**63 - 1
 UNITS: Final = 10**6
 """Number of units that a price is given for."""
 USAGE_TYPES_MAX: Final = 100
-UsageType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}$")]
+USAGE_TYPE: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}$"
+UsageType = Annotated[str, Field(pattern=USAGE_TYPE)]
 
 _EXACT: Final = Context(prec=120)
 """Precision that is sufficient for all accepted amounts."""

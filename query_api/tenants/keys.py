@@ -13,7 +13,7 @@ from producers.control.log import ControlLog
 from producers.control.scopes import DEFAULT_SCOPES, Scope
 from query_api.errors import ConflictError, NotFoundError
 from query_api.quota import Quota
-from query_api.times import SECOND_US
+from query_api.times import SECOND_US, iso
 from tracemill.clock import now_us
 
 
@@ -88,9 +88,12 @@ class Keys:
 
         Raises:
             NotFoundError: the project has no such key.
+            ConflictError: the key has expired.
             ControlError: as ``ControlLog.update``.
         """
-        self.find(project, key_id)
+        expires_at_us = self.find(project, key_id).expires_at_us
+        if expires_at_us is not None and expires_at_us <= now_us():
+            raise ConflictError(f"key {key_id!r} expired at {iso(expires_at_us)}; create a new key")
         secret = new_secret()
         until_us = now_us() + overlap_s * SECOND_US if overlap_s else None
         rotated = await self._control.update(

@@ -62,6 +62,10 @@ class KeyRotationBody(BaseModel):
     )
 
 
+_KEY_BY_DEFAULT = KeyBody()
+_ROTATION_BY_DEFAULT = KeyRotationBody()
+
+
 class KeyOut(msgspec.Struct, kw_only=True):
     id: str
     public_key: str
@@ -99,7 +103,9 @@ def admin_keys_router(context: AppContext) -> APIRouter:
             201: documented.as_answer(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
         },
     )
-    async def create_key(admin: Admin, project_id: ProjectPath, body: KeyBody) -> Response:
+    async def create_key(
+        admin: Admin, project_id: ProjectPath, body: KeyBody = _KEY_BY_DEFAULT
+    ) -> Response:
         issued = await keys.issue(
             projects.find(admin, project_id),
             scopes=body.scopes,
@@ -149,7 +155,10 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         },
     )
     async def rotate_key(
-        admin: Admin, project_id: ProjectPath, key_id: KeyPath, body: KeyRotationBody
+        admin: Admin,
+        project_id: ProjectPath,
+        key_id: KeyPath,
+        body: KeyRotationBody = _ROTATION_BY_DEFAULT,
     ) -> Response:
         overlap_max_s = context.settings.key_overlap_max_s
         if body.overlap_s > overlap_max_s:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
 from clickhouse.errors import StoreError
 from clickhouse.project_rows import rows_left
 from producers.control.kinds.project import Project
+from producers.control.record import NEW_PROJECT_ID, new_project_id
 from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import (
@@ -31,7 +32,11 @@ from query_api.v1.parameters import native_router
 from query_api.v1.record_pages import ListParameters, page_of
 
 ProjectName = Annotated[str, Field(min_length=1, max_length=255)]
-NewProjectId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
+NewProjectId = Annotated[
+    str,
+    AfterValidator(new_project_id),
+    WithJsonSchema({"type": "string", "pattern": NEW_PROJECT_ID}),
+]
 ProjectPath = Annotated[
     str, Path(alias="project_id", max_length=RECORD_ID_MAX, examples=[PROJECT_EXAMPLE["id"]])
 ]

@@ -132,3 +132,31 @@ def test_a_usage_type_has_one_price(sent: list[tuple[Any, ...]]) -> None:
     said = refusal(*words)
     assert "'input' is given twice" in said
     assert sent == []
+
+
+def test_tables_show_when_keys_were_used_and_tiers_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRACEMILL_ADMIN_SECRET_KEY", "x" * 32)
+    key = {"id": "key_1", "previous_secret_valid_until": "2037", "last_used_at": None}
+    tiers = [
+        {"input_above": 200, "service_tiers": [], "usd_per_million": {"input": "5", "a_b": "7"}},
+        {"input_above": None, "service_tiers": ["flex", "x"], "usd_per_million": {"input": "1"}},
+    ]
+
+    def answers(_: AdminClient, __: str, path: Any, *___: Any, **____: Any) -> Any:
+        if "prices" in path:
+            return {"id": "prc_1", "tiers": tiers}
+        return key if "key_1" in path else {"data": [key], "meta": {"cursor": None}}
+
+    monkeypatch.setattr(SENT, answers)
+
+    def output(*words: str) -> str:
+        return CliRunner().invoke(app, words).output
+
+    assert "last used at" in output("keys", "list", "--project", "a")
+    assert "previous secret valid until  2037" in output("keys", "show", "key_1", "--project", "a")
+    assert (
+        "input above: 200, usd per million: (input: 5, a_b: 7);"
+        " service tiers: flex,x, usd per million: (input: 1)"
+    ) in output("prices", "show", "prc_1")

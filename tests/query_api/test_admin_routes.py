@@ -62,6 +62,10 @@ async def test_an_id_or_name_that_is_taken_is_named(api: Api) -> None:
         ({"name": "x" * 256}, "name"),
         ({"name": "x", "id": "a b"}, "id"),
         ({"name": "x", "id": ""}, "id"),
+        ({"name": "x", "id": "."}, "id"),
+        ({"name": "x", "id": ".."}, "id"),
+        ({"name": "x", "id": "-x"}, "id"),
+        ({"name": "x", "id": "x\n"}, "id"),
         ({"name": "x", "metadata": []}, "metadata"),
         ({"name": "x", "metadata": {"a": "b" * 20_000}}, "metadata"),
         ({"name": "x", "state": "deleted"}, "state"),
@@ -163,6 +167,86 @@ async def test_a_key_that_cannot_be_made_names_the_field(
 ) -> None:
     refused = await api.admin.post(f"{PROJECTS}/{PROJECT}/keys", json=body)
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (f"{PROJECTS}/{PROJECT}/keys", {"scopes": []}, "scopes: it has 0 items; at least 1 needed"),
+        (
+            f"{PROJECTS}/{PROJECT}/keys",
+            {"scopes": ["all"]},
+            "scopes.0: 'all' is not allowed; ingest, scores, read, write or admin is expected",
+        ),
+        (
+            f"{PROJECTS}/{PROJECT}/keys",
+            {"note": 5},
+            "note: 5 is not allowed; a string is expected",
+        ),
+        (
+            f"{PROJECTS}/{PROJECT}/keys",
+            {"note": "x" * 256},
+            "note: it has 256 characters; at most 255 allowed",
+        ),
+        (
+            PROJECTS,
+            {"name": "x", "id": "a b"},
+            (
+                "id: 'a b' is not allowed; an id is 1 to 128 letters (a-z), digits and . _ : @ -, does"
+                " not begin with -, and is neither . nor .."
+            ),
+        ),
+        (PROJECTS, {"name": ["x"]}, "name: a list is not allowed; a string is expected"),
+        (
+            "/v1/admin/prices",
+            {"match": "m", "usd_per_million": {"ä": "1"}},
+            (
+                "usd_per_million.ä.[key]: 'ä' is not allowed; 1 to 100 letters (a-z), digits, spaces"
+                " and _ . : / -, beginning with a letter, a digit or _ are expected"
+            ),
+        ),
+        (
+            "/v1/admin/prices",
+            {"match": "m", "usd_per_million": {}},
+            "usd_per_million: it has 0 items; at least 1 needed",
+        ),
+        (
+            "/v1/admin/prices",
+            {"match": "m", "usd_per_million": {"input": "1"}, "tiers": [{"input_above": -1}]},
+            "tiers.0.input_above: -1 is not allowed; 0 or more is expected",
+        ),
+    ],
+)
+async def test_a_refusal_names_the_value_and_what_is_allowed(
+    api: Api, path: str, body: dict[str, Any], message: str
+) -> None:
+    refused = await api.admin.post(path, json=body)
+    assert (refused.status_code, refused.json()["error"]["message"]) == (422, message)
+
+
+async def test_a_key_is_made_and_rotated_with_the_defaults_without_a_body(api: Api) -> None:
+    path = f"{PROJECTS}/{PROJECT}/keys"
+    key = (await api.admin.post(path)).json()
+    assert key["scopes"] == ["ingest", "scores", "read", "write"]
+    rotated = (await api.admin.post(f"{path}/{key['id']}/rotate")).json()
+    assert [await status_with(api, each) for each in (key, rotated)] == [401, 200]
+
+
+async def test_a_key_that_has_expired_is_not_rotated(api: Api) -> None:
+    path = f"{PROJECTS}/{PROJECT}/keys"
+    key = await made(api, path)
+    record = api.control.view[ApiKey][key["id"]]
+    api.control.keep(record.model_copy(update={"expires_at_us": NOON_US}))
+    refused = await api.admin.post(f"{path}/{key['id']}/rotate", json={})
+    assert refused.status_code == 409
+    message = refused.json()["error"]["message"]
+    assert ("expired at 20" in message, "create a new key" in message) == (True, True)
+
+
+async def test_a_project_whose_id_is_no_longer_allowed_is_still_managed(api: Api) -> None:
+    api.control.keep(Project(id="-old", name="Old", created_us=NOON_US))
+    assert (await api.admin.get(f"{PROJECTS}/-old")).json()["name"] == "Old"
+    assert (await api.admin.delete(f"{PROJECTS}/-old")).status_code == 202
 
 
 async def test_a_key_lists_its_scopes_once_and_in_order(api: Api) -> None:

@@ -188,7 +188,7 @@ def tier(**fields: Any) -> dict[str, Any]:
         ({"startDate": 5}, ["startDate"], "ISO 8601"),
         ({"tokenizerId": "abacus"}, ["tokenizerId"], "openai"),
         ({"tokenizerConfig": "x" * 5_000}, ["tokenizerConfig"], "4096"),
-        ({"modelName": ""}, ["modelName"], "1 character"),
+        ({"modelName": ""}, ["modelName"], "at least 1"),
         (tier(isDefault=True, priority=0, conditions=[]), ["pricingTiers"], "exactly one"),
         (tier(name="Base"), ["pricingTiers"], "unique"),
         (tier(priority=0), ["pricingTiers"], "unique"),

@@ -169,3 +169,13 @@ async def test_the_first_key_is_the_oldest_unless_another_is_named(control: Cont
     assert named(init(project_id="p2")) == "pk-2"
     assert named(init(public_key="pk-2")) == "pk-2"
     assert named(init(public_key="pk-3")) is None
+
+
+@pytest.mark.parametrize("project_id", [".", "..", "-x", "a b"])
+async def test_a_project_whose_id_is_not_allowed_is_not_made(
+    control: ControlLog, project_id: str
+) -> None:
+    with pytest.raises(InitError, match="TRACEMILL_INIT_PROJECT_ID: "):
+        await bootstrap(control, init(project_id=project_id))
+    assert not control.view[Project]
+    assert not control.view[ApiKey]
