@@ -36,8 +36,8 @@ keys = typer.Typer(
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
 _A_DURATION: Final = "a duration such as 30m, 12h, 90d or 3w"
-_YEAR_MAX: Final = 2299
-"""Last year of times in tracemill."""
+_YEAR_MAX: Final = 2254
+"""Last year of times in records."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 Url = Annotated[

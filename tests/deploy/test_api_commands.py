@@ -118,11 +118,11 @@ def test_a_key_expires_at_a_date_or_time(sent: list[tuple[Any, ...]], given: str
 
 
 @pytest.mark.parametrize(
-    "given", ["soon", "90", "1y", "-1d", "999999999w", "400000d", "2037-01-31T00:00:00", "Tomorrow"]
+    "given", ["soon", "90", "1y", "-1d", "999999999w", "100000d", "2037-01-31T00:00:00", "Tomorrow"]
 )
 def test_what_an_expiry_can_be_is_said(sent: list[tuple[Any, ...]], given: str) -> None:
     said = refusal("keys", "create", "--project", "a", "--expires", given)
-    for allowed in ("30m, 12h, 90d or 3w", "2027-01-31 ", "2027-01-31T00:00:00Z", "2299"):
+    for allowed in ("30m, 12h, 90d or 3w", "2027-01-31 ", "2027-01-31T00:00:00Z", "2254"):
         assert allowed in said
     assert sent == []
 
