@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-from producers import metrics
 from producers.errors import BodyError
 from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
+from producers.gateway.values.first_token import first_token_within
 from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
 from producers.gateway.values.usage import (
     cost_in_usage,
@@ -153,12 +153,8 @@ def observation_of(
     start_us = times.read_optional(body.start_time, "startTime")
     end_us = times.read_optional(body.end_time, "endTime")
     first_token_us = times.read_optional(body.completion_start_time, "completionStartTime")
-    if first_token_us is not None and (
-        (start_us is not None and first_token_us < start_us)
-        or (end_us is not None and first_token_us > end_us)
-    ):
-        metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
-        first_token_us = None
+    if first_token_us is not None:
+        first_token_us = first_token_within(first_token_us, start_us, end_us)
     return Observation(
         project_id=project_id,
         trace_id=body.trace_id or trace_id or observation_id,

@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
@@ -17,6 +16,7 @@ from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
 from producers.gateway.mapping.tables import AGENT_OPERATIONS, OPERATION_KEY
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
+from producers.gateway.values.first_token import first_token_within
 from tracemill.contract import Observation, TraceAttributes
 from tracemill.reconciliation import Reconciled
 
@@ -93,8 +93,9 @@ def map_in_slices(
                 refusals.append(_failed(span, project_id, received_us, error))
                 continue
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
-            if observation.completion_start_us is not None:
-                _keep_within(observation, start_us, end_us)
+            first_us = observation.completion_start_us
+            if first_us is not None:
+                observation.completion_start_us = _first_token_us(first_us, start_us, end_us)
             if span.fault:
                 refusals.append(Refusal(observation, "invalid_time", span.fault))
             elif oldest_us <= start_us and end_us <= latest_us:
@@ -104,15 +105,11 @@ def map_in_slices(
     yield Mapped(observations, refusals)
 
 
-def _keep_within(observation: Observation, start_us: int, end_us: int) -> None:
-    """Drop the time of a first token before the start or after the end."""
-    first_us = observation.completion_start_us or 0
+def _first_token_us(first_us: int, start_us: int, end_us: int) -> int | None:
+    """Return the time of the first token, if it is within the span."""
     if end_us < first_us <= end_us + _ROUNDING_US:
-        observation.completion_start_us = end_us
-    elif not start_us <= first_us <= end_us:
-        # One field out of range is no reason to refuse the observation.
-        metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
-        observation.completion_start_us = None
+        return end_us
+    return first_token_within(first_us, start_us, end_us)
 
 
 def _failed(span: ExportedSpan, project_id: str, received_us: int, error: Exception) -> Refusal:

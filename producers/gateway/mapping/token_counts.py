@@ -10,7 +10,7 @@ from typing import Final
 
 from producers.gateway.mapping.sources import Reader, Shape, below
 from producers.gateway.mapping.types import MODEL_KEYS
-from producers.gateway.values.usage import TYPES_MAX
+from producers.gateway.values.usage import TYPES_MAX, count_of
 from tracemill.reconciliation import dialects
 from tracemill.reconciliation.dialects import Dialect
 from tracemill.reconciliation.plain import UsageReader
@@ -31,7 +31,7 @@ class Counts:
         if not names:
             return None
         keys = [(key, name) for name, key in names.items()][:TYPES_MAX]
-        reader = UsageReader(keys, self.dialect)
+        reader = UsageReader(keys, self.dialect, count_of)
         return Reader("", lambda span: reader.read(span.attributes))
 
 
@@ -45,7 +45,7 @@ class CountsByHand:
         keys = [(key, name) for key, name in _BY_HAND if key in shape.keys]
         if not keys:
             return None
-        reader = UsageReader(keys, dialects.GEN_AI)
+        reader = UsageReader(keys, dialects.GEN_AI, count_of)
         return Reader("", lambda span: reader.read(span.attributes))
 
 

@@ -17,7 +17,7 @@ from producers.gateway.values.money import pico_of_usd
 from tracemill.contract import COUNT_MAX, is_cost
 from tracemill.reconciliation import Reconciled, reconcile_object
 from tracemill.reconciliation.objects import count_of as whole_count_of
-from tracemill.reconciliation.objects import dialect_of
+from tracemill.reconciliation.objects import dialect_of, number_of
 from tracemill.reconciliation.plain import UsageReader
 
 TYPES_MAX: Final = 100
@@ -28,7 +28,6 @@ TYPE_LENGTH_MAX: Final = 200
 NO_USAGE: Final = Reconciled({})
 
 _SUMS: Final = ("input", "output", "total")
-_DIGITS_MAX: Final = 16
 _TOKENS: Final = "TOKENS"
 _UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
 _NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
@@ -43,14 +42,11 @@ _READER_COPIES: Final = 4
 
 def count_of(value: Any) -> int | None:
     """Return a whole count from 0 to ``COUNT_MAX``, also of its decimal text; else ``None``."""
-    count = whole_count_of(value)
-    if count is not None:
-        return count
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= _DIGITS_MAX:
-        value = int(value)
-    if isinstance(value, int | float) and value > COUNT_MAX:
+    number = number_of(value)
+    if number is not None and number > COUNT_MAX:
         metrics.LIMIT_REACHED.labels(limit="count_max").inc()
-    return None
+        return None
+    return whole_count_of(number)
 
 
 def usage_of_object(usage: Any) -> Reconciled:
@@ -59,9 +55,7 @@ def usage_of_object(usage: Any) -> Reconciled:
         return NO_USAGE
     if len(usage) > TYPES_MAX:
         usage = dict(_first_types(usage))
-    for value in usage.values():
-        count_of(value)  # counts those above the maximum
-    return reconcile_object(usage)
+    return reconcile_object(usage, count_of)
 
 
 def usage_of_json(text: str) -> Reconciled:
@@ -83,7 +77,7 @@ def usage_of_counts(counts: dict[str, int]) -> Reconciled | None:
     names = tuple(counts)
     reader = _readers.get(names)
     if reader is None:
-        reader = UsageReader([(name, name) for name in names], dialect_of(set(names)))
+        reader = UsageReader([(name, name) for name in names], dialect_of(set(names)), count_of)
         _readers.keep(names, reader, _READER_COPIES * size_of(names))
     return reader.read(counts)
 

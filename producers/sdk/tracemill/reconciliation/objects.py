@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -23,62 +23,71 @@ _BILLED: Final = "billed_units"
 """Cohere reports tokens twice, and bills these."""
 
 
-def reconcile_object(usage: Mapping[Any, Any], dialect: Dialect | None = None) -> Reconciled:
-    """Return the disjoint counts of a usage object; without a dialect, of the one it looks like."""
+Count = Callable[[Any], int | None]
+"""Reads a count as ``count_of`` does."""
+
+
+def number_of(value: Any) -> int | float | None:
+    """Return a number, also of the decimal text of a whole one; else ``None``."""
+    if isinstance(value, str):
+        text = value.strip()
+        is_whole = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+        return int(text) if is_whole else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count_of(value: Any) -> int | None:
+    """Return a whole count from 0 to ``COUNT_MAX``, also of its decimal text; else ``None``."""
+    number = number_of(value)
+    if number is None or not 0 <= number <= COUNT_MAX or number != int(number):
+        return None
+    return int(number)
+
+
+def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Reconciled:
+    """Return the disjoint counts of a usage object, in the dialect that it looks like."""
     billed = usage.get(_BILLED)
     if isinstance(billed, Mapping):
         usage = billed
-    pairs = list(counts_in(usage))
-    found = reconcile(pairs, dialect or dialect_of({name for name, _ in pairs}))
+    pairs = list(_counts_in(usage, count))
+    found = reconcile(pairs, dialect_of({name for name, _ in pairs}))
     tier = usage.get("service_tier")
     if isinstance(tier, str) and 0 < len(tier) <= _TIER_LENGTH_MAX and not found.service_tier:
         return msgspec.structs.replace(found, service_tier=tier)
     return found
 
 
-def counts_in(usage: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
+def _counts_in(usage: Mapping[Any, Any], count: Count) -> Iterator[tuple[str, int]]:
     """Yield at most ``PARTS_MAX`` counts of a nested object, named by their paths."""
-    for found, pair in enumerate(_counts_below(usage, "", DEPTH_MAX)):
+    for found, pair in enumerate(_counts_below(usage, "", DEPTH_MAX, count)):
         if found == PARTS_MAX:
             return
         yield pair
 
 
-def _counts_below(usage: Mapping[Any, Any], path: str, depth: int) -> Iterator[tuple[str, int]]:
+def _counts_below(
+    usage: Mapping[Any, Any], path: str, depth: int, count: Count
+) -> Iterator[tuple[str, int]]:
     for key, value in usage.items():
         if not isinstance(key, str) or len(path) + len(key) > NAME_LENGTH_MAX:
             continue
         name = path + key
         if isinstance(value, Mapping):
             if depth > 1:
-                yield from _counts_below(value, f"{name}.", depth - 1)
+                yield from _counts_below(value, f"{name}.", depth - 1, count)
         elif isinstance(value, list):
-            yield from _by_modality(value, f"{name}.")
-        elif (count := count_of(value)) is not None:
-            yield name, count
+            yield from _by_modality(value, f"{name}.", count)
+        elif (found := count(value)) is not None:
+            yield name, found
 
 
-def _by_modality(items: list[Any], path: str) -> Iterator[tuple[str, int]]:
+def _by_modality(items: list[Any], path: str, count: Count) -> Iterator[tuple[str, int]]:
     """Yield Gemini's lists such as ``[{"modality": "AUDIO", "tokenCount": 5}]``."""
     for item in items[:PARTS_MAX]:
         if isinstance(item, Mapping) and isinstance(modality := item.get("modality"), str):
-            count = count_of(item.get("tokenCount", item.get("token_count")))
-            if count is not None and len(modality) <= NAME_LENGTH_MAX:
-                yield path + modality.lower() + "_tokens", count
-
-
-def count_of(value: Any) -> int | None:
-    """Return a whole count from 0 to ``COUNT_MAX``, also of its decimal text; else ``None``."""
-    if isinstance(value, str):
-        text = value.strip()
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
-            return None
-        value = int(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not 0 <= value <= COUNT_MAX or value != int(value):
-        return None
-    return int(value)
+            found = count(item.get("tokenCount", item.get("token_count")))
+            if found is not None and len(modality) <= NAME_LENGTH_MAX:
+                yield path + modality.lower() + "_tokens", found
 
 
 _GEMINI: Final = (

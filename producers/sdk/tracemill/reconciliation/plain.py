@@ -8,7 +8,7 @@ from typing import Any, Final
 from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation.counts import Reconciled, name_of_part
 from tracemill.reconciliation.dialects import Dialect
-from tracemill.reconciliation.objects import count_of
+from tracemill.reconciliation.objects import Count, count_of
 from tracemill.reconciliation.partition import reconcile
 from tracemill.reconciliation.roles import Ignored, Role, Total, role_of
 
@@ -31,16 +31,19 @@ class UsageReader:
     dialect adds up.
     """
 
-    __slots__ = ("_dialect", "_keys", "_labels", "_names", "_slots")
+    __slots__ = ("_count", "_dialect", "_keys", "_labels", "_names", "_slots")
 
-    def __init__(self, keys: Sequence[tuple[str, str]], dialect: Dialect) -> None:
-        """Read the values under ``keys``, pairs of (key, name of the count)."""
+    def __init__(
+        self, keys: Sequence[tuple[str, str]], dialect: Dialect, count: Count = count_of
+    ) -> None:
+        """Read the values under ``keys``, pairs of (key, name of the count), by ``count``."""
         read = [(key, name) for key, name in keys if not isinstance(role_of(name), Ignored)]
         self._keys = tuple(key for key, _ in read)
         self._names = tuple(name for _, name in read)
         self._slots = _slots_of(self._names)
         self._labels = _labels_of(self._names, dialect)
         self._dialect = dialect
+        self._count = count
 
     def read(self, values: Mapping[str, Any]) -> Reconciled | None:
         """Return the usage that ``values`` report; ``None`` if there is no count among them."""
@@ -49,7 +52,7 @@ class UsageReader:
         found: list[int] = [-1] * _SLOTS_COUNT
         for key, slot in zip(self._keys, self._slots, strict=True):
             value = values[key]
-            count = value if type(value) is int and 0 <= value <= COUNT_MAX else count_of(value)
+            count = value if type(value) is int and 0 <= value <= COUNT_MAX else self._count(value)
             if count is not None:
                 found[slot] = count
         return self._documented(found) or self._in_full(values)
