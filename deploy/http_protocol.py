@@ -14,8 +14,9 @@ from deploy.connections import Connections
 from deploy.settings import HttpSettings
 from producers.control.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
+from producers.options import OPTIONS, ROUTE_METHODS
 
-METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+METHODS: Final = tuple(sorted({*ROUTE_METHODS, "HEAD", OPTIONS}))
 """Methods that at least one path accepts."""
 _SEPARATORS_BYTES: Final = 4
 """Colon, space and line end of a header."""

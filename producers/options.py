@@ -7,6 +7,8 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPTIONS: Final = "OPTIONS"
+ROUTE_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+"""Methods of routes; ``HEAD`` and ``OPTIONS`` are answered by middleware."""
 
 
 class AnswerOptions:

@@ -25,6 +25,7 @@ from producers.errors import (
     ForbiddenError,
     UnauthorizedError,
 )
+from producers.options import ROUTE_METHODS
 from query_api.answers import answer
 from query_api.bodies import UNREADABLE, fault_of_body
 from query_api.errors import (
@@ -43,7 +44,6 @@ LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
 _CODES: Final = {408: "timeout", 413: "too_large"}
 """Code of bodies that cannot be parsed."""
-METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 PATH_SHOWN_MAX: Final = 200
 
 log = structlog.get_logger(__name__)
@@ -198,7 +198,7 @@ def _methods_at(request: Request) -> tuple[str, ...]:
     """Return the path's methods, including those of the gateway, which shares the port."""
     here = {
         method
-        for method in METHODS
+        for method in ROUTE_METHODS
         for route in request.app.routes
         if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
