@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,7 @@ from streams.core.quarantine.quarantined import Entry, Kind
 from streams.core.quarantine.replay import replayed_value
 from streams.quarantine.log import topic_of
 from streams.quarantine.settings import QuarantineSettings
+from tracemill.clock import now_us
 
 SKIPPED: Final = "skipped_by_operator"
 CUT_PAYLOAD: Final = re.compile(r"payload (is )?cut|cut by tracemill")
@@ -190,7 +190,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
     )
     for dead_letter in dead_letters:
         await access.append(access.kafka.topics.dead_letters, 0, msgspec.json.encode(dead_letter))
-    now_us = time.time_ns() // 1_000
+    skipped_us = now_us()
     entry = Entry(
         kind=kind,
         partition=partition,
@@ -201,8 +201,8 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         by="operator",
         payload_bytes=len(record.value or b""),
         dead_letters=tuple(dead_letter.id for dead_letter in dead_letters),
-        created_us=now_us,
-        changed_us=now_us,
+        created_us=skipped_us,
+        changed_us=skipped_us,
     )
     await access.write_entry(entry)
     return (
@@ -212,9 +212,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
 
 
 def _changed(entry: Entry, state: str) -> Entry:
-    return msgspec.structs.replace(
-        entry, state=state, by="operator", changed_us=time.time_ns() // 1_000
-    )
+    return msgspec.structs.replace(entry, state=state, by="operator", changed_us=now_us())
 
 
 def _kind(text: str) -> Kind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
@@ -17,6 +16,7 @@ from clickhouse.sink import metrics
 from clickhouse.sink.batches import Source
 from clickhouse.sink.refusals import UNREADABLE, Refused
 from producers.settings import KafkaSettings
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 
@@ -121,9 +121,7 @@ def _row(table: str, refused: Refused, source: Source, payload: str) -> DeadLett
     return DeadLetterRow(
         project_id=_project_of(refused.line),
         id=sha256(table.encode() + b"/" + refused.line).hexdigest()[:32],
-        created_us=source.timestamp_ms * 1000
-        if source.timestamp_ms > 0
-        else time.time_ns() // 1000,
+        created_us=source.timestamp_ms * 1000 if source.timestamp_ms > 0 else now_us(),
         stage="sink",
         reason=refused.code,
         detail=_cut(refused.reason.encode("utf-8", "replace").decode(), DETAIL_MAX_CHARS),

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +23,7 @@ from producers.control.log import ControlLog
 from producers.control.scopes import Scope
 from producers.errors import ForbiddenError, UnauthorizedError
 from producers.settings import AdminSettings
+from tracemill.clock import now_us
 
 NO_HEADER: Final = "No authorization header"
 SEVERAL: Final = "More than one authorization header"
@@ -89,7 +89,7 @@ class Authenticator:
         self,
         control: ControlLog,
         admin: AdminSettings | None = None,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        now_us: Callable[[], int] = now_us,
     ) -> None:
         """Check keys of ``control``, and the admin key of ``admin`` if it has one."""
         self._view = control.view

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import time
 
 import structlog
 
@@ -17,6 +16,7 @@ from producers.control.record import new_project_id
 from producers.control.view import ControlView
 from producers.errors import ControlConflictError, InitError
 from producers.settings import InitSettings
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
     # The key is written first: after a crash between the two, the next run creates its project.
     if key is not None and key.project_id not in view[Project]:
         project = Project(
-            id=key.project_id, name=_free_name(view, key.project_id), created_us=_now_us()
+            id=key.project_id, name=_free_name(view, key.project_id), created_us=now_us()
         )
         with contextlib.suppress(ControlConflictError):  # another process was first
             await control.create(project)
@@ -107,7 +107,7 @@ async def _create_key(control: ControlLog, init: InitSettings, project_id: str) 
         project_id=project_id,
         public_key=init.public_key,
         secret=init.secret_key.get_secret_value(),
-        created_us=_now_us(),
+        created_us=now_us(),
         note="from TRACEMILL_INIT_*",
     )
     with contextlib.suppress(ControlConflictError):
@@ -122,7 +122,3 @@ async def _enforce_secret(control: ControlLog, known: ApiKey, init: InitSettings
         return
     await control.update(ApiKey, known.id, lambda key: with_secret(key, secret))
     log.info("secret of the first key replaced", public_key=known.public_key)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

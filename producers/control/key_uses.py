@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,6 +15,7 @@ from producers.control.kinds.api_key import ApiKey
 from producers.control.log import ControlLog
 from producers.errors import ControlError
 from producers.settings import KeySettings
+from tracemill.clock import now_us
 
 SECOND_US: Final = 1_000_000
 
@@ -34,7 +34,7 @@ class KeyUses:
         control: ControlLog,
         authenticator: Authenticator,
         settings: KeySettings,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        now_us: Callable[[], int] = now_us,
     ) -> None:
         """Write what ``authenticator`` notes."""
         self._control = control

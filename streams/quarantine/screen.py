@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -33,6 +32,7 @@ from streams.quarantine import metrics
 from streams.quarantine.log import QuarantineLog, topic_of
 from streams.quarantine.suspicion import Culprit, Record, Trials, Work, is_unrelated_to_input
 from streams.quarantine.trial import Death
+from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 
@@ -190,7 +190,7 @@ class Screen:
         else:
             aside, numbers = (*lines, culprit.line), [culprit.line]
         topic = topic_of(self._log.kafka, kind)
-        death, now_us = culprit.death, time.time_ns() // 1_000
+        death, noticed_us = culprit.death, now_us()
         owner_of: Callable[[bytes], str] = owner_of_event if kind == "events" else owner_of_delta
         if await self._trials.once(lambda: [owner_of(all_lines[n]) for n in numbers]) is not None:
             owner_of = _no_owner
@@ -220,8 +220,8 @@ class Screen:
                 *(before.dead_letters if before else ()),
                 *(row.id for row in dead_letters),
             ),
-            created_us=before.created_us if before else now_us,
-            changed_us=now_us,
+            created_us=before.created_us if before else noticed_us,
+            changed_us=noticed_us,
         )
         await self._log.set_aside(entry, dead_letters)
         metrics.QUARANTINED.labels(STAGES[kind]).inc()

@@ -39,6 +39,7 @@ from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.gunzip import Gunzip
 from producers.gateway.http.in_flight import Lease
 from producers.gateway.http.request import Call, HttpRequest, Request
+from tracemill.clock import now_us
 
 UNSENT: Final = 499
 """Status in metrics of a request whose client is gone."""
@@ -121,7 +122,7 @@ class Endpoint(ABC):
         async with context.admission.admit(principal, request.headers) as slot:
             with context.in_flight.lease(principal.quota_key) as lease:
                 body = await self._body(principal, request, lease, slot)
-                received_us = time.time_ns() // 1000
+                received_us = now_us()
                 if meter is not None and len(body) > declared:
                     meter.check(1, len(body))
                 call = Call(principal, request.headers, body, received_us, meter)
