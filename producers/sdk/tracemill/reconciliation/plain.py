@@ -10,7 +10,7 @@ from tracemill.reconciliation.counts import Reconciled, name_of_part
 from tracemill.reconciliation.dialects import Dialect
 from tracemill.reconciliation.objects import Count, count_of
 from tracemill.reconciliation.partition import reconcile
-from tracemill.reconciliation.roles import Ignored, Role, Total, role_of
+from tracemill.reconciliation.roles import Ignored, Role, Side, Total, role_of
 
 _SLOTS: Final = {
     ("input", "sum"): 0,
@@ -31,7 +31,7 @@ class UsageReader:
     dialect adds up.
     """
 
-    __slots__ = ("_count", "_dialect", "_keys", "_labels", "_names", "_slots")
+    __slots__ = ("_count", "_dialect", "_keys", "_names", "_parts", "_slots")
 
     def __init__(
         self, keys: Sequence[tuple[str, str]], dialect: Dialect, count: Count = count_of
@@ -40,8 +40,10 @@ class UsageReader:
         read = [(key, name) for key, name in keys if not isinstance(role_of(name), Ignored)]
         self._keys = tuple(key for key, _ in read)
         self._names = tuple(name for _, name in read)
-        self._slots = _slots_of(self._names)
-        self._labels = _labels_of(self._names, dialect)
+        slots = _slots_of(self._names)
+        self._slots = None if slots is None else tuple(zip(self._keys, slots, strict=True))
+        """Keys with their slots; ``None`` if a name has none."""
+        self._parts = _parts_of(self._names, dialect)
         self._dialect = dialect
         self._count = count
 
@@ -50,46 +52,39 @@ class UsageReader:
         if self._slots is None:
             return self._in_full(values)
         found: list[int] = [-1] * _SLOTS_COUNT
-        for key, slot in zip(self._keys, self._slots, strict=True):
+        for key, slot in self._slots:
             value = values[key]
             count = value if type(value) is int and 0 <= value <= COUNT_MAX else self._count(value)
             if count is not None:
                 found[slot] = count
         return self._documented(found) or self._in_full(values)
 
-    def _documented(self, found: list[int]) -> Reconciled | None:  # noqa: C901  # hot path
+    def _documented(self, found: list[int]) -> Reconciled | None:
         """Return the documented reading if both sums are there and everything adds up."""
-        fresh_in, fresh_out, total, *parts = found
-        if fresh_in < 0 or fresh_out < 0 or total == 0:
+        sum_in, sum_out, total = found[0], found[1], found[_TOTAL]
+        if sum_in < 0 or sum_out < 0 or total == 0:
             return None
-        read, write, tool, reasoning = (max(count, 0) for count in parts)
-        dialect = self._dialect
-        if dialect.cache_read_inside:
-            fresh_in -= read
-        if dialect.cache_write_inside:
-            fresh_in -= write
-        if dialect.tool_inside:
-            fresh_in -= tool
-        if dialect.reasoning_inside:
-            fresh_out -= reasoning
-        tokens = fresh_in + fresh_out + read + write + tool + reasoning
-        adds_up = total in (-1, tokens) or not dialect.total_proves
+        fresh_in, fresh_out, tokens = sum_in, sum_out, sum_in + sum_out
+        counts: dict[str, int] = {}
+        for slot, name, side, is_inside in self._parts:
+            count = found[slot]
+            if count <= 0:
+                continue
+            counts[name] = count
+            if not is_inside:
+                tokens += count
+            elif side == "input":
+                fresh_in -= count
+            else:
+                fresh_out -= count
+        adds_up = total in (-1, tokens) or not self._dialect.total_proves
         if fresh_in < 0 or fresh_out < 0 or not adds_up or tokens > COUNT_MAX:
             return None
-        if not (found[0] and found[1]) and (read or write or tool or reasoning):
+        if counts and not (sum_in and sum_out):
             return None
-        labels = self._labels
-        counts = {"input": fresh_in}
-        if read:
-            counts[labels[3]] = read
-        if write:
-            counts[labels[4]] = write
-        if tool:
-            counts[labels[5]] = tool
+        counts["input"] = fresh_in
         counts["output"] = fresh_out
-        if reasoning:
-            counts[labels[6]] = reasoning
-        if total > 0 and tokens <= COUNT_MAX:
+        if total > 0:
             counts["total"] = tokens
         return Reconciled(counts)
 
@@ -102,16 +97,20 @@ class UsageReader:
         return reconcile(pairs, self._dialect) if pairs else None
 
 
-def _labels_of(names: Iterable[str], dialect: Dialect) -> dict[int, str]:
-    """Return the usage type of each part by its slot."""
-    labels = {}
-    for name in names:
-        role = role_of(name)
-        if isinstance(role, Role) and role.kind != "sum":
-            slot = _SLOTS.get((role.side, role.kind))
-            if slot is not None:
-                labels[slot] = name_of_part(role, name, dialect.names)
-    return labels
+def _parts_of(names: Iterable[str], dialect: Dialect) -> tuple[tuple[int, str, Side, bool], ...]:
+    """Return the slot of each part, its usage type, its side, and whether its sum includes it."""
+    inside = {
+        "cache_read": dialect.cache_read_inside,
+        "cache_write": dialect.cache_write_inside,
+        "tool": dialect.tool_inside,
+        "reasoning": dialect.reasoning_inside,
+    }
+    return tuple(
+        (_SLOTS[role.side, role.kind], name_of_part(role, name, dialect.names), role.side, included)
+        for name in names
+        if isinstance(role := role_of(name), Role)
+        and (included := inside.get(role.kind)) is not None
+    )
 
 
 def _slots_of(names: Iterable[str]) -> tuple[int, ...] | None:
