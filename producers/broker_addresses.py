@@ -1,4 +1,4 @@
-"""Parses addresses of Kafka brokers in settings and options."""
+"""Parse addresses of Kafka brokers in settings and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodes input that the gateway refused as lines of the dead-letter topic.
+"""Encode input that the gateway refused as lines of the dead-letter topic.
 
 The fields are those of the table ``dead_letters``, which a test compares, since this package may
 not import the store's.

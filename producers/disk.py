@@ -1,4 +1,4 @@
-"""Watches free disk space and refuses new data below a floor, so that accepted data can be kept.
+"""Watch free disk space, and refuse new data below a floor so that accepted data can be kept.
 
 Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk
 truncates it. Every watched file system therefore has these levels of free space:
@@ -108,7 +108,7 @@ def levels_of(settings: DiskSettings, size: int) -> Levels:
 
 @dataclass(slots=True)
 class DiskFloor:
-    """Decides whether all watched disks have space for new data, measured once per interval."""
+    """Decide whether all watched disks have space for new data, measured once per interval."""
 
     settings: DiskSettings
     measure: Measure = measured

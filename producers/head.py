@@ -1,4 +1,4 @@
-"""Answers `HEAD` on every path that allows `GET`."""
+"""Answer `HEAD` on every path that allows `GET`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHOD_NOT_ALLOWED: Final = 405
 
 
 class AnswerHead:
-    """Serves `HEAD` as `GET` without the body, and lists `HEAD` in `Allow` headers with `GET`."""
+    """Serve `HEAD` as `GET` without the body, and add `HEAD` to `Allow` headers with `GET`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

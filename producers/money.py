@@ -1,4 +1,4 @@
-"""Formats picodollars as decimal strings of dollars."""
+"""Format picodollars as decimal strings of dollars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers `OPTIONS` requests that are not CORS preflights with the methods of the path."""
+"""Answer `OPTIONS` requests that are not CORS preflights with the methods of the path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROUTE_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class AnswerOptions:
-    """Replaces 405 for `OPTIONS` by 204 with the methods that the path allows."""
+    """Replace 405 for `OPTIONS` by 204 with the methods that the path allows."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Describes the progress of stages in partitions, for detecting stalls."""
+"""Describe the progress of stages in partitions, for detecting stalls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PartitionProgress:
 
 
 class ProgressBoard:
-    """Holds a function that returns a role's progress, set once the role has started."""
+    """Hold a function that returns a role's progress, set once the role has started."""
 
     def __init__(self) -> None:
         self.source: Callable[[], list[PartitionProgress]] = list

@@ -1,4 +1,4 @@
-"""Finds the definitions in the modules of a package, and keeps them by unique name."""
+"""Find the definitions in the modules of a package, and register them by unique name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures traffic, so that batches can be larger while it is heavy."""
+"""Measure traffic, so that batches can be larger while it is heavy."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def answer(body: object, *, status: int = 200) -> Response:
 
 
 class Documented:
-    """Collects the structs of responses, whose schemas become components of the document.
+    """Collect the structs of responses, whose schemas become components of the document.
 
     Examples are added to the finished document, because FastAPI drops null values.
     """

@@ -17,7 +17,7 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class UnbracketLists:
-    """Rewrites ``tags[]=a&tags[]=b``, some clients' format of lists, to ``tags=a&tags=b``.
+    """Rewrite ``tags[]=a&tags[]=b``, some clients' format of lists, to ``tags=a&tags=b``.
 
     It also quotes bytes that are invalid in URLs.
     """
@@ -36,7 +36,7 @@ class UnbracketLists:
 
 
 class CountRequests:
-    """Counts responses by route (the template, not the path with its ids) and status."""
+    """Count responses by route (the template, not the path with its ids) and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class CountRequests:
 
 
 class LimitBodies:
-    """Refuses bodies that exceed a size or time limit, while they are being received."""
+    """Refuse bodies that exceed a size or time limit, while they are being received."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app

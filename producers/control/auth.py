@@ -1,4 +1,4 @@
-"""Authenticates callers: the tenant comes from the credential, never from what is sent with it."""
+"""Authenticate callers: the tenant comes from the credential, never from what is sent with it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Principal:
 
 
 class Authenticator:
-    """Checks credentials against the control plane: a look-up and one SHA-256, a few microseconds.
+    """Check credentials against the control plane: a look-up and one SHA-256, a few microseconds.
 
     Nothing is cached, so a deleted key is refused as soon as its tombstone is read.
     """

@@ -1,4 +1,4 @@
-"""Creates the first project and its key, so that a new installation accepts events at once."""
+"""Create the first project and its key, so that a new installation accepts events at once."""
 
 from __future__ import annotations
 

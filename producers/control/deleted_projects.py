@@ -1,4 +1,4 @@
-"""Keeps the ids of deleted projects, for processes that need no other control records."""
+"""Follow which projects are deleted, for processes that need no other control records."""
 
 from __future__ import annotations
 

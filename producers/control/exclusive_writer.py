@@ -1,4 +1,4 @@
-"""Appends to a log such that writers of several processes exclude each other.
+"""Append to a log while writers in other processes wait.
 
 All writers use the same transactional id. When one of them starts a producer, the broker fences the
 previous producer: its open transaction is aborted, and it cannot write any more. A writer that
@@ -42,7 +42,7 @@ class _UndecidedError(Exception):
 
 
 class ExclusiveWriter:
-    """Writes to one partition, one change at a time over all processes."""
+    """Write to one partition, one change at a time over all processes."""
 
     def __init__(self, kafka: KafkaSettings, partition: TopicPartition, reader: LogReader) -> None:
         """Prepare to write; the first write connects."""

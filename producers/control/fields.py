@@ -1,4 +1,4 @@
-"""Decides which fields of a record may be stored unencrypted outside of the log.
+"""Decide which fields of a record may be stored unencrypted outside of the log.
 
 A field is public if its type holds only plain values and it is not marked as a secret. Every other
 field is treated as a secret, so that a new kind cannot leak one by omission.
@@ -22,7 +22,7 @@ _SUSPICIOUS: Final = ("secret", "password", "passphrase", "credential", "private
 
 @dataclass(frozen=True, slots=True)
 class SecretField:
-    """Marks a field that holds a secret: ``Annotated[str, SecretField()]``.
+    """Mark a field that holds a secret: ``Annotated[str, SecretField()]``.
 
     It is encrypted in all copies of the record. Set ``repr=False`` as well to hide it in ``repr``.
     """
@@ -33,7 +33,7 @@ class SecretField:
 
 @dataclass(frozen=True, slots=True)
 class DigestField:
-    """Marks a field that looks like a secret but is not one, such as a salted hash."""
+    """Mark a field that looks like a secret but is not one, such as a salted hash."""
 
 
 _UNMARKED: Final = SecretField()

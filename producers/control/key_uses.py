@@ -1,4 +1,4 @@
-"""Writes down about when each API key was last used, apart from the requests that use them."""
+"""Record approximately when each API key was last used, in the background."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class KeyUses:
-    """Sets ``last_used_us`` of keys that were used, each at most once per interval.
+    """Set ``last_used_us`` of keys that were used, each at most once per interval.
 
     Of several processes each may write once. What cannot be written now is written later, or after
     a restart with the next use.

@@ -1,4 +1,4 @@
-"""Makes and rotates API keys, and checks secrets against the stored hashes."""
+"""Create and rotate API keys, and check secrets against the stored hashes."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class ControlLog:
-    """Reads and writes control records: projects, keys, prices, budgets, webhooks.
+    """Read and write control records: projects, keys, prices, budgets, webhooks.
 
     Once ``start`` has returned, ``view`` holds everything that was in the log. Reads never wait;
     writes wait for the log.

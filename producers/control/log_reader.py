@@ -1,4 +1,4 @@
-"""Reads the control-plane log from its beginning and follows it, reconnecting after failures."""
+"""Read the control-plane log from its beginning and follow it, reconnecting after failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Deliver = Callable[[bytes | None, bytes | None, int], None]
 
 
 class LogReader:
-    """Delivers the committed records of a partition in order."""
+    """Deliver the committed records of a partition in order."""
 
     def __init__(
         self,

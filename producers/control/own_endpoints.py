@@ -1,4 +1,4 @@
-"""Recognizes the installation's own endpoints, which webhooks may not reach.
+"""Recognize the installation's own endpoints, which webhooks may not reach.
 
 A port alone is that port on every address of this machine, including loopback. HOST:PORT is a port
 of another machine, such as a broker's. Resolved addresses are compared as well as names.

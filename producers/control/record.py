@@ -1,4 +1,4 @@
-"""Defines control records, and the changes that subscribers receive.
+"""Define control records, and the changes that subscribers receive.
 
 Fields are only added: a reader ignores unknown fields, and a new field has a default. Money is
 integer picodollars, times are integer microseconds since the epoch, UTC.

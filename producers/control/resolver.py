@@ -1,4 +1,4 @@
-"""Resolves host names that clients choose, with a limited number of look-ups at once."""
+"""Resolve host names that clients choose, with a limited number of look-ups at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOKUPS_MAX: Final = 64
 
 
 class Resolver:
-    """Resolves names for one event loop, each look-up in a thread of its own.
+    """Resolve names for one event loop, each look-up in a thread of its own.
 
     The few threads of the event loop could be blocked, since a look-up cannot be cancelled.
     Concurrent look-ups of a name share one thread.

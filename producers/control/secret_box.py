@@ -1,4 +1,4 @@
-"""Encrypts secrets of control records for copies outside of the log."""
+"""Encrypt secrets of control records for copies outside of the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JSON: Final = "json:"
 
 
 class SecretBox:
-    """Encrypts and decrypts texts with the installation's key, a text of 16 characters or more."""
+    """Encrypt and decrypt texts with the installation's key, a text of 16 characters or more."""
 
     def __init__(self, key: str) -> None:
         # Fernet needs 32 bytes, which are derived from the passphrase.

@@ -1,4 +1,4 @@
-"""Folds the control-plane log to its current records, without I/O.
+"""Fold the control-plane log to its current records, without I/O.
 
 A log key is ``kind/id/nonce``. Each creation has its own nonce, so that two creations of an id have
 different keys, and compaction does not replace the first by the second. The offset at which a log
@@ -46,7 +46,7 @@ class Entry:
 
 
 class ControlState:
-    """Folds log records into a view."""
+    """Fold log records into a view."""
 
     def __init__(
         self,

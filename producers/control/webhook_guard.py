@@ -1,4 +1,4 @@
-"""Guards webhooks against server-side request forgery (SSRF).
+"""Guard webhooks against server-side request forgery (SSRF).
 
 Clients choose the URLs of webhooks. Allowed are http and https to addresses of the public internet.
 The name is resolved once, all of its addresses are checked, and the connection goes to a checked

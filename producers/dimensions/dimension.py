@@ -1,4 +1,4 @@
-"""Defines dimensions of windows and spend."""
+"""Define dimensions of windows and spend."""
 
 from __future__ import annotations
 

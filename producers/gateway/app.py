@@ -1,4 +1,4 @@
-"""Composes the gateway: the ASGI application that receives events from SDKs and exporters."""
+"""Compose the gateway: the ASGI application that receives events from SDKs and exporters."""
 
 from __future__ import annotations
 

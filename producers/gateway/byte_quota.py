@@ -1,10 +1,10 @@
-"""Divides a limit in bytes between projects, so that no project uses all of it."""
+"""Divide a limit in bytes between projects, so that no project uses all of it."""
 
 from __future__ import annotations
 
 
 class ByteQuota:
-    """Counts the bytes that each project holds of ``max_bytes``.
+    """Count the bytes that each project holds of ``max_bytes``.
 
     A project that holds some may hold no more than is left free: one project alone gets half, two
     get a third each, and a new project always finds some free.

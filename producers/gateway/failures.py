@@ -1,4 +1,4 @@
-"""Limits the effect of an unexpected exception to one item, and logs and counts it."""
+"""Limit the effect of an unexpected exception to one item, and log and count it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class _LogLimit:
-    """Allows one log line in ``LOG_INTERVAL_S``, however many requests cause an exception."""
+    """Allow one log line in ``LOG_INTERVAL_S``, however many requests cause an exception."""
 
     def __init__(self) -> None:
         self._next_s = 0.0

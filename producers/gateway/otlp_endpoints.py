@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Otlp(Endpoint):
-    """Formats refusals for both signals."""
+    """Format refusals for both signals."""
 
     body_limit = "otlp_body_max_bytes"
     scopes = ("ingest",)
@@ -48,7 +48,7 @@ class _Otlp(Endpoint):
 
 
 class Traces(_Otlp):
-    """Publishes the spans of trace exports."""
+    """Publish the spans of trace exports."""
 
     name = "otlp_traces"
 
@@ -111,7 +111,7 @@ class Traces(_Otlp):
 
 
 class Metrics(_Otlp):
-    """Accepts and drops metrics, so that exporters which also send metrics do not retry them."""
+    """Accept and drop metrics, so that exporters which also send metrics do not retry them."""
 
     name = "otlp_metrics"
 

@@ -1,4 +1,4 @@
-"""Queues the lines of one partition in chunks, served round-robin over projects."""
+"""Queue the lines of one partition in chunks, served round-robin over projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishes events to Kafka as micro-batches of NDJSON, with one queue per partition.
+"""Publish events to Kafka as micro-batches of NDJSON, with one queue per partition.
 
 A queue has at most one record in flight, and lines collect meanwhile: an idle partition sends at
 once, a busy one sends few large records. A caller waits until all of its lines are acknowledged,
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class EventPublisher:
-    """Publishes events for many requests at once; limited in bytes and in time."""
+    """Publish events for many requests at once; limited in bytes and in time."""
 
     def __init__(
         self,

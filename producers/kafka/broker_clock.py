@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the broker's, by the append times of sent records."""
+"""Compare this machine's clock with the broker's, by the append times of sent records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG_APPEND_TIME: Final = 1
 
 
 class BrokerClock:
-    """Measures how far this machine's clock is from the broker's."""
+    """Measure how far this machine's clock is from the broker's."""
 
     def __init__(self, skew_max_s: float) -> None:
         self._skew_max_s = skew_max_s

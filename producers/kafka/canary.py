@@ -1,4 +1,4 @@
-"""Defines canaries: empty records by which a hung stage is detected while no events arrive.
+"""Define canaries: empty records by which a hung stage is detected while no events arrive.
 
 A canary has no lines, so that no stage writes a row, a delta or a dead letter for it, and no total
 changes. Every stage processes it and commits its offset like any other record.

@@ -24,7 +24,7 @@ class NotSentError(KafkaError):  # type: ignore[misc]  # aiokafka carries no typ
 
 
 class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carries no types
-    """Calls ``may_send`` before each record and before each request with records."""
+    """Call ``may_send`` before each record and before each request with records."""
 
     def __init__(self, may_send: MaySend, **options: Any) -> None:
         super().__init__(**options)
@@ -39,7 +39,7 @@ class CheckedProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka carri
 
 
 class _CheckedSend:
-    """Replaces the ``send`` of a client."""
+    """Replace the ``send`` of a client."""
 
     def __init__(self, client: AIOKafkaClient, may_send: MaySend) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Constructs all clients of the broker with the credentials and certificates of the settings.
+"""Construct all clients of the broker with the credentials and certificates of the settings.
 
 No other module constructs clients of aiokafka, so that none lacks these.
 """

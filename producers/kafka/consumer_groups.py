@@ -13,7 +13,7 @@ NO_SUCH_GROUP: Final = GroupIdNotFound.errno
 
 
 class ConsumerGroups:
-    """Asks about groups with one admin client; finds the coordinator of each group once.
+    """Query groups with one admin client; the coordinator of each group is found once.
 
     If a coordinator changes, a request fails; the caller then starts over with a new object.
     """

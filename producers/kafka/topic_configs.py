@@ -1,4 +1,4 @@
-"""Changes the configuration of topics of earlier versions to what this version needs."""
+"""Change the configuration of topics of earlier versions to what this version needs."""
 
 from __future__ import annotations
 

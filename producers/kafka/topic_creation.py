@@ -1,4 +1,4 @@
-"""Creates topics, and checks that existing ones match the settings."""
+"""Create topics, and check that existing ones match the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines the topics. Values are NDJSON unless a topic's docstring names another format."""
+"""Define the topics. Values are NDJSON unless a topic's docstring names another format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines alerts, independent of the kind of rule."""
+"""Define alerts, independent of the kind of rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines types of notification events: name, payload, webhook body and shape in the API."""
+"""Define types of notification events: name, payload, webhook body and shape in the API."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Counts what each project has sent in the current day and month, over all gateways."""
+"""Count what each project has sent in the current day and month, over all gateways."""

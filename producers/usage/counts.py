@@ -1,4 +1,4 @@
-"""Adds up what the gateways have counted, without I/O.
+"""Add up what the gateways have counted, without I/O.
 
 Each gateway process writes its own absolute counts under a key of its own, so that reading them
 again, in any order, changes nothing.

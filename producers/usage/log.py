@@ -1,4 +1,4 @@
-"""Shares counts of usage between processes over a compacted topic."""
+"""Share counts of usage between processes over a compacted topic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class UsageLog:
-    """Reads what other processes have counted, and writes what this one counts."""
+    """Read the counts of other processes, and write those of this one."""
 
     def __init__(
         self, kafka: KafkaSettings, interval_s: float, counts: UsageCounts | None = None

@@ -1,4 +1,4 @@
-"""Names the UTC day and month of an instant."""
+"""Name the UTC day and month of an instant."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ SAMPLES_MAX: Final = 600
 
 
 class PartitionProgress:
-    """Follows the end of one partition and the committed offset of its consumer group.
+    """Follow the end of one partition and the committed offset of its consumer group.
 
     Ages count from when this process first saw an end offset: no record has to be read, and only a
     monotonic clock is needed.

@@ -49,7 +49,7 @@ class Stage:
 
 
 class PipelineWatch:
-    """Checks the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` have results."""
+    """Check the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` have results."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class ReadinessCheck:
 
 
 class Readiness:
-    """Runs all checks concurrently and caches the results briefly.
+    """Run all checks concurrently, and cache the results briefly.
 
     Logs when checks begin to fail (as a warning, if all have succeeded before) and when all succeed
     again.

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """Runs bounded queries with bounded concurrency."""
+    """Run bounded queries with bounded concurrency."""
 
     def __init__(self, store: Store, settings: QuerySettings) -> None:
         self._store = store

@@ -23,7 +23,7 @@ class Sql(NamedTuple):
 
 @dataclass(slots=True)
 class Binder:
-    """Collects parameter values and returns their placeholders."""
+    """Collect parameter values and return their placeholders."""
 
     params: dict[str, Bindable] = field(default_factory=dict)
 

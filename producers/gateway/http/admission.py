@@ -1,4 +1,4 @@
-"""Admits expensive requests: limits large bodies and decoding, shared fairly between projects."""
+"""Admit expensive requests: limit large bodies and decoding, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class AdmissionGate:
-    """Limits how many large requests are served and wait, and how many are decoded at once."""
+    """Limit how many large requests are served and wait, and how many are decoded at once."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Reads request bodies on bare ASGI, within limits."""
+"""Read request bodies on bare ASGI, within limits."""
 
 from __future__ import annotations
 

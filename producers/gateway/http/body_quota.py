@@ -1,4 +1,4 @@
-"""Limits how many large bodies are held in memory at once, shared fairly between projects."""
+"""Limit how many large bodies are held in memory at once, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class BodyQuotaLimits:
 
 
 class BodyQuota:
-    """Limits how many requests hold a slot and how many wait for one."""
+    """Limit how many requests hold a slot and how many wait for one."""
 
     def __init__(self, limits: BodyQuotaLimits) -> None:
         self._limits = limits

@@ -1,4 +1,4 @@
-"""Defines what all endpoints of the gateway share."""
+"""Define what all endpoints of the gateway share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves a request: authenticates, admits, reads and decompresses its body, answers refusals."""
+"""Serve a request: authenticate it, admit it, read its body, and respond to refusals."""
 
 from __future__ import annotations
 

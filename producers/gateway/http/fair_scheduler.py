@@ -1,4 +1,4 @@
-"""Shares the event loop between projects: a project that used much of it recently waits."""
+"""Share the event loop between projects: a project that used much of it recently waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROJECTS_TRACKED_MAX: Final = 10_000
 
 
 class FairScheduler:
-    """Starts requests at once, or round-robin over the projects that are in debt.
+    """Start requests at once, or round-robin over the projects that are in debt.
 
     A project's debt is the time that its requests have taken, less what has been repaid since.
     Requests of a project in debt wait in its queue. Each pass of the event loop starts one request

@@ -1,4 +1,4 @@
-"""Decompresses gzip bodies in small pieces, within limits."""
+"""Decompress gzip bodies in small pieces, within limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GZIP_WINDOW: Final = 31
 
 
 class Gunzip:
-    """Decompresses all gzip members of a body.
+    """Decompress all gzip members of a body.
 
     Each call of ``next`` returns a piece of at most ``PIECE_BYTES``; pieces may be empty.
 

@@ -1,4 +1,4 @@
-"""Limits the bytes of bodies that are being processed, shared fairly between projects."""
+"""Limit the bytes of bodies that are being processed, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producers.gateway.byte_quota import ByteQuota
 
 
 class InFlightBytes:
-    """Limits the bytes of bodies that are being processed, of all requests together."""
+    """Limit the bytes of bodies that are being processed, of all requests together."""
 
     def __init__(self, max_bytes: int) -> None:
         self._quota = ByteQuota(max_bytes)

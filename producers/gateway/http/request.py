@@ -1,4 +1,4 @@
-"""Defines a request independently of the protocol that it came by, and the one of ASGI."""
+"""Define a request independently of its protocol, and requests of ASGI servers."""
 
 from __future__ import annotations
 

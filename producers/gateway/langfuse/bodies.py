@@ -1,4 +1,4 @@
-"""Defines the bodies of the ingestion and score routes.
+"""Define the bodies of the ingestion and score routes.
 
 Unknown fields are ignored, since clients send some. A field of the wrong type is an error that
 names it.

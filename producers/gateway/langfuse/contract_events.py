@@ -1,4 +1,4 @@
-"""Converts bodies of the ingestion API to events of the contract.
+"""Convert bodies of the ingestion API to events of the contract.
 
 Bodies are partial updates of a trace or an observation with the event's ``timestamp``. Merging is
 last-write-wins per field and independent of the order of arrival, because clients send updates
@@ -63,7 +63,7 @@ LEGACY_TYPES: Final[dict[str, ObservationType]] = {
 
 
 class Times:
-    """Parses the times of one request; they may differ from its arrival by a limited amount."""
+    """Parse the times of one request; they may differ from its arrival by a limited amount."""
 
     def __init__(self, received_us: int) -> None:
         self._plausible = range(received_us - AGE_MAX_US, received_us + AHEAD_MAX_US + 1)

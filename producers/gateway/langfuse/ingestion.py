@@ -1,4 +1,4 @@
-"""Serves ``POST /api/public/ingestion``: event batches of older SDKs, and scores of newer ones.
+"""Serve ``POST /api/public/ingestion``: event batches of older SDKs, and scores of newer ones.
 
 The answer is always 207 with a status for each event. SDKs send the whole batch again if any status
 is an error. An invalid event therefore becomes a dead letter, and SDKs receive 201 for it; other
@@ -101,7 +101,7 @@ class Ingestion(Endpoint):
 
 
 class _Outcome:
-    """Collects the answers to the events of one batch, and its dead letters."""
+    """Collect the answers to the events of one batch, and its dead letters."""
 
     def __init__(self, call: Call, *, answers_errors: bool, dead_letter_max_bytes: int) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""Decodes one event of an ingestion batch, then converts it to an event of the contract."""
+"""Decode one event of an ingestion batch and convert it to an event of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves ``POST /api/public/scores``: an object with one score, or a list of scores."""
+"""Serve ``POST /api/public/scores``: an object with one score, or a list of scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolves the limits of a project: its own, or else the defaults of the installation."""
+"""Resolve the limits of a project: its own, or else the defaults of the installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures what one project sends to this process and refuses what exceeds its limits."""
+"""Measure what one project sends to this process, and refuse requests above its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps a meter for each project that has limits."""
+"""Keep a meter for each project that has limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from producers.usage.counts import UsageCounts
 
 
 class ProjectLimits:
-    """Returns the meter of a request, at the cost of one look-up in a dictionary.
+    """Return the meter of a request, at the cost of one look-up in a dictionary.
 
     Requests with only a public key have a meter of their own: such a key is known to others, who
     could otherwise use up the rates of the project.

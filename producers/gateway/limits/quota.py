@@ -1,4 +1,4 @@
-"""Limits what a project may send in a day or month."""
+"""Limit what a project may send in a day or month."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses a request that exceeds a limit of its project."""
+"""Refuse a request that exceeds a limit of its project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits a rate by a token bucket, without a clock of its own."""
+"""Limit a rate by a token bucket, without a clock of its own."""
 
 from __future__ import annotations
 

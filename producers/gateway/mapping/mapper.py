@@ -145,7 +145,7 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
 
 
 class _Mapper:
-    """Maps the spans of one origin.
+    """Map the spans of one origin.
 
     Caches what depends on few attributes: templates of observations, and trace attributes.
     """

@@ -70,7 +70,7 @@ class Plan:
 
 
 class _PlanCache:
-    """Bounds the size of all plans; above ``PLANS_MAX_BYTES`` all are evicted."""
+    """Bound the size of all plans; above ``PLANS_MAX_BYTES`` all are evicted."""
 
     def __init__(self) -> None:
         self._bytes = 0

@@ -17,7 +17,7 @@ from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 
 class Reader(NamedTuple):
-    """Reads a value from spans of one shape; the next reader is tried if it returns ``None``."""
+    """Read a value from spans of one shape; the next reader is tried if it returns ``None``."""
 
     key: str
     """The attribute that is read; empty if ``read`` takes the span."""

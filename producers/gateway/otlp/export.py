@@ -1,4 +1,4 @@
-"""Defines a decoded export, the same for both encodings."""
+"""Define a decoded export, the same for both encodings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes OTLP/JSON, span by span."""
+"""Decode OTLP/JSON, span by span."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes values of OTLP/JSON: ids, times, attributes, and the forms that JavaScript gives them."""
+"""Decode values of OTLP/JSON: ids, times, attributes, and the forms that JavaScript gives them."""
 
 from __future__ import annotations
 

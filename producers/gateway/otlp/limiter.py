@@ -1,4 +1,4 @@
-"""Applies the limits of an export while it is decoded, and counts what was truncated."""
+"""Apply the limits of an export while it is decoded, and count truncated values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INLINE_SPANS_MAX: Final = 2_000
 
 
 class ExportLimiter:
-    """Applies ``limits`` to one export.
+    """Apply ``limits`` to one export.
 
     Too many spans, groups or values refuse the export (``TooLargeError``), or stop its decoding on
     the event loop (``DecodeInThreadError``). Everything else is truncated.

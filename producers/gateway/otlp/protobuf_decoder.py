@@ -1,4 +1,4 @@
-"""Decodes OTLP/protobuf without building messages of what surrounds the spans."""
+"""Decode OTLP/protobuf without building messages of what surrounds the spans."""
 
 from __future__ import annotations
 

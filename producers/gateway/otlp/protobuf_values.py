@@ -1,4 +1,4 @@
-"""Decodes attributes of OTLP/protobuf; short ones are cached by their bytes."""
+"""Decode attributes of OTLP/protobuf; short ones are cached by their bytes."""
 
 from __future__ import annotations
 

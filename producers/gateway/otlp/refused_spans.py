@@ -1,4 +1,4 @@
-"""Collects the spans of an export that cannot be decoded, so that the others are kept."""
+"""Collect the spans of an export that cannot be decoded, so that the others are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INVALID_SPAN: Final = "invalid_span"
 
 
 class RefusedSpans:
-    """Collects the spans of one export whose decoding fails."""
+    """Collect the spans of one export whose decoding fails."""
 
     def __init__(self) -> None:
         self.spans: list[RefusedSpan] = []

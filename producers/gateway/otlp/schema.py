@@ -1,4 +1,4 @@
-"""Declares the protobuf messages of an OTLP trace export.
+"""Declare the protobuf messages of an OTLP trace export.
 
 The field numbers are those of ``opentelemetry/proto/collector/trace/v1``, and the messages are
 wire-compatible with it. They differ to make decoding cheap:

@@ -1,4 +1,4 @@
-"""Iterates over the fields of encoded protobuf messages, to check large ones before parsing them.
+"""Iterate over the fields of encoded protobuf messages, to check large ones before parsing them.
 
 The parser makes an object of as little as two bytes, so that the messages of a small body can take
 gigabytes. Wire format of a field: a tag (field number and wire type) as a varint, then a varint,
@@ -28,7 +28,7 @@ _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
 class FieldBudget(Protocol):
-    """Limits the fields that are skipped in one export."""
+    """Limit the fields that are skipped in one export."""
 
     def count_fields(self, count: int) -> None:
         """Count skipped fields; raises ``TooLargeError`` if there are too many."""
@@ -84,7 +84,7 @@ def check_fields(data: bytes, start: int, end: int) -> None:
 
 
 class _Skipped:
-    """Counts the fields that are skipped in one message."""
+    """Count the fields that are skipped in one message."""
 
     def __init__(self) -> None:
         self._left = FIELDS_MAX

@@ -1,4 +1,4 @@
-"""Serves a gRPC method: reads its message within limits and passes it to an endpoint."""
+"""Serve a gRPC method: read its message within limits and pass it to an endpoint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Context(Protocol):
 
 
 class Reading:
-    """Receives the messages of calls, a limited number at once.
+    """Receive the messages of calls, a limited number at once.
 
     gRPC holds a message until it is complete, and does not declare its length before.
     """
@@ -73,7 +73,7 @@ class Reading:
 
 
 class GrpcRequest:
-    """Presents a gRPC call as a request of the gateway.
+    """Present a gRPC call as a request of the gateway.
 
     Raises:
         TooLargeError: it has too much metadata.

@@ -1,4 +1,4 @@
-"""Serves the health checks of gRPC for load balancers and orchestrators."""
+"""Serve the health checks of gRPC for load balancers and orchestrators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHARE: Final = "(health)"
 
 
 class Health:
-    """Answers ``Check`` with SERVING for every service of the server."""
+    """Answer ``Check`` with SERVING for every service of the server."""
 
     def __init__(self, reading: Reading, services: Collection[str], retry_after_s: int) -> None:
         self._reading = reading

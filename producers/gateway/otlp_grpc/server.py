@@ -80,7 +80,7 @@ class _Server(aio_server.Server):  # type: ignore[misc]
 
 
 class OtlpGrpcServer:
-    """Serves OTLP on one port with the endpoints of OTLP over HTTP."""
+    """Serve OTLP on one port with the endpoints of OTLP over HTTP."""
 
     def __init__(self, context: GatewayContext, settings: OtlpGrpcSettings) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Converts exceptions to the gRPC statuses that OTLP exporters expect."""
+"""Convert exceptions to the gRPC statuses that OTLP exporters expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits the size and depth of JSON by counting in its bytes, before it is decoded."""
+"""Limit the size and depth of JSON by counting in its bytes, before it is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts amounts in USD from clients to integer picodollars."""
+"""Convert amounts in USD from clients to integer picodollars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts numbers from clients within bounds, so that no conversion raises or takes long."""
+"""Convert numbers from clients within bounds, so that no conversion raises or takes long."""
 
 from __future__ import annotations
 

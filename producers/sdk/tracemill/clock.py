@@ -1,4 +1,4 @@
-"""Reads the clock of this machine."""
+"""Read the clock of this machine."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Stats(NamedTuple):
 
 
 class Delivery:
-    """Queues events from any thread without blocking it, and delivers them in the background."""
+    """Queue events of any thread without blocking it, and deliver them in the background."""
 
     def __init__(self, options: Options, problems: ProblemLog) -> None:
         self._options = options

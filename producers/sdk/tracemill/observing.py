@@ -117,7 +117,7 @@ def _arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any)
 
 
 class _Yielded:
-    """Collects the items of a generator as its span's output."""
+    """Collect the items of a generator as its span's output."""
 
     def __init__(self, span: Span, *, capture: bool) -> None:
         self._span = span

@@ -9,7 +9,7 @@ logger = logging.getLogger("tracemill")
 
 
 class ProblemLog:
-    """Counts mistakes, and logs problems at most once per ``interval_s`` and kind."""
+    """Count mistakes, and logs problems at most once per ``interval_s`` and kind."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s

@@ -42,7 +42,7 @@ for _name in ("", ".conn", ".cluster", ".producer.producer", ".producer.sender")
 
 
 class Source(Protocol):
-    """Provides events and counts their outcomes."""
+    """Provide events, and count their outcomes."""
 
     def take(self) -> tuple[Event, int] | None: ...
     def prepare_wait(self) -> bool: ...
@@ -66,7 +66,7 @@ class _Record:
 
 
 class Shipper:
-    """Produces a source's events to a topic, in one task, which keeps the order per partition."""
+    """Produce a source's events to a topic, in one task, which keeps the order per partition."""
 
     def __init__(self, options: Options, source: Source, problems: ProblemLog) -> None:
         self._options = options

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class Tracer:
-    """Sends spans, traces and scores of project ``project_id`` to Kafka.
+    """Send spans, traces and scores of project ``project_id`` to Kafka.
 
     ``environment``, ``service_name`` and ``release`` are set on all of them. The other arguments
     are those of ``tracemill.options.Options``. Thread-safe; create one tracer per process.

@@ -51,7 +51,7 @@ class Reconciled(msgspec.Struct, frozen=True):
 
 
 class Assembly:
-    """Names the counts of a chosen hypothesis."""
+    """Name the counts of a chosen hypothesis."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ _SLOTS_COUNT: Final = 7
 
 
 class UsageReader:
-    """Reconciles counts of a fixed set of names, such as the attributes of one instrumentation.
+    """Reconcile counts of a fixed set of names, such as the attributes of one instrumentation.
 
     Gives what ``reconcile`` gives, at a fraction of its cost where the documented meaning of the
     dialect adds up.
