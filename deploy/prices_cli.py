@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.arguments import checked_id, checked_url
+from deploy.api_options import (
+    AsJson,
+    Installation,
+    PriceAmounts,
+    PriceEffectiveFrom,
+    PriceFile,
+    PriceId,
+    PriceMatch,
+    PriceName,
+    PublicKey,
+    SecretKey,
+    Url,
+)
 from deploy.record_output import print_record, print_records
 
 if TYPE_CHECKING:
@@ -36,37 +48,6 @@ _DEFAULT_COLUMNS: Final = (
     *("usd_per_million", "source", "as_of"),
 )
 
-Installation = Annotated[
-    bool,
-    typer.Option(
-        "--installation/--project",
-        help="Use prices of the whole installation, or of the key's project.",
-    ),
-]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of tracemill.",
-        envvar="TRACEMILL_URL",
-        callback=checked_url,
-        show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
-    ),
-]
-PublicKey = Annotated[
-    str, typer.Option(help="Public key of the project.", envvar="TRACEMILL_INIT_PUBLIC_KEY")
-]
-SecretKey = Annotated[
-    str,
-    typer.Option(
-        help="Secret key; other users cannot see it if it is set in the environment.",
-        envvar="TRACEMILL_INIT_SECRET_KEY",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-PriceId = Annotated[
-    str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….", callback=checked_id)
-]
-
 PUBLIC_KEY: Final = "pk-tm-dev"
 SECRET_KEY: Final = "sk-tm-dev"
 
@@ -85,8 +66,8 @@ def list_prices(
     ] = None,
     installation: Installation = False,
     url: Url = None,
-    public_key: PublicKey = PUBLIC_KEY,
-    secret_key: SecretKey = SECRET_KEY,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
     """List prices, oldest first, or default prices by id."""
@@ -109,8 +90,8 @@ def show_price(
     price_id: PriceId,
     installation: Installation = False,
     url: Url = None,
-    public_key: PublicKey = PUBLIC_KEY,
-    secret_key: SecretKey = SECRET_KEY,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a price."""
@@ -120,35 +101,15 @@ def show_price(
 
 @prices.command("create")
 def create_price(
-    match: Annotated[
-        str | None, typer.Option(help="Regular expression (RE2) that matches whole model names.")
-    ] = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="US dollars per million units of a usage type, such as input=2.50; repeatable.",
-            metavar="TYPE=USD",
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the price.")] = None,
-    effective_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Earliest start of calls that it applies to, such as 2026-11-01T00:00:00Z.",
-            show_default="all calls that arrive after it was created",
-        ),
-    ] = None,
-    file: Annotated[
-        typer.FileText | None,
-        typer.Option(
-            help="File with the JSON body of POST /v1/prices, which may have tiers; - reads"
-            " standard input. Other options take precedence."
-        ),
-    ] = None,
+    match: PriceMatch = None,
+    price: PriceAmounts = None,
+    name: PriceName = None,
+    effective_from: PriceEffectiveFrom = None,
+    file: PriceFile = None,
     installation: Installation = False,
     url: Url = None,
-    public_key: PublicKey = PUBLIC_KEY,
-    secret_key: SecretKey = SECRET_KEY,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a price."""
@@ -169,8 +130,8 @@ def delete_price(
     price_id: PriceId,
     installation: Installation = False,
     url: Url = None,
-    public_key: PublicKey = PUBLIC_KEY,
-    secret_key: SecretKey = SECRET_KEY,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete a price. Calls that arrive later are priced without it."""
@@ -180,11 +141,13 @@ def delete_price(
 
 
 def _client(
-    url: str | None, public_key: str, secret_key: str, *, installation: bool
+    url: str | None, public_key: str | None, secret_key: str | None, *, installation: bool
 ) -> AdminClient:
     from deploy.admin_client import admin_client, project_client
 
-    return admin_client(url) if installation else project_client(url, public_key, secret_key)
+    if installation:
+        return admin_client(url)
+    return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
 
 
 def _path(*, installation: bool) -> tuple[str, ...]:

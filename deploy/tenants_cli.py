@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.arguments import checked_id, checked_url
+from deploy.api_options import AsJson, KeyId, OfProject, ProjectId, Url, Yes
+from deploy.durations import A_DURATION, is_duration, seconds_in
 from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
@@ -34,32 +34,8 @@ keys = typer.Typer(
     help=f"Create, list, show, rotate and revoke the keys of projects.{_ABOUT}",
 )
 
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
-_A_DURATION: Final = "a duration such as 30m, 12h, 90d or 3w"
 _YEAR_MAX: Final = 2254
 """Last year of times in records."""
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-Url = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of tracemill.",
-        envvar="TRACEMILL_URL",
-        callback=checked_url,
-        show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ProjectId = Annotated[
-    str, typer.Argument(metavar="PROJECT", help="Id of the project.", callback=checked_id)
-]
-OfProject = Annotated[
-    str, typer.Option("--project", help="Id of the project.", callback=checked_id)
-]
-KeyId = Annotated[
-    str, typer.Argument(metavar="KEY", help="Id of the key: key_….", callback=checked_id)
-]
-
 _PROJECTS: Final = ("v1", "admin", "projects")
 
 
@@ -105,7 +81,7 @@ def rename_project(
 @projects.command("delete")
 def delete_project(
     project_id: ProjectId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -171,7 +147,7 @@ def rotate_key(
     as_json: AsJson = False,
 ) -> None:
     """Rotate the secret of a key and show the new one, which cannot be shown again."""
-    body = {"overlap_s": 0 if overlap in {"0", "0s"} else _seconds(overlap, "--overlap")}
+    body = {"overlap_s": 0 if overlap in {"0", "0s"} else seconds_in(overlap, "--overlap")}
     rotated = _client(url).record("POST", (*_key(project, key_id), "rotate"), body)
     _print_secret(rotated, as_json)
 
@@ -215,26 +191,18 @@ def _confirm(question: str) -> None:
     typer.confirm(question, abort=True)
 
 
-def _seconds(text: str, option: str) -> int:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        message = f"{text!r} is not {_A_DURATION}"
-        raise typer.BadParameter(message, param_hint=option)
-    return int(found[1]) * _SECONDS[found[2]]
-
-
 def _expiry(text: str) -> str:
     """Convert a time, a date, or a duration from now, to a time for the API."""
     try:
-        if _DURATION.fullmatch(text):
-            at = datetime.now(UTC) + timedelta(seconds=_seconds(text, "--expires"))
+        if is_duration(text):
+            at = datetime.now(UTC) + timedelta(seconds=seconds_in(text, "--expires"))
         else:
             at = _time(text)
     except (ValueError, OverflowError):
         at = None
     if at is None or at.tzinfo is None or at.year > _YEAR_MAX:
         raise typer.BadParameter(
-            f"{text!r} is neither {_A_DURATION}, nor a date such as 2027-01-31 (0:00 UTC), nor a"
+            f"{text!r} is neither {A_DURATION}, nor a date such as 2027-01-31 (0:00 UTC), nor a"
             f" time such as 2027-01-31T00:00:00Z; the latest year is {_YEAR_MAX}",
             param_hint="--expires",
         )

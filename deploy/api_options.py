@@ -1,0 +1,83 @@
+"""Declare the arguments and options that several commands of the API have, each once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.arguments import checked_id, checked_url
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of tracemill.",
+        envvar="TRACEMILL_URL",
+        callback=checked_url,
+        show_default="that of `tracemill up` on this machine, or http://127.0.0.1:7700",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+ProjectId = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="Id of the project.", callback=checked_id)
+]
+OfProject = Annotated[
+    str, typer.Option("--project", help="Id of the project.", callback=checked_id)
+]
+KeyId = Annotated[
+    str, typer.Argument(metavar="KEY", help="Id of the key: key_….", callback=checked_id)
+]
+PriceId = Annotated[
+    str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….", callback=checked_id)
+]
+
+Installation = Annotated[
+    bool,
+    typer.Option(
+        "--installation/--project",
+        help="Use prices of the whole installation, or of the key's project.",
+    ),
+]
+PublicKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Public key of the project.",
+        envvar="TRACEMILL_INIT_PUBLIC_KEY",
+        show_default="pk-tm-dev",
+    ),
+]
+SecretKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Secret key; other users cannot see it if it is set in the environment.",
+        envvar="TRACEMILL_INIT_SECRET_KEY",
+        show_default="sk-tm-dev",
+    ),
+]
+PriceMatch = Annotated[
+    str | None, typer.Option(help="Regular expression (RE2) that matches whole model names.")
+]
+PriceAmounts = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="US dollars per million units of a usage type, such as input=2.50; repeatable.",
+        metavar="TYPE=USD",
+    ),
+]
+PriceName = Annotated[str | None, typer.Option(help="Name of the price.")]
+PriceEffectiveFrom = Annotated[
+    str | None,
+    typer.Option(
+        help="Earliest start of calls that it applies to, such as 2026-11-01T00:00:00Z.",
+        show_default="all calls that arrive after it was created",
+    ),
+]
+PriceFile = Annotated[
+    typer.FileText | None,
+    typer.Option(
+        help="File with the JSON body of POST /v1/prices, which may have tiers; - reads standard"
+        " input. Other options take precedence."
+    ),
+]
