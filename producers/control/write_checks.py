@@ -27,8 +27,8 @@ class WriteChecks:
         if held is None:
             raise ControlVersionError(f"{claim} was deleted")
         if held.version != expected:
-            message = f"{claim} is at version {held.version}, not at {expected}: read it again"
-            raise ControlVersionError(message)
+            # The versions are offsets of a log that all projects share: clients may not see them.
+            raise ControlVersionError(f"{claim} has changed: read it again")
 
     def refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
         """Check that no other log key holds a unique key of a record.
@@ -50,8 +50,7 @@ class WriteChecks:
         """
         if is_new and len(self._state) >= self._records_max:
             metrics.LIMIT_REACHED.labels(limit="control_records_max").inc()
-            message = f"the control plane holds {len(self._state)} records (control_records_max)"
-            raise ControlLimitError(message)
+            raise ControlLimitError("the control plane has no room (control_records_max)")
         size = len(value_of(record, None))
         if size > self._record_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="control_record_max_bytes").inc()

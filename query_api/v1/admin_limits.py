@@ -18,7 +18,7 @@ from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
 from query_api.times import iso
 from query_api.v1.admin_projects import ProjectPath
-from query_api.v1.etags import IfMatch, version_in, with_etag
+from query_api.v1.etags import IfMatch, expected_version, with_etag
 from query_api.v1.parameters import native_router
 from tracemill.clock import now_us
 
@@ -107,7 +107,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         responses={200: shown},
     )
     async def set_limits(
-        admin: Installation, project_id: ProjectPath, body: LimitsBody, if_match: IfMatch = None
+        admin: Installation, project_id: ProjectPath, body: LimitsBody, if_match: IfMatch
     ) -> Response:
         project = context.projects.find(admin, project_id)
         if project.state != "active":
@@ -115,18 +115,23 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         limits = Limits(
             id=project_id, project_id=project_id, created_us=now_us(), **body.model_dump()
         )
-        await context.control.put(limits, expected=version_in(if_match))
+        expected = await expected_version(context.control, Limits, project_id, if_match)
+        await context.control.put(limits, expected=expected)
         return _answer(context, project_id)
 
     @router.delete(
         _LIMITS,
         status_code=204,
         summary="Delete the limits of a project",
-        description="Then the defaults of the installation apply.",
+        description="Then the defaults of the installation apply. With `If-Match`, only if they are"
+        " unchanged since: 409 otherwise.",
     )
-    async def delete_limits(admin: Installation, project_id: ProjectPath) -> Response:
+    async def delete_limits(
+        admin: Installation, project_id: ProjectPath, if_match: IfMatch
+    ) -> Response:
         context.projects.find(admin, project_id)
-        await context.control.delete(Limits.kind, project_id)
+        expected = await expected_version(context.control, Limits, project_id, if_match)
+        await context.control.delete(Limits.kind, project_id, expected=expected)
         return Response(status_code=204)
 
     return router
@@ -142,7 +147,7 @@ def _answer(context: AppContext, project_id: str) -> Response:
         used=_used(context, project_id, in_force) if in_force.has_quota else None,
     )
     response = answer(shown)
-    with_etag(response, context.control.version_of(Limits.kind, project_id))
+    with_etag(response, own)
     return response
 
 

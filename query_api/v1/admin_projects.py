@@ -27,7 +27,7 @@ from query_api.pages import NativeMeta
 from query_api.tenants.projects import metadata_of
 from query_api.times import iso
 from query_api.v1.crud import RECORD_ID_MAX
-from query_api.v1.etags import IfMatch, version_in, with_etag
+from query_api.v1.etags import IfMatch, expected_version, with_etag
 from query_api.v1.parameters import native_router
 from query_api.v1.record_pages import ListParameters, page_of
 
@@ -96,7 +96,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     )
     async def create_project(_: Installation, body: ProjectBody) -> Response:
         made = await context.projects.create(body.name, body.metadata, body.id or "")
-        return _answer(context, made, status=201)
+        return _answer(made, status=201)
 
     @router.get(
         "/v1/admin/projects",
@@ -128,7 +128,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         if project.state == "deleting":
             with suppress(StoreError):  # the state is known all the same
                 left = await rows_left(context.store, project.id)
-        return _answer(context, project, left=left)
+        return _answer(project, left=left)
 
     @router.patch(
         "/v1/admin/projects/{project_id}",
@@ -138,12 +138,14 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         responses={200: shown},
     )
     async def change_project(
-        _: Installation, project_id: ProjectPath, body: ProjectChangeBody, if_match: IfMatch = None
+        admin: Installation, project_id: ProjectPath, body: ProjectChangeBody, if_match: IfMatch
     ) -> Response:
+        context.projects.find(admin, project_id)
+        expected = await expected_version(context.control, Project, project_id, if_match)
         changed = await context.projects.change(
-            project_id, name=body.name, metadata=body.metadata, expected=version_in(if_match)
+            project_id, name=body.name, metadata=body.metadata, expected=expected
         )
-        return _answer(context, changed)
+        return _answer(changed)
 
     @router.delete(
         "/v1/admin/projects/{project_id}",
@@ -158,16 +160,17 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         },
     )
     async def delete_project(
-        _: Installation, project_id: ProjectPath, if_match: IfMatch = None
+        admin: Installation, project_id: ProjectPath, if_match: IfMatch
     ) -> Response:
-        deleted = await context.projects.delete(project_id, expected=version_in(if_match))
-        return _answer(context, deleted, status=202)
+        context.projects.find(admin, project_id)
+        expected = await expected_version(context.control, Project, project_id, if_match)
+        deleted = await context.projects.delete(project_id, expected=expected)
+        return _answer(deleted, status=202)
 
     return router
 
 
 def _answer(
-    context: AppContext,
     project: Project,
     *,
     status: int = 200,
@@ -175,7 +178,7 @@ def _answer(
 ) -> Response:
     shown = msgspec.structs.asdict(_shown(project))
     response = answer(AdminProjectStatus(**shown, rows_left=left), status=status)
-    with_etag(response, context.control.version_of(project.kind, project.id))
+    with_etag(response, project)
     return response
 
 

@@ -23,7 +23,7 @@ from query_api.errors import NotFoundError
 from query_api.pages import NativeMeta
 from query_api.quota import Quota
 from query_api.settings import limit_setting
-from query_api.v1.etags import IfMatch, version_in, with_etag
+from query_api.v1.etags import IfMatch, Precondition, expected_version, with_etag
 from query_api.v1.parameters import native_router
 from query_api.v1.record_pages import ListParameters, page_of
 
@@ -147,7 +147,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
         else:
             with quota.taken_by(made, context.control.view.in_project(record, owner)):
                 await context.control.create(made)
-        return _answer(context, resource, made, shown, status=201)
+        return _answer(resource, made, shown, status=201)
 
     create.__annotations__.update(owner=resource.owner, body=resource.body)
     created_type = resource.created_type or resource.shown_type
@@ -205,7 +205,7 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
 def _add_get(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
     async def get(owner: Any, record_id: str) -> Response:
         found = find(context, resource.record, owner, record_id)
-        return _answer(context, resource, found, resource.shown)
+        return _answer(resource, found, resource.shown)
 
     _annotate(get, resource)
     router.add_api_route(
@@ -225,7 +225,7 @@ def _add_change(
     change: Change[RecordT, Any],
 ) -> None:
     async def change_record(
-        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch = None
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch
     ) -> Response:
         return await _write(
             context, resource, owner, record_id, if_match, lambda held: change.apply(held, body)
@@ -250,7 +250,7 @@ def _add_replace(
     replace: Callable[[RecordT, BodyT], RecordT],
 ) -> None:
     async def replace_record(
-        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch = None
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch
     ) -> Response:
         return await _write(
             context,
@@ -278,28 +278,28 @@ async def _write(
     resource: Resource[RecordT, Any],
     owner: str | None,
     record_id: str,
-    if_match: str | None,
+    if_match: Precondition | None,
     changed: Callable[[RecordT], RecordT],
 ) -> Response:
     """Write the record that ``changed`` returns, and answer with it."""
     held = find(context, resource.record, owner, record_id)
-    written = await context.control.update(
-        resource.record, held.id, changed, expected=version_in(if_match)
-    )
+    expected = await expected_version(context.control, resource.record, held.id, if_match)
+    written = await context.control.update(resource.record, held.id, changed, expected=expected)
     if written is None:
         raise NotFoundError(f"no {resource.noun.replace('_', ' ')} {record_id!r}")
-    return _answer(context, resource, written, resource.shown)
+    return _answer(resource, written, resource.shown)
 
 
 def _add_delete(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
     async def delete(owner: Any, record_id: str) -> Response:
         return await _delete(owner, record_id, None)
 
-    async def delete_version(owner: Any, record_id: str, if_match: IfMatch = None) -> Response:
-        return await _delete(owner, record_id, version_in(if_match))
+    async def delete_version(owner: Any, record_id: str, if_match: IfMatch) -> Response:
+        return await _delete(owner, record_id, if_match)
 
-    async def _delete(owner: str | None, record_id: str, expected: int | None) -> Response:
+    async def _delete(owner: str | None, record_id: str, if_match: Precondition | None) -> Response:
         found = find(context, resource.record, owner, record_id)
+        expected = await expected_version(context.control, resource.record, found.id, if_match)
         await context.control.delete(found.kind, found.id, expected=expected)
         return Response(status_code=204)
 
@@ -325,7 +325,6 @@ def _annotate(
 
 
 def _answer(
-    context: AppContext,
     resource: Resource[RecordT, BodyT],
     record: RecordT,
     shown: Callable[[RecordT], msgspec.Struct],
@@ -334,7 +333,7 @@ def _answer(
 ) -> Response:
     response = answer(shown(record), status=status)
     if resource.versioned:
-        with_etag(response, context.control.version_of(record.kind, record.id))
+        with_etag(response, record)
     return response
 
 

@@ -27,6 +27,7 @@ from query_api.app import create_query_api
 from query_api.context import AppContext
 from query_api.settings import QuerySettings
 from query_api.v1.crud import Change, Create, Resource
+from query_api.v1.etags import etag_of
 from tests.clickhouse.sink_for_tests import count, eventually
 from tests.fixtures.control_log import following
 from tests.fixtures.sink import sinking
@@ -190,7 +191,7 @@ async def _check_refusals(mine: httpx.AsyncClient, other: httpx.AsyncClient) -> 
 
 async def _check_versions(mine: httpx.AsyncClient, control: ControlLog) -> None:
     read = (await mine.get("/v1/robots/rob_1")).headers["etag"]
-    assert read == f'"{control.version_of("robot", "rob_1")}"'
+    assert read == f'"{etag_of(control.view[Robot]["rob_1"])}"'
     if_unchanged = {"If-Match": read}
     changed = await mine.patch("/v1/robots/rob_1", json={"name": "changed"}, headers=if_unchanged)
     assert (changed.status_code, changed.json()["name"]) == (200, "changed")

@@ -87,7 +87,8 @@ async def test_of_two_changes_of_one_version_one_succeeds(api: Api, path: str) -
     client, price = client_of(api, path), await created(api, path)
     one = f"{path}/{price['id']}"
     etag = (await client.get(one)).headers["ETag"]
-    changed = await client.put(one, json=ASKED, headers={"If-Match": etag})
+    other = ASKED | {"name": "another name"}
+    changed = await client.put(one, json=other, headers={"If-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != etag
     assert (await client.put(one, json=ASKED, headers={"If-Match": etag})).status_code == 409
