@@ -14,7 +14,7 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.money import pico_of_usd
-from tracemill.contract import COUNT_MAX, is_cost
+from tracemill.contract import COUNT_MAX, is_within_cost_max
 from tracemill.reconciliation import Reconciled, reconcile_object
 from tracemill.reconciliation.objects import count_of as whole_count_of
 from tracemill.reconciliation.objects import dialect_of, number_of
@@ -139,7 +139,7 @@ def cost_in_usage(usage: Any) -> dict[str, int]:
 
 
 def _believed(cost: dict[str, int]) -> dict[str, int]:
-    if is_cost(cost):
+    if is_within_cost_max(cost):
         return cost
     metrics.LIMIT_REACHED.labels(limit="observation_cost_max").inc()
     return {}

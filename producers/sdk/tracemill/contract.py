@@ -1,12 +1,12 @@
 """Define the event contract: the format of records on the events topic.
 
 A Kafka record is a micro-batch: NDJSON, one event per line, all of one partition. The field
-``kind`` of an event is ``observation``, ``trace`` or ``score``. The contract only ever gains
-optional fields: readers ignore unknown fields, and writers may omit any field with a default.
+``kind`` of an event is ``observation``, ``trace`` or ``score``. New versions of the contract only
+add optional fields. Readers ignore unknown fields, and writers may omit any field with a default.
 
-Units: times are integer microseconds since the Unix epoch, UTC (``*_us``); money is integer
-picodollars (1e-12 USD). ``input`` and ``output`` are strings as the client sent them, or the JSON
-text of other values. ``metadata`` and ``model_parameters`` are the JSON text of an object.
+Times (``*_us``) are integer microseconds since the Unix epoch, UTC. Money is integer picodollars
+(1e-12 USD). ``input`` and ``output`` are strings as the client sent them, or the JSON text of other
+values. ``metadata`` and ``model_parameters`` are the JSON text of an object.
 """
 
 from __future__ import annotations
@@ -35,21 +35,26 @@ ScoreSource = Literal["API", "EVAL", "ANNOTATION"]
 DEFAULT_ENVIRONMENT: Final = "default"
 
 COUNT_MAX: Final = 10**9
-"""Maximum units of one usage type of one observation; keeps totals within 64 bits."""
+"""Maximum number of units of one usage type of one observation; keeps totals within 64 bits."""
 COST_MAX_PICO: Final = 100_000 * 10**12
 """Maximum cost of one observation: 100,000 US dollars."""
 
 
-def is_cost(cost: Mapping[str, int]) -> bool:
+def is_within_cost_max(cost: Mapping[str, int]) -> bool:
     """Return whether the ``total`` and the sum of the parts are at most ``COST_MAX_PICO``."""
     total_pico = cost.get("total", 0)
     return total_pico <= COST_MAX_PICO and sum(cost.values()) - total_pico <= COST_MAX_PICO
 
 
 class TraceAttributes(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Fields of a trace that an event updates; ``None`` leaves a field unchanged.
+    """An update of fields of a trace; ``None`` leaves a field unchanged.
 
-    Per field the latest update by ``ts_us`` wins; tags are united, metadata merges key by key.
+    For each field, the update with the latest ``ts_us`` wins. Tags of all updates are united, and
+    metadata is merged by key.
+
+    Attributes:
+        start_us: Time at which the trace began.
+        external_id: An id that the application chose.
     """
 
     name: str | None = None
@@ -69,18 +74,22 @@ class TraceAttributes(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False
 class Observation(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="observation"
 ):
-    """One operation of an application: a span, a generation, a tool call …
+    """One operation of an application, such as a span, a generation or a tool call.
 
-    ``partial=False``: the event replaces the whole observation.
-    ``partial=True``: fields that are not ``None`` are updates as of ``ts_us``; per field the latest
-    update wins.
+    With ``partial=False``, the event replaces the whole observation. With ``partial=True``, it
+    updates the fields that are not ``None``; for each field, the update with the latest ``ts_us``
+    wins.
 
-    ``usage`` counts units by type in buckets that do not overlap (``input`` excludes cached tokens,
-    ``output`` excludes reasoning tokens), each at most ``COUNT_MAX``; ``total`` is optional.
-    ``usage_uncertain`` says what does not add up in the reported usage; ``service_tier`` is the
-    tier that served the call, where it is known.
-    ``cost`` is given by the client, in picodollars by usage type, and takes precedence over the
-    computed cost; it satisfies ``is_cost``.
+    Attributes:
+        completion_start_us: Time of the first output token.
+        usage: Units by usage type, each at most ``COUNT_MAX``. Types do not overlap: ``input``
+            excludes cached tokens, ``output`` excludes reasoning tokens. ``total`` is optional.
+        usage_uncertain: What does not add up in the reported usage.
+        service_tier: The provider's tier that served the call.
+        cost: Picodollars by usage type, at most ``COST_MAX_PICO``. It takes precedence over the
+            cost that tracemill computes.
+        app_root: Whether this is the root span of an application that continues the trace of
+            another one.
     """
 
     project_id: str
@@ -119,7 +128,7 @@ class Observation(
 class TraceUpdate(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="trace"
 ):
-    """An update of a trace as of ``ts_us``, without an observation."""
+    """An update of a trace at ``ts_us``, without an observation."""
 
     project_id: str
     trace_id: str
@@ -131,7 +140,11 @@ class TraceUpdate(
 class Score(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="score"
 ):
-    """A score of a trace, an observation, a session or a dataset run; the same ``id`` replaces."""
+    """A score of a trace, an observation, a session or a dataset run.
+
+    A later score with the same ``id`` replaces it. ``value`` is the number of numeric and boolean
+    scores (0 or 1), ``string_value`` the text of the others.
+    """
 
     project_id: str
     id: str

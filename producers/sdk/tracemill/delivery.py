@@ -1,8 +1,8 @@
 """Deliver events through a bounded queue that one background thread drains.
 
-The application's threads only append. The background thread starts with the first event, runs its
-own event loop with the Kafka client, and ends with ``close``. The bound is in bytes and covers
-queued events and events in flight; an event that does not fit is dropped and counted.
+The application's threads only append to the queue. The background thread starts with the first
+event, runs an event loop with the Kafka client, and ends with ``close``. Queued events and events
+in flight are limited in bytes; an event that does not fit is dropped and counted.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from tracemill.problem_log import ProblemLog, logger
 from tracemill.shipping import THREAD_NAME, Shipper
 
 _STOP_MIN_S = 1.0
-"""Minimum time for the Kafka client to stop, in the background, after the deadline of ``close``."""
+"""Minimum time that the Kafka client has to stop, even after the deadline of ``close``."""
 
 
 class Stats(NamedTuple):
-    """Counts of events by outcome since the tracer was created."""
+    """Numbers of events by outcome, since the tracer was created."""
 
     sent: int
     """Acknowledged by Kafka."""
     dropped: int
-    """Refused because the buffer was full or the tracer closed."""
+    """Not queued, because the buffer was full or the tracer was closed."""
     failed: int
-    """Not encodable, refused by Kafka, or not delivered by the deadline of ``close``."""
+    """Not encodable, rejected by Kafka, or not delivered within the timeout of ``close``."""
     buffered: int
-    """Queued or in flight."""
+    """Queued or in flight now."""
     buffered_bytes: int
+    """Estimated size of the buffered events; at most ``Options.buffer_max_bytes``."""
     mistakes: int
-    """Invalid arguments, and defects of the tracer."""
+    """Number of invalid arguments and of defects of the tracer, not of events."""
 
 
 class Delivery:
@@ -61,7 +62,7 @@ class Delivery:
         self._running = threading.Event()
 
     def add(self, event: Event, size: int) -> None:
-        """Queue an event that counts as ``size`` bytes, or drop it if the buffer is full."""
+        """Queue an event of about ``size`` bytes; drop it if the buffer is full."""
         with self._lock:
             full = self._buffered_bytes + size > self._options.buffer_max_bytes
             if full or self._closed:
@@ -125,7 +126,7 @@ class Delivery:
         flushed = self.flush(timeout_s)
         left_s = max(0.0, deadline - time.monotonic())
         with self._lock:
-            if self._shipper is None:  # the thread is still starting: it ends when it reads this
+            if self._shipper is None:  # the thread is still starting and will end at once
                 self._given_up = True
         if self._loop is not None and self._shipper is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
@@ -155,7 +156,7 @@ class Delivery:
             return None
 
     def prepare_wait(self) -> bool:
-        """Make the next ``add`` wake the shipper; false if an event is queued already."""
+        """Make the next ``add`` wake the shipper; return false if an event is already queued."""
         with self._lock:
             self._shipper_waits = not self._queue
             return self._shipper_waits
@@ -169,7 +170,7 @@ class Delivery:
             self._failed += lost
         if lost:
             self._problems.warn(
-                "lost", "tracemill: %d events could not be delivered before the end", lost
+                "lost", "tracemill: %d events were not delivered before the tracer closed", lost
             )
 
     def _start(self) -> None:
@@ -184,7 +185,7 @@ class Delivery:
     def _run(self) -> None:
         try:
             asyncio.run(self._ship())
-        except Exception:  # noqa: BLE001 - a defect: from now on events are dropped
+        except Exception:  # noqa: BLE001 - a defect; later events are dropped
             logger.exception("tracemill: the background thread ended")
         finally:
             with self._lock:

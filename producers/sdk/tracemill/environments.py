@@ -1,4 +1,4 @@
-"""The normal form of environments, in which events are stored and budgets name them."""
+"""Define the normal form of environment names, which stored events and budgets share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _NORMAL: Final = re.compile(r"[a-z0-9_-]+")
 
 
 def normal_environment(name: str) -> str:
-    """Lower-case a name, strip leading ``langfuse`` and cut it to 40 characters.
+    """Return a name in lower case, without leading ``langfuse``, cut to 40 characters.
 
-    Returns the default environment if other characters than ``a-z 0-9 - _`` remain, or none.
+    Return the default environment if the result is empty or has characters other than
+    ``a-z 0-9 - _``.
     """
     cut = _PREFIX.sub("", name.lower())[:ENVIRONMENT_CHARS_MAX]
     return cut if _NORMAL.fullmatch(cut) else DEFAULT_ENVIRONMENT

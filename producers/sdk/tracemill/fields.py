@@ -1,7 +1,7 @@
 """Set the fields of events from the arguments of the tracer's methods.
 
-One table per kind of event maps an argument's name to a function that sets the field. Setters raise
-for invalid values; the caller reports each one and sets the other fields.
+Each kind of event has a table of functions that set a field, by the name of the argument. A setter
+raises an exception for an invalid value; the caller reports it and sets the other fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,20 @@ _TAGS_MAX: Final = 100
 
 
 class SpanDetails(TypedDict, total=False):
-    """Fields of a span; times are µs since the epoch, ``cost`` is in US dollars, by usage type."""
+    """Fields of a span, a generation or an event.
+
+    Times (``*_us``) are microseconds since the Unix epoch.
+
+    Attributes:
+        input: Any object. Strings are stored as they are, other values as JSON.
+        output: Any object, stored like ``input``.
+        metadata: A mapping. Another value is stored under the key ``metadata``.
+        usage: Units by usage type; types do not overlap (see ``Usage``).
+        cost: US dollars, as one amount or by usage type. It takes precedence over the cost that
+            tracemill computes.
+        level: DEBUG, DEFAULT, WARNING or ERROR.
+        completion_start_us: Time of the first output token.
+    """
 
     input: Any
     output: Any
@@ -43,14 +56,22 @@ class SpanDetails(TypedDict, total=False):
 
 
 class SpanFields(SpanDetails, total=False):
-    """Fields that ``Span.update`` can set."""
+    """Fields that ``Span.update`` can set: those of ``SpanDetails``, the name and the type."""
 
     name: str | None
     type: ObservationType
 
 
 class TraceDetails(TypedDict, total=False):
-    """Fields of a trace."""
+    """Fields of a trace.
+
+    ``metadata``, ``input`` and ``output`` are as in ``SpanDetails``.
+
+    Attributes:
+        tags: At most 100 texts.
+        external_id: An id that the application chose.
+        start_us: Time at which the trace began, in microseconds since the Unix epoch.
+    """
 
     user_id: str
     session_id: str
@@ -66,7 +87,7 @@ class TraceDetails(TypedDict, total=False):
 
 
 class TraceFields(TraceDetails, total=False):
-    """Fields that ``Trace.update`` can set."""
+    """Fields that ``Trace.update`` can set: those of ``TraceDetails`` and the name."""
 
     name: str | None
 
@@ -89,7 +110,7 @@ def _set_text(field: str) -> Setter:
 
 
 def _merge_metadata(event: Any, value: Any, limit: int) -> None:
-    """Merge metadata into the event's, key by key."""
+    """Merge metadata by key into that of the event."""
     metadata = to_object_text(value, limit)
     if metadata is not None and event.metadata is not None:
         merged = {**msgspec.json.decode(event.metadata), **msgspec.json.decode(metadata)}
@@ -158,7 +179,7 @@ TRACE_SETTERS: Final[Mapping[str, Setter]] = {
 
 
 def text_size(record: Observation | TraceAttributes) -> int:
-    """Return the number of characters in the long texts of an observation or a trace."""
+    """Return the number of characters in the long texts of an observation or trace."""
     size = len(record.input or "") + len(record.output or "") + len(record.metadata or "")
     if isinstance(record, Observation):
         size += len(record.model_parameters or "") + len(record.status_message or "")

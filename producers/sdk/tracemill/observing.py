@@ -1,4 +1,4 @@
-"""Implement the decorator that records every call of a function as a span."""
+"""Implement the decorator that records each call of a function as a span."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ITEMS_MAX: Final = 1_000
-"""Maximum number of a generator's items that are recorded as its output."""
+"""Maximum number of items of a generator that are recorded as its output."""
 
 
 class Observe:
-    """The decorator ``Tracer.observe``; call it with a function, or with options of its spans."""
+    """The decorator that ``Tracer.observe`` returns."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -105,7 +105,7 @@ def _wrapped(function: F, begin: Begin, *, capture_output: bool) -> F:
 
 
 def _arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-    """Return the arguments by name, without ``self`` or ``cls``."""
+    """Return the arguments by parameter name, without ``self`` and ``cls``."""
     try:
         bound = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
     except (TypeError, ValueError):
@@ -143,10 +143,10 @@ def _steps(
     kwargs: dict[str, Any],
     capture: bool,
 ) -> Generator[Any, Any, Any]:
-    """Run a generator step by step inside a span.
+    """Run a generator inside a span.
 
-    The span is current while the generator runs, but not while its consumer does; it ends with the
-    last step or with ``close``.
+    The span is current while the generator runs, but not while its consumer runs. It ends with the
+    last item, or when the generator is closed.
     """
     span = begin(args, kwargs)
     yielded = _Yielded(span, capture=capture)
@@ -161,7 +161,7 @@ def _steps(
             except GeneratorExit:
                 generator.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - thrown in: the generator handles it
+            except BaseException as error:  # noqa: BLE001 - passed on to the generator
                 step = functools.partial(generator.throw, error)
             else:
                 step = functools.partial(generator.send, sent)
@@ -183,7 +183,7 @@ async def _async_steps(
     kwargs: dict[str, Any],
     capture: bool,
 ) -> AsyncGenerator[Any, Any]:
-    """Run an asynchronous generator like ``_steps``."""
+    """Run an asynchronous generator inside a span, like ``_steps``."""
     span = begin(args, kwargs)
     yielded = _Yielded(span, capture=capture)
     step: Callable[[], Awaitable[Any]] = functools.partial(generator.asend, None)
@@ -197,7 +197,7 @@ async def _async_steps(
             except GeneratorExit:
                 await generator.aclose()
                 raise
-            except BaseException as error:  # noqa: BLE001 - thrown in: the generator handles it
+            except BaseException as error:  # noqa: BLE001 - passed on to the generator
                 step = functools.partial(generator.athrow, error)
             else:
                 step = functools.partial(generator.asend, sent)

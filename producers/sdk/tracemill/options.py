@@ -10,10 +10,13 @@ from typing import Any, Final, Literal, get_args
 Compression = Literal["lz4", "zstd", "gzip", "none"]
 
 EVENT_OVERHEAD_BYTES: Final = 1_000
-"""Estimated size of an event without its texts."""
+"""Estimated size of an event without its long texts."""
 
 EVENT_LINE_MAX_BYTES: Final = 900_000
-"""Maximum size of an event; above it texts are cut. Brokers limit records to 1 MiB by default."""
+"""Maximum size of an encoded event; texts of a larger one are cut.
+
+By default, brokers limit records to 1 MiB.
+"""
 
 
 def _from_environment(name: str, default: str = "") -> Callable[[], str]:
@@ -22,12 +25,19 @@ def _from_environment(name: str, default: str = "") -> Callable[[], str]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of one tracer."""
+    """Options of a tracer.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+    """
 
     broker: str = "127.0.0.1:9092"
     """Bootstrap servers, ``HOST:PORT`` separated by commas."""
     username: str = field(default_factory=_from_environment("TRACEMILL_BROKER_USERNAME"))
-    """SASL user name; empty disables authentication."""
+    """SASL user name; if empty, the client does not authenticate.
+
+    The default is the environment variable ``TRACEMILL_BROKER_USERNAME``.
+    """
     password: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_PASSWORD"), repr=False
     )
@@ -35,28 +45,33 @@ class Options:
     sasl_mechanism: str = field(
         default_factory=_from_environment("TRACEMILL_BROKER_SASL_MECHANISM", "PLAIN")
     )
-    """``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``."""
+    """SASL mechanism: ``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``."""
     topic: str = "tracemill.events"
+    """Topic of events: ``events`` after the installation's topic prefix."""
     compression: Compression = "zstd"
-    """zstd is smaller than lz4 and takes a fifth of its time: aiokafka uses lz4's slowest level."""
+    """Compression of records.
+
+    zstd takes a fifth of the time of lz4 and compresses better, because aiokafka uses the slowest
+    level of lz4.
+    """
     buffer_max_bytes: int = 64 * 1024 * 1024
-    """Maximum size of queued events and events in flight; further ones are dropped and counted."""
+    """Maximum size of queued events and events in flight; above it, new events are dropped."""
     text_max_chars: int = 200_000
-    """Maximum length of inputs, outputs and metadata; longer ones are cut."""
+    """Maximum length of each input, output and metadata; longer ones are cut."""
     linger_s: float = 0.02
-    """Time for which events are batched before they are sent."""
+    """Time for which events are collected into batches before they are sent."""
     record_max_events: int = 128
-    """Maximum number of events in a Kafka record."""
+    """Maximum number of events of a Kafka record."""
     record_max_bytes: int = 128 * 1024
-    """Maximum size of a Kafka record, unless it has a single event."""
+    """Maximum size of a Kafka record with more than one event, before compression."""
     reconnect_max_s: float = 5.0
-    """Maximum pause between attempts to connect; pauses double up to it."""
+    """Maximum pause between attempts to connect; each pause is twice as long as the one before."""
     exit_timeout_s: float = 5.0
-    """Maximum time that the interpreter's exit is delayed to deliver buffered events."""
+    """Maximum delay of the interpreter's exit, in which buffered events are delivered."""
     log_interval_s: float = 30.0
-    """Minimum time between two log lines about problems of one kind."""
+    """Minimum time between two log lines about the same kind of problem."""
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Further arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` enables TLS."""
+    """Additional arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` enables TLS."""
 
     def __post_init__(self) -> None:
         if self.compression not in get_args(Compression):
@@ -67,7 +82,7 @@ class Options:
                 raise ValueError(f"{field_.name} must be above 0")
 
     def client_arguments(self) -> dict[str, Any]:
-        """Return address, credentials and ``client`` as arguments of an aiokafka client."""
+        """Return the address, the credentials and ``client`` as arguments of an aiokafka client."""
         transport = "SSL" if self.client.get("ssl_context") else "PLAINTEXT"
         arguments: dict[str, Any] = {"bootstrap_servers": self.broker}
         if self.username:

@@ -8,12 +8,12 @@ from tracemill.contract import Event, Score
 
 
 def partition_key(event: Event) -> str:
-    """Return the id that decides the partition: the trace's, else a score's session or run."""
+    """Return the id that selects the partition: the trace, or the session or run of a score."""
     if isinstance(event, Score):
         return event.trace_id or event.session_id or event.dataset_run_id or event.id
     return event.trace_id
 
 
 def partition_of(project_id: str, key: str, partitions: int) -> int:
-    """Return the partition of a key: a CRC-32, which is available in every language."""
+    """Return the partition of a key, by a CRC-32 that clients in every language can compute."""
     return crc32(f"{project_id}/{key}".encode()) % partitions

@@ -1,7 +1,7 @@
-"""Encode queued events, batch them by partition and produce them to Kafka, in the background.
+"""Encode queued events, batch them by partition and send them to Kafka, in the background.
 
-An event is taken from the queue, added to its partition's record, handed to the Kafka client,
-acknowledged and then counted as sent, in this order.
+Each event is, in this order: 1. taken from the queue, 2. added to the record of its partition,
+3. passed to the Kafka client, 4. acknowledged, 5. counted as sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REQUEST_MAX_BYTES: Final = 1_000_000
 _CLIENT_BATCH_BYTES: Final = 512 * 1024
 _CUT_TEXT_CHARS: Final = 10_000
 _PASS_MAX_EVENTS: Final = 10_000
-"""Maximum events per pass: then incomplete records are sent even if the queue is not empty."""
+"""Maximum number of events of a pass. After them, incomplete records are sent as well."""
 
 THREAD_NAME: Final = "tracemill"
 
@@ -50,7 +50,7 @@ class Source(Protocol):
 
 
 class _Record:
-    """An incomplete Kafka record: lines of one partition."""
+    """A Kafka record that is not complete yet: lines of one partition."""
 
     __slots__ = ("bytes", "lines", "size")
 
@@ -66,7 +66,7 @@ class _Record:
 
 
 class Shipper:
-    """Produce a source's events to a topic, in one task, which keeps the order per partition."""
+    """Send the events of a source to a topic, in order per partition."""
 
     def __init__(self, options: Options, source: Source, problems: ProblemLog) -> None:
         self._options = options
@@ -81,16 +81,16 @@ class Shipper:
         self._producer: AIOKafkaProducer | None = None
 
     def wake(self) -> None:
-        """Resume after ``prepare_wait`` returned true: an event was queued."""
+        """Resume after an event was queued; called if ``prepare_wait`` had returned true."""
         self._wakeup.set()
 
     def stop_within(self, timeout_s: float) -> None:
-        """Cancel ``run``; the client is closed within ``timeout_s``."""
+        """Cancel ``run``, and close the client within ``timeout_s``."""
         self._stop_timeout_s = timeout_s
         self._stopping.set()
 
     async def run(self) -> None:
-        """Produce events until ``stop_within`` is called; raise only defects."""
+        """Send events until ``stop_within`` is called; raise an exception only for a defect."""
         work = asyncio.create_task(self._ship_forever())
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +102,7 @@ class Shipper:
             raise ended[0]
 
     async def flush(self) -> bool:
-        """Send all queued events and wait for the outcome; return whether all were delivered."""
+        """Send all queued events and wait for them; return whether all were delivered."""
         request: asyncio.Future[frozenset[asyncio.Future[Any]]]
         request = asyncio.get_running_loop().create_future()
         self._flushes.append(request)
@@ -134,7 +134,7 @@ class Shipper:
                     request.set_result(frozenset(self._in_flight))
 
     async def _ship_pass(self) -> bool:
-        """Send full records, then the incomplete ones; return whether the queue is empty."""
+        """Send complete records, then incomplete ones; return whether the queue is empty."""
         records: dict[int, _Record] = {}
         partitions = await self._partitions()
         for _ in range(_PASS_MAX_EVENTS):
@@ -160,7 +160,10 @@ class Shipper:
         return taken is None
 
     def _encode(self, event: Event) -> bytes | None:
-        """Return the event's line, with texts cut or repaired if needed; ``None`` if impossible."""
+        """Return the line of an event, with texts cut or repaired if needed.
+
+        Return ``None`` if it cannot be encoded.
+        """
         try:
             line = encode_event(event)
         except UnicodeEncodeError:  # a text contains half a surrogate pair
@@ -173,11 +176,11 @@ class Shipper:
         line = encode_event(_with_short_texts(event))
         if len(line) <= EVENT_LINE_MAX_BYTES:
             return line
-        self._problems.mistake("event", f"{len(line)} bytes are too many for a record")
+        self._problems.mistake("event", f"too large for a record: {len(line)} bytes")
         return None
 
     async def _send(self, partition: int, record: _Record) -> None:
-        """Hand a record to the client; wait while the broker is unavailable."""
+        """Pass a record to the client; wait while the broker is unavailable."""
         value = b"\n".join(record.lines)
         while True:
             producer = await self._connected()
@@ -186,7 +189,7 @@ class Shipper:
             except KafkaTimeoutError:
                 self._problems.warn("slow", "tracemill: the broker does not accept events")
             except KafkaError as error:
-                # A fatal error makes the client unusable, but the record was not accepted yet.
+                # A fatal error: the client is unusable, but it has not accepted the record.
                 self._problems.warn("client", "tracemill: Kafka: %r; reconnecting", error)
                 await self._close_client()
                 await asyncio.sleep(_FIRST_PAUSE_S)
@@ -206,7 +209,7 @@ class Shipper:
         return settled
 
     async def _partitions(self) -> int:
-        """Return the number of the topic's partitions, from the client's metadata."""
+        """Return the number of partitions of the topic, from the client's metadata."""
         while True:
             producer = await self._connected()
             try:
@@ -258,7 +261,7 @@ class Shipper:
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:
-    """End a producer without waiting: ``stop`` waits for an idempotent producer's endless retries.
+    """End an idempotent producer at once; its ``stop`` would wait for retries without end.
 
     aiokafka has no public way to do this.
     """
@@ -277,7 +280,7 @@ def _without_surrogates(event: Event) -> bytes:
 
 
 def _with_short_texts(event: Event) -> Event:
-    """Cut the long texts of an event; JSON texts become an object that holds the cut text."""
+    """Cut the long texts of an event; JSON becomes an object with the cut text."""
 
     def short(text: str) -> str:
         if len(text) <= _CUT_TEXT_CHARS:

@@ -29,13 +29,13 @@ _CURRENT: ContextVar[Scope | None] = ContextVar("tracemill_current", default=Non
 
 
 def current_of(tracer: Tracer) -> Scope | None:
-    """Return the innermost open span or trace of this task or thread, if it is of ``tracer``."""
+    """Return the innermost open span or trace of ``tracer`` in this task or thread."""
     scope = _CURRENT.get()
     return scope if scope is not None and scope.tracer is tracer else None
 
 
 class Scope(ABC):
-    """A span or a trace; in its ``with`` or ``async with`` block it is the parent of new spans."""
+    """A span or a trace. In its ``with`` or ``async with`` block it is the parent of new spans."""
 
     __slots__ = ("_tokens", "id", "trace_id", "tracer")
 
@@ -48,11 +48,11 @@ class Scope(ABC):
     @property
     @abstractmethod
     def parent_id(self) -> str | None:
-        """The parent id of spans that start in this scope."""
+        """Return the parent id of spans that start in this scope; ``None`` in a trace."""
 
     @abstractmethod
     def fail(self, error: BaseException) -> None:
-        """Record that ``error`` ended the scope."""
+        """Record that the scope ended because of ``error``."""
 
     @abstractmethod
     def end(self) -> None:
@@ -64,7 +64,7 @@ class Scope(ABC):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make this the parent of spans that start in the block, without ending it after it."""
+        """Make this the parent of spans that start in the block, without ending it afterwards."""
         self._tokens.append(_CURRENT.set(self))
         try:
             yield
@@ -99,7 +99,7 @@ class Scope(ABC):
     def _leave(self) -> None:
         try:
             _CURRENT.reset(self._tokens.pop())
-        except (ValueError, IndexError):  # exited in another task than it was entered in
+        except (ValueError, IndexError):  # entered in another task
             _CURRENT.set(None)
 
     def _set(self, event: Any, setters: Mapping[str, Setter], fields: Mapping[str, Any]) -> None:
@@ -118,9 +118,12 @@ class Scope(ABC):
 
 
 class Span(Scope):
-    """One operation; it starts when it is created and is sent when it ends.
+    """An operation that starts when it is created, and is sent when it ends.
 
-    ``id`` and ``trace_id`` may be passed to other processes.
+    ``Tracer.span`` and ``Tracer.generation`` create spans. To continue the trace in another
+    process, pass ``trace_id`` and ``id`` to it, and use them there as ``trace_id=`` and
+    ``parent_id=``. An exception that leaves the ``with`` block sets the level ERROR and the status
+    message.
     """
 
     __slots__ = ("_began_ns", "_event")
@@ -135,25 +138,29 @@ class Span(Scope):
         return self.id
 
     def update(self, **fields: Unpack[SpanFields]) -> Self:
-        """Set fields, replacing earlier values; metadata merges."""
+        """Set fields (see ``SpanFields``) and return the span.
+
+        A new value replaces the earlier one; metadata is merged by key. ``None`` changes nothing.
+        An invalid value is logged and counted as a mistake, and the other fields are set.
+        """
         self.set_fields(fields)
         return self
 
     def set_fields(self, fields: Mapping[str, Any]) -> None:
-        """Set fields like ``update``, from a mapping."""
+        """Set the fields of a mapping, like ``update``."""
         if self._event is None:
-            self.tracer.problems.mistake("update", "the span has ended already")
+            self.tracer.problems.mistake("update", "the span has already ended")
         else:
             self._set(self._event, SPAN_SETTERS, fields)
 
     def first_token(self) -> Self:
-        """Record the time of the first token of the output; later calls have no effect."""
+        """Record the current time as that of the first output token; later calls have no effect."""
         if self._event is not None and self._event.completion_start_us is None:
             self._event.completion_start_us = self._now_us(self._event)
         return self
 
     def score(self, name: str, value: float | str | bool, **more: Any) -> None:
-        """Score this span; see ``Tracer.score``."""
+        """Add a score to this span; the arguments are those of ``Tracer.score``."""
         self.tracer.score(name, value, trace_id=self.trace_id, observation_id=self.id, **more)
 
     def fail(self, error: BaseException) -> None:
@@ -175,12 +182,12 @@ class Span(Scope):
         self.tracer.deliver(event, text_size(event))
 
     def _now_us(self, event: Observation) -> int:
-        """Return the current time by a monotonic clock that is anchored at the span's start."""
+        """Return the current time (µs): the start plus the time since then by a monotonic clock."""
         return (event.start_us or 0) + (time.perf_counter_ns() - self._began_ns) // 1000
 
 
 class Trace(Scope):
-    """A group of spans: a request, or an exchange of a conversation."""
+    """A group of spans, such as those of a request or of one exchange in a conversation."""
 
     __slots__ = ("_environment",)
 
@@ -193,7 +200,7 @@ class Trace(Scope):
         return None
 
     def update(self, **fields: Unpack[TraceFields]) -> Self:
-        """Set fields of the trace; the update is sent immediately."""
+        """Set fields (see ``TraceFields``), send the update immediately, and return the trace."""
         attributes = TraceAttributes()
         self._set(attributes, TRACE_SETTERS, fields)
         self.tracer.deliver(
@@ -209,7 +216,7 @@ class Trace(Scope):
         return self
 
     def score(self, name: str, value: float | str | bool, **more: Any) -> None:
-        """Score this trace; see ``Tracer.score``."""
+        """Add a score to this trace; the arguments are those of ``Tracer.score``."""
         self.tracer.score(name, value, trace_id=self.trace_id, **more)
 
     def fail(self, error: BaseException) -> None:

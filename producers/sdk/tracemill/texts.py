@@ -1,4 +1,4 @@
-"""Convert an application's objects to texts of bounded length, without ever raising."""
+"""Convert objects of the application to texts of limited length; no function here raises."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any, Final
 import msgspec
 
 NODES_MAX: Final = 20_000
-"""Maximum number of nested values that are encoded; larger values are replaced by type and size."""
+"""Maximum number of nested values of an encoded object; of a larger one, type and size are kept."""
 
 _CUT: Final = "… [{} characters cut]"
 
 
 def to_text(value: Any, limit: int) -> str | None:
-    """Return a string unchanged, other values as JSON or else as their ``repr``, cut at ``limit``.
+    """Return a string itself, and other values as JSON or else as their ``repr``.
 
-    Never raises: an object whose ``repr`` fails is replaced by its type's name.
+    Texts longer than ``limit`` characters are cut. An object whose ``repr`` raises an exception is
+    replaced by the name of its type.
     """
     if value is None:
         return None
@@ -32,7 +33,7 @@ def to_text(value: Any, limit: int) -> str | None:
 def to_object_text(value: Any, limit: int) -> str | None:
     """Return a mapping as a JSON object; other values become ``{"metadata": value}``.
 
-    If the JSON is longer than ``limit``, the result is ``{"cut": …}`` with the cut text.
+    JSON longer than ``limit`` characters is replaced by ``{"cut": …}`` with its beginning.
     """
     if value is None:
         return None
@@ -47,14 +48,14 @@ def to_object_text(value: Any, limit: int) -> str | None:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return a text, cut after ``limit`` characters with a note of how many are missing."""
+    """Cut a text after ``limit`` characters, and append how many were cut."""
     if len(text) <= limit:
         return text
     return text[:limit] + _CUT.format(len(text) - limit)
 
 
 def to_short_text(value: Any) -> str | None:
-    """Return the text of a name, an id or a version."""
+    """Return a value as the text of a name, an id or a version; ``None`` stays ``None``."""
     if value is None or type(value) is str:
         return value
     return cut(value if isinstance(value, str) else _repr_of(value), 1_000)
@@ -69,7 +70,7 @@ def _json_of(value: Any) -> str:
 
 
 def _is_too_large(value: Any) -> bool:
-    """Return whether a container holds more than ``NODES_MAX`` values, visiting at most as many."""
+    """Return whether a container has more than ``NODES_MAX`` values; visit at most as many."""
     waiting, seen = [value], 0
     while waiting:
         node = waiting.pop()

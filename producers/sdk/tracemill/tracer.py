@@ -1,8 +1,8 @@
-"""Define the tracer, which records what an application does and sends it to Kafka.
+"""Define the tracer, which records operations of an application and sends them to Kafka.
 
-The tracer never raises into the application and never blocks on the network: invalid arguments are
-logged and counted, events are dropped and counted when the buffer is full (``stats``). Only
-``flush`` and ``close`` wait, up to their timeout.
+The tracer neither raises exceptions in the application nor waits for the network. It logs and
+counts invalid arguments, and drops and counts events while the buffer is full (``Tracer.stats``).
+Only ``flush`` and ``close`` wait, up to their timeout.
 """
 
 from __future__ import annotations
@@ -34,17 +34,24 @@ from tracemill.problem_log import ProblemLog
 from tracemill.span import Scope, Span, Trace, current_of
 from tracemill.texts import to_object_text, to_short_text, to_text
 
-# Independent of the application's seed.
+# Independent of the seed that the application sets.
 _ids: Final = random.Random(os.urandom(16))  # noqa: S311 - ids are no secrets
 
 T = TypeVar("T")
 
 
 class Tracer:
-    """Send spans, traces and scores of project ``project_id`` to Kafka.
+    """Send spans, traces and scores of a project to Kafka.
 
-    ``environment``, ``service_name`` and ``release`` are set on all of them. The other arguments
-    are those of ``tracemill.options.Options``. Thread-safe; create one tracer per process.
+    A tracer can be used by all threads and tasks of a process: create one per process.
+
+    Args:
+        project_id: Id of the project that the events belong to.
+        broker: Bootstrap servers of Kafka, ``HOST:PORT`` separated by commas.
+        environment: Environment of all events, such as ``production``.
+        service_name: Name of the service, for all spans.
+        release: Release of the application, for all traces.
+        options: Fields of ``tracemill.options.Options``, such as ``username`` and ``password``.
     """
 
     def __init__(
@@ -75,7 +82,10 @@ class Tracer:
         trace_id: str | None = None,
         **fields: Unpack[TraceDetails],
     ) -> Trace:
-        """Start a trace, or continue the trace ``trace_id`` that was started elsewhere."""
+        """Return a new trace, or the trace with the id ``trace_id`` that another process started.
+
+        In a ``with`` block, it is the parent of new spans. Fields are those of ``TraceDetails``.
+        """
         trace = Trace(self, to_short_text(trace_id) or _new_trace_id(), self._environment)
         if self._release is not None:
             fields.setdefault("release", self._release)
@@ -91,10 +101,11 @@ class Tracer:
         parent_id: str | None = None,
         **fields: Unpack[SpanDetails],
     ) -> Span:
-        """Start a span; a ``with`` block makes it current and ends it, otherwise call ``end``.
+        """Start a span. A ``with`` block makes it current and ends it; without one, call ``end``.
 
-        Its parent is ``parent``, or the trace and parent given by id, or the current span or trace;
-        without any it starts a new trace.
+        The parent is ``parent``, or the trace and span with the ids ``trace_id`` and ``parent_id``,
+        or the current span or trace. Without any of them, the span starts a new trace. Fields are
+        those of ``SpanDetails``.
         """
         return self._begin(name, type, parent, trace_id, parent_id, fields)
 
@@ -107,11 +118,11 @@ class Tracer:
         parent_id: str | None = None,
         **fields: Unpack[SpanDetails],
     ) -> Span:
-        """Start a span of type GENERATION: a model call."""
+        """Start a span of type GENERATION, a call of a model; arguments are those of ``span``."""
         return self._begin(name, "GENERATION", parent, trace_id, parent_id, fields)
 
     def event(self, name: str, **fields: Unpack[SpanDetails]) -> None:
-        """Record an event without duration in the current span or trace."""
+        """Record an event, which has no duration, in the current span or trace."""
         self._begin(name, "EVENT", None, None, None, fields).end()
 
     def _begin(
@@ -153,19 +164,20 @@ class Tracer:
 
     @property
     def observe(self) -> Observe:
-        """Decorate a function, coroutine function or generator to record each call as a span.
+        """Return a decorator that records each call of a function as a span.
 
-        Use ``@tracer.observe`` or ``@tracer.observe(type="TOOL")``.
+        Use it as ``@tracer.observe`` or ``@tracer.observe("name", type="TOOL",
+        capture_input=False)``. It also decorates coroutine functions and generators.
         """
         return Observe(self)
 
     def current_span(self) -> Span | None:
-        """Return the innermost open span of this task or thread."""
+        """Return the innermost open span of this task or thread; ``None`` if there is none."""
         scope = current_of(self)
         return scope if isinstance(scope, Span) else None
 
     def current_trace_id(self) -> str | None:
-        """Return the trace id of the current span or trace."""
+        """Return the id of the current trace; ``None`` if there is none."""
         scope = current_of(self)
         return None if scope is None else scope.trace_id
 
@@ -183,9 +195,10 @@ class Tracer:
         metadata: Any = None,
         **unknown: Any,
     ) -> None:
-        """Score a trace, an observation or a session; by default the current trace.
+        """Send a score of a trace, an observation or a session; by default, of the current trace.
 
-        A score with the same ``id`` replaces the earlier one.
+        ``data_type`` follows from ``value``: NUMERIC for numbers, BOOLEAN for booleans, CATEGORICAL
+        for texts. A score replaces an earlier one with the same ``id``.
         """
         for argument in unknown:
             self.problems.mistake(argument, "unknown argument")
@@ -217,7 +230,7 @@ class Tracer:
         self.deliver(score, len(score.comment or "") + len(score.metadata or ""))
 
     def deliver(self, event: Event, text_chars: int = 0) -> None:
-        """Queue an event of the contract; ``text_chars`` is the length of its texts."""
+        """Queue an event of the contract; ``text_chars`` is the total length of its long texts."""
         try:
             self._delivery.add(event, EVENT_OVERHEAD_BYTES + text_chars)
         except Exception as error:  # noqa: BLE001 - for example if no thread can be started
@@ -225,27 +238,30 @@ class Tracer:
 
     @property
     def stats(self) -> Stats:
-        """Counts of events by outcome."""
+        """Return the numbers of events by outcome."""
         return self._delivery.stats()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Wait until Kafka acknowledged all events so far; false if not within ``timeout_s``."""
+        """Wait until Kafka has acknowledged all events so far.
+
+        Return false if it has not within ``timeout_s``; the events stay in the buffer.
+        """
         return self._delivery.flush(timeout_s)
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Flush and stop; false if events were not delivered within ``timeout_s``.
+        """Flush and stop; return whether all events were delivered within ``timeout_s``.
 
-        Later events are dropped.
+        Events that were not delivered count as failed, and later ones are dropped.
         """
         _tracers.discard(self)
         return self._delivery.close(timeout_s)
 
     async def aflush(self, timeout_s: float = 10.0) -> bool:
-        """Flush without blocking the event loop."""
+        """Flush like ``flush``, without blocking the event loop."""
         return await asyncio.to_thread(self.flush, timeout_s)
 
     async def aclose(self, timeout_s: float = 10.0) -> bool:
-        """Close without blocking the event loop."""
+        """Close like ``close``, without blocking the event loop."""
         return await asyncio.to_thread(self.close, timeout_s)
 
     def __enter__(self) -> Self:
@@ -271,7 +287,7 @@ class Tracer:
         await self.aclose()
 
     def reset_after_fork(self) -> None:
-        """Start with an empty buffer in a forked child: the parent delivers the parent's events."""
+        """Start with an empty buffer in a forked child; the parent delivers its own events."""
         _inherited.append(self._delivery)
         self.problems = ProblemLog(self.options.log_interval_s)
         self._delivery = Delivery(self.options, self.problems)
@@ -279,7 +295,7 @@ class Tracer:
 
 _tracers: Final[weakref.WeakSet[Tracer]] = weakref.WeakSet()
 _inherited: Final[list[Delivery]] = []
-"""Deliveries copied from the parent by a fork: freeing their event loops would log warnings."""
+"""Deliveries that a fork copied from the parent; freeing their event loops would log warnings."""
 
 
 def _new_trace_id() -> str:
@@ -319,6 +335,6 @@ def _close_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_forked_child)
-# Connecting may resolve a name in a thread, which is impossible in atexit: flush before that, too.
+# Resolving the broker's name needs a thread, and atexit cannot start one: flush before it as well.
 getattr(threading, "_register_atexit", atexit.register)(_flush_all)
 atexit.register(_close_all)

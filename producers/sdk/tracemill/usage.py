@@ -1,4 +1,4 @@
-"""Describe the usage of a call in buckets that do not overlap."""
+"""Define the usage of a call as counts that do not overlap, and convert costs to picodollars."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any, Final
 
 import msgspec
 
-from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_cost
+from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_within_cost_max
 
 _PICO: Final = 10**12
 _DOLLARS_MAX: Final = COST_MAX_PICO // _PICO
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Counts that do not overlap: ``input`` excludes cached tokens, ``output`` excludes reasoning.
+    """Usage of a call, in counts that do not overlap.
 
-    ``total`` is for calls of which only the sum is known. ``other`` has further usage types
-    (``input_audio_tokens``, ``web_searches`` …).
+    ``input`` excludes tokens that were read from a cache or written to one. ``cache_write``
+    excludes those with a lifetime of an hour (``cache_write_1h``). ``output`` excludes reasoning
+    tokens. Set ``total`` only if no other count is known. ``other`` has counts of other usage
+    types, such as ``input_audio_tokens`` and ``web_searches``.
     """
 
     input: int = 0
@@ -31,7 +33,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     other: Mapping[str, int] = {}
 
     def counts(self) -> dict[str, int]:
-        """Return the positive counts by usage type of the event contract."""
+        """Return the positive counts by the usage types of the event contract.
+
+        Raises:
+            ValueError: A count is above ``COUNT_MAX``.
+        """
         named = (
             ("input", self.input),
             ("output", self.output),
@@ -46,7 +52,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
-    """Return the positive whole counts of a usage or a mapping; other values are left out.
+    """Return the positive whole counts by usage type; leave out other values.
 
     Raises:
         ValueError: A count is above ``COUNT_MAX``.
@@ -67,10 +73,10 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
 
 
 def picodollars_of(cost: Any) -> dict[str, int]:
-    """Convert a cost in US dollars to picodollars by usage type; a single amount is the ``total``.
+    """Convert a cost from US dollars to picodollars by usage type.
 
-    Amounts may be ``Decimal``, ``str``, ``int`` or ``float`` (its shortest decimal); they are
-    rounded to a picodollar.
+    A single amount is returned as ``total``. Amounts may be ``Decimal``, ``str``, ``int`` or
+    ``float`` and are rounded to a picodollar; of a ``float``, the shortest decimal text counts.
 
     Raises:
         ValueError: An amount is not a number, negative or not finite, or the cost is above
@@ -78,7 +84,7 @@ def picodollars_of(cost: Any) -> dict[str, int]:
     """
     amounts = cost if isinstance(cost, Mapping) else {"total": cost}
     found = {str(usage_type): _picodollars(amount) for usage_type, amount in amounts.items()}
-    if not is_cost(found):
+    if not is_within_cost_max(found):
         raise ValueError(f"{cost!r} is above the maximum of {_DOLLARS_MAX} dollars")
     return found
 

@@ -26,7 +26,7 @@ from streams.core.observations.lines import (
     line_of,
     validate_texts,
 )
-from tracemill.contract import COST_MAX_PICO, Score, is_cost
+from tracemill.contract import COST_MAX_PICO, Score, is_within_cost_max
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
 """Event times this far before receipt are rejected: the client's unit or clock is wrong."""
@@ -180,7 +180,7 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
         return _implausible_time("end_us", end_us)
     if first_us is not None and not earliest_us <= first_us <= latest_us:
         return _implausible_time("completion_start_us", first_us)
-    if line.cost is not None and not is_cost(line.cost):
+    if line.cost is not None and not is_within_cost_max(line.cost):
         total_pico = sum(line.cost.values())
         return "absurd_cost", f"cost adds up to {total_pico}, {COST_MAX_PICO} are allowed"
     try:
