@@ -23,6 +23,13 @@ def _seconds(since: str, until: str) -> str:
     return f"if(toUnixTimestamp64Micro({until}) > 0, ({span}) / 1000000, NULL)"
 
 
+_IS_AFTER_END = "toUnixTimestamp64Micro(end_time) > 0 AND completion_start_time > end_time"
+_TIME_TO_FIRST_TOKEN = (
+    f"if(completion_start_time < start_time OR ({_IS_AFTER_END}), NULL,"
+    f" {_seconds('start_time', 'completion_start_time')})"
+)
+
+
 def _text(sql: str) -> Column:
     return Column(sql, Kind.TEXT)
 
@@ -104,7 +111,7 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "tags": _TRACE_TAGS,
         "release": _TRACE_RELEASE,
         "latency": _number(_seconds("start_time", "end_time")),
-        "timeToFirstToken": _number(_seconds("start_time", "completion_start_time")),
+        "timeToFirstToken": _number(_TIME_TO_FIRST_TOKEN),
         "tokensPerSecond": _number(
             f"{_OUTPUT_TOKENS} / nullIf({_seconds('start_time', 'end_time')}, 0)"
         ),

@@ -24,6 +24,11 @@ PRICES_IGNORED = Gauge(
     "tracemill_observations_prices_ignored",
     "Price records that price nothing, because their patterns are refused.",
 )
+VALUES_DROPPED = Counter(
+    "tracemill_observations_values_dropped_total",
+    "Values dropped because another one contradicts them: first tokens outside their observation.",
+    ["field"],
+)
 DEAD_LETTERS = Counter(
     "tracemill_observations_dead_letters_total", "Lines refused, by reason.", ["reason"]
 )

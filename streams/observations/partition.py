@@ -334,6 +334,8 @@ class PartitionStage:
         metrics.EVENTS_IN.inc(effects.events)
         metrics.UNCHANGED.inc(effects.unchanged)
         metrics.UNPRICED.inc(effects.unpriced)
+        for field, times in effects.dropped.items():
+            metrics.VALUES_DROPPED.labels(field).inc(times)
         metrics.EVICTED.inc(fold.cache.evicted - self._evicted)
         self._evicted = fold.cache.evicted
         for limit, times in fold.take_reached().items():

@@ -136,4 +136,4 @@ def first_token_us(row: StoredObservation) -> int:
 
 
 def seconds_between(start_us: int, end_us: int) -> float | None:
-    return (end_us - start_us) / SECOND_US if end_us else None
+    return max(0, end_us - start_us) / SECOND_US if end_us else None

@@ -87,6 +87,8 @@ class ChunkFold:
         changes = self._events.begin_record(version_floor(record.append_us))
         failed = self._fold_events(record, changes)
         effects.events += len(record.lines)
+        if record.dropped:
+            effects.dropped.update(record.dropped)
         for trace in changes.traces.values():
             self._settle(trace, trace_version)
         for project_id, book in changes.books.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
@@ -29,3 +30,5 @@ class Effects:
     unchanged: int = 0
     """Events that changed nothing: duplicates, and updates older than those already merged."""
     unpriced: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """How often each field was dropped because another one contradicts it."""

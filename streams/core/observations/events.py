@@ -14,6 +14,7 @@ from streams.core.observations.effects import Effects
 from streams.core.observations.lines import NO_TEXT, ObservationLine
 from streams.core.observations.merge import (
     Merged,
+    first_token_us,
     merge_partial,
     merge_whole,
     merged_of_whole_row,
@@ -303,6 +304,8 @@ class EventFold:
             row = self._merged_rows[part][0]
             if merged is not None:
                 write_merge_state(merged, row)
+                if first_token_us(merged) and not row.completion_start_us:
+                    self._effects.dropped["completion_start_us"] += 1
             self._find_tools(row)
         self._unfinished.clear()
         return self._merged_rows

@@ -18,6 +18,7 @@ import msgspec
 
 from clickhouse.rows import ObservationRow
 from streams.core.observations.bounding import Bounds
+from streams.core.observations.first_token import is_within
 from streams.core.observations.lines import ObservationLine, decoded_row_text, decoded_text
 from streams.core.observations.logical_time import partial_update_ts, whole_event_ts
 from streams.core.observations.metadata import Metadata, restore_metadata
@@ -121,6 +122,8 @@ class _MergeState(msgspec.Struct, omit_defaults=True):
     metadata: list[Any] = []
     end_us: int = 0
     """The end as sent, if that was before the start."""
+    completion_start_us: int = 0
+    """The time of the first token as sent, if that was outside the observation."""
 
 
 def merge_partial(
@@ -243,6 +246,8 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
     row.app_root = int("app_root" in merged.latest)
     row.start_us = merged.start_us
     row.end_us = max(row.end_us, row.start_us) if row.end_us else 0
+    if row.completion_start_us and not is_within(row.completion_start_us, row.start_us, row.end_us):
+        row.completion_start_us = 0
     if merged.environment is not None:
         row.environment = merged.environment[1]
     row.event_us = merged.last_us
@@ -251,7 +256,7 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
 def write_merge_state(merged: Merged, row: ObservationRow) -> None:
     """Set the other fields: merged metadata, and the state that later updates are merged into."""
     row.metadata = merged.metadata.text()
-    sent_end_us = merged.latest["end_us"][1] if "end_us" in merged.latest else 0
+    sent_end_us = _latest_us(merged, "end_us")
     state = _MergeState(
         first_us=merged.first_us,
         logical_times={field: logical_ts for field, (logical_ts, _) in merged.latest.items()},
@@ -261,9 +266,19 @@ def write_merge_state(merged: Merged, row: ObservationRow) -> None:
         environment_ts=-1 if merged.environment is None else merged.environment[0],
         metadata=merged.metadata.logical_times(),
         end_us=sent_end_us if sent_end_us != row.end_us else 0,
+        completion_start_us=0 if row.completion_start_us else first_token_us(merged),
     )
     row.merge_state = _encode(state).decode()
     merged.metadata.written = None  # not needed again until the metadata changes
+
+
+def first_token_us(merged: Merged) -> int:
+    """Return the time of the first token as sent, 0 if none was."""
+    return _latest_us(merged, "completion_start_us")
+
+
+def _latest_us(merged: Merged, field: str) -> int:
+    return int(merged.latest[field][1]) if field in merged.latest else 0
 
 
 def restore_merged(row: ObservationRow) -> Merged:
@@ -275,6 +290,9 @@ def restore_merged(row: ObservationRow) -> Merged:
     }
     if state.end_us:
         latest["end_us"] = (state.logical_times["end_us"], state.end_us)
+    if state.completion_start_us:
+        logical_ts = state.logical_times["completion_start_us"]
+        latest["completion_start_us"] = (logical_ts, state.completion_start_us)
     if "app_root" in latest:
         latest["app_root"] = (state.logical_times["app_root"], True)
     return Merged(

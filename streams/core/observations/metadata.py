@@ -2,8 +2,8 @@
 
 A node is a ``Leaf`` (a scalar or a list with its logical timestamp) or a ``Branch`` (an object). A
 leaf that is set in place of an object removes all older keys of it, and ``Branch.floor`` keeps the
-leaf's timestamp: only keys that are set later appear again. Empty objects and nulls set nothing.
-The merge is associative, commutative and idempotent as long as all values fit.
+leaf's timestamp: only keys that are set later appear again. Nulls are values like any other; empty
+objects set nothing. The merge is associative, commutative and idempotent as long as all values fit.
 
 Values that do not fit are dropped when they arrive, and the key ``CUT_KEY`` is set. The limits are
 part of the merge, and ``Metadata`` can be restored from its text and logical timestamps alone. So
@@ -55,6 +55,11 @@ def _escaped_bytes(value: Any) -> int:
     """Return the size of a value as JSON inside a JSON text."""
     encoded = _encode(value)
     return len(encoded) + encoded.count(b'"') + encoded.count(b"\\")
+
+
+def _rank(value: Any) -> bytes:
+    """Return what decides between values with the same timestamp: the greatest wins, null last."""
+    return b"" if value is None else _encode(value)
 
 
 def _key_bytes(key: str) -> int:
@@ -109,10 +114,13 @@ class Metadata(msgspec.Struct, eq=False):
         return bool(self.root.children)
 
     def merge(self, text: str, logical_ts: int, limits: RowLimits) -> MetadataMerge:
-        """Merge a JSON object; any other text is set as the value of the key ``metadata``."""
+        """Merge a JSON object; any other text is set as the value of the key ``metadata``.
+
+        The text ``null`` sets nothing.
+        """
         value = json_of(text)
-        if value is None and text.strip() != "null":
-            value = text
+        if value is None:
+            value = {} if text.strip() == "null" else text
         if not isinstance(value, dict):
             value = {"metadata": value}
         merge = MetadataMerge(logical_ts, limits.metadata_bytes_max - _NOTE_BYTES)
@@ -138,7 +146,7 @@ class Metadata(msgspec.Struct, eq=False):
         for key, child in value.items():
             if isinstance(child, dict) and depth > 1:
                 self._join_object(branch, key, child, merge, floor, depth)
-            elif child is not None and child != {}:
+            elif child != {}:
                 self._join_leaf(branch, key, child, merge)
 
     def _join_object(
@@ -186,7 +194,7 @@ class Metadata(msgspec.Struct, eq=False):
                 if not existing.children:
                     self._replace(branch, key, value, 0, merge)
         elif logical_ts > existing.logical_ts or (
-            logical_ts == existing.logical_ts and _encode(value) > _encode(existing.value)
+            logical_ts == existing.logical_ts and _rank(value) > _rank(existing.value)
         ):
             self._replace(branch, key, value, _leaf_bytes(existing.value), merge)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -17,6 +17,7 @@ from streams.core.dead_letters.texts import (
 )
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.failures import PROCESSING_FAILED
+from streams.core.observations.first_token import is_within
 from streams.core.observations.limits import DEFAULT_ROW_LIMITS, RowLimits
 from streams.core.observations.lines import (
     LINES,
@@ -75,6 +76,8 @@ class ReadRecord(msgspec.Struct, frozen=True):
     rejections: list[Rejection]
     reached: Mapping[str, int] = {}
     """Number of fields cut to each limit, by the limit's name."""
+    dropped: Sequence[str] = ()
+    """Fields that were dropped, each as often as it was, because another one contradicts them."""
 
 
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Rejection]:
@@ -106,14 +109,15 @@ def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRe
         if not value.isascii():
             value.decode()
         lines = LINES.decode_lines(value)
+        dropped: list[str] = []
         for line in lines:
-            if _fault(line, earliest_us, latest_us) is not None:
+            if _fault(line, earliest_us, latest_us, dropped) is not None:
                 return _read_line_by_line(record, limits)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # the next call finds the line that failed
         return _read_line_by_line(record, limits)
-    return ReadRecord(record.offset, record.append_us, lines, [])
+    return ReadRecord(record.offset, record.append_us, lines, [], dropped=dropped)
 
 
 def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
@@ -121,6 +125,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
     earliest_us, latest_us = record.append_us - PAST_MAX_US, record.append_us + FUTURE_MAX_US
     lines: list[Line] = []
     rejections: list[Rejection] = []
+    dropped: list[str] = []
     for number, payload in enumerate(record.value.split(b"\n")):
         if not payload.strip():
             continue
@@ -128,7 +133,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
         try:
             payload.decode()
             line = line_of(payload, bounds)
-            fault = _fault(line, earliest_us, latest_us)
+            fault = _fault(line, earliest_us, latest_us, dropped)
         except UnicodeDecodeError as error:
             fault = ("not_utf8", str(error))
         except msgspec.ValidationError as error:
@@ -145,7 +150,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
             lines.append(line)
         else:
             rejections.append(Rejection(number, *fault, payload))
-    return ReadRecord(record.offset, record.append_us, lines, rejections, bounds.reached)
+    return ReadRecord(record.offset, record.append_us, lines, rejections, bounds.reached, dropped)
 
 
 Fault = tuple[str, str]
@@ -153,9 +158,12 @@ Fault = tuple[str, str]
 
 
 def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost time on this path
-    line: Line, earliest_us: int, latest_us: int
+    line: Line, earliest_us: int, latest_us: int, dropped: list[str]
 ) -> Fault | None:
-    """Return why a decoded event is invalid; None for most."""
+    """Return why a decoded event is invalid; None for most.
+
+    A field that is contradicted by another one is removed, and its name is added to ``dropped``.
+    """
     if not line.project_id:
         return _empty("project_id")
     if not earliest_us <= line.ts_us <= latest_us:
@@ -178,8 +186,14 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
         return _implausible_time("start_us", start_us)
     if end_us is not None and not earliest_us <= end_us <= latest_us:
         return _implausible_time("end_us", end_us)
-    if first_us is not None and not earliest_us <= first_us <= latest_us:
-        return _implausible_time("completion_start_us", first_us)
+    if first_us is not None:
+        if not earliest_us <= first_us <= latest_us:
+            return _implausible_time("completion_start_us", first_us)
+        if start_us is None and not line.partial:
+            start_us = line.ts_us if end_us is None else end_us
+        if not is_within(first_us, start_us or 0, end_us or 0):
+            line.completion_start_us = None
+            dropped.append("completion_start_us")
     if line.cost is not None and not is_within_cost_max(line.cost):
         total_pico = sum(line.cost.values())
         return "absurd_cost", f"cost adds up to {total_pico}, {COST_MAX_PICO} are allowed"

@@ -27,7 +27,9 @@ scalars = st.one_of(
 )
 objects = st.recursive(
     st.dictionaries(st.sampled_from("abc"), st.one_of(scalars, st.none()), max_size=3),
-    lambda inner: st.dictionaries(st.sampled_from("abc"), st.one_of(scalars, inner), max_size=3),
+    lambda inner: st.dictionaries(
+        st.sampled_from("abc"), st.one_of(scalars, st.none(), inner), max_size=3
+    ),
     max_leaves=6,
 )
 updates = st.tuples(objects.map(json.dumps), st.integers(0, 4))
@@ -79,6 +81,7 @@ parts = st.builds(
             "name": st.sampled_from(["", "a", "b"]),
             "start_us": st.integers(NOW_US, NOW_US + 3),
             "end_us": st.integers(NOW_US - 2, NOW_US + 5),
+            "completion_start_us": st.integers(NOW_US - 1, NOW_US + 6),
             "environment": st.sampled_from(["e", "f"]),
             "model": st.sampled_from(["m", "?"]),
             "usage": st.sampled_from([{}, {"input": 2}, {"output": 3}]),
@@ -92,6 +95,7 @@ wholes = st.builds(
     lambda ts, start, name: observation(
         ts=ts,
         start_us=NOW_US + start,
+        completion_start_us=NOW_US + 3 * start - 1,
         name=name,
         input=f"{name} {start}",
         trace=TraceAttributes(user_id=name, tags=(name,)),
@@ -119,6 +123,8 @@ def test_any_order_and_any_repetition_of_the_same_events_gives_the_same_rows(eve
             if effects.traces:
                 trace = last_trace(effects)
         # The merge state depends on the order, but never what the row's other fields hold.
+        first_us, end_us = row.completion_start_us, row.end_us or row.completion_start_us
+        assert not first_us or row.start_us <= first_us <= end_us
         row.merge_state = ""
         row.row_version = trace.row_version = 0
         rows.append((row, trace))

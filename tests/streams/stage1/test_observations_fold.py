@@ -93,6 +93,46 @@ def test_partial_updates_merge_field_by_field_and_empty_values_change_nothing():
     assert row.metadata == '{"a":{"b":1,"c":2},"d":3}'
 
 
+def test_nulls_in_metadata_stay_at_any_depth_and_in_any_kind_of_event():
+    text = '{"a":null,"b":{"c":null,"d":[null]}}'
+    folding = Folding()
+    trace = TraceAttributes(metadata=text)
+    for event in (observation("whole", metadata=text, trace=trace), part("part", metadata=text)):
+        effects = folding.fold(event)
+        assert last_row(effects).metadata == text
+    effects = folding.fold(
+        observation("both", metadata=text, trace=trace),
+        part("both", ts=1, metadata='{"b":{"e":null}}'),
+    )
+    assert last_row(effects).metadata == '{"a":null,"b":{"c":null,"d":[null],"e":null}}'
+    assert last_trace(effects).metadata == text
+
+
+def test_a_null_in_metadata_replaces_an_earlier_value_and_a_later_value_replaces_it():
+    folding = Folding()
+    folding.fold(part(ts=2, metadata='{"a":null,"b":null}'), part(ts=1, metadata='{"a":1}'))
+    row = last_row(folding.fold(part(ts=3, metadata='{"b":{"c":2}}')))
+    assert row.metadata == '{"a":null,"b":{"c":2}}'
+
+
+@pytest.mark.parametrize("first_us", [NOW_US - 1, NOW_US + 10])
+def test_a_first_token_outside_of_its_observation_is_dropped_and_counted(first_us: int):
+    times = {"start_us": NOW_US, "completion_start_us": first_us, "end_us": NOW_US + 9}
+    effects = Folding().fold(observation("a", **times), part("b", **times))
+    assert [row.completion_start_us for row in effects.observations] == [0, 0]
+    assert effects.dropped == {"completion_start_us": 2}
+
+
+def test_a_first_token_is_checked_again_when_start_or_end_come_later():
+    folding = Folding()
+    folding.fold(part(ts=1, completion_start_us=NOW_US + 5))
+    effects = folding.fold(part(ts=2, end_us=NOW_US + 4))
+    assert last_row(effects).completion_start_us == 0
+    assert effects.dropped == {"completion_start_us": 1}
+    row = last_row(folding.fold(part(ts=3, end_us=NOW_US + 6)))
+    assert (row.completion_start_us, row.end_us) == (NOW_US + 5, NOW_US + 6)
+
+
 def test_the_first_start_and_environment_are_kept():
     folding = Folding()
     folding.fold(part(ts=2, start_us=NOW_US + 7, environment="late"))

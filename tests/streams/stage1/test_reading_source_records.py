@@ -124,7 +124,7 @@ def test_every_field_of_an_event_reaches_its_row():
         "environment": "e",
         "start_us": NOW_US + 1,
         "end_us": NOW_US + 2,
-        "completion_start_us": NOW_US + 3,
+        "completion_start_us": NOW_US + 2,
         "level": "WARNING",
         "status_message": "s",
         "version": "v",
