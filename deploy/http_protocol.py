@@ -14,7 +14,7 @@ from deploy.connections import Connections
 from deploy.settings import HttpSettings
 from producers.control.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
-from producers.options import OPTIONS, ROUTE_METHODS
+from producers.options_requests import OPTIONS, ROUTE_METHODS
 
 METHODS: Final = tuple(sorted({*ROUTE_METHODS, "HEAD", OPTIONS}))
 """Methods that at least one path accepts."""

@@ -12,13 +12,13 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
-from producers.head import AnswerHead
+from producers.head_requests import ServeHeadRequests
 from producers.notifications.registry import EVENT_TYPES, EventTypes
-from producers.options import AnswerOptions
+from producers.options_requests import ServeOptionsRequests
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
-from query_api.answers import Documented
 from query_api.context import AppContext
+from query_api.error_responses import install_error_responses
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
@@ -32,7 +32,7 @@ from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
 from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
-from query_api.refusals import install_refusals
+from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
@@ -117,7 +117,7 @@ def create_query_api(
         app.include_router(router(context))
     for resource in resources:
         app.include_router(crud_router(context, resource))
-    install_refusals(app)
+    install_error_responses(app)
     install_openapi(app, documented)
     app.add_middleware(
         LimitBodies, max_bytes=settings.body_max_bytes, timeout_s=settings.body_timeout_s
@@ -127,6 +127,6 @@ def create_query_api(
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
     )
-    app.add_middleware(AnswerHead)
-    app.add_middleware(AnswerOptions)
+    app.add_middleware(ServeHeadRequests)
+    app.add_middleware(ServeOptionsRequests)
     return app

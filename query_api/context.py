@@ -22,8 +22,8 @@ from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
-from query_api.answers import Documented
 from query_api.prices.defaults import DefaultPriceList
+from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys

@@ -8,7 +8,7 @@
     │   └── TooManyError      the result is larger than a response may be
     └── UnavailableError      a dependency does not respond; the client may retry
 
-``query_api.refusals`` converts them to HTTP responses.
+``query_api.error_responses`` converts them to HTTP responses.
 """
 
 from __future__ import annotations

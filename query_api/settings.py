@@ -44,7 +44,7 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """Time limit of one query in the store."""
     answer_grace_s: float = Field(default=2.0, gt=0)
-    """Additional time for the store's response, in case the store hangs; then the answer is 503."""
+    """Additional time for a response of the store, in case it hangs; after it: 503."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
     """Maximum rows that one query reads in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)
@@ -61,7 +61,7 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     concurrent_queries_max: int = Field(default=16, ge=1)
     """Maximum concurrent queries of this process; further ones wait."""
     queue_wait_max_s: float = Field(default=5.0, gt=0)
-    """Time limit for waiting to run a query; then the answer is 503."""
+    """Time limit for waiting to run a query; then the response is 503."""
     trace_observations_max: int = Field(default=10_000, ge=1)
     """Maximum observations of a trace per response; larger call trees are marked ``truncated``."""
     trace_scores_max: int = Field(default=10_000, ge=1)
@@ -94,7 +94,7 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """Maximum size of a request's body."""
     body_timeout_s: float = Field(default=30.0, gt=0)
-    """Time limit from a request's head to the end of its body; then the answer is 408."""
+    """Time limit from a request's head to the end of its body; then the response is 408."""
     projects_max: int = Field(default=1_000, ge=1)
     """Maximum projects of the installation, without deleted ones."""
     key_overlap_max_s: int = Field(default=604_800, ge=0)

@@ -31,7 +31,7 @@ from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
-from producers.options import AnswerOptions
+from producers.options_requests import ServeOptionsRequests
 from producers.settings import (
     AdminSettings,
     GatewaySettings,
@@ -175,7 +175,7 @@ async def _serve(
                 usage=usage.counts,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
-        own = AnswerOptions(Starlette(routes=routes))
+        own = ServeOptionsRequests(Starlette(routes=routes))
         application = by_path(own, gateway_app, query_app)
         # Exclude the objects of the application from later collections: they are never freed.
         gc.collect()

@@ -26,7 +26,7 @@ from producers.gateway.langfuse.scores import Scores
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
-from producers.options import AnswerOptions
+from producers.options_requests import ServeOptionsRequests
 from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
 from producers.usage.counts import UsageCounts
 
@@ -71,7 +71,7 @@ class Gateway:
                 Route("/api/public/scores", Scores(context), methods=["POST"]),
             ],
             middleware=[
-                Middleware(AnswerOptions),
+                Middleware(ServeOptionsRequests),
                 Middleware(
                     CORSMiddleware,
                     allow_origins=["*"],

@@ -18,10 +18,10 @@ from producers.dead_letters import DeadLetter, dead_letter
 from producers.errors import BodyError, RequestError, TooLargeError
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.http.answer import JSON_TYPE, Answer
 from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.endpoint import Endpoint
 from producers.gateway.http.request import Call
+from producers.gateway.http.response import JSON_TYPE, Response
 from producers.gateway.mapping import Refusal, Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
 from producers.gateway.otlp.refused_spans import INVALID_SPAN
@@ -62,7 +62,7 @@ class Traces(_Otlp):
             json_values_max=settings.json_values_max,
         )
 
-    async def serve(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Response:
         content_type = call.headers.get(b"content-type", b"").decode("latin-1").lower()
         _check_ingestion_version(call.headers)
         decode = partial(self._read, call, content_type)
@@ -115,7 +115,7 @@ class Metrics(_Otlp):
 
     name = "otlp_metrics"
 
-    async def serve(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Response:
         return _success(call.headers.get(b"content-type", b"").decode("latin-1").lower(), [])
 
 
@@ -175,19 +175,19 @@ def _refuse_when_nothing_is_a_span(export: Export) -> None:
             raise BodyError(first.detail)
 
 
-def _success(content_type: str, refusals: list[str]) -> Answer:
+def _success(content_type: str, refusals: list[str]) -> Response:
     """Return an ``ExportTraceServiceResponse`` in the encoding of the request."""
     message = "; ".join(refusals[:REASONS_MAX])
     if "application/json" in content_type:
         if not refusals:
-            return Answer(200, b"{}", JSON_TYPE)
+            return Response(200, b"{}", JSON_TYPE)
         partial = {"rejectedSpans": str(len(refusals)), "errorMessage": message}
-        return Answer(200, _encode({"partialSuccess": partial}), JSON_TYPE)
+        return Response(200, _encode({"partialSuccess": partial}), JSON_TYPE)
     if not refusals:
-        return Answer(200, b"", PROTOBUF_TYPE)
+        return Response(200, b"", PROTOBUF_TYPE)
     text = message.encode()
     inner = b"\x08" + _varint(len(refusals)) + b"\x12" + _varint(len(text)) + text
-    return Answer(200, b"\x0a" + _varint(len(inner)) + inner, PROTOBUF_TYPE)
+    return Response(200, b"\x0a" + _varint(len(inner)) + inner, PROTOBUF_TYPE)
 
 
 def _varint(number: int) -> bytes:

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producers.errors import ForbiddenError, UnauthorizedError
-from query_api.answers import answer
 from query_api.context import AppContext, principal_of
 from query_api.errors import QueryApiError
 from query_api.health.readiness import NOT_OK, OK, Readiness, newest_start_us
@@ -26,6 +25,7 @@ from query_api.openapi.langfuse_examples import (
     READY_EXAMPLE,
     UNHEALTHY_EXAMPLE,
 )
+from query_api.responses import json_response
 from query_api.times import SECOND_US
 from tracemill.clock import now_us
 
@@ -57,8 +57,8 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         "/api/public/health",
         summary="Check whether the process is alive",
         responses={
-            200: documented.as_answer(Health, "The process is alive.", HEALTH_EXAMPLE),
-            503: documented.as_answer(
+            200: documented.response(Health, "The process is alive.", HEALTH_EXAMPLE),
+            503: documented.response(
                 Health, "A condition of the parameters is not met.", UNHEALTHY_EXAMPLE
             ),
         },
@@ -71,14 +71,14 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         minutes.
         """
         fault = await _fault(context, parameters)
-        return answer(Health(fault or "OK", version), status=503 if fault else 200)
+        return json_response(Health(fault or "OK", version), status=503 if fault else 200)
 
     @router.get(
         "/api/public/ready",
         summary="Check whether events sent now would be stored and readable",
         responses={
-            200: documented.as_answer(Ready, "All checks succeeded.", READY_EXAMPLE),
-            503: documented.as_answer(
+            200: documented.response(Ready, "All checks succeeded.", READY_EXAMPLE),
+            503: documented.response(
                 Ready, "`missing` has the names of the failed checks.", NOT_READY_EXAMPLE
             ),
         },
@@ -89,8 +89,8 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
         missing = [name for name, state in found.items() if state != OK]
         checks = dict(found) if _is_authenticated(request) else _names_only(found)
         if not missing:
-            return answer(Ready("OK", checks, missing))
-        response = answer(Ready("NOT_READY", checks, missing), status=503)
+            return json_response(Ready("OK", checks, missing))
+        response = json_response(Ready("NOT_READY", checks, missing), status=503)
         response.headers["Retry-After"] = str(context.settings.retry_after_s)
         return response
 

@@ -11,7 +11,6 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 from producers.control.kinds.api_key import ApiKey
-from query_api.answers import answer
 from query_api.context import Admin, AppContext
 from query_api.errors import BadRequestError
 from query_api.langfuse.projects import ID_MAX, ProjectPath
@@ -20,6 +19,7 @@ from query_api.openapi.langfuse_admin_examples import (
     API_KEY_EXAMPLE,
     API_KEY_REQUEST_EXAMPLE,
 )
+from query_api.responses import json_response
 from query_api.times import iso
 
 KeyPath = Annotated[
@@ -76,22 +76,22 @@ def api_keys_router(context: AppContext) -> APIRouter:
         _KEYS,
         summary="List the keys of a project",
         responses={
-            200: documented.as_answer(
+            200: documented.response(
                 ApiKeyList, "All of them, without secrets.", {"apiKeys": [API_KEY_EXAMPLE]}
             )
         },
     )
     async def list_api_keys(admin: Admin, project_id: ProjectPath) -> Response:
         found = keys.of(projects.find(admin, project_id))
-        return answer(ApiKeyList([_shown(each) for each in found]))
+        return json_response(ApiKeyList([_shown(each) for each in found]))
 
     @router.post(
         _KEYS,
         status_code=201,
         summary="Create a key of a project",
-        description="Its secret is in this answer only. It has all scopes but `admin`.",
+        description="Only this response contains its secret. It has all scopes but `admin`.",
         responses={
-            201: documented.as_answer(
+            201: documented.response(
                 ApiKeyCreated, "It is valid from now on.", API_KEY_CREATED_EXAMPLE
             )
         },
@@ -120,17 +120,17 @@ def api_keys_router(context: AppContext) -> APIRouter:
             display_secret_key=key.hint or HIDDEN,
             note=key.note or None,
         )
-        return answer(created, status=201)
+        return json_response(created, status=201)
 
     @router.delete(
         f"{_KEYS}/{{apiKeyId}}",
         summary="Delete a key of a project",
         description="It is refused from now on.",
-        responses={200: documented.as_answer(ApiKeyDeletion, "It was deleted.", {"success": True})},
+        responses={200: documented.response(ApiKeyDeletion, "It was deleted.", {"success": True})},
     )
     async def delete_api_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
         await keys.revoke(projects.find(admin, project_id), key_id)
-        return answer(ApiKeyDeletion(True))
+        return json_response(ApiKeyDeletion(True))
 
     return router
 

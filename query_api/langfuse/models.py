@@ -14,7 +14,6 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from producers.control.kinds.price import Price
-from query_api.answers import Responses, answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.langfuse.model_bodies import ModelBody
@@ -29,6 +28,7 @@ from query_api.openapi.price_examples import MODEL_EXAMPLE
 from query_api.pages import PageMeta, page_meta
 from query_api.prices.defaults import DefaultPrice
 from query_api.quota import Quota
+from query_api.responses import Responses, json_response
 from query_api.settings import limit_setting
 from tracemill.clock import now_us
 
@@ -47,7 +47,7 @@ class Deleted(msgspec.Struct):
 def models_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["models"])
     models = _Models(context)
-    one: Responses = {200: context.documented.as_answer(Model, "The model.", MODEL_EXAMPLE)}
+    one: Responses = {200: context.documented.response(Model, "The model.", MODEL_EXAMPLE)}
     page = {
         "data": [MODEL_EXAMPLE],
         "meta": {"page": 1, "limit": 50, "totalItems": 1, "totalPages": 1},
@@ -56,36 +56,36 @@ def models_router(context: AppContext) -> APIRouter:
     @router.get(
         "/api/public/models",
         summary="List models",
-        responses={200: context.documented.as_answer(ModelList, "A page of them.", page)},
+        responses={200: context.documented.response(ModelList, "A page of them.", page)},
     )
     async def list_models(
         project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
     ) -> Response:
         """Return the project's models, then the installation's, then the shipped ones."""
-        return answer(models.page(project_id, parameters))
+        return json_response(models.page(project_id, parameters))
 
     @router.post("/api/public/models", summary="Create a model", responses=one)
     async def create_model(project_id: ProjectId, body: ModelBody) -> Response:
         """Create a model. Its prices apply to calls that arrive from now on."""
         record_id = f"prc_{secrets.token_hex(12)}"
-        return answer(await models.create(project_id, record_id, body))
+        return json_response(await models.create(project_id, record_id, body))
 
     @router.get("/api/public/models/{model_id:path}", summary="Get a model", responses=one)
     async def get_model(project_id: ProjectId, model_id: ModelId) -> Response:
-        return answer(models.get(project_id, model_id))
+        return json_response(models.get(project_id, model_id))
 
     @router.put(
         "/api/public/models/{model_id:path}", summary="Create or replace a model", responses=one
     )
     async def put_model(project_id: ProjectId, model_id: ModelId, body: ModelBody) -> Response:
         """Create or replace a model; those of the installation and shipped ones are read-only."""
-        return answer(await models.put(project_id, model_id, body))
+        return json_response(await models.put(project_id, model_id, body))
 
     @router.delete(
         "/api/public/models/{model_id:path}",
         summary="Delete a model",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 Deleted, "The model is deleted.", {"message": Deleted().message}
             )
         },
@@ -93,7 +93,7 @@ def models_router(context: AppContext) -> APIRouter:
     async def delete_model(project_id: ProjectId, model_id: ModelId) -> Response:
         """Delete a model. The default prices apply to calls that arrive from now on."""
         await models.delete(project_id, model_id)
-        return answer(Deleted())
+        return json_response(Deleted())
 
     return router
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from query_api import cursors
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.langfuse.parameters import (
@@ -33,6 +32,7 @@ from query_api.openapi.langfuse_examples import (
     OBSERVATION_V2_LIST_EXAMPLE,
 )
 from query_api.pages import CursorMeta, PageMeta, page_meta
+from query_api.responses import json_response
 from query_api.store.columns import OBSERVATION_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.observation_pages import read_page
@@ -147,7 +147,7 @@ def observations_router(context: AppContext) -> APIRouter:
         "/api/public/observations",
         summary="List observations",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 ObservationList, "A page of observations.", OBSERVATION_LIST_EXAMPLE
             )
         },
@@ -167,15 +167,13 @@ def observations_router(context: AppContext) -> APIRouter:
         count = CountObservations(project_id, conditions)
         total = await total_of(reader, count, parameters, len(rows))
         meta = page_meta(parameters.page, parameters.limit, total)
-        return answer(ObservationList([observation_v1(row) for row in rows], meta))
+        return json_response(ObservationList([observation_v1(row) for row in rows], meta))
 
     @router.get(
         "/api/public/observations/{observationId:path}",
         summary="Get an observation",
         responses={
-            200: context.documented.as_answer(
-                ObservationV1, "The observation.", OBSERVATION_EXAMPLE
-            )
+            200: context.documented.response(ObservationV1, "The observation.", OBSERVATION_EXAMPLE)
         },
     )
     async def get_observation(project_id: ProjectId, observationId: ObservationId) -> Response:  # noqa: N803
@@ -183,13 +181,13 @@ def observations_router(context: AppContext) -> APIRouter:
         rows = await read_observations(reader, query)
         if not rows:
             raise NotFoundError("Observation not found within authorized project")
-        return answer(observation_v1(rows[0]))
+        return json_response(observation_v1(rows[0]))
 
     @router.get(
         "/api/public/v2/observations",
         summary="List observations by groups of fields",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 ObservationV2List, "Observations below the cursor.", OBSERVATION_V2_LIST_EXAMPLE
             )
         },
@@ -235,7 +233,7 @@ def observations_router(context: AppContext) -> APIRouter:
         if len(found) > len(rows):
             last = rows[-1]
             cursor = cursors.encode(_Cursor(last.start_us, last.trace_id, last.id))
-        return answer(ObservationV2List(data, CursorMeta(cursor)))
+        return json_response(ObservationV2List(data, CursorMeta(cursor)))
 
     return router
 

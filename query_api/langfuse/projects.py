@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.project import Project
-from query_api.answers import answer
 from query_api.context import AppContext, Installation, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.openapi.langfuse_admin_examples import (
@@ -19,6 +18,7 @@ from query_api.openapi.langfuse_admin_examples import (
     PROJECT_REQUEST_EXAMPLE,
 )
 from query_api.openapi.langfuse_examples import PROJECTS_EXAMPLE
+from query_api.responses import json_response
 from query_api.tenants.projects import metadata_of
 
 ID_MAX = 128
@@ -63,18 +63,18 @@ class ProjectDeletion(msgspec.Struct):
 def projects_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["projects"])
     documented = context.documented
-    shown = documented.as_answer(ProjectOut, "The project.", PROJECT_EXAMPLE)
+    shown = documented.response(ProjectOut, "The project.", PROJECT_EXAMPLE)
 
     @router.get(
         "/api/public/projects",
         summary="The project of the credential",
-        responses={200: documented.as_answer(ProjectList, "One project.", PROJECTS_EXAMPLE)},
+        responses={200: documented.response(ProjectList, "One project.", PROJECTS_EXAMPLE)},
     )
     async def list_projects(project_id: ProjectId) -> Response:
         project = context.control.view[Project].get(project_id)
         if project is None:
             raise NotFoundError("the project of this credential was deleted")
-        return answer(ProjectList([_shown(project)]))
+        return json_response(ProjectList([_shown(project)]))
 
     @router.post(
         "/api/public/projects",
@@ -85,7 +85,7 @@ def projects_router(context: AppContext) -> APIRouter:
     async def create_project(_: Installation, body: LangfuseProjectBody) -> Response:
         _refuse_retention(body)
         made = await context.projects.create(body.name, body.metadata or {})
-        return answer(_shown(made), status=201)
+        return json_response(_shown(made), status=201)
 
     @router.put(_ONE, summary="Change a project", responses={200: shown})
     async def change_project(
@@ -93,7 +93,7 @@ def projects_router(context: AppContext) -> APIRouter:
     ) -> Response:
         _refuse_retention(body)
         changed = await context.projects.change(project_id, name=body.name, metadata=body.metadata)
-        return answer(_shown(changed))
+        return json_response(_shown(changed))
 
     @router.delete(
         _ONE,
@@ -101,14 +101,14 @@ def projects_router(context: AppContext) -> APIRouter:
         summary="Delete a project",
         description="Its keys are refused from now on; its rows are deleted afterwards.",
         responses={
-            202: documented.as_answer(
+            202: documented.response(
                 ProjectDeletion, "It is being deleted.", PROJECT_DELETION_EXAMPLE
             )
         },
     )
     async def delete_project(_: Installation, project_id: ProjectPath) -> Response:
         await context.projects.delete(project_id)
-        return answer(ProjectDeletion(True, "the project is being deleted"), status=202)
+        return json_response(ProjectDeletion(True, "the project is being deleted"), status=202)
 
     return router
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from query_api.answers import Responses, answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import NotFoundError
 from query_api.langfuse.parameters import (
@@ -24,6 +23,7 @@ from query_api.langfuse.shapes.score import ScoreOut, score_out, score_trace
 from query_api.langfuse.totals import total_of
 from query_api.openapi.langfuse_examples import SCORE_EXAMPLE, SCORE_LIST_EXAMPLE
 from query_api.pages import PageMeta, page_meta
+from query_api.responses import Responses, json_response
 from query_api.store.columns import SCORE_COLUMNS
 from query_api.store.conditions import Condition, Operator
 from query_api.store.queries.scores import NOT_CORRECTIONS, CountScores, FindScores
@@ -94,9 +94,9 @@ def scores_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["scores"])
     reader, documented = context.reader, context.documented
     listed: Responses = {
-        200: documented.as_answer(ScoreList, "A page of scores.", SCORE_LIST_EXAMPLE)
+        200: documented.response(ScoreList, "A page of scores.", SCORE_LIST_EXAMPLE)
     }
-    single: Responses = {200: documented.as_answer(ScoreOut, "The score.", SCORE_EXAMPLE)}
+    single: Responses = {200: documented.response(ScoreOut, "The score.", SCORE_EXAMPLE)}
 
     async def page(project_id: str, parameters: ScoreListParameters, *also: Condition) -> Response:
         conditions = (*parameters.conditions(), *also)
@@ -112,14 +112,14 @@ def scores_router(context: AppContext) -> APIRouter:
             score.trace = score_trace(trace) if trace else None
             data.append(score)
         meta = page_meta(parameters.page, parameters.limit, total)
-        return answer(ScoreList(data, meta))
+        return json_response(ScoreList(data, meta))
 
     async def one(project_id: str, score_id: str, *also: Condition) -> Response:
         conditions = (Condition(SCORE_COLUMNS["id"], "eq", score_id), *also)
         row = await reader.row(FindScores(project_id, conditions, 1), StoredScore)
         if row is None:
             raise NotFoundError("Score not found within authorized project")
-        return answer(score_out(row))
+        return json_response(score_out(row))
 
     @router.get("/api/public/scores", summary="List scores of traces", responses=listed)
     async def list_trace_scores(

@@ -11,7 +11,6 @@ from pydantic import Field
 from starlette.responses import Response
 
 from query_api import cursors
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.langfuse.parameters import (
@@ -26,6 +25,7 @@ from query_api.langfuse.shapes.score_v3 import GROUPS, ScoreV3, score_v3
 from query_api.numbers import Whole
 from query_api.openapi.langfuse_examples import SCORE_V3_LIST_EXAMPLE
 from query_api.pages import LimitedCursorMeta
+from query_api.responses import json_response
 from query_api.store.columns import SCORE_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.queries.scores import FindScores
@@ -157,7 +157,7 @@ def scores_v3_router(context: AppContext) -> APIRouter:
         "/api/public/v3/scores",
         summary="List scores by groups of fields",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 ScoreV3List, "Scores below the cursor.", SCORE_V3_LIST_EXAMPLE
             )
         },
@@ -182,7 +182,7 @@ def scores_v3_router(context: AppContext) -> APIRouter:
         if len(found) > len(rows):
             cursor = cursors.encode(_Cursor(rows[-1].event_us, rows[-1].id))
         meta = LimitedCursorMeta(limit=parameters.limit, cursor=cursor)
-        return answer(ScoreV3List([score_v3(row, groups) for row in rows], meta))
+        return json_response(ScoreV3List([score_v3(row, groups) for row in rows], meta))
 
     return router
 

@@ -11,7 +11,6 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from query_api import metrics
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, TooManyError
 from query_api.langfuse.parameters import (
@@ -36,6 +35,7 @@ from query_api.langfuse.shapes.trace import (
 from query_api.langfuse.totals import total_of
 from query_api.openapi.langfuse_examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
 from query_api.pages import page_meta
+from query_api.responses import json_response
 from query_api.store.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.store.conditions import Condition
 from query_api.store.newest import find_newest
@@ -133,7 +133,7 @@ def traces_router(context: AppContext) -> APIRouter:
         "/api/public/traces",
         summary="List traces",
         responses={
-            200: context.documented.as_answer(TraceList, "A page of traces.", TRACE_LIST_EXAMPLE)
+            200: context.documented.response(TraceList, "A page of traces.", TRACE_LIST_EXAMPLE)
         },
     )
     async def list_traces(
@@ -163,13 +163,13 @@ def traces_router(context: AppContext) -> APIRouter:
         traces = [by_id[key.id] for key in found if key.id in by_id]
         data = await _in_list(reader, traces, groups, settings.trace_ids_max)
         meta = page_meta(parameters.page, parameters.limit, total)
-        return answer(TraceList(data, meta))
+        return json_response(TraceList(data, meta))
 
     @router.get(
         "/api/public/traces/{traceId:path}",
         summary="Get a trace with its observations and scores",
         responses={
-            200: context.documented.as_answer(TraceInDetail, "The trace.", TRACE_DETAIL_EXAMPLE)
+            200: context.documented.response(TraceInDetail, "The trace.", TRACE_DETAIL_EXAMPLE)
         },
     )
     async def get_trace(
@@ -185,7 +185,7 @@ def traces_router(context: AppContext) -> APIRouter:
         )
         if "io" in groups:
             await fill_io_from_root_observation(reader, [trace], observations)
-        return answer(
+        return json_response(
             trace_in_detail(
                 trace,
                 groups,

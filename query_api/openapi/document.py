@@ -8,10 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from producers.control.scopes import Scope
-from query_api.answers import Documented
+from query_api.error_responses import LANGFUSE_PREFIX
+from query_api.openapi.error_examples import LANGFUSE, NATIVE
 from query_api.openapi.ingestion import INGESTION_REFUSAL, ingestion_paths
-from query_api.openapi.refusal_examples import LANGFUSE, NATIVE
-from query_api.refusals import LANGFUSE_PREFIX
+from query_api.responses import Documented
 from query_api.scopes import scopes_of
 
 DESCRIPTION: Final = """Ingest traces of LLM applications (`ingestion`), and query traces,

@@ -93,13 +93,13 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
     }
     spans = {
         "requestBody": _otlp_body(export, _EXPORT_EXAMPLE),
-        "responses": {"200": _otlp_answer("Accepted except rejected spans.", _PARTIAL_EXAMPLE)},
+        "responses": {"200": _otlp_response("Accepted except rejected spans.", _PARTIAL_EXAMPLE)},
         "description": "gzip is supported. Spans that cannot be stored are counted in"
         " `partialSuccess` and become dead letters; the others are accepted.",
     }
     metrics = {
         "requestBody": _otlp_body({"type": "object"}, {"resourceMetrics": []}),
-        "responses": {"200": _otlp_answer("Dropped.", {})},
+        "responses": {"200": _otlp_response("Dropped.", {})},
         "description": "Metrics are accepted and dropped, so that exporters can use one host.",
     }
     return {
@@ -141,8 +141,8 @@ def _otlp_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _otlp_answer(description: str, example: object) -> dict[str, Any]:
-    """Describe an answer, which has the encoding of the request."""
+def _otlp_response(description: str, example: object) -> dict[str, Any]:
+    """Describe a response, which has the encoding of the request."""
     partial = {"rejectedSpans": _TEXT, "errorMessage": _TEXT}
     schema = {
         "type": "object",

@@ -11,7 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from query_api.answers import answer
+from query_api.responses import json_response
 
 _FILES: Final = FilePath(str(files("fastapi_swagger"))) / "resources"
 
@@ -36,7 +36,7 @@ def documentation_router(title: str, version: str) -> APIRouter:
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("docs")
         about = {"name": title, "version": version, "docs": "/docs", "openapi": "/openapi.json"}
-        return answer(about)
+        return json_response(about)
 
     @router.get("/docs")
     async def docs() -> Response:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from producers.control.kinds.api_key import ApiKey
 from producers.control.scopes import DEFAULT_SCOPES, SCOPES, Scope
 from query_api import metrics
-from query_api.answers import answer
 from query_api.context import Admin, AppContext
 from query_api.errors import BadRequestError
 from query_api.openapi.admin_examples import (
@@ -22,6 +21,7 @@ from query_api.openapi.admin_examples import (
     KEY_ROTATION_EXAMPLE,
 )
 from query_api.pages import NativeMeta
+from query_api.responses import json_response
 from query_api.tenants.keys import IssuedKey
 from query_api.times import RecordInstant, iso
 from query_api.v1.admin_projects import ProjectPath
@@ -82,7 +82,7 @@ class KeyOut(msgspec.Struct, kw_only=True):
 
 class KeyCreated(KeyOut, kw_only=True):
     secret_key: str
-    """Secret key; only this answer contains it."""
+    """Secret key; only this response contains it."""
 
 
 class KeyList(msgspec.Struct):
@@ -98,9 +98,9 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         _KEYS,
         status_code=201,
         summary="Create a key",
-        description="Only this answer contains the secret.",
+        description="Only this response contains the secret.",
         responses={
-            201: documented.as_answer(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
+            201: documented.response(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
         },
     )
     async def create_key(
@@ -112,27 +112,27 @@ def admin_keys_router(context: AppContext) -> APIRouter:
             expires_at_us=body.expires_at,
             note=body.note,
         )
-        return answer(_created(issued), status=201)
+        return json_response(_created(issued), status=201)
 
     @router.get(
         _KEYS,
         summary="List keys",
         description="Oldest first, without secrets; all keys unless `limit` is given.",
-        responses={200: documented.as_answer(KeyList, "The keys.", {"data": [KEY_EXAMPLE]})},
+        responses={200: documented.response(KeyList, "The keys.", {"data": [KEY_EXAMPLE]})},
     )
     async def list_keys(
         admin: Admin, project_id: ProjectPath, parameters: Annotated[ListParameters, Query()]
     ) -> Response:
         page, meta = page_of(keys.of(projects.find(admin, project_id)), parameters)
-        return answer(KeyList([_shown(each) for each in page], meta))
+        return json_response(KeyList([_shown(each) for each in page], meta))
 
     @router.get(
         f"{_KEYS}/{{key_id}}",
         summary="Get a key",
-        responses={200: documented.as_answer(KeyOut, "The key.", KEY_EXAMPLE)},
+        responses={200: documented.response(KeyOut, "The key.", KEY_EXAMPLE)},
     )
     async def get_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
-        return answer(_shown(keys.find(projects.find(admin, project_id), key_id)))
+        return json_response(_shown(keys.find(projects.find(admin, project_id), key_id)))
 
     @router.delete(
         f"{_KEYS}/{{key_id}}",
@@ -147,9 +147,9 @@ def admin_keys_router(context: AppContext) -> APIRouter:
     @router.post(
         f"{_KEYS}/{{key_id}}/rotate",
         summary="Rotate the secret of a key",
-        description="The public key is unchanged. Only this answer contains the new secret.",
+        description="The public key is unchanged. Only this response contains the new secret.",
         responses={
-            200: documented.as_answer(
+            200: documented.response(
                 KeyCreated, "The new secret is valid from now on.", KEY_CREATED_EXAMPLE
             )
         },
@@ -165,7 +165,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
             metrics.LIMITS_REACHED.labels("key_overlap_max_s").inc()
             raise BadRequestError(f"overlap_s: must be at most {overlap_max_s}", field="overlap_s")
         project = projects.find(admin, project_id)
-        return answer(_created(await keys.rotate(project, key_id, overlap_s=body.overlap_s)))
+        return json_response(_created(await keys.rotate(project, key_id, overlap_s=body.overlap_s)))
 
     return router
 

@@ -13,9 +13,9 @@ from producers.control.kinds.limits import Amount, BurstSeconds, Count, Limits
 from producers.errors import ControlConflictError
 from producers.gateway.limits.effective import EffectiveLimits, effective_limits
 from producers.usage.periods import QuotaPeriod
-from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
+from query_api.responses import json_response
 from query_api.times import iso
 from query_api.v1.admin_projects import ProjectPath
 from query_api.v1.etags import IfMatch, expected_version, with_etag
@@ -91,19 +91,19 @@ class LimitsOut(msgspec.Struct, kw_only=True):
 def admin_limits_router(context: AppContext) -> APIRouter:
     """Return the routes."""
     router = native_router("projects and keys")
-    shown = context.documented.as_answer(LimitsOut, "The limits.", LIMITS_EXAMPLE)
+    shown = context.documented.response(LimitsOut, "The limits.", LIMITS_EXAMPLE)
 
     @router.get(_LIMITS, summary="Get the limits of a project", responses={200: shown})
     async def get_limits(admin: Admin, project_id: ProjectPath) -> Response:
         context.projects.find(admin, project_id)
-        return _answer(context, project_id)
+        return _response(context, project_id)
 
     @router.put(
         _LIMITS,
         summary="Set the limits of a project",
         description="They apply immediately, in every gateway. Omitted and null limits are the"
         " defaults of the installation; 0 means no limit. With `If-Match`, the `ETag` of an earlier"
-        " answer, only if they are unchanged since: 409 otherwise.",
+        " response, only if they are unchanged since: 409 otherwise.",
         responses={200: shown},
     )
     async def set_limits(
@@ -117,7 +117,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         )
         expected = await expected_version(context.control, Limits, project_id, if_match)
         await context.control.put(limits, expected=expected)
-        return _answer(context, project_id)
+        return _response(context, project_id)
 
     @router.delete(
         _LIMITS,
@@ -137,7 +137,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _answer(context: AppContext, project_id: str) -> Response:
+def _response(context: AppContext, project_id: str) -> Response:
     own = context.control.view[Limits].get(project_id)
     in_force = effective_limits(own, context.limits)
     names = OwnLimitsOut.__struct_fields__
@@ -146,7 +146,7 @@ def _answer(context: AppContext, project_id: str) -> Response:
         in_force=LimitsInForceOut(**in_force._asdict()),
         used=_used(context, project_id, in_force) if in_force.has_quota else None,
     )
-    response = answer(shown)
+    response = json_response(shown)
     with_etag(response, own)
     return response
 

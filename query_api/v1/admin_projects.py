@@ -14,7 +14,6 @@ from clickhouse.errors import StoreError
 from clickhouse.project_rows import rows_left
 from producers.control.kinds.project import Project
 from producers.control.record import NEW_PROJECT_ID, new_project_id
-from query_api.answers import answer
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import (
     PROJECT_CHANGE_EXAMPLE,
@@ -24,6 +23,7 @@ from query_api.openapi.admin_examples import (
     PROJECT_STATUS_EXAMPLE,
 )
 from query_api.pages import NativeMeta
+from query_api.responses import json_response
 from query_api.tenants.projects import metadata_of
 from query_api.times import iso
 from query_api.v1.crud import RECORD_ID_MAX
@@ -85,7 +85,7 @@ class AdminProjectList(msgspec.Struct):
 def admin_projects_router(context: AppContext) -> APIRouter:
     router = native_router("projects and keys")
     documented = context.documented
-    shown = documented.as_answer(AdminProjectOut, "The project.", PROJECT_EXAMPLE)
+    shown = documented.response(AdminProjectOut, "The project.", PROJECT_EXAMPLE)
 
     @router.post(
         "/v1/admin/projects",
@@ -96,7 +96,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     )
     async def create_project(_: Installation, body: ProjectBody) -> Response:
         made = await context.projects.create(body.name, body.metadata, body.id or "")
-        return _answer(made, status=201)
+        return _response(made, status=201)
 
     @router.get(
         "/v1/admin/projects",
@@ -104,14 +104,14 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         description="Oldest first; all projects unless `limit` is given. With the key of a project,"
         " the list contains only this project.",
         responses={
-            200: documented.as_answer(AdminProjectList, "All of them.", {"data": [PROJECT_EXAMPLE]})
+            200: documented.response(AdminProjectList, "All of them.", {"data": [PROJECT_EXAMPLE]})
         },
     )
     async def list_projects(
         admin: Admin, parameters: Annotated[ListParameters, Query()]
     ) -> Response:
         page, meta = page_of(context.projects.visible_to(admin), parameters)
-        return answer(AdminProjectList([_shown(each) for each in page], meta))
+        return json_response(AdminProjectList([_shown(each) for each in page], meta))
 
     @router.get(
         "/v1/admin/projects/{project_id}",
@@ -119,7 +119,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         description="While it is deleting, with `rows_left`: how many rows each table still has."
         " It is left out while the store does not answer.",
         responses={
-            200: documented.as_answer(AdminProjectStatus, "The project.", PROJECT_STATUS_EXAMPLE)
+            200: documented.response(AdminProjectStatus, "The project.", PROJECT_STATUS_EXAMPLE)
         },
     )
     async def get_project(admin: Admin, project_id: ProjectPath) -> Response:
@@ -128,13 +128,13 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         if project.state == "deleting":
             with suppress(StoreError):  # the state is known all the same
                 left = await rows_left(context.store, project.id)
-        return _answer(project, left=left)
+        return _response(project, left=left)
 
     @router.patch(
         "/v1/admin/projects/{project_id}",
         summary="Change a project",
-        description="With `If-Match: <ETag of an earlier answer>`, the change is made only if the"
-        " project has not changed since; otherwise the answer is 409.",
+        description="With `If-Match: <ETag of an earlier response>`, the change is made only if the"
+        " project has not changed since; otherwise the response is 409.",
         responses={200: shown},
     )
     async def change_project(
@@ -145,7 +145,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         changed = await context.projects.change(
             project_id, name=body.name, metadata=body.metadata, expected=expected
         )
-        return _answer(changed)
+        return _response(changed)
 
     @router.delete(
         "/v1/admin/projects/{project_id}",
@@ -154,7 +154,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         description="Its keys are refused immediately. Its rows are deleted in the background; the"
         " `state` shows when this is complete. Its id cannot be used again.",
         responses={
-            202: documented.as_answer(
+            202: documented.response(
                 AdminProjectOut, "It is being deleted.", PROJECT_DELETING_EXAMPLE
             )
         },
@@ -165,19 +165,19 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         context.projects.find(admin, project_id)
         expected = await expected_version(context.control, Project, project_id, if_match)
         deleted = await context.projects.delete(project_id, expected=expected)
-        return _answer(deleted, status=202)
+        return _response(deleted, status=202)
 
     return router
 
 
-def _answer(
+def _response(
     project: Project,
     *,
     status: int = 200,
     left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET,
 ) -> Response:
     shown = msgspec.structs.asdict(_shown(project))
-    response = answer(AdminProjectStatus(**shown, rows_left=left), status=status)
+    response = json_response(AdminProjectStatus(**shown, rows_left=left), status=status)
     with_etag(response, project)
     return response
 

@@ -12,10 +12,10 @@ from clickhouse.alert_rows import alert_of_row
 from clickhouse.rows import AlertRow
 from producers.notifications.event_type import shown_alert
 from producers.notifications.registry import EventTypes
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.openapi.v1_examples import ALERT_LIST_EXAMPLE
 from query_api.pages import NativeMeta
+from query_api.responses import json_response
 from query_api.store.queries.alerts import FindAlerts
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 
@@ -34,7 +34,7 @@ def alerts_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/alerts",
         summary="List alerts",
-        responses={200: documented.as_answer(alert_list, "Newest first.", ALERT_LIST_EXAMPLE)},
+        responses={200: documented.response(alert_list, "Newest first.", ALERT_LIST_EXAMPLE)},
     )
     async def list_alerts(
         project_id: ProjectId, parameters: Annotated[AlertParameters, Query()]
@@ -47,7 +47,7 @@ def alerts_router(context: AppContext) -> APIRouter:
         )
         rows = await context.reader.rows(query, AlertRow)
         page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
-        return answer(alert_list([_shown(row, event_types) for row in page], meta))
+        return json_response(alert_list([_shown(row, event_types) for row in page], meta))
 
     return router
 

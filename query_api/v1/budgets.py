@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
 from producers.control.periods import period_bounds
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import (
@@ -23,6 +22,7 @@ from query_api.openapi.v1_examples import (
     BUDGET_REQUEST_EXAMPLE,
     BUDGET_STATUS_EXAMPLE,
 )
+from query_api.responses import json_response
 from query_api.store.queries.alerts import CrossedThresholds
 from query_api.store.queries.spend import SumSpend
 from query_api.times import SECOND_US, TimeZone, iso
@@ -158,7 +158,7 @@ def _add_status(router: APIRouter, context: AppContext) -> None:
         "/v1/budgets/{budget_id}/status",
         summary="Get the status of a budget",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 BudgetStatus, "The current period.", BUDGET_STATUS_EXAMPLE
             )
         },
@@ -178,7 +178,7 @@ def _add_status(router: APIRouter, context: AppContext) -> None:
             context.reader.rows(CrossedThresholds(project_id, budget.id, start_us), Crossed),
         )
         spent_pico = pico_of(spent.spent) if spent else 0
-        return answer(_status(budget, spent_pico, (start_us, end_us), alerts))
+        return json_response(_status(budget, spent_pico, (start_us, end_us), alerts))
 
 
 def _shown(budget: Budget) -> BudgetOut:

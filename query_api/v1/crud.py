@@ -17,11 +17,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from producers.control.record import ControlRecord
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import NotFoundError
 from query_api.pages import NativeMeta
 from query_api.quota import Quota
+from query_api.responses import json_response
 from query_api.settings import limit_setting
 from query_api.v1.etags import IfMatch, Precondition, expected_version, with_etag
 from query_api.v1.parameters import native_router
@@ -32,8 +32,8 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 
 RECORD_ID_MAX: Final = 128
 IF_MATCH: Final = (
-    "With `If-Match: <ETag of an earlier answer>`, only if the record has not changed since;"
-    " otherwise the answer is 409."
+    "With `If-Match: <ETag of an earlier response>`, only if the record has not changed since;"
+    " otherwise the response is 409."
 )
 
 Create = Callable[[str, BodyT], Awaitable[RecordT]]
@@ -60,11 +60,11 @@ class Resource(Generic[RecordT, BodyT]):
     create: Callable[[AppContext], Create[BodyT, RecordT]]
     """Return the function that creates records; called once."""
     shown: Callable[[RecordT], msgspec.Struct]
-    """Return the answer that describes a record, without its secrets."""
+    """Return the response that describes a record, without its secrets."""
     shown_type: type[msgspec.Struct]
     example: Any
     created: Callable[[RecordT], msgspec.Struct] | None = None
-    """Return the answer to a ``POST`` if it differs, such as one with the new secret."""
+    """Return the response to a ``POST`` if it differs, such as one with the new secret."""
     created_type: type[msgspec.Struct] | None = None
     created_example: Any = None
     change: Change[RecordT, Any] | None = None
@@ -147,7 +147,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
         else:
             with quota.taken_by(made, context.control.view.in_project(record, owner)):
                 await context.control.create(made)
-        return _answer(resource, made, shown, status=201)
+        return _response(resource, made, shown, status=201)
 
     create.__annotations__.update(owner=resource.owner, body=resource.body)
     created_type = resource.created_type or resource.shown_type
@@ -160,9 +160,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
         name=resource.route_name("create"),
         summary=f"Create {_a(resource)}",
         description=resource.about_create,
-        responses={
-            201: context.documented.as_answer(created_type, resource.about_created, example)
-        },
+        responses={201: context.documented.response(created_type, resource.about_created, example)},
     )
 
 
@@ -183,7 +181,7 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
         records = context.control.view.in_project(resource.record, owner).values()
         ordered = sorted(records, key=lambda each: each.position)
         page, meta = page_of(ordered, parameters)
-        return answer(list_type([resource.shown(each) for each in page], meta))
+        return json_response(list_type([resource.shown(each) for each in page], meta))
 
     list_records.__annotations__["owner"] = resource.owner
     plural = resource.record.plural
@@ -195,7 +193,7 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
         summary=f"List {plural}",
         description="Oldest first; all records unless `limit` is given.",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 list_type, f"The {plural}.", {"data": [resource.example]}
             )
         },
@@ -205,7 +203,7 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
 def _add_get(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
     async def get(owner: Any, record_id: str) -> Response:
         found = find(context, resource.record, owner, record_id)
-        return _answer(resource, found, resource.shown)
+        return _response(resource, found, resource.shown)
 
     _annotate(get, resource)
     router.add_api_route(
@@ -281,13 +279,13 @@ async def _write(
     if_match: Precondition | None,
     changed: Callable[[RecordT], RecordT],
 ) -> Response:
-    """Write the record that ``changed`` returns, and answer with it."""
+    """Write the record that ``changed`` returns, and return it."""
     held = find(context, resource.record, owner, record_id)
     expected = await expected_version(context.control, resource.record, held.id, if_match)
     written = await context.control.update(resource.record, held.id, changed, expected=expected)
     if written is None:
         raise NotFoundError(f"no {resource.noun.replace('_', ' ')} {record_id!r}")
-    return _answer(resource, written, resource.shown)
+    return _response(resource, written, resource.shown)
 
 
 def _add_delete(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
@@ -324,14 +322,14 @@ def _annotate(
     endpoint.__annotations__.update(owner=resource.owner, record_id=record_id, **more)
 
 
-def _answer(
+def _response(
     resource: Resource[RecordT, BodyT],
     record: RecordT,
     shown: Callable[[RecordT], msgspec.Struct],
     *,
     status: int = 200,
 ) -> Response:
-    response = answer(shown(record), status=status)
+    response = json_response(shown(record), status=status)
     if resource.versioned:
         with_etag(response, record)
     return response
@@ -339,7 +337,7 @@ def _answer(
 
 def _documented(context: AppContext, resource: Resource[RecordT, BodyT]) -> dict[str, Any]:
     about = f"The {resource.noun.replace('_', ' ')}."
-    return context.documented.as_answer(resource.shown_type, about, resource.example)
+    return context.documented.response(resource.shown_type, about, resource.example)
 
 
 def _one(resource: Resource[RecordT, BodyT]) -> str:

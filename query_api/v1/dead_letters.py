@@ -8,10 +8,10 @@ import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.openapi.v1_examples import DEAD_LETTER_LIST_EXAMPLE
 from query_api.pages import NativeMeta
+from query_api.responses import json_response
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.rows import StoredDeadLetter
 from query_api.times import iso
@@ -48,7 +48,7 @@ def dead_letters_router(context: AppContext) -> APIRouter:
         "/v1/dead-letters",
         summary="List dead letters",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 DeadLetterList, "Newest first.", DEAD_LETTER_LIST_EXAMPLE
             )
         },
@@ -65,7 +65,7 @@ def dead_letters_router(context: AppContext) -> APIRouter:
         )
         rows = await context.reader.rows(query, StoredDeadLetter)
         page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
-        return answer(DeadLetterList([_shown(row) for row in page], meta))
+        return json_response(DeadLetterList([_shown(row) for row in page], meta))
 
     return router
 

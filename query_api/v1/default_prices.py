@@ -14,13 +14,13 @@ from starlette.responses import Response
 from producers.control.kinds.price import Price, PriceTier
 from producers.model_patterns import NAME_CHARS_MAX, ModelPattern
 from query_api import cursors
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.numbers import Whole
 from query_api.openapi.price_examples import DEFAULT_PRICES_EXAMPLE
 from query_api.pages import NativeMeta
 from query_api.prices.amounts import usd_per_million
 from query_api.prices.defaults import DefaultPrice, DefaultPriceList, DefaultTier
+from query_api.responses import json_response
 from query_api.times import iso, iso_or_none
 from query_api.v1.parameters import Name, NativeParameters, native_router
 
@@ -86,7 +86,7 @@ def default_prices_router(context: AppContext) -> APIRouter:
         "/v1/prices/defaults",
         summary="List default prices",
         responses={
-            200: context.documented.as_answer(
+            200: context.documented.response(
                 DefaultPricesPage, "A page of them.", DEFAULT_PRICES_EXAMPLE
             )
         },
@@ -109,9 +109,11 @@ def default_prices_router(context: AppContext) -> APIRouter:
             if len(page) == parameters.limit:
                 last = page[-1]
                 cursor = cursors.encode(_Position(last.origin == "shipped", last.id))
-                return answer(DefaultPricesPage(page, NativeMeta(has_more=True, cursor=cursor)))
+                return json_response(
+                    DefaultPricesPage(page, NativeMeta(has_more=True, cursor=cursor))
+                )
             page.append(shown)
-        return answer(DefaultPricesPage(page, NativeMeta(has_more=False, cursor=None)))
+        return json_response(DefaultPricesPage(page, NativeMeta(has_more=False, cursor=None)))
 
     return router
 

@@ -77,7 +77,7 @@ def precondition_of(if_match: str) -> Precondition:
         at = element.end()
     if at < len(if_match) or not found:
         raise BadRequestError(
-            'If-Match: must be the ETag of an earlier answer, with its quotes, such as "5f0c", or'
+            'If-Match: must be the ETag of an earlier response, with its quotes, such as "5f0c", or'
             " several of them separated by commas, or *",
             field="If-Match",
         )

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from clickhouse.tiering import storage_report
-from query_api.answers import answer
 from query_api.context import AppContext, Installation
 from query_api.openapi.v1_examples import STORAGE_EXAMPLE
+from query_api.responses import json_response
 from query_api.v1.parameters import native_router
 
 
@@ -48,7 +48,7 @@ def storage_router(context: AppContext) -> APIRouter:
         "/v1/storage",
         summary="Get the use of storage",
         responses={
-            200: context.documented.as_answer(Storage, "By table and volume.", STORAGE_EXAMPLE)
+            200: context.documented.response(Storage, "By table and volume.", STORAGE_EXAMPLE)
         },
     )
     async def get_storage(_: Installation) -> Response:
@@ -66,6 +66,6 @@ def storage_router(context: AppContext) -> APIRouter:
             total = volumes.setdefault(use.volume, VolumeTotal(0, 0))
             total.rows += use.rows
             total.bytes += use.bytes
-        return answer(Storage(data, volumes))
+        return json_response(Storage(data, volumes))
 
     return router

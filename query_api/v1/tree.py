@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from query_api import metrics
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.openapi.v1_examples import TREE_EXAMPLE
+from query_api.responses import json_response
 from query_api.store.rows import OBSERVATION_IN_TREE, TRACE_TOTALS
 from query_api.store.trace_reading import observations_of, read_trace
 from query_api.v1.call_tree import call_tree
@@ -25,7 +25,7 @@ def tree_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/traces/{trace_id:path}/tree",
         summary="Get the call tree of a trace",
-        responses={200: context.documented.as_answer(TreeOut, "The tree.", TREE_EXAMPLE)},
+        responses={200: context.documented.response(TreeOut, "The tree.", TREE_EXAMPLE)},
     )
     async def get_tree(
         project_id: ProjectId,
@@ -48,6 +48,6 @@ def tree_router(context: AppContext) -> APIRouter:
             truncated=len(rows) > limit,
             depth_max=settings.tree_depth_max,
         )
-        return answer(shown)
+        return json_response(shown)
 
     return router

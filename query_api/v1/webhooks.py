@@ -51,7 +51,7 @@ class WebhookOut(msgspec.Struct, kw_only=True):
 
 class WebhookCreated(WebhookOut, kw_only=True):
     secret: str
-    """Key of the signatures of Standard Webhooks; only this answer contains it."""
+    """Key of the signatures of Standard Webhooks; only this response contains it."""
 
 
 def _create(context: AppContext) -> Create[WebhookBody, Webhook]:

@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from producers.dimensions.dimension import Dimension
 from query_api import metrics
-from query_api.answers import answer
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, TooCostlyError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
+from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS, ReadWindows
 from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
@@ -191,7 +191,7 @@ def windows_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/windows",
         summary="Count, errors, cost, tokens and latency over time",
-        responses={200: context.documented.as_answer(WindowList, "By start.", WINDOWS_EXAMPLE)},
+        responses={200: context.documented.response(WindowList, "By start.", WINDOWS_EXAMPLE)},
     )
     async def list_windows(
         project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]
@@ -228,7 +228,7 @@ def windows_router(context: AppContext) -> APIRouter:
             list(dimensions),
         )
         data = [_shown(row, bounds_s, dimensions) for row in rows]
-        return answer(WindowList(data, meta))
+        return json_response(WindowList(data, meta))
 
     return router
 

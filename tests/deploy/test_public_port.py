@@ -15,7 +15,7 @@ from deploy.probes import probe_routes
 from deploy.processes.edge import by_path
 from deploy.serving import serving
 from producers.gateway.app import Gateway
-from producers.options import AnswerOptions
+from producers.options_requests import ServeOptionsRequests
 from producers.settings import GatewaySettings, KafkaSettings
 from tests.bench.fuzz_doors.run import AcknowledgingPublisher
 from tests.query_api.harness import PROJECT, make_api
@@ -41,7 +41,7 @@ async def server() -> AsyncIterator[httpx.AsyncClient]:
     async def report() -> dict[str, str]:
         return {}
 
-    probes = AnswerOptions(Starlette(routes=probe_routes(report)))
+    probes = ServeOptionsRequests(Starlette(routes=probe_routes(report)))
     (port,) = free_ports(1)
     async with (
         serving(by_path(probes, gateway, query), "127.0.0.1", port),

@@ -26,7 +26,6 @@ from producers.errors import (
 )
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import describe_failure
-from producers.gateway.http.answer import Answer, send_answer, send_json
 from producers.gateway.http.body import (
     BodyLimits,
     ClientGoneError,
@@ -39,6 +38,7 @@ from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.gunzip import Gunzip
 from producers.gateway.http.in_flight import Lease
 from producers.gateway.http.request import Call, HttpRequest, Request
+from producers.gateway.http.response import Response, send_json, send_response
 from tracemill.clock import now_us
 
 UNSENT: Final = 499
@@ -78,7 +78,7 @@ class Endpoint(ABC):
         self._next_log_s = 0.0
 
     @abstractmethod
-    async def serve(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Response:
         """Process a call.
 
         Raises:
@@ -92,11 +92,11 @@ class Endpoint(ABC):
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
-        status = await self._answer(scope, receive, send)
+        status = await self._respond(scope, receive, send)
         metrics.REQUEST_SECONDS.labels(self.name).observe(time.perf_counter() - started_s)
         metrics.REQUESTS.labels(self.name, status).inc()
 
-    async def respond(self, request: Request) -> Answer:
+    async def respond(self, request: Request) -> Response:
         """Authenticate, wait for a slot if the body is large, read it, and serve the call.
 
         Raises as ``serve``, and:
@@ -145,9 +145,9 @@ class Endpoint(ABC):
             meter.put_back(batch.item_count, len(call.body))
             raise
 
-    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> int:
+    async def _respond(self, scope: AsgiScope, receive: Receive, send: Send) -> int:
         try:
-            answer = await self.respond(HttpRequest(scope, receive))
+            response = await self.respond(HttpRequest(scope, receive))
         except RequestError as error:
             return await self._refuse(send, error)
         except (OverloadedError, UndeliveredError) as error:
@@ -162,8 +162,8 @@ class Endpoint(ABC):
             body = {"message": "Internal Server Error", "error": "InternalServerError"}
             await send_json(send, 500, body)
             return 500
-        await send_answer(send, answer)
-        return answer.status
+        await send_response(send, response)
+        return response.status
 
     async def _body(
         self,

@@ -1,8 +1,8 @@
 """Serve ``POST /api/public/ingestion``: event batches of older SDKs, and scores of newer ones.
 
-The answer is always 207 with a status for each event. SDKs send the whole batch again if any status
-is an error. An invalid event therefore becomes a dead letter, and SDKs receive 201 for it; other
-clients receive the error.
+The response is always 207 with a status for each event. SDKs send the whole batch again if any
+status is an error. An invalid event therefore becomes a dead letter, and SDKs receive 201 for it;
+other clients receive the error.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from producers.errors import (
 )
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.http.answer import Answer
 from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
+from producers.gateway.http.response import Response
 from producers.gateway.langfuse.bodies import IngestionBatch
 from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.ingestion_events import (
@@ -72,14 +72,14 @@ class Ingestion(Endpoint):
             return {"message": INVALID, "errors": [str(error)]}
         return super().refusal(error)
 
-    async def serve(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Response:
         published, outcome, kinds = await self.context.admission.run(
             call.principal.quota_key, len(call.body), partial(self._read, call)
         )
         await self.publish(call, published)
         for kind, count in kinds.items():
             metrics.EVENTS_IN.labels(kind).inc(count)
-        return Answer(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))
+        return Response(207, _encode({"successes": outcome.successes, "errors": outcome.errors}))
 
     def _read(
         self, call: Call, inline_values_max: int | None
@@ -112,11 +112,11 @@ class _Outcome:
         self.dead_letters: list[DeadLetter] = []
 
     def accept(self, event_id: str) -> None:
-        """Answer that an event was accepted."""
+        """Report an event as accepted."""
         self.successes.append({"id": event_id, "status": 201})
 
     def refuse(self, raw: msgspec.Raw, error: Exception) -> None:
-        """Answer for a rejected event; make it a dead letter if its sender may send such events."""
+        """Report an event as rejected, and make it a dead letter if its sender may send it."""
         event_id = event_id_of(raw)
         if isinstance(error, ScopeError):
             metrics.EVENTS_REFUSED.labels("denied").inc()

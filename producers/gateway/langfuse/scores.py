@@ -21,9 +21,9 @@ from producers.errors import (
 )
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
-from producers.gateway.http.answer import Answer
 from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
+from producers.gateway.http.response import Response
 from producers.gateway.langfuse.bodies import ScoreBody
 from producers.gateway.langfuse.contract_events import Times, score_of
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
@@ -60,23 +60,23 @@ class Scores(Endpoint):
             return {"message": str(error), "error": "ForbiddenError"}
         return {"message": str(error)}
 
-    async def serve(self, call: Call) -> Answer:
+    async def serve(self, call: Call) -> Response:
         read = partial(self._read, call)
         scores = await self.context.admission.run(call.principal.quota_key, len(call.body), read)
         await self.publish(call, scores.batch)
         metrics.EVENTS_IN.labels("score").inc(scores.batch.event_count)
         if scores.score_id is not None:
-            return Answer(200, _encode({"id": scores.score_id}))
+            return Response(200, _encode({"id": scores.score_id}))
         if not scores.is_list:
             raise BodyError(scores.faults[0])
         if not scores.faults:
-            return Answer(202, _encode({"message": "Accepted"}))
+            return Response(202, _encode({"message": "Accepted"}))
         answered = {
             "accepted": scores.batch.event_count,
             "rejected": len(scores.faults),
             "errors": [{"message": fault} for fault in scores.faults[:ERRORS_MAX]],
         }
-        return Answer(207, _encode(answered))
+        return Response(207, _encode(answered))
 
     def _read(self, call: Call, inline_values_max: int | None) -> _Scores:
         settings = self.context.settings

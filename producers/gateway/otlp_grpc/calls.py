@@ -136,7 +136,7 @@ class Method:
         name, status = self._endpoint.name, grpc.StatusCode.CANCELLED
         try:
             request = GrpcRequest(context, self._reading, self._metadata_max_bytes)
-            answer = await self._endpoint.respond(request)
+            response = await self._endpoint.respond(request)
             status = grpc.StatusCode.OK
         except Exception as error:  # noqa: BLE001  the last resort
             failure = failure_of(error, self._endpoint.context.settings.retry_after_s)
@@ -146,7 +146,7 @@ class Method:
         finally:
             metrics.REQUEST_SECONDS.labels(name).observe(time.perf_counter() - started_s)
             metrics.REQUESTS.labels(name, status.name).inc()
-        return answer.body
+        return response.body
 
     def _report(self, error: Exception, status: grpc.StatusCode) -> None:
         if status is grpc.StatusCode.INTERNAL:

@@ -86,7 +86,7 @@ def observation_v2(
 
     User, session and the trace's context come from ``trace``.
     """
-    answer = ObservationV2(
+    shown = ObservationV2(
         id=row.id,
         trace_id=row.trace_id,
         start_time=iso(row.start_us),
@@ -97,13 +97,13 @@ def observation_v2(
     )
     for group in groups:
         for name, value in _GROUPS[group](row, trace).items():
-            setattr(answer, name, value)
+            setattr(shown, name, value)
     if "metadata" in groups:
-        answer.metadata = {
+        shown.metadata = {
             key: value if key in expanded else _cut(value)
             for key, value in members(row.metadata).items()
         }
-    return answer
+    return shown
 
 
 def _core(_row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 
 def score_out(row: StoredScore) -> ScoreOut:
     stored_at = iso(row.inserted_ms * 1000)
-    answer = ScoreOut(
+    shown = ScoreOut(
         id=row.id,
         project_id=row.project_id,
         name=row.name,
@@ -74,10 +74,10 @@ def score_out(row: StoredScore) -> ScoreOut:
         updated_at=stored_at,
     )
     if row.data_type == "BOOLEAN":
-        answer.string_value = row.string_value or ("True" if row.value else "False")
+        shown.string_value = row.string_value or ("True" if row.value else "False")
     elif row.data_type != "NUMERIC":
-        answer.string_value = row.string_value
-    return answer
+        shown.string_value = row.string_value
+    return shown
 
 
 def score_trace(trace: StoredTrace) -> ScoreTrace:

@@ -47,7 +47,7 @@ class ScoreV3(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 
 def score_v3(row: StoredScore, groups: frozenset[str]) -> ScoreV3:
     stored_at = iso(row.inserted_ms * 1000)
-    answer = ScoreV3(
+    shown = ScoreV3(
         id=row.id,
         project_id=row.project_id,
         name=row.name,
@@ -60,15 +60,15 @@ def score_v3(row: StoredScore, groups: frozenset[str]) -> ScoreV3:
         updated_at=stored_at,
     )
     if "details" in groups:
-        answer.comment = row.comment or None
-        answer.config_id = row.config_id or None
-        answer.metadata = members(row.metadata)
+        shown.comment = row.comment or None
+        shown.config_id = row.config_id or None
+        shown.metadata = members(row.metadata)
     if "subject" in groups:
-        answer.subject = _subject(row)
+        shown.subject = _subject(row)
     if "annotation" in groups:
-        answer.author_user_id = row.author_user_id or None
-        answer.queue_id = row.queue_id or None
-    return answer
+        shown.author_user_id = row.author_user_id or None
+        shown.queue_id = row.queue_id or None
+    return shown
 
 
 def _value(row: StoredScore) -> float | bool | str:

@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """The response of an endpoint."""
 
     status: int
@@ -22,26 +22,26 @@ class Answer:
     content_type: bytes = JSON_TYPE
 
 
-async def send_answer(
-    send: Send, answer: Answer, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+async def send_response(
+    send: Send, response: Response, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """Send a response with its content type, its length and ``headers``."""
     await send(
         {
             "type": "http.response.start",
-            "status": answer.status,
+            "status": response.status,
             "headers": [
-                (b"content-type", answer.content_type),
-                (b"content-length", str(len(answer.body)).encode()),
+                (b"content-type", response.content_type),
+                (b"content-length", str(len(response.body)).encode()),
                 *headers,
             ],
         }
     )
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 async def send_json(
     send: Send, status: int, body: Any, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """Send ``body`` encoded as JSON."""
-    await send_answer(send, Answer(status, _encode(body)), headers=headers)
+    await send_response(send, Response(status, _encode(body)), headers=headers)

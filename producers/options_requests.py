@@ -11,7 +11,7 @@ ROUTE_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 """Methods of routes; ``HEAD`` and ``OPTIONS`` are answered by middleware."""
 
 
-class AnswerOptions:
+class ServeOptionsRequests:
     """Replace 405 for `OPTIONS` by 204 with the methods that the path allows."""
 
     def __init__(self, app: ASGIApp) -> None:

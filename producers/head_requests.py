@@ -6,14 +6,14 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from producers.options import methods_in
+from producers.options_requests import methods_in
 
 GET: Final = "GET"
 HEAD: Final = "HEAD"
 METHOD_NOT_ALLOWED: Final = 405
 
 
-class AnswerHead:
+class ServeHeadRequests:
     """Serve `HEAD` as `GET` without the body, and add `HEAD` to `Allow` headers with `GET`."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -25,8 +25,7 @@ from producers.errors import (
     ForbiddenError,
     UnauthorizedError,
 )
-from producers.options import ROUTE_METHODS
-from query_api.answers import answer
+from producers.options_requests import ROUTE_METHODS
 from query_api.bodies import UNREADABLE, fault_of_body
 from query_api.errors import (
     BadRequestError,
@@ -38,7 +37,8 @@ from query_api.errors import (
     UnavailableError,
 )
 from query_api.openapi.ingestion import ingestion_paths
-from query_api.validation_texts import message_of
+from query_api.responses import json_response
+from query_api.validation_messages import message_of
 
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
@@ -49,7 +49,7 @@ PATH_SHOWN_MAX: Final = 200
 log = structlog.get_logger(__name__)
 
 
-def install_refusals(app: FastAPI) -> None:
+def install_error_responses(app: FastAPI) -> None:
     app.add_exception_handler(QueryApiError, _query_api_error)
     app.add_exception_handler(UnauthorizedError, _unauthorized)
     app.add_exception_handler(ForbiddenError, _forbidden)
@@ -67,11 +67,11 @@ def native_refusal(
         error["field"] = field
     if allowed:
         error["allowed"] = list(allowed)
-    return answer({"error": error}, status=status)
+    return json_response({"error": error}, status=status)
 
 
 def langfuse_refusal(status: int, message: str, error: object) -> Response:
-    return answer({"message": message, "error": error}, status=status)
+    return json_response({"message": message, "error": error}, status=status)
 
 
 def _is_langfuse(request: Request) -> bool:

@@ -15,7 +15,7 @@ Responses = dict[int | str, dict[str, Any]]
 """Responses of a route by status, as FastAPI's ``responses``."""
 
 
-def answer(body: object, *, status: int = 200) -> Response:
+def json_response(body: object, *, status: int = 200) -> Response:
     """Encode a struct, dictionary or list as a JSON response."""
     return Response(_encoder.encode(body), status, media_type=_JSON)
 
@@ -34,7 +34,7 @@ class Documented:
         """Add the schema of a struct to the components."""
         self._types[body] = None
 
-    def as_answer(self, body: type, description: str, example: object) -> dict[str, Any]:
+    def response(self, body: type, description: str, example: object) -> dict[str, Any]:
         """Return an entry of a route's ``responses``."""
         self._types[body] = None
         self._examples.append(example)
