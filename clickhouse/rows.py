@@ -78,6 +78,8 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     cost_source: str = "none"
     """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
     price_id: str = ""
+    computed_cost_pico: int = 0
+    """The cost by ``price_id`` if a given cost differs from it by more than a tenth."""
     usage_estimated: int = 0
     usage_uncertain: str = ""
     """Inconsistencies in the reported usage; empty if there are none."""

@@ -38,6 +38,11 @@ def has_cost(row: StoredObservation) -> bool:
     return row.cost_source not in _COSTLESS or bool(row.cost_pico or row.total_cost_pico)
 
 
+def differing_cost_pico(row: StoredObservation) -> int | None:
+    """Return the computed cost where it differs by more than a tenth from the given one."""
+    return row.computed_cost_pico if row.cost_source == "given" and row.price_id else None
+
+
 def cost_details(row: StoredObservation) -> dict[str, float]:
     """Return US dollars by usage type, with ``total``; empty if there is no cost."""
     if not has_cost(row):

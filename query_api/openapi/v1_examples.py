@@ -21,6 +21,7 @@ _CALL: Final[dict[str, Any]] = {
     "latency_ms": 1430.0,
     "self_latency_ms": 1430.0,
     "cost_source": "computed",
+    "computed_cost_usd": None,
     "usage_estimated": False,
     "usage_uncertain": None,
     "unpriced_usage": [],

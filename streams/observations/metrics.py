@@ -20,6 +20,10 @@ SKIPPED = Counter(
 ROWS_OUT = Counter("tracemill_observations_rows_total", "Rows written, by table.", ["table"])
 DELTAS_OUT = Counter("tracemill_observations_deltas_total", "Deltas written.")
 UNPRICED = Counter("tracemill_observations_unpriced_total", "Observations without a known price.")
+COST_DIFFERS = Counter(
+    "tracemill_observations_cost_differs_total",
+    "Observations whose given cost differs by more than 10 % from the computed one.",
+)
 PRICES_IGNORED = Gauge(
     "tracemill_observations_prices_ignored",
     "Price records that price nothing, because their patterns are refused.",

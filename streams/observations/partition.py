@@ -336,6 +336,7 @@ class PartitionStage:
         metrics.UNPRICED.inc(effects.unpriced)
         for field, times in effects.dropped.items():
             metrics.VALUES_DROPPED.labels(field).inc(times)
+        metrics.COST_DIFFERS.inc(effects.costs_that_differ())
         metrics.EVICTED.inc(fold.cache.evicted - self._evicted)
         self._evicted = fold.cache.evicted
         for limit, times in fold.take_reached().items():

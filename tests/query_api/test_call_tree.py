@@ -212,6 +212,7 @@ async def test_the_tree_shows_sources_of_costs_and_how_many_are_missing(api: Api
         (each["cost_source"], each["usage_estimated"], each["unpriced_count"])
         for each in (root, given, guess)
     ]
+    assert given["computed_cost_usd"] is None
     assert told == [("none", False, 2), ("given", False, 0), ("unpriced", True, 2)]
 
 

@@ -39,7 +39,7 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
         "level": "WARNING", "statusMessage": "slow", "model": "gpt-4o",
         "modelParameters": {"temperature": 0.2}, "modelId": "openai:gpt-4o", "promptId": None,
         "promptName": "answer", "promptVersion": 3,
-        "usageUncertain": None, "unpricedUsage": [], "serviceTier": None,
+        "usageUncertain": None, "unpricedUsage": [], "serviceTier": None, "computedTotalCost": None,
         "usageDetails": {"input": 1000, "input_cached_tokens": 24, "output": 60, "output_reasoning_tokens": 7, "total": 1091},
         "costDetails": {"input": 0.0025, "input_cached_tokens": 0.00003, "output": 0.0006, "total": 0.00313},
         "usage": {"unit": "TOKENS", "input": 1024, "output": 67, "total": 1091},
@@ -94,6 +94,27 @@ async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
     assert (await only(fields="time"))["completionStartTime"] == "2026-11-21T12:00:00.733Z"
     context = await only(fields="trace_context")
     assert (context["tags"], context["release"], context["traceName"]) == (["a"], "r", "answer")
+
+
+async def test_a_given_cost_that_differs_is_shown_with_the_computed_one(api: Api) -> None:
+    await api.insert(
+        trace("t"),
+        observation("t", "differs", cost_source="given", total_cost_pico=2 * 10**12, computed_cost_pico=10**12, price_id="p"),
+        observation("t", "free", cost_source="given", total_cost_pico=10**12, price_id="p"),
+        observation("t", "agrees", cost_source="given", total_cost_pico=10**12),
+        observation("t", "computed", cost_source="computed", total_cost_pico=10**12, price_id="p"),
+    )  # fmt: skip
+    expected = {"differs": 1, "free": 0, "agrees": None, "computed": None}
+    for identifier, cost in expected.items():
+        found = (await api.client.get(f"/api/public/observations/{identifier}")).json()
+        assert found["computedTotalCost"] == cost
+    answer = await api.client.get("/api/public/v2/observations", params={"fields": "usage"})
+    shown = {each["id"]: each["computedTotalCost"] for each in answer.json()["data"]}
+    assert shown == expected
+    tree = (await api.client.get("/v1/traces/t/tree")).json()["root"]["children"]
+    assert {each["id"]: each["computed_cost_usd"] for each in tree} == {
+        "differs": "1", "free": "0", "agrees": None, "computed": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("cost_source", ["given", "computed"])

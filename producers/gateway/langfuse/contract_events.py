@@ -20,8 +20,8 @@ from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.first_token import first_token_within
 from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
+from producers.gateway.values.stated_costs import cost_in
 from producers.gateway.values.usage import (
-    cost_in_usage,
     cost_of_object,
     usage_of_object,
     usage_of_older_object,
@@ -259,7 +259,7 @@ def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] |
     details = decode_raw(body.usage_details, "body.usageDetails")
     usage = usage_of_object(details)
     cost = cost_of_object(decode_raw(body.cost_details, "body.costDetails"))
-    cost = cost or cost_in_usage(details)
+    cost = cost or cost_in(details)
     if not usage.counts or not cost:
         older_usage, older_cost = usage_of_older_object(decode_raw(body.usage, "body.usage"))
         usage, cost = usage if usage.counts else older_usage, cost or older_cost

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from producers.gateway.mapping.cost_sources import COST
 from producers.gateway.mapping.extractors import (
     after_start,
     genkit_model,
@@ -38,7 +39,7 @@ from producers.gateway.mapping.sources import (
     in_scope,
 )
 from producers.gateway.mapping.types import TYPE_RULES
-from producers.gateway.mapping.usage_sources import COST, USAGE, vercel_service_tier
+from producers.gateway.mapping.usage_sources import USAGE, vercel_service_tier
 from producers.gateway.mapping.values import (
     is_true,
     object_text_of,

@@ -1,4 +1,4 @@
-"""Read usage and cost of a span from the attributes of each convention."""
+"""Read the usage of a span from the attributes of each convention."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any, Final
 from producers.gateway.mapping.sources import Attribute, Computed, Source, in_scope
 from producers.gateway.mapping.token_counts import Counts, CountsByHand
 from producers.gateway.mapping.types import VERCEL_CALLS
-from producers.gateway.mapping.values import amounts_of, attribute_text, object_of
+from producers.gateway.mapping.values import attribute_text, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
-from producers.gateway.values.money import pico_of_usd
 from producers.gateway.values.usage import (
-    cost_of_object,
     count_of,
     usage_of_json,
     usage_of_object,
@@ -155,43 +153,6 @@ def _adk(span: ExportedSpan) -> Reconciled | None:
     return _of_counts(counts, dialects.GEN_AI)
 
 
-def _cost_details(value: AttributeValue) -> dict[str, int] | None:
-    return cost_of_object(amounts_of(value)) or None
-
-
-def _total_cost(value: AttributeValue) -> dict[str, int] | None:
-    pico = pico_of_usd(value)
-    return None if pico is None else {"total": pico}
-
-
-_TOTAL_COSTS: Final = (
-    *(
-        "operation.cost",
-        "response_cost",
-        "llm.response_cost",
-        "llm.usage.cost",
-        "llm.usage.total_cost",
-    ),
-    *(
-        "gen_ai.usage.total_cost",
-        "gen_ai.cost.total_cost",
-        "gen_ai.cost",
-        "llm.cost_usd",
-        "llm.cost",
-    ),
-    *("usage.cost", "cost_usd", "llm.total_cost"),
-)
-"""Attributes that state the cost of a call in US dollars: pydantic-ai's, LiteLLM's, OpenRouter's,
-OpenLIT's, and what applications write themselves."""
-
-
-def _openinference_cost(span: ExportedSpan) -> dict[str, int] | None:
-    """Read the cost of both sides where OpenInference states no total."""
-    attributes = span.attributes
-    sides = {"input": "llm.cost.prompt", "output": "llm.cost.completion"}
-    return cost_of_object({side: attributes.get(key) for side, key in sides.items()}) or None
-
-
 USAGE: Final[tuple[Source, ...]] = (
     Attribute("langfuse.observation.usage_details", _usage_details),
     in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
@@ -202,11 +163,4 @@ USAGE: Final[tuple[Source, ...]] = (
     ),
     Attribute("mlflow.chat.tokenUsage", _usage_details),
     CountsByHand(),
-)
-COST: Final[tuple[Source, ...]] = (
-    Attribute("langfuse.observation.cost_details", _cost_details),
-    Attribute("gen_ai.usage.cost", _total_cost),
-    Attribute("llm.cost.total", _total_cost),
-    *(Attribute(key, _total_cost) for key in _TOTAL_COSTS),
-    Computed(("llm.cost.prompt", "llm.cost.completion"), _openinference_cost),
 )

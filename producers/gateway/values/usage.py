@@ -14,7 +14,8 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.money import pico_of_usd
-from tracemill.contract import COUNT_MAX, is_within_cost_max
+from producers.gateway.values.stated_costs import believed, cost_in
+from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import Reconciled, reconcile_object
 from tracemill.reconciliation.objects import count_of as whole_count_of
 from tracemill.reconciliation.objects import dialect_of, number_of
@@ -27,7 +28,6 @@ TYPE_LENGTH_MAX: Final = 200
 
 NO_USAGE: Final = Reconciled({})
 
-_SUMS: Final = ("input", "output", "total")
 _TOKENS: Final = "TOKENS"
 _UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
 _NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
@@ -94,17 +94,15 @@ def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
 
     Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens,
     completionTokens, totalTokens}``; a provider's object in its place is read like
-    ``usageDetails``. Costs are by the keys ``input``, ``output`` and ``total``. Counts in another
-    unit than tokens get types of their own.
+    ``usageDetails``. Counts in another unit than tokens get types of their own.
     """
     if not isinstance(usage, dict):
         return NO_USAGE, {}
-    costs = {side: pico_of_usd(usage.get(f"{side}Cost")) for side in _SUMS}
     found = usage_of_object({k: v for k, v in usage.items() if k not in _NO_COUNTS})
     unit = usage.get("unit")
     if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
         found = Reconciled(_in_unit(found.counts, unit.lower()))
-    return found, _believed({side: pico for side, pico in costs.items() if pico is not None})
+    return found, cost_in(usage)
 
 
 def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
@@ -129,20 +127,7 @@ def cost_of_object(cost: Any) -> dict[str, int]:
         pico = pico_of_usd(value)
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
-    return _believed(found)
-
-
-def cost_in_usage(usage: Any) -> dict[str, int]:
-    """Return the cost in picodollars that a usage object states itself, as OpenRouter's does."""
-    pico = pico_of_usd(usage.get("cost")) if isinstance(usage, dict) else None
-    return {} if pico is None else _believed({"total": pico})
-
-
-def _believed(cost: dict[str, int]) -> dict[str, int]:
-    if is_within_cost_max(cost):
-        return cost
-    metrics.LIMIT_REACHED.labels(limit="observation_cost_max").inc()
-    return {}
+    return believed(found)
 
 
 def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:

@@ -11,6 +11,7 @@ from query_api.times import SECOND_US, iso, iso_or_none
 from query_api.usage import (
     LegacyUsage,
     cost_details,
+    differing_cost_pico,
     has_cost,
     legacy_usage,
     summed,
@@ -54,6 +55,8 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     usage_uncertain: str | None
     unpriced_usage: tuple[str, ...]
     service_tier: str | None
+    computed_total_cost: float | None
+    """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
     usage_details: dict[str, int]
     cost_details: dict[str, float]
     usage: LegacyUsage
@@ -79,6 +82,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
     details = usage_details(row.usage)
     legacy = legacy_usage(details)
     priced = has_cost(row)
+    differing = differing_cost_pico(row)
     stored_at = iso(row.inserted_ms * 1000)
     return ObservationV1(
         id=row.id,
@@ -111,6 +115,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         usage_uncertain=row.usage_uncertain or None,
         unpriced_usage=row.unpriced_usage,
         service_tier=row.service_tier or None,
+        computed_total_cost=None if differing is None else usd_number(differing),
         usage_details=details,
         cost_details=cost_details(row),
         usage=legacy,

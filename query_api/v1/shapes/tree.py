@@ -8,6 +8,7 @@ from query_api import metrics
 from query_api.money import usd_text
 from query_api.store.rows import StoredTrace
 from query_api.times import iso, iso_or_none
+from query_api.usage import differing_cost_pico
 from query_api.v1.call_tree import CallTree, Node
 
 MILLISECOND_US = 1_000
@@ -30,6 +31,8 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     """Duration without the time in which a child was running."""
     cost_source: str
     """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    computed_cost_usd: str | None
+    """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
     usage_estimated: bool
     """Whether the tokens, and thus the computed cost, were estimated from the texts."""
     usage_uncertain: str | None
@@ -122,6 +125,7 @@ def _nested(trace: StoredTrace, root: Node, depth_max: int) -> tuple[TreeNode, b
 
 def _shown(trace: StoredTrace, node: Node) -> TreeNode:
     row = node.row
+    differing = differing_cost_pico(row) if row else None
     ended_us = node.end_us if row is None else row.end_us
     return TreeNode(
         id=row.id if row else None,
@@ -136,6 +140,7 @@ def _shown(trace: StoredTrace, node: Node) -> TreeNode:
         latency_ms=(node.end_us - node.start_us) / MILLISECOND_US if ended_us else None,
         self_latency_ms=node.self_us / MILLISECOND_US,
         cost_source=row.cost_source if row else "none",
+        computed_cost_usd=None if differing is None else usd_text(differing),
         usage_estimated=bool(row and row.usage_estimated),
         usage_uncertain=(row.usage_uncertain or None) if row else None,
         unpriced_usage=row.unpriced_usage if row else (),

@@ -32,3 +32,7 @@ class Effects:
     unpriced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """How often each field was dropped because another one contradicts it."""
+
+    def costs_that_differ(self) -> int:
+        """Return how many rows have a computed cost beside the given one."""
+        return sum(row.cost_source == "given" and row.price_id != "" for row in self.observations)

@@ -11,11 +11,15 @@ from typing import Final, Protocol
 
 from clickhouse.rows import ObservationRow
 from streams.core.observations.lines import decoded_row_text
-from streams.core.pricing.price_book import PriceBook, total_of_given
+from streams.core.pricing.price_book import PriceBook, Priced, total_of_given
 from tracemill.contract import COST_MAX_PICO
 
 PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
 """Types of observations whose missing usage is estimated."""
+
+
+DIFFERENCE_MIN: Final = 10
+"""A computed cost is kept if it differs from the given one by more than 1/10 of it."""
 
 
 class Tokens(Protocol):
@@ -84,12 +88,11 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
         row.cost_pico = {key: pico for key, pico in given_pico.items() if key != "total"}
         row.total_cost_pico = total_pico
         row.cost_source = "given"
+        _compare(row, prices, usage)
         return True
     if not row.model:
         return True
-    priced = prices.cost_of(
-        row.project_id, row.model, usage, row.start_us, row.model_parameters, row.service_tier
-    )
+    priced = _priced(row, prices, usage)
     if not priced.has_price or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
         return not priced.has_price
@@ -100,3 +103,25 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
     if priced.unpriced:
         row.unpriced_usage = priced.unpriced
     return True
+
+
+def _priced(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) -> Priced:
+    return prices.cost_of(
+        row.project_id, row.model, usage, row.start_us, row.model_parameters, row.service_tier
+    )
+
+
+def _compare(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) -> None:
+    """Keep the computed cost, with its price, if the given one differs from it.
+
+    A cost that lacks usage without a price differs only if it is higher.
+    """
+    if not usage or not row.model:
+        return
+    priced = _priced(row, prices, usage)
+    computed, given = priced.total_pico, row.total_cost_pico
+    if not priced.has_price or computed > COST_MAX_PICO or (priced.unpriced and computed < given):
+        return
+    if abs(computed - given) * DIFFERENCE_MIN > given:
+        row.computed_cost_pico = computed
+        row.price_id = priced.price_id

@@ -168,6 +168,24 @@ def test_a_cost_sent_by_the_client_replaces_the_computed_one():
     assert (row.total_cost_pico, row.cost_source) == (99, "given")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(9, 15), (13, 15), (14, 0), (15, 0), (16, 0), (17, 15), (99, 15), (0, 15)],
+)
+def test_a_computed_cost_is_kept_beside_a_given_one_that_differs_by_more_than_a_tenth(given, kept):
+    effects = Folding().fold(observation(model="m", usage={"input": 5}, cost={"total": given}))
+    row = last_row(effects)
+    assert (row.total_cost_pico, row.cost_source) == (given, "given")
+    assert (row.computed_cost_pico, row.price_id) == (kept, "price-m" if kept else "")
+    assert effects.costs_that_differ() == bool(kept)
+    assert last_trace(effects).total_cost_pico == given
+
+
+def test_a_given_cost_is_not_compared_with_that_of_usage_without_a_price():
+    row = last_row(Folding().fold(observation(model="?", usage={"input": 5}, cost={"total": 99})))
+    assert (row.total_cost_pico, row.computed_cost_pico, row.price_id) == (99, 0, "")
+
+
 def test_a_model_without_a_price_is_kept_as_unpriced():
     effects = Folding().fold(observation(model="?", usage={"input": 5}))
     assert last_row(effects).cost_source == "unpriced"
