@@ -24,12 +24,11 @@ from producers.gateway.http.request import Call
 from producers.gateway.http.response import JSON_TYPE, Response
 from producers.gateway.mapping import Refusal, Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
-from producers.gateway.otlp.refused_spans import INVALID_SPAN
+from producers.gateway.otlp.refused_spans import INVALID_SPAN, TOO_LARGE
 from tracemill.contract import Observation, encode_event
 
 PROTOBUF_TYPE: Final = b"application/x-protobuf"
 INGESTION_VERSION_MAX: Final = 4
-TOO_LARGE: Final = "event_too_large"
 REASONS_MAX: Final = 3
 
 _encode = msgspec.json.Encoder().encode
@@ -167,12 +166,14 @@ def _refuse_when_nothing_is_a_span(export: Export) -> None:
     """Refuse an export that has no valid span, so that its sender gets an error.
 
     Raises:
-        BodyError: the message names the first span and the reason.
+        BodyError, TooLargeError: the message names the first span and the reason.
     """
     if export.refused and not export.span_count:
         first = export.refused[0]
         if first.reason == INVALID_SPAN:
             raise BodyError(first.detail)
+        if first.reason == TOO_LARGE:
+            raise TooLargeError(first.detail)
 
 
 def _success(content_type: str, refusals: list[str]) -> Response:

@@ -98,7 +98,7 @@ class RefusedSpan(msgspec.Struct, frozen=True):
     place: str
     """Its path in the export: ``resourceSpans[0].scopeSpans[0].spans[3]``."""
     reason: str
-    """A short code: ``invalid_span`` or ``processing_failed``."""
+    """A short code: ``invalid_span``, ``event_too_large`` or ``processing_failed``."""
     detail: str
     payload: bytes
     """The span as it was sent."""

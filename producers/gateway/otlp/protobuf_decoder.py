@@ -29,7 +29,14 @@ from producers.gateway.otlp.schema import (
     SpanMessage,
     StatusMessage,
 )
-from producers.gateway.otlp.wire import PARSED_BYTES_MAX, check_fields, fields, parsed
+from producers.gateway.otlp.wire import (
+    FIELDS_MAX,
+    PARSED_BYTES_MAX,
+    TooManyFieldsError,
+    check_fields,
+    fields,
+    parsed,
+)
 
 _NO_TRACE_ID: Final = bytes(16)
 _NO_SPAN_ID: Final = bytes(8)
@@ -90,10 +97,13 @@ def _decode_resource_spans(
             scope = b""
             refused.begin_scope()
             spans: list[ExportedSpan] = []
-            for run in _runs(body, begin, stop, limiter):
-                try:
-                    message = ScopeSpansMessage.FromString(run)
-                except DecodeError:
+            for run, fault in _runs(body, begin, stop, limiter):
+                if fault is not None:
+                    limiter.count_spans(1)
+                    _refuse(run, fault, path, limiter, spans, refused)
+                    continue
+                message = _parsed_run(run)
+                if message is None:
                     scope = _decode_one_by_one(run, path, limiter, spans, refused) or scope
                     continue
                 limiter.count_spans(len(message.spans))
@@ -104,18 +114,45 @@ def _decode_resource_spans(
             raise BodyError(f"{path} holds something that is not protobuf") from error
 
 
-def _runs(body: bytes, start: int, end: int, limiter: ExportLimiter) -> Iterator[bytes]:
-    """Split a message between fields into parts of about ``PARSED_BYTES_MAX``."""
+def _runs(
+    body: bytes, start: int, end: int, limiter: ExportLimiter
+) -> Iterator[tuple[bytes, Exception | None]]:
+    """Split ``ScopeSpans`` between fields into parts of about ``PARSED_BYTES_MAX``.
+
+    Yield each part with None; a large span that may not be parsed, with the reason.
+    """
     if end - start <= PARSED_BYTES_MAX:
-        yield body[start:end]
+        yield body[start:end], None
         return
-    for _, begin, stop in fields(body, start, end, limiter):
-        if stop - begin > PARSED_BYTES_MAX:
-            check_fields(body, begin, stop)
-        if stop - start > PARSED_BYTES_MAX:
-            yield body[start:stop]
+    before = start
+    for field, begin, stop in fields(body, start, end, limiter):
+        is_large = field == 2 and stop - begin > PARSED_BYTES_MAX
+        fault = _fault(body, begin, stop) if is_large else None
+        if fault is not None:
+            yield body[start:before], None
+            yield body[begin:stop], fault
             start = stop
-    yield body[start:end]
+        elif stop - start > PARSED_BYTES_MAX:
+            yield body[start:stop], None
+            start = stop
+        before = stop
+    yield body[start:end], None
+
+
+def _fault(body: bytes, start: int, end: int) -> Exception | None:
+    try:
+        check_fields(body, start, end)
+    except (DecodeError, TooManyFieldsError) as error:
+        return error
+    return None
+
+
+def _parsed_run(run: bytes) -> Any:
+    """Parse spans of a scope; return None if something in them is malformed."""
+    try:
+        return ScopeSpansMessage.FromString(run)
+    except DecodeError:
+        return None
 
 
 def _decode_one_by_one(
@@ -131,8 +168,8 @@ def _decode_one_by_one(
             encoded = run[begin:stop]
             try:
                 message = parsed(SpanMessage, encoded)
-            except DecodeError as error:
-                refused.add(refused.path_of_next(path, len(spans)), encoded, error)
+            except (DecodeError, TooManyFieldsError) as error:
+                _refuse(encoded, error, path, limiter, spans, refused)
             else:
                 _decode_spans((message,), path, limiter, spans, refused)
     return scope
@@ -148,13 +185,29 @@ def _decode_spans(
     for message in messages:
         try:
             spans.append(_span(message, limiter))
+        except TooManyFieldsError as error:
+            _refuse(message.SerializeToString(), error, path, limiter, spans, refused)
         except (TooLargeError, DecodeInThreadError):
             raise
         except Exception as error:  # noqa: BLE001  a bug must refuse only this span
-            span_path = refused.path_of_next(path, len(spans))
-            if isinstance(error, _IdError):
-                error = BodyError(f"{span_path}.{error}")
-            refused.add(span_path, message.SerializeToString(), error)
+            _refuse(message.SerializeToString(), error, path, limiter, spans, refused)
+
+
+def _refuse(
+    encoded: bytes,
+    error: Exception,
+    path: str,
+    limiter: ExportLimiter,
+    spans: list[ExportedSpan],
+    refused: RefusedSpans,
+) -> None:
+    """Refuse the next span of a scope."""
+    if isinstance(error, TooManyFieldsError):  # checking them again and again would take too long
+        limiter.count_fields(FIELDS_MAX)
+    span_path = refused.path_of_next(path, len(spans))
+    if isinstance(error, _IdError):
+        error = BodyError(f"{span_path}.{error}")
+    refused.add(span_path, encoded, error)
 
 
 class _IdError(BodyError):

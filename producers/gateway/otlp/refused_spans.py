@@ -10,8 +10,10 @@ from google.protobuf.message import DecodeError
 from producers.errors import BodyError, DecodeInThreadError, TooLargeError
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.otlp.export import RefusedSpan
+from producers.gateway.otlp.wire import TooManyFieldsError
 
 INVALID_SPAN: Final = "invalid_span"
+TOO_LARGE: Final = "event_too_large"
 
 
 class RefusedSpans:
@@ -40,6 +42,8 @@ class RefusedSpans:
         """Refuse a span because of an exception."""
         if isinstance(error, BodyError):
             refused = RefusedSpan(path, INVALID_SPAN, str(error), payload)
+        elif isinstance(error, TooManyFieldsError):
+            refused = RefusedSpan(path, TOO_LARGE, f"{path}: {error}", payload)
         elif isinstance(error, DecodeError):
             detail = f"{path} holds something that is not protobuf"
             refused = RefusedSpan(path, INVALID_SPAN, detail, payload)

@@ -27,6 +27,10 @@ _NO_KIND: Final = -1
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
+class TooManyFieldsError(TooLargeError):
+    """One message has more fields than are parsed; others of the export can be."""
+
+
 class FieldBudget(Protocol):
     """Limit the fields that are skipped in one export."""
 
@@ -75,7 +79,7 @@ def check_fields(data: bytes, start: int, end: int) -> None:
 
     Raises:
         DecodeError: this is not protobuf.
-        TooLargeError: it has more than ``FIELDS_MAX`` fields.
+        TooManyFieldsError: it has more than ``FIELDS_MAX`` fields.
     """
     skipped = _Skipped()
     for count, _ in enumerate(fields(data, start, end, skipped)):
@@ -93,14 +97,15 @@ class _Skipped:
         self._left -= count
         if self._left <= 0:
             metrics.LIMIT_REACHED.labels(limit="fields_max").inc()
-            raise TooLargeError(f"more than {FIELDS_MAX} fields in one span, event or value")
+            message = f"more than {FIELDS_MAX} fields in one span, event or value"
+            raise TooManyFieldsError(message)
 
 
 def parsed(message: Any, data: bytes) -> Any:
     """Parse ``data`` as a message; check its fields first if it is large.
 
     Raises:
-        DecodeError, TooLargeError: as ``check_fields``.
+        DecodeError, TooManyFieldsError: as ``check_fields``.
     """
     if len(data) > PARSED_BYTES_MAX:
         check_fields(data, 0, len(data))

@@ -218,3 +218,15 @@ async def test_calls_are_counted_by_method_and_status(call: Call) -> None:
     async with asyncio.timeout(COUNTED_WITHIN_S):  # a call is counted after it is answered
         while (counted("OK"), counted("UNAUTHENTICATED")) != expected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_malformed_span_costs_itself_alone_over_grpc_too(call: Call, log: Log) -> None:
+    request = export(6)
+    request.resource_spans[0].scope_spans[0].spans[2].span_id = b"short"
+    partial = ExportTraceServiceResponse.FromString(await call(request.SerializeToString()))
+
+    assert partial.partial_success.rejected_spans == 1
+    assert "spans[2].spanId has 5 bytes, not 8" in partial.partial_success.error_message
+    assert len(await log.events()) == 5
+    (rejected,) = await log.dead_letters()
+    assert rejected["reason"] == "invalid_span"
