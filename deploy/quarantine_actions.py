@@ -175,7 +175,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         raise QuarantineError(
             f"{kind}/{partition}/{offset} cannot be skipped: it was processed already"
         )
-    lines = [(n, line) for n, line in enumerate((record.value or b"").split(b"\n")) if line.strip()]
+    lines = [line for line in (record.value or b"").split(b"\n") if line.strip()]
     dead_letters = dead_letters_of(
         lines,
         owner_of_event if kind == "events" else owner_of_delta,

@@ -160,8 +160,6 @@ DEAD_LETTER_LIST_EXAMPLE: Final = {
             "reason": "invalid_event",
             "detail": "Expected `int`, got `str` - at `$.start_us`",
             "source_topic": "tracemill.events",
-            "source_partition": 1,
-            "source_offset": 90210,
             "payload": '{"kind":"observation","start_us":"yesterday"}',
             "created_at": "2026-11-21T12:00:00.410Z",
         }

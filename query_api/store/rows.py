@@ -262,8 +262,6 @@ DEAD_LETTER_WHOLE: Final = (
     "reason",
     "detail",
     "source_topic",
-    "source_partition",
-    "source_offset",
     "payload",
     "row_version",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -17,6 +18,11 @@ from query_api.store.rows import StoredDeadLetter
 from query_api.times import iso
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 
+_STAGES_OF_INPUT: Final = frozenset({"gateway", "observations"})
+"""Stages whose dead letters contain only what the project sent."""
+_ROW_VERSION: Final = re.compile(r'("row_version":)-?\d+')
+_DELTA_POSITION: Final = re.compile(r'^(\["(?:[^"\\]|\\.)*",)-?\d+,-?\d+')
+
 
 class DeadLetterOut(msgspec.Struct, kw_only=True, gc=False):
     id: str
@@ -25,8 +31,6 @@ class DeadLetterOut(msgspec.Struct, kw_only=True, gc=False):
     reason: str
     detail: str
     source_topic: str | None
-    source_partition: int | None
-    source_offset: int | None
     payload: str
     created_at: str
 
@@ -70,6 +74,16 @@ def dead_letters_router(context: AppContext) -> APIRouter:
     return router
 
 
+def without_positions(payload: str) -> str:
+    """Return a payload without positions in topics, which all projects share.
+
+    Dead letters of the streams and of the sink contain what other stages wrote: changes of windows
+    begin with the partition and offset of their events, and rows have a version from an offset.
+    """
+    payload = _ROW_VERSION.sub(r"\1null", payload)
+    return _DELTA_POSITION.sub(r"\1null,null", payload)
+
+
 def _shown(row: StoredDeadLetter) -> DeadLetterOut:
     return DeadLetterOut(
         id=row.id,
@@ -77,8 +91,6 @@ def _shown(row: StoredDeadLetter) -> DeadLetterOut:
         reason=row.reason,
         detail=row.detail,
         source_topic=row.source_topic or None,
-        source_partition=row.source_partition if row.source_partition >= 0 else None,
-        source_offset=row.source_offset if row.source_offset >= 0 else None,
-        payload=row.payload,
+        payload=row.payload if row.stage in _STAGES_OF_INPUT else without_positions(row.payload),
         created_at=iso(row.created_us),
     )

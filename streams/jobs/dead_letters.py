@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -64,7 +65,7 @@ class JobDeadLetters:
         await self.send(
             dead_letter_of_error(
                 stage=self._stage,
-                identity=f"{record.topic}/{record.partition}/{record.offset}",
+                identity=f"{record.topic}/{record.timestamp}/{sha256(payload).hexdigest()}",
                 error=error,
                 payload=payload,
                 project_id=owner_of_event(payload),

@@ -195,7 +195,7 @@ class Screen:
         if await self._trials.once(lambda: [owner_of(all_lines[n]) for n in numbers]) is not None:
             owner_of = _no_owner
         dead_letters = dead_letters_of(
-            [(n, all_lines[n]) for n in numbers],
+            [all_lines[n] for n in numbers],
             owner_of,
             stage=STAGES[kind],
             topic=topic,

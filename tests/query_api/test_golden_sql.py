@@ -251,7 +251,7 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
     (
         FindDeadLetters("acme", 3, (5, "d1"), "gateway", ""),
         """
-        SELECT project_id, id, toUnixTimestamp64Micro(created_time) AS created_us, stage, reason, detail, source_topic, source_partition, source_offset, payload, row_version
+        SELECT project_id, id, toUnixTimestamp64Micro(created_time) AS created_us, stage, reason, detail, source_topic, payload, row_version
         FROM dead_letters FINAL
         WHERE project_id = {project_id:String}
           AND stage = {p1:String}

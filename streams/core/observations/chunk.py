@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clickhouse.rows import TraceRow
+from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.limit import DeadLetterGuard
 from streams.core.dead_letters.texts import describe_error, owner_of_event
 from streams.core.dimensions.sources import trace_values
@@ -212,10 +213,12 @@ class ChunkFold:
         if full:
             rejections = [*rejections, *full_traces(record, full)]
             effects.unchanged -= len(full)
+        ids = InputIds(state.topic, record.append_us)
         for rejection in rejections:
             row = dead_letter(
                 rejection,
                 record,
+                ids,
                 state.topic,
                 state.partition,
                 state.dead_letter_payload_bytes_max,

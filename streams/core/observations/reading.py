@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
+from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.texts import (
     bounded_payload,
     describe_error,
@@ -215,18 +215,16 @@ def _implausible_time(field: str, at_us: int) -> Fault:
 def dead_letter(
     rejection: Rejection,
     record: ReadRecord,
+    ids: InputIds,
     topic: str,
     partition: int,
     payload_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> DeadLetterRow:
-    """Build the row of a rejected line; its id is the line's position, so replays replace it."""
+    """Build the row of a rejected line; ``ids`` are those of the record."""
     payload, note = bounded_payload(rejection.payload, payload_bytes_max)
-    line = f"{rejection.reason}/{rejection.line_number}"
-    # Includes the time because a new log counts its offsets from 0 again.
-    place = f"{topic}/{partition}/{record.offset}/{record.append_us}/{line}"
     return DeadLetterRow(
         project_id=owner_of_event(rejection.payload),
-        id=sha256(place.encode()).hexdigest()[:32],
+        id=ids.id_of(rejection.reason, rejection.payload),
         created_us=record.append_us,
         stage=STAGE,
         reason=rejection.reason,

@@ -67,10 +67,11 @@ def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) 
 def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
     """Build the row of a delta that raised; the same delta gives the same dead letter."""
     delta = failed.delta
-    place = f"{delta.partition}/{delta.offset}/{delta.part}"
+    # Projects see the id, and may not guess the position in a topic that all projects share.
+    content = msgspec.json.encode(msgspec.structs.replace(delta, partition=0, offset=0))
     return dead_letter_of_error(
         stage=STAGE,
-        identity=f"{source.topic}/delta/{delta.project_id}/{place}",
+        identity=f"{source.topic}/delta/{sha256(content).hexdigest()}",
         error=failed.error,
         payload=msgspec.json.encode(delta),
         project_id=delta.project_id,

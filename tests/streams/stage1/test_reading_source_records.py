@@ -3,6 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from clickhouse.rows import DeadLetterRow
+from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.limit import (
     DeadLetterGuard,
     DeadLetterLimit,
@@ -57,25 +59,43 @@ def test_a_refusal_names_the_field():
     assert "input" in refused(GOOD.replace(b'"id":"o"', b'"id":"o","input":[]'))[1]
 
 
-def test_the_id_of_a_dead_letter_is_its_position_and_its_project_is_read_if_possible():
-    line = GOOD.replace(b'"id":"o"', b'"id":5')
-    record = read(SourceRecord(7, NOW_US, line))
-    one, again = (dead_letter(record.rejections[0], record, "events", 3) for _ in range(2))
-    assert one == again
+BAD = GOOD.replace(b'"id":"o"', b'"id":5')
+
+
+def dead_letters(offset: int, append_us: int, *lines: bytes) -> list[DeadLetterRow]:
+    record = read(SourceRecord(offset, append_us, b"\n".join(lines)))
+    ids = InputIds("events", record.append_us)
+    return [dead_letter(each, record, ids, "events", 3) for each in record.rejections]
+
+
+def test_a_dead_letter_names_its_source_and_its_project_if_it_can_be_read():
+    (one,) = dead_letters(7, NOW_US, BAD)
     assert (one.project_id, one.source_partition, one.source_offset) == ("p", 3, 7)
-    assert one.payload.encode() == line
-    assert one.id != dead_letter(record.rejections[0], record, "events", 2).id
-    later = read(SourceRecord(7, NOW_US + 1, line))  # a new log counts from 0 again
-    assert one.id != dead_letter(later.rejections[0], later, "events", 3).id
+    assert one.payload.encode() == BAD
+
+
+def test_the_id_of_a_dead_letter_shows_nothing_of_what_is_around_it_in_the_topic():
+    (one,) = dead_letters(7, NOW_US, BAD)
+    (elsewhere,) = dead_letters(90_210, NOW_US, GOOD, GOOD, BAD)
+    (later,) = dead_letters(7, NOW_US + 1, BAD)
+    assert one.id == elsewhere.id != later.id
+
+
+def test_equal_lines_of_a_record_are_several_dead_letters_and_a_replay_gives_the_same():
+    twice = [each.id for each in dead_letters(7, NOW_US, BAD, GOOD, BAD)]
+    assert len(set(twice)) == 2
+    assert twice == [each.id for each in dead_letters(7, NOW_US, BAD, GOOD, BAD)]
 
 
 @pytest.mark.parametrize("text", ["x", '"', "\x00", "ü", "\ud800"])
 def test_a_refused_line_is_kept_whole_unless_its_row_could_not_be_sent(text):
     payload = (text * 300_000).encode(errors="surrogatepass")
     record = read(SourceRecord(7, NOW_US, payload))
-    whole = dead_letter(record.rejections[0], record, "events", 3)
+    whole = dead_letter(record.rejections[0], record, InputIds("events", NOW_US), "events", 3)
     assert whole.payload == payload.decode(errors="replace")
-    cut = dead_letter(record.rejections[0], record, "events", 3, 100_000)
+    cut = dead_letter(
+        record.rejections[0], record, InputIds("events", NOW_US), "events", 3, 100_000
+    )
     assert whole.payload.startswith(cut.payload)
     assert 90_000 < len(msgspec.json.encode(cut.payload)) <= 100_000
     assert f"the first {len(cut.payload)} of {len(whole.payload)} characters" in cut.detail
@@ -95,7 +115,12 @@ def test_a_project_that_is_no_id_owns_nothing():
     line = GOOD.replace(b'"project_id":"p"', b'"project_id":"%s"' % (b"p" * 5000))
     line = line.replace(b'"id":"o"', b'"id":5')
     record = read(SourceRecord(7, NOW_US, line))
-    assert dead_letter(record.rejections[0], record, "events", 3).project_id == ""
+    assert (
+        dead_letter(
+            record.rejections[0], record, InputIds("events", NOW_US), "events", 3
+        ).project_id
+        == ""
+    )
 
 
 def test_texts_pass_through_as_they_were_escaped_and_null_is_none():
