@@ -14,7 +14,7 @@ import msgspec
 
 from tracemill.contract import Level, Observation, ObservationType, TraceAttributes
 from tracemill.texts import to_object_text, to_short_text, to_text
-from tracemill.usage import Usage, counts_of, picodollars_of
+from tracemill.usage import Usage, picodollars_of, reconciled_of, stated_cost_of
 
 SPAN_TYPES: Final = frozenset(get_args(ObservationType))
 _LEVELS: Final = frozenset(get_args(Level))
@@ -30,7 +30,8 @@ class SpanDetails(TypedDict, total=False):
         input: Any object. Strings are stored as they are, other values as JSON.
         output: Any object, stored like ``input``.
         metadata: A mapping. Another value is stored under the key ``metadata``.
-        usage: Units by usage type; types do not overlap (see ``Usage``).
+        usage: Units by usage type that do not overlap (see ``Usage``), or the usage object of a
+            provider as it is.
         cost: US dollars, as one amount or by usage type. It takes precedence over the cost that
             tracemill computes.
         level: DEBUG, DEFAULT, WARNING or ERROR.
@@ -42,7 +43,7 @@ class SpanDetails(TypedDict, total=False):
     metadata: Any
     model: str
     model_parameters: Mapping[str, Any]
-    usage: Usage | Mapping[str, int]
+    usage: Usage | Mapping[str, Any]
     cost: Mapping[str, Decimal | str | int | float] | Decimal | str | int | float
     level: Level
     status_message: str
@@ -124,6 +125,17 @@ def _set_parameters(event: Any, value: Any, limit: int) -> None:
     event.model_parameters = to_object_text(value, limit)
 
 
+def _set_usage(event: Any, value: Any, _limit: int) -> None:
+    """Set the counts of a usage, and its service tier and cost if it states them."""
+    found = reconciled_of(value)
+    stated = stated_cost_of(value)
+    if event.cost is None and isinstance(stated, int | float | str):
+        event.cost = picodollars_of(stated)
+    event.usage = found.counts
+    event.usage_uncertain = found.uncertain or None
+    event.service_tier = found.service_tier or None
+
+
 def _one_of(choices: frozenset[str]) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if type(value) is str and value in choices:
@@ -149,7 +161,7 @@ SPAN_SETTERS: Final[Mapping[str, Setter]] = {
     "metadata": _merge_metadata,
     "model": _set("model", to_short_text),
     "model_parameters": _set_parameters,
-    "usage": _set("usage", counts_of),
+    "usage": _set_usage,
     "cost": _set("cost", picodollars_of),
     "level": _set("level", _one_of(_LEVELS)),
     "status_message": _set_text("status_message"),

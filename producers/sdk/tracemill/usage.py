@@ -7,8 +7,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_within_cost_max
+from tracemill.reconciliation import Reconciled, reconcile_object
 
 _PICO: Final = 10**12
 _DOLLARS_MAX: Final = COST_MAX_PICO // _PICO
@@ -51,14 +53,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return counts_of({**counts, **self.other} if self.other else counts)
 
 
-def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
-    """Return the positive whole counts by usage type; leave out other values.
+def counts_of(usage: Mapping[str, Any]) -> dict[str, int]:
+    """Return the positive whole counts of a mapping; leave out other values.
 
     Raises:
         ValueError: A count is above ``COUNT_MAX``.
     """
-    if isinstance(usage, Usage):
-        return usage.counts()
     counts: dict[str, int] = {}
     for usage_type, count in usage.items():
         if type(count) is int:
@@ -66,10 +66,33 @@ def counts_of(usage: Usage | Mapping[str, Any]) -> dict[str, int]:
                 counts[str(usage_type)] = count
         elif isinstance(count, float) and count >= 1 and count.is_integer():
             counts[str(usage_type)] = int(count)
+    _check_counts(counts)
+    return counts
+
+
+def reconciled_of(usage: Usage | Mapping[str, Any]) -> Reconciled:
+    """Return the disjoint counts of a usage, or of a usage object as a provider reports it.
+
+    Raises:
+        ValueError: A count is above ``COUNT_MAX``.
+    """
+    if isinstance(usage, Usage):
+        return Reconciled(usage.counts())
+    _check_counts({str(name): n for name, n in usage.items() if isinstance(n, int | float)})
+    found = reconcile_object(usage)
+    return replace(found, counts={name: count for name, count in found.counts.items() if count})
+
+
+def stated_cost_of(usage: Usage | Mapping[str, Any]) -> Any:
+    """Return the cost in US dollars that a usage object states, as OpenRouter and Perplexity do."""
+    cost = None if isinstance(usage, Usage) else usage.get("cost")
+    return cost.get("total_cost") if isinstance(cost, Mapping) else cost
+
+
+def _check_counts(counts: Mapping[str, int | float]) -> None:
     for usage_type, count in counts.items():
         if count > COUNT_MAX:
             raise ValueError(f"{usage_type}: {count} is above the maximum of {COUNT_MAX} units")
-    return counts
 
 
 def picodollars_of(cost: Any) -> dict[str, int]:

@@ -76,18 +76,24 @@ def _counts_below(
             if depth > 1:
                 yield from _counts_below(value, f"{name}.", depth - 1, count)
         elif isinstance(value, list):
-            yield from _by_modality(value, f"{name}.", count)
+            yield from _itemized(value, f"{name}.", count)
         elif (found := count(value)) is not None:
             yield name, found
 
 
-def _by_modality(items: list[Any], path: str, count: Count) -> Iterator[tuple[str, int]]:
-    """Yield Gemini's lists such as ``[{"modality": "AUDIO", "tokenCount": 5}]``."""
+def _itemized(items: list[Any], path: str, count: Count) -> Iterator[tuple[str, int]]:
+    """Yield lists of counts: by modality (Gemini), or of cache writes by lifetime (Bedrock)."""
     for item in items[:PARTS_MAX]:
-        if isinstance(item, Mapping) and isinstance(modality := item.get("modality"), str):
-            found = count(item.get("tokenCount", item.get("token_count")))
-            if found is not None and len(modality) <= NAME_LENGTH_MAX:
-                yield path + modality.lower() + "_tokens", found
+        if not isinstance(item, Mapping):
+            continue
+        if isinstance(modality := item.get("modality"), str):
+            name, found = modality.lower(), item.get("tokenCount", item.get("token_count"))
+        elif isinstance(ttl := item.get("ttl"), str):
+            name, found = f"cache_write_{ttl.lower()}", item.get("inputTokens")
+        else:
+            continue
+        if len(name) <= NAME_LENGTH_MAX and (tokens := count(found)) is not None:
+            yield f"{path}{name}_tokens", tokens
 
 
 _GEMINI: Final = (

@@ -98,6 +98,10 @@ def _nearest(
     for hypothesis, split in possible:
         if split.tokens in totals:
             return hypothesis, split, _rests_text(reported, split)
+    if reported.has_only_totals and len(totals) == 1:
+        return *possible[0], ""
+    if (side := reported.missing_side) is not None and (filled := _filled(side, possible, totals)):
+        return filled
     naive = reported.sums.get("input", 0) + reported.sums.get("output", 0)
     if naive in totals:
         # The total adds the two sums and leaves out what is beside them.
@@ -111,6 +115,19 @@ def _nearest(
     hypothesis, split = min(possible, key=distance)
     stated = ", ".join(str(total) for total in sorted(totals))
     return hypothesis, split, f"total is {stated}, but the counts add up to {split.tokens}"
+
+
+def _filled(
+    side: Side, possible: list[tuple[_Hypothesis, _Split]], totals: set[int]
+) -> tuple[_Hypothesis, _Split, str] | None:
+    """Return the first hypothesis with what it leaves of the total as the side that is missing."""
+    total = max(totals)
+    for hypothesis, split in possible:
+        if (rest := total - split.tokens) > 0:
+            fresh = {f"{side}_fresh": rest}
+            uncertain = f"{side} is not reported; the total of {total} leaves {rest}"
+            return hypothesis, split._replace(tokens=total, **fresh), uncertain
+    return None
 
 
 def _hypotheses(reported: Reported, documented: _Hypothesis) -> Iterator[_Hypothesis]:

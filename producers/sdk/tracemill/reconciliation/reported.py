@@ -66,8 +66,11 @@ class Reported:
     def _complete(self) -> None:
         """Add the sums of parts that are reported by modality or lifetime only.
 
-        A sum of zero beside parts that are more is taken as not reported.
+        A sum of zero beside parts that are more, or where only a total is more, is taken as not
+        reported.
         """
+        if self.totals and not any(self.sums.values()) and not self._has_parts:
+            self.sums.clear()
         for side in [side for side, count in self.sums.items() if not count]:
             with_parts = {of for of, *_ in (*self.parts, *self.modalities, *self.others)}
             if side in with_parts or side in self.rests:
@@ -79,6 +82,24 @@ class Reported:
         if by_lifetime:
             written = self.part("input", "cache_write")
             self.parts["input", "cache_write"] = max(written, by_lifetime)
+
+    @property
+    def _has_parts(self) -> bool:
+        return bool(self.parts or self.modalities or self.others or self.rests)
+
+    @property
+    def has_only_totals(self) -> bool:
+        return not (self.sums or self._has_parts)
+
+    @property
+    def missing_side(self) -> Side | None:
+        """Return the side that has no tokens, if the other one has some."""
+        found = {side for side, count in self.sums.items() if count}
+        found |= {side for side, *_ in (*self.parts, *self.modalities, *self.others)}
+        found |= set(self.rests)
+        if len(found) != 1:
+            return None
+        return "output" if "input" in found else "input"
 
     def part(self, side: Side, kind: str) -> int:
         return self.parts.get((side, kind), 0)
