@@ -47,16 +47,26 @@ class AppContext:
     usage: UsageCounts
 
 
-def principal_of(request: Request, *scopes: Scope) -> Principal:
-    """Authenticate a request; the credential needs one of ``scopes``.
+def authenticated(request: Request) -> Principal:
+    """Return the caller of a request, whatever its scopes.
 
     Raises:
         UnauthorizedError: there is no credential, more than one, or an unknown one.
-        ForbiddenError: it lacks the scope.
     """
     context: AppContext = request.app.state.context
     principal = context.authenticator.authenticate(authorization_of(request.scope["headers"]))
     note_authenticated(request.scope, principal)
+    return principal
+
+
+def principal_of(request: Request, *scopes: Scope) -> Principal:
+    """Authenticate a request; the credential needs one of ``scopes``.
+
+    Raises:
+        UnauthorizedError: as ``authenticated``.
+        ForbiddenError: it lacks the scope.
+    """
+    principal = authenticated(request)
     principal.require(*scopes)
     return principal
 

@@ -78,8 +78,12 @@ class Reader:
         except QueryLimitReached as error:
             outcome = "limit"
             metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()
-            message = f"the query exceeds a limit; narrow it down ({_first_line(error)})"
-            raise TooCostlyError(message) from error
+            # The store's message has amounts of memory and rows in which other projects count, too.
+            setting = _limit_reached(error)
+            allowed = f"{setting}: {getattr(self._settings, setting)}"
+            raise TooCostlyError(
+                f"the query exceeds a limit ({allowed}); narrow it down"
+            ) from error
         except StoreUnavailable as error:
             outcome = "unavailable"
             raise UnavailableError(
@@ -150,7 +154,3 @@ def _limit_reached(error: QueryLimitReached) -> str:
     if error.code == _RESULT_EXCEEDED:
         return "result_bytes_max" if "max bytes" in error.message else "result_rows_max"
     return "memory_max_bytes"
-
-
-def _first_line(error: QueryLimitReached) -> str:
-    return error.message.split("\n", 1)[0][:200]

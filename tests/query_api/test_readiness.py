@@ -21,7 +21,7 @@ from query_api.health.readiness import (
 )
 from query_api.settings import QuerySettings
 from query_api.times import SECOND_US
-from tests.query_api.harness import Api, ControlInMemory, make_api, observation, trace
+from tests.query_api.harness import OTHER, Api, ControlInMemory, make_api, observation, trace
 from tracemill.clock import now_us
 
 WITHIN_S = 60.0
@@ -35,16 +35,21 @@ async def test_ready_names_the_missing_dependency(api: Api) -> None:
         {"status": "OK", "checks": {"store": "ok"}, "missing": []},
     )
     api.missing["store"] = "not migrated"
-    answer = await api.client.get("/api/public/ready")
+    answer = await api.admin.get("/api/public/ready")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json() == {
         "status": "NOT_READY", "checks": {"store": "not migrated"}, "missing": ["store"],
     }  # fmt: skip
 
 
-async def test_unauthenticated_clients_see_names_and_never_addresses(api: Api) -> None:
+async def test_only_the_admin_sees_addresses_and_how_much_is_not_processed(api: Api) -> None:
     api.missing["store"] = "the store at 10.1.2.3 does not answer"
-    for credential in (None, ("pk-acme", "wrong"), ("pk-nobody", "sk-acme")):
+    for credential in (
+        None,
+        ("pk-acme", "wrong"),
+        ("pk-nobody", "sk-acme"),
+        ("pk-acme", "sk-acme"),
+    ):
         answer = await api.anonymous.get("/api/public/ready", auth=credential)
         assert answer.status_code == 503
         assert answer.json() == {
@@ -79,6 +84,17 @@ async def test_health_may_depend_on_the_store_and_on_recent_events(api: Api) -> 
     for client in clients:
         await client.aclose()
     await absent.close()
+
+
+async def test_with_the_key_of_a_project_only_its_own_events_are_recent(api: Api) -> None:
+    async def asked(client: httpx.AsyncClient) -> int:
+        recent = {"failIfNoRecentEvents": "true"}
+        return (await client.get("/api/public/health", params=recent)).status_code
+
+    await api.insert(observation("t", "o", now_us() - 60 * SECOND_US))
+    assert [await asked(each) for each in (api.client, api.other, api.admin)] == [200, 503, 200]
+    await api.insert(trace("t", now_us() - 60 * SECOND_US, project_id=OTHER))
+    assert await asked(api.other) == 200
 
 
 async def test_lost_and_regained_readiness_is_logged_without_requests(
