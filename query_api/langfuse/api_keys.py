@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
+from producers.control.auth import Principal
 from producers.control.kinds.api_key import ApiKey
 from query_api.context import Admin, AppContext
 from query_api.errors import BadRequestError
@@ -89,7 +90,8 @@ def api_keys_router(context: AppContext) -> APIRouter:
         _KEYS,
         status_code=201,
         summary="Create a key of a project",
-        description="Only this response contains its secret. It has all scopes but `admin`.",
+        description="Only this response contains its secret. It has all scopes but `admin`."
+        " `publicKey` and `secretKey` are only for the installation's admin key.",
         responses={
             201: documented.response(
                 ApiKeyCreated, "It is valid from now on.", API_KEY_CREATED_EXAMPLE
@@ -99,6 +101,7 @@ def api_keys_router(context: AppContext) -> APIRouter:
     async def create_api_key(
         admin: Admin, project_id: ProjectPath, body: LangfuseKeyBody
     ) -> Response:
+        _refuse_chosen_by_project(admin, body)
         if (body.public_key is None) != (body.secret_key is None):
             missing = "secretKey" if body.secret_key is None else "publicKey"
             raise BadRequestError(
@@ -133,6 +136,20 @@ def api_keys_router(context: AppContext) -> APIRouter:
         return json_response(ApiKeyDeletion(True))
 
     return router
+
+
+def _refuse_chosen_by_project(caller: Principal, body: LangfuseKeyBody) -> None:
+    """Refuse a chosen key of a project's caller.
+
+    Public keys are unique in the installation: a conflict would reveal another project's key.
+    """
+    for field, chosen in (("publicKey", body.public_key), ("secretKey", body.secret_key)):
+        if chosen is not None and caller.owner is not None:
+            raise BadRequestError(
+                f"{field}: only the installation's admin key may choose it; leave out publicKey and"
+                " secretKey, and both are generated",
+                field=field,
+            )
 
 
 def _shown(key: ApiKey) -> ApiKeyOut:

@@ -66,6 +66,30 @@ async def test_a_key_pair_may_be_given(api: Api) -> None:
     assert (again.status_code, again.json()["error"]) == (409, "LangfuseConflictError")
 
 
+@pytest.mark.parametrize("given", ["publicKey", "secretKey"])
+async def test_a_project_cannot_find_out_which_public_keys_exist(api: Api, given: str) -> None:
+    key = new_api_key(
+        key_id="a", project_id=PROJECT, public_key="pk-a", secret="s",
+        created_us=NOON_US, scopes=["admin"],
+    )  # fmt: skip
+    api.control.keep(key)
+    keys, auth = f"{PROJECTS}/{PROJECT}/apiKeys", ("pk-a", "s")
+    free = {"publicKey": "pk-lf-9876543210", "secretKey": "sk-lf-0123456789abcdef"}
+    taken = free | {"publicKey": "pk-lf-0123456789"}
+    await created(api, f"{PROJECTS}/{OTHER}/apiKeys", taken)
+    answers = [
+        await api.anonymous.post(keys, json=body, auth=auth)
+        for body in (free, taken, {given: free[given]}, {given: taken[given]})
+    ]
+    assert [each.status_code for each in answers] == [400] * 4
+    assert answers[0].text == answers[1].text
+    assert answers[2].text == answers[3].text
+    (issue,) = answers[2].json()["error"]
+    assert issue["path"] == [given]
+    assert "only the installation's admin key" in issue["message"]
+    assert (await api.anonymous.post(keys, json={"note": "n"}, auth=auth)).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
