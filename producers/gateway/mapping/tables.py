@@ -62,15 +62,17 @@ _LEVELS: Final = {
 _MODEL_KEYS: Final = (
     "langfuse.observation.model.name",
     "gen_ai.response.model",
+    "ai.response.model",
+    "llm.response.model",
     "ai.model.id",
     "gen_ai.request.model",
-    "llm.response.model",
     "llm.model_name",
     "llm.model",
     "llm.request.model",
     "embedding.model_name",
     "model",
 )
+"""The model that served a call comes before the requested one."""
 _VERCEL_PROMPT: Final = "ai.telemetry.metadata.langfusePrompt"
 
 OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from producers.model_patterns import NAME_CHARS_MAX
 
@@ -25,6 +26,10 @@ class NameCandidate(NamedTuple):
 
     provider: str | None
     name: str
+    is_exact: bool = False
+    """Whether only a model that is listed by this very name is meant."""
+    steps: tuple[str, ...] = ()
+    """How the id was read, in words."""
 
 
 _PROVIDERS: Final = {
@@ -40,7 +45,7 @@ _PROVIDERS: Final = {
     "cohere": "cohere_chat cohereai",
     "together": "together_ai together-ai togetherai togethercomputer",
     "fireworks": "fireworks_ai fireworks-ai",
-    "x-ai": "xai x_ai",
+    "x-ai": "xai x_ai grok",
     "perplexity": "perplexity-ai",
     "moonshotai": "moonshot moonshot-ai",
     "zai": "z-ai z.ai",
@@ -64,24 +69,38 @@ _LOCAL: Final = {
 _COLON_PREFIXES: Final = {
     *_PROVIDER_OF,
     *_LOCAL,
-    *("groq", "deepseek", "openrouter", "cerebras", "huggingface", "novita", "minimax", "meta"),
+    *("arcee", "avian", "baseten", "cerebras", "cursor", "databricks", "deepinfra", "deepseek"),
+    *("doubleword", "elevenlabs", "google_anthropic_vertex", "groq", "heroku", "huggingface"),
+    *("hyperbolic", "ibm", "meta", "minimax", "modal", "nebius", "novita", "nvidia", "nvidia_nim"),
+    *("openai-decisions", "openrouter", "ovhcloud", "quicksilverpro", "replicate", "sambanova"),
+    *("snowflake", "typesafe", "upstage", "vercel", "watsonx"),
 }
 """Providers that may precede a name with a colon: ``openai:gpt-4o``."""
+_ROUTED: Final = re.compile(r"huggingface_[\w-]+$")
+"""Hugging Face with the host that it routes to."""
 
 _WRAPPERS: Final = re.compile(
-    r"^(?:litellm(?:_proxy)?/|models/|tunedmodels/|projects/[^/]+/(?:locations/[^/]+/)?|"
-    r"publishers/[^/]+/models/|arn:aws[\w-]*:bedrock:[^/]*/)+"
+    r"^(?:(?:litellm(?:_proxy)?|gateway|ai-gateway|vercel[_-]ai[_-]gateway|github(?:_models)?|"
+    r"portkey|helicone|requesty)[:/]|models/|tunedmodels/|projects/[^/]+/(?:locations/[^/]+/)?|"
+    r"publishers/[^/]+/models/)+"
 )
+_ARN: Final = re.compile(r"arn:aws[\w-]*:([\w-]*):[^:]*:[^:]*:([\w-]+)/(.*)$")
+_ARN_RESOURCES: Final = {"foundation-model", "inference-profile"}
+"""Bedrock's resources that are named by their model; ids of others are random."""
+_REGIONS: Final = "us|us-gov|eu|ap|apac|au|ca|jp|sa|in|me|af|mx|il|global"
 _BEDROCK: Final = re.compile(
-    r"^(?:(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.)?"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|stability|google|"
-    r"moonshotai|minimax|nvidia|zai)\."
+    rf"^(?:({_REGIONS})\.)?"
+    r"((?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|stability|google|"
+    r"moonshotai|minimax|nvidia|zai)\.)"
 )
-_BEDROCK_REGION: Final = re.compile(r"^(?:us|us-gov|eu|ap|apac|au|ca|jp|sa|global)\.")
+_BEDROCK_REGION: Final = re.compile(rf"^(?:{_REGIONS})\.")
 _BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+(?::\d+k)?)?$")
 _VARIANT: Final = re.compile(
     r":(?:nitro|floor|online|extended|beta|exacto|thinking|latest|default)$"
 )
+_FREE: Final = ":free"
+_SIZE: Final = re.compile(r":(?:e?\d+(?:x\d+)?(?:\.\d+)?[bm])(?:-[\w.-]+)?$")
+"""Ollama's names of sizes: ``deepseek-r1:14b`` runs on the user's own machine."""
 _COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 _DATE: Final = re.compile(
     r"[-@](?:20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|latest|default)$"
@@ -91,6 +110,11 @@ _DATE: Final = re.compile(
 def provider_of(name: str) -> str:
     """Return the price list's name of a provider, from a prefix or a ``gen_ai.system`` value."""
     return _PROVIDER_OF.get(name, name)
+
+
+def undated_bedrock_name(name: str) -> str:
+    """Return Bedrock's id of a model without its date and version."""
+    return _DATE.sub("", _BEDROCK_VERSION.sub("", name))
 
 
 def name_candidates(model: str) -> Iterator[NameCandidate]:
@@ -103,55 +127,120 @@ def name_candidates(model: str) -> Iterator[NameCandidate]:
     if not name or len(name) > MODEL_LENGTH_MAX:
         return
     seen: set[NameCandidate] = set()
-    for candidate in _all_candidates(name):
-        if candidate.name and candidate not in seen:
-            seen.add(candidate)
+    for candidate in _read(name):
+        key = candidate._replace(steps=())
+        if candidate.name and key not in seen:
+            seen.add(key)
             yield candidate
 
 
-def _all_candidates(name: str, prefixes_max: int = PREFIXES_MAX) -> Iterator[NameCandidate]:
-    name = _WRAPPERS.sub("", name) or name
-    yield from _after_colon(name, prefixes_max)
-    provider, slash, rest = name.partition("/")
-    if slash:
-        if provider_of(provider) == "aws":
-            rest = rest.rpartition("/")[2]  # without a region or the name of an API
-        for spelling in _spellings(rest):
-            yield NameCandidate(provider_of(provider), spelling)
-        if provider in _LOCAL:
-            return
-        for spelling in _spellings(name):
-            yield NameCandidate(None, spelling)
-        # A second prefix may follow, as in "openrouter/openai/gpt-4o".
-        if prefixes_max:
-            yield from _all_candidates(rest, prefixes_max - 1)
+def _read(name: str) -> Iterator[NameCandidate]:
+    steps: tuple[str, ...] = ()
+    if "%" in name:
+        name, steps = unquote(name), ("percent-encoding decoded",)
+    yield from _all_candidates(name, steps)
+    if " " in name:
+        name = "-".join(name.split())
+        yield from _all_candidates(name, (*steps, "spaces replaced by -"))
+
+
+def _all_candidates(
+    name: str, steps: tuple[str, ...], prefixes_max: int = PREFIXES_MAX
+) -> Iterator[NameCandidate]:
+    arn = _ARN.search(name)
+    if arn:
+        service, resource, named = arn.groups()
+        if service == "bedrock" and resource in _ARN_RESOURCES:
+            yield from _at_bedrock(named, (*steps, f"resource of an ARN: {named}"))
         return
-    if _BEDROCK.match(name):
-        for spelling in _spellings(name):
-            yield NameCandidate("aws", spelling)
-        name = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", name))
-    for spelling in _spellings(name):
-        yield NameCandidate(None, spelling)
+    wrapper = _WRAPPERS.match(name)
+    if wrapper and wrapper[0] != name:
+        name = name[wrapper.end() :]
+        steps = (*steps, f"prefix {wrapper[0]} removed")
+    if _SIZE.search(name):
+        return
+    yield from _after_colon(name, steps, prefixes_max)
+    provider, slash, rest = name.partition("/")
+    last = name.rpartition("/")[2]
+    if _BEDROCK.match(last):
+        yield from _at_bedrock(last, steps if last == name else (*steps, f"last part: {last}"))
+        return
+    if not slash:
+        yield from _candidates(None, name, steps)
+        return
+    yield from _after_slash(provider, rest, steps, prefixes_max)
 
 
-def _after_colon(name: str, prefixes_max: int) -> Iterator[NameCandidate]:
+def _after_slash(
+    provider: str, rest: str, steps: tuple[str, ...], prefixes_max: int
+) -> Iterator[NameCandidate]:
+    """Yield the candidates of ``provider/rest``, where the first part may be a provider or not."""
+    name, known = f"{provider}/{rest}", provider_of(provider)
+    of_provider = f"provider {provider}" + (f", listed as {known}" if known != provider else "")
+    # Of Bedrock's names, a region or the name of an API may precede the id.
+    at_provider = name.rpartition("/")[2] if known == "aws" else rest
+    yield from _candidates(known, at_provider, (*steps, of_provider))
+    if provider in _LOCAL:
+        return
+    if name.endswith(_FREE):
+        yield NameCandidate("openrouter", name, steps=(*steps, "free model of OpenRouter"))
+        return
+    yield from _candidates(None, name, steps)
+    # A second prefix may follow, as in "openrouter/openai/gpt-4o".
+    if prefixes_max:
+        without = (*steps, f"prefix {provider}/ removed")
+        yield from _all_candidates(rest, without, prefixes_max - 1)
+
+
+def _after_colon(name: str, steps: tuple[str, ...], prefixes_max: int) -> Iterator[NameCandidate]:
     """Yield the candidates of ``openai:gpt-4o``.
 
-    Ollama names versions with a colon, too (``mistral:7b``), so the whole name is one as well.
+    Ollama names versions with a colon, too (``mistral:latest``), so the whole name is one as well.
     """
     prefix, colon, named = name.partition(":")
-    if colon and named and prefix in _COLON_PREFIXES:
-        yield from _all_candidates(f"{prefix}/{named}", prefixes_max)
+    if colon and named and (prefix in _COLON_PREFIXES or _ROUTED.match(prefix)):
+        yield from _all_candidates(f"{prefix}/{named}", steps, prefixes_max)
 
 
-def _spellings(name: str) -> Iterator[str]:
+def _at_bedrock(name: str, steps: tuple[str, ...]) -> Iterator[NameCandidate]:
+    """Yield the candidates of one of Bedrock's ids: there, then at the maker of the model."""
+    steps = (*steps, "an id of Bedrock")
+    found = _BEDROCK.match(name)
+    region = found[1] if found else None
+    if region:
+        surcharge = "" if region == "global" else ", with its regional price if there is one"
+        steps = (*steps, f"region {region}{surcharge}")
+    yield from _candidates("aws", name, steps)
+    undated = undated_bedrock_name(_BEDROCK_REGION.sub("", name))
+    scope = "global" if region == "global" else "regional"
+    yield NameCandidate("aws", f"{scope}.{undated}", True, (*steps, "date and version ignored"))
+    if found:
+        name = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", name))
+        yield from _candidates(None, name, (*steps, "price of the model's maker"))
+
+
+def _candidates(provider: str | None, name: str, steps: tuple[str, ...]) -> Iterator[NameCandidate]:
     """Yield ``name``, then variants without region, date and routing suffixes."""
-    yield name
-    yield _BEDROCK_REGION.sub("", name)
-    yield _COMPACT_DATE.sub(r"-\1-\2-\3", name)
-    yield name.replace("@", "-")
-    bare = _VARIANT.sub("", name)
-    yield bare
-    bare = _DATE.sub("", bare)
-    yield bare
-    yield bare.replace("gpt-35", "gpt-3.5")
+    variant = _VARIANT.search(name)
+    yield NameCandidate(provider, name, variant is not None or name.endswith(_FREE), steps)
+    if name.endswith(_FREE):
+        return
+    if variant:
+        name = name[: variant.start()]
+        steps = (*steps, f"suffix {variant[0]} removed")
+        yield NameCandidate(provider, name, steps=steps)
+    for other, step in (
+        (_BEDROCK_REGION.sub("", name), "region removed"),
+        (_COMPACT_DATE.sub(r"-\1-\2-\3", name), "date written with -"),
+        (name.replace("@", "-"), "@ replaced by -"),
+    ):
+        if other != name:
+            yield NameCandidate(provider, other, steps=(*steps, step))
+    date = _DATE.search(name)
+    if date:
+        name = name[: date.start()]
+        steps = (*steps, f"suffix {date[0]} removed")
+        yield NameCandidate(provider, name, steps=steps)
+    if "gpt-35" in name:
+        steps = (*steps, "gpt-35 read as gpt-3.5")
+        yield NameCandidate(provider, name.replace("gpt-35", "gpt-3.5"), steps=steps)

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from streams.core.pricing.models import name_candidates
+from streams.core.pricing.models import NameCandidate, name_candidates, undated_bedrock_name
 from streams.core.pricing.plain_modalities import plain_units_of, with_plain_units
 from streams.core.pricing.rates import Hours, Period, Rate, Variant
 
@@ -25,6 +25,9 @@ HOUR_US: Final = 3_600_000_000
 
 _FILES: Final = ("supplement.json", "genai_prices.json")
 """In order of precedence: manual entries override compiled ones."""
+
+_BEDROCK_SCOPES: Final = ("regional.", "global.")
+"""How ids of Bedrock's models begin whose price depends on the region."""
 
 _MAKERS: Final = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "alibaba"),
@@ -107,6 +110,8 @@ class _Provider:
         for i, model in enumerate(entry.models):
             for name in model.names:
                 self._by_name.setdefault(name, i)
+            if model.id.startswith(_BEDROCK_SCOPES):
+                self._by_name.setdefault(undated_bedrock_name(model.id), i)
             if model.pattern:
                 self._patterns.append((i, re.compile(model.pattern)))
 
@@ -114,7 +119,9 @@ class _Provider:
         found = self._by_name.get(name)
         return None if found is None else self._models[found]
 
-    def find(self, name: str) -> ModelEntry | None:
+    def find(self, name: str, *, is_exact: bool = False) -> ModelEntry | None:
+        if is_exact:
+            return self.exact(name)
         found = self._by_name.get(name, len(self._models))
         for i, pattern in self._patterns:
             if i > found:
@@ -123,6 +130,14 @@ class _Provider:
                 found = i
                 break
         return self._models[found] if found < len(self._models) else None
+
+
+class Resolved(NamedTuple):
+    """The entry that prices a model, and the reading of its name that led there."""
+
+    provider: str
+    entry: ModelEntry
+    candidate: NameCandidate
 
 
 class DefaultPrices:
@@ -143,18 +158,24 @@ class DefaultPrices:
 
     def find(self, model: str) -> tuple[str, ModelEntry] | None:
         """Return the entry that prices a model, with the id of its provider."""
+        found = self.resolve(model)
+        return found and (found.provider, found.entry)
+
+    def resolve(self, model: str) -> Resolved | None:
+        """Return what prices a model, and how its name was read."""
         names_provider = False
         for candidate in name_candidates(model):
+            name, is_exact = candidate.name, candidate.is_exact
             if candidate.provider is not None:
                 provider = self._provider_id_of(candidate.provider)
                 names_provider = names_provider or provider is not None
-                found = provider and self._find_at_provider(provider, candidate.name)
+                found = provider and self._find_at_provider(provider, name, is_exact=is_exact)
             else:
-                found = self._find_at_makers(candidate.name)
+                found = self._find_at_makers(name, is_exact=is_exact)
                 if not found and not names_provider:
-                    found = self._find_at_hosts(candidate.name)
+                    found = self._find_at_hosts(name)
             if found:
-                return found
+                return Resolved(*found, candidate)
         return None
 
     def _provider_id_of(self, name: str) -> str | None:
@@ -168,27 +189,28 @@ class DefaultPrices:
     def _all_providers(self) -> Iterator[_Provider]:
         return (provider for providers in self._by_list for provider in providers.values())
 
-    def _find_at_provider(self, provider_id: str, name: str) -> tuple[str, ModelEntry] | None:
+    def _find_at_provider(
+        self, provider_id: str, name: str, *, is_exact: bool = False
+    ) -> tuple[str, ModelEntry] | None:
         for providers in self._by_list:
             provider = providers.get(provider_id)
             if provider is None:
                 continue
-            if model := provider.find(name):
+            if model := provider.find(name, is_exact=is_exact):
                 return provider_id, model
             for maker in provider.fallback_providers:
-                if maker in providers and (model := providers[maker].find(name)):
+                if maker in providers and (model := providers[maker].find(name, is_exact=is_exact)):
                     return maker, model
         return None
 
-    def _find_at_makers(self, name: str) -> tuple[str, ModelEntry] | None:
+    def _find_at_makers(self, name: str, *, is_exact: bool) -> tuple[str, ModelEntry] | None:
         for provider in self._all_providers():
             pattern = provider.model_pattern
             is_own = pattern is not None and pattern.search(name)
-            if is_own and (found := self._find_at_provider(provider.id, name)):
+            if is_own and (found := self._find_at_provider(provider.id, name, is_exact=is_exact)):
                 return found
-        return next(
-            (found for id_ in _MAKERS if (found := self._find_at_provider(id_, name))), None
-        )
+        found_at = (self._find_at_provider(id_, name, is_exact=is_exact) for id_ in _MAKERS)
+        return next(filter(None, found_at), None)
 
     def _find_at_hosts(self, name: str) -> tuple[str, ModelEntry] | None:
         """Return a hosted model if all hosts that list the name agree on its price.
