@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
 
+from deploy.api_requests import DEFAULT_URL, connect
 from deploy.embedded.credentials import read_credentials
 from deploy.embedded.data_dir import Installation, read_installation
-from deploy.errors import DeployError, MisconfiguredError
+from deploy.errors import DeployError, MisconfiguredError, RefusedError
 from deploy.settings import ProcessSettings
 from producers.settings import AdminSettings
 
 TIMEOUT_S: Final = 30.0
 PAGE: Final = 500
-DEFAULT_URL: Final = "http://127.0.0.1:7700"
 KEY_VARIABLE: Final = "TRACEMILL_ADMIN_SECRET_KEY"
+
+
+class Answer(NamedTuple):
+    """A successful answer."""
+
+    body: Any
+    """Its JSON; None if it has no body."""
+    etag: str | None
 
 
 class AdminClient:
@@ -32,47 +40,66 @@ class AdminClient:
             DeployError: the URL is not valid.
         """
         self.url = url
-        self._refused_key = (
-            f"the public key {public_key} with this secret"
-            if public_key
-            else f"this admin key; set {KEY_VARIABLE}"
+        self._connection = connect(
+            url,
+            timeout_s=TIMEOUT_S,
+            secret=secret,
+            public_key=public_key,
+            key_variable=KEY_VARIABLE,
         )
-        try:
-            self._client = httpx.Client(
-                base_url=url,
-                timeout=TIMEOUT_S,
-                headers={} if public_key else {"authorization": f"Bearer {secret}"},
-                auth=(public_key, secret) if public_key else None,
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise DeployError(f"{url!r} is not a URL like {DEFAULT_URL}: {error}") from error
 
-    def call(self, method: str, path: Sequence[str], body: Any = None, query: str = "") -> Any:
+    def call(
+        self,
+        method: str,
+        path: Sequence[str],
+        body: Any = None,
+        query: str = "",
+        if_match: str | None = None,
+    ) -> Any:
         """Return the JSON of an answer; None if it has no body.
 
         Raises:
-            DeployError: the server cannot be reached, or refuses.
+            ApiUnavailableError, RefusedError: as ``Connection.send``.
         """
-        try:
-            answer = self._client.request(method, f"{_joined(path)}{query}", json=body)
-        except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
-            raise DeployError(
-                f"no answer from tracemill at {self.url}: {error or type(error).__name__}; set its"
-                " address with --url or TRACEMILL_URL"
-            ) from error
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise DeployError(f"{self.url} refuses {self._refused_key}")
-        if not answer.is_success:
-            raise DeployError(_reason(answer))
-        try:
-            return answer.json() if answer.content else None
-        except ValueError:
-            raise DeployError(f"{self.url} is not tracemill: its answer is not JSON") from None
+        return self.exchange(method, path, body, query, if_match).body
 
-    def record(self, method: str, path: Sequence[str], body: Any = None) -> dict[str, Any]:
-        """Return the record of an answer. Raises as ``call``, and if it is not a record."""
-        found = self.call(method, path, body)
-        if not isinstance(found, dict) or "id" not in found:
+    def exchange(
+        self,
+        method: str,
+        path: Sequence[str],
+        body: Any = None,
+        query: str = "",
+        if_match: str | None = None,
+    ) -> Answer:
+        """Return an answer with its ``ETag``. Raises as ``call``."""
+        headers = {} if if_match is None else {"if-match": if_match}
+        response = self._connection.send(method, f"{_joined(path)}{query}", body, headers)
+        try:
+            found = response.json() if response.content else None
+        except ValueError:
+            raise RefusedError(f"{self.url} is not tracemill: its answer is not JSON") from None
+        return Answer(found, response.headers.get("etag"))
+
+    def record(
+        self,
+        method: str,
+        path: Sequence[str],
+        body: Any = None,
+        *,
+        fields: Sequence[str] = ("id",),
+    ) -> dict[str, Any]:
+        """Return the record of an answer. Raises as ``call``, and if it lacks one of ``fields``."""
+        return self.checked(method, path, self.call(method, path, body), fields)
+
+    def checked(
+        self, method: str, path: Sequence[str], found: Any, fields: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return an answer that is a record with ``fields``.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        if not isinstance(found, dict) or not all(name in found for name in fields):
             raise self._unexpected(method, path)
         return found
 
@@ -94,7 +121,7 @@ class AdminClient:
         return found
 
     def _unexpected(self, method: str, path: Sequence[str]) -> DeployError:
-        return DeployError(
+        return RefusedError(
             f"{self.url} gave an unexpected answer to {method} {_joined(path)}; is it tracemill?"
         )
 
@@ -155,12 +182,3 @@ def _is_local(url: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except (httpx.InvalidURL, ValueError):
         return False
-
-
-def _reason(answer: httpx.Response) -> str:
-    """Return the message of an error response."""
-    try:
-        message = answer.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = answer.text[:300]
-    return f"{message} ({answer.status_code})"

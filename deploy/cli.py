@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from deploy.arguments import checked_url
 from deploy.directories import absolute, default_data_dir
+from deploy.limits_cli import limits
 from deploy.output import safe_output
 from deploy.prices_cli import prices
 from deploy.quarantine_cli import quarantine
@@ -24,7 +26,6 @@ app = typer.Typer(
     gateway, streams, sink and query. Roles are configured by environment variables;
     `tracemill settings` lists them.""",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -122,7 +123,10 @@ def up(
 @app.command()
 def demo(
     url: Annotated[
-        str, typer.Option(help="Public address of tracemill.", envvar="TRACEMILL_URL")
+        str,
+        typer.Option(
+            help="Public address of tracemill.", envvar="TRACEMILL_URL", callback=checked_url
+        ),
     ] = "http://127.0.0.1:7700",
     public_key: Annotated[
         str,
@@ -164,8 +168,6 @@ def demo(
     except DeployError as error:
         print(f"tracemill demo: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     print(f"sent {traces} traces; to query them:")
     print(f"  curl -u {public_key}:… '{url}/v1/windows?step=1h&group_by=model'")
 
@@ -361,6 +363,7 @@ def settings() -> None:
 
 app.add_typer(projects)
 app.add_typer(keys)
+app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)
 

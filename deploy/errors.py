@@ -5,6 +5,9 @@ DeployError                 ends the command with one line on the terminal and `
 ├── EngineError             an engine cannot be used, does not start or does not become ready
 ├── MisconfiguredError      a process cannot start with these settings
 ├── LogLostError            the log is not the one that the store was filled from
+├── RefusedError            the API refuses a request
+├── ApiUnavailableError     the API does not answer, or asks to try again later
+├── WaitTimeoutError        what a command waits for has not happened in time
 ├── NotPreparedError        the engines do not answer, or `tracemill migrate` has not run
 ├── QuarantineError         a `tracemill quarantine` command failed
 ├── PortInUseError          another process listens on a port that is needed
@@ -18,6 +21,8 @@ from typing import Final
 
 EX_CONFIG: Final = 78
 """Exit code for errors that a restart cannot fix (<sysexits.h>)."""
+EX_WAIT_TIMEOUT: Final = 124
+"""Exit code if what a command waits for takes longer, as of timeout(1)."""
 
 
 class DeployError(Exception):
@@ -47,6 +52,32 @@ class LogLostError(DeployError):
     """
 
     exit_code = EX_CONFIG
+
+
+class RefusedError(DeployError):
+    """The API refuses a request."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status; 0 if there is none."""
+
+
+class ApiUnavailableError(DeployError):
+    """The API does not answer, or asks to try again later."""
+
+    def __init__(self, message: str, status: int = 0, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status; 0 if there is no answer."""
+        self.retry_after_s = retry_after_s
+        """When to try again; None if it does not answer, or does not say."""
+
+
+class WaitTimeoutError(DeployError):
+    """What a command waits for has not happened in time."""
+
+    exit_code = EX_WAIT_TIMEOUT
 
 
 class NotPreparedError(DeployError):

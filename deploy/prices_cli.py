@@ -1,8 +1,9 @@
-"""`tracemill prices`: list, show, create and delete prices of models."""
+"""`tracemill prices`: list, show, create, replace and delete prices of models."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,6 +21,7 @@ from deploy.api_options import (
     SecretKey,
     Url,
 )
+from deploy.errors import ApiUnavailableError, MisconfiguredError, RefusedError
 from deploy.record_output import print_record, print_records
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 prices = typer.Typer(
     name="prices",
     no_args_is_help=True,
-    help="""List, show, create and delete prices of models, in US dollars per million units.
+    help="""List, show, create, replace and delete prices of models.
+
+    Prices are US dollars per million units.
 
     A price of the project takes precedence over one of the installation, and that over the list
     of prices in tracemill. A new price applies to calls that arrive after it was created.
@@ -70,19 +74,22 @@ def list_prices(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """List prices, oldest first, or default prices by id."""
+    """List prices, oldest first, or default prices by id.
+
+    Without a key, --defaults shows the prices in this version.
+
+    Example: `tracemill prices list --defaults --model gpt-4o`
+    """
     if model is not None and not defaults:
         raise typer.BadParameter("give it with --defaults", param_hint="--model")
     if defaults and installation:
         raise typer.BadParameter("give --defaults or --installation", param_hint="--defaults")
-    client = _client(url, public_key, secret_key, installation=installation)
     if defaults:
-        chosen = {} if model is None else {"model": model}
-        print_records(
-            client.pages(("v1", "prices", "defaults"), **chosen), as_json, _DEFAULT_COLUMNS
-        )
-    else:
-        print_records(client.pages(_path(installation=installation)), as_json, _COLUMNS)
+        found = _defaults(url, public_key, secret_key, model)
+        print_records(found, as_json, _DEFAULT_COLUMNS)
+        return
+    client = _client(url, public_key, secret_key, installation=installation)
+    print_records(client.pages(_path(installation=installation)), as_json, _COLUMNS)
 
 
 @prices.command("show")
@@ -94,7 +101,10 @@ def show_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a price."""
+    """Show a price.
+
+    Example: `tracemill prices show prc_1`
+    """
     client = _client(url, public_key, secret_key, installation=installation)
     print_record(client.record("GET", _one(price_id, installation=installation)), as_json, _FIELDS)
 
@@ -112,17 +122,38 @@ def create_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a price."""
-    body = _body_in(file)
-    given = {"match": match, "name": name, "effective_from": effective_from}
-    body |= {field: value for field, value in given.items() if value is not None}
-    if price:
-        body["usd_per_million"] = _usd_by_type(price)
-    if file is None and (match is None or not price):
-        raise typer.BadParameter("--match and --price, or --file, are required")
+    """Create a price.
+
+    Example: `tracemill prices create --match 'gpt-4o(-mini)?' --price input=2.25 --price output=9`
+    """
+    body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     made = client.record("POST", _path(installation=installation), body)
     print_record(made, as_json, _FIELDS)
+
+
+@prices.command("replace")
+def replace_price(
+    price_id: PriceId,
+    match: PriceMatch = None,
+    price: PriceAmounts = None,
+    name: PriceName = None,
+    effective_from: PriceEffectiveFrom = None,
+    file: PriceFile = None,
+    installation: Installation = False,
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a price, all of it but its id. Calls that arrive later are priced by the new one.
+
+    Example: `tracemill prices replace prc_1 --match gpt-4o --price input=2 --price output=8`
+    """
+    body = _body(match, price, name, effective_from, file)
+    client = _client(url, public_key, secret_key, installation=installation)
+    changed = client.record("PUT", _one(price_id, installation=installation), body)
+    print_record(changed, as_json, _FIELDS)
 
 
 @prices.command("delete")
@@ -134,7 +165,10 @@ def delete_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a price. Calls that arrive later are priced without it."""
+    """Delete a price. Calls that arrive later are priced without it.
+
+    Example: `tracemill prices delete prc_1`
+    """
     client = _client(url, public_key, secret_key, installation=installation)
     client.call("DELETE", _one(price_id, installation=installation))
     print(json.dumps({"id": price_id, "deleted": True}) if as_json else f"deleted {price_id}")
@@ -150,12 +184,64 @@ def _client(
     return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
 
 
+def _defaults(
+    url: str | None, public_key: str | None, secret_key: str | None, model: str | None
+) -> list[dict[str, Any]]:
+    """Return the default prices from the API, or those that ship with this version.
+
+    The API is asked with the project's key if one was given, else with the admin key, else with the
+    key of a new installation. If no address or key was given and it does not answer or refuses,
+    the prices of this version are returned.
+    """
+    from deploy.admin_client import admin_client, project_client
+
+    chosen = {} if model is None else {"model": model}
+    is_given = url is not None or public_key is not None or secret_key is not None
+    try:
+        if public_key is not None or secret_key is not None:
+            client = _client(url, public_key, secret_key, installation=False)
+        else:
+            try:
+                client = admin_client(url)
+            except MisconfiguredError:  # there is no admin key
+                client = project_client(url, PUBLIC_KEY, SECRET_KEY)
+        return client.pages(("v1", "prices", "defaults"), **chosen)
+    except (ApiUnavailableError, RefusedError) as error:
+        if is_given:
+            raise
+        print(f"tracemill: the prices in this version: {error}", file=sys.stderr)
+    import msgspec
+
+    from deploy.default_prices import ShippedPrices
+    from query_api.v1.default_prices import shipped_prices
+
+    return [msgspec.to_builtins(each) for each in shipped_prices(ShippedPrices(), model)]
+
+
 def _path(*, installation: bool) -> tuple[str, ...]:
     return ("v1", "admin", "prices") if installation else ("v1", "prices")
 
 
 def _one(price_id: str, *, installation: bool) -> tuple[str, ...]:
     return (*_path(installation=installation), price_id)
+
+
+def _body(
+    match: str | None,
+    price: list[str] | None,
+    name: str | None,
+    effective_from: str | None,
+    file: Any,
+) -> dict[str, Any]:
+    """Return the body of a price: the file's fields, replaced by those of the other options."""
+    body = _body_in(file)
+    given = {"match": match, "name": name, "effective_from": effective_from}
+    body |= {field: value for field, value in given.items() if value is not None}
+    if price:
+        body["usd_per_million"] = _usd_by_type(price)
+    if file is None and (match is None or not price):
+        raise typer.BadParameter("--match and --price, or --file, are required")
+    return body
 
 
 def _usd_by_type(texts: list[str]) -> dict[str, str]:

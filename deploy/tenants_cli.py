@@ -62,8 +62,18 @@ def list_projects(url: Url = None, as_json: AsJson = False) -> None:
 
 @projects.command("show")
 def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show a project."""
-    print_record(_client(url).record("GET", _project(project_id)), as_json, _PROJECT)
+    """Show a project; while it is being deleted, with how much of it is left.
+
+    Example: `tracemill projects show support-chat`
+    """
+    found = _client(url).record("GET", _project(project_id))
+    if as_json:
+        print_record(found, as_json, _PROJECT)
+        return
+    from deploy.deletion_wait import progress_of
+
+    shown = {**found, "progress": progress_of(found)}
+    print_record(shown, as_json, (*_PROJECT, "progress"))
 
 
 @projects.command("rename")
@@ -82,17 +92,45 @@ def rename_project(
 def delete_project(
     project_id: ProjectId,
     yes: Yes = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait until it is deleted, and show the progress. For a project that is already"
+            " being deleted, too.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        str,
+        typer.Option(
+            help="With --wait: how long, such as 90s or 2h. Then the command ends with 124, and the"
+            " deletion goes on."
+        ),
+    ] = "30m",
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a project with all its data. Its keys are refused immediately."""
+    """Delete a project with all its data. Its keys are refused immediately.
+
+    The data is deleted in the background.
+
+    Example: `tracemill projects delete support-chat --yes --wait --timeout 10m`
+    """
+    timeout_s = seconds_in(timeout, "--timeout")
     client = _client(url)
     found = client.record("GET", _project(project_id))
     if not yes:
         _confirm(
             f"Delete the project {printable(str(found.get('name')))} ({project_id}) with its data?"
         )
-    print_record(client.record("DELETE", _project(project_id)), as_json, _PROJECT)
+    deleting = client.record("DELETE", _project(project_id))
+    if wait:
+        from deploy.deletion_wait import wait_until_deleted
+
+        deleting = wait_until_deleted(client, project_id, _project(project_id), timeout_s)
+    print_record(deleting, as_json, _PROJECT)
+    if not as_json and not wait:
+        print(f"How much is left is shown by: tracemill projects show {project_id}")
 
 
 @keys.command("create")
@@ -127,13 +165,15 @@ def create_key(
 @keys.command("list")
 def list_keys(project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """List the keys of a project, oldest first, without secrets."""
-    print_records(_client(url).pages(_keys(project)), as_json, _KEY, always=("last_used_at",))
+    found = _client(url).pages(_keys(project))
+    print_records(found if as_json else [*map(_with_last_use, found)], as_json, _KEY)
 
 
 @keys.command("show")
 def show_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJson = False) -> None:
     """Show a key, without its secret."""
-    print_record(_client(url).record("GET", _key(project, key_id)), as_json, (*_KEY, _OVERLAP))
+    found = _client(url).record("GET", _key(project, key_id))
+    print_record(found if as_json else _with_last_use(found), as_json, (*_KEY, _OVERLAP))
 
 
 @keys.command("rotate")
@@ -159,10 +199,10 @@ def revoke_key(key_id: KeyId, project: OfProject, url: Url = None, as_json: AsJs
     print(json.dumps({"id": key_id, "revoked": True}) if as_json else f"revoked {key_id}")
 
 
-_PROJECT: Final = ("id", "name", "state", "created_at", "deleting_since", "deleted_at", "rows_left")
+_PROJECT: Final = ("id", "name", "state", "created_at", "deleting_since", "deleted_at")
 _KEY: Final = (
     *("id", "public_key", "hint", "scopes", "note"),
-    *("created_at", "expires_at", "last_used_at"),
+    *("created_at", "expires_at", "last_used"),
 )
 _OVERLAP: Final = "previous_secret_valid_until"
 
@@ -183,6 +223,15 @@ def _keys(project_id: str) -> tuple[str, ...]:
 
 def _key(project_id: str, key_id: str) -> tuple[str, ...]:
     return (*_keys(project_id), key_id)
+
+
+def _with_last_use(key: dict[str, Any]) -> dict[str, Any]:
+    """Return a key with its last use in words.
+
+    The API records a use at most once per hour, so that the last one may be later than recorded.
+    """
+    at = str(key.get("last_used_at") or "")
+    return {**key, "last_used": f"in the hour after {at[:16]}Z" if at else "never"}
 
 
 def _confirm(question: str) -> None:

@@ -87,6 +87,18 @@ async def project_of(request: Request) -> str:
     return principal_of(request, project_scope(request.method)).project_id
 
 
+async def reader_of(request: Request) -> Principal:
+    """Return a caller who may read what all projects share: with ``read``, or the admin key.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    principal = principal_of(request, "read", "admin")
+    if principal.owner is not None:
+        principal.require("read")
+    return principal
+
+
 async def admin_of(request: Request) -> Principal:
     """Return a caller with the scope ``admin``: of the installation, or of a project.
 
@@ -109,5 +121,6 @@ async def installation_of(request: Request) -> Principal:
 
 
 ProjectId = Annotated[str, Depends(project_of)]
+AnyReader = Annotated[Principal, Depends(reader_of)]
 Admin = Annotated[Principal, Depends(admin_of)]
 Installation = Annotated[Principal, Depends(installation_of)]

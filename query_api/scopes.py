@@ -9,7 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from producers.control.scopes import Scope
-from query_api.context import admin_of, installation_of, project_of, project_scope
+from query_api.context import admin_of, installation_of, project_of, project_scope, reader_of
 
 
 def scopes_of(app: FastAPI) -> Iterator[tuple[APIRoute, str, Scope | None]]:
@@ -25,7 +25,7 @@ def _scope_of(route: APIRoute, method: str) -> Scope | None:
     calls = {each.call for each in _dependencies(route.dependant)}
     if not calls.isdisjoint((admin_of, installation_of)):
         return "admin"
-    return project_scope(method) if project_of in calls else None
+    return None if calls.isdisjoint((project_of, reader_of)) else project_scope(method)
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Dependant]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-import httpx
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from deploy.api_requests import Connection, connect
 from deploy.demo.traces import DemoTrace, demo_traces
-from deploy.errors import DeployError
+from deploy.errors import ApiUnavailableError
 
 TRACES_PER_REQUEST: Final = 25
 ATTEMPTS_MAX: Final = 8
 RETRY_S: Final = 0.5
+"""Wait after the first refusal without ``Retry-After``; grows with each attempt."""
+RETRY_AFTER_MAX_S: Final = 120
+"""Longest wait; a quota may end much later."""
 TIMEOUT_S: Final = 10.0
+
+Show = Callable[[str], None]
 
 
 def send_demo(
@@ -39,25 +44,20 @@ def send_demo(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with (
-        _client(url, public_key, secret_key) as client,
-        Progress(*columns) as progress,
-    ):
+    connection = connect(url, timeout_s=TIMEOUT_S, secret=secret_key, public_key=public_key)
+    with Progress(*columns) as progress:
+
+        def show(line: str) -> None:
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
         task = progress.add_task("traces", total=traces)
         started_s, sent = time.monotonic(), 0
         for batch in _batches(load, TRACES_PER_REQUEST):
-            _send(client, batch)
+            _send(connection, batch, show)
             sent += len(batch)
             progress.update(task, completed=sent)
             if rate > 0:
                 time.sleep(max(0.0, started_s + sent / rate - time.monotonic()))
-
-
-def _client(url: str, public_key: str, secret_key: str) -> httpx.Client:
-    try:
-        return httpx.Client(base_url=url, auth=(public_key, secret_key), timeout=TIMEOUT_S)
-    except httpx.InvalidURL as error:
-        raise DeployError(f"{url!r} is not a URL like http://HOST:7700: {error}") from error
 
 
 def _batches(items: Iterable[DemoTrace], size: int) -> Iterator[list[DemoTrace]]:
@@ -66,10 +66,10 @@ def _batches(items: Iterable[DemoTrace], size: int) -> Iterator[list[DemoTrace]]
         yield batch
 
 
-def _send(client: httpx.Client, batch: list[DemoTrace]) -> None:
+def _send(connection: Connection, batch: list[DemoTrace], show: Show) -> None:
     spans = [span for trace in batch for span in trace.spans]
     _post(
-        client,
+        connection,
         "/api/public/otel/v1/traces",
         {
             "resourceSpans": [
@@ -87,24 +87,31 @@ def _send(client: httpx.Client, batch: list[DemoTrace]) -> None:
                 }
             ]
         },
+        show,
     )
     scores = [score for trace in batch for score in trace.scores]
     if scores:
-        _post(client, "/api/public/scores", scores)
+        _post(connection, "/api/public/scores", scores, show)
 
 
-def _post(client: httpx.Client, path: str, body: Any) -> None:
-    """POST a body, retrying while the server answers 429 or 503."""
-    for attempt in range(ATTEMPTS_MAX):
+def _post(connection: Connection, path: str, body: Any, show: Show) -> None:
+    """POST a body; wait and repeat it while the server answers 429 or 503.
+
+    Raises:
+        DeployError: it does so too often, asks to wait too long, or answers something else.
+    """
+    for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
-            response = client.post(path, json=body)
-        except httpx.TransportError as error:
-            raise DeployError(
-                f"no tracemill answers at {client.base_url}: {error}; "
-                "set its address with --url or TRACEMILL_URL"
-            ) from error
-        if response.status_code not in {429, 503}:
-            break
-        time.sleep(RETRY_S * (attempt + 1))
-    if response.is_error:
-        raise DeployError(f"{path} answered {response.status_code}: {response.text[:300]}")
+            connection.send("POST", path, body)
+        except ApiUnavailableError as error:
+            wait_s = error.retry_after_s if error.retry_after_s is not None else RETRY_S * attempt
+            if (
+                error.status not in {429, 503}
+                or attempt == ATTEMPTS_MAX
+                or wait_s > RETRY_AFTER_MAX_S
+            ):
+                raise
+            show(f"{error}: waiting {wait_s:g} s ({attempt} of {ATTEMPTS_MAX - 1})")
+            time.sleep(wait_s)
+        else:
+            return

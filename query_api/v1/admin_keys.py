@@ -76,7 +76,8 @@ class KeyOut(msgspec.Struct, kw_only=True):
     created_at: str
     expires_at: str | None
     last_used_at: str | None
-    """Time of the last use, within about an hour; null if not used yet."""
+    """The last use was in the hour after this time, because uses are recorded once per hour; null
+    if the key was not used yet."""
     previous_secret_valid_until: str | None
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from producers.control.kinds.price import Price, PriceTier
 from producers.model_patterns import NAME_CHARS_MAX, ModelPattern
 from query_api import cursors
-from query_api.context import AppContext, ProjectId
+from query_api.context import AnyReader, AppContext
 from query_api.numbers import Whole
 from query_api.openapi.price_examples import DEFAULT_PRICES_EXAMPLE
 from query_api.pages import NativeMeta
@@ -92,9 +92,11 @@ def default_prices_router(context: AppContext) -> APIRouter:
         },
     )
     async def list_default_prices(
-        _: ProjectId, parameters: Annotated[DefaultPriceParameters, Query()]
+        _: AnyReader, parameters: Annotated[DefaultPriceParameters, Query()]
     ) -> Response:
         """Return the installation's prices, then those that ship with tracemill, by id.
+
+        The admin key may read them, too.
 
         A call has its project's price for the model if there is one, else the installation's, else
         the shipped one; of several, one that applies at the time of the call.
@@ -116,6 +118,11 @@ def default_prices_router(context: AppContext) -> APIRouter:
         return json_response(DefaultPricesPage(page, NativeMeta(has_more=False, cursor=None)))
 
     return router
+
+
+def shipped_prices(shipped: DefaultPriceList, model: str | None) -> Iterator[DefaultPriceOut]:
+    """Yield the prices that ship with tracemill, by id; with ``model`` only those that match it."""
+    return _in_order((), shipped, model, (False, ""))
 
 
 def _in_order(

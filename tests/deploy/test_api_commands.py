@@ -64,7 +64,9 @@ def test_each_segment_of_a_path_is_quoted(monkeypatch: pytest.MonkeyPatch) -> No
         return httpx.Response(204)
 
     transport = httpx.MockTransport(respond)
-    monkeypatch.setattr(client, "_client", httpx.Client(base_url=client.url, transport=transport))
+    monkeypatch.setattr(
+        client._connection, "client", httpx.Client(base_url=client.url, transport=transport)
+    )
     for segment in ("a/limits", "..", "a?b#c", "."):
         client.call("DELETE", ("v1", segment))
     assert paths == [
@@ -154,7 +156,9 @@ def test_tables_show_when_keys_were_used_and_tiers_in_words(
     def output(*words: str) -> str:
         return CliRunner().invoke(app, words).output
 
-    assert "last used at" in output("keys", "list", "--project", "a")
+    assert "never" in output("keys", "list", "--project", "a")
+    key["last_used_at"] = "2037-01-31T13:05:12.000Z"
+    assert "in the hour after 2037-01-31T13:05Z" in output("keys", "list", "--project", "a")
     assert "previous secret valid until  2037" in output("keys", "show", "key_1", "--project", "a")
     assert (
         "input above: 200, usd per million: (input: 5, a_b: 7);"
