@@ -12,16 +12,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ENTRY_BYTES: Final = 120
-"""Bytes that an entry takes in the dict itself."""
+"""Memory that an entry of a dict takes, besides its key and value."""
 _ENTRY_SHARE: Final = 64
-"""Largest entry as a fraction of the cache (1/64), so that few entries do not evict all others."""
+"""The largest entry is 1/64 of the cache, so that a few entries do not evict all others."""
 
 
 class BoundedCache(dict[K, V]):
     """A dict that is filled by ``keep``.
 
-    Above ``max_bytes`` all entries are evicted. An entry larger than 1/64 of that is not kept. Both
-    are counted under the name ``limit``.
+    If it would exceed ``max_bytes``, all entries are evicted first. An entry larger than 1/64 of
+    ``max_bytes`` is not cached. Both are counted under the name ``limit``.
     """
 
     def __init__(self, limit: str, max_bytes: int) -> None:
@@ -32,7 +32,7 @@ class BoundedCache(dict[K, V]):
         self._lock = Lock()  # large bodies are decoded in threads
 
     def keep(self, key: K, value: V, size: int | None = None) -> V:
-        """Keep a value and return it; ``size`` is that of key and value."""
+        """Cache a value and return it; ``size`` is the size of key and value in bytes."""
         if size is None:
             size = size_of(key) + size_of(value)
         size += ENTRY_BYTES
@@ -51,7 +51,7 @@ class BoundedCache(dict[K, V]):
 
 
 def size_of(value: Any) -> int:
-    """Return the size in bytes of a value of plain containers, texts and numbers."""
+    """Return the size in bytes of a value that consists of containers, texts and numbers."""
     size = sys.getsizeof(value)
     if isinstance(value, dict):
         return size + sum(size_of(k) + size_of(v) for k, v in value.items())

@@ -9,10 +9,12 @@ PORT_MAX: Final = 65_535
 
 
 def broker_addresses(text: str) -> str:
-    """Check addresses joined by commas and return them without blanks; ports are optional.
+    """Check addresses that are separated by commas, and return them without spaces.
+
+    The port of an address is optional.
 
     Raises:
-        ValueError: one is not an address; the message names it.
+        ValueError: an address is invalid; the message contains it.
     """
     addresses = [part.strip() for part in text.split(",")]
     for address in addresses:
@@ -43,7 +45,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Return whether a name has a valid form."""
+    """Return whether a host name is well-formed."""
     if not host or not set(host).isdisjoint(":/@[] \t\n"):
         return False
     try:

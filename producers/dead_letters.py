@@ -1,7 +1,7 @@
-"""Encode input that the gateway refused as lines of the dead-letter topic.
+"""Encode rejected input of the gateway as lines of the dead-letter topic.
 
-The fields are those of the table ``dead_letters``, which a test compares, since this package may
-not import the store's.
+The fields are those of the table ``dead_letters``. A test compares both, because this package must
+not import the package of the store.
 """
 
 from __future__ import annotations
@@ -42,11 +42,10 @@ _encoder = msgspec.json.Encoder()
 def dead_letter(
     project_id: str, *, reason: str, detail: str, payload: bytes, created_us: int, max_bytes: int
 ) -> DeadLetter:
-    """Return a dead letter of the gateway, with an id derived from its content.
+    """Return a dead letter of the gateway, with an id that is a hash of its content.
 
-    Input that is sent again gets the same id, and the same key in the store on the same day of
-    ``created_us``. A payload that does not fit a line of ``max_bytes`` is truncated, as ``detail``
-    then shows.
+    Input that is sent again on the same day replaces its earlier row in the store. A payload is
+    truncated if its line would exceed ``max_bytes``; ``detail`` then ends with a note.
     """
     content = b"\0".join((project_id.encode(), reason.encode(), payload))
     if len(detail) > DETAIL_MAX_CHARS:
@@ -69,9 +68,9 @@ def dead_letter(
 
 
 def _truncated(rejected: DeadLetter, max_bytes: int) -> DeadLetter:
-    """Truncate the payload until its line fits ``max_bytes``.
+    """Truncate the payload until its line has at most ``max_bytes``.
 
-    It takes several steps, since the bytes that escaping adds vary within the payload.
+    This can take several steps, because escaping adds a different number of bytes to each part.
     """
     metrics.LIMIT_REACHED.labels(limit="dead_letter_max_bytes").inc()
     whole, detail = rejected.payload, rejected.detail
@@ -83,5 +82,5 @@ def _truncated(rejected: DeadLetter, max_bytes: int) -> DeadLetter:
 
 
 def encode_dead_letter(rejected: DeadLetter) -> bytes:
-    """Encode as one line of JSON, without the newline."""
+    """Encode a dead letter as one line of JSON, without the newline."""
     return _encoder.encode(rejected)

@@ -1,12 +1,12 @@
 """Watch free disk space, and refuse new data below a floor so that accepted data can be kept.
 
 Kafka and ClickHouse survive a failed write, but a broker that recovers its log on a full disk
-truncates it. Every watched file system therefore has these levels of free space:
+truncates the log. Each watched file system therefore has these levels of free space:
 
-    resume      accept new data again; above the floor, so that admission does not flap
-    floor       refuse new data: the gateway and the control API answer 503, merges pause
-    start       start the stopped embedded broker again
-    stop        stop the embedded broker before a write can fail (``deploy.embedded.disk_guard``)
+    resume      above it, new data is accepted again
+    floor       below it, the gateway and the control API return 503, and merges pause
+    start       above it, a stopped embedded broker is started again
+    stop        below it, the embedded broker is stopped (``deploy.embedded.disk_guard``)
 """
 
 from __future__ import annotations
@@ -26,37 +26,38 @@ from producers.errors import DiskFullError
 
 MIB: Final = 1024 * 1024
 LARGEST_SHARE: Final = 0.25
-"""Largest share of a file system that ``free_min_bytes`` may take."""
+"""On small file systems, ``free_min_bytes`` is limited to this share."""
 
 
 class DiskSettings(BaseSettings):
-    """How much space is kept free on the disks of the embedded engines and of ``paths``."""
+    """Free space that is kept on the disks of the embedded engines and of ``paths``."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DISK_", frozen=True)
 
     paths: str = ""
-    """Directories whose file systems are watched, joined by colons; `tracemill up` adds those of
-    its embedded engines."""
+    """Directories whose file systems are watched, separated by colons. `tracemill up` adds the
+    directories of its embedded engines."""
     free_min_bytes: int = Field(256 * MIB, ge=0)
-    """Free bytes below which new data is answered 503; at most a quarter of a small file system."""
+    """Free space in bytes; below it, new data is refused (503). On a file system of less than four
+    times this size, a quarter of the file system."""
     free_min_share: float = Field(0.02, ge=0, lt=1)
-    """The same as a share of the file system; the larger of both applies."""
+    """The same as a share of the file system. The larger of both applies."""
     free_min_inodes: int = Field(1_000, ge=0)
-    """The same in files that can still be created, on file systems that limit them."""
+    """Free inodes; below it, new data is refused (503). Only on file systems that limit inodes."""
     resume_factor: float = Field(1.25, ge=1)
-    """New data is accepted again at the floor times this."""
+    """New data is accepted again when the free space is the minimum times this factor."""
     stop_factor: float = Field(0.5, ge=0, le=1)
-    """The embedded broker is stopped at the floor times this, and restarted half way between there
-    and the floor."""
+    """The embedded broker is stopped when the free space is below the minimum times this factor. It
+    is restarted half-way between that and the minimum."""
     check_interval_s: float = Field(0.1, gt=0, le=1)
-    """Interval of measuring free space. In one interval at most ``stop_factor`` times the floor may
-    be written."""
+    """Interval at which free space is measured. It must be too short for ``stop_factor`` times the
+    minimum to be written."""
     log_max_share: float = Field(0.25, gt=0, lt=1)
-    """Share of its file system that the embedded broker's log may take. Above it, and near the
-    floor, records that are processed and stored are deleted."""
+    """Maximum size of the embedded broker's log, as a share of its file system. Above it, or when
+    free space is nearly at the minimum, records that are already stored are deleted."""
     reserve_bytes: int = Field(64 * MIB, ge=0)
-    """Size of a reserve file in the data directory that is deleted only to recover an engine on a
-    full disk; at most a sixteenth of a small file system."""
+    """Size of a reserve file in the data directory, which is deleted only to recover an engine on a
+    full disk. At most a sixteenth of the file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,14 @@ class Space:
     free: int
     size: int
     free_inodes: int | None
-    """None if the file system has no limit on files."""
+    """None if the file system does not limit inodes."""
 
 
 Measure = Callable[[Path], Space]
 
 
 def measured(path: Path) -> Space:
-    """Measure the space for ordinary users at ``path`` or its nearest existing parent.
+    """Measure the free space for ordinary users at ``path`` or its nearest existing parent.
 
     Raises:
         OSError: the file system cannot be read.
@@ -90,7 +91,7 @@ def measured(path: Path) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The thresholds of one file system in bytes of free space."""
+    """The levels of one file system, as free bytes."""
 
     resume: int
     floor: int
@@ -99,7 +100,7 @@ class Levels:
 
 
 def levels_of(settings: DiskSettings, size: int) -> Levels:
-    """Return the thresholds for a file system of ``size`` bytes."""
+    """Return the levels of a file system of ``size`` bytes."""
     by_bytes = min(settings.free_min_bytes, int(size * LARGEST_SHARE))
     floor = max(by_bytes, int(size * settings.free_min_share))
     stop = int(floor * settings.stop_factor)
@@ -108,7 +109,7 @@ def levels_of(settings: DiskSettings, size: int) -> Levels:
 
 @dataclass(slots=True)
 class DiskFloor:
-    """Decide whether all watched disks have space for new data, measured once per interval."""
+    """Check, at most once per interval, whether all watched disks have space for new data."""
 
     settings: DiskSettings
     measure: Measure = measured
@@ -122,7 +123,7 @@ class DiskFloor:
         return [Path(each) for each in self.settings.paths.split(os.pathsep) if each]
 
     def reason(self) -> str | None:
-        """Return why new data is refused; None while there is space."""
+        """Return why new data is refused; None if there is space."""
         now_s = self.now_s()
         if now_s >= self._next_measure_s:
             self._next_measure_s = now_s + self.settings.check_interval_s
@@ -131,7 +132,7 @@ class DiskFloor:
         return next(iter(self._low.values()), None)
 
     def refuse_when_low(self) -> None:
-        """Return while there is space for new data.
+        """Check that there is space for new data.
 
         Raises:
             DiskFullError: the message names the disk.

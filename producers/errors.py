@@ -1,4 +1,4 @@
-"""Exceptions of this package; all derive from ``ProducersError``."""
+"""Exceptions of this package, all derived from ``ProducersError``."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ class BrokerUnavailableError(ProducersError):
 
 
 class TopicError(ProducersError):
-    """A topic is missing or its layout differs from the settings."""
+    """A topic is missing, or its layout differs from the settings."""
 
 
 class TopicMismatchError(TopicError):
-    """A topic exists with another number of partitions than the settings; change the settings."""
+    """A topic has another number of partitions than the settings define."""
 
 
 class ControlError(ProducersError):
-    """The control-plane log refused or failed."""
+    """A control record could not be written or read."""
 
 
 class ControlConflictError(ControlError):
-    """An id or unique key belongs to another record, which was first in the log."""
+    """An id or a unique key belongs to another record."""
 
 
 class ControlVersionError(ControlConflictError):
-    """A record is not at the version that the writer expects."""
+    """A record has another version than the writer expects."""
 
 
 class ControlLimitError(ControlError):
-    """A named limit of the control plane was reached."""
+    """A limit of the control plane was reached; the message names it."""
 
 
 class InitError(ControlError):
-    """The settings of the first project and key are incomplete; the message names them."""
+    """The settings of the first project and key are insufficient; the message names them."""
 
 
 class ControlUnavailableError(ControlError):
-    """The log was not written or read back within the deadline.
+    """A write was not finished in time, or the log could not be read in time.
 
-    Whether the record was written is unknown.
+    After a write, it is unknown whether the record was written.
     """
 
 
 class DecodeInThreadError(ProducersError):
-    """A body takes too long to decode on the event loop; decode it in a thread."""
+    """A body would take too long to decode on the event loop, and must be decoded in a thread."""
 
 
 class OverloadedError(ProducersError):
-    """More is pending than ``limit`` allows; the request had no effect."""
+    """More is pending than the setting ``limit`` allows. The request had no effect."""
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"too much is pending ({limit}); try again shortly")
@@ -69,7 +69,7 @@ class DiskFullError(OverloadedError):
 
 
 class UndeliveredError(ProducersError):
-    """The broker did not acknowledge; the client should send everything again."""
+    """The broker did not acknowledge an event in time; the client should send the request again."""
 
 
 class WebhookAddressError(ProducersError):
@@ -80,7 +80,7 @@ class WebhookAddressError(ProducersError):
 
 
 class RequestError(ProducersError):
-    """A request that cannot be served as it is; the message is safe to show to the client."""
+    """An invalid request. The message is safe to show to the client."""
 
     status: ClassVar[int] = 400
 
@@ -114,7 +114,7 @@ class TooLargeError(RequestError):
 
 
 class BatchTooLargeError(RequestError):
-    """The events of a request exceed what is published at once."""
+    """The events of a request are too many or too large in total."""
 
     status = 413
 
@@ -126,7 +126,7 @@ class UnsupportedError(RequestError):
 
 
 class TooManyRequestsError(RequestError):
-    """The project exceeds a rate or quota; the request had no effect."""
+    """The project exceeds a rate or a quota. The request had no effect."""
 
     status = 429
 

@@ -1,4 +1,4 @@
-"""Answer `HEAD` on every path that allows `GET`."""
+"""Serve `HEAD` on every path that allows `GET`."""
 
 from __future__ import annotations
 

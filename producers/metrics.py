@@ -30,17 +30,17 @@ DISK_FREE_BYTES = Gauge(
     "tracemill_disk_free_bytes", "Free space of a watched disk, by directory.", ["path"]
 )
 DISK_LOW = Gauge(
-    "tracemill_disk_low", "1 while a disk has too little space to accept anything new.", ["path"]
+    "tracemill_disk_low", "1 while a disk has too little space to accept new data.", ["path"]
 )
 
 REQUESTS = Counter(
     "tracemill_gateway_requests_total",
-    "Requests answered, by route and status.",
+    "Responses, by route and status.",
     ["route", "status"],
 )
 REQUEST_SECONDS = Histogram(
     "tracemill_gateway_request_seconds",
-    "From the head of a request to its answer.",
+    "Time from the head of a request to its response.",
     ["route"],
     buckets=_LATENCY_BUCKETS_S,
 )
@@ -48,7 +48,7 @@ BODY_BYTES = Counter(
     "tracemill_gateway_body_bytes_total", "Body bytes read, after decompression.", ["route"]
 )
 IN_FLIGHT_BYTES = Gauge(
-    "tracemill_gateway_in_flight_bytes", "Decompressed bodies of requests being answered."
+    "tracemill_gateway_in_flight_bytes", "Size of the decompressed bodies of requests in progress."
 )
 EVENTS_IN = Counter(
     "tracemill_gateway_events_total", "Events accepted (acknowledged by the broker).", ["kind"]
@@ -65,12 +65,12 @@ OVER_LIMIT = Counter(
 )
 VALUES_DROPPED = Counter(
     "tracemill_gateway_values_dropped_total",
-    "Implausible values that were left out of accepted events, by field.",
+    "Implausible values that were dropped from accepted events, by field.",
     ["field"],
 )
 PROCESSING_FAILURES = Counter(
     "tracemill_gateway_processing_failures_total",
-    "Unexpected exceptions, by where they were raised; each refuses the item that caused it.",
+    "Unexpected exceptions, by source. Each one rejects the item that caused it.",
     ["source"],
 )
 DEAD_LETTERS = Counter(
@@ -78,36 +78,36 @@ DEAD_LETTERS = Counter(
 )
 
 PENDING_BYTES = Gauge(
-    "tracemill_publisher_pending_bytes", "Lines waiting for the broker's acknowledgement."
+    "tracemill_publisher_pending_bytes", "Size of lines that the broker has not acknowledged."
 )
 PRODUCE_SECONDS = Histogram(
     "tracemill_publisher_produce_seconds",
-    "From sending a record until the broker acknowledged it.",
+    "Time from sending a record to the broker's acknowledgement.",
     buckets=_LATENCY_BUCKETS_S,
 )
 RECORD_EVENTS = Histogram(
     "tracemill_publisher_record_events",
-    "Lines per record.",
+    "Lines of a record.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
 )
 PRODUCE_FAILURES = Counter(
     "tracemill_publisher_failures_total",
-    "Records that the broker did not accept; their requests were answered with an error.",
+    "Records that the broker did not accept; their requests failed.",
 )
 
 CONTROL_LAG_RECORDS = Gauge(
-    "tracemill_control_lag_records", "Records of the control-plane log not read yet."
+    "tracemill_control_lag_records", "Records of the control-plane log that were not read yet."
 )
 USAGE_LAG_RECORDS = Gauge(
     "tracemill_usage_lag_records", "Counts of other gateways' usage that were not read yet."
 )
 CONTROL_RECONNECTS = Counter(
     "tracemill_control_reconnects_total",
-    "How often the control-plane log was connected again.",
+    "Reconnections to the control-plane log.",
 )
 CONTROL_WRITES_REPEATED: Final = Counter(
     "tracemill_control_writes_repeated_total",
-    "Writes to the control-plane log that were tried again, as another process wrote first.",
+    "Writes to the control-plane log that were repeated because another process wrote first.",
 )
 CONTROL_UNREADABLE = Counter(
     "tracemill_control_unreadable_total",
@@ -116,5 +116,5 @@ CONTROL_UNREADABLE = Counter(
 
 CLOCK_SKEW_S = Gauge(
     "tracemill_clock_skew_seconds",
-    "How far this machine's clock is ahead of the broker's; negative: behind.",
+    "Seconds that this machine's clock is ahead of the broker's; negative: behind.",
 )

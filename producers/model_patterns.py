@@ -1,8 +1,8 @@
-"""Patterns of model names, matched in time linear in the name, whatever the pattern.
+"""Patterns of model names, which are matched in time linear in the length of the name.
 
-They come from users, so they run on RE2, an automaton engine that cannot backtrack. Backreferences
-and lookarounds, which no automaton can match, are refused. What is left to limit is the size of the
-automaton: the time for one name is at most proportional to it.
+Users write the patterns, so they run on RE2, which never backtracks. RE2 does not support
+backreferences and lookarounds. The time of a match is at most proportional to the size of the
+automaton, so this size is limited.
 """
 
 from __future__ import annotations
@@ -14,21 +14,27 @@ import re2
 
 PATTERN_CHARS_MAX: Final = 500
 AUTOMATON_SIZE_MAX: Final = 1_000
-"""Instructions: some 0.1 ms for a name of 200 characters at worst. A literal character is one."""
+"""Maximum number of instructions: at most about 0.1 ms for a name of 200 characters.
+
+A literal character is one instruction.
+"""
 NAME_CHARS_MAX: Final = 200
-"""Longer names match no pattern."""
+"""Maximum length of a name; longer names match no pattern."""
 MEMORY_MAX_BYTES: Final = 2**18
-"""Of one pattern, with the states of its automaton that are cached."""
+"""Maximum memory of one pattern with the cached states of its automaton."""
 
 Matching = Literal["whole_name", "part"]
-"""``whole_name``: the pattern matches from the name's begin to its end, in any case of letters.
-``part``: it is found in the name, in the case that it has unless it begins with ``(?i)``."""
+"""How a pattern is matched.
+
+``whole_name``: the pattern matches the whole name, and case is ignored.
+``part``: the pattern matches a part of the name. Case matters unless it begins with ``(?i)``.
+"""
 
 _NO_MINIMUM: Final = re.compile(r"(?<!\\)\{,[0-9]*\}")
 
 
 class ModelPattern:
-    """A pattern, compiled."""
+    """A compiled pattern."""
 
     __slots__ = ("_found",)
 
@@ -36,13 +42,13 @@ class ModelPattern:
         """Compile a pattern.
 
         Raises:
-            ValueError: it is too long, too complex, or not a regular expression of RE2.
+            ValueError: the pattern is too long, too complex, or not a regular expression of RE2.
         """
         if not 0 < len(pattern) <= PATTERN_CHARS_MAX:
             raise ValueError(f"1 to {PATTERN_CHARS_MAX} characters are allowed")
         if _NO_MINIMUM.search(pattern):
-            # RE2 reads the braces as characters, other engines as a repetition.
-            raise ValueError("a repetition needs its minimum: {0,3} instead of {,3}")
+            # For RE2 these braces are characters, for other engines a repetition.
+            raise ValueError("a repetition needs a minimum: {0,3} instead of {,3}")
         options = re2.Options()
         options.case_sensitive = matching == "part"
         options.log_errors = False
@@ -57,8 +63,8 @@ class ModelPattern:
         self._found = compiled.fullmatch if matching == "whole_name" else compiled.search
 
     def matches(self, name: str) -> bool:
-        """Return whether a model's name matches."""
-        # Names may hold halves of surrogate pairs, which have no encoding.
+        """Return whether the name of a model matches."""
+        # Names may contain lone surrogates, which cannot be encoded.
         return (
             len(name) <= NAME_CHARS_MAX and self._found(name.encode(errors="replace")) is not None
         )

@@ -8,7 +8,7 @@ PICO_PER_USD: Final = 10**12
 
 
 def usd_text(pico: int) -> str:
-    """Format as dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
+    """Format picodollars as dollars without trailing zeros: ``"0.0015"``, ``"12"``, ``"-3.1"``."""
     whole, part = divmod(abs(pico), PICO_PER_USD)
     sign = "-" if pico < 0 else ""
     if not part:

@@ -1,4 +1,4 @@
-"""Answer `OPTIONS` requests that are not CORS preflights with the methods of the path."""
+"""Serve `OPTIONS` requests that are not CORS preflights: return the methods of the path."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPTIONS: Final = "OPTIONS"
 ROUTE_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
-"""Methods of routes; ``HEAD`` and ``OPTIONS`` are answered by middleware."""
+"""Methods of routes. Middleware serves ``HEAD`` and ``OPTIONS``."""
 
 
 class ServeOptionsRequests:
-    """Replace 405 for `OPTIONS` by 204 with the methods that the path allows."""
+    """Replace the status 405 of `OPTIONS` requests by 204 with the allowed methods."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

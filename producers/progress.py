@@ -1,4 +1,4 @@
-"""Describe the progress of stages in partitions, for detecting stalls."""
+"""Define the progress of stages in partitions, by which stalls are detected."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class PartitionProgress:
         stage: "streams" or "sink".
         topic: topic of the records that it processes.
         partition: number of the partition.
-        next_offset: offset of the first record that is not processed.
-        has_input: whether the log holds such a record.
-        waits_for: name of the dependency that the stage waits for; empty: none.
+        next_offset: offset of the first record that has not been processed.
+        has_input: whether the log has a record at that offset.
+        waits_for: name of the dependency that the stage waits for; empty if it waits for none.
         steps: counter of other progress, such as attempts.
     """
 
@@ -35,11 +35,11 @@ class PartitionProgress:
 
 
 class ProgressBoard:
-    """Hold a function that returns a role's progress, set once the role has started."""
+    """Provide the progress of a role, by a function that is set when the role has started."""
 
     def __init__(self) -> None:
         self.source: Callable[[], list[PartitionProgress]] = list
 
     def work(self) -> list[PartitionProgress]:
-        """Return the progress in each partition; empty before the role has started."""
+        """Return the progress in each partition; an empty list before the role has started."""
         return self.source()

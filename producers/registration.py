@@ -15,7 +15,7 @@ class ByName(Mapping[str, T]):
     """Registered values by name."""
 
     def __init__(self, what: str, named: Iterable[tuple[str, T]]) -> None:
-        """Register pairs of name and value; ``what`` is their plural in error texts.
+        """Register pairs of name and value; ``what`` is the plural of the values in error messages.
 
         Raises:
             ValueError: two of them have the same name.

@@ -23,6 +23,6 @@ class Traffic:
         self._updated_at_s = now_s
 
     def stretched(self, interval_s: float, max_s: float) -> float:
-        """Return an interval that grows with heavy traffic, from ``interval_s`` up to ``max_s``."""
+        """Return an interval from ``interval_s`` to ``max_s`` that grows with the traffic."""
         load = max(self._bytes_per_s / self._light_bytes_per_s, 1.0)
         return min(interval_s * load, max(interval_s, max_s))

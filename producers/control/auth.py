@@ -1,4 +1,4 @@
-"""Authenticate callers: the tenant comes from the credential, never from what is sent with it."""
+"""Authenticate callers. Only the credential decides which project a request belongs to."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ INVALID: Final = "Invalid credentials. Confirm that you've configured the correc
 DENIED: Final = "Access Scope Denied"
 CREDENTIAL_MAX_BYTES: Final = 1024
 CONNECTION: Final = "tracemill.connection"
-"""Key of an ASGI scope under which the server may have put the connection."""
+"""Key of an ASGI scope under which the server may store its connection."""
 ADMIN: Final = b"admin"
 """User name of the installation's admin key in Basic authentication."""
 OF_PUBLIC_KEY: Final[frozenset[Scope]] = frozenset({"scores"})
-"""What a public key alone may permit: it is not secret."""
+"""The scopes that a public key alone can have, because it is not secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,18 @@ class Principal:
     """An authenticated caller."""
 
     owner: str | None
-    """The project that the credential belongs to; None: the installation."""
+    """The project of the credential; None for the installation's admin key."""
     scopes: frozenset[Scope]
     public_key: str
     has_secret: bool = True
-    """False: the credential is a public key alone, which others may know."""
+    """False if the credential is only a public key, which is not secret."""
 
     @property
     def project_id(self) -> str:
-        """Return the project.
+        """Return the project of the credential.
 
         Raises:
-            ForbiddenError: the credential belongs to none.
+            ForbiddenError: the credential is the admin key, which belongs to no project.
         """
         if self.owner is None:
             raise ForbiddenError(f"{DENIED}: the admin key belongs to no project")
@@ -62,17 +62,17 @@ class Principal:
 
     @property
     def quota_key(self) -> str:
-        """Return the key under which limits count its requests.
+        """Return the key under which limits count the caller's requests.
 
-        A public key is known to others, so its requests do not count toward the project's limits.
+        Requests with only a public key are counted separately, because others could send them.
         """
         return self.project_id if self.has_secret else f"{self.project_id} (public key)"
 
     def require(self, *scopes: Scope) -> None:
-        """Check that the credential permits what any of ``scopes`` permits.
+        """Check that the credential has one of ``scopes``.
 
         Raises:
-            ForbiddenError: it does not; the message names what is needed.
+            ForbiddenError: it has none of them; the message names them.
         """
         if self.scopes.isdisjoint(scopes):
             needed = " or ".join(map(repr, scopes))
@@ -80,9 +80,10 @@ class Principal:
 
 
 class Authenticator:
-    """Check credentials against the control plane: a look-up and one SHA-256, a few microseconds.
+    """Check credentials against the keys of the control plane.
 
-    Nothing is cached, so a deleted key is refused as soon as its tombstone is read.
+    A check takes a few microseconds: a look-up and a SHA-256. Nothing is cached, so a deleted key
+    is refused as soon as its tombstone is read.
     """
 
     def __init__(
@@ -91,14 +92,14 @@ class Authenticator:
         admin: AdminSettings | None = None,
         now_us: Callable[[], int] = now_us,
     ) -> None:
-        """Check keys of ``control``, and the admin key of ``admin`` if it has one."""
+        """Check the keys of ``control``, and the admin key of ``admin`` if there is one."""
         self._view = control.view
         self._now_us = now_us
         self.used_keys: set[str] = set()
-        """Ids of keys that were used since ``take_used_keys`` was called."""
+        """Ids of the keys that were used since the last call of ``take_used_keys``."""
         secret = admin.secret_key.get_secret_value() if admin is not None else ""
         self._admin = hashlib.sha256(secret.encode()).digest() if secret else None
-        # Unknown public keys are compared too: the time taken must not show which keys exist.
+        # Unknown public keys are compared as well: the time must not reveal which keys exist.
         self._unknown = new_api_key(
             key_id="unknown",
             project_id="unknown",
@@ -108,18 +109,18 @@ class Authenticator:
         )
 
     def take_used_keys(self) -> set[str]:
-        """Return the ids of keys that were used since the last call."""
+        """Return the ids of the keys that were used since the last call."""
         used, self.used_keys = self.used_keys, set()
         return used
 
     def authenticate(self, authorization: bytes | None) -> Principal:
-        """Return the caller of an ``Authorization`` header.
+        """Return the caller that an ``Authorization`` header authenticates.
 
-        It is ``Basic public:secret`` or ``Bearer public`` with a project's key, ``Basic
-        admin:secret`` or ``Bearer secret`` with the admin key.
+        The header is ``Basic PUBLIC:SECRET`` or ``Bearer PUBLIC`` for a project's key, and ``Basic
+        admin:SECRET`` or ``Bearer SECRET`` for the admin key.
 
         Raises:
-            UnauthorizedError: there is none, or it is not valid; the message is for the client.
+            UnauthorizedError: it is missing or invalid; the message is safe to show to the client.
         """
         if not authorization:
             raise UnauthorizedError(NO_HEADER)
@@ -157,18 +158,18 @@ class Authenticator:
         return Principal(key.project_id, scopes, key.public_key, has_secret=False)
 
     def _is_admin(self, secret: bytes) -> bool:
-        """Compare with the admin key, in a time that depends on the length of ``secret`` only."""
+        """Compare with the admin key, in a time that depends only on the length of ``secret``."""
         return self._admin is not None and hmac.compare_digest(
             hashlib.sha256(secret).digest(), self._admin
         )
 
     def _key_of(self, public_key: bytes) -> ApiKey | None:
-        """Return the key pair of a public key; None if it may not be used (any more)."""
+        """Return the key pair of a public key; None if there is none that may be used."""
         key = key_of_public_key(self._view, public_key.decode(errors="replace"))
         if key is None or (key.expires_at_us is not None and key.expires_at_us <= self._now_us()):
             return None
         project = self._view[Project].get(key.project_id)
-        # A key is written before its project when an installation is new.
+        # In a new installation, the first key is written before its project.
         return key if project is None or project.state == "active" else None
 
 
@@ -176,9 +177,9 @@ _INSTALLATION: Final = Principal(None, frozenset({"admin"}), "admin")
 
 
 def note_authenticated(scope: Mapping[str, Any], principal: Principal) -> None:
-    """Mark the connection of this request as authenticated.
+    """Mark the connection of a request as authenticated.
 
-    A public key does not count: it is not secret.
+    A public key alone is not sufficient, because it is not secret.
     """
     connection = scope.get(CONNECTION)
     if connection is not None and principal.has_secret:
@@ -189,7 +190,7 @@ def authorization_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the ``Authorization`` header of an ASGI scope.
 
     Raises:
-        UnauthorizedError: there are several, of which a proxy might have read another one.
+        UnauthorizedError: there are several headers. A proxy might have checked another one.
     """
     found = [value for name, value in headers if name == b"authorization"]
     if len(found) > 1:

@@ -22,17 +22,18 @@ log = structlog.get_logger(__name__)
 
 
 async def bootstrap(control: ControlLog, init: InitSettings) -> None:
-    """Create the first project and key. Safe to repeat, also by several processes at once.
+    """Create the first project and its key.
 
-    Default values are used only while the control plane has neither a project nor a key. After that
-    only settings that are set explicitly have an effect: a secret replaces that of the key that
-    ``first_key`` returns, and a new public key with a secret adds a key.
+    It can be repeated, also by several processes at the same time. The default settings are used
+    only if there are no projects and keys. Otherwise only variables that are set explicitly have an
+    effect: a secret replaces the secret of ``first_key``, and a new public key with a secret adds a
+    key.
 
     Raises:
         ControlConflictError: the public key belongs to another project.
-        InitError: the settings name a key or a project that does not exist, and are not sufficient
-            to create it.
-        ControlUnavailableError: the log did not answer in time.
+        InitError: the settings name a key or a project that does not exist, and are insufficient to
+        create it.
+        ControlUnavailableError: the log was not written or read in time.
     """
     view = control.view
     named = init.model_fields_set
@@ -42,7 +43,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
         key = await _create_key(control, init, _project_of_new_key(view, init))
     elif key is None and named:
         raise InitError(
-            "no key matches TRACEMILL_INIT_*: to add one, set both TRACEMILL_INIT_PUBLIC_KEY and "
+            "no key matches TRACEMILL_INIT_*; to add one, set both TRACEMILL_INIT_PUBLIC_KEY and "
             "TRACEMILL_INIT_SECRET_KEY"
         )
     elif key is not None and "project_id" in named and key.project_id != init.project_id:
@@ -50,7 +51,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
         raise ControlConflictError(message)
     elif key is not None and "secret_key" in named:
         await _enforce_secret(control, key, init)
-    # The key is written first: after a crash between the two, the next run creates its project.
+    # The key is written first: if a crash follows, the next run creates its project.
     if key is not None and key.project_id not in view[Project]:
         project = Project(
             id=key.project_id, name=_free_name(view, key.project_id), created_us=now_us()
@@ -61,7 +62,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
 
 
 def first_key(view: ControlView, init: InitSettings) -> ApiKey | None:
-    """Return the key that the settings name, else the oldest, of their project if they name one."""
+    """Return the key that the settings name, or else the oldest key (of the project they name)."""
     if "public_key" in init.model_fields_set:
         return key_of_public_key(view, init.public_key)
     any_project = "project_id" not in init.model_fields_set
@@ -72,10 +73,10 @@ def first_key(view: ControlView, init: InitSettings) -> ApiKey | None:
 
 
 def _project_of_new_key(view: ControlView, init: InitSettings) -> str:
-    """Return the project that the settings name, else the only one.
+    """Return the project that the settings name, or else the only project.
 
     Raises:
-        InitError: there are several.
+        InitError: there are several projects, and the settings name none.
     """
     if "project_id" in init.model_fields_set or not view[Project]:
         return init.project_id
@@ -86,7 +87,7 @@ def _project_of_new_key(view: ControlView, init: InitSettings) -> str:
 
 
 def _free_name(view: ControlView, project_id: str) -> str:
-    """Return the name of a new project: its id, unless another project has this name."""
+    """Return a name for a new project: its id, or a variant of it if that name is taken."""
     taken = view.by_unique_key(Project, f"name:{project_id}") is not None
     return f"{project_id} {secrets.token_hex(4)}" if taken else project_id
 

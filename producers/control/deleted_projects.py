@@ -11,32 +11,32 @@ from producers.settings import KafkaSettings
 
 
 class DeletedProjects:
-    """The ids of projects that are being deleted, or were."""
+    """The ids of projects in the states ``deleting`` and ``deleted``."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._state = ControlState(only=(Project,))
         self._reader = LogReader(kafka, TopicPartition(kafka.topics.control, 0), self._apply)
         self.ids: frozenset[bytes] = frozenset()
-        """Encoded, as rows contain them."""
+        """Ids as bytes, as in rows."""
 
     async def start(self) -> None:
-        """Read the whole log, then follow it.
+        """Read the whole log, and then follow it.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-            KafkaError: the broker did not return the end of the log.
+            KafkaError: the end of the log could not be read.
         """
         await self._reader.connect()
         await self._reader.start()
 
     async def stop(self) -> None:
-        """Stop following; the ids stay as they are."""
+        """Stop following the log; the ids remain unchanged."""
         await self._reader.stop()
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
             changes = self._state.apply((key or b"").decode(), value, offset)
-        except ValueError:  # a record of a newer version; the log of other processes reports it
+        except ValueError:  # a record of a newer version, which other processes report
             return
         if changes:
             projects = self._state.view[Project].values()

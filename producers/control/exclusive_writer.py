@@ -1,9 +1,9 @@
 """Append to a log while writers in other processes wait.
 
-All writers use the same transactional id. When one of them starts a producer, the broker fences the
-previous producer: its open transaction is aborted, and it cannot write any more. A writer that
-reads the log to its end after starting its producer has therefore seen all changes, until it is
-fenced itself.
+All writers use the same transactional id. When a writer starts its producer, the broker fences the
+previous producer: it aborts its open transaction and rejects its later writes. Therefore a writer
+that reads the log to the end after starting its producer has seen all changes until it is fenced
+itself.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ BACKOFF_MAX_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 LogRecord = tuple[str, bytes | None]
-"""Key and value; the value None deletes the key."""
+"""Key and value; the value None is a tombstone."""
 
 
 class _UndecidedError(Exception):
-    """A commit failed; whether the broker committed up to ``offset`` is unknown."""
+    """A commit failed, and it is unknown whether the records up to ``offset`` were committed."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(offset)
@@ -42,7 +42,7 @@ class _UndecidedError(Exception):
 
 
 class ExclusiveWriter:
-    """Write to one partition, one change at a time over all processes."""
+    """Write to a partition, one change at a time over all processes."""
 
     def __init__(self, kafka: KafkaSettings, partition: TopicPartition, reader: LogReader) -> None:
         """Prepare to write; the first write connects."""
@@ -56,15 +56,16 @@ class ExclusiveWriter:
     async def write(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
         """Write the records that ``change`` returns in one transaction.
 
-        ``change`` is called when all earlier records have been read, and again whenever another
-        writer was first. Its exceptions are raised.
+        ``change`` is called when all earlier records have been read. It is called again if another
+        writer wrote first. Its exceptions are raised.
 
         Returns:
-            The last offset; None if there are no records.
+            The offset of the last record; None if there are no records.
 
         Raises:
-            ControlUnavailableError: other writers were first in every attempt.
-            KafkaError, TimeoutError: the broker failed; whether the change was written is unknown.
+            ControlUnavailableError: other writers wrote first in every attempt.
+            KafkaError, TimeoutError: the broker failed, and it is unknown whether the change was
+                written.
         """
         # Cancelling the caller must not interrupt the client in the middle of a request.
         task = asyncio.create_task(self._write(change), name="control-log write")
@@ -97,15 +98,15 @@ class ExclusiveWriter:
                 limit_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt)
                 await asyncio.sleep(random.uniform(0, limit_s))  # noqa: S311  # spreads writers
         metrics.LIMIT_REACHED.labels(limit="control_write_attempts_max").inc()
-        raise ControlUnavailableError("other processes change the control plane at the same time")
+        raise ControlUnavailableError("other processes are changing the control plane; try again")
 
     def _ended(self, task: asyncio.Task[int | None]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved here, because the caller may be cancelled
+            task.exception()  # retrieve the exception, because the caller may be cancelled
 
     async def _attempt(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
-        """Make one attempt: 1. begin, 2. read what others wrote, 3. write, 4. commit."""
+        """Make one attempt: 1. begin, 2. read the records of others, 3. write, 4. commit."""
         try:
             producer = await self._begun()
             records = await self._planned(change)
@@ -129,14 +130,14 @@ class ExclusiveWriter:
             except KafkaError as error:
                 raise _UndecidedError(offset) from error
         except BaseException:
-            # The next producer aborts the transaction that may be open.
+            # The next producer aborts the transaction if it is still open.
             await self._discard()
             raise
         self._reader.was_read(offset)
         return offset
 
     async def _is_committed(self, offset: int) -> bool:
-        """Return whether a failed write was committed; starting a new producer settles it."""
+        """Return whether a failed commit took effect; a new producer makes the outcome final."""
         try:
             producer = await self._begun()
             await producer.abort_transaction()
@@ -146,7 +147,7 @@ class ExclusiveWriter:
         return self._reader.was_read(offset)
 
     async def _begun(self) -> AIOKafkaProducer:
-        """Begin a transaction; with a new producer, then read what others wrote."""
+        """Begin a transaction; if the producer is new, read the records of others first."""
         producer, is_new = self._producer, self._producer is None
         if producer is None:
             producer = self._producer = await started(self._new_producer, self._kafka)
@@ -156,13 +157,13 @@ class ExclusiveWriter:
         return producer
 
     async def _planned(self, change: Callable[[], Sequence[LogRecord]]) -> Sequence[LogRecord]:
-        """Return the records to write; before a refusal, read the log to its end and try again."""
+        """Return the records to write; if ``change`` raises, read the log to its end and retry."""
         try:
             records = change()
         except ControlError:
             records = ()
         if not records:
-            # Another writer may have fenced this one, which it would notice only by writing.
+            # Another writer may have fenced this one, which only a write would show.
             await self._reader.read_to_the_end()
             records = change()
         return records
@@ -183,9 +184,9 @@ class ExclusiveWriter:
 
 
 def _retrieve_failures(producer: AIOKafkaProducer) -> None:
-    """Retrieve the exceptions of a transaction and its batches, which asyncio would log otherwise.
+    """Retrieve the exceptions of a transaction and its batches; asyncio would log them otherwise.
 
-    aiokafka awaits these futures nowhere; ``_attempt`` receives the exception by another way.
+    aiokafka does not await these futures. ``_attempt`` receives the exception in another way.
     """
     batches = producer._message_accumulator._batches.values()  # noqa: SLF001  # no public way
     waiters = [batch._drain_waiter for queue in batches for batch in queue]  # noqa: SLF001

@@ -1,7 +1,8 @@
-"""Decide which fields of a record may be stored unencrypted outside of the log.
+"""Decide which fields of a record may be stored unencrypted outside the log.
 
-A field is public if its type holds only plain values and it is not marked as a secret. Every other
-field is treated as a secret, so that a new kind cannot leak one by omission.
+A field is public if its type has only plain values, and neither its name nor a mark shows that it
+is a secret. Every other field is treated as a secret, so that a new kind cannot leak one by
+mistake.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class SecretField:
     """
 
     new: Callable[[], str] | None = None
-    """Makes a new secret if recovery cannot decrypt the old one; None: the record is lost."""
+    """Create a new secret if recovery cannot decrypt the old one. Without it, the record is
+    lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ _UNMARKED: Final = SecretField()
 
 @lru_cache(maxsize=256)
 def secret_fields(record: type[BaseModel]) -> Mapping[str, SecretField]:
-    """Return the fields that may not be stored unencrypted."""
+    """Return the fields that must not be stored unencrypted outside the log."""
     found = {name: _secret(name, field) for name, field in record.model_fields.items()}
     return {name: secret for name, secret in found.items() if secret is not None}
 
@@ -57,7 +59,7 @@ def _secret(name: str, field: FieldInfo) -> SecretField | None:
 
 
 def _is_public(annotation: Any) -> bool:
-    """Return whether a type holds plain values only; False for any type that is not known."""
+    """Return whether a type has only plain values; False for an unknown type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _PLAIN or annotation is Ellipsis or origin is Literal:
         return True

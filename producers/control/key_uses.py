@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 class KeyUses:
     """Set ``last_used_us`` of keys that were used, each at most once per interval.
 
-    Of several processes each may write once. What cannot be written now is written later, or after
-    a restart with the next use.
+    Each process may write once per interval. A use that cannot be written now is written later; if
+    the process ends before, the next use is written.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class KeyUses:
         settings: KeySettings,
         now_us: Callable[[], int] = now_us,
     ) -> None:
-        """Write what ``authenticator`` notes."""
+        """Write the uses that ``authenticator`` records."""
         self._control = control
         self._authenticator = authenticator
         self._settings = settings
@@ -44,7 +44,7 @@ class KeyUses:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write from time to time while the block runs."""
+        """Write once per interval while the block runs."""
         task = asyncio.create_task(self._run(), name="uses of keys")
         try:
             yield
@@ -53,10 +53,10 @@ class KeyUses:
             await asyncio.gather(task, return_exceptions=True)
 
     async def write(self) -> int:
-        """Write the uses since the last call; return how many keys were changed.
+        """Write the uses since the last call; return the number of changed keys.
 
         Raises:
-            ControlError: the log does not take them; they are tried again.
+            ControlError: they could not be written. The next call tries again.
         """
         used, now_us = self._authenticator.take_used_keys(), self._now_us()
         before_us = now_us - int(self._settings.last_use_interval_s * SECOND_US)

@@ -15,16 +15,16 @@ from producers.control.view import ControlView
 SECRET_BYTES: Final = 32
 _HINT_CHARS: Final = 4
 _HINT_SECRET_CHARS_MIN: Final = 20
-"""Shortest secret with a hint, which would reveal too much of a shorter one."""
+"""Minimum length of a secret that has a hint, which would reveal too much of a shorter one."""
 
 
 def new_public_key() -> str:
-    """Make a public key that no other key pair has."""
+    """Return a random public key, which no other key pair has."""
     return f"pk-tm-{secrets.token_hex(12)}"
 
 
 def new_secret() -> str:
-    """Make a secret that cannot be guessed."""
+    """Return a random secret, which cannot be guessed."""
     return f"sk-tm-{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
@@ -39,7 +39,7 @@ def new_api_key(
     scopes: Iterable[Scope] = DEFAULT_SCOPES,
     expires_at_us: int | None = None,
 ) -> ApiKey:
-    """Return the record of a key pair, which holds a salted hash of the secret."""
+    """Return the record of a key pair, with a salted hash of the secret."""
     salt = secrets.token_hex(16)
     return ApiKey(
         id=key_id,
@@ -56,7 +56,11 @@ def new_api_key(
 
 
 def with_secret(key: ApiKey, secret: str, *, previous_valid_until_us: int | None = None) -> ApiKey:
-    """Return a key pair with another secret; the one before stays valid until a time, or not."""
+    """Return a key pair with a new secret.
+
+    The previous secret remains valid until ``previous_valid_until_us``; None: it is invalid at
+    once.
+    """
     salt = secrets.token_hex(16)
     keeps = previous_valid_until_us is not None
     return key.model_copy(
@@ -72,17 +76,17 @@ def with_secret(key: ApiKey, secret: str, *, previous_valid_until_us: int | None
 
 
 def hash_of(salt: str, secret: bytes) -> str:
-    """Return the SHA-256 of salt and secret as hex."""
+    """Return the SHA-256 of salt and secret, in hex."""
     return hashlib.sha256(salt.encode() + secret).hexdigest()
 
 
 def secret_matches(key: ApiKey, secret: bytes) -> bool:
-    """Return whether ``secret`` is that of ``key``, comparing in constant time."""
+    """Return whether ``secret`` is the current secret of ``key``; compare in constant time."""
     return hmac.compare_digest(hash_of(key.salt, secret), key.secret_hash)
 
 
 def previous_secret_matches(key: ApiKey, secret: bytes, now_us: int) -> bool:
-    """Return whether ``secret`` is the one before the last rotation, and still valid."""
+    """Return whether ``secret`` is the secret before the last rotation and is still valid."""
     valid_until_us = key.previous_valid_until_us
     if valid_until_us is None or valid_until_us <= now_us:
         return False
@@ -90,7 +94,7 @@ def previous_secret_matches(key: ApiKey, secret: bytes, now_us: int) -> bool:
 
 
 def key_of_public_key(view: ControlView, public_key: str) -> ApiKey | None:
-    """Return the key pair of a public key, in constant time."""
+    """Return the key pair of a public key; None if there is none."""
     return view.by_unique_key(ApiKey, f"public_key:{public_key}")
 
 

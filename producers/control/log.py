@@ -1,8 +1,8 @@
 """The control-plane log, whose current records every process keeps in memory.
 
-A writer waits until it has read its own record back. A new record has a log key of its own, and of
-several with the same id the first in the log wins. Changes of an existing record are serialized
-over all processes (``producers.control.exclusive_writer``).
+A writer waits until it has read its own record back. Each new record has its own log key; of
+several records with the same id, the first in the log wins. Changes of existing records are
+serialized over all processes (``producers.control.exclusive_writer``).
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ log = structlog.get_logger(__name__)
 
 
 class ControlLog:
-    """Read and write control records: projects, keys, prices, budgets, webhooks.
+    """Read and write control records: projects, keys, prices, budgets, webhooks and limits.
 
-    Once ``start`` has returned, ``view`` holds everything that was in the log. Reads never wait;
-    writes wait for the log.
+    After ``start``, ``view`` has all records of the log. Reads never wait; writes wait for the log.
     """
 
     def __init__(
@@ -58,10 +57,10 @@ class ControlLog:
         """Prepare to read the log of a broker; ``start`` connects.
 
         Args:
-            kafka: where the log is, and its limits.
-            disk: refuses writes while the broker's disk is nearly full; None: none is watched.
-            kinds: the kinds that this version can read.
-            only: the kinds that this process keeps in memory; None: all of them.
+            kafka: settings of the broker, and limits of the log.
+            disk: refuses writes while the broker's disk is nearly full; None: no disk is watched.
+            kinds: kinds that can be read.
+            only: kinds that this process keeps in memory; None: all.
         """
         self._kafka = kafka
         self._disk = disk
@@ -79,11 +78,11 @@ class ControlLog:
         return self._state.view
 
     async def start(self) -> None:
-        """Read the whole log, then follow it.
+        """Read the whole log, and then follow it.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-            TopicError: the log's topic does not exist.
+            TopicError: the topic of the log does not exist, or has several partitions.
         """
         self._producer = await started(
             lambda: new_producer(self._kafka, batch_bytes=self._kafka.control_record_max_bytes),
@@ -96,7 +95,7 @@ class ControlLog:
             raise TopicError(message) from error
         if partitions != {0}:
             message = (
-                f"topic {self._partition.topic} must have one partition, it has {len(partitions)}"
+                f"topic {self._partition.topic} must have one partition, but has {len(partitions)}"
             )
             raise TopicError(message)
         self._writer = ExclusiveWriter(self._kafka, self._partition, self._reader)
@@ -105,7 +104,7 @@ class ControlLog:
             await self._reader.start()
 
     async def stop(self) -> None:
-        """Stop following; the view stays as it is."""
+        """Stop following the log; the view remains unchanged."""
         if self._writer is not None:
             await self._writer.stop()
         await self._reader.stop()
@@ -113,16 +112,16 @@ class ControlLog:
             await stopped(self._producer, STOP_TIMEOUT_S)
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
-        """Call ``callback`` for each current record now, and for each change from now on."""
+        """Call ``callback`` for each current record now, and for each later change."""
         for record in self.view.records():
             _notify(callback, record)
         self._subscribers.append(callback)
 
     async def caught_up(self) -> None:
-        """Return once the view holds everything that was in the log at the time of the call.
+        """Wait until the view has all records that were in the log at the time of the call.
 
         Raises:
-            ControlUnavailableError: not within ``control_write_timeout_s``.
+            ControlUnavailableError: they were not read within ``control_write_timeout_s``.
         """
         async with self._in_time():
             await self._reader.read_to_the_end()
@@ -138,22 +137,22 @@ class ControlLog:
             raise ControlUnavailableError(message) from error
 
     def version_of(self, kind: str, record_id: str) -> int | None:
-        """Return the version of a record, for ``put``: a number that grows with each change."""
+        """Return the version of a record, which grows with each change; None if there is none."""
         held = self._state.holder(f"{kind}/{record_id}")
         return None if held is None else held.version
 
     async def put(self, record: ControlRecord, *, expected: int | None = None) -> ControlRecord:
-        """Write ``record`` in place of the one with its id, if any; return once it was read back.
+        """Write a record, or replace the one with the same id; return when it has been read back.
 
-        With ``expected`` only if that one is at this version (``version_of``): of several writers
-        that expect the same version, in any process, one succeeds.
+        If ``expected`` is given, the existing record must have this version (``version_of``). Of
+        several writers that expect the same version, in any process, one succeeds.
 
         Raises:
-            ValueError: this process does not keep records of its kind.
-            ControlVersionError: the record is at another version, or was deleted.
-            ControlConflictError: another record holds one of its unique keys.
-            ControlLimitError: it is too large, or there are too many records.
-            ControlUnavailableError: the log did not answer in time.
+            ValueError: this process does not keep records of this kind.
+            ControlVersionError: the existing record has another version, or was deleted.
+            ControlConflictError: another record has one of its unique keys.
+            ControlLimitError: the record is too large, or there are too many records.
+            ControlUnavailableError: the log was not written or read in time.
         """
         if not self._state.keeps(record.kind):
             raise ValueError(f"this process does not keep records of kind {record.kind!r}")
@@ -176,10 +175,12 @@ class ControlLog:
         *,
         expected: int | None = None,
     ) -> RecordT | None:
-        """Write ``changed`` of a record's current version; None if there is no such record.
+        """Apply ``changed`` to the current version of a record, and write and return the result.
+
+        Return None if there is no such record.
 
         Raises:
-            ControlVersionError: it is not at the version ``expected``.
+            ControlVersionError: the record does not have the version ``expected``.
             ControlConflictError, ControlLimitError, ControlUnavailableError: as for ``put``.
         """
         written: RecordT | None = None
@@ -194,11 +195,11 @@ class ControlLog:
         return written
 
     async def create(self, record: ControlRecord) -> ControlRecord:
-        """Write ``record`` if its id is not taken; of several writers, the first in the log wins.
+        """Write a record if its id is not taken; of several writers, the first in the log wins.
 
         Raises:
             ValueError: this process does not keep records of its kind.
-            ControlConflictError: the id or one of its unique keys is taken.
+            ControlConflictError: another record has the id or one of the unique keys.
             ControlLimitError: as for ``put``.
             ControlUnavailableError: as for ``put``.
         """
@@ -207,29 +208,29 @@ class ControlLog:
         return await self._create(record)
 
     async def delete(self, kind: str, record_id: str, *, expected: int | None = None) -> bool:
-        """Remove a record; return whether there was one, once its tombstone was read back.
+        """Delete a record and wait for its tombstone; return whether the record existed.
 
-        With ``expected`` only if it is at this version.
+        If ``expected`` is given, the record must have this version.
 
         Raises:
-            ControlVersionError: the record is at another version.
-            ControlUnavailableError: the log did not answer in time.
+            ControlVersionError: the record has another version.
+            ControlUnavailableError: the log was not written or read in time.
         """
         claim = f"{kind}/{record_id}"
 
         def tombstones() -> list[LogRecord]:
             if expected is not None and self._state.holder(claim) is not None:
                 self._checks.refuse_other_version(claim, expected)
-            # Deletes also the creations that lost: without the winner, the next would take effect.
+            # Delete also the creations that lost: one of them would otherwise take effect.
             return [(log_key, None) for log_key in self._state.log_keys(claim)]
 
         return await self._change(tombstones)
 
     async def _create(self, record: ControlRecord) -> ControlRecord:
-        """Write a record under a new log key, and delete it again if another one was first."""
+        """Write a record under a new log key; delete it again if another record was first."""
         claim = identity(record)
         if self._state.holder(claim) is not None:
-            message = f"{claim} exists already"
+            message = f"{claim} already exists"
             raise ControlConflictError(message)
         log_key = f"{claim}/{secrets.token_hex(8)}"
         self._checks.refuse_taken_claims(record, log_key)
@@ -243,7 +244,7 @@ class ControlLog:
         raise ControlConflictError(message)
 
     def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
-        """Return the log record that replaces a record; none if there is no such record."""
+        """Return the log record that replaces a record; an empty list if there is none."""
         if expected is not None:
             self._checks.refuse_other_version(identity(record), expected)
         held = self._state.holder(identity(record))
@@ -254,7 +255,7 @@ class ControlLog:
         return [(held.log_key, value_of(record, held.born))]
 
     async def _change(self, change: Callable[[], list[LogRecord]]) -> bool:
-        """Write a change of records that exist; return whether there was anything to write."""
+        """Write a change of existing records; return whether there was anything to write."""
         self._refuse_when_disk_is_low()
         assert self._writer is not None, "start() comes first"
         try:
@@ -264,12 +265,12 @@ class ControlLog:
                     await self._reader.read_up_to(offset + 1)
         except (KafkaError, TimeoutError) as error:
             _count_timeout(error)
-            message = "the control-plane log did not take the record in time"
+            message = "the control-plane log was not written in time"
             raise ControlUnavailableError(message) from error
         return offset is not None
 
     async def _append(self, log_key: str, value: bytes | None) -> None:
-        """Write one log record and wait until the view holds it."""
+        """Write one log record and wait until the view has it."""
         self._refuse_when_disk_is_low()
         assert self._producer is not None, "start() comes first"
         try:
@@ -280,7 +281,7 @@ class ControlLog:
                 await self._reader.read_up_to(written.offset + 1)
         except (KafkaError, TimeoutError) as error:
             _count_timeout(error)
-            message = "the control-plane log did not take the record in time"
+            message = "the control-plane log was not written in time"
             raise ControlUnavailableError(message) from error
 
     def _refuse_when_disk_is_low(self) -> None:
@@ -292,7 +293,7 @@ class ControlLog:
         try:
             changes = self._state.apply((key or b"").decode(), value, offset)
         except Exception as error:  # noqa: BLE001  # one record must not stop the others
-            # A newer version or another program wrote it.
+            # It was written by a newer version or by another program.
             metrics.CONTROL_UNREADABLE.inc()
             log.warning("control record skipped", offset=offset, reason=str(error))
             return

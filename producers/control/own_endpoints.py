@@ -1,7 +1,7 @@
-"""Recognize the installation's own endpoints, which webhooks may not reach.
+"""Recognize the installation's own endpoints, which webhooks must not reach.
 
-A port alone is that port on every address of this machine, including loopback. HOST:PORT is a port
-of another machine, such as a broker's. Resolved addresses are compared as well as names.
+A port alone means this port on all addresses of this machine, including loopback. HOST:PORT means
+a port of another machine, such as a broker. Both names and resolved addresses are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PORT_MAX = 65_535
 
 @dataclass(frozen=True, slots=True)
 class OwnEndpoints:
-    """Ports of this machine, and ports of hosts by name."""
+    """Ports of this machine, and ports of other hosts."""
 
     ports: frozenset[int] = frozenset()
     hosts: frozenset[tuple[str, int]] = frozenset()
@@ -47,7 +47,7 @@ class OwnEndpoints:
 
 
 def own_endpoints(*texts: str) -> OwnEndpoints:
-    """Parse texts of PORT, HOST:PORT and URLs that are joined by commas.
+    """Parse lists of PORT, HOST:PORT and URLs that are separated by commas.
 
     Raises:
         ValueError: an entry is none of these.
@@ -76,7 +76,7 @@ def plain_address(address: Address) -> Address:
 
 
 def is_of_this_machine(address: Address) -> bool:
-    """Return whether the address is this machine's, by trying to bind to it."""
+    """Return whether an address belongs to this machine, by trying to bind to it."""
     address = plain_address(address)
     if address.is_loopback or address.is_unspecified:
         return True

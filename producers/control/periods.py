@@ -1,6 +1,6 @@
 """Compute budget periods: calendar days and months of an IANA time zone.
 
-The streams and the query API both use it, so periods are the same in both.
+Both the streams and the query API use this module, so that their periods are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @lru_cache(maxsize=1024)
 def zone_of(time_zone: str) -> ZoneInfo:
-    """Return the zone of an IANA name such as ``Europe/Berlin``.
+    """Return the time zone with an IANA name, such as ``Europe/Berlin``.
 
     Raises:
         ValueError: there is no such zone.
@@ -30,12 +30,12 @@ def zone_of(time_zone: str) -> ZoneInfo:
 
 
 def period_bounds(period: Period, time_zone: str, at_us: int) -> tuple[int, int]:
-    """Return the period of an instant as ``(start_us, end_us)``: half-open, microseconds UTC.
+    """Return the start and the end (exclusive) of an instant's period, in µs since the epoch.
 
-    A period begins at the first instant of its local day. Where the clocks change, days have 23 to
-    25 hours; a skipped midnight is replaced by the first instant after it, and of a repeated
-    midnight the first counts. Adjacent periods share their bound, so that every instant belongs to
-    exactly one.
+    A period begins at the first instant of its local day. If the clocks are set forward at
+    midnight, this is the first instant after it; if they are set back over midnight, it is the
+    first midnight. A period ends where the next one begins, so every instant belongs to exactly one
+    period.
 
     Raises:
         ValueError: the time zone is unknown, or the year is not between 2 and 9998.
@@ -44,13 +44,13 @@ def period_bounds(period: Period, time_zone: str, at_us: int) -> tuple[int, int]
     try:
         local = (_EPOCH + at_us * _MICROSECOND).astimezone(zone)
     except OverflowError as error:
-        raise ValueError(f"no calendar for the instant {at_us} µs") from error
+        raise ValueError(f"there is no calendar date for {at_us} µs since the epoch") from error
     if not 1 < local.year < 9999:
-        raise ValueError(f"no calendar for the year {local.year}")
+        raise ValueError(f"the year {local.year} is not supported")
     first = local.date() if period == "day" else local.date().replace(day=1)
     start_us, end_us = _begin_us(first, zone), _begin_us(_next(period, first), zone)
     if at_us >= end_us:
-        # The clocks were set back over midnight: the next day has begun already.
+        # The clocks were set back over midnight: the next day has already begun.
         first = _next(period, first)
         start_us, end_us = end_us, _begin_us(_next(period, first), zone)
     return start_us, end_us
@@ -64,6 +64,6 @@ def _next(period: Period, first: date) -> date:
 
 @lru_cache(maxsize=4096)
 def _begin_us(day: date, zone: ZoneInfo) -> int:
-    """Return when a day begins; ``fold=0`` is right for skipped and repeated midnights."""
+    """Return when a day begins; ``fold=0`` is correct for skipped and repeated midnights."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (midnight.astimezone(UTC) - _EPOCH) // _MICROSECOND

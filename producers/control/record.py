@@ -1,7 +1,7 @@
 """Define control records, and the changes that subscribers receive.
 
-Fields are only added: a reader ignores unknown fields, and a new field has a default. Money is
-integer picodollars, times are integer microseconds since the epoch, UTC.
+Later versions only add fields, which have a default; readers ignore unknown fields. Money is
+integer picodollars; times are integer microseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Microseconds = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class ControlRecord(BaseModel):
-    """A record of the control-plane log; a subclass in ``producers.control.kinds`` is a kind."""
+    """A record of the control-plane log. Each subclass in ``producers.control.kinds`` is a kind."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: ClassVar[str]
     """Name of the kind in the log."""
     plural: ClassVar[str]
-    """Plural of the name in messages and settings; by default with an s."""
+    """Plural of the name in messages and settings; by default, the name with an s."""
     per_project_max: ClassVar[int | None] = None
     """Default of the setting ``<plural>_per_project_max``; None: no limit per project."""
 
@@ -38,7 +38,7 @@ class ControlRecord(BaseModel):
 
     @property
     def owner(self) -> str | None:
-        """Return the project that owns the record; None: the installation."""
+        """Return the project that owns the record; None if the installation owns it."""
         return None
 
     @property
@@ -47,7 +47,7 @@ class ControlRecord(BaseModel):
         return getattr(self, "created_us", 0), self.id
 
     def unique_keys(self) -> tuple[str, ...]:
-        """Return keys, besides the id, that no other record of the kind may have."""
+        """Return keys that no other record of the kind may have, in addition to the id."""
         return ()
 
 
@@ -74,10 +74,10 @@ Change = ControlRecord | Tombstone
 
 
 def new_project_id(text: str) -> str:
-    """Return the id of a new project, which must be usable in paths and on the command line.
+    """Check that an id is allowed for a new project, and return it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the id cannot be used in paths or on the command line.
     """
     if text in {".", ".."} or not re.fullmatch(NEW_PROJECT_ID, text):
         raise ValueError(

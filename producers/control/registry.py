@@ -1,7 +1,7 @@
 """The registry of the kinds of control records.
 
-A module in ``producers.control.kinds`` defines a kind by a subclass of ``ControlRecord``. The log,
-its view, the copy in the store and the recovery from it derive everything from that class.
+A module in ``producers.control.kinds`` defines a kind as a subclass of ``ControlRecord``. The log,
+its view, the copy in the store and the recovery use only this class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ControlKinds(ByName[type[ControlRecord]]):
         """Register kinds of control records.
 
         Raises:
-            TypeError: a kind has no valid name, or a field that the log cannot keep.
+            TypeError: a kind has no valid name, or a field that the log cannot store.
             ValueError: two kinds have the same name.
         """
         for record in records:
@@ -33,14 +33,14 @@ class ControlKinds(ByName[type[ControlRecord]]):
         super().__init__("kinds of control records", ((each.kind, each) for each in records))
 
     def including(self, *records: type[ControlRecord]) -> ControlKinds:
-        """Return a registry with further kinds."""
+        """Return a registry with additional kinds."""
         return ControlKinds(*self.values(), *records)
 
 
 def _check(record: type[ControlRecord]) -> None:
     name = getattr(record, "kind", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise TypeError(f"{record.__name__}.kind must be a name in snake case, it is {name!r}")
+        raise TypeError(f"{record.__name__}.kind must be a name in snake case, not {name!r}")
     for field, info in record.model_fields.items():
         # Pydantic serializes these as asterisks.
         if isinstance(info.annotation, type) and issubclass(

@@ -1,4 +1,4 @@
-"""Resolve host names that clients choose, with a limited number of look-ups at once."""
+"""Resolve host names that clients choose, with a limited number of concurrent look-ups."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LOOKUPS_MAX: Final = 64
 
 
 class Resolver:
-    """Resolve names for one event loop, each look-up in a thread of its own.
+    """Resolve names for one event loop, each in its own thread.
 
-    The few threads of the event loop could be blocked, since a look-up cannot be cancelled.
-    Concurrent look-ups of a name share one thread.
+    Look-ups cannot be cancelled, so slow ones could block the few threads of the event loop.
+    Concurrent look-ups of the same name share a thread.
     """
 
     def __init__(self, lookups_max: int = LOOKUPS_MAX) -> None:
@@ -31,7 +31,7 @@ class Resolver:
         """Return the addresses of ``host`` without duplicates.
 
         Raises:
-            OSError: it has none, or too many names are being looked up.
+            OSError: the name does not resolve, or too many names are being looked up.
         """
         with contextlib.suppress(ValueError):
             return [ip_address(host)]
@@ -46,7 +46,7 @@ class Resolver:
     def _begin(self, host: str) -> asyncio.Future[list[Address]]:
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[Address]] = loop.create_future()
-        # Retrieve the exception, because the caller may be gone.
+        # Retrieve the exception, because the caller may have been cancelled.
         found.add_done_callback(lambda done: done.exception())
 
         def end(outcome: list[Address] | OSError) -> None:
@@ -64,7 +64,7 @@ class Resolver:
                 outcome = [ip_address(text) for text in texts]
             except OSError as error:
                 outcome = error
-            except Exception as error:  # noqa: BLE001  # an invalid name or answer
+            except Exception as error:  # noqa: BLE001  # an invalid name or response
                 outcome = OSError(str(error))
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(end, outcome)

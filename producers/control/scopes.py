@@ -1,4 +1,4 @@
-"""Scopes: what a credential permits. Every route and door demands one of them."""
+"""Scopes of credentials. Every route and gRPC method requires one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 Scope = Literal["ingest", "scores", "read", "write", "admin"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-"""All of them: send traces and scores; send scores; read a project's data; change its budgets,
-webhooks and prices; manage keys."""
+"""``ingest``: send traces and scores. ``scores``: send scores. ``read``: read the project's data.
+``write``: change its budgets, webhooks and prices. ``admin``: manage its keys."""
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "scores", "read", "write")
-"""Of keys that were made without scopes."""
+"""Scopes of keys that are created without a list of scopes."""

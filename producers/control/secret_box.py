@@ -1,4 +1,4 @@
-"""Encrypt secrets of control records for copies outside of the log."""
+"""Encrypt secrets of control records for their copies outside the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JSON: Final = "json:"
 
 
 class SecretBox:
-    """Encrypt and decrypt texts with the installation's key, a text of 16 characters or more."""
+    """Encrypt and decrypt texts with the installation's key, which has 16 characters or more."""
 
     def __init__(self, key: str) -> None:
         # Fernet needs 32 bytes, which are derived from the passphrase.
@@ -22,11 +22,11 @@ class SecretBox:
         self._fernet = Fernet(base64.urlsafe_b64encode(digest))
 
     def encrypt(self, text: str) -> str:
-        """Encrypt a text; the result has a prefix by which ``decrypt`` recognizes it."""
+        """Encrypt a text; the result begins with ``PREFIX``."""
         return PREFIX + self._fernet.encrypt(text.encode()).decode()
 
     def encrypt_value(self, value: Any) -> str:
-        """Encrypt a text itself, or the JSON of another value."""
+        """Encrypt a text, or another value as JSON."""
         is_text = isinstance(value, str) and not value.startswith(_JSON)
         return self.encrypt(value if is_text else _JSON + msgspec.json.encode(value).decode())
 

@@ -1,10 +1,10 @@
 """Fold the control-plane log to its current records, without I/O.
 
-A log key is ``kind/id/nonce``. Each creation has its own nonce, so that two creations of an id have
-different keys, and compaction does not replace the first by the second. The offset at which a log
-key was first written (``born``) is repeated in its later versions. Of several keys that claim the
-same id or unique key, the one with the lowest ``born`` holds it; the others have no effect until
-their writers delete them. So a compacted log folds to the same state as the full one.
+A log key is ``kind/id/nonce``. Each creation has its own nonce, so two creations of the same id
+have different keys, and compaction keeps both. Later versions of a key repeat the offset of its
+first version (``born``). If several keys claim the same id or unique key, the one with the lowest
+``born`` holds it. The others have no effect, and their writers delete them. Therefore a compacted
+log folds to the same state as the full log.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int = FORMAT_VERSION
     kind: str
     born: int | None = None
-    """Offset of the key's first version; None in that version itself."""
+    """Offset of the first version of the log key; None in this first version."""
     record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The last version of a log key."""
+    """The latest version of a log key."""
 
     log_key: str
     born: int
     version: int
-    """Offset of the key's last version."""
+    """Offset of this version."""
     record: ControlRecord
     claims: tuple[str, ...]
 
@@ -53,7 +53,7 @@ class ControlState:
         kinds: ControlKinds = KINDS,
         only: Collection[type[ControlRecord]] | None = None,
     ) -> None:
-        """Fold records of ``kinds``, and keep those of ``only``; None: all of them."""
+        """Fold records of ``kinds``, and keep those of the kinds ``only``; None: all."""
         self.view = ControlView()
         self._kinds = kinds
         kept = None if only is None else {record.kind for record in only}
@@ -75,11 +75,11 @@ class ControlState:
         return None if log_key is None else self._entries[log_key]
 
     def log_keys(self, claim: str) -> list[str]:
-        """Return all log keys that claim ``claim``, including those without effect."""
+        """Return all log keys that claim ``claim``, including those that do not hold it."""
         return sorted(self._claimants.get(claim, ()))
 
     def apply(self, log_key: str, value: bytes | None, offset: int) -> list[Change]:
-        """Apply one log record; return the changes of the view.
+        """Apply a log record, and return the changes of the view.
 
         Raises:
             ValueError: this version cannot read the record; the state is unchanged.
@@ -107,7 +107,7 @@ class ControlState:
         return self._replace(old, entry)
 
     def _replace(self, old: Entry | None, new: Entry | None) -> list[Change]:
-        """Replace an entry whose claims no other key has, which is the common case."""
+        """Replace an entry in the common case that no other key has its claims."""
         if old is not None:
             for claim in old.claims:
                 self._holder.pop(claim, None)
@@ -148,7 +148,7 @@ class ControlState:
             envelope = msgspec.json.decode(value, type=Envelope)
             record = self._kinds[envelope.kind].model_validate(envelope.record, strict=False)
         except KeyError as error:
-            message = f"{log_key}: kind {error} is unknown to this version"
+            message = f"{log_key}: this version does not support records of kind {error}"
             raise ValueError(message) from error
         except (msgspec.DecodeError, ValidationError) as error:
             message = f"{log_key}: {type(error).__name__}"
@@ -173,7 +173,7 @@ def claims_of(record: ControlRecord) -> tuple[str, ...]:
 
 
 def value_of(record: ControlRecord, born: int | None) -> bytes:
-    """Encode a record as log value."""
+    """Encode a record as a log value."""
     return msgspec.json.encode(
         Envelope(kind=record.kind, born=born, record=record.model_dump(mode="json"))
     )

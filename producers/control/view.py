@@ -31,12 +31,12 @@ class ControlView:
         return cast("Mapping[str, RecordT]", self._of_kind.get(record.kind, _NONE))
 
     def in_project(self, record: type[RecordT], project_id: str | None) -> Mapping[str, RecordT]:
-        """Return the records of a kind in a project (None: of the installation) by id."""
+        """Return the records of a kind in a project (None: in the installation) by id."""
         found = self._of_project.get((record.kind, project_id), _NONE)
         return cast("Mapping[str, RecordT]", found)
 
     def by_unique_key(self, record: type[RecordT], key: str) -> RecordT | None:
-        """Return the record of a kind that has a unique key, in constant time."""
+        """Return the record of a kind with a unique key; None if there is none."""
         return cast("RecordT | None", self._of_unique_key.get(unique_claim(record.kind, key)))
 
     def records(self) -> list[ControlRecord]:
@@ -62,7 +62,7 @@ class ControlView:
         return f"ControlView({self.records()!r})"
 
     def add(self, record: ControlRecord) -> None:
-        """Add a record, in place of the one with its id."""
+        """Add a record, or replace the one with the same id."""
         self.remove(record.kind, record.id)
         self._of_kind.setdefault(record.kind, {})[record.id] = record
         self._of_project.setdefault((record.kind, record.owner), {})[record.id] = record

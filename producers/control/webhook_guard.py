@@ -1,8 +1,8 @@
-"""Guard webhooks against server-side request forgery (SSRF).
+"""Protect webhooks against server-side request forgery (SSRF).
 
-Clients choose the URLs of webhooks. Allowed are http and https to addresses of the public internet.
-The name is resolved once, all of its addresses are checked, and the connection goes to a checked
-address, since resolving the name again could return another one.
+Clients choose the URLs of webhooks. Only http and https to public addresses are allowed. A name is
+resolved once, and all of its addresses are checked. The connection goes to a checked address,
+because resolving the name again could return another one.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _REFUSED: Final = tuple(
     map(
         ip_network,
         (
-            "168.63.129.16/32",  # Azure's platform, though it looks public
-            "192.0.0.0/24",  # protocol assignments; Oracle's metadata lives here
+            "168.63.129.16/32",  # Azure's platform services
+            "192.0.0.0/24",  # protocol assignments, and Oracle's metadata service
             "192.88.99.0/24",  # 6to4 relays
-            "2001::/23",  # protocol assignments; Teredo carries IPv4 addresses
-            "2002::/16",  # 6to4 carries them, too
+            "2001::/23",  # protocol assignments, and Teredo, which embeds IPv4 addresses
+            "2002::/16",  # 6to4, which embeds IPv4 addresses
             "3fff::/20",  # documentation
         ),
     )
 )
-"""Networks that Python regards as global, but that hold no receivers."""
+"""Networks that Python considers global, but that have no public receivers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ def target_of(url: str) -> WebhookTarget:
     """Parse the URL of a webhook.
 
     Raises:
-        WebhookAddressError: it is not a URL, has another scheme than http and https, no host,
-            credentials or a fragment.
+        WebhookAddressError: it is not a URL of http or https, has no host, or has credentials or a
+        fragment.
     """
     if len(url) > URL_LENGTH_MAX:
         raise WebhookAddressError(f"the URL is longer than {URL_LENGTH_MAX} characters")
     if not url.isascii() or any(
         character <= " " or character in '\\"<>^`{|}\x7f' for character in url
     ):
-        raise WebhookAddressError("the URL has characters that must be percent-encoded")
+        raise WebhookAddressError("the URL contains characters that must be percent-encoded")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -79,9 +79,9 @@ def target_of(url: str) -> WebhookTarget:
     if parts.scheme not in DEFAULT_PORTS:
         raise WebhookAddressError("the URL must begin with http:// or https://")
     if not host or "%" in host:
-        raise WebhookAddressError("the URL names no host")
+        raise WebhookAddressError("the URL has no host")
     if "@" in parts.netloc:
-        raise WebhookAddressError("the URL must not hold credentials")
+        raise WebhookAddressError("the URL must not contain credentials")
     if parts.fragment:
         raise WebhookAddressError("the URL must not have a fragment")
     if port == 0:
@@ -91,7 +91,7 @@ def target_of(url: str) -> WebhookTarget:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is of the public internet.
+    """Return whether an address belongs to the public internet.
 
     Private, loopback, link-local, multicast and reserved addresses are not, nor are IPv6 addresses
     that embed an IPv4 address.
@@ -116,14 +116,14 @@ async def checked_addresses(
     """Resolve ``target`` and return the addresses that a request may go to, IPv4 first.
 
     Args:
-        target: host and port of the webhook.
-        resolver: looks the name up.
+        target: the webhook.
+        resolver: resolves the name.
         allow_private: allow private addresses.
         own: the installation's own endpoints, never allowed.
-        timeout_s: time limit for resolving the name.
+        timeout_s: maximum time of resolving the name.
 
     Raises:
-        WebhookAddressError: there is no address, or one that is not public or is an own endpoint.
+        WebhookAddressError: the name does not resolve, or one of its addresses is not allowed.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -150,11 +150,11 @@ async def checked_addresses(
 async def check_webhook_url(
     url: str, resolver: Resolver, *, allow_private: bool, own: OwnEndpoints = NO_ENDPOINTS
 ) -> None:
-    """Refuse a URL to which nothing could be delivered.
+    """Refuse a URL to which deliveries are not allowed or not possible.
 
-    ``resolver`` is shared by all calls, since it limits how many names are looked up at once.
+    All calls share ``resolver``, because it limits the number of concurrent look-ups.
 
     Raises:
-        WebhookAddressError: the message is for the client.
+        WebhookAddressError: the message gives the reason and is safe to show to the client.
     """
     await checked_addresses(target_of(url), resolver, allow_private=allow_private, own=own)

@@ -18,20 +18,20 @@ class WriteChecks:
         self._record_max_bytes = kafka.control_record_max_bytes
 
     def refuse_other_version(self, claim: str, expected: int) -> None:
-        """Check that a record is at a version.
+        """Check that a record has the version ``expected``.
 
         Raises:
-            ControlVersionError: it is at another version, or was deleted.
+            ControlVersionError: it has another version, or was deleted.
         """
         held = self._state.holder(claim)
         if held is None:
             raise ControlVersionError(f"{claim} was deleted")
         if held.version != expected:
-            # The versions are offsets of a log that all projects share: clients may not see them.
+            # Versions are offsets in a log that all projects share; do not show them to clients.
             raise ControlVersionError(f"{claim} has changed: read it again")
 
     def refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
-        """Check that no other log key holds a unique key of a record.
+        """Check that no other record has a unique key of this record.
 
         Raises:
             ControlConflictError: the message names the key.
@@ -43,17 +43,17 @@ class WriteChecks:
                 raise ControlConflictError(message)
 
     def refuse_beyond_limits(self, record: ControlRecord, *, is_new: bool) -> None:
-        """Check the size of a record, and the number of records if it is new.
+        """Check the size of a record and, if it is new, the number of records.
 
         Raises:
             ControlLimitError: the message names the limit.
         """
         if is_new and len(self._state) >= self._records_max:
             metrics.LIMIT_REACHED.labels(limit="control_records_max").inc()
-            raise ControlLimitError("the control plane has no room (control_records_max)")
+            raise ControlLimitError("there are too many control records (control_records_max)")
         size = len(value_of(record, None))
         if size > self._record_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="control_record_max_bytes").inc()
             allowed = self._record_max_bytes
-            message = f"{identity(record)} has {size} bytes; {allowed} are allowed"
+            message = f"{identity(record)} has {size} bytes; the maximum is {allowed}"
             raise ControlLimitError(message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 VALUE_CHARS_MAX: Final = 1_000
-"""Default of the longest value of a dimension."""
+"""Default of ``Dimension.chars_max``."""
 
 
 def as_is(text: str) -> str:
@@ -24,33 +24,33 @@ def text_of_value(value: Any) -> str:
 class Dimension:
     """A dimension of windows, spend or both.
 
-    Its value is that of the observation if it has one, else that of its trace. A change of the
-    trace's value re-attributes everything that was counted with the previous one.
+    Its value is that of the observation if it has one, and otherwise that of its trace. If the
+    value of a trace changes, everything that was counted under the previous value is re-attributed.
     """
 
     name: str
     """Name of its column in tables, its query parameter and value of ``group_by`` in
     ``/v1/windows``, and its key in scopes of budgets."""
     observation_field: str | None = None
-    """Column of observations that holds the value (a field of ``ObservationRow``)."""
+    """Column of observations with the value (a field of ``ObservationRow``)."""
     trace_field: str | None = None
-    """Field of traces that holds the value (a field of ``TraceAttributes``)."""
+    """Field of traces with the value (a field of ``TraceAttributes``)."""
     value_of: Callable[[Any], str] = text_of_value
-    """Converts a field that is not empty; a pure function."""
+    """A pure function that converts the field to the value, if it is not empty."""
     in_windows: bool = False
     """Whether it is a dimension of windows."""
     in_spend: bool = False
     """Whether it is a dimension of spend and of scopes of budgets."""
     default: str = ""
-    """Value where neither has one; also of rows from before the dimension was added."""
+    """Value if neither has one; also the value of rows that are older than the dimension."""
     chars_max: int = VALUE_CHARS_MAX
-    """Longest value; longer ones are replaced by their beginning and a hash."""
+    """Maximum length of a value; a longer one is replaced by its beginning and a hash."""
     normal_form: Callable[[str], str] = as_is
-    """Converts values in scopes of budgets to the form in which they are stored."""
+    """A function that converts values in scopes of budgets to the form of stored values."""
     place: int = 100
-    """Sort key in lists and answers, before the name."""
+    """Sort key in lists and responses; dimensions with the same key are sorted by name."""
     filter_description: str = field(default="")
-    """Description of the query parameter; empty: derived from the name."""
+    """Description of the query parameter; empty: it is derived from the name."""
     scope_description: str | None = None
     """Description of the key in scopes of budgets."""
 
@@ -58,7 +58,7 @@ class Dimension:
         """Check the definition.
 
         Raises:
-            ValueError: the dimension has no usable name, no source or no use.
+            ValueError: the dimension has an invalid name, no source or no use.
         """
         if not (self.name.isascii() and self.name.isidentifier() and self.name.islower()):
             raise ValueError(f"the name of a dimension must be in snake case: {self.name!r}")
@@ -71,4 +71,4 @@ class Dimension:
 
 
 _CHARS_MIN: Final = 64
-"""Least ``chars_max``: a hash and the beginning of a value."""
+"""Minimum of ``chars_max``: a hash and the beginning of a value."""

@@ -1,7 +1,8 @@
-"""The registry of dimensions, which the modules of ``producers.dimensions.definitions`` define.
+"""The registry of dimensions.
 
-Modules that read the registry generate code from it when they are imported. A dimension that is
-defined elsewhere must be registered before that: the first read closes the registry.
+Dimensions are defined in the modules of ``producers.dimensions.definitions``. Modules that read the
+registry generate code from it when they are imported. A dimension that is defined elsewhere must
+therefore be registered before the first read, which closes the registry.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from producers.dimensions.dimension import Dimension
 from producers.registration import modules_in
 
 DIMENSIONS_MAX: Final = 64
-"""Bounds the keys of cells, the rows, and the shapes of budgets."""
+"""Maximum number of dimensions; it limits the size of keys and rows."""
 
 WINDOW_KEY: Final = ("environment", "model", "name")
-"""Dimensions that are fields of changes and rows of windows; others are stored by name."""
+"""Dimensions that are fields of changes and rows of windows; the others are stored by name."""
 SPEND_KEY: Final = ("user_id", "model", "environment")
-"""The same of spend."""
+"""The same for spend."""
 
 _RESERVED: Final = frozenset(
     {
@@ -30,7 +31,7 @@ _RESERVED: Final = frozenset(
         "trace_id", "latency_bins", "observations",
     }
 )  # fmt: skip
-"""Names of other columns, parameters and members of answers."""
+"""Names of other columns, parameters and members of responses."""
 
 
 class Registry:
@@ -44,11 +45,11 @@ class Registry:
         """Add a dimension.
 
         Raises:
-            RuntimeError: the registry was read before.
+            RuntimeError: the registry has already been read.
             ValueError: the name is taken or reserved, or there are too many.
         """
         if self._is_closed:
-            raise RuntimeError(f"{dimension.name}: register dimensions before they are used")
+            raise RuntimeError(f"{dimension.name}: register dimensions before they are read")
         if dimension.name in _RESERVED:
             raise ValueError(f"{dimension.name!r} is the name of another column or parameter")
         if dimension.name in self._dimensions:
@@ -58,7 +59,7 @@ class Registry:
         self._dimensions[dimension.name] = dimension
 
     def all(self) -> tuple[Dimension, ...]:
-        """Return all dimensions in order, and close the registry."""
+        """Return all dimensions in their order, and close the registry."""
         self._is_closed = True
         return tuple(sorted(self._dimensions.values(), key=lambda each: (each.place, each.name)))
 

@@ -1,7 +1,7 @@
-"""Define canaries: empty records by which a hung stage is detected while no events arrive.
+"""Define canaries: empty records that show whether a stage works while no events arrive.
 
-A canary has no lines, so that no stage writes a row, a delta or a dead letter for it, and no total
-changes. Every stage processes it and commits its offset like any other record.
+A canary has no lines, so no stage writes a row, a delta or a dead letter for it, and no total
+changes. Each stage processes it and commits its offset like any other record.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 CANARY_VALUE: Final = b""
-"""No lines; not null, which would be a tombstone on compacted topics."""
+"""An empty value. A null value would be a tombstone on compacted topics."""
 CANARY_HEADERS: Final = (("canary", b"1"),)
-"""Marks canaries for people who read the log; no stage needs it."""
+"""Headers that show people who read the log that a record is a canary; no stage needs them."""

@@ -1,6 +1,6 @@
-"""Construct all clients of the broker with the credentials and certificates of the settings.
+"""Construct all clients of the broker, with the credentials and certificates of the settings.
 
-No other module constructs clients of aiokafka, so that none lacks these.
+No other module constructs clients of aiokafka, so no client lacks them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ClientT = TypeVar("ClientT", bound=_Client)
 
 
 async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> ClientT:
-    """Construct and start a client; wait for a broker that is starting.
+    """Construct and start a client; wait for the broker if it does not answer yet.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -65,7 +65,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Return the options of every client of aiokafka: address, protocol, credentials.
 
     Raises:
-        OSError: a certificate or key cannot be read (``ssl.SSLError``: it is not one).
+        OSError: a file with a certificate or key cannot be read (``ssl.SSLError``: it is invalid).
     """
     protocol = kafka.security_protocol
     options: dict[str, Any] = {"bootstrap_servers": kafka.broker, "security_protocol": protocol}
@@ -83,7 +83,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Return the TLS context of the settings, shared by clients; raises as ``client_options``."""
+    """Return the TLS context of the settings, which clients share; raise as ``client_options``."""
     return _ssl_context(
         kafka.broker_ssl_cafile, kafka.broker_ssl_certfile, kafka.broker_ssl_keyfile
     )
@@ -106,7 +106,7 @@ def _is_loopback(addresses: str) -> bool:
 
 
 def _quiet_about_plain_passwords() -> None:
-    """Suppress aiokafka's warning about plain passwords, which it logs for every connection."""
+    """Suppress aiokafka's warning about plain passwords, which it logs for each connection."""
     logging.getLogger("aiokafka.conn").addFilter(_is_not_about_plain_passwords)
 
 
@@ -115,7 +115,7 @@ def _is_not_about_plain_passwords(record: logging.LogRecord) -> bool:
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
-    """An admin client with ``stop``, like the other clients."""
+    """An admin client with a method ``stop``, like the other clients."""
 
     async def stop(self) -> None:
         await self.close()
@@ -127,14 +127,14 @@ def new_client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
 
 
 def new_admin(kafka: KafkaSettings) -> AdminClient:
-    """Return an admin client whose requests end within ``request_timeout_s``."""
+    """Return an admin client whose requests time out after ``request_timeout_s``."""
     return AdminClient(
         **client_options(kafka), request_timeout_ms=int(kafka.request_timeout_s * 1000)
     )
 
 
 def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer that does not commit by itself."""
+    """Return a consumer without automatic commits."""
     return AIOKafkaConsumer(
         *topics, **client_options(kafka), **{"enable_auto_commit": False, **options}
     )
@@ -147,22 +147,22 @@ def new_producer(
     may_send: MaySend | None = None,
     transactional_id: str | None = None,
 ) -> AIOKafkaProducer:
-    """Return an idempotent producer whose records are durable once they are acknowledged.
+    """Return an idempotent producer that waits for all replicas (``acks=all``).
 
-    With ``transactional_id`` it writes in transactions. Its start aborts those of earlier producers
-    with the same id, and the broker aborts a transaction soon after
+    With ``transactional_id``, it writes in transactions. Its start aborts the transactions of
+    earlier producers with the same id. The broker aborts a transaction after
     ``control_transaction_timeout_s``.
 
     ``may_send`` is called before each record is buffered and before each request is sent. If it
-    raises, the record fails, or the records of the request.
+    raises an exception, the record or the records of the request fail.
     """
     new = AIOKafkaProducer if may_send is None else partial(CheckedProducer, may_send)
     return new(
         **client_options(kafka),
         acks="all",
         enable_idempotence=True,
-        # aiokafka compresses lz4 at its slowest level: zstd takes a quarter of the time and two
-        # thirds of the space.
+        # aiokafka uses the slowest level of lz4. zstd takes a quarter of its time and compresses to
+        # two thirds of its size.
         compression_type="zstd",
         max_batch_size=batch_bytes,
         max_request_size=kafka.record_max_bytes,
@@ -173,7 +173,7 @@ def new_producer(
 
 
 async def stopped(client: _Client, timeout_s: float) -> None:
-    """Stop a client; records not sent within ``timeout_s`` are dropped."""
+    """Stop a client; records that are not sent within ``timeout_s`` are dropped."""
     try:
         async with asyncio.timeout(timeout_s):
             await client.stop()
@@ -183,9 +183,9 @@ async def stopped(client: _Client, timeout_s: float) -> None:
 
 
 async def _stop_parts(producer: AIOKafkaProducer) -> None:
-    """Stop the parts of an idempotent producer one by one.
+    """Stop the parts of an idempotent producer individually.
 
-    Its own ``stop`` waits for retries without end.
+    Its ``stop`` would wait for endless retries.
     """
     await producer._sender.close()  # noqa: SLF001  # no public API
     producer._message_accumulator.fail_all(KafkaConnectionError("stopped"))  # noqa: SLF001

@@ -9,13 +9,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupIdNotFound, for_code
 
 NO_SUCH_GROUP: Final = GroupIdNotFound.errno
-"""Kafka's code for a group that never had a member; older requests report an empty group."""
+"""Kafka's error code for a group that has never had a member."""
 
 
 class ConsumerGroups:
-    """Query groups with one admin client; the coordinator of each group is found once.
+    """Read consumer groups with one admin client; each group's coordinator is looked up once.
 
-    If a coordinator changes, a request fails; the caller then starts over with a new object.
+    If a coordinator changes, a request fails, and the caller must start again with a new object.
     """
 
     def __init__(self, admin: AIOKafkaAdminClient) -> None:
@@ -25,10 +25,10 @@ class ConsumerGroups:
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """Return the committed offset of each partition that has one.
 
-        A former coordinator may answer without offsets: call ``has_members`` before using them.
+        A former coordinator may return no offsets: call ``has_members`` before using them.
 
         Raises:
-            KafkaError: the coordinator did not answer.
+            KafkaError: the coordinator did not respond.
         """
         offsets = await self._admin.list_consumer_group_offsets(
             group, group_coordinator_id=await self._coordinator(group)
@@ -36,10 +36,10 @@ class ConsumerGroups:
         return {partition: found.offset for partition, found in offsets.items()}
 
     async def has_members(self, group: str) -> bool:
-        """Return whether the group has a live member.
+        """Return whether the group has an active member.
 
         Raises:
-            KafkaError: the coordinator did not answer, or is not the group's coordinator any more.
+            KafkaError: the coordinator did not respond, or is no longer the group's coordinator.
         """
         (response,) = await self._admin.describe_consumer_groups(
             [group], group_coordinator_id=await self._coordinator(group)

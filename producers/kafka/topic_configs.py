@@ -1,4 +1,4 @@
-"""Change the configuration of topics of earlier versions to what this version needs."""
+"""Update the configuration of topics that earlier versions created."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aiokafka.errors import for_code
 TIMESTAMP_TYPE: Final = "message.timestamp.type"
 BROKER_TIME: Final = "LogAppendTime"
 ALIGNED: Final = (TIMESTAMP_TYPE,)
-"""Settings that are changed on existing topics; others are left to the operator."""
+"""Options that are changed on existing topics. All others are left to the operator."""
 SET_ON_THE_TOPIC: Final = 1
-"""``config_source`` of a value that was set on the topic itself."""
+"""``config_source`` of an option that is set on the topic itself."""
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 async def align_configs(
     admin: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """Change the configurations that differ in ``ALIGNED``; return the names of changed topics.
+    """Change the options ``ALIGNED`` of topics if they differ; return the names of changed topics.
 
-    ``wanted`` holds the configuration by topic. If the broker refuses a change, that is logged: the
-    topic then keeps the timestamps of producers, and refuses those that are days off.
+    ``wanted`` is the configuration by topic. If the broker refuses a change, this is logged: the
+    topic keeps the timestamps of producers, and rejects records whose timestamps are days off.
 
     Raises:
-        KafkaError: the broker did not answer.
+        KafkaError: the broker did not respond.
     """
     current = await _configs_of(admin, list(wanted))
     changed: dict[str, dict[str, str]] = {}
@@ -40,7 +40,7 @@ async def align_configs(
             if name in wanted[topic] and own.get(name) != wanted[topic][name]
         }
         if missing:
-            # The request replaces the whole configuration: aiokafka has no incremental change.
+            # The request replaces the whole configuration; aiokafka has no incremental changes.
             changed[topic] = own | missing
     if not changed:
         return []
@@ -58,7 +58,7 @@ async def align_configs(
 
 
 async def _configs_of(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    """Return the configuration that is set on each topic itself, without defaults."""
+    """Return the options that are set on each topic itself, without defaults."""
     responses = await admin.describe_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     )

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TopicShape:
-    """Layout of one topic."""
+    """The name, the partitions and the configuration of a topic."""
 
     name: str
     partitions: int
@@ -34,9 +34,9 @@ class TopicShape:
 
 
 def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
-    """Return the layout of ``topic`` that the settings define."""
-    # Records stay compressed as sent. The broker sets their timestamps: one clock for all machines,
-    # the same time on every replay, and no record is refused because of a wrong clock.
+    """Return the shape of ``topic`` that the settings define."""
+    # The broker keeps the compression of the producer. It sets the timestamps, so one clock
+    # applies to all machines, and the wrong clock of a machine causes no rejected records.
     config = {
         "max.message.bytes": str(kafka.record_max_bytes),
         "cleanup.policy": topic.cleanup.value,
@@ -46,7 +46,7 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     if topic.cleanup is Cleanup.OLD:
         config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
     else:
-        # Tombstones are kept until every running process has read them.
+        # Tombstones are kept long enough for every running process to read them.
         config["delete.retention.ms"] = str(COMPACTED_RETENTION_MS)
         config["segment.ms"] = str(COMPACTED_SEGMENT_MS)
         config["min.cleanable.dirty.ratio"] = "0.1"
@@ -59,15 +59,15 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
 
 
 async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
-    """Create those of ``topics`` that are missing; let the broker set timestamps of the others.
+    """Create missing topics, and let the broker set the timestamps of existing ones.
 
-    Safe to call from several processes at once. Returns the names of created topics.
+    Several processes can call this at the same time. Return the names of created topics.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         TopicError: the broker refused to create a topic.
-        TopicMismatchError: a topic has another number of partitions than the settings, which would
-            change the partition of a trace and break the order of its events.
+        TopicMismatchError: a topic has another number of partitions than the settings. This would
+        change the partition of traces and break the order of their events.
     """
     shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)
@@ -93,9 +93,9 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
 
 
 async def _wait_for_group_coordinator(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
-    """Wait until the broker has a group coordinator, before consumers start.
+    """Wait until the broker has a group coordinator, which consumers need to start.
 
-    A new broker creates its offsets topic on the first request for one.
+    A new broker creates its offsets topic on the first request for a coordinator.
     """
     while True:
         try:
@@ -117,9 +117,9 @@ async def _ensure(
         for name, partitions in existing.items():
             if partitions != shapes[name].partitions:
                 message = (
-                    f"topic {name} has {partitions} partitions, the settings define "
+                    f"topic {name} has {partitions} partitions, but the settings define "
                     f"{shapes[name].partitions}: set TRACEMILL_EVENT_PARTITIONS and "
-                    "TRACEMILL_PROJECT_PARTITIONS to what it has, or take another "
+                    "TRACEMILL_PROJECT_PARTITIONS to the existing numbers, or use another "
                     "TRACEMILL_TOPIC_PREFIX"
                 )
                 raise TopicMismatchError(message)

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Partitions(Enum):
-    """Partitioning of a topic; the value names the setting with the number of partitions."""
+    """Partitioning of a topic; the value is the name of the setting with the number."""
 
     BY_TRACE = "event_partitions"
     BY_PROJECT = "project_partitions"
@@ -16,7 +16,7 @@ class Partitions(Enum):
 
 
 class Cleanup(Enum):
-    """Cleanup policy: which records the broker deletes."""
+    """Cleanup policy of a topic: which records the broker deletes."""
 
     OLD = "delete"
     """Records older than ``topic_retention_h``."""
@@ -26,7 +26,7 @@ class Cleanup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: its name without the prefix, and its layout."""
+    """A topic: its name without the prefix, its partitioning and its cleanup policy."""
 
     name: str
     partitions: Partitions
@@ -35,7 +35,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of all topics under one prefix."""
+    """The full names of all topics, under one prefix."""
 
     prefix: str = "tracemill"
 
@@ -96,7 +96,7 @@ class Topics:
 
     @property
     def alerts(self) -> str:
-        """Rows of the table ``alerts``: crossed thresholds of budgets.
+        """Rows of the table ``alerts``.
 
         One partition, compacted by alert id.
         """
@@ -120,7 +120,7 @@ class Topics:
 
     @property
     def usage(self) -> str:
-        """What gateways have counted for quotas, one JSON object a record.
+        """Counts of gateways for quotas, one JSON object per record.
 
         One compacted partition; keys are ``month/gateway/project``.
         """
@@ -133,7 +133,7 @@ class Topics:
 
     @property
     def quarantine(self) -> str:
-        """Attempts of workers and quarantined records, as JSON.
+        """Attempts of workers to process records, and quarantined records, as JSON.
 
         One compacted partition; see ``streams.core.quarantine.quarantined``.
         """
@@ -158,4 +158,4 @@ OWN_TOPICS: Final = (
     Topic("usage", Partitions.ONE, Cleanup.REPLACED),
     CONTROL,
 )
-"""Topics that carry no rows of a table; ``clickhouse.feeds`` declares the others."""
+"""Topics without rows of a table; ``clickhouse.feeds`` declares the others."""

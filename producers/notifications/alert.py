@@ -1,4 +1,4 @@
-"""Define alerts, independent of the kind of rule."""
+"""Define alerts, which are the same for all kinds of rules."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert of a rule. Its id depends on its cause only, so that a replay repeats no alert."""
+    """An alert of a rule. Its id depends only on its cause, so that a replay repeats no alert."""
 
     project_id: str
     id: str
-    """A hash of what makes the alert unique; also the ``webhook-id`` of its deliveries."""
+    """A hash of what identifies the alert; also the ``webhook-id`` of its deliveries."""
     event: str
     """Name of the notification event, such as ``budget.threshold_crossed``."""
     rule_kind: str
     """Kind of the rule, such as ``budget``."""
     rule_id: str
     name: str
-    """Name of the rule when the alert was made."""
+    """Name of the rule when the alert was created."""
     labels: dict[str, str] = {}
     """Values of the rule's scope."""
     episode: str
-    """Groups the alerts of one period of a budget, or of one firing of a rule until it resolves."""
+    """Id that is common to the alerts of one budget period, or of one firing of a rule."""
     state: str = "firing"
     severity: Severity = "warning"
     value: Decimal | None = None
-    """The measured value: dollars, seconds or a ratio; exact."""
+    """The measured value, exact: dollars, seconds or a ratio."""
     limit: Decimal | None = None
     """The limit that the value is compared with."""
     payload: msgspec.Raw = msgspec.Raw(b"{}")

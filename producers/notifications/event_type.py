@@ -14,7 +14,7 @@ _SECOND_US: Final = 1_000_000
 
 
 class AlertShape(msgspec.Struct, kw_only=True):
-    """An alert in ``/v1/alerts`` whose event type has no shape of its own."""
+    """The default shape of an alert in ``/v1/alerts``."""
 
     id: str
     """Also the ``webhook-id`` of its deliveries."""
@@ -37,27 +37,27 @@ PayloadT = TypeVar("PayloadT", bound=msgspec.Struct)
 
 
 class EventType(Generic[PayloadT]):
-    """A type of notification event. Subclasses set ``name`` and ``payload``.
+    """A type of notification event; subclasses set ``name`` and ``payload``.
 
-    The default webhook body holds the generic fields of the alert and those of the payload.
+    By default, the webhook body has the generic fields of the alert and those of the payload.
     """
 
     name: ClassVar[str]
     payload: type[PayloadT]
-    """Fields of an alert of this type besides the generic ones."""
+    """Struct with the fields of this type that alerts have in addition to the generic ones."""
     shape: ClassVar[type[msgspec.Struct]] = AlertShape
-    """Struct of such an alert in ``/v1/alerts``."""
+    """Struct of an alert of this type in ``/v1/alerts``."""
 
     def payload_of(self, alert: Alert) -> PayloadT:
         """Decode an alert's payload.
 
         Raises:
-            msgspec.DecodeError: it is not of this type.
+            msgspec.DecodeError: the payload is not of this type.
         """
         return msgspec.json.decode(alert.payload, type=self.payload)
 
     def webhook_body(self, alert: Alert) -> bytes:
-        """Return the body that webhooks receive; equal alerts have equal bodies."""
+        """Return the body that webhooks receive; it is the same each time the alert is sent."""
         return msgspec.json.encode(
             {
                 "type": self.name,
@@ -81,11 +81,11 @@ class EventType(Generic[PayloadT]):
         }
 
     def shown(self, alert: Alert) -> msgspec.Struct:
-        """Return the alert as ``/v1/alerts`` lists it, a ``shape``."""
+        """Return the alert as ``/v1/alerts`` lists it, an instance of ``shape``."""
         return shown_alert(alert)
 
     def columns(self, alert: Alert, payload: PayloadT) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return columns of the table ``alerts`` that only this type fills."""
+        """Return the columns of the table ``alerts`` that only this type has."""
         return {}
 
 
@@ -114,7 +114,7 @@ def decimal_text(number: object) -> str | None:
 
 
 def iso_time(at_us: int) -> str:
-    """Return an instant as ISO 8601 with milliseconds, or microseconds where there are any."""
+    """Return a time as ISO 8601 with milliseconds, or with microseconds if they are not 0."""
     seconds, micros = divmod(at_us, _SECOND_US)
     at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
     return at.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds") + "Z"

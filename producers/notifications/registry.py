@@ -1,7 +1,7 @@
 """The registry of types of notification events.
 
-A module in ``producers.notifications.event_types`` defines a type by a subclass of ``EventType``.
-Webhook subscriptions, deliveries and ``/v1/alerts`` derive everything from that class.
+A module in ``producers.notifications.event_types`` defines a type as a subclass of ``EventType``.
+Webhook subscriptions, deliveries and ``/v1/alerts`` use only this class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class EventTypes(ByName[EventType[Any]]):
         super().__init__("notification events", ((each.name, each) for each in types))
 
     def including(self, *types: EventType[Any]) -> EventTypes:
-        """Return a registry with further types."""
+        """Return a registry with additional types."""
         return EventTypes(*self.values(), *types)
 
 

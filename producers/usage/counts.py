@@ -1,7 +1,7 @@
-"""Add up what the gateways have counted, without I/O.
+"""Add up the counts of all gateways, without I/O.
 
-Each gateway process writes its own absolute counts under a key of its own, so that reading them
-again, in any order, changes nothing.
+Each gateway process writes its absolute counts under its own key. Reading them again, in any order,
+changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from producers.usage.periods import QuotaPeriod, Today
 
 
 class Used(NamedTuple):
-    """What a project has sent in a period."""
+    """Events and bytes that a project has sent in a period."""
 
     events: int
     bytes: int
@@ -27,27 +27,27 @@ NOTHING = Used(0, 0)
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gateway process has counted of a project; the value on the topic ``usage``."""
+    """The counts of one gateway process for a project: a value of the topic ``usage``."""
 
     project_id: str
     month: str
     month_events: int
     month_bytes: int
     day: str
-    """The last day with a count; earlier days of the month are in the month's count alone."""
+    """The last day with a count. Earlier days are included only in the counts of the month."""
     day_events: int
     day_bytes: int
 
     def counts(self) -> Iterator[tuple[tuple[str, str], Used]]:
-        """Yield the count of each period, by project and period."""
+        """Yield the count of each period, with its key (project, period)."""
         yield (self.project_id, self.month), Used(self.month_events, self.month_bytes)
         yield (self.project_id, self.day), Used(self.day_events, self.day_bytes)
 
 
 class UsageCounts:
-    """The counts of the current day and month: this process's, and those of others as written.
+    """The counts of the current day and month, of this process and of all others.
 
-    Memory is bounded by the projects that are counted and the gateway processes of a month.
+    Memory is proportional to the number of counted projects and of gateway processes in a month.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class UsageCounts:
         """Events and bytes, by project and period."""
         self._others: dict[tuple[str, str], Used] = {}
         self._records: dict[str, UsageRecord] = {}
-        """What others have written, by key."""
+        """Records of other processes, by key."""
         self._changed: set[str] = set()
         self._removed: set[str] = set()
 
     @property
     def today(self) -> Today:
-        """Return the current day; counts of former months are dropped when it changes."""
+        """Return the current day; when it changes, drop the counts of past periods."""
         now_s = self.now_s()
         if now_s >= self._today.ends_s:
             self._today = Today.of(now_s)
@@ -80,7 +80,7 @@ class UsageCounts:
         return Used(*self.amounts(project_id, period))
 
     def amounts(self, project_id: str, period: QuotaPeriod) -> Sequence[int]:
-        """Return the same as a pair of numbers, which costs less."""
+        """Return the same as a plain pair of numbers, which is faster."""
         today = self.today
         key = (project_id, today.day if period == "day" else today.month)
         own = self._own.get(key, NOTHING)
@@ -88,7 +88,7 @@ class UsageCounts:
         return own if others is None else (own[0] + others[0], own[1] + others[1])
 
     def add(self, project_id: str, events: int, size: int) -> None:
-        """Count what a project sends; negative amounts take it back."""
+        """Count what a project sends; negative amounts are subtracted."""
         today = self.today
         for name in (today.day, today.month):
             own = self._own.get((project_id, name))
@@ -96,15 +96,15 @@ class UsageCounts:
                 own = self._own[project_id, name] = [0, 0]
             own[0] += events
             own[1] += size
-            if own[0] < 0 or own[1] < 0:  # it was counted before midnight
+            if own[0] < 0 or own[1] < 0:  # the amount was counted before midnight
                 own[:] = max(own[0], 0), max(own[1], 0)
         self._changed.add(project_id)
 
     def apply(self, key: str, value: bytes | None) -> None:
-        """Take a record of the topic.
+        """Apply a record of the topic.
 
         Raises:
-            msgspec.DecodeError: it is none.
+            msgspec.DecodeError: the value is not a ``UsageRecord``.
         """
         month, _, rest = key.partition("/")
         if rest.partition("/")[0] == self.gateway_id:
@@ -131,12 +131,12 @@ class UsageCounts:
         self._changed.discard(project_id)
 
     def remove(self, key: str) -> None:
-        """Forget a record of another process, and have it removed from the topic."""
+        """Remove a record of another process, here and from the topic."""
         self._add_others(self._records.pop(key), -1)
         self._removed.add(key)
 
     def take_unwritten(self) -> dict[str, bytes | None]:
-        """Return the records to write, by key; None removes a record."""
+        """Return the records that have to be written, by key; None is a tombstone."""
         today = self.today
         unwritten: dict[str, bytes | None] = dict.fromkeys(self._removed)
         for project_id in self._changed:
@@ -157,7 +157,7 @@ class UsageCounts:
         return unwritten
 
     def not_written(self, unwritten: dict[str, bytes | None]) -> None:
-        """Have records written later: the broker did not take them."""
+        """Mark records as unwritten again, because the broker did not accept them."""
         for key, value in unwritten.items():
             if value is None:
                 self._removed.add(key)

@@ -40,7 +40,7 @@ class UsageLog:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Share counts during the block, which begins once all counts have been read.
+        """Share counts during the block, which begins when all existing counts have been read.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -77,7 +77,7 @@ class UsageLog:
             ]
             await asyncio.gather(*sent)
         except (KafkaError, asyncio.CancelledError) as error:
-            self.counts.not_written(unwritten)  # they are absolute: writing them twice is the same
+            self.counts.not_written(unwritten)  # counts are absolute, so they can be written twice
             if isinstance(error, asyncio.CancelledError):
                 raise
             log.warning("usage_not_written", reason=repr(error))

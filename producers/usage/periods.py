@@ -1,4 +1,4 @@
-"""Name the UTC day and month of an instant."""
+"""Compute the UTC day and month of an instant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Today(NamedTuple):
     month: str
     """As ``2026-11``."""
     ends_s: float
-    """When the day ends, in seconds since the epoch."""
+    """End of the day, in seconds since the epoch."""
     month_ends_s: float
 
     @classmethod
@@ -31,5 +31,5 @@ class Today(NamedTuple):
         )
 
     def end_of(self, period: QuotaPeriod) -> float:
-        """Return when the current period ends."""
+        """Return the end of the current period, in seconds since the epoch."""
         return self.ends_s if period == "day" else self.month_ends_s

@@ -59,7 +59,7 @@ class ControlInMemory:
             raise ControlUnavailableError("the log does not answer")
         await asyncio.sleep(0)  # others go on while the broker writes
         if record.id in self.view[type(record)]:
-            raise ControlConflictError(f"{record.kind}/{record.id} exists already")
+            raise ControlConflictError(f"{record.kind}/{record.id} already exists")
         self.keep(record)
         return record
 

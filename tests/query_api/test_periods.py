@@ -75,7 +75,7 @@ def test_an_unknown_zone_is_a_value_error(zone: str) -> None:
 
 @pytest.mark.parametrize("at_us", [-(10**18), 10**18, us("9999-12-31T12:00:00Z")])
 def test_an_instant_without_a_calendar_is_a_value_error(at_us: int) -> None:
-    with pytest.raises(ValueError, match="no calendar"):
+    with pytest.raises(ValueError, match=r"no calendar date|is not supported"):
         period_bounds("month", "UTC", at_us)
 
 

@@ -19,24 +19,24 @@ class ApiKey(ProjectRecord):
 
     public_key: str = Field(min_length=1, max_length=255)
     secret_hash: Annotated[str, DigestField()] = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
-    """SHA-256 of salt + secret, hex. Secrets are random, so no slow hash is needed."""
+    """SHA-256 of salt and secret, in hex. Secrets are random, so a slow hash is not needed."""
     salt: Annotated[str, DigestField()] = Field(min_length=1, max_length=64, repr=False)
     created_us: Microseconds
     note: str = Field("", max_length=255)
     scopes: tuple[Scope, ...] = Field(DEFAULT_SCOPES, min_length=1)
     expires_at_us: Microseconds | None = None
-    """Time from which the key is refused like an unknown one; None: never."""
+    """Time from which the key is refused; None: never."""
     hint: str = Field("", max_length=64)
-    """The beginning and the end of the secret, by which people recognize it."""
+    """The beginning and the end of the secret, so that people can recognize it."""
     previous_secret_hash: Annotated[str, DigestField()] = Field(
         "", pattern=r"^([0-9a-f]{64})?$", repr=False
     )
-    """Of the secret before the last rotation, with its salt."""
+    """Hash of the secret before the last rotation, with ``previous_salt``."""
     previous_salt: Annotated[str, DigestField()] = Field("", max_length=64, repr=False)
     previous_valid_until_us: Microseconds | None = None
-    """Until then the secret before the last rotation is valid; None: it is not."""
+    """Time until which the secret before the last rotation is valid; None: it is not."""
     last_used_us: Microseconds | None = None
-    """About when it was last used; None: never, as far as is known."""
+    """Approximate time of the last use; None: no use is known."""
 
     def unique_keys(self) -> tuple[str, ...]:
         return (f"public_key:{self.public_key}",)

@@ -15,20 +15,20 @@ THRESHOLDS_MAX: Final = 20
 
 
 class Budget(ProjectRecord):
-    """A limit of spend in a scope of a project and a period, with thresholds that alert."""
+    """A limit of spend per period in a scope of a project; its thresholds create alerts."""
 
     kind = "budget"
     per_project_max = 1_000
 
     name: str = Field(min_length=1, max_length=255)
     scope: dict[str, str] = {}
-    """Values of dimensions of spend by their names; empty: the whole project."""
+    """Values of dimensions of spend, by the name of the dimension; empty: the whole project."""
     period: Literal["day", "month"]
     time_zone: str = "UTC"
-    """IANA name: where the day or month begins."""
+    """IANA name of the time zone in which days and months begin."""
     limit_pico: Annotated[int, Field(gt=0, lt=2**63)]
     thresholds: tuple[str, ...] = Field(min_length=1, max_length=THRESHOLDS_MAX)
-    """Decimal strings, shares of the limit, ascending."""
+    """Shares of the limit as decimal strings, in ascending order."""
     created_us: Microseconds
 
     @field_validator("scope")

@@ -1,4 +1,4 @@
-"""Limits: how much one project may send, where that differs from the installation's default."""
+"""Limits: how much a project may send, if it differs from the defaults of the installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ BurstSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class Limits(ProjectRecord):
-    """The limits of a project; its id is the project's. Of each: none, the default; 0, no limit."""
+    """The limits of a project; the id is that of the project.
+
+    For each limit, None means the default of the installation, and 0 means no limit.
+    """
 
     kind = "limits"
     plural = "limits"
@@ -22,13 +25,13 @@ class Limits(ProjectRecord):
     events_per_s: Amount | None = None
     bytes_per_s: Amount | None = None
     burst_s: BurstSeconds | None = None
-    """Seconds of a rate that may be sent at once."""
+    """After a pause, the amount of this many seconds can be sent at once."""
     quota_period: Literal["day", "month"] | None = None
     """In UTC."""
     quota_events: Count | None = None
-    """Events per period."""
+    """Maximum number of events per period."""
     quota_bytes: Count | None = None
-    """Bytes per period."""
+    """Maximum bytes per period."""
     created_us: Microseconds
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Prices: what usage of a model costs."""
+"""Prices of the usage of models."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PRICE_TIERS_MAX: Final = 50
 
 
 class PriceTier(BaseModel):
-    """Other prices under conditions; the first tier whose conditions all hold applies."""
+    """Other prices for some calls; the first tier whose conditions are all met applies."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     input_above: int | None = Field(None, ge=0)
-    """Condition: a call has more input units than this, including cached ones."""
+    """Condition: the call has more input units than this, including cached ones."""
     service_tiers: tuple[str, ...] = ()
-    """Condition: the call's ``service_tier`` parameter is one of these; empty: any."""
+    """Condition: the service tier of the call is one of these; empty: any."""
     prices: dict[str, Picodollars]
 
 
 class LangfuseTier(BaseModel):
-    """What Langfuse's clients gave for a tier besides its prices."""
+    """Fields of a tier that only the Langfuse API has."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -36,25 +36,25 @@ class LangfuseTier(BaseModel):
 
 
 class LangfuseModel(BaseModel):
-    """What Langfuse's clients gave for a model and get back; nothing is priced by it."""
+    """Fields of a model definition that only the Langfuse API has; pricing does not use them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str = ""
-    """The id that a client chose; empty: the record's."""
+    """The id that a client chose; empty: the id of the record."""
     unit: str = "TOKENS"
     tokenizer_id: str | None = None
     tokenizer_config: str = "null"
     """JSON text."""
     default_tier: str = "Standard"
     tiers: tuple[LangfuseTier, ...] = ()
-    """One for each of the price's tiers."""
+    """One for each tier of the price."""
 
 
 class Price(ControlRecord):
-    """The prices of a model's usage, from a date on.
+    """The prices of a model's usage, from a point in time on.
 
-    A price of a project takes precedence over one of the installation (``project_id`` None).
+    A price of a project takes precedence over one of the installation (``project_id`` is None).
     """
 
     kind = "price"
@@ -63,7 +63,8 @@ class Price(ControlRecord):
     project_id: Identifier | None = None
     name: str = Field("", max_length=255)
     match: str = Field(min_length=1, max_length=500)
-    """Pattern of model names. Earlier versions kept some that this one refuses, see ``fault``."""
+    """Pattern of model names. Earlier versions accepted some that are now invalid, see
+    ``fault``."""
     matching: Matching = "whole_name"
     provider: str | None = Field(None, max_length=100)
     effective_from_us: Microseconds = 0
@@ -71,7 +72,7 @@ class Price(ControlRecord):
     """Picodollars per unit by usage type."""
     tiers: tuple[PriceTier, ...] = Field((), max_length=PRICE_TIERS_MAX)
     created_us: Microseconds = 0
-    """0: unknown, in records of earlier versions."""
+    """0: unknown (records of earlier versions)."""
     langfuse: LangfuseModel | None = None
 
     @property
@@ -80,7 +81,7 @@ class Price(ControlRecord):
 
     @property
     def fault(self) -> str | None:
-        """Return why nothing is priced by this record; None: it is used."""
+        """Return why this record is not used; None if it is used."""
         try:
             ModelPattern(self.match, self.matching)
         except ValueError as error:

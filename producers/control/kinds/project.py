@@ -12,7 +12,7 @@ from producers.control.record import ControlRecord, Microseconds
 class Project(ControlRecord):
     """A tenant.
 
-    The record of a deleted project stays, so that its id is not used again.
+    The record of a deleted project remains, so that its id is not used again.
     """
 
     kind = "project"
@@ -20,12 +20,12 @@ class Project(ControlRecord):
     name: str = Field(min_length=1, max_length=255)
     created_us: Microseconds
     metadata: str = Field("{}", max_length=10_000)
-    """A JSON object of the project's owner, as text."""
+    """JSON text of an object that clients can set."""
     state: Literal["active", "deleting", "deleted"] = "active"
-    """Unless it is active, its keys are refused; while it is deleting, its rows are removed."""
+    """Keys are accepted only in the state ``active``. In ``deleting``, rows are being deleted."""
     deleting_since_us: Microseconds | None = None
     deleted_at_us: Microseconds | None = None
-    """When the last of its rows was removed."""
+    """Time at which the last of its rows was deleted."""
 
     def unique_keys(self) -> tuple[str, ...]:
         return (f"name:{self.name}",) if self.state == "active" else ()

@@ -15,7 +15,7 @@ SECRET_BYTES: Final = 32
 
 
 def new_signing_secret() -> str:
-    """Make a random secret in the form of Standard Webhooks."""
+    """Return a random secret in the format of Standard Webhooks."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
 
@@ -30,6 +30,6 @@ class Webhook(ProjectRecord):
     secret: Annotated[str, SecretField(new=new_signing_secret)] = Field(
         pattern=r"^whsec_\S{16,200}$", repr=False
     )
-    """Signs deliveries; shown once, when the webhook is created."""
+    """Key of the signatures; it is shown once, when the webhook is created."""
     created_us: Microseconds
     disabled: bool = False

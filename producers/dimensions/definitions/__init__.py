@@ -1,1 +1,1 @@
-"""All dimensions: one module each, which defines ``DIMENSION``; they are found by name."""
+"""All dimensions: each module defines ``DIMENSION`` and is registered automatically."""

@@ -15,5 +15,5 @@ DIMENSION: Final = Dimension(
     normal_form=normal_environment,
     place=30,
     filter_description="Only these environments.",
-    scope_description="Taken in the normal form that events are stored with: lower case.",
+    scope_description="Converted to the normal form of stored environments, such as lower case.",
 )

@@ -20,11 +20,11 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     """JSON object."""
     period_start_us: int
     threshold: str
-    """Decimal string: a share of the limit."""
+    """Share of the limit, as a decimal string."""
     spent_pico: int
     limit_pico: int
     trace_id: str = ""
-    """The trace whose cost reached the threshold; empty if the spend was that high before."""
+    """The trace whose cost crossed the threshold; empty if spend had crossed it before."""
 
 
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
@@ -45,7 +45,7 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
 
 
 class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
-    """The event type; its alerts fill the columns of budgets besides the generic ones."""
+    """The event type. Its alerts also have the columns of budgets."""
 
     name = "budget.threshold_crossed"
     payload = ThresholdCrossed

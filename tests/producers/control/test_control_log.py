@@ -151,7 +151,7 @@ async def test_subscribers_hear_what_is_there_then_every_change(
 
 async def test_a_record_above_the_limit_is_refused(kafka: KafkaSettings) -> None:
     async with following(kafka.model_copy(update={"control_record_max_bytes": 1024})) as control:
-        with pytest.raises(ControlLimitError, match="1024 are allowed"):
+        with pytest.raises(ControlLimitError, match="the maximum is 1024"):
             await control.put(
                 Webhook(
                     id="w1",

@@ -30,7 +30,7 @@ async def test_a_clock_beyond_the_limit_is_a_fault_that_says_which_way() -> None
     assert await clock.fault() is None
     clock.observe(written(1_000), sent_s=1_000 + 86_400, acknowledged_s=1_000 + 86_400)
     assert await clock.fault() == (
-        "this machine's clock is 86400 s ahead of the broker's; 60 s are allowed"
+        "this machine's clock is 86400 s ahead of the broker's; the maximum is 60 s"
     )
     clock.observe(written(200_000), sent_s=1_000, acknowledged_s=1_001)
     assert "behind the broker's" in str(await clock.fault())

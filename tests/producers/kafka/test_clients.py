@@ -123,7 +123,7 @@ def test_a_file_without_certificates_is_refused_by_name(monkeypatch: pytest.Monk
     with pytest.raises(ValidationError) as refused:
         KafkaSettings()
     assert "TRACEMILL_BROKER_SSL_CAFILE" in invalid_variables(refused.value)[0]
-    assert "holds no certificates" in invalid_variables(refused.value)[0]
+    assert "contains no certificates" in invalid_variables(refused.value)[0]
 
 
 @pytest.mark.parametrize(

@@ -100,5 +100,5 @@ async def test_a_record_of_a_machine_whose_clock_is_days_off_is_taken_with_the_b
 async def test_another_partition_count_is_a_clear_error(kafka: KafkaSettings) -> None:
     await ensure_topics(kafka)
 
-    with pytest.raises(TopicError, match="has 3 partitions, the settings define 5"):
+    with pytest.raises(TopicError, match="has 3 partitions, but the settings define 5"):
         await ensure_topics(kafka.model_copy(update={"event_partitions": 5}))
