@@ -66,6 +66,8 @@ class Principal:
 
         Requests with only a public key are counted separately, because others could send them.
         """
+        if self.has_secret and self.owner is not None:
+            return self.owner
         return self.project_id if self.has_secret else f"{self.project_id} (public key)"
 
     def require(self, *scopes: Scope) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -44,6 +44,28 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
         yield (self.project_id, self.day), Used(self.day_events, self.day_bytes)
 
 
+class ProjectCounts:
+    """What one project has sent on the current day and in the current month.
+
+    The lists are changed in place, so that quotas can keep them.
+    """
+
+    __slots__ = ("day", "month", "own_day", "own_month", "project_id")
+
+    def __init__(self, project_id: str) -> None:
+        self.project_id = project_id
+        self.own_day = [0, 0]
+        """Events and bytes that this process has counted."""
+        self.own_month = [0, 0]
+        self.day = [0, 0]
+        """Events and bytes that all gateways have counted."""
+        self.month = [0, 0]
+
+    def of(self, period: QuotaPeriod) -> list[int]:
+        """Return the events and bytes of all gateways in the current period."""
+        return self.day if period == "day" else self.month
+
+
 class UsageCounts:
     """The counts of the current day and month, of this process and of all others.
 
@@ -56,9 +78,11 @@ class UsageCounts:
         self.now_s = now_s
         self.gateway_id = gateway_id or secrets.token_hex(8)
         self._today = Today.of(now_s())
-        self._own: dict[tuple[str, str], list[int]] = {}
-        """Events and bytes, by project and period."""
+        self.day_ends_s = self._today.ends_s
+        """When ``today`` must be called before counts are read."""
+        self._projects: dict[str, ProjectCounts] = {}
         self._others: dict[tuple[str, str], Used] = {}
+        """What other processes have counted, by project and period."""
         self._records: dict[str, UsageRecord] = {}
         """Records of other processes, by key."""
         self._changed: set[str] = set()
@@ -68,37 +92,67 @@ class UsageCounts:
     def today(self) -> Today:
         """Return the current day; when it changes, drop the counts of past periods."""
         now_s = self.now_s()
-        if now_s >= self._today.ends_s:
-            self._today = Today.of(now_s)
-            self._own = {key: used for key, used in self._own.items() if self._is_current(key[1])}
-            for key in [key for key, each in self._records.items() if each.month < self._month]:
-                self.remove(key)
+        if now_s >= self.day_ends_s:
+            self._begin_day(now_s)
         return self._today
+
+    def _begin_day(self, now_s: float) -> None:
+        month = self._today.month
+        self._today = Today.of(now_s)
+        self.day_ends_s = self._today.ends_s
+        for counts in self._projects.values():
+            counts.own_day[:] = 0, 0
+            if month != self._today.month:
+                counts.own_month[:] = 0, 0
+            self._add_up(counts)
+        for key in [key for key, each in self._records.items() if each.month < self._today.month]:
+            self.remove(key)
+
+    def of(self, project_id: str) -> ProjectCounts:
+        """Return the counts of a project, which are kept up to date until it is forgotten."""
+        counts = self._projects.get(project_id)
+        if counts is None:
+            counts = self._projects[project_id] = ProjectCounts(project_id)
+            self._add_up(counts)
+        return counts
 
     def used(self, project_id: str, period: QuotaPeriod) -> Used:
         """Return what a project has sent in the current period."""
-        return Used(*self.amounts(project_id, period))
-
-    def amounts(self, project_id: str, period: QuotaPeriod) -> Sequence[int]:
-        """Return the same as a plain pair of numbers, which is faster."""
         today = self.today
-        key = (project_id, today.day if period == "day" else today.month)
-        own = self._own.get(key, NOTHING)
-        others = self._others.get(key)
-        return own if others is None else (own[0] + others[0], own[1] + others[1])
+        counts = self._projects.get(project_id)
+        if counts is not None:
+            return Used(*counts.of(period))
+        return self._others.get(
+            (project_id, today.day if period == "day" else today.month), NOTHING
+        )
 
     def add(self, project_id: str, events: int, size: int) -> None:
         """Count what a project sends; negative amounts are subtracted."""
-        today = self.today
-        for name in (today.day, today.month):
-            own = self._own.get((project_id, name))
-            if own is None:
-                own = self._own[project_id, name] = [0, 0]
-            own[0] += events
-            own[1] += size
-            if own[0] < 0 or own[1] < 0:  # the amount was counted before midnight
-                own[:] = max(own[0], 0), max(own[1], 0)
-        self._changed.add(project_id)
+        self.add_to(self.of(project_id), events, size)
+
+    def add_to(self, counts: ProjectCounts, events: int, size: int) -> None:
+        """Count the same in the project's counts, which costs less."""
+        if self.now_s() >= self.day_ends_s:
+            self._begin_day(self.now_s())
+        # Not a loop, because this is done for each request.
+        amounts = counts.own_day
+        amounts[0] += events
+        amounts[1] += size
+        amounts = counts.own_month
+        amounts[0] += events
+        amounts[1] += size
+        amounts = counts.day
+        amounts[0] += events
+        amounts[1] += size
+        amounts = counts.month
+        amounts[0] += events
+        amounts[1] += size
+        if events < 0 or size < 0:
+            for amounts in (counts.own_day, counts.own_month):
+                # What was counted before midnight is not in the new day.
+                amounts[:] = max(amounts[0], 0), max(amounts[1], 0)
+            self._add_up(counts)
+        self._changed.add(counts.project_id)
 
     def apply(self, key: str, value: bytes | None) -> None:
         """Apply a record of the topic.
@@ -125,9 +179,8 @@ class UsageCounts:
         """Remove the counts of a deleted project."""
         for key in [key for key, each in self._records.items() if each.project_id == project_id]:
             self.remove(key)
-        for owned, name in [key for key in self._own if key[0] == project_id]:
-            del self._own[owned, name]
-            self._removed.add(self._key(name[:7], project_id))
+        if self._projects.pop(project_id, None) is not None:
+            self._removed.add(self._key(self._today.month, project_id))
         self._changed.discard(project_id)
 
     def remove(self, key: str) -> None:
@@ -139,19 +192,17 @@ class UsageCounts:
         """Return the records that have to be written, by key; None is a tombstone."""
         today = self.today
         unwritten: dict[str, bytes | None] = dict.fromkeys(self._removed)
-        for project_id in self._changed:
-            month = self._own.get((project_id, today.month), NOTHING)
-            day = self._own.get((project_id, today.day), NOTHING)
+        for counts in filter(None, map(self._projects.get, self._changed)):
             record = UsageRecord(
-                project_id=project_id,
+                project_id=counts.project_id,
                 month=today.month,
-                month_events=month[0],
-                month_bytes=month[1],
+                month_events=counts.own_month[0],
+                month_bytes=counts.own_month[1],
                 day=today.day,
-                day_events=day[0],
-                day_bytes=day[1],
+                day_events=counts.own_day[0],
+                day_bytes=counts.own_day[1],
             )
-            unwritten[self._key(today.month, project_id)] = msgspec.json.encode(record)
+            unwritten[self._key(today.month, counts.project_id)] = msgspec.json.encode(record)
         self._removed.clear()
         self._changed.clear()
         return unwritten
@@ -164,13 +215,6 @@ class UsageCounts:
             else:
                 self._changed.add(key.split("/", 2)[2])
 
-    @property
-    def _month(self) -> str:
-        return self._today.month
-
-    def _is_current(self, name: str) -> bool:
-        return name in {self._today.day, self._today.month}
-
     def _key(self, month: str, project_id: str) -> str:
         return f"{month}/{self.gateway_id}/{project_id}"
 
@@ -182,3 +226,15 @@ class UsageCounts:
                 self._others.pop(key, None)
             else:
                 self._others[key] = after
+        counts = self._projects.get(record.project_id)
+        if counts is not None:
+            self._add_up(counts)
+
+    def _add_up(self, counts: ProjectCounts) -> None:
+        """Compute the counts of all gateways from this process's and those of others."""
+        for total, own, name in (
+            (counts.day, counts.own_day, self._today.day),
+            (counts.month, counts.own_month, self._today.month),
+        ):
+            others = self._others.get((counts.project_id, name), NOTHING)
+            total[:] = own[0] + others[0], own[1] + others[1]

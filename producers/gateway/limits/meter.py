@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from producers.gateway.limits.effective import EffectiveLimits
 from producers.gateway.limits.quota import Quota
+from producers.gateway.limits.rate_limit import RateLimit
 from producers.gateway.limits.refusal import refuse
-from producers.gateway.limits.token_bucket import TokenBucket
 
 
 class Meter:
     """The limits of one project, and how much of them is used."""
 
-    __slots__ = ("_bytes", "_events", "_now_s", "_quota")
+    __slots__ = ("_bytes", "_events", "_gateways", "_now_s", "_of_bytes", "_of_events", "_quota")
 
     def __init__(
         self,
@@ -23,10 +23,23 @@ class Meter:
         quota: Quota | None = None,
     ) -> None:
         """``gateways`` processes share the rates: this one allows its part of them."""
+        self._gateways = gateways
         self._now_s = now_s
-        self._events = _bucket(limits.events_per_s / gateways, limits.burst_s, now_s())
-        self._bytes = _bucket(limits.bytes_per_s / gateways, limits.burst_s, now_s())
+        self._of_events = RateLimit()
+        self._of_bytes = RateLimit()
+        self.change(limits, quota)
+
+    def change(self, limits: EffectiveLimits, quota: Quota | None) -> None:
+        """Set other limits. What was used of a rate stays used."""
+        now_s, burst_s = self._now_s(), limits.burst_s
+        self._events = self._of_events.change(limits.events_per_s / self._gateways, burst_s, now_s)
+        self._bytes = self._of_bytes.change(limits.bytes_per_s / self._gateways, burst_s, now_s)
         self._quota = quota
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether there is any limit."""
+        return not (self._events is None and self._bytes is None and self._quota is None)
 
     def check(self, events: int, size: int) -> None:
         """Refuse a request of at least so many events and bytes if it exceeds a limit now.
@@ -65,10 +78,3 @@ class Meter:
             self._bytes.put_back(size)
         if self._quota is not None:
             self._quota.add(-events, -size)
-
-
-def _bucket(rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | None:
-    if not rate_per_s:
-        return None
-    # Less than one token could never be taken.
-    return TokenBucket(rate_per_s, max(rate_per_s * burst_s, 1.0), now_s)

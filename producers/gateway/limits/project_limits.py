@@ -31,6 +31,8 @@ class ProjectLimits:
         self._view = control.view
         self._meters: dict[str, Meter | None] = {}
         """By ``quota_key``; None: without limits. Empty while no project has limits."""
+        self._unlimited: dict[str, Meter] = {}
+        """Meters of projects whose limits were removed, in case they are set again."""
         self._has_limits = self._any_limits()
         control.subscribe(self._control_changed)
 
@@ -42,28 +44,49 @@ class ProjectLimits:
         try:
             return self._meters[quota_key]
         except KeyError:
-            own = self._view[Limits].get(principal.project_id)
-            limits = effective_limits(own, self._settings)
-            quota = None
-            # A quota is not for requests with only a public key: others could use it up.
-            if limits.has_quota and quota_key == principal.project_id:
-                quota = Quota(quota_key, limits, self._usage)
-            meter = None
-            if limits.has_rates or quota is not None:
-                meter = Meter(limits, self._settings.gateways, self.now_s, quota)
-            self._meters[quota_key] = meter
+            meter = self._meters[quota_key] = self._new_meter(principal.project_id, quota_key)
             return meter
+
+    def _new_meter(self, project_id: str, quota_key: str) -> Meter | None:
+        """Return the meter for the current limits; None: there are none."""
+        limits = effective_limits(self._view[Limits].get(project_id), self._settings)
+        quota = None
+        # A quota is not for requests with only a public key: others could use it up.
+        if limits.has_quota and quota_key == project_id:
+            quota = Quota(quota_key, limits, self._usage)
+        meter = self._unlimited.pop(quota_key, None)
+        if meter is not None:
+            meter.change(limits, quota)
+        elif limits.has_rates or quota is not None:
+            meter = Meter(limits, self._settings.gateways, self.now_s, quota)
+        if meter is not None and not meter.is_needed:
+            self._unlimited[quota_key] = meter
+            return None
+        return meter
 
     def _any_limits(self) -> bool:
         defaults = effective_limits(None, self._settings)
         return defaults.has_rates or defaults.has_quota or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
-        """Reset the meters of a project whose limits changed, so that the new ones apply."""
-        if change.kind not in {Limits.kind, Project.kind}:
-            return
-        for quota_key in [each for each in self._meters if each.partition(" ")[0] == change.id]:
-            del self._meters[quota_key]
+        """Apply changed limits to the meters of a project, which keep what was used."""
         if isinstance(change, Project) and change.state != "active":
+            for quota_key in self._keys_of(change.id):
+                self._meters.pop(quota_key, None)
+                self._unlimited.pop(quota_key, None)
             self._usage.forget(change.id)
-        self._has_limits = self._any_limits()
+        elif change.kind == Limits.kind:
+            for quota_key in self._keys_of(change.id):
+                meter = self._meters.pop(quota_key, None)
+                if meter is not None:
+                    self._unlimited[quota_key] = meter
+                self._meters[quota_key] = self._new_meter(change.id, quota_key)
+            self._has_limits = self._any_limits()
+
+    def _keys_of(self, project_id: str) -> list[str]:
+        """Return the keys under which a project has meters."""
+        return [
+            quota_key
+            for quota_key in {**self._meters, **self._unlimited}
+            if quota_key.partition(" ")[0] == project_id
+        ]

@@ -12,14 +12,15 @@ from producers.usage.counts import UsageCounts
 class Quota:
     """The quota of one project in the current period."""
 
-    __slots__ = ("_bytes_max", "_counts", "_events_max", "_period", "_project_id")
+    __slots__ = ("_bytes_max", "_counts", "_events_max", "_of_project", "_period", "_used")
 
     def __init__(self, project_id: str, limits: EffectiveLimits, counts: UsageCounts) -> None:
-        self._project_id = project_id
         self._period = limits.quota_period
         self._events_max = limits.quota_events
         self._bytes_max = limits.quota_bytes
         self._counts = counts
+        self._of_project = counts.of(project_id)
+        self._used = self._of_project.of(limits.quota_period)
 
     def check(self, events: int, size: int) -> None:
         """Refuse a request of at least so many events and bytes if they exceed what is left.
@@ -27,7 +28,10 @@ class Quota:
         Raises:
             TooManyRequestsError: it can be sent again in the next period.
         """
-        used_events, used_bytes = self._counts.amounts(self._project_id, self._period)
+        counts = self._counts
+        if counts.now_s() >= counts.day_ends_s:
+            _ = counts.today  # begins the day
+        used_events, used_bytes = self._used
         if self._events_max and used_events + events > self._events_max:
             self._refuse("quota_events", f"{self._events_max} events")
         if self._bytes_max and used_bytes + size > self._bytes_max:
@@ -35,7 +39,7 @@ class Quota:
 
     def add(self, events: int, size: int) -> None:
         """Count a request; negative amounts take it back."""
-        self._counts.add(self._project_id, events, size)
+        self._counts.add_to(self._of_project, events, size)
 
     def _refuse(self, limit: str, allowed: str) -> NoReturn:
         counts = self._counts

@@ -28,6 +28,13 @@ class TokenBucket:
         missing = min(amount, self.burst) - self.tokens
         return missing / self.rate_per_s if missing > 0 else 0.0
 
+    def change(self, rate_per_s: float, burst: float, now_s: float) -> None:
+        """Set another rate and burst; tokens and debt stay, up to the new burst."""
+        self.wait_s(0.0, now_s)  # adds what was refilled at the former rate
+        self.rate_per_s = rate_per_s
+        self.burst = burst
+        self.tokens = min(self.tokens, burst)
+
     def take(self, amount: float) -> None:
         """Take an amount for which there is nothing to wait."""
         self.tokens -= amount

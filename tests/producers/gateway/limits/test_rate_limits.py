@@ -256,6 +256,50 @@ class TestProjects:
         assert (await post(other, 1)).status_code == 200
         assert (await post(other, 1)).status_code == 429
 
+    async def test_what_was_used_stays_used_when_a_record_changes(
+        self,
+        other: httpx.AsyncClient,
+        clock: Clock,
+        limited: Callable[..., Any],
+        control: ControlLog,
+    ) -> None:
+        await limited(events_per_s=20, burst_s=1)
+        assert (await post(other, 20)).status_code == 200
+        for name in ("limits-renamed", "limits-other"):
+            await control.put(Project(id="limits-other", name=name, created_us=0))
+            assert (await post(other, 1)).status_code == 429
+        await limited(events_per_s=20, burst_s=1, quota_events=10**6)
+        assert (await post(other, 1)).status_code == 429
+        await limited(events_per_s=40, burst_s=2)
+        assert (await post(other, 1)).status_code == 429
+        clock.now_s += 0.5
+        assert (await post(other, 20)).status_code == 200
+        assert (await post(other, 1)).status_code == 429
+        await control.delete(Limits.kind, "limits-other")  # the default is 10 events per second
+        assert (await post(other, 1)).status_code == 429
+        clock.now_s += 1
+        assert (await post(other, 10)).status_code == 200
+        assert (await post(other, 1)).status_code == 429
+
+    async def test_a_smaller_burst_applies_to_what_was_saved_up(
+        self, other: httpx.AsyncClient, clock: Clock, limited: Callable[..., Any]
+    ) -> None:
+        await limited(events_per_s=100, burst_s=10)
+        assert (await post(other, 1)).status_code == 200
+        await limited(events_per_s=10, burst_s=1)
+        assert (await post(other, 10)).status_code == 200
+        assert (await post(other, 1)).status_code == 429
+
+    async def test_limits_that_are_removed_and_set_in_turns_still_limit(
+        self, other: httpx.AsyncClient, clock: Clock, limited: Callable[..., Any]
+    ) -> None:
+        accepted = 0
+        for _ in range(5):
+            await limited(events_per_s=10, burst_s=2)
+            accepted += (await post(other, 20)).status_code == 200
+            await limited(events_per_s=0)
+        assert accepted <= 2
+
     async def test_requests_with_a_public_key_alone_do_not_use_up_the_projects_rate(
         self, client: httpx.AsyncClient, clock: Clock
     ) -> None:
