@@ -64,7 +64,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service_tier: str = ""
     """The tier that the usage itself states."""
     stated_usd: str = ""
-    """The cost that the sender states; it counts instead of the computed one."""
+    """The cost that the sender states, which counts instead of ``usd``; ``none`` if what it states
+    is no cost."""
     uncertain: str = ""
     """Text that the reason of ``usage_uncertain`` contains; empty if the counts are certain."""
     unpriced: tuple[str, ...] = ()

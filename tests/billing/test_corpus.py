@@ -136,7 +136,9 @@ def test_a_reported_usage_costs_what_the_provider_bills(
     assert bool(observation.usage_uncertain) == bool(row.uncertain)
     if row.service_tier:
         assert observation.service_tier == row.service_tier
-    if row.stated_usd:
+    if row.stated_usd == "none":
+        assert observation.cost is None
+    elif row.stated_usd:
         assert observation.cost is not None
         assert Decimal(total_of_given(observation.cost)) / PICO == Decimal(row.stated_usd)
     listed = cost_of(DEFAULT_BOOK, row, observation)

@@ -34,7 +34,7 @@ class StatedCost:
 
         def read(span: ExportedSpan) -> dict[str, int] | None:
             attributes = span.attributes
-            found = cost_of_members([(key, _value_of(attributes[key])) for key in keys])
+            found = cost_of_members([(key, _value_of(key, attributes[key])) for key in keys])
             return believed(found) or None
 
         return Reader("", read, keys)
@@ -69,7 +69,10 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
     return cost_in(usage) or cost_in(provider.get("gateway")) or None
 
 
-def _value_of(value: AttributeValue) -> Any:
+def _value_of(key: str, value: AttributeValue) -> Any:
+    """Return what an attribute states; OpenLIT states 0 if its list lacks the model's price."""
+    if key == "gen_ai.usage.cost" and value == 0:
+        return None
     return amounts_of(value) if isinstance(value, str) and value[:1] == "{" else value
 
 

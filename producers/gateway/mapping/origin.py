@@ -13,6 +13,8 @@ from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, Origin
 from tracemill.contract import DEFAULT_ENVIRONMENT
 from tracemill.environments import normal_environment
+from tracemill.reconciliation import Dialect as UsageDialect
+from tracemill.reconciliation import dialects
 
 LANGFUSE_SCOPE: Final = "langfuse-sdk"
 ENVIRONMENT_KEYS: Final = (
@@ -23,6 +25,7 @@ ENVIRONMENT_KEYS: Final = (
 _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})")
 _JSON_METADATA_SINCE: Final = {"python": 5, "javascript": 6}
 _NEVER: Final = 1 << 30
+_EVERY: Final = (_NEVER, 0)
 _LANGUAGES: Final = {"nodejs": "javascript", "webjs": "javascript"}
 _SCOPES_WITH_RULES: Final = frozenset(
     {
@@ -36,6 +39,16 @@ _SCOPES_WITH_RULES: Final = frozenset(
     }
 )
 """Scopes with their own mapping rules."""
+_USAGE_OF_SCOPES: Final[dict[str, tuple[UsageDialect, tuple[int, int]]]] = {
+    "opentelemetry.instrumentation.bedrock": (dialects.GEN_AI_CACHE_BESIDE, (0, 63)),
+    "openlit.instrumentation.anthropic": (dialects.GEN_AI_CACHE_BESIDE, _EVERY),
+    "openlit.instrumentation.bedrock": (dialects.GEN_AI_CACHE_BESIDE, _EVERY),
+    "openlit.instrumentation.google_ai_studio": (dialects.GEN_AI_OF_GEMINI, _EVERY),
+    "openlit.instrumentation.vertexai": (dialects.GEN_AI_OF_GEMINI, _EVERY),
+    "opentelemetry.instrumentation.google_generativeai": (dialects.GEN_AI_OF_GEMINI, _EVERY),
+    "opentelemetry.instrumentation.vertexai": (dialects.GEN_AI_OF_GEMINI, _EVERY),
+}
+"""Instrumentations whose counts deviate from the convention, up to a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,8 @@ class Dialect:
     """All metadata values are JSON, strings included (langfuse-sdk: Python 5, JavaScript 6)."""
     environment_rank: int = 3
     """Index in ``ENVIRONMENT_KEYS`` of the key that the resource sets; 3 if it sets none."""
+    usage: UsageDialect = dialects.GEN_AI
+    """What counts such as ``gen_ai.usage.input_tokens`` include."""
     untyped_generations: bool = False
     """Generations may have the type ``span`` (langfuse-sdk for Python up to 3.3)."""
 
@@ -131,6 +146,7 @@ def _dialect(origin: Origin, sdk: Sdk, environment_rank: int) -> Dialect:
         return Dialect(
             scope=origin.scope_name if origin.scope_name in _SCOPES_WITH_RULES else "",
             environment_rank=environment_rank,
+            usage=_usage_dialect(origin),
             json_metadata=_version(sdk.version)[0] >= _JSON_METADATA_SINCE.get(sdk.name, _NEVER),
         )
     version = _version(origin.scope_version)
@@ -140,6 +156,11 @@ def _dialect(origin: Origin, sdk: Sdk, environment_rank: int) -> Dialect:
         json_metadata=version[0] >= _JSON_METADATA_SINCE.get(language, _NEVER),
         untyped_generations=language == "python" and (0, 0) < version <= (3, 3),
     )
+
+
+def _usage_dialect(origin: Origin) -> UsageDialect:
+    found, until = _USAGE_OF_SCOPES.get(origin.scope_name, (dialects.GEN_AI, _EVERY))
+    return found if _version(origin.scope_version) < until else dialects.GEN_AI
 
 
 def _version(text: str) -> tuple[int, int]:

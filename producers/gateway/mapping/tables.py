@@ -122,6 +122,7 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("openai.response.service_tier"),
         Attribute("gen_ai.openai.response.service_tier"),
         Attribute("gen_ai.response.service_tier"),
+        Attribute("anthropic.response.service_tier"),
         in_scope("ai", Computed(("ai.response.providerMetadata",), vercel_service_tier)),
     ),
     "cost": COST,

@@ -11,18 +11,15 @@ from typing import Final
 from producers.gateway.mapping.sources import Reader, Shape, below
 from producers.gateway.mapping.types import MODEL_KEYS
 from producers.gateway.values.usage import TYPES_MAX, count_of
-from tracemill.reconciliation import dialects
-from tracemill.reconciliation.dialects import Dialect
 from tracemill.reconciliation.plain import UsageReader
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Read all counts below prefixes, in the meaning of a dialect."""
+    """Read all counts below prefixes, in the meaning that the span's scope gives them."""
 
     prefixes: tuple[str, ...]
     excluded: frozenset[str]
-    dialect: Dialect
 
     def bind(self, shape: Shape) -> Reader | None:
         names: dict[str, str] = {}
@@ -31,7 +28,7 @@ class Counts:
         if not names:
             return None
         keys = [(key, name) for name, key in names.items()][:TYPES_MAX]
-        reader = UsageReader(keys, self.dialect, count_of)
+        reader = UsageReader(keys, shape.dialect.usage, count_of)
         return Reader("", lambda span: reader.read(span.attributes))
 
 
@@ -45,7 +42,7 @@ class CountsByHand:
         keys = [(key, name) for key, name in _BY_HAND if key in shape.keys]
         if not keys:
             return None
-        reader = UsageReader(keys, dialects.GEN_AI, count_of)
+        reader = UsageReader(keys, shape.dialect.usage, count_of)
         return Reader("", lambda span: reader.read(span.attributes))
 
 

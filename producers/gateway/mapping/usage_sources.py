@@ -141,16 +141,25 @@ def _genkit(span: ExportedSpan) -> Reconciled | None:
 
 
 def _adk(span: ExportedSpan) -> Reconciled | None:
-    """Read Google's ADK, which reports cached tokens in the model's response only."""
+    """Read Google's ADK, whose attributes leave out cached tokens, and in some versions thoughts.
+
+    Where the model's response has the sums, too, it is read alone.
+    """
+    response = object_of(span.attributes.get("gcp.vertex.agent.llm_response"))
+    usage = _at(response, ("usage_metadata",))
+    if isinstance(usage, dict) and usage.keys() >= _GEMINI_SUMS:
+        return usage_of_object(usage)
     counts: dict[str, int] = {}
     for key, value in span.attributes.items():
         if key.startswith("gen_ai.usage.") and (count := count_of(value)) is not None:
             counts[key.removeprefix("gen_ai.usage.")] = count
-    response = object_of(span.attributes.get("gcp.vertex.agent.llm_response"))
-    cached = count_of(_at(response, ("usage_metadata", "cached_content_token_count")))
+    cached = count_of(_at(usage, ("cached_content_token_count",)))
     if cached:
         counts.setdefault("input_cached_tokens", cached)
     return _of_counts(counts, dialects.GEN_AI)
+
+
+_GEMINI_SUMS: Final = frozenset({"prompt_token_count", "candidates_token_count"})
 
 
 USAGE: Final[tuple[Source, ...]] = (
@@ -158,8 +167,10 @@ USAGE: Final[tuple[Source, ...]] = (
     in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
     in_scope("ai", Computed((), _vercel)),
     in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
+    Attribute("gen_ai.usage.raw", _usage_details),
     Counts(
-        ("gen_ai.usage.", "llm.token_count.", "llm.usage."), frozenset({"cost"}), dialects.GEN_AI
+        ("gen_ai.usage.", "llm.token_count.", "llm.usage.", "anthropic.usage."),
+        frozenset({"cost"}),
     ),
     Attribute("mlflow.chat.tokenUsage", _usage_details),
     CountsByHand(),

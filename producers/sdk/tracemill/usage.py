@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_within_cost_max
 from tracemill.reconciliation import Reconciled, reconcile_object
 
+_COSTS: Final = ("cost", "total_cost", "response_cost", "cost_usd")
 _PICO: Final = 10**12
 _DOLLARS_MAX: Final = COST_MAX_PICO // _PICO
 
@@ -85,7 +86,9 @@ def reconciled_of(usage: Usage | Mapping[str, Any]) -> Reconciled:
 
 def stated_cost_of(usage: Usage | Mapping[str, Any]) -> Any:
     """Return the cost in US dollars that a usage object states, as OpenRouter and Perplexity do."""
-    cost = None if isinstance(usage, Usage) else usage.get("cost")
+    if isinstance(usage, Usage):
+        return None
+    cost = next((usage[name] for name in _COSTS if usage.get(name) is not None), None)
     return cost.get("total_cost") if isinstance(cost, Mapping) else cost
 
 

@@ -8,10 +8,12 @@ from typing import Final, Literal, NamedTuple
 class Dialect(NamedTuple):
     """Which sums include which parts, where arithmetic does not decide it.
 
-    ``total_proves`` is false where the total is computed by the instrumentation from two sums, so
-    that it does not show what they include. ``names`` says how parts are called in the result:
-    by canonical names, by their key in an object of details (``input_cache_read``), or by the
-    client's own names. ``source`` says where the meaning is documented.
+    ``total_proves`` is false where the instrumentation may compute the total from the two sums, so
+    that a total that equals them does not show what they include. ``rest_is_output`` is true where
+    reasoning may be missing from the output, and only in the total. ``names`` says how parts are
+    called in the result: by canonical names, by their key in an object of details
+    (``input_cache_read``), or by the client's own names. ``source`` says where the meaning is
+    documented.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Dialect(NamedTuple):
     modality_inside: bool = True
     other_inside: bool = True
     total_proves: bool = True
+    rest_is_output: bool = False
     names: Literal["canonical", "of details", "own"] = "canonical"
 
 
@@ -44,6 +47,7 @@ GEMINI: Final = Dialect(
     "include thoughts; tool use prompts are counted apart",
     tool_inside=False,
     reasoning_inside=False,
+    rest_is_output=True,
 )
 BEDROCK: Final = Dialect(
     "bedrock",
@@ -66,6 +70,21 @@ LANGFUSE: Final = Dialect(
 GEN_AI: Final = Dialect(
     "gen_ai",
     "OpenTelemetry, GenAI attributes: gen_ai.usage.input_tokens includes cached tokens",
+)
+GEN_AI_CACHE_BESIDE: Final = GEN_AI._replace(
+    name="gen_ai, cache beside",
+    source="OpenLLMetry for Bedrock up to 0.62, OpenLIT for Anthropic and Bedrock: input tokens as "
+    "the provider reports them; the total adds two sums",
+    cache_read_inside=False,
+    cache_write_inside=False,
+    total_proves=False,
+)
+GEN_AI_OF_GEMINI: Final = GEN_AI._replace(
+    name="gen_ai of gemini",
+    source="OpenLIT and OpenLLMetry for Gemini: output tokens are the candidates, without thoughts",
+    tool_inside=False,
+    reasoning_inside=False,
+    rest_is_output=True,
 )
 VERCEL_SUMS: Final = GEN_AI._replace(
     name="vercel",

@@ -23,6 +23,10 @@ _BILLED: Final = "billed_units"
 """Cohere reports tokens twice, and bills these."""
 
 
+_TIER_OF_TRAFFIC: Final = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
+"""Service tiers by the type of traffic that Vertex AI reports."""
+
+
 Count = Callable[[Any], int | None]
 """Reads a count as ``count_of`` does."""
 
@@ -51,7 +55,9 @@ def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Recon
         usage = billed
     pairs = list(_counts_in(usage, count))
     found = reconcile(pairs, dialect_of({name for name, _ in pairs}))
-    tier = usage.get("service_tier")
+    tier = usage.get("service_tier") or usage.get("serviceTier")
+    if not tier:
+        tier = _TIER_OF_TRAFFIC.get(str(usage.get("trafficType") or usage.get("traffic_type")))
     if isinstance(tier, str) and 0 < len(tier) <= _TIER_LENGTH_MAX and not found.service_tier:
         return msgspec.structs.replace(found, service_tier=tier)
     return found
@@ -101,6 +107,8 @@ _GEMINI: Final = (
     *("responseTokenCount", "response_token_count"),
 )
 _OPENAI_SUMS: Final = ("prompt_tokens", "promptTokens", "completion_tokens", "completionTokens")
+_OPENAI_PARTS: Final = ("cached_input_tokens", "cached_tokens", "reasoning_output_tokens")
+"""Parts beside the sums, as Codex and OpenAI's Agents SDK report them."""
 _OPENAI_DETAILS: Final = (
     *("input_tokens_details.", "output_tokens_details.", "input_token_details."),
     *("output_token_details.", "inputTokenDetails.", "outputTokenDetails."),
@@ -124,5 +132,5 @@ def dialect_of(names: set[str]) -> Dialect:
         }
         return dialects.BEDROCK if bedrock else dialects.OPENAI
     if "input_tokens" in names or "output_tokens" in names:
-        return dialects.ANTHROPIC
+        return dialects.OPENAI if names.intersection(_OPENAI_PARTS) else dialects.ANTHROPIC
     return dialects.LANGFUSE

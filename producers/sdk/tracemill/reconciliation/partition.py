@@ -58,7 +58,7 @@ def reconcile(pairs: Iterable[tuple[str, int]], dialect: Dialect) -> Reconciled:
         dialect.reasoning_inside,
         dialect.other_inside,
     )
-    chosen, split, uncertain = _choose(reported, documented, proves=dialect.total_proves)
+    chosen, split, uncertain = _choose(reported, documented, dialect)
     return Assembly(
         reported,
         modality_inside=chosen.modality,
@@ -70,9 +70,11 @@ def reconcile(pairs: Iterable[tuple[str, int]], dialect: Dialect) -> Reconciled:
 
 
 def _choose(
-    reported: Reported, documented: _Hypothesis, *, proves: bool
+    reported: Reported, documented: _Hypothesis, dialect: Dialect
 ) -> tuple[_Hypothesis, _Split, str]:
-    totals = reported.totals if proves else set()
+    totals = reported.totals
+    if not dialect.total_proves:
+        totals = totals - {reported.sum_of_sums}
     split = _split(reported, documented)
     if split is not None and (not totals or split.tokens in totals) and _rests_fit(reported, split):
         return documented, split, ""
@@ -86,13 +88,16 @@ def _choose(
         if (not totals or split.tokens in totals) and _rests_fit(reported, split):
             return hypothesis, split, ""
     if totals:
-        return _nearest(reported, possible, totals)
+        return _nearest(reported, possible, totals, dialect)
     hypothesis, split = possible[0]
     return hypothesis, split, _rests_text(reported, split)
 
 
 def _nearest(
-    reported: Reported, possible: list[tuple[_Hypothesis, _Split]], totals: set[int]
+    reported: Reported,
+    possible: list[tuple[_Hypothesis, _Split]],
+    totals: set[int],
+    dialect: Dialect,
 ) -> tuple[_Hypothesis, _Split, str]:
     """Return the hypothesis nearest to a total; one that exceeds it only if all do."""
     for hypothesis, split in possible:
@@ -100,10 +105,12 @@ def _nearest(
             return hypothesis, split, _rests_text(reported, split)
     if reported.has_only_totals and len(totals) == 1:
         return *possible[0], ""
-    if (side := reported.missing_side) is not None and (filled := _filled(side, possible, totals)):
+    side = reported.missing_side
+    if side is None and dialect.rest_is_output and not reported.part("output", "reasoning"):
+        side = "output"
+    if side is not None and (filled := _filled(side, possible, totals)):
         return filled
-    naive = reported.sums.get("input", 0) + reported.sums.get("output", 0)
-    if naive in totals:
+    if reported.sum_of_sums in totals:
         # The total adds the two sums and leaves out what is beside them.
         hypothesis, split = possible[0]
         return hypothesis, split, ""
@@ -120,13 +127,15 @@ def _nearest(
 def _filled(
     side: Side, possible: list[tuple[_Hypothesis, _Split]], totals: set[int]
 ) -> tuple[_Hypothesis, _Split, str] | None:
-    """Return the first hypothesis with what it leaves of the total as the side that is missing."""
+    """Return the first hypothesis that leaves some of the total, which is added to ``side``."""
     total = max(totals)
     for hypothesis, split in possible:
-        if (rest := total - split.tokens) > 0:
-            fresh = {f"{side}_fresh": rest}
-            uncertain = f"{side} is not reported; the total of {total} leaves {rest}"
-            return hypothesis, split._replace(tokens=total, **fresh), uncertain
+        if (rest := total - split.tokens) <= 0:
+            continue
+        fresh_in = split.input_fresh + (rest if side == "input" else 0)
+        fresh_out = split.output_fresh + (rest if side == "output" else 0)
+        uncertain = f"{rest} tokens are only in the total of {total}, and taken as {side}"
+        return hypothesis, _Split(fresh_in, fresh_out, total), uncertain
     return None
 
 

@@ -77,7 +77,9 @@ class UsageReader:
                 fresh_in -= count
             else:
                 fresh_out -= count
-        adds_up = total in (-1, tokens) or not self._dialect.total_proves
+        adds_up = total in (-1, tokens)
+        if not adds_up and not self._dialect.total_proves:
+            adds_up = total == sum_in + sum_out
         if fresh_in < 0 or fresh_out < 0 or not adds_up or tokens > COUNT_MAX:
             return None
         if counts and not (sum_in and sum_out):

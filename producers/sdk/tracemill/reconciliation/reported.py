@@ -101,6 +101,10 @@ class Reported:
             return None
         return "output" if "input" in found else "input"
 
+    @property
+    def sum_of_sums(self) -> int:
+        return self.sums.get("input", 0) + self.sums.get("output", 0)
+
     def part(self, side: Side, kind: str) -> int:
         return self.parts.get((side, kind), 0)
 

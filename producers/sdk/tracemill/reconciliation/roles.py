@@ -93,6 +93,7 @@ _NOISE: Final = frozenset(
         *("number", "of", "n", "metadata", "units", "gen", "ai", "llm", "content", "eval"),
         *("modality", "read", "hit", "hits", "ephemeral", "use", "used", "claude", "accepted"),
         *("rejected", "model", "billed", "by", "ttl", "total", "the", "for", "from"),
+        *("raw", "original", "provider", "native"),
     }
 )
 _TOKEN_WORDS: Final = frozenset({"token", "tokens", "tokencount"})

@@ -23,7 +23,6 @@ from producers.gateway.values.usage import (
 from streams.core.pricing.units import TOKEN_UNITS, unit_of
 from tests.producers.gateway.conftest import times_reached
 from tracemill.contract import COUNT_MAX
-from tracemill.reconciliation import dialects
 
 
 def buckets_of(usage: Any) -> dict[str, int]:
@@ -40,7 +39,7 @@ def buckets_of_older(usage: Any) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def buckets_of_attributes(counts: dict[str, int]) -> dict[str, int]:
-    source = Counts(("usage.",), frozenset(), dialects.GEN_AI)
+    source = Counts(("usage.",), frozenset())
     attributes = {f"usage.{name}": count for name, count in counts.items()}
     reader = source.bind(Shape(Dialect(), tuple(attributes)))
     span = ExportedSpan("t", "s", None, "call", 0, 0, attributes, [])
