@@ -1,12 +1,11 @@
 """Exceptions of the stream processors.
 
 StreamsError
-├── StreamsStoppedError     the stream processor ended by itself; the supervisor restarts it
+├── StreamsStoppedError     Faust stopped unexpectedly; the supervisor restarts the process
 ├── RecordGapError          a record of the events topic is missing between two others
 ├── SuspendedError          the process was suspended too long and has lost its partitions
-├── ProgressUnknownError    a partition failed before its position was known; it restarts from the
-│                           group's offset
-└── QuarantineFullError     more records kill their worker than the quarantine may hold
+├── ProgressUnknownError    a partition of stages 2 and 3 failed before its first checkpoint
+└── QuarantineFullError     more records crash their worker than the quarantine may contain
 
 ``streams.core.dead_letters.limit.TooManyDeadLettersError`` is raised when most input is unreadable.
 """
@@ -15,24 +14,27 @@ from __future__ import annotations
 
 
 class StreamsError(Exception):
-    """Root of the exceptions of the stream processors."""
+    """Base class of the exceptions of the stream processors."""
 
 
 class StreamsStoppedError(StreamsError):
-    """Faust stopped by itself; the message has the reason."""
+    """Faust stopped unexpectedly; the message contains the reason."""
 
 
 class RecordGapError(StreamsError):
-    """A source record is missing. A restart reads again from the last record that took effect."""
+    """A source record is missing; a restart reads again from the last commit."""
 
 
 class SuspendedError(StreamsError):
-    """The process was suspended longer than its session; a restart continues from its output."""
+    """The process was suspended for longer than its session; it must restart."""
 
 
 class ProgressUnknownError(StreamsError):
-    """A partition of stages 2 and 3 failed before its first checkpoint; it is assigned again."""
+    """A partition of stages 2 and 3 failed before its first checkpoint, so the process restarts."""
 
 
 class QuarantineFullError(StreamsError):
-    """More records kill their worker than the quarantine may hold; input is no likely cause."""
+    """More records crash their worker than the quarantine may contain.
+
+    The cause is then probably not the input.
+    """

@@ -1,4 +1,4 @@
-"""Report prices that are ignored because they are invalid."""
+"""Log and count prices that are ignored because they are invalid."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ log = structlog.get_logger(__name__)
 
 
 class IgnoredPrices:
-    """Count the ignored prices, and log each of them once."""
+    """The ignored prices that were logged; each is logged once."""
 
     def __init__(self) -> None:
         self._shown: Mapping[str, str] = {}
 
     def show(self, ignored: Mapping[str, str]) -> None:
-        """Report all prices that are ignored now: the reasons by price id."""
+        """Report all prices that are ignored now; ``ignored`` has the reasons by price id."""
         for price_id, reason in ignored.items():
             if self._shown.get(price_id) != reason:
                 log.warning("price_ignored", price=price_id, reason=reason)

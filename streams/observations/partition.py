@@ -37,10 +37,10 @@ from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
 from streams.runtime.partition_worker import SourceMessage
 
 RECORD_MAX_BYTES: Final = 16 * 1024 * 1024
-"""What the broker takes by default."""
+"""Default of the size of records that the broker accepts."""
 
 ATTEMPTS_SPARE: Final = 8
-"""Attempts at a chunk beyond one for each of its events."""
+"""Attempts to fold a chunk in addition to one per event."""
 
 TryFirst = Callable[[Sequence[ReadRecord], Isolation], Awaitable[None]]
 
@@ -92,7 +92,7 @@ class PartitionStage:
         self._evicted = 0
 
     async def put(self, message: SourceMessage) -> None:
-        """Add the next record; wait while as many are pending as the settings allow.
+        """Add the next record; wait while the inbox is full.
 
         Raises:
             RecordGapError: a record is missing before this one.
@@ -105,10 +105,12 @@ class PartitionStage:
             and await self._history.next_record(self._partition, due) < message.offset
         ):
             place = f"{self._topics.events}/{self._partition}"
-            raise RecordGapError(f"after {self._last_put} of {place} came {message.offset}")
+            raise RecordGapError(
+                f"records of {place} are missing: offset {message.offset} followed {self._last_put}"
+            )
         self._last_put = message.offset
         self._settle_backlog()
-        self._backlog.came(message.offset, message.append_us / 1e6)
+        self._backlog.received(message.offset, message.append_us / 1e6)
         limit = self._inbox.limit_reached
         if limit is not None:
             metrics.LIMIT_REACHED.labels(limit).inc()
@@ -120,7 +122,7 @@ class PartitionStage:
         return self._backlog.lag(end, now_s)
 
     def position(self) -> Position:
-        """Return the progress of the work; may be called from another thread."""
+        """Return the progress of this worker; other threads may call this."""
         if self._resume_after is None or self._writer is None:
             return Position(None, self._last_put + 1)
         done = max(self._resume_after, self._writer.committed_offset)
@@ -147,13 +149,13 @@ class PartitionStage:
         """Restore the state and fold events, until cancelled.
 
         1. Read the tail of the output: the last commit, and the traces that it contains completely.
-        2. Wait until the store has all rows before that tail; query which traces it has.
+        2. Wait until the store has all rows before that tail; query the traces that it has.
         3. Fold chunks; traces that are not cached are read back first. ``ChunkWriter`` writes the
         results.
 
         Raises:
             TooManyDeadLettersError: most of the input is unreadable.
-            KafkaError: the broker refused a record; the state in memory is ahead of the log.
+            KafkaError: the broker refused a record. The state in memory is then ahead of the log.
         """
         settings, partition = self._settings, self._partition
         restored, version = await restored_from(
@@ -252,7 +254,7 @@ class PartitionStage:
         writer: ChunkWriter,
         messages: list[SourceMessage],
     ) -> None:
-        """Fold a chunk without events that crash the worker, or have crashed one."""
+        """Fold a chunk without the events that crash the process."""
         screened = ObservationsScreen(screen, fold, self._encoding)
         self._try_first = screened.try_first
         try:
@@ -278,8 +280,8 @@ class PartitionStage:
             for each in messages
         ]
         isolation = Isolation()
-        # Each attempt but the first two finds at least one event; whatever needs more is a defect
-        # of the isolation itself.
+        # Each attempt but the first two isolates at least one event. More attempts would mean that
+        # the isolation itself is defective.
         attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
         while True:
             try:
@@ -302,7 +304,7 @@ class PartitionStage:
         self._measure(fold, effects)
         self._folded_to = messages[-1].offset
         summary = summary_of(effects)
-        del effects, records  # which ``begin`` may wait with
+        del effects, records  # free their memory, because ``begin`` may wait
         await writer.begin(self._chunk, messages, summary, chunk)
 
     async def _attempt(
@@ -360,7 +362,7 @@ class PartitionStage:
         """
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():
-            # A chunk that was never begun, because an attempt at it failed, wrote nothing.
+            # A chunk whose attempt failed was not begun and wrote nothing.
             last = min(fold.cache.last_chunk_of(needs.traces), writer.begun)
             ends = await writer.written(last)
             self._waits_for = THE_STORE

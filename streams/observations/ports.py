@@ -1,4 +1,4 @@
-"""What stage 1 needs of Kafka and the store, as protocols that a simulation implements too."""
+"""Define the interfaces of stage 1 to Kafka and the store; the simulator implements them, too."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class Output(Protocol):
-    """Appends records to topics."""
+    """An interface to append records to topics."""
 
     async def send(
         self, topic: str, partition: int, value: bytes, headers: Headers = ()
     ) -> asyncio.Future[int]:
-        """Send a record; return the future of its offset once it is in the producer's buffer.
+        """Add a record to the producer's buffer; return a future of its offset.
 
         Records of one partition keep their order.
         """
@@ -29,7 +29,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How far the rows of one partition reach: the offsets after the last record."""
+    """Offsets after the last record of one partition, in both output topics."""
 
     observations: int
     traces: int
@@ -37,14 +37,14 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a partition has written so far, as far as it is read again.
+    """The tail of a partition's output.
 
     Attributes:
-        resume_after: the last source offset that took effect; −1 if none is known.
-        traces: rows of the traces, in order, also those ahead of the commit.
-        observations: rows of the observations, in order, up to the last commit.
-        begin: where the rows that were read begin.
-        ends: where the output ended.
+        resume_after: the last committed source offset; −1 if there is none.
+        traces: rows of traces, in order, including those ahead of the commit.
+        observations: rows of observations, in order, up to the last commit.
+        begin: offsets at which the tail begins.
+        ends: offsets at which the output ends.
     """
 
     resume_after: int
@@ -53,36 +53,34 @@ class Restored:
     begin: Ends
     ends: Ends
     trace_version: int | None = None
-    """Of the record at ``resume_after`` (``streams.core.observations.versions``); None if no commit
-    has one."""
+    """Version of the record at ``resume_after`` (``streams.core.observations.versions``); None if
+    no commit has one."""
 
 
 class History(Protocol):
-    """Reads what was written before."""
+    """An interface to read stored rows and earlier output."""
 
     async def next_record(self, partition: int, offset: int) -> int:
-        """Return the offset of the first source record at or after ``offset``.
-
-        There has to be one.
-        """
+        """Return the offset of the first source record at or after ``offset``, which must exist."""
 
     async def restore(self, partition: int) -> Restored:
         """Read the tail of the partition's output."""
 
     async def stored(self, partition: int, ends: Ends) -> None:
-        """Return once the store has the partition's rows up to ``ends``."""
+        """Wait until the store has the partition's rows up to ``ends``."""
 
     async def seen(self, partition: int) -> array[int]:
-        """Return the ``trace_hash`` of traces of the partition that the store has, ascending.
+        """Return the ``trace_hash`` of stored traces of the partition, ascending.
 
-        At most ``seen_traces_max`` of them.
+        Returns at most ``seen_traces_max`` of them.
         """
 
     async def trace_version(self) -> int:
         """Return the highest version of a trace's row that the store has; 0 if it has none."""
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
-        """Return what the store has of these traces.
+        """Return the stored rows of traces.
 
-        Texts of whole observations are included only where they are needed.
+        Texts are included for the observations in ``needs.texts``, and for those with partial
+        updates.
         """

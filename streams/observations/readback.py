@@ -32,7 +32,7 @@ from streams.runtime.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
 
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
 _PICO: Final = 1_000_000_000_000
@@ -45,9 +45,9 @@ ORDER BY hash
 LIMIT {limit:UInt64}
 """
 TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
-# Without FINAL, which would read the texts of all neighbouring rows: the latest of several versions
-# is picked here. Deletions can be left out, because each comes with the row that replaces the
-# deleted one, which has the same version and another key.
+# FINAL is not used, because it would read the texts of all neighbouring rows. The latest of several
+# versions is selected here. Deletions can be left out: each is written together with the row that
+# replaces the deleted one, with the same version and another sort key.
 TRACES_SQL: Final = """
 SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id,
     session_id, environment, release, version, external_id, public, tags, metadata, input, output,
@@ -83,7 +83,7 @@ FROM observations
 PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
 WHERE is_deleted = 0
 ORDER BY row_version
-"""  # noqa: S608  # no value of anybody's
+"""  # noqa: S608  # built from constants
 TEXTS_SQL: Final = f"""
 SELECT {_and_dimensions(f"{_NUMBERS}, {_TEXTS}")}
 FROM observations
@@ -91,14 +91,14 @@ PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array
     AND id IN {{ids:Array(String)}}
 WHERE is_deleted = 0
 ORDER BY row_version
-"""  # noqa: S608  # no value of anybody's
+"""  # noqa: S608  # built from constants
 
 _observations = msgspec.json.Decoder(ObservationRow, strict=False)
 _traces = msgspec.json.Decoder(TraceRow, strict=False)
 
 
 class StoreHistory:
-    """Query the store; retry each query until the store is reachable, so outages raise nothing."""
+    """Queries of the store, which are retried until the store is reachable."""
 
     def __init__(
         self, kafka: KafkaSettings, store: Store, settings: StreamsSettings, progress: SinkProgress
@@ -130,7 +130,7 @@ class StoreHistory:
             "partition": partition,
             "limit": self._settings.seen_traces_max,
         }
-        body = await self._patiently(
+        body = await self._retrying(
             lambda: self._store.query_bytes(SEEN_SQL, parameters, fmt="RowBinary")
         )
         hashes = array("Q")
@@ -143,7 +143,7 @@ class StoreHistory:
         return hashes
 
     async def trace_version(self) -> int:
-        body = await self._patiently(
+        body = await self._retrying(
             lambda: self._store.query_bytes(TRACE_VERSION_SQL, {}, fmt="RowBinary")
         )
         return int.from_bytes(body[:8], "little")
@@ -157,7 +157,7 @@ class StoreHistory:
         return histories
 
     async def _read_texts(self, keys: set[TraceKey], needs: Needs) -> list[TraceHistory]:
-        """Read observations of cached traces, only those whose texts are needed."""
+        """Read those observations of cached traces whose texts are needed."""
         histories = {key: TraceHistory(key, None, []) for key in keys}
         wanted = _parts_of([part for part in needs.texts if part[0] in keys])
         for part, row in (await self._latest(TEXTS_SQL, wanted)).items():
@@ -171,7 +171,7 @@ class StoreHistory:
             "traces": sorted({trace_id for _, trace_id in keys}),
         }
         traces, latest = await asyncio.gather(
-            self._patiently(lambda: self._store.query_bytes(TRACES_SQL, wanted)),
+            self._retrying(lambda: self._store.query_bytes(TRACES_SQL, wanted)),
             self._latest(OBSERVATIONS_SQL, wanted),
         )
         with_texts = [
@@ -195,7 +195,7 @@ class StoreHistory:
         self, sql: str, parameters: dict[str, list[str]]
     ) -> dict[ObservationKey, ObservationRow]:
         """Return the latest version of each observation, over all sort keys of its rows."""
-        rows = await self._patiently(lambda: self._store.query_bytes(sql, parameters))
+        rows = await self._retrying(lambda: self._store.query_bytes(sql, parameters))
         return {
             ((row.project_id, row.trace_id), row.id): row
             for row in _decoded(
@@ -203,11 +203,11 @@ class StoreHistory:
             )
         }
 
-    async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    async def _retrying(self, query: Callable[[], Awaitable[ResultT]]) -> ResultT:
         retry_s = self._settings.store_retry_s
         while True:
             try:
-                return await ask()
+                return await query()
             except StoreUnavailable as error:
                 log.warning("store_unavailable", reason=str(error), retry_s=retry_s)
                 await asyncio.sleep(retry_s)
@@ -220,7 +220,7 @@ def _decoded(
     """Decode the rows of a result.
 
     Raises:
-        TraceFailedError: a row does not decode; its trace cannot be continued.
+        TraceFailedError: a row cannot be decoded, so that its trace cannot be updated.
     """
     try:
         return decoder.decode_lines(body)

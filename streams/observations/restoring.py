@@ -27,8 +27,8 @@ async def restored_from(
     """Read the tail of a partition's output; return it with the version of the last record.
 
     1. Read the tail. 2. Wait until the store has all earlier rows. 3. If no commit has a version,
-    write an empty commit with a version above those of all rows. 4. Read again: if several workers
-    write one, all of them use the first in the log.
+    write an empty commit with a version above those of all rows, and repeat from step 1. If several
+    workers write such a commit, all of them use the first one in the log.
     """
     while True:
         restored = await history.restore(partition)
@@ -44,7 +44,7 @@ async def restored_from(
 def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
     """Add the restored traces to the cache.
 
-    Traces with invalid rows are left out; they are read back when they are needed.
+    Traces with invalid rows are left out. They are read back when they are needed.
     """
     nothing = Needs(set(), set())
     for history in histories:
@@ -57,7 +57,7 @@ def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) ->
 
 
 def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHistory]:
-    """Return the traces of which all observations were read; the others count as evicted."""
+    """Return the traces whose observations were all read; add the other traces to ``seen``."""
     observations: dict[TraceKey, dict[str, ObservationRow]] = {}
     for row in restored.observations:
         if row.is_deleted:
@@ -70,7 +70,7 @@ def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHisto
     for trace in restored.traces:
         if not trace.is_deleted:
             key = (trace.project_id, trace.id)
-            # In the order in which they were written, which is the order of eviction.
+            # Keep the order in which the rows were written, which is the order of eviction.
             before = traces.pop(key, None)
             newer = before is None or trace.row_version >= before.row_version
             traces[key] = trace if newer or before is None else before

@@ -17,7 +17,7 @@ from streams.runtime.partition_worker import SourceMessage
 
 
 class ScreenedAgainError(Exception):
-    """An attempt was abandoned before it began, because its fatal input was quarantined."""
+    """Part of the input was quarantined, so the chunk is folded again without it."""
 
 
 class ObservationsScreen:
@@ -39,9 +39,9 @@ class ObservationsScreen:
     ) -> None:
         """Fold a chunk without its quarantined input.
 
-        1. Drop quarantined input. 2. Try to decode the rest. 3. Fold it together, or each record
-        alone; ``try_first`` is called before each attempt. 4. If that quarantined input, repeat
-        with the rest.
+        1. Drop quarantined input. 2. Try in a child process to decode the rest. 3. Fold the rest
+        together, or each record alone; ``try_first`` is called before each attempt. 4. If
+        ``try_first`` quarantined input, repeat without it.
         """
         left = list(messages)
         while left:

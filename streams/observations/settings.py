@@ -19,81 +19,90 @@ MIB: Final = 1024 * KIB
 
 
 class StreamsSettings(BaseSettings):
-    """Limits of stage 1; those in memory and in flight count per partition of the events topic.
+    """Limits of stage 1, which merges and prices observations; they apply per partition of events.
 
-    Limits that cause backpressure, eviction or rejection are counted, by their name, in
-    ``tracemill_observations_limit_reached_total``. Sizes of batches are not: the rest follows in
-    the next batch.
+    ``tracemill_observations_limit_reached_total`` counts by name how often a limit delayed, evicted
+    or rejected something. Sizes of batches are not counted.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_STREAMS_", frozen=True)
 
     instance_id: str = Field("", max_length=200)
-    """The name of this worker in its group: the same after a restart, and of no other worker that
-    runs at the same time. Empty: none."""
+    """Name of this worker in its consumer group (Kafka's ``group.instance.id``). It must be unique
+    among the running workers and stay the same across restarts. A restarted worker then gets its
+    partitions back without a rebalance. Empty: none."""
     chunk_records_max: int = Field(64, ge=1)
-    """Source records of one chunk, which is folded at once."""
+    """Source records of one chunk. A chunk is read, processed and written as a unit."""
     chunk_bytes_max: int = Field(512 * KIB, ge=1)
-    """Bytes of one chunk; a single larger record makes a larger chunk. Bounds how long folding
+    """Bytes of one chunk. A single larger record is one chunk. This limits how long processing
     blocks the event loop."""
     chunk_linger_ms: float = Field(5.0, ge=0, le=1000)
-    """Minimum time between two chunks that are not full, while traffic is light."""
+    """Minimum time between the starts of two chunks, unless a chunk is full. It applies while
+    traffic is light and grows with traffic, because larger chunks cost less per event."""
     chunk_linger_max_ms: float = Field(30.0, ge=0, le=1000)
-    """Upper bound of this time, which grows with traffic: larger chunks cost less per event."""
+    """Upper bound of ``chunk_linger_ms`` as it grows with traffic."""
     light_traffic_bytes_per_s: int = Field(1_000_000, ge=1)
-    """Traffic of a partition up to which it is light; twice as much doubles the time."""
+    """Traffic of a partition up to which it is light. Twice as much traffic doubles
+    ``chunk_linger_ms``."""
     chunks_in_flight_max: int = Field(8, ge=1)
-    """Chunks folded whose rows are not acknowledged yet."""
+    """Processed chunks that wait to be written. At the limit, no further chunk is processed."""
     inbox_records_max: int = Field(2_000, ge=1)
-    """Source records waiting to be folded; above it reading of the partition pauses."""
+    """Source records that wait to be processed. At the limit, reading the partition pauses."""
     inbox_bytes_max: int = Field(8 * MIB, ge=1)
-    """Bytes of the same."""
+    """Bytes of source records that wait to be processed. At the limit, reading the partition
+    pauses."""
     output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
-    """Where the rows of a chunk are cut into records; a single larger row makes a larger record."""
+    """Size at which the rows of a chunk are split into several Kafka records. A single larger row
+    is one record."""
     output_batch_bytes: int = Field(1 * MIB, ge=1 * KIB)
-    """Records that the Kafka producer sends together."""
+    """Size of the batches in which the Kafka producer sends records."""
     resident_observations_max: int = Field(60_000, ge=1)
-    """Observations (numbers only) and traces in memory; evicted ones are read back from the store
-    when they are needed."""
+    """Observations and traces in memory. Above the limit, the least recently used traces are
+    evicted. They are read from the store when they change again."""
     resident_text_bytes_max: int = Field(64 * MIB, ge=1)
-    """Bytes of texts in memory, of traces and of observations with partial updates."""
+    """Bytes of texts in memory. Texts are kept for traces, and for observations with partial
+    updates. Above the limit, the least recently used traces are evicted."""
     trace_observations_max: int = Field(TRACE_OBSERVATIONS_MAX, ge=1)
-    """Observations of one trace; events about further ones become dead letters. Keep it well below
-    ``resident_observations_max``."""
+    """Observations of one trace. Events of further observations become dead letters. Keep this
+    well below ``resident_observations_max``."""
     row_bytes_max: int = Field(ROW_BYTES_MAX, ge=256 * KIB)
-    """Largest row as JSON, at most what ``KafkaSettings.record_max_bytes`` allows. After names and
-    numbers, input and output may each take five twelfths of it, and merged metadata two; longer
-    ones are cut and marked."""
+    """Maximum size of a row as JSON; ``TRACEMILL_RECORD_MAX_BYTES`` may lower it. Of the space
+    that names and numbers leave, input and output may each use 5/12, and metadata 2/12. Longer
+    texts are cut and marked."""
     resident_scores_max: int = Field(50_000, ge=1)
-    """Scores whose version is remembered, so that a duplicate is not written again."""
+    """Scores whose version is kept in memory, so that duplicates are not written again. Above the
+    limit, the oldest are dropped."""
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
-    """Traces of the store that are remembered by their hash, eight bytes each. Above it every trace
-    that is not in memory is read back, in case the store has it."""
+    """Stored traces whose hash (8 bytes) is kept in memory. Above the limit, the store is queried
+    for every trace that is not in memory."""
     restore_rows_max: int = Field(60_000, ge=1)
-    """Rows read again when a partition is taken over."""
+    """Rows of a partition's output that are read when the partition is assigned. Traces beyond the
+    limit are read from the store when they change again."""
     restore_bytes_max: int = Field(128 * MIB, ge=1)
-    """Bytes of the same."""
+    """Bytes of these rows."""
     restore_age_max_s: float = Field(3_600.0, gt=0)
-    """Rows older than this are not read again, unless they are needed to know where to go on."""
+    """Maximum age of these rows, compared to the newest one. Older rows are read only to find the
+    last commit."""
     read_back_traces_max: int = Field(500, ge=1)
-    """Traces asked of the store by one query; more take several."""
+    """Traces that one query reads from the store. More are read by several queries."""
     store_retry_s: float = Field(0.2, gt=0)
-    """First pause after the store did not answer; each further one is twice as long."""
+    """First pause before a failed query of the store is repeated. Each further pause is twice as
+    long."""
     store_retry_max_s: float = Field(5.0, gt=0)
-    """The longest pause."""
+    """Maximum pause between two attempts of a query of the store."""
     sink_poll_s: float = Field(0.05, gt=0)
-    """How often the sink's progress is looked at while something waits for it."""
+    """Interval of reading the sink's offsets while a partition waits for the sink."""
     revoke_timeout_s: float = Field(5.0, gt=0)
-    """How long giving a partition away waits for what was already sent."""
+    """Time limit for writing pending rows when a partition is revoked or the worker stops."""
     dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)
-    """Longest payload of a dead letter, as JSON; a longer one is cut and marked. Below
-    ``KafkaSettings.record_max_bytes``."""
+    """Maximum size of a dead letter's payload, as JSON. A larger payload is cut and marked. Must
+    be below ``TRACEMILL_RECORD_MAX_BYTES``."""
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
-    """Unreadable lines in a row; above it the stage stops."""
+    """Consecutive unreadable lines. Above the limit, the partition stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
-    """Unreadable lines per line; above it the stage stops."""
+    """Share of unreadable lines. Above the limit, the partition stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
-    """Lines over which the ratio is taken."""
+    """Number of the latest lines from which this share is computed."""
 
     def fold_limits(self, encoding: EncodingLimits) -> FoldLimits:
         largest = encoding.value_bytes_max

@@ -1,4 +1,4 @@
-"""Queues source records between Kafka and the fold."""
+"""Queue source records between Kafka and the fold."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Inbox:
 
     @property
     def limit_reached(self) -> str | None:
-        """The setting that makes ``put`` wait now; None if it does not."""
+        """Return the name of the limit that makes ``put`` wait now; None if it does not wait."""
         if len(self._waiting) >= self._records_max:
             return "inbox_records_max"
         return "inbox_bytes_max" if self._bytes >= self._bytes_max else None
 
     async def close(self) -> None:
-        """Drop whatever is put from now on, and let ``put`` return."""
+        """Drop records that are put from now on; ``put`` no longer waits."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -49,9 +49,10 @@ class Inbox:
             self._changed.notify_all()
 
     async def take(self, records_max: int, bytes_max: int) -> list[SourceMessage]:
-        """Remove and return the next records; wait for the first.
+        """Remove and return the next records; wait until there is one.
 
-        At most ``records_max`` of them, together at most ``bytes_max`` unless the first is larger.
+        Returns at most ``records_max`` records, of at most ``bytes_max`` in total unless the first
+        is larger.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._waiting) > 0)
@@ -67,5 +68,5 @@ class Inbox:
             return taken
 
     def holds(self, records: int, size: int) -> bool:
-        """Whether a full chunk is waiting."""
+        """Return whether the queue has ``records`` records or ``size`` bytes: a full chunk."""
         return len(self._waiting) >= records or self._bytes >= size

@@ -15,7 +15,7 @@ from streams.runtime.partition_host import PartitionHost, StageSpec
 
 
 class ObservationsStage:
-    """Create the partitions of stage 1, which ``host`` runs, and update their prices."""
+    """Stage 1: creates its partitions, which ``host`` runs, and updates their prices."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class ObservationsStage:
                 lag_records=metrics.LAG_RECORDS,
                 lag_s=metrics.LAG_S,
                 finish_timeout_s=settings.revoke_timeout_s,
-                # What is in flight would arrive behind what the next owner writes.
+                # Records in flight would be appended after those of the partition's next worker.
                 late_is_fatal=True,
             )
         )
 
     def use_prices(self, prices: PriceBook) -> None:
-        """Price later events by ``prices``."""
+        """Price later events with ``prices``."""
         self._prices = prices
         for partition in self.host.workers.values():
             partition.use_prices(prices)
@@ -69,7 +69,7 @@ class ObservationsStage:
 
     def _screen(self, partition: int) -> Screen | None:
         settings = self._settings
-        # Folded but not acknowledged: chunks that wait, and those that are being written together.
+        # Chunks that are folded but not acknowledged: those that wait, and those being written.
         chunks = 2 * settings.chunks_in_flight_max + 2
         span_records = settings.chunk_records_max * chunks
         if self._quarantine is None:

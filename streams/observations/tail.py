@@ -1,13 +1,13 @@
-"""Reads the tail of a partition's own output, to continue where it ended.
+"""Read the tail of a partition's own output, to continue where it ended.
 
-The record of ``observations`` with the highest ``source_offset`` in its headers is the commit; what
-follows it in ``observations`` did not take effect. A worker that was suspended may append commits
-after those of its successor. Each commit follows all that it includes, so the highest one counts,
-regardless of its writer.
+The commit is the record of ``observations`` with the highest ``source_offset`` in its headers. Rows
+of observations after it are ignored. A suspended worker may append commits after those of its
+successor. Each commit follows all rows that it covers, so the highest one is valid whichever worker
+wrote it.
 
-Of ``traces`` the latest row counts, even if it is ahead of the commit, as when it is read back from
-the store: for the records that it includes, no other row may have been written. A trace with such a
-row cannot be mistaken for complete if it is not: the row counts more observations.
+The latest row of a trace counts, even if it is ahead of the commit: it may be the only row that
+contains some records. A trace whose observations were not all read is detected by the row's number
+of observations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ POLL_MS: Final = 500
 STRIDE: Final = 64
 STOP_TIMEOUT_S: Final = 2.0
 DIGITS_MAX: Final = 20
-"""Limit of the digits of a number in a header."""
+"""Maximum length of a number in a header."""
 
 _observations = msgspec.json.Decoder(ObservationRow)
 _traces = msgspec.json.Decoder(TraceRow)
@@ -57,7 +57,7 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        KafkaError: it stopped answering.
+        KafkaError: the broker stopped answering.
     """
     topics = kafka.topics
     consumer: AIOKafkaConsumer = await started(
@@ -87,7 +87,7 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
     for index, record in enumerate(observations.records, start=1):
         offset = source_offset(record.headers)
         if offset is not None:
-            # Of several with the same offset, the first with a version counts.
+            # Of several commits with the same offset, the first with a version counts.
             if offset > resume_after or (offset == resume_after and trace_version is None):
                 resume_after, trace_version = offset, _header(record.headers, TRACE_VERSION)
             committed = index
@@ -106,23 +106,23 @@ def restored_of(observations: Tail, traces: Tail, topics: Topics) -> Restored:
 
 
 def source_offset(headers: Iterable[tuple[str, bytes]]) -> int | None:
-    """Return the source offset of a record that ends a chunk; None for others."""
+    """Return the source offset of a commit; None for records that are no commit."""
     return _header(headers, SOURCE_OFFSET)
 
 
 def _header(headers: Iterable[tuple[str, bytes]], wanted: str) -> int | None:
-    """Return the number in a header; None if it is missing or invalid."""
+    """Return the number in the header ``wanted``; None if it is missing or invalid."""
     for name, value in headers:
         if name == wanted:
-            digits = (value or b"").removeprefix(b"-")  # a commit of nothing has the offset -1
+            digits = (value or b"").removeprefix(b"-")  # -1: a commit without source records
             return int(value) if digits.isdigit() and len(value) <= DIGITS_MAX else None
     return None
 
 
 def _rows(decoder: msgspec.json.Decoder[RowT], values: Iterable[bytes], topic: str) -> list[RowT]:
-    """Decode the rows of records, without invalid ones.
+    """Decode the rows of records; leave out rows that cannot be decoded.
 
-    Traces of invalid rows are read back from the store when they are needed.
+    Their traces are read back from the store when they are needed.
     """
     rows: list[RowT] = []
     for value in values:
@@ -149,7 +149,7 @@ async def read_tail(
     *,
     commit_needed: bool,
 ) -> Tail:
-    """Read the end of a partition, up to the limits but at least to the last commit."""
+    """Read the end of a partition, up to the limits, but at least from the last commit on."""
     consumer.assign([partition])
     end = (await consumer.end_offsets([partition]))[partition]
     first = (await consumer.beginning_offsets([partition]))[partition]

@@ -1,13 +1,16 @@
 """Write the results of a chunk in the order that applies each source record exactly once.
 
-1. Deltas (sent when the chunk is folded). 2. When they are acknowledged: dead letters, scores, rows
-of traces. 3. When those are: rows of observations, the last record with the headers
-``source_offset`` and ``trace_version``: the commit. 4. When that is: the source records are
-acknowledged.
+Each step begins when all records of the previous one are acknowledged by the broker:
 
-A crash before 3 folds the same records again. Their deltas are equal and are dropped by their
-offset. The deltas of a row that was written ahead of its commit were written before it, so a state
-that is read back from such a row needs no further deltas.
+1. Write deltas.
+2. Write dead letters, scores and rows of traces.
+3. Write rows of observations. The last record is the commit: it has the headers ``source_offset``
+   and ``trace_version``.
+4. Acknowledge the source records.
+
+After a crash before step 3, the same records are folded again. Their deltas are equal to the first
+ones and are dropped by their offset. The deltas of a row are always written before the row, so a
+state that is read back from a row ahead of the commit needs no further deltas.
 """
 
 from __future__ import annotations
@@ -30,15 +33,15 @@ from streams.runtime.partition_worker import SourceMessage
 SOURCE_OFFSET: Final = "source_offset"
 TRACE_VERSION: Final = "trace_version"
 POSITIONS_MAX: Final = 1_000
-"""Chunks whose output offsets are kept; for older chunks, a later offset is used."""
+"""Chunks whose output offsets are kept in memory; for older chunks, a later offset is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSummary:
-    """What remains of a chunk's effects once they are encoded.
+    """Counts of a chunk's effects, which are kept until the chunk is written.
 
-    The rows themselves are freed before they are written, while they are in the processor's cache,
-    so that the next chunk uses their memory: this saves a fifth of the CPU time of the streams.
+    The rows themselves are freed as soon as they are encoded. Their memory is then still in the
+    processor's cache when the next chunk uses it, which saves a fifth of the CPU time.
     """
 
     last: RecordVersion
@@ -50,7 +53,7 @@ class ChunkSummary:
 
 
 def summary_of(effects: Effects) -> ChunkSummary:
-    """Count what a chunk's effects contain."""
+    """Count the effects of a chunk."""
     return ChunkSummary(
         last=RecordVersion(effects.last_offset, effects.trace_version),
         rows={
@@ -74,7 +77,7 @@ class FoldedChunk:
 
 
 class ChunkWriter:
-    """Write the output of one partition."""
+    """The writer of one partition's output."""
 
     def __init__(
         self,
@@ -91,9 +94,9 @@ class ChunkWriter:
         self._waiting: asyncio.Queue[FoldedChunk] = asyncio.Queue(in_flight_max)
         self._positions: dict[int, Ends] = {0: ends}
         self.begun = self._written = 0
-        """Numbers of the last chunk that was begun, and of the last that took effect."""
+        """Numbers of the last chunk that was begun, and of the last that is committed."""
         self.committed_offset = -1
-        """The last source offset that took effect."""
+        """The last committed source offset."""
         self._advanced = asyncio.Condition()
 
     async def begin(
@@ -103,7 +106,7 @@ class ChunkWriter:
         summary: ChunkSummary,
         encoded: EncodedChunk,
     ) -> None:
-        """Send a folded chunk's deltas and queue the rest; waits while too many are in flight."""
+        """Send a folded chunk's deltas and queue its rows; wait while too many are in flight."""
         sent = [
             await self._output.send(self._topics.deltas, to, value) for to, value in encoded.deltas
         ]
@@ -114,7 +117,7 @@ class ChunkWriter:
         self.begun = number
 
     async def run(self) -> None:
-        """Write queued chunks in order, combining those that wait."""
+        """Write queued chunks in order, all that wait at a time, until cancelled."""
         while True:
             chunks = [await self._waiting.get()]
             while not self._waiting.empty():
@@ -183,7 +186,7 @@ class ChunkWriter:
         return self.begun > self._written
 
     async def idle(self) -> None:
-        """Return once nothing is in flight."""
+        """Wait until all chunks are written."""
         await self.written(self.begun)
 
     def _measure(self, chunk: FoldedChunk) -> None:

@@ -19,10 +19,10 @@ from streams.runtime.partition_worker import SourceMessage
 
 
 class Applier:
-    """Read back the groups that records need, then apply each delta that can be applied.
+    """A task that reads back the groups that records change, then applies their deltas.
 
     Attributes:
-        appended_s: the latest append time of the records applied, by the broker's clock.
+        appended_s: the latest append time of the applied records, by the broker's clock.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Applier:
         self._screen = screen
 
     async def run(self, source: DeltaInput) -> None:
-        """Apply the records of ``source`` until cancelled; wait while too many are not flushed."""
+        """Apply the records of ``source`` until cancelled."""
         while True:
             batch = [(message, message.value) for message in await source.take()]
             screen = self._screen
@@ -58,7 +58,7 @@ class Applier:
                 )
             else:
                 await self._apply_batch(batch)
-            await self._flusher.room()
+            await self._flusher.wait_below_limit()
 
     async def _apply_batch(self, batch: Sequence[tuple[SourceMessage, bytes]]) -> None:
         fold = self._fold
@@ -68,18 +68,18 @@ class Applier:
         for message, record in records:
             unreadable: Mapping[int, Exception] = NONE_UNREADABLE
             if fold.budgets.is_full:
-                await self._settler.room()
+                await self._settler.wait_below_limit()
                 one_by_one = True
             if one_by_one:
-                # Also because groups may have left memory meanwhile.
+                # This also reads back groups that were evicted during the wait.
                 unreadable = await self._read_back.unreadable(fold, record.deltas)
             self._apply(message, record, unreadable)
 
     def _apply(
         self, message: SourceMessage, record: DeltaRecord, unreadable: Mapping[int, Exception]
     ) -> None:
-        # The broker's time of the record: what is late does not depend on this machine's clock, nor
-        # on when a record is read again.
+        # By the broker's clock, so that lateness depends neither on this machine's clock nor on
+        # replays.
         self.appended_s = max(self.appended_s, message.append_us // 1_000_000)
         applied = self._fold.apply(message.offset, record.deltas, self.appended_s, unreadable)
         self._failures.alerts(self._flusher.output.alert(applied.crossings))

@@ -29,7 +29,7 @@ SPEND_TO: Final = "spend_to"
 VERSION_BASE: Final = "version_base"
 
 PERIOD_KEY_MAX_BYTES: Final = 160
-"""Size of one unsettled period in a header: an id and a time."""
+"""Maximum size of an unsettled period in a header: the budget's id and the period's start."""
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
 POLL_MS: Final = 500
@@ -52,7 +52,7 @@ def headers_of(checkpoint: Checkpoint, spend_to: int) -> Headers:
 
 
 def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | None:
-    """Return the checkpoint in a record and the end of its flush in ``spend``; None if it has none.
+    """Return the checkpoint of a record and the end of its flush in ``spend``, or None.
 
     Raises:
         msgspec.DecodeError: a header is invalid for this version.
@@ -74,12 +74,12 @@ def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | Non
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of a partition's output.
+    """The progress of a partition, read from its output topics.
 
     Attributes:
-        checkpoint: the one to continue from, with versions that include later rows; None if there
-            is none.
-        is_new: whether nothing was ever written.
+        checkpoint: the checkpoint to continue from, with its horizons extended by later rows; None
+            if there is none.
+        is_new: whether both output partitions are empty and always were.
         ends: end offsets of the partitions of windows and spend.
     """
 
@@ -101,7 +101,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     try:
         consumer.assign([windows, spend])
         ends = await consumer.end_offsets([windows, spend])
-        found = await _last_marker(consumer, windows, ends[windows])
+        found = await _last_checkpoint(consumer, windows, ends[windows])
         if found is None:
             return Progress(None, not (ends[windows] or ends[spend]), ends)
         checkpoint, windows_to, spend_to = found
@@ -124,7 +124,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
         await stopped(consumer, STOP_TIMEOUT_S)
 
 
-async def _last_marker(
+async def _last_checkpoint(
     consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
 ) -> tuple[Checkpoint, int, int] | None:
     """Return the checkpoint to continue from, and the ends of its flush in windows and spend."""

@@ -24,21 +24,21 @@ class StageContext:
     sink: SinkProgress
     alerted: PastAlerts
     """Ids of past alerts."""
-    alerts_known: Callable[[], Awaitable[None]]
-    """Waits until ``alerted`` is complete."""
+    alerts_loaded: Callable[[], Awaitable[None]]
+    """Wait until ``alerted`` is complete."""
     budgets: Callable[[int], list[Budget]]
-    """Returns the current budgets of a partition."""
+    """Return the current budgets of a partition."""
     earliest: Callable[[int], Awaitable[int]]
-    """Returns the first available offset of a partition of ``deltas``."""
+    """Return the first available offset of a partition of ``deltas``."""
     next_record: Callable[[int, int], Awaitable[int]]
-    """Returns the offset of the first record of a partition of ``deltas`` at or after an offset.
-    Transaction markers also have offsets."""
+    """Return the offset of the first record at or after an offset, in a partition of ``deltas``.
+    The two differ because transaction markers have offsets, too."""
     seek: Callable[[int, int], Awaitable[None]]
-    """Continues reading a partition of ``deltas`` at an offset."""
+    """Continue reading a partition of ``deltas`` at an offset."""
 
 
 def rule_of(budget: Budget) -> BudgetRule:
-    """Return a budget as the fold needs it."""
+    """Convert a control record to the rule that the fold evaluates."""
     return BudgetRule(
         id=budget.id,
         project_id=budget.project_id,

@@ -18,11 +18,11 @@ SEEK_AGAIN_S = 2.0
 
 
 class DeltaInput:
-    """Queue the records that are not applied yet, and track the applied and written offsets.
+    """A queue of records that are not applied yet, with the applied and written offsets.
 
     Attributes:
-        received_to: the offset after the last record that came from Faust.
-        expected: the offset that comes next; None if any may.
+        received_to: the offset after the last record received from Faust.
+        expected: the offset of the next record to apply; None if any record may be the next.
         written_to: the offset after the last record whose effects are written.
     """
 
@@ -32,8 +32,8 @@ class DeltaInput:
         Args:
             partition: the number of the partition.
             context: dependencies that the partitions of this process share.
-            read_again_to: None for the first worker of a partition in this process. Otherwise the
-                ``received_to`` of the one before, which failed: records before it are read again.
+            read_again_to: ``received_to`` of the previous worker of this partition, which failed:
+                records before it are read again. None if there was no previous worker.
         """
         self.received_to = read_again_to or 0
         self.expected: int | None = None
@@ -49,24 +49,25 @@ class DeltaInput:
         self._backlog = Backlog()
 
     async def put(self, message: SourceMessage) -> None:
-        """Add the next record; wait while as many are pending as the settings allow."""
+        """Add the next record; wait while ``pending_records_max`` records are pending."""
         self.received_to = max(self.received_to, message.offset + 1)
         if not self._is_open:
             return  # it is read again
         if self._pending.full():
             metrics.LIMIT_REACHED.labels("pending_records_max").inc()
         self._settle_backlog()
-        self._backlog.came(message.offset, message.append_us / 1e6)
+        self._backlog.received(message.offset, message.append_us / 1e6)
         await self._pending.put(message)
 
     def resume_at(self, offset: int) -> None:
-        """Continue at ``offset``; the results of all earlier records are written."""
+        """Continue at ``offset``: the effects of all earlier records are written."""
         self.expected = self.written_to = offset
 
     async def take(self) -> list[SourceMessage]:
-        """Return the next records to apply, possibly none; wait until any record is pending.
+        """Wait for records; return those to apply next, possibly none.
 
-        Records that were written before are acknowledged. After a gap, reading goes back.
+        Records whose effects are already written are acknowledged. If records are missing, the
+        consumer seeks back to the first of them.
         """
         batch = [await self._pending.get()]
         while not self._pending.empty() and len(batch) < self._context.settings.batch_records_max:
@@ -76,7 +77,7 @@ class DeltaInput:
         for message in batch:
             offset = message.offset
             if self.expected is not None and offset > self.expected:
-                await self._go_back(self.expected, offset)
+                await self._seek_back(self.expected, offset)
             if self.expected is None or offset == self.expected:
                 due.append(message)
                 self.expected = offset + 1
@@ -91,7 +92,7 @@ class DeltaInput:
         """
         if not self._reads_again:
             return
-        assert self.expected is not None, "a worker that reads again knows from where"
+        assert self.expected is not None, "resume_at() was not called"
         self._is_open = True
         while self.expected < self.received_to:
             before = self.expected
@@ -102,7 +103,7 @@ class DeltaInput:
                 await asyncio.sleep(SEEK_AGAIN_S)
 
     async def close(self) -> None:
-        """Drop pending and later records; ``put`` no longer waits."""
+        """Drop pending records and those that arrive later; ``put`` no longer waits."""
         self._is_open = False
         while not self._pending.empty():
             self._pending.get_nowait()
@@ -117,10 +118,10 @@ class DeltaInput:
         if self.expected is not None:
             self._backlog.done(self.written_to)
 
-    async def _go_back(self, expected: int, came: int) -> None:
+    async def _seek_back(self, expected: int, received: int) -> None:
         """Seek back to ``expected``: Faust dropped records, or committed unwritten ones.
 
-        Does nothing if the log has no record between ``expected`` and the one received.
+        Do not seek if the log has no record between ``expected`` and ``received``.
         """
         if time.monotonic() < self._sought_at_s + SEEK_AGAIN_S:
             return
@@ -130,7 +131,7 @@ class DeltaInput:
             # Retention deleted records while no worker was running.
             log.error("records_lost", partition=partition, first=expected, next=earliest)
         to = self.expected = await context.next_record(partition, max(expected, earliest))
-        if to == came:
+        if to == received:
             return
         log.warning("going_back", partition=partition, to=to)
         await self._seek(to)

@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 class Evictor:
-    """Keep the cells of one partition within the memory limits."""
+    """A task that keeps the cells of one partition within the memory limits."""
 
     def __init__(
         self, partition: int, context: StageContext, fold: ProjectFold, now_s: Callable[[], int]
     ) -> None:
-        """Evict cells of ``fold`` that are idle at ``now_s``, a time of the broker."""
+        """Create an evictor of the cells of ``fold``; ``now_s`` returns the broker's time."""
         settings, topics = context.settings, context.kafka.topics
         self._partition = partition
         self._context = context
@@ -40,7 +40,7 @@ class Evictor:
         )
 
     async def run(self) -> None:
-        """Evict cells that are idle or too many, until cancelled."""
+        """Evict cells that are idle or above the limit, at intervals, until cancelled."""
         context, partition = self._context, self._partition
         tables = [TopicPartition(topic, partition) for _, topic, _, _, _ in self._tables]
         while True:

@@ -30,7 +30,7 @@ _encode: Final = msgspec.json.encode
 
 
 class ProjectFailures:
-    """Write dead letters; their ids depend only on the input, so a replay creates no duplicates."""
+    """A writer of dead letters, whose ids depend only on the input: replays write no others."""
 
     def __init__(
         self,
@@ -64,7 +64,10 @@ class ProjectFailures:
         self._guard.observe(applied, len(record.failed) + len(failed), offset)
 
     def rows(self, failed: Iterable[FailedRow], offset: int, now_us: int) -> None:
-        """Write dead letters for unwritable rows; ``offset`` is that of the last record in them."""
+        """Write dead letters for rows that cannot be written.
+
+        ``offset`` is that of the last record that the rows contain.
+        """
         for row in failed:
             topic = self._topics.windows if row.table == "windows" else self._topics.spend
             self._set_aside(
@@ -81,7 +84,10 @@ class ProjectFailures:
             )
 
     def budgets(self, failed: Iterable[FailedBudget]) -> None:
-        """Write dead letters for budgets, which are not evaluated until a change or a restart."""
+        """Write dead letters for budgets that raised.
+
+        Such a budget is not evaluated until it changes or the worker restarts.
+        """
         for budget in failed:
             rule = budget.rule
             identity = f"budget/{rule.id}/{rule.limit_pico}/{rule.thresholds}/{rule.time_zone}"

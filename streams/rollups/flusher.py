@@ -17,7 +17,10 @@ from tracemill.clock import now_us
 
 
 class Flusher:
-    """Flush soon after a change, and periodically, so that retention keeps a checkpoint."""
+    """A task that flushes soon after a change, and periodically while there is none.
+
+    Periodic flushes ensure that retention never deletes the only checkpoint.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Flusher:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Flush until ``stop``, and once after it."""
+        """Flush until ``stop`` is called, and once after that."""
         settings = self._settings
         while not self._stopping.is_set():
             if await set_within(self._changed, settings.marker_interval_s):
@@ -46,27 +49,27 @@ class Flusher:
             await self._flush()
 
     def stop(self) -> None:
-        """Let ``run`` end after a last flush."""
+        """End ``run`` after a last flush."""
         self._stopping.set()
         self._changed.set()
 
     def request(self) -> None:
-        """Flush soon because of a change that no record made."""
+        """Flush soon, because of a change that no record caused."""
         self._changed.set()
 
     def applied(self, message: SourceMessage) -> None:
-        """Acknowledge this record after its changes are flushed."""
+        """Flush soon, and acknowledge ``message`` after that."""
         self._unacknowledged.append(message)
         self._changed.set()
 
-    async def room(self) -> None:
-        """Wait while as many records are applied but not flushed as the settings allow."""
+    async def wait_below_limit(self) -> None:
+        """Wait while ``unacknowledged_records_max`` records are applied but not flushed."""
         while len(self._unacknowledged) >= self._settings.unacknowledged_records_max:
             metrics.LIMIT_REACHED.labels("unacknowledged_records_max").inc()
             await self._next_flush()
 
     async def flushed_past(self, offset: int) -> None:
-        """Return once the record at ``offset`` is in an acknowledged flush."""
+        """Wait until the record at ``offset`` is in an acknowledged flush."""
         while self._source.written_to <= offset:
             await self._next_flush()
 

@@ -21,11 +21,11 @@ SET_ASIDE: Final = Counter(
 )
 RESTARTS: Final = Counter(
     "tracemill_projects_partition_restarts_total",
-    "How often a partition failed and was started again by itself.",
+    "How often a partition failed and was restarted alone.",
 )
 LAG_RECORDS: Final = Gauge(
     "tracemill_projects_lag_records",
-    "Records of deltas in the log that are not in an acknowledged flush yet.",
+    "Records of deltas that are not in an acknowledged flush yet.",
     ["partition"],
 )
 LAG_S: Final = Gauge(
@@ -36,18 +36,18 @@ PENDING: Final = Gauge(
 )
 CELLS: Final = Gauge("tracemill_projects_resident_cells", "Cells in memory.", ["partition", "kind"])
 EVICTED: Final = Counter(
-    "tracemill_projects_evicted_groups_total", "Groups of cells that left memory.", ["kind"]
+    "tracemill_projects_evicted_groups_total", "Groups of cells evicted from memory.", ["kind"]
 )
 READ_BACK: Final = Counter(
     "tracemill_projects_read_back_groups_total", "Groups read back from the store.", ["kind"]
 )
 READ_BACK_S: Final = Histogram(
     "tracemill_projects_read_back_seconds",
-    "One reading back.",
+    "Time to read the groups of a batch back from the store.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 STORE_RETRIES: Final = Counter(
-    "tracemill_projects_store_retries_total", "Questions to the store that had to be asked again."
+    "tracemill_projects_store_retries_total", "Queries of the store that were repeated."
 )
 FLUSH_ROWS: Final = Histogram(
     "tracemill_projects_flush_rows",
@@ -56,26 +56,26 @@ FLUSH_ROWS: Final = Histogram(
 )
 FLUSH_S: Final = Histogram(
     "tracemill_projects_flush_seconds",
-    "From the beginning of a flush until its checkpoint was acknowledged.",
+    "Time from the start of a flush until its checkpoint is acknowledged.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 RESTORE_S: Final = Histogram(
     "tracemill_projects_restore_seconds",
-    "From a partition's assignment until it takes records.",
+    "Time from a partition's assignment until it applies records.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
 )
 CROSSINGS: Final = Counter("tracemill_budget_crossings_total", "Budget thresholds crossed.")
 UNSETTLED: Final = Gauge(
     "tracemill_budget_unsettled_periods",
-    "Budget periods whose spend so far is not known yet.",
+    "Budget periods whose stored spend has not been added yet.",
     ["partition"],
 )
 BASELINE_RETRIES: Final = Counter(
     "tracemill_budget_baseline_retries_total",
-    "Baselines asked again because cells were read back meanwhile.",
+    "Baselines queried again because groups were read back during the query.",
 )
 SEEKS: Final = Counter(
-    "tracemill_projects_seeks_total", "How often reading had to go back to the last checkpoint."
+    "tracemill_projects_seeks_total", "How often the consumer was moved back to missing records."
 )
 LIMIT_REACHED: Final = Counter(
     "tracemill_projects_limit_reached_total", "How often a named limit was reached.", ["limit"]

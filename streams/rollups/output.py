@@ -19,7 +19,7 @@ from streams.rollups.checkpoint import headers_of
 from tracemill.clock import now_us
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
-"""Upper bound of the bytes of a record besides its value and its largest headers."""
+"""Upper bound of the bytes of a record in addition to its value and its largest headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Written:
 
 @dataclass(slots=True)
 class ProjectOutput:
-    """Write the output records of one partition."""
+    """The writer of one partition's output records."""
 
     producer: AIOKafkaProducer
     topics: Topics
@@ -49,9 +49,9 @@ class ProjectOutput:
         self._spend_to = spend_to
 
     def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
-        """Send alerts at once; return those that cannot be written, with the error.
+        """Start sending alerts; return those that cannot be written, with the error.
 
-        Not a coroutine, so that a flush that starts later waits for their acknowledgement.
+        This is not a coroutine, so that a flush that starts later waits for the acknowledgements.
         """
         failed: list[tuple[Crossing, Exception]] = []
         for crossing in crossings:
@@ -60,14 +60,14 @@ class ProjectOutput:
                 row = alert_row(crossing, now_us())
                 key, value = row.id.encode(), msgspec.json.encode(row)
                 require_size(value, self.record_max_bytes - RECORD_OVERHEAD_BYTES)
-            except Exception as error:  # noqa: BLE001  # whatever it holds, the others count
+            except Exception as error:  # noqa: BLE001  # the other alerts are still sent
                 failed.append((crossing, error))
             else:
                 self._send_at_once(self.topics.alerts, value, key, row.id)
         return failed
 
     def dead_letter(self, row: DeadLetterRow) -> None:
-        """Send a dead letter at once, like an alert."""
+        """Start sending a dead letter, as ``alert`` does."""
         self._send_at_once(self.topics.dead_letters, msgspec.json.encode(row), None, row.id)
 
     def _send_at_once(self, topic: str, value: bytes, key: bytes | None, name: str) -> None:
@@ -77,18 +77,18 @@ class ProjectOutput:
         self._alerts.append(task)
 
     async def write(self, flush: Flush) -> Written:
-        """Write a flush; return when all of it is acknowledged.
+        """Write a flush; return when all of its records are acknowledged.
 
-        1. Alerts. 2. Spend. 3. All records of windows but the last. 4. The last record, with the
-        checkpoint.
+        1. Wait for alerts. 2. Write spend. 3. Write all records of windows but the last. 4. Write
+        the last record, with the checkpoint.
 
         Raises:
-            KafkaError: the broker refused a record; the state in memory is ahead of the log.
+            KafkaError: the broker refused a record. The state in memory is then ahead of the log.
         """
         metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
         self.is_writing = True
         with metrics.FLUSH_S.time():
-            await self.alerts_kept()
+            await self.alerts_acknowledged()
             await self._send_spend(_records(flush.spend, self.record_bytes))
             *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
             headers = headers_of(flush.checkpoint, self._spend_to)
@@ -101,7 +101,7 @@ class ProjectOutput:
         return Written(self._spend_to, windows_to)
 
     async def write_checkpoint(self, checkpoint: Checkpoint, windows: bytes = b"") -> int:
-        """Write a checkpoint with the last rows it includes; return where windows end.
+        """Write a checkpoint together with the last rows it covers; return the end of windows.
 
         Raises the same as ``write``.
         """
@@ -113,7 +113,7 @@ class ProjectOutput:
         )
         return int(marked.offset) + 1
 
-    async def alerts_kept(self) -> None:
+    async def alerts_acknowledged(self) -> None:
         """Return once the alerts and dead letters sent so far are acknowledged."""
         while self._alerts:
             await self._alerts[0]
@@ -146,6 +146,6 @@ def _records(lines: list[bytes], record_bytes: int) -> Iterator[bytes]:
 
 
 def _retrieve(sent: asyncio.Task[object]) -> None:
-    """Retrieve an exception that may not be awaited because the partition has failed before."""
+    """Retrieve a task's exception, because a failed partition does not await its tasks."""
     if not sent.cancelled():
         sent.exception()

@@ -54,14 +54,14 @@ class ProjectPartition:
         screen: Screen | None = None,
         read_again_to: int | None = None,
     ) -> None:
-        """Create the worker; it accepts records at once.
+        """Create the worker, which accepts records immediately.
 
         Args:
-            partition: its number.
+            partition: the number of the partition.
             context: dependencies that the partitions of this process share.
-            output: receives its output.
-            screen: quarantines input that crashes the process; None: none is quarantined.
-            read_again_to: ``received_to`` of the previous worker, if that one failed.
+            output: writes rows, alerts and dead letters.
+            screen: quarantines input that crashes the process; None: nothing is quarantined.
+            read_again_to: ``received_to`` of the previous worker of this partition, if it failed.
         """
         self.partition = partition
         self._context = context
@@ -89,10 +89,10 @@ class ProjectPartition:
         await self._source.put(message)
 
     async def run(self) -> None:
-        """Restore the state and apply records, until ``finish`` is called or it is cancelled.
+        """Restore the state and apply records, until ``finish`` is called or the task is cancelled.
 
         Raises:
-            Exception: the work failed; what was not acknowledged is read again by the next worker.
+            Exception: a component failed; the next worker reads unacknowledged records again.
         """
         try:
             running = self._running = await self._restore()
@@ -127,11 +127,11 @@ class ProjectPartition:
         return self._source.lag(end, now_s)
 
     def position(self) -> Position:
-        """Return the progress of the work; may be called from another thread."""
+        """Return the progress of this worker; other threads may call this."""
         running, source = self._running, self._source
         if running is None or source.expected is None:
             return Position(None, source.received_to)
-        needs_store = self._read_back.is_asking or running.fold.budgets.is_full
+        needs_store = self._read_back.is_querying or running.fold.budgets.is_full
         waits_for = THE_STORE if needs_store else THE_BROKER if self._output.is_writing else ""
         trials = self._screen.trials_begun if self._screen is not None else 0
         return Position(source.written_to, source.received_to, waits_for, trials)
@@ -151,20 +151,22 @@ class ProjectPartition:
     async def _restore(self) -> _Running:
         """Restore the state.
 
-        1. Wait until all past alerts are known. 2. Find the last checkpoint. 3. Wait until the
-        store has all written rows. 4. If the log is new, write its first checkpoint and restart
-        from step 2. 5. Find out how the previous worker ended. 6. Add the budgets.
+        1. Wait until the ids of all past alerts are loaded. 2. Find the last checkpoint. 3. Wait
+        until the store has all written rows. 4. If the log is new, write its first checkpoint and
+        repeat from step 2. 5. Find out how the previous worker ended. 6. Add the budgets.
         """
         began = time.monotonic()
         context, partition = self._context, self.partition
         kafka, settings = context.kafka, context.settings
-        await context.alerts_known()
+        await context.alerts_loaded()
         progress = await progress_of(context, self._output, partition)
         checkpoint = await resume_checkpoint(progress, context, partition)
         if progress.checkpoint is not None:
             self._source.resume_at(checkpoint.input_offset + 1)
         elif self._is_restart:
-            raise ProgressUnknownError(f"where partition {partition} was is not known")
+            raise ProgressUnknownError(
+                f"no checkpoint of partition {partition}: cannot tell where to read again from"
+            )
         if self._screen is not None:
             await self._screen.begin(checkpoint.input_offset)
         unsettled_max = min(

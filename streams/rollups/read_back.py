@@ -14,23 +14,25 @@ from streams.rollups.reader import ProjectReader
 
 
 class ReadBack:
-    """Read back the groups of deltas; only deltas whose groups cannot be read fail."""
+    """A reader of stored groups; only deltas whose groups cannot be read fail."""
 
     def __init__(self, reader: ProjectReader) -> None:
         self._reader = reader
-        self.is_asking = False
+        self.is_querying = False
         """Whether a query to the store is running."""
 
     async def is_readable(self, fold: ProjectFold, deltas: Sequence[Delta]) -> bool:
-        """Read back the groups of deltas; return False if a query or decoding its result fails.
+        """Read back the groups of deltas; return whether it succeeded.
+
+        Returns False if the store refuses a query or a result cannot be decoded.
 
         Raises:
-            StoreError, KafkaError, OSError: the store fails for any query.
+            StoreError, KafkaError, OSError: the store fails whatever is queried.
         """
         try:
-            # Until nothing is missing: during a query, other groups may be evicted.
+            # Repeat until nothing is missing, because groups may be evicted during a query.
             while missing := fold.missing(deltas):
-                fold.load(missing, *await self._ask(missing))
+                fold.load(missing, *await self._query(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise
@@ -43,7 +45,7 @@ class ReadBack:
         """Read back the groups of each delta. Raises like ``is_readable``.
 
         Returns:
-            The errors of deltas whose groups cannot be read, by index. Other groups are in memory.
+            The errors of deltas whose groups cannot be read, by index. All other groups are loaded.
         """
         if await self.is_readable(fold, deltas):
             return NONE_UNREADABLE
@@ -58,25 +60,25 @@ class ReadBack:
                     unreadable[index] = error
 
     async def _fault(self, fold: ProjectFold, delta: Delta) -> Exception | None:
-        """Read back the groups of one delta; return the error if only this delta causes it."""
+        """Read back the groups of one delta; return the error if it concerns only this delta."""
         try:
             while missing := fold.missing([delta]):
-                fold.load(missing, *await self._ask(missing))
+                fold.load(missing, *await self._query(missing))
         except Exception as error:
             if not await self._is_about_content(error):
                 raise
             return error
         return None
 
-    async def _ask(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
-        self.is_asking = True
+    async def _query(self, missing: Missing) -> tuple[list[WindowRow], list[SpendRow]]:
+        self.is_querying = True
         try:
             return await self._reader.read_back(missing)
         finally:
-            self.is_asking = False
+            self.is_querying = False
 
     async def _is_about_content(self, error: Exception) -> bool:
-        """Return whether the query or its result caused an exception, and not an outage."""
+        """Return whether the query or its result caused the error, rather than an outage."""
         if isinstance(error, QueryRejected) and not isinstance(error, QueryLimitReached):
             await self._reader.latest()  # raises if the store refuses everything
             return True

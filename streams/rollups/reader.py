@@ -23,7 +23,7 @@ from streams.rollups.settings import ProjectSettings
 
 log = structlog.get_logger(__name__)
 
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 
 # The queries select the product of projects and starts: a few unneeded groups cost less than a
 # query for each project.
@@ -55,8 +55,8 @@ SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s,
 """
 SCOPE_COLUMNS: Final = tuple(each.name for each in SPEND_DIMENSIONS)
 SPENT_CONCURRENCY: Final = 4
-USELESS_SHARE_MAX: Final = 4
-"""Limit of the groups that one query for several projects selects, per group that is needed."""
+GROUPS_PER_NEEDED_MAX: Final = 4
+"""Maximum groups that a query for several projects selects, per group that is needed."""
 
 _windows = msgspec.json.Decoder(WindowRow, strict=False)
 _spend = msgspec.json.Decoder(SpendRow, strict=False)
@@ -78,7 +78,7 @@ _latest = msgspec.json.Decoder(Latest, strict=False)
 
 
 class ProjectReader:
-    """Query the store; retry each query until the store is reachable, so outages raise nothing."""
+    """Queries of the store, which are retried until the store is reachable."""
 
     def __init__(self, store: Store, settings: ProjectSettings) -> None:
         self._store = store
@@ -88,7 +88,7 @@ class ProjectReader:
         """Return all rows of the missing groups.
 
         Raises:
-            QueryRejected: the store refuses the query, because of a limit or another schema.
+            QueryRejected: the store refuses the query, for example because of a limit.
         """
         metrics.READ_BACK.labels("windows").inc(len(missing.windows))
         metrics.READ_BACK.labels("spend").inc(len(missing.spend))
@@ -99,26 +99,27 @@ class ProjectReader:
         return (
             [
                 row
-                for answer in windows
-                for row in _windows.decode_lines(answer)
+                for lines in windows
+                for row in _windows.decode_lines(lines)
                 if (row.project_id, row.window_s) in missing.windows
             ],
             [
                 row
-                for answer in spend
-                for row in _spend.decode_lines(answer)
+                for lines in spend
+                for row in _spend.decode_lines(lines)
                 if (row.project_id, row.bucket_s) in missing.spend
             ],
         )
 
     async def latest(self) -> Latest:
         """Return the latest starts of any project. Raises like ``read_back``."""
-        return _latest.decode(await self._answered(lambda: self._store.query_bytes(LATEST_SQL)))
+        return _latest.decode(await self._retrying(lambda: self._store.query_bytes(LATEST_SQL)))
 
     async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int | QueryRejected]:
-        """Return the stored spend of each baseline, in their order, or why its query was refused.
+        """Return the stored spend of each baseline, or the error if its query was refused.
 
-        Baselines that differ only in their scopes are queried together.
+        The order is that of ``baselines``. Baselines that differ only in their scopes share a
+        query.
 
         Raises:
             QueryRejected: the store refuses every query.
@@ -130,39 +131,36 @@ class ProjectReader:
             alike.setdefault(span, []).append(baseline)
         slots = asyncio.Semaphore(SPENT_CONCURRENCY)
 
-        async def ask(asked: list[Baseline]) -> Sequence[int | QueryRejected]:
+        async def query(group: list[Baseline]) -> Sequence[int | QueryRejected]:
             async with slots:
-                return await self._spent_or_refused(asked)
+                return await self._spent_or_refused(group)
 
-        answers = await asyncio.gather(*map(ask, alike.values()))
+        results = await asyncio.gather(*map(query, alike.values()))
         found = {
             baseline.key: pico
-            for asked, answer in zip(alike.values(), answers, strict=True)
-            for baseline, pico in zip(asked, answer, strict=True)
+            for group, result in zip(alike.values(), results, strict=True)
+            for baseline, pico in zip(group, result, strict=True)
         }
         return [found[baseline.key] for baseline in baselines]
 
     async def _spent_or_refused(self, alike: list[Baseline]) -> Sequence[int | QueryRejected]:
-        """Query all together, and one by one if the store refuses that."""
+        """Query all baselines together, and one by one if the store refuses that query."""
         try:
             return await self._spent_pico(alike)
         except QueryRejected as error:
             if len(alike) == 1:
                 await self.latest()  # raises if the store refuses everything
                 return [error]
-        answers: list[int | QueryRejected] = []
+        results: list[int | QueryRejected] = []
         for baseline in alike:
-            answers += await self._spent_or_refused([baseline])
-        return answers
+            results += await self._spent_or_refused([baseline])
+        return results
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
-        """Query groups, a limited number at a time.
-
-        A project with many groups does not enlarge the results of the others.
-        """
+        """Query groups, a limited number at a time; return the rows of each query as JSON lines."""
         return [
-            await self._answered(partial(self._store.query_bytes, sql, params))
-            for params in _questions(groups, self._settings.read_back_groups_max)
+            await self._retrying(partial(self._store.query_bytes, sql, params))
+            for params in _query_params(groups, self._settings.read_back_groups_max)
         ]
 
     async def _spent_pico(self, alike: list[Baseline]) -> list[int]:
@@ -183,14 +181,14 @@ class ProjectReader:
                     params[f"{column}_{number}"] = value
             sums.append(f"toInt128(sumIf(total_cost, {condition}) * 1000000000000)")
         sql = SPENT_SQL.format(sums=", ".join(sums))
-        answer = await self._answered(lambda: self._store.query_bytes(sql, params))
-        return _spent.decode(answer).spent_pico
+        result = await self._retrying(lambda: self._store.query_bytes(sql, params))
+        return _spent.decode(result).spent_pico
 
-    async def _answered(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    async def _retrying(self, query: Callable[[], Awaitable[ResultT]]) -> ResultT:
         delay_s = self._settings.store_retry_s
         while True:
             try:
-                return await ask()
+                return await query()
             except StoreUnavailable as error:
                 metrics.STORE_RETRIES.inc()
                 log.warning("store_unavailable", retry_in_s=delay_s, reason=str(error))
@@ -198,17 +196,18 @@ class ProjectReader:
                 delay_s = min(2 * delay_s, self._settings.store_retry_max_s)
 
 
-def _questions(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of the queries for groups.
+def _query_params(groups: set[GroupKey], groups_max: int) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each query for groups.
 
-    One query for all projects if its product of projects and starts has few unneeded groups;
-    otherwise one or more for each project.
+    There is one query for all projects if the product of projects and starts has few unneeded
+    groups. Otherwise there are one or more queries per project, so that a project with many groups
+    does not enlarge the results of the others.
     """
     starts_of: dict[str, list[int]] = {}
     for project_id, start_s in sorted(groups):
         starts_of.setdefault(project_id, []).append(start_s)
     starts = sorted({start_s for _, start_s in groups})
-    if len(starts_of) * len(starts) <= min(groups_max, USELESS_SHARE_MAX * len(groups)):
+    if len(starts_of) * len(starts) <= min(groups_max, GROUPS_PER_NEEDED_MAX * len(groups)):
         if groups:
             yield {"projects": list(starts_of), "starts": _times(starts)}
         return

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 async def progress_of(context: StageContext, output: ProjectOutput, partition: int) -> Progress:
     """Find the checkpoint of a partition, and wait until the store has all rows of its log.
 
-    If the log is new, write its first checkpoint and read the log again, because another worker may
-    have written one before.
+    If the log is new, write its first checkpoint, then read the log again: another worker may have
+    written an earlier one.
     """
     topics = context.kafka.topics
     while True:
@@ -37,7 +37,7 @@ async def progress_of(context: StageContext, output: ProjectOutput, partition: i
 async def resume_checkpoint(
     progress: Progress, context: StageContext, partition: int
 ) -> Checkpoint:
-    """Return the checkpoint that was found, else one without an offset to continue from."""
+    """Return the checkpoint that was found, or else the first checkpoint of a new log."""
     if progress.checkpoint is not None:
         return progress.checkpoint
     log.warning("progress_unknown", partition=partition)

@@ -28,8 +28,9 @@ async def apply_screened(
 ) -> None:
     """Apply a batch without its quarantined input.
 
-    1. Drop quarantined input. 2. Try to decode the rest. 3. Read back the groups that it changes.
-    4. Try to apply it. 5. Apply it together, or each record alone.
+    1. Drop quarantined input. 2. Try in a child process to decode the rest. 3. Read back the groups
+    that it changes. 4. Try in a child process to apply it. 5. Apply it: all records together, or
+    each record alone.
     """
     records = await screen.kept(
         [Record(message.offset, message.append_us // 1_000, value) for message, value in batch]

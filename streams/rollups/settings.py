@@ -14,72 +14,84 @@ KIB: Final = 1024
 
 
 class ProjectSettings(BaseSettings):
-    """Limits of the stage by project.
+    """Limits of stages 2 and 3, which compute windows, spend and budgets.
 
-    Limits that cause backpressure, eviction or rejection are counted, by their name, in
-    ``tracemill_projects_limit_reached_total``. Sizes of batches are not: the rest follows in the
-    next batch.
+    ``tracemill_projects_limit_reached_total`` counts by name how often a limit delayed, evicted or
+    rejected something. Sizes of batches are not counted.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_PROJECTS_", frozen=True)
 
     flush_interval_s: float = Field(0.25, ge=0.01, le=60)
-    """From a change until its rows are sent."""
+    """Time from a change until the changed rows are written to Kafka."""
     output_record_bytes: int = Field(512 * KIB, ge=1 * KIB)
-    """Where the rows of a flush are cut into records."""
+    """Size at which the rows of a flush are split into several Kafka records. A single larger row
+    is one record."""
     pending_records_max: int = Field(1_000, ge=1)
-    """Records of ``deltas`` waiting for one partition."""
+    """Records of ``deltas`` that wait to be applied, per partition. At the limit, reading the
+    partition pauses."""
     batch_records_max: int = Field(200, ge=1)
-    """Records of one batch, for which the store is queried together."""
+    """Records of ``deltas`` that are applied as one batch. The store is queried once per batch for
+    the rows that the batch changes."""
     unacknowledged_records_max: int = Field(50_000, ge=1)
-    """Records applied but not flushed; above it the partition waits for its flush."""
+    """Records of ``deltas`` that are applied but not flushed, per partition. At the limit, no
+    record is applied until the next flush."""
     read_back_groups_max: int = Field(1_000, ge=1)
-    """Minutes or quarter-hours of projects read back by one query; more take several."""
+    """Minutes of windows, or quarter-hours of spend, that one query reads from the store. More are
+    read by several queries."""
     window_cells_max: int = Field(200_000, ge=1)
-    """Windows in memory, per partition; others are read back when they change."""
+    """Windows in memory, per partition. Above the limit, stored windows are evicted. They are read
+    from the store when they change again."""
     spend_cells_max: int = Field(500_000, ge=1)
-    """Quarter-hours of spend in memory, per partition; others are read back when they change."""
+    """Rows of spend per quarter of an hour in memory, per partition. Above the limit, stored ones
+    are evicted. They are read from the store when they change again."""
     resident_idle_s: int = Field(900, ge=1)
-    """Cells that did not change for this long are evicted, once they are stored."""
+    """Time without a change after which stored windows and rows of spend are evicted from
+    memory."""
     lateness_h: int = Field(24, ge=1)
-    """Windows changed later than this are counted as late; they are amended all the same."""
+    """Age of a window above which a change is counted as late. Late changes are applied like all
+    others."""
     budget_periods_max: int = Field(100_000, ge=1)
-    """Budget periods watched at a time, per partition; while as many are not evaluated yet, the
-    partition waits. One record, or one change of budgets, may exceed it."""
+    """Budget periods in memory, per partition. Above the limit, the least recently used evaluated
+    periods are evicted. If as many periods are not evaluated yet, the partition waits. One record,
+    or one change of budgets, may exceed the limit."""
     budget_periods_unevaluated_max: int = Field(50_000, ge=2)
-    """Periods not evaluated yet, which each flush lists. From half of the limit on the partition
-    waits; periods beyond it are not evaluated. Never more than half a record can list."""
+    """Budget periods that are not evaluated yet, per partition. From half of the limit, the
+    partition waits until some are evaluated. Periods above the limit are not evaluated. Every
+    checkpoint lists these periods, in at most half of a Kafka record; this may lower the limit."""
     baselines_max: int = Field(64, ge=1)
-    """Budget periods of one query to the store."""
+    """Budget periods whose stored spend is queried at the same time."""
     alerts_max: int = Field(2_000_000, ge=1)
-    """Ids of past alerts in memory; above it the oldest are forgotten. Late data can then repeat
-    such an alert, with the same id."""
+    """Ids of past alerts in memory. Above the limit, the oldest are dropped. Late data can then
+    repeat such an alert, with the same id."""
     store_retry_s: float = Field(0.2, gt=0)
-    """First pause after the store did not answer; each further one is twice as long."""
+    """First pause before a failed query of the store is repeated. Each further pause is twice as
+    long."""
     store_retry_max_s: float = Field(5.0, gt=0)
-    """The longest pause."""
+    """Maximum pause between two attempts of a query of the store."""
     sink_poll_s: float = Field(0.1, gt=0)
-    """How often the sink's progress is read while something waits for it."""
+    """Interval of reading the sink's offsets while a partition waits for the sink."""
     evict_interval_s: float = Field(5.0, gt=0)
-    """How often cells are evicted."""
+    """Interval of evicting windows and spend from memory."""
     marker_interval_s: float = Field(3_600.0, gt=0)
-    """How often progress is written while idle: it must not age out of its topic."""
+    """Interval of writing a checkpoint while a partition is idle. It must be shorter than the
+    retention of the topic ``windows``."""
     dead_letter_payload_bytes_max: int = Field(PAYLOAD_BYTES_MAX, ge=1 * KIB)
-    """Longest payload of a delta's dead letter, as JSON; a longer one is cut and marked. Below
-    ``KafkaSettings.record_max_bytes``."""
+    """Maximum size of a delta's dead letter payload, as JSON. A larger payload is cut and marked.
+    Must be below ``TRACEMILL_RECORD_MAX_BYTES``."""
     dead_letters_consecutive_max: int = Field(1_000, ge=1)
-    """Consecutive deltas that fail; above it the partition stops."""
+    """Consecutive deltas that may fail. Above the limit, the partition stops."""
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
-    """Deltas that fail per delta; above it the partition stops."""
+    """Share of deltas that may fail. Above the limit, the partition stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
-    """Deltas over which the ratio is taken."""
+    """Number of the latest deltas from which this share is computed."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """Pause before a failed partition is restarted; it doubles with each further failure, with
-    jitter."""
+    """First pause before a failed partition is restarted. Each further failure doubles the pause,
+    with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
-    """The longest pause."""
+    """Maximum pause before a failed partition is restarted."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for a last flush."""
+    """Time limit for the last flush when the worker stops."""
 
     def dead_letter_limit(self) -> DeadLetterLimit:
         return DeadLetterLimit(

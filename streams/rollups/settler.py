@@ -15,7 +15,7 @@ BASELINE_RETRY_S = 0.05
 
 
 class BudgetSettler:
-    """Add the stored spend of budget periods to the spend that the fold has counted."""
+    """A task that adds the stored spend of budget periods to the spend that the fold counts."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class BudgetSettler:
         failures: ProjectFailures,
         on_settled: Callable[[], None],
     ) -> None:
-        """Create a settler, which first settles all unsettled periods of the fold.
+        """Create a settler; ``run`` begins with all unsettled periods of the fold.
 
         Args:
             partition: the number of the partition.
@@ -50,7 +50,7 @@ class BudgetSettler:
         """Settle unsettled periods soon, for example after a budget has changed."""
         self._requested.set()
 
-    async def room(self) -> None:
+    async def wait_below_limit(self) -> None:
         """Wait while the number of unsettled periods is at its limit."""
         budgets = self._fold.budgets
         if not budgets.is_full:
@@ -80,7 +80,10 @@ class BudgetSettler:
             self._settled.set()
 
     async def _settle_some(self) -> None:
-        """Query the stored spend, write dead letters for refused budgets, and send alerts."""
+        """Query the stored spend of some periods and send the resulting alerts.
+
+        Budgets whose query the store refuses become dead letters.
+        """
         budgets, spend = self._fold.budgets, self._fold.spend
         baselines = budgets.begin(spend, self._context.settings.baselines_max)
         stored = await self._context.reader.spent_pico(baselines)

@@ -39,9 +39,9 @@ log = structlog.get_logger(__name__)
 
 
 class ProjectStage:
-    """Create the partitions of ``deltas``, which ``host`` runs, and their shared dependencies.
+    """Stages 2 and 3: the partitions of ``deltas``, which ``host`` runs, and what they share.
 
-    ``start`` it before the app, ``stop`` it after.
+    Call ``start`` before the Faust application starts, and ``stop`` after it has stopped.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ProjectStage:
             reader=ProjectReader(store, settings),
             sink=self._sink,
             alerted=self._alerted,
-            alerts_known=self._alerts.caught_up,
+            alerts_loaded=self._alerts.caught_up,
             budgets=self._budgets_of,
             earliest=self._earliest,
             next_record=self._next_record,
@@ -89,7 +89,7 @@ class ProjectStage:
         )
 
     async def start(self) -> None:
-        """Connect; workers are created when partitions are assigned.
+        """Connect to Kafka; workers are created when partitions are assigned.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -107,7 +107,7 @@ class ProjectStage:
         self._control.subscribe(self._control_changed)
 
     async def stop(self) -> None:
-        """Flush all applied records within ``stop_timeout_s``, and disconnect."""
+        """Flush all applied records within ``stop_timeout_s``, then disconnect."""
         await self.host.stop()
         await self._alerts.stop()
         await self._sink.stop()
@@ -115,7 +115,7 @@ class ProjectStage:
             await stopped(self._producer, self._settings.stop_timeout_s)
 
     def _new_partition(self, number: int, failed: ProjectPartition | None) -> ProjectPartition:
-        assert self._producer is not None, "start() comes first"
+        assert self._producer is not None, "start() was not called"
         kafka = self._kafka
         output = ProjectOutput(
             self._producer,
@@ -129,7 +129,7 @@ class ProjectStage:
 
     def _screen(self, partition: int) -> Screen | None:
         settings = self._settings
-        # The records that may be applied but not flushed, and those that may be pending.
+        # Records that may be applied but not flushed, and records of the current batch.
         span_records = settings.unacknowledged_records_max + settings.batch_records_max
         if self._quarantine is None:
             return None
@@ -170,10 +170,10 @@ class ProjectStage:
 
 
 def _failed(number: int, error: Exception, again_in_s: float) -> None:
-    """Count and log a failure after which only its partition is restarted.
+    """Count and log the failure of a partition, which is restarted alone.
 
     Raises:
-        Exception: ``error``, if it ends the worker.
+        Exception: ``error``, if it stops the whole process instead.
     """
     if any(isinstance(each, KafkaError | ProgressUnknownError) for each in _leaves(error)):
         raise error

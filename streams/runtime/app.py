@@ -17,7 +17,7 @@ from producers.kafka.clients import ssl_context
 from producers.settings import KafkaSettings
 
 BUFFERED_RECORDS_MAX: Final = 64
-"""Records that Faust queues for an agent; more stay in the consumer."""
+"""Records that Faust queues for an agent; further ones stay in the consumer."""
 POLL_RECORDS_MAX: Final = 500
 FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 COMMIT_INTERVAL_S: Final = 1.0
@@ -37,10 +37,10 @@ class StatelessApp(faust.App):
 
 
 def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
-    """Create an application without agents; stages register theirs.
+    """Create an application without agents, which the stages add.
 
-    After a restart, a worker with the same ``instance_id`` gets its partitions back at once (static
-    membership). Otherwise the broker first waits until the previous session times out.
+    After a restart, a worker with the same ``instance_id`` immediately gets its partitions back
+    (static membership). Otherwise the broker first waits until the previous session times out.
     """
     return StatelessApp(
         kafka.topics.streams_group,

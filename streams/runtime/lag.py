@@ -36,7 +36,7 @@ class Lag:
 
 
 class Backlog:
-    """The records of one partition that were received and are not processed."""
+    """The records of one partition that were received but not processed."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, float]] = deque()
@@ -44,10 +44,11 @@ class Backlog:
         self._end = 0
         self._behind_since_s: float | None = None
 
-    def came(self, offset: int, at_s: float) -> None:
+    def received(self, offset: int, at_s: float) -> None:
         """Add a record that the broker appended at ``at_s``.
 
-        If it was added before, the partition was rewound: later records follow again, too.
+        If the record was added before, the partition was rewound, and all later records will be
+        added again.
         """
         while self._waiting and self._waiting[-1][0] >= offset:
             self._waiting.pop()
@@ -60,9 +61,10 @@ class Backlog:
             self._waiting.popleft()
 
     def lag(self, end: int | None, now_s: float) -> Lag:
-        """Return the lag behind ``end``, the offset after the last record; None: the last known.
+        """Return the lag behind ``end``, the offset after the last record of the log.
 
-        The age of a record that was not received yet counts from when the new end was noticed.
+        If ``end`` is None, the last known end is used. The age of a record that was not received
+        yet is measured from when the new end was noticed.
         """
         self._end = max(self._end, end or 0)
         done_to = self._done_to
@@ -85,7 +87,7 @@ class Position:
         next_offset: the first record that is not processed; None while the state is restored.
         received_to: the offset after the last record that was received.
         waits_for: the dependency that the worker waits for; empty: none.
-        steps: counts other progress, such as attempts to fold a chunk without its failing events.
+        steps: counter of other progress, such as attempts to fold a chunk.
     """
 
     next_offset: int | None
@@ -96,7 +98,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A partition, its progress, and the gauges that show its lag, labelled by its number."""
+    """A partition, the functions that return its lag and progress, and the gauges of its lag."""
 
     partition: TopicPartition
     lag: Callable[[int | None, float], Lag]
@@ -110,14 +112,14 @@ Ends = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 @dataclass(slots=True)
 class EndsSeen:
-    """The first and the last measured end of a log; None if the measurement failed."""
+    """The first and the latest measured end of a log; None if the latest measurement failed."""
 
     first: int
     last: int | None
 
 
 class LagWatch:
-    """Export the lag of each partition that ``watched`` yields, from ``start`` until ``stop``."""
+    """A task that measures the lag of each partition that ``watched`` yields."""
 
     def __init__(self, kafka: KafkaSettings, watched: Callable[[], Iterable[Watched]]) -> None:
         self._kafka = kafka
@@ -127,7 +129,7 @@ class LagWatch:
         self._ends_seen: dict[TopicPartition, EndsSeen] = {}
 
     async def start(self) -> None:
-        """Connect.
+        """Connect to Kafka and start to measure.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -139,10 +141,7 @@ class LagWatch:
         )
 
     def work(self) -> list[PartitionProgress]:
-        """Return the progress of each partition and the last measured end of its log.
-
-        May be called from another thread.
-        """
+        """Return the progress of each partition; other threads may call this."""
         found = []
         for each in list(self._watched()):
             position, seen = each.position(), self._ends_seen.get(each.partition)
@@ -152,7 +151,8 @@ class LagWatch:
             elif seen is None or seen.last is None:
                 waits_for = THE_BROKER
             next_offset = position.next_offset or 0
-            # A log may have been cut before its end, with nothing left to read: only growth counts.
+            # Only a log that has grown has input: retention may have deleted all records before
+            # the end.
             grown = seen is not None and seen.last is not None and seen.last > seen.first
             has_input = position.received_to > next_offset or (
                 grown and seen is not None and (seen.last or 0) > next_offset
@@ -181,7 +181,7 @@ async def watch(
     *,
     ends_seen: dict[TopicPartition, EndsSeen] | None = None,
 ) -> None:
-    """Measure until cancelled; remove the gauges of partitions that are not watched any more."""
+    """Measure until cancelled; remove the gauges of partitions that are no longer watched."""
     shown: dict[TopicPartition, Watched] = {}
     while True:
         now = {each.partition: each for each in watched()}

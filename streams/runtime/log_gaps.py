@@ -16,12 +16,13 @@ STOP_TIMEOUT_S: Final = 2.0
 async def next_record(kafka: KafkaSettings, partition: TopicPartition, offset: int) -> int:
     """Return the offset of the first record at or after ``offset``; such a record must exist.
 
-    It may be later, because transaction markers have offsets and retention removes records.
+    It may be after ``offset``, because transaction markers have offsets, too, and retention deletes
+    records.
 
     Raises:
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
-        TimeoutError: none came within ``request_timeout_s``.
-        KafkaError: the broker refused.
+        TimeoutError: no record was received within ``request_timeout_s``.
+        KafkaError: the broker refused the request.
     """
     timeout_s = kafka.request_timeout_s
     consumer: AIOKafkaConsumer = await started(

@@ -1,4 +1,4 @@
-"""Appends records to Kafka."""
+"""Append records to Kafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMPARE_CLOCKS_EVERY_S: Final = 5.0
 
 
 class KafkaOutput:
-    """Send records with an idempotent producer: in order per partition, without duplicates."""
+    """An idempotent producer: it keeps the order per partition and writes no duplicates."""
 
     def __init__(self, producer: AIOKafkaProducer, clock: BrokerClock | None = None) -> None:
         self._producer = producer
@@ -26,7 +26,7 @@ class KafkaOutput:
     async def send(
         self, topic: str, partition: int, value: bytes, headers: Headers = ()
     ) -> asyncio.Future[int]:
-        """Send a record; return once it is in the producer's buffer.
+        """Add a record to the producer's buffer; return a future of its offset.
 
         Raises:
             KafkaError: the record is too large, or the producer has failed.

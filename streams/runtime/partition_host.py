@@ -1,4 +1,4 @@
-"""Runs a stage in a Faust worker: one ``PartitionWorker`` for each partition of its topic."""
+"""Run a stage in a Faust worker: one ``PartitionWorker`` for each partition of its topic."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ WorkerT = TypeVar("WorkerT", bound=PartitionWorker)
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """How to restart a failed partition without ending the others.
+    """The policy of restarting a failed partition without stopping the others.
 
     Attributes:
-        on_failure: called with the partition, the exception and the pause before the restart;
+        first_pause_s: pause after the first failure; each further failure doubles it.
+        pause_max_s: maximum pause.
+        on_failure: called with the partition, the exception and the pause before the restart. It
             raises the exception if the whole stage must end.
     """
 
@@ -39,19 +41,20 @@ class Restarts:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec(Generic[WorkerT]):
-    """Defines a stage.
+    """The definition of a stage.
 
     Attributes:
-        name: of the Faust agent, and in logs.
-        topic: that the stage reads.
-        new_worker: makes the worker of a partition; its second argument is the worker before it in
-            this process that failed, if any.
-        lag_records: shows the records behind the end of the log, by partition.
-        lag_s: shows the age of the oldest of them.
-        finish_timeout_s: time for a revoked partition to write what it processed.
+        name: name of the Faust agent, and of the stage in logs.
+        topic: the topic that the stage reads.
+        new_worker: creates the worker of a partition. The second argument is the partition's
+            previous worker in this process if it failed, and otherwise None.
+        lag_records: gauge of the unprocessed records, by partition.
+        lag_s: gauge of the age of the oldest of them, by partition.
+        finish_timeout_s: time limit for a revoked partition to write its pending results.
         restarts: None if the failure of one partition ends the stage.
-        late_is_fatal: raise ``TimeoutError`` instead of cancelling a partition that does not finish
-            in time: for stages whose writes are not guarded against those of the next owner.
+        late_is_fatal: whether a partition that exceeds this time limit raises ``TimeoutError``
+            instead of being cancelled. It is set for stages whose late writes could follow those of
+            the partition's next worker.
     """
 
     name: str
@@ -65,11 +68,11 @@ class StageSpec(Generic[WorkerT]):
 
 
 class PartitionHost(Generic[WorkerT]):
-    """Starts and ends the workers of a stage as partitions are assigned and revoked.
+    """The workers of a stage, which start and end as partitions are assigned and revoked.
 
     Attributes:
-        failed: gets the exception that ends the stage.
-        workers: that take records now, by partition.
+        failed: a future that gets the exception that ends the stage.
+        workers: the running workers, by partition.
     """
 
     def __init__(self, spec: StageSpec[WorkerT]) -> None:
@@ -85,7 +88,7 @@ class PartitionHost(Generic[WorkerT]):
         return self._is_assigned and all(each.is_restored for each in self.workers.values())
 
     def register(self, app: faust.App) -> None:
-        """Let ``app`` run the stage."""
+        """Add the stage's agent and rebalance listeners to ``app``."""
         name = self._spec.topic
         topic = app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)
 
@@ -103,14 +106,14 @@ class PartitionHost(Generic[WorkerT]):
             await self.revoke(sorted(tp.partition for tp in partitions if tp.topic == name))
 
     def watched(self) -> Iterator[Watched]:
-        """Yield the partitions, to be watched for their lag and for stalls."""
+        """Yield the assigned partitions, to measure their lag and detect stalls."""
         spec = self._spec
         for number, worker in list(self.workers.items()):
             tp = TopicPartition(spec.topic, number)
             yield Watched(tp, worker.lag, spec.lag_records, spec.lag_s, worker.position)
 
     async def take(self, event: EventT[bytes]) -> None:
-        """Pass a record to its worker; drop one of a partition that was revoked."""
+        """Pass a record to its worker; drop records of revoked partitions."""
         message = event.message
         worker = self.workers.get(message.partition)
         if worker is None:
@@ -132,7 +135,7 @@ class PartitionHost(Generic[WorkerT]):
         """End workers after they have written their pending results.
 
         Raises:
-            TimeoutError: that took too long, and ``late_is_fatal`` is set.
+            TimeoutError: a worker exceeded ``finish_timeout_s``, and ``late_is_fatal`` is set.
         """
         numbers = [number for number in partitions if number in self.workers]
         if not numbers:
@@ -186,7 +189,7 @@ class PartitionHost(Generic[WorkerT]):
             return
         error = task.exception()
         if task in self._tasks.values() and error is None:
-            error = RuntimeError(f"{task.get_name()} ended by itself")
+            error = RuntimeError(f"the task of partition {task.get_name()} ended unexpectedly")
         if error is not None and not self.failed.done():
             log.error("stage_failed", stage=self._spec.name, task=task.get_name(), exc_info=error)
             self.failed.set_exception(error)

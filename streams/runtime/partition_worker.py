@@ -17,7 +17,7 @@ class SourceMessage:
     """One record of a source topic.
 
     Attributes:
-        append_us: when the broker appended the record, in µs since the epoch.
+        append_us: time when the broker appended the record, in µs since the epoch.
         ack: marks the record as processed, so that its offset can be committed.
     """
 
@@ -28,10 +28,10 @@ class SourceMessage:
 
 
 class PartitionWorker(Protocol):
-    """Processes one partition, from its assignment until it is revoked.
+    """The interface of a worker, which processes one partition while it is assigned.
 
     Records may be delivered again, and the first one may be before or after the checkpoint. So a
-    worker takes its position from its own output, and acknowledges a record when its results are
+    worker finds its position in its own output, and acknowledges a record when the results are
     written.
     """
 
@@ -40,14 +40,14 @@ class PartitionWorker(Protocol):
         """Return whether the state is restored, so that records are processed."""
 
     async def run(self) -> None:
-        """Restore the last checkpoint, then process records until ``finish`` or cancelled.
+        """Restore the last checkpoint, then process records until ``finish`` is called.
 
         Raises:
-            Exception: the work failed; records that were not acknowledged are read again.
+            Exception: processing failed; unacknowledged records are read again.
         """
 
     async def put(self, message: SourceMessage) -> None:
-        """Add the next record; wait while as many are pending as the settings allow."""
+        """Add the next record; wait while too many records are pending."""
 
     async def finish(self) -> None:
         """Stop processing; return when pending results are written and acknowledged.
@@ -59,4 +59,4 @@ class PartitionWorker(Protocol):
         """Return how far the partition is behind ``end`` (``streams.runtime.lag.Backlog.lag``)."""
 
     def position(self) -> Position:
-        """Return the progress of the work; may be called from another thread."""
+        """Return the progress of this worker; other threads may call this."""

@@ -1,7 +1,6 @@
 """Restart a failed task with exponential backoff, so that its failure does not end others.
 
-A retry library does not fit: it counts the attempts of a call, while here a long run resets the
-backoff although it failed in the end.
+No retry library is used, because here a long run resets the backoff even though it failed.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 EXPONENT_MAX: Final = 30
-"""Limit of the exponent; at it, the pause is always the longest one."""
+"""Limit of the exponent, which prevents overflow."""
 
 
 def pause_s(failures: int, first_s: float, max_s: float) -> float:
-    """Return the pause after some failures in a row: doubled each time, with jitter."""
+    """Return the pause after consecutive failures: each one doubles it, with jitter."""
     longest_s = min(max_s, first_s * 2.0 ** min(max(failures - 1, 0), EXPONENT_MAX))
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
 
@@ -29,12 +28,12 @@ async def keep_running(
     pause_max_s: float,
     on_failure: Callable[[Exception, float], None],
 ) -> None:
-    """Await ``run`` again and again until cancelled or until it returns.
+    """Await ``run`` and repeat it after each failure, until it returns or is cancelled.
 
     Args:
         run: the task; a run of more than ``pause_max_s`` resets the count of failures.
         first_pause_s: pause after the first failure.
-        pause_max_s: the longest pause.
+        pause_max_s: maximum pause.
         on_failure: called with the exception and the pause before the restart.
     """
     failures = 0
@@ -42,7 +41,7 @@ async def keep_running(
         began_s = time.monotonic()
         try:
             return await run()
-        except Exception as error:  # noqa: BLE001  # whatever it was, the others go on
+        except Exception as error:  # noqa: BLE001  # any failure leads to a restart
             failures = 1 if time.monotonic() - began_s > pause_max_s else failures + 1
             wait_s = pause_s(failures, first_pause_s, pause_max_s)
             on_failure(error, wait_s)

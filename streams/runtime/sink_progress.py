@@ -17,7 +17,7 @@ LOG_INTERVAL_S = 5.0
 
 
 class SinkProgress:
-    """Find out which rows the store has: all rows before a committed offset."""
+    """The sink's committed offsets: the store has all rows before them."""
 
     def __init__(self, kafka: KafkaSettings, poll_s: float) -> None:
         self._group = kafka.topics.sink_group
@@ -31,7 +31,9 @@ class SinkProgress:
         await self._admin.close()
 
     async def committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset before which all rows are stored; 0 if nothing is committed.
+        """Return the offset of each partition before which all rows are stored.
+
+        It is 0 if nothing is committed.
 
         Raises:
             KafkaError: the broker did not answer.
@@ -40,7 +42,7 @@ class SinkProgress:
         return {tp: max(0, offsets[tp].offset) if tp in offsets else 0 for tp in partitions}
 
     async def stored(self, ends: dict[TopicPartition, int]) -> None:
-        """Wait, without a timeout, until the store has all rows before ``ends``."""
+        """Wait until the store has all rows before ``ends``; there is no timeout."""
         loop = asyncio.get_running_loop()
         log_at = loop.time() + LOG_INTERVAL_S
         while True:

@@ -2,12 +2,12 @@
 
 A suspended process (SIGSTOP, a frozen container, a starved machine) sends no heartbeats, so its
 partitions are assigned to another worker. When it resumes, its state is outdated, and it has not
-been notified of the revocation. A thread detects the suspension. From then on nothing is sent,
-including what is buffered in producers (``producers.kafka.checked_producer``). The worker ends, and
-a restart continues from the last checkpoint.
+been notified of the revocation. A thread detects the suspension. From then on no record is sent,
+not even those buffered in producers (``producers.kafka.checked_producer``). The worker ends, and a
+restart continues from the last checkpoint.
 
 Bytes that were in a socket before the suspension may still arrive between the records of the next
-owner. Rows have the version of the records that they include
+worker. Rows have the version of the records that they include
 (``streams.core.observations.versions``, ``streams.core.rollups.checkpoint_choice``), so such late
 records change nothing; the simulations of all stages test this. One exception is known: in one of
 about 14,000 simulated installations, a trace that had moved to another day remained under both
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class SuspensionGuard:
-    """Refuse writes after a suspension of more than ``limit_s``.
+    """A guard that refuses writes after the process was suspended for more than ``limit_s``.
 
     The future ``suspended`` then raises ``SuspendedError``.
     """
@@ -64,10 +64,10 @@ class SuspensionGuard:
                 self.suspended.cancel()
 
     def check(self) -> None:
-        """Check that this process was not suspended; call it before each write.
+        """Check that this process was not suspended; call this before each write.
 
         Raises:
-            SuspendedError: it was suspended for longer than its session.
+            SuspendedError: the process was suspended for more than ``limit_s``.
         """
         # After a suspension, this call may run before the thread.
         away_s = self._away_s or self._now_s() - self._seen_s
@@ -92,6 +92,6 @@ class SuspensionGuard:
 
     def _message(self) -> str:
         return (
-            f"this process did not run for {self._away_s:.0f} s, longer than its session of"
-            f" {self._limit_s:g} s: its partitions may be another worker's; starting again"
+            f"this process was suspended for {self._away_s:.0f} s, more than {self._limit_s:g} s:"
+            " its partitions may be assigned to another worker, so it restarts"
         )

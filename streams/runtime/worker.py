@@ -45,7 +45,7 @@ from streams.runtime.suspension import SuspensionGuard
 log = structlog.get_logger(__name__)
 
 NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
-"""Defines a further stage; the producer refuses to send for a worker that was suspended."""
+"""A function that defines a further stage, with the producer of this worker."""
 
 
 class Streams:
@@ -86,16 +86,16 @@ class Streams:
         return bool(self._hosts) and all(host.is_ready for host in self._hosts)
 
     def work(self) -> list[PartitionProgress]:
-        """Return the progress of each partition; may be called from another thread."""
+        """Return the progress of each partition; other threads may call this."""
         return [] if self._lag is None else self._lag.work()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop``.
+        """Run until ``stop`` is set.
 
         Raises:
             StreamsStoppedError: Faust stopped.
-            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed; a restart continues
-                from what was written.
+            StreamsError, KafkaError, TooManyDeadLettersError: a stage failed. A restart continues
+                from the last commit.
         """
         kafka, settings = self._kafka, self._settings
         async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ class Streams:
         return self._book
 
     def _on_change(self, change: Change) -> None:
-        """Schedule a new price book; many changes at once, as at the start, create one."""
+        """Schedule a new price book; several changes at the same time create only one."""
         if change.kind == "price" and not self._repricing:
             self._repricing = True
             asyncio.get_running_loop().call_soon(self._reprice)
@@ -175,7 +175,7 @@ def tokens_of_this_worker() -> Tokens:
     if tokens is None:
         log.warning(
             "usage_not_estimated",
-            reason="the package bpe-openai is not installed: missing usage stays missing",
+            reason="the package bpe-openai is not installed: missing token counts stay missing",
         )
         return NoTokens()
     return tokens

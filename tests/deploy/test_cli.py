@@ -53,7 +53,7 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
     [
         TooManyRefusals("the store refused 20 rows"),
         TooManyDeadLettersError("half of it is unreadable"),
-        RecordGapError("after 3 of events/0 came 5"),
+        RecordGapError("records of events/0 are missing: offset 5 followed 3"),
         TopicError("no topic"),
     ],
 )

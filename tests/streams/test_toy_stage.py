@@ -80,7 +80,7 @@ class CountingPartition:
 
     async def put(self, message: SourceMessage) -> None:
         self._received_to = message.offset + 1
-        self._backlog.came(message.offset, message.append_us / 1e6)
+        self._backlog.received(message.offset, message.append_us / 1e6)
         await self._pending.put(message)
 
     async def finish(self) -> None:

@@ -40,7 +40,7 @@ def test_lag_is_the_distance_to_the_end_of_the_log_and_the_age_of_the_oldest_pen
     backlog = Backlog()
     backlog.done(10)
     for offset in (10, 11, 12):
-        backlog.came(offset, 100.0 + offset)
+        backlog.received(offset, 100.0 + offset)
     assert backlog.lag(20, 130.0) == Lag(10, 20.0)
     backlog.done(12)
     assert backlog.lag(None, 130.0) == Lag(8, 18.0)
@@ -59,7 +59,7 @@ def test_records_that_come_again_are_counted_once():
     backlog = Backlog()
     backlog.done(3)
     for offset in (3, 9, 4, 5, 9):
-        backlog.came(offset, float(offset))
+        backlog.received(offset, float(offset))
     backlog.done(9)
     assert backlog.lag(None, 10.0) == Lag(1, 1.0)
 
@@ -96,7 +96,7 @@ async def test_the_lag_of_a_partition_whose_output_stalls_grows():
 async def test_without_an_answer_the_reported_age_grows_and_revoked_partitions_are_removed(until):
     backlog = Backlog()
     backlog.done(0)
-    backlog.came(0, 0.0)
+    backlog.received(0, 0.0)
     shown = Shown(TopicPartition("t", 3), backlog)
     watched = [shown.watched]
 
