@@ -1,6 +1,6 @@
-"""Converts states of webhook deliveries to records and back; reads ``Retry-After`` headers.
+"""Convert states of webhook deliveries to records and back; parse ``Retry-After`` headers.
 
-A delivery is a job of kind ``webhook_delivery``; its state has a record format of its own.
+A delivery is a job of kind ``webhook_delivery``. Its state has its own record format.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from producers.notifications.alert import Alert
 from streams.core.jobs.state import JobState, Status
 
 RETRY_AFTER_MAX_CHARS: Final = 64
-"""Longer headers are ignored; dates take about half of it."""
+"""Maximum length of a header; longer ones are ignored. Dates have about half of it."""
 _HTTP_DATE: Final = re.compile(
     r"(?:[A-Za-z]{3,9},? +)?"
     r"(?:[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} +[0-9]{1,2}:[0-9]{2}:[0-9]{2}"
     r"(?: +(?:[A-Za-z]{1,5}|[+-][0-9]{4}))?"
     r"|[A-Za-z]{3} +[0-9]{1,2} +[0-9]{1,2}:[0-9]{2}:[0-9]{2} +[0-9]{4})"
 )
-"""Date formats of RFC 9110, with any short time zone; bounds the size of every number."""
+"""Date formats of RFC 9110, with any short time zone; numbers have a limited length."""
 _SECOND_US: Final = 1_000_000
 
 DeliveryStatus = Literal["pending", "delivered", "exhausted", "gone"]
@@ -41,7 +41,7 @@ _STATUS_OF_DELIVERY: Final[Mapping[DeliveryStatus, Status]] = {
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """State of the delivery of one alert to one webhook; the value on the topic ``deliveries``."""
+    """State of delivering an alert to a webhook; the value of records on ``deliveries``."""
 
     alert_id: str
     webhook_id: str
@@ -58,7 +58,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def state(self) -> JobState:
-        """Return the delivery as the state of a job."""
+        """Return the state of the delivery's job."""
         return JobState(
             status=_STATUS_OF_DELIVERY[self.status],
             attempts=self.attempts,
@@ -90,7 +90,7 @@ def delivery_of(job_id: str, state: JobState) -> Delivery:
 def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
     """Return the pause that a ``Retry-After`` header requests, in seconds, at most ``max_s``.
 
-    RFC 9110 allows a whole number or a date. Any other value counts as 0.
+    RFC 9110 allows a whole number of seconds or a date. Any other value counts as 0.
     """
     text = (header or "").strip()
     if len(text) > RETRY_AFTER_MAX_CHARS:
@@ -108,13 +108,13 @@ def retry_after_s(header: str | None, now_us: int, *, max_s: float) -> float:
 
 
 def dead_letter(alert: Alert, job_id: str, state: JobState, body: bytes) -> DeadLetterRow:
-    """Return the row of an exhausted delivery, with the ``body`` that was not delivered."""
+    """Return the dead letter of an exhausted delivery, with the undelivered ``body``."""
     return DeadLetterRow(
         project_id=alert.project_id,
         id=job_id,
         created_us=alert.created_us,
         stage="notifier",
         reason="webhook_exhausted",
-        detail=f"{state.attempts} attempts; the last: {state.detail}",
+        detail=f"{state.attempts} attempts failed; the last one: {state.detail}",
         payload=body.decode(),
     )

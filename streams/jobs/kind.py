@@ -97,7 +97,7 @@ class JobKind(ABC, Generic[JobT]):
             created_us=job.created_us,
             stage=self.stage,
             reason=f"{self.name}_exhausted",
-            detail=f"{state.attempts} attempts; the last: {state.detail}",
+            detail=f"{state.attempts} attempts failed; the last one: {state.detail}",
             payload=self.payload_of(job).decode(errors="replace"),
         )
 

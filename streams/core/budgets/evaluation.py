@@ -1,18 +1,16 @@
-"""Evaluates budgets: adds up the spend of each period and reports each crossed threshold once.
+"""Evaluate budgets: add up the spend of each period and report each crossed threshold once.
 
-The spend of a period is the sum of all matching spend cells. It starts from a *baseline*.
-
-A baseline consists of the cells in memory at one moment, plus the stored cells of all groups that
-are not in memory then. From that moment on, each change of a cell is added. The stage reads the
-stored part:
+The spend of a period is the sum of all matching spend cells. It starts from a *baseline*: the cells
+in memory at one moment, plus the stored cells of all groups that are not in memory at that moment.
+From then on, each change of a cell is added. The stage queries the stored part:
 
     new ──begin()──► starting ──settle(stored spend)──► live
 
-If a group was read back in between, the period is new again. A period is tracked when its budget is
-created or changed, when a delta falls into it, or when it was unsettled before a restart.
+If a group is read back during the query, the period is new again. A period is *unsettled* until it
+is live. It is tracked when its budget is created or changed, when a delta falls into it, or when it
+was unsettled before a restart.
 
-A budget that raises is set aside: it is not evaluated until it changes, and ``take_failed`` returns
-it.
+A budget whose evaluation raises is not evaluated until it changes; ``take_failed`` returns it.
 """
 
 from __future__ import annotations
@@ -45,18 +43,19 @@ class PeriodSpend:
     start_us: int
     end_us: int
     steps: list[tuple[int, str]]
-    """Thresholds that are not crossed yet, lowest last."""
+    """Thresholds that are not crossed yet, in descending order."""
     state: str = "new"
     spent_pico: int = 0
     recent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
-    """Cost and trace of changes while not live, to find the trace that crossed a threshold."""
+    """Cost and trace of the changes before the period is live, to find the trace that crossed a
+    threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A query for the stored spend of ``budget`` from ``start_s`` to before ``end_s``.
+    """A query of the stored spend of ``budget`` from ``start_s`` to before ``end_s``.
 
-    Leaves out the ``in_memory`` buckets, which are in memory.
+    The buckets ``in_memory`` are not queried.
     """
 
     key: PeriodKey
@@ -65,7 +64,7 @@ class Baseline:
     end_s: int
     in_memory: tuple[int, ...]
     arrivals: int
-    """Groups loaded so far; the result is valid only if no other group is loaded meanwhile."""
+    """Number of groups loaded so far; the result is only valid if it does not change until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class FailedBudget:
 
 @dataclass(slots=True)
 class _Scopes:
-    """The budgets of a project by scope, and the combinations of dimensions that scopes use."""
+    """The budgets of a project by scope, and the dimensions that each scope uses."""
 
     rules: dict[Scope, list[BudgetRule]] = field(default_factory=dict)
     shapes: set[Shape] = field(default_factory=set)
@@ -102,11 +101,11 @@ class Budgets:
     """All budgets of the projects of a partition.
 
     Args:
-        alerted: ids of earlier alerts; each crossing is added.
-        periods_max: limit of tracked periods. Beyond it the least recently used live one is
-            evicted, and starts again when needed. Unsettled periods are not evicted: while
-            ``is_full``, callers settle some before they apply more records.
-        unsettled_max: limit of unsettled periods, all of which are in the checkpoint; further ones
+        alerted: ids of earlier alerts; the id of each crossing is added.
+        periods_max: limit of tracked periods. Above it, the least recently used live periods are
+            evicted; they start from a new baseline when they change. Unsettled periods are not
+            evicted: while ``is_full``, callers settle some before they apply more records.
+        unsettled_max: limit of unsettled periods, because the checkpoint lists them; further ones
             are not evaluated.
     """
 
@@ -123,17 +122,17 @@ class Budgets:
 
     @property
     def unsettled(self) -> list[PeriodKey]:
-        """Return the periods without a baseline."""
+        """Return the periods that are not live."""
         return list(self._unsettled)
 
     @property
     def is_settled(self) -> bool:
-        """Return whether every period has a baseline."""
+        """Return whether every period is live."""
         return not self._unsettled
 
     @property
     def is_full(self) -> bool:
-        """Return whether there are so many unsettled periods that some have to be settled first."""
+        """Return whether some unsettled periods must be settled before records are applied."""
         return len(self._unsettled) >= min(self.periods_max, max(1, self.unsettled_max // 2))
 
     def __len__(self) -> int:
@@ -142,8 +141,8 @@ class Budgets:
     def put(self, rule: BudgetRule, now_us: int) -> None:
         """Add or update a budget, and track its current and its previous period.
 
-        The previous period counts only if it ended after the budget was created. It is evaluated in
-        case no worker was running when it ended.
+        The previous period is tracked only if it ended after the budget was created. It is
+        evaluated in case no worker was running when it ended.
         """
         if self._rules.get(rule.id) == rule:
             return
@@ -163,7 +162,7 @@ class Budgets:
             self.track(rule.id, start_us // _SECOND_US - 1)
 
     def set_aside(self, rule: BudgetRule, error: Exception) -> None:
-        """Stop evaluating a budget that raised."""
+        """Stop evaluating a budget whose evaluation raised."""
         self.remove(rule.id)
         self._failed.append(FailedBudget(rule, error))
 
@@ -173,7 +172,7 @@ class Budgets:
         return failed
 
     def remove(self, budget_id: str) -> None:
-        """Remove a budget and its periods, if it exists."""
+        """Remove a budget and its periods, if there is such a budget."""
         rule = self._rules.pop(budget_id, None)
         if rule is None:
             return
@@ -236,7 +235,7 @@ class Budgets:
         return []
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
-        """Start up to ``limit`` unsettled periods from the cells in memory; return the queries."""
+        """Start up to ``limit`` unsettled periods with the cells in memory; return the queries."""
         first = list(islice(self._unsettled.items(), limit))
         baselines: list[Baseline] = []
         for key, period in first:
@@ -249,7 +248,10 @@ class Budgets:
     def settle(
         self, baseline: Baseline, stored_pico: int, arrivals: Mapping[str, int]
     ) -> list[Crossing] | None:
-        """Add the stored spend; None if the query is outdated: the period stays unsettled."""
+        """Add the stored spend to a period, which becomes live; return crossed thresholds.
+
+        Returns None if the query is outdated; the period is then new again.
+        """
         period = self._unsettled.get(baseline.key)
         if period is None or period.budget is not baseline.budget:
             return []
@@ -276,7 +278,7 @@ class Budgets:
         return crossings
 
     def take_not_evaluated(self) -> int:
-        """Return how many periods were not evaluated for ``unsettled_max`` since the last call."""
+        """Return how many periods exceeded ``unsettled_max`` since the last call."""
         not_evaluated, self._not_evaluated = self._not_evaluated, 0
         return not_evaluated
 
@@ -291,7 +293,7 @@ class Budgets:
         return None if period is None else period.spent_pico
 
     def _period(self, rule: BudgetRule, start_us: int, end_us: int) -> PeriodSpend | None:
-        """Track a period and return it; None if too many are unsettled."""
+        """Track a period and return it; None if too many periods are unsettled."""
         key = (rule.id, start_us)
         period = self._live.get(key)
         if period is not None:

@@ -1,4 +1,4 @@
-"""Defines budgets as the fold needs them: scope, periods, and thresholds in picodollars."""
+"""Define the rules of budgets that the fold evaluates: scope, periods and thresholds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECOND_US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class BudgetRule:
-    """A budget as the fold needs it."""
+    """The rule of one budget."""
 
     id: str
     project_id: str
@@ -38,12 +38,12 @@ class BudgetRule:
         """Return the period that contains a bucket, as start and end in microseconds.
 
         Raises:
-            ValueError: the time is beyond the calendar.
+            ValueError: the time is outside the calendar's range.
         """
         return _period_of(self.period, self.time_zone, bucket_s)
 
     def steps(self) -> list[tuple[int, str]]:
-        """Return ``(picodollars, threshold)``, ascending.
+        """Return ``(picodollars, threshold)`` of each threshold, ascending.
 
         A threshold is crossed when the spend reaches its picodollars.
         """
@@ -52,7 +52,7 @@ class BudgetRule:
 
 
 def matches(scope: Scope, key: CellKey) -> bool:
-    """Return whether spend under ``key`` is in ``scope``."""
+    """Return whether ``scope`` includes the spend of the cell ``key``."""
     return all(
         required is None or required == value for required, value in zip(scope, key, strict=True)
     )

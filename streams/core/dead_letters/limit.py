@@ -1,4 +1,4 @@
-"""Stops a partition when most of its input is unreadable, before all of it becomes dead letters."""
+"""Stop a partition when most of its input is unreadable, before all of it becomes dead letters."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 from typing import Final
 
 PROJECTS_REMEMBERED_MAX: Final = 1_000
-"""Projects remembered per sample of lines."""
+"""Maximum projects kept in memory per sample of lines."""
 
 
 class TooManyDeadLettersError(Exception):
-    """Too much of a partition's input is unreadable; the message has the numbers."""
+    """Too much of a partition's input is unreadable; the message contains the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimit:
-    """When a partition stops because of unreadable input."""
+    """The limits of unreadable input, above which a partition stops."""
 
     consecutive_max: int
-    """Unreadable lines in a row."""
+    """Maximum consecutive unreadable lines."""
     ratio_max: float
-    """Share of unreadable lines among the last ``sample_lines`` lines."""
+    """Maximum share of unreadable lines among the last ``sample_lines`` lines."""
     sample_lines: int
 
 
 class DeadLetterGuard:
-    """Stops one partition when most of its input is rejected.
+    """A guard that stops one partition when most of its input is rejected.
 
-    Lines that are no events always count, because they come from a foreign writer. Events that made
-    the stage fail count only while no other project has events that succeed, so that one project
-    cannot stop the others.
+    Lines that are no events always count, because another program must have written them. Events
+    whose processing raises count only while no other project's events are processed, so that one
+    project cannot stop the others.
     """
 
     def __init__(self, limit: DeadLetterLimit, source: str) -> None:
@@ -39,11 +39,11 @@ class DeadLetterGuard:
         self._consecutive = self._lines = self._unreadable = 0
         self._good_projects: set[str] = set()
         self._good_projects_before: set[str] = set()
-        """Good projects of the previous sample."""
+        """Projects with processed events in the previous sample."""
         self._failing_projects: set[str] = set()
 
     def copy(self) -> DeadLetterGuard:
-        """Return a copy, to restore when the observed chunk is folded again."""
+        """Return a copy, which replaces this guard if the chunk is folded again."""
         other = DeadLetterGuard(self._limit, self._source)
         other._consecutive, other._lines = self._consecutive, self._lines
         other._unreadable = self._unreadable
@@ -66,9 +66,9 @@ class DeadLetterGuard:
         Args:
             readable: lines that were processed.
             unreadable: lines that are no events.
-            offset: of the record.
-            good_project: the project of one of the readable lines.
-            failing: the project of each event that made the stage fail.
+            offset: offset of the record.
+            good_project: the project of one of the processed lines.
+            failing: the project of each event whose processing raised.
 
         Raises:
             TooManyDeadLettersError: the limit is exceeded.
@@ -88,13 +88,14 @@ class DeadLetterGuard:
         seen = f"{self._source} up to offset {offset}"
         if self._consecutive > limit.consecutive_max:
             message = (
-                f"{self._consecutive} unreadable lines in a row in {seen}: check what writes to it"
+                f"{self._consecutive} consecutive lines in {seen} are unreadable: "
+                "check what writes to this topic"
             )
             raise TooManyDeadLettersError(message)
         if self._lines >= limit.sample_lines and self._unreadable > limit.ratio_max * self._lines:
             message = (
                 f"{self._unreadable} of the last {self._lines} lines in {seen} are unreadable: "
-                "check what writes to it"
+                "check what writes to this topic"
             )
             raise TooManyDeadLettersError(message)
 

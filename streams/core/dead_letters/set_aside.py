@@ -1,7 +1,7 @@
-"""Builds dead letters of input that raised: the exception, its location in the code and the input.
+"""Build dead letters of input whose processing raised, with the exception and the input.
 
-The row always encodes and stays below a given size: detail and payload are cut, and the detail
-notes that the payload was cut.
+The row can always be encoded and stays below a given size: detail and payload are cut, and the
+detail states that the payload was cut.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from streams.core.dead_letters.texts import (
 from streams.core.observations.failures import PROCESSING_FAILED
 
 TIME_MAX_US: Final = 2**32 * 1_000_000
-"""Latest time that the store's columns hold."""
+"""Latest time that the store's columns can represent."""
 ROW_OVERHEAD_BYTES: Final = 16 * 1024
 """Upper bound of the other fields of a row, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The record that a failure came from."""
+    """The record that contains the input."""
 
     topic: str
     partition: int
     offset: int
     at_us: int
-    """When the broker received it."""
+    """Time when the broker received the record."""
 
 
 def dead_letter_of_error(
@@ -46,16 +46,16 @@ def dead_letter_of_error(
     source: Source,
     row_bytes_max: int,
 ) -> DeadLetterRow:
-    """Build the row of input that raised ``error``.
+    """Build the dead letter of input whose processing raised ``error``.
 
     Args:
-        stage: the stage that set the input aside.
-        identity: identifies the input, the same on each replay, so that replays give the same row.
+        stage: the stage that processed the input.
+        identity: identifies the input and is the same on each replay, as is the row's id.
         error: the exception.
         payload: the input; cut if the row would exceed ``row_bytes_max`` as JSON.
-        project_id: owner of the input; empty if unknown.
-        source: the record with the input.
-        row_bytes_max: limit of the encoded row.
+        project_id: project of the input; empty if unknown.
+        source: the record that contains the input.
+        row_bytes_max: maximum size of the encoded row.
     """
     kept, note = bounded_payload(payload, max(0, row_bytes_max - ROW_OVERHEAD_BYTES))
     return DeadLetterRow(

@@ -1,4 +1,4 @@
-"""Builds the bounded, encodable texts of dead letters: descriptions of exceptions and payloads."""
+"""Build the texts of dead letters, bounded and encodable: exceptions and payloads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from streams.core.observations.limits import ESCAPED_BYTES_MAX
 
 PROJECT_ID_MAX_CHARS: Final = 200
 MESSAGE_MAX_CHARS: Final = 500
-"""Longest part of an exception's message, which may quote the input."""
+"""Maximum length of an exception's message, which may quote the input."""
 FRAMES_MAX: Final = 5_000
-"""Most frames of a traceback to search; above Python's default recursion limit."""
+"""Maximum frames of a traceback to search; above Python's default recursion limit."""
 OWN_PACKAGES: Final = ("streams", "clickhouse", "producers", "tracemill")
 
 
@@ -26,7 +26,7 @@ class _Delta(msgspec.Struct, array_like=True):
 
 
 def describe_error(error: BaseException) -> str:
-    """Return type, message and code location of an exception, bounded and always encodable."""
+    """Return type, message and code location of an exception, bounded and encodable."""
     try:
         message = str(error)
     except Exception:  # noqa: BLE001  # ``__str__`` of an exception may raise, too
@@ -37,12 +37,12 @@ def describe_error(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace unpaired surrogates, which no encoder takes, by question marks."""
+    """Replace unpaired surrogates, which cannot be encoded, by question marks."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def cut_to_json_bytes(text: str, bytes_max: int) -> str:
-    """Return a beginning of ``text`` that takes at most ``bytes_max`` as JSON."""
+    """Return the longest beginning of ``text`` of at most ``bytes_max`` as JSON."""
     if len(text) * ESCAPED_BYTES_MAX <= bytes_max:
         return text
     while text and (escaped := len(msgspec.json.encode(text))) > bytes_max:
@@ -51,7 +51,7 @@ def cut_to_json_bytes(text: str, bytes_max: int) -> str:
 
 
 def bounded_payload(payload: bytes, bytes_max: int) -> tuple[str, str]:
-    """Return a payload cut to ``bytes_max`` as JSON, and a note about the cut; empty if not cut."""
+    """Cut a payload to ``bytes_max`` as JSON; return it with a note, which is empty if not cut."""
     text = payload.decode(errors="replace")
     kept = cut_to_json_bytes(text, bytes_max)
     if len(kept) == len(text):
@@ -72,13 +72,13 @@ def owner_of_delta(payload: bytes) -> str:
 def _owner(payload: bytes, line: type[_Event | _Delta]) -> str:
     try:
         project_id = msgspec.json.decode(payload, type=line).project_id
-    except Exception:  # noqa: BLE001  # the payload may be what could not be read
+    except Exception:  # noqa: BLE001  # the payload may be invalid
         return ""
     return project_id if len(project_id) <= PROJECT_ID_MAX_CHARS else ""
 
 
 def _location(traceback: TracebackType | None) -> str:
-    """Return the innermost frame in our own packages, or the innermost of all."""
+    """Return the innermost frame in our own packages, or else the innermost frame."""
     location = ""
     own = False
     for _ in range(FRAMES_MAX):

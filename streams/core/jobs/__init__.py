@@ -1,1 +1,1 @@
-"""Durable jobs without I/O: their states, retries, and which of them may run."""
+"""Durable jobs without I/O: their states, their retries, and the choice of those to run."""

@@ -1,4 +1,4 @@
-"""Keeps track of the jobs of one kind: which are pending, when each is due, and how each ended."""
+"""Keep the jobs of one kind: those that are pending, when each is due, and how each ended."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from streams.core.jobs.state import JobState, Outcome, after_attempt
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. A kind subclasses it with what its attempts need."""
+    """One job; each kind has a subclass with the input of its attempts."""
 
     id: str
-    """Deterministic: a record that is read again creates the same job, which is done once."""
+    """Id that depends only on the record, so that a record that is read again creates no second
+    job."""
     target: str
-    """What the attempts put load on, such as an endpoint or a model provider."""
+    """The system that receives the attempts, such as an endpoint or a model provider."""
     project_id: str
     created_us: int
 
@@ -27,17 +28,17 @@ JobT = TypeVar("JobT", bound=Job)
 
 @dataclass(slots=True)
 class JobBook(Generic[JobT]):
-    """The jobs and states of one kind, as read from its two logs.
+    """The jobs of one kind and their states, read from its two logs.
 
-    Load the states before adding jobs: a job without a state is due immediately.
+    Load the states before jobs are added, because a job without a state is due immediately.
     """
 
     queue: JobQueue
     retry_schedule_s: Sequence[float]
     age_max_us: float
-    """Jobs older than this without a state are never started."""
+    """Maximum age of a job without a state; older ones are never started."""
     memory_us: float
-    """Time after which states of ended jobs, and states without a job, are removed."""
+    """Time after which the states of ended jobs, and states without a job, are removed."""
     _jobs: dict[str, JobT] = field(default_factory=dict)
     """Jobs that have not ended."""
     _states: dict[str, JobState] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class JobBook(Generic[JobT]):
             self._states[job_id] = state
 
     def add(self, jobs: Iterable[JobT], now_us: int) -> int:
-        """Queue those jobs that have not ended; return how many are too old to start."""
+        """Queue the jobs that have not ended; return the number of jobs that are too old."""
         too_old = 0
         for job in jobs:
             state = self._states.get(job.id)
@@ -66,7 +67,7 @@ class JobBook(Generic[JobT]):
         return too_old
 
     def start(self, now_us: int) -> Iterator[JobT]:
-        """Yield the jobs to attempt now; call ``finish`` after each attempt."""
+        """Yield the jobs to attempt now; the caller calls ``finish`` after each attempt."""
         for job_id, _ in self.queue.start(now_us):
             yield self._jobs[job_id]
 
@@ -75,7 +76,7 @@ class JobBook(Generic[JobT]):
         return self._states.get(job.id) or JobState()
 
     def after(self, job: JobT, outcome: Outcome, now_us: int, jitter: float) -> JobState:
-        """Return the state after an attempt; it takes effect when it is passed to ``finish``."""
+        """Return the state after an attempt; it applies once it is passed to ``finish``."""
         return after_attempt(
             self.state_of(job),
             outcome,
@@ -85,7 +86,7 @@ class JobBook(Generic[JobT]):
         )
 
     def finish(self, job: JobT, state: JobState | None) -> None:
-        """End an attempt with the state that was written to the log; None if writing it failed."""
+        """End an attempt; ``state`` was written to the log, or is None if writing failed."""
         self.queue.done(job.id, job.target)
         if state is None:
             return
@@ -96,7 +97,7 @@ class JobBook(Generic[JobT]):
             del self._jobs[job.id]
 
     def sweep(self, now_us: int) -> list[str]:
-        """Forget old states; return the jobs whose states have to be removed from the log."""
+        """Remove old states; return the jobs whose states must be removed from the log."""
         forget_us = now_us - self.memory_us
         removed = [
             job_id

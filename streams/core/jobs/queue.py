@@ -1,4 +1,4 @@
-"""Decides which jobs run: due ones, few per target, so that a dead target delays no other."""
+"""Choose the jobs to run: due ones, few per target, so that a dead target delays no other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 class JobQueue:
-    """Holds ids of jobs by the time of their next attempt, each at most once.
+    """A queue of job ids, ordered by the time of the next attempt.
 
     Targets are served round robin. An owner (a project) starts an attempt only while it runs fewer
-    than are free, so that one owner never takes all remaining capacity.
+    attempts than are free, so that one owner never takes all remaining capacity.
     """
 
     def __init__(self, *, per_target_max: int, running_max: int) -> None:
@@ -21,7 +21,7 @@ class JobQueue:
         self._due: dict[str, deque[str]] = {}
         self._members: set[str] = set()
         self._owners: dict[str, str] = {}
-        """The owner of each target that has jobs here."""
+        """The owner of each target with queued jobs."""
         self._jobs_of_target: Counter[str] = Counter()
         self._running_at: Counter[str] = Counter()
         self._running_for: Counter[str] = Counter()
@@ -38,9 +38,9 @@ class JobQueue:
 
         Args:
             job_id: the job.
-            target: what its attempts put load on; a target has one owner.
-            at_us: when the attempt is due.
-            owner: shares the capacity fairly with others; the target by default.
+            target: the system that receives its attempts; a target has one owner.
+            at_us: time when the attempt is due.
+            owner: the unit of fair sharing of capacity; by default the target.
         """
         if job_id in self._members:
             return
@@ -50,7 +50,7 @@ class JobQueue:
         heapq.heappush(self._waiting, (at_us, job_id, target))
 
     def start(self, now_us: int) -> Iterator[tuple[str, str]]:
-        """Yield ``(job, target)`` of the attempts to start now; call ``done`` after each."""
+        """Yield ``(job, target)`` of the attempts to start now; the caller calls ``done``."""
         while self._waiting and self._waiting[0][0] <= now_us:
             _, job_id, target = heapq.heappop(self._waiting)
             self._due.setdefault(target, deque()).append(job_id)
@@ -95,12 +95,12 @@ class JobQueue:
 
     @property
     def is_limited_in_total(self) -> bool:
-        """Return whether a due job waits because of too many attempts in total or of its owner."""
+        """Return whether a due job waits because of the limit in total or that of its owner."""
         return any(self._running_at[target] < self._per_target_max for target in self._due)
 
     @property
     def is_limited_by_target(self) -> bool:
-        """Return whether a due job waits because too many attempts run at its target."""
+        """Return whether a due job waits because of the limit of its target."""
         return any(self._running_at[target] >= self._per_target_max for target in self._due)
 
 

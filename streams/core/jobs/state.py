@@ -1,8 +1,8 @@
-"""Defines the state of a durable job, and how the outcome of an attempt changes it.
+"""Define the state of a durable job, and how the outcome of an attempt changes it.
 
-A job without a state is due immediately. It is ``pending`` with the time of its next attempt until
-it is ``done``, ``exhausted`` (no retries are left: a dead letter) or ``dropped`` (its target or
-input was deleted).
+A job without a state is due immediately. A job is ``pending``, with the time of its next attempt,
+until it ends: ``done``, ``exhausted`` (all retries failed: a dead letter) or ``dropped`` (its
+target or input was deleted).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Status = Literal["pending", "done", "exhausted", "dropped"]
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Progress of one job; the value on the topic ``jobs``."""
+    """State of one job; the value of its records on the topic ``jobs``."""
 
     status: Status = "pending"
     attempts: int = 0
@@ -43,12 +43,12 @@ class Failed:
 
     detail: str
     retry_after_s: float = 0.0
-    """Pause requested by the target; it can lengthen the scheduled pause, not shorten it."""
+    """Pause requested by the target; it can lengthen the scheduled pause, but not shorten it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The job is not needed any more; it ends without a dead letter."""
+    """The job is no longer needed; it ends without a dead letter."""
 
     detail: str
 
@@ -79,12 +79,12 @@ def failed(
     """Return the state after a failed attempt.
 
     Args:
-        state: before the attempt.
-        now_us: end of the attempt.
+        state: state before the attempt.
+        now_us: time when the attempt ended.
         detail: result of the attempt.
         schedule_s: pauses between attempts; after the last one the job is exhausted.
-        jitter: share by which the pause is lengthened, so that jobs that failed together are not
-            retried together.
+        jitter: share by which the pause is lengthened, so that jobs that failed at the same time
+            are not retried at the same time.
         retry_after_s: pause requested by the target; it never shortens the scheduled one.
     """
     if state.attempts >= len(schedule_s):
@@ -107,7 +107,7 @@ def after_attempt(
     schedule_s: Sequence[float],
     jitter: float,
 ) -> JobState:
-    """Return the state after an attempt with any outcome. Arguments as ``failed``."""
+    """Return the state after an attempt with any outcome; arguments as those of ``failed``."""
     if isinstance(outcome, Succeeded):
         return ended(state, "done", now_us, outcome.detail)
     if isinstance(outcome, Dropped):

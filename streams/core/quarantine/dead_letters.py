@@ -1,4 +1,4 @@
-"""Builds dead letters of quarantined input, one per line, so that none contains several tenants."""
+"""Build dead letters of quarantined input, one per line, so that none contains several tenants."""
 
 from __future__ import annotations
 

@@ -1,24 +1,24 @@
-"""Decides which input killed its worker, from the records that workers wrote before they ended.
+"""Identify the input that crashed a worker, from the records that workers wrote before they ended.
 
 The quarantine log is one compacted partition with two kinds of records:
 
-* ``attempt/<kind>/<partition>`` holds an ``Attempt``: where a worker took over a partition of
-  ``events`` or ``deltas``, and whether it ended cleanly. It is written once per assignment and once
-  per clean end, not per record.
-* ``entry/<kind>/<partition>/<offset>`` holds an ``Entry``: a record, or lines of it, that is not
-  processed. The source topic and the dead letters have the payload.
+* ``attempt/<kind>/<partition>`` contains an ``Attempt``: the position at which a worker took over a
+  partition of ``events`` or ``deltas``, and whether it ended cleanly. It is written once per
+  assignment and once per clean end, not per record.
+* ``entry/<kind>/<partition>/<offset>`` contains an ``Entry``: a record, or some of its lines, that
+  is not processed. The payload is in the source topic and in the dead letters.
 
-After an unclean end, the next worker first tries in child processes (``streams.quarantine.trial``)
-what the previous worker may have processed: the death of a child identifies the input without
-ending the worker. Kills from outside hit the worker and not its child, so they never set a good
-record aside, however many there are.
+After an unclean end, the next worker first tries the input of the previous worker in child
+processes (``streams.quarantine.trial``). If a child dies, its input is the cause, and the worker
+itself survives. Kills from outside hit the worker and not its children, so they never cause a
+quarantine.
 
-Some deaths are not reproduced by a child, such as those while writing or for lack of memory. For
-them, after two deaths without progress, the process handles one record at a time and writes its
-offset to the log first. A record during which ``worker_deaths`` workers ended in a row is set
-aside. Random kills would have to hit the same few milliseconds each time, after a random pause.
-Ends later than ``single_wait_s`` after a record was started do not count, because only a hanging
-broker or store takes that long.
+A child does not reproduce every crash, for example one while writing. So after two unclean ends
+without progress, the worker processes one record at a time and first writes its offset to the
+quarantine log. A record is quarantined if ``worker_deaths`` workers in a row ended while processing
+it. Random kills do not hit the same record each time, because the worker pauses for a random time
+before it. Ends later than ``single_wait_s`` after the start of a record do not count, because only
+an unresponsive broker or store takes that long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Kind = Literal["events", "deltas"]
 State = Literal["quarantined", "skipped", "replayed"]
 
 DEATHS_BEFORE_SINGLE: Final = 2
-"""Deaths without progress before records are processed one at a time."""
+"""Unclean ends without progress after which records are processed one at a time."""
 DETAIL_MAX_CHARS: Final = 4_000
 REASON: Final = "crashed_worker"
 
@@ -41,27 +41,27 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     resume_after: int
-    """The last source offset that had taken effect at its start."""
+    """The last source offset that was committed when the attempt started."""
     ended: bool = False
-    """Whether it ended cleanly, or for a reason unrelated to its input."""
+    """Whether the attempt ended cleanly, or for a reason unrelated to its input."""
     deaths: int = 0
-    """Unclean ends in a row before this attempt, all at ``resume_after``."""
+    """Consecutive unclean ends before this attempt, all at ``resume_after``."""
     single_offset: int = msgspec.field(default=-1, name="entering")
     """Offset of the record that is being processed alone; -1: none."""
     suspect_offset: int = msgspec.field(default=-1, name="blamed")
-    """Offset of the record that was being processed alone when a worker last ended; -1: none."""
+    """Offset of the record that was processed alone when the last worker ended; -1: none."""
     suspect_deaths: int = msgspec.field(default=0, name="blames")
-    """How many times in a row that was this record."""
+    """Number of consecutive workers that ended at this record."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A record that is not processed, entirely or in part."""
+    """A quarantined record, or a record with quarantined lines."""
 
     kind: Kind
     partition: int
     offset: int
     timestamp_ms: int
-    """Timestamp of the record: after topics are recreated, the same offset is another record."""
+    """Timestamp of the record; in a recreated topic, another record has the same offset."""
     state: State
     lines: tuple[int, ...] = ()
     """Numbers of the lines that are not processed; empty: all."""
@@ -73,7 +73,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``worker`` or ``operator``."""
     payload_bytes: int = 0
     dead_letters: tuple[str, ...] = ()
-    """Ids of the dead letters that hold the payload."""
+    """Ids of the dead letters with the payload."""
     created_us: int = 0
     changed_us: int = 0
 
@@ -88,7 +88,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def next_attempt(before: Attempt | None, resume_after: int, attempt_id: str) -> Attempt:
-    """Return the attempt after ``before`` on a partition with output up to ``resume_after``."""
+    """Return the attempt that follows ``before``; the output ends at ``resume_after``."""
     if before is None:
         return Attempt(id=attempt_id, resume_after=resume_after)
     stuck = before.resume_after == resume_after
@@ -117,17 +117,17 @@ def is_suspicious(attempt: Attempt) -> bool:
 
 
 def is_single(attempt: Attempt) -> bool:
-    """Return whether records are processed one at a time, because trials did not find the cause."""
+    """Return whether records are processed one at a time, because no trial found the cause."""
     return attempt.deaths >= DEATHS_BEFORE_SINGLE
 
 
 def offset_to_set_aside(attempt: Attempt, worker_deaths: int) -> int | None:
-    """Return the record to set aside because earlier workers ended in it; None usually."""
+    """Return the offset of a record at which too many workers ended; None if there is none."""
     return attempt.suspect_offset if attempt.suspect_deaths >= worker_deaths else None
 
 
 def without_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
-    """Return a record without the given lines, or without any; the others keep their numbers."""
+    """Return a record whose given lines are empty; all lines if none are given."""
     if not lines:
         return b""
     kept = value.split(b"\n")
@@ -138,7 +138,7 @@ def without_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
 
 
 def only_lines(value: bytes, lines: tuple[int, ...]) -> bytes:
-    """Return the given lines of a record, or all of it."""
+    """Return the given lines of a record; all lines if none are given."""
     if not lines:
         return value
     every = value.split(b"\n")

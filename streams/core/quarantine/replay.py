@@ -1,8 +1,8 @@
-"""Builds the record that replays a quarantined one.
+"""Build the record that replays a quarantined one.
 
-Lines of ``events`` are sent unchanged: events replace earlier copies of themselves. Deltas are
-added up, once per source record: a replayed delta gets the number of a source record that does not
-exist otherwise, so that it is applied once however often it is sent.
+Lines of ``events`` are sent unchanged, because an event replaces earlier copies of itself. Deltas
+are applied once per source record. A replayed delta gets the number of a source record that does
+not exist otherwise. So it is applied once, however often it is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PARTITIONS_MAX: Final = 1_024
 """Upper bound of ``KafkaSettings.event_partitions``."""
 
 REPLAYED: Final = 2**61
-"""First number of replayed sources."""
+"""First source number of replayed deltas."""
 
 _decoder: Final = msgspec.json.Decoder(Delta)
 _encode: Final = msgspec.json.Encoder().encode
@@ -27,8 +27,8 @@ _encode: Final = msgspec.json.Encoder().encode
 def replay_source(partition: int, offset: int) -> int:
     """Return the source number of replayed ``deltas``, above that of every real partition.
 
-    It is derived from the source record and not from the offset in ``deltas``, where crashes leave
-    duplicates.
+    It depends on the source record, not on the offset in ``deltas``: after crashes, the same delta
+    may be there twice.
     """
     return REPLAYED + offset * PARTITIONS_MAX + partition
 
@@ -46,7 +46,7 @@ def replayed_value(entry: Entry, value: bytes) -> bytes:
     for number in entry.lines or range(len(every)):
         if number < len(every) and every[number].strip():
             delta = _decoder.decode(every[number])
-            if delta.partition < REPLAYED:  # otherwise it is a replay itself
+            if delta.partition < REPLAYED:  # otherwise it is a replayed delta
                 delta.partition, delta.offset = replay_source(delta.partition, delta.offset), 0
             replayed.append(_encode(delta))
     return b"\n".join(replayed)

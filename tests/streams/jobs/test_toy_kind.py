@@ -253,7 +253,7 @@ async def test_a_job_that_always_fails_ends_as_a_dead_letter(pipeline: Any, unti
             "id": "toy_call/ring_1",
             "stage": "jobs",
             "reason": "toy_call_exhausted",
-            "detail": "4 attempts; the last: status 503",
+            "detail": "4 attempts failed; the last one: status 503",
             "payload": broken.url,
         }
         assert letters["processing_failed"]["payload"] == "not an address"

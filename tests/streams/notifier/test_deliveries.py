@@ -108,7 +108,7 @@ def test_an_exhausted_delivery_becomes_a_dead_letter_with_what_was_not_delivered
     done = ended(JobState(attempts=9), "exhausted", 1, "status 500")
     letter = dead_letter(ALERT, "alert_1/w", done, webhook_body(ALERT))
     assert (letter.stage, letter.reason) == ("notifier", "webhook_exhausted")
-    assert letter.detail == "10 attempts; the last: status 500"
+    assert letter.detail == "10 attempts failed; the last one: status 500"
     assert letter.payload.encode() == webhook_body(ALERT)
 
 

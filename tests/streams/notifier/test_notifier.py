@@ -128,7 +128,7 @@ async def test_an_undeliverable_alert_becomes_a_dead_letter(pipeline, until):
         "id": "alert_0/w1",
         "stage": "notifier",
         "reason": "webhook_exhausted",
-        "detail": "3 attempts; the last: status 500",
+        "detail": "3 attempts failed; the last one: status 500",
     }
     assert receiver.ids == ["alert_0"] * 3
 

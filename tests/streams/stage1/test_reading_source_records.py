@@ -197,13 +197,13 @@ def test_events_that_fail_for_every_project_stop_the_stage():
     guard = DeadLetterGuard(DeadLetterLimit(consecutive_max=5, ratio_max=0.5, sample_lines=10), "e")
     guard.observe(readable=2, unreadable=0, offset=1, good_project="p")
     guard.observe(readable=0, unreadable=0, offset=2, failing=["p", "q", "p"])
-    with pytest.raises(TooManyDeadLettersError, match="6 unreadable lines in a row"):
+    with pytest.raises(TooManyDeadLettersError, match="6 consecutive lines"):
         guard.observe(readable=0, unreadable=0, offset=3, failing=["q", "p", "q"])
 
 
 def test_unreadable_lines_in_a_row_stop_the_stage():
     folding = Folding()
-    with pytest.raises(TooManyDeadLettersError, match="6 unreadable lines in a row"):
+    with pytest.raises(TooManyDeadLettersError, match="6 consecutive lines"):
         folding.fold_lines([b"{"] * 6)
 
 

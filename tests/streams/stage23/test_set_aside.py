@@ -16,7 +16,7 @@ from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import CHANGE_MAX, Delta, SpendDelta, WindowDelta
 from streams.core.rollups.fold import ProjectFold, first_checkpoint
-from streams.rollups.reader import _questions
+from streams.rollups.reader import _query_params
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
 NOW_US = NOW_S * 1_000_000
@@ -232,7 +232,7 @@ def test_the_code_location_is_the_innermost_of_our_own():
 def test_queries_of_one_project_do_not_enlarge_those_of_others(groups, groups_max):
     asked = [
         [(project, start) for project in question["projects"] for start in question["starts"]]
-        for question in _questions({(project, n * 900) for project, n in groups}, groups_max)
+        for question in _query_params({(project, n * 900) for project, n in groups}, groups_max)
     ]
     pairs = [pair for question in asked for pair in question]
     needed = {(project, datetime.fromtimestamp(n * 900, UTC)) for project, n in groups}
