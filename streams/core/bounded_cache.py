@@ -8,17 +8,17 @@ from typing import Final, Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 ENTRY_BYTES: Final = 512
-"""Size of an entry besides its key: overhead and a small value."""
+"""Size of an entry without its key: overhead and a small value."""
 CHAR_BYTES_MAX: Final = 4
 
 
 class BoundedCache(dict[str, ValueT], Generic[ValueT]):
-    """Returns ``compute(text)`` for ``cache[text]``; the oldest entries are evicted.
+    """A cache: ``cache[text]`` is ``compute(text)``; above the limit, the oldest are evicted.
 
     Args:
         compute: returns a value of a few hundred bytes, or a shared one.
-        bytes_max: limit of all keys, with ``ENTRY_BYTES`` each.
-        key_chars_max: longer texts are computed each time, because they rarely repeat.
+        bytes_max: maximum size of all keys plus ``ENTRY_BYTES`` per entry.
+        key_chars_max: maximum length of a key; longer texts are not cached, as they rarely repeat.
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_compute", "_key_chars_max")

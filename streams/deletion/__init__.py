@@ -1,1 +1,1 @@
-"""Deletes everything that belongs to a project; the job ``ProjectDeletions`` runs it."""
+"""Delete everything that belongs to a project; the job kind ``ProjectDeletions`` runs this."""

@@ -1,4 +1,4 @@
-"""Removes the records of a project from compacted topics, which keep them otherwise."""
+"""Remove the records of a project from compacted topics, whose retention does not delete them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ POLL_MS = 500
 async def remove_records(kafka: KafkaSettings, project_id: str, feeds: Iterable[Feed]) -> int:
     """Write tombstones for the records of a project on the compacted topics of feeds.
 
-    Records of the control plane are removed by ``ControlLog.delete``. Return how many were removed.
+    ``ControlLog.delete`` removes the records of the control plane.
+
+    Returns:
+        The number of removed records.
 
     Raises:
-        KafkaError, BrokerUnavailableError: the broker did not answer.
+        KafkaError, BrokerUnavailableError: the broker did not respond.
     """
     compacted = [
         feed for feed in feeds if feed.topic.cleanup is Cleanup.REPLACED and feed.topic != CONTROL

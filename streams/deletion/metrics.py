@@ -1,4 +1,4 @@
-"""What the deletion of projects measures."""
+"""Define the metrics of deleting projects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DELETED_LOG_RECORDS: Final = Counter(
 )
 FAILURES: Final = Counter(
     "tracemill_deletion_failures_total",
-    "How often a step failed, because of the store, the broker or the control plane.",
+    "How often a step failed because of the store, the broker or the control plane.",
 )
 LIMIT_REACHED: Final = Counter(
     "tracemill_deletion_limit_reached_total", "How often a named limit was reached.", ["limit"]

@@ -1,6 +1,6 @@
-"""Deletes a project: its control records and its rows in every table, also those still to come.
+"""Delete a project: its control records and its rows in every table, including later ones.
 
-Whatever fails or ends the process, the steps begin anew: each changes nothing where it is done.
+After any failure or restart, all steps are repeated. A repeated step changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from producers.settings import KafkaSettings
 from streams.core.dead_letters.texts import describe_error
 from streams.deletion import metrics
 from streams.deletion.compacted_topics import remove_records
-from streams.deletion.passed_log import LogProgress
+from streams.deletion.log_progress import LogProgress
 from streams.deletion.settings import DeletionSettings
 from tracemill.clock import now_us
 
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class ProjectDeletion:
-    """Deletes one project."""
+    """The deletion of one project."""
 
     def __init__(
         self,
@@ -52,32 +52,32 @@ class ProjectDeletion:
         self._settings = settings
         self._feeds = tuple(feeds)
         self._log = LogProgress(kafka, settings.poll_s, self._feeds)
-        self._asked_at_s: dict[tuple[str, str], float] = {}
-        """When the store was asked to rewrite a partition of a table."""
+        self._requested_at_s: dict[tuple[str, str], float] = {}
+        """Time of the last request to rewrite a partition, by table and partition."""
 
     async def run(self) -> None:
-        """Return once nothing of the project is left and its record states that it is deleted.
+        """Delete everything of the project, then change its state to ``deleted``.
 
-        1. Delete its control records, so that nothing is accepted or made for it any more.
-        2. Wait until the streams and the sink have processed what was accepted before.
+        1. Delete its control records, so that no more events are accepted.
+        2. Wait until the streams and the sink have processed all accepted events.
         3. Delete its rows, and its records on compacted topics.
-        4. After a pause begin again, until nothing was found to delete: a process that had not
-           read of the deletion may have written meanwhile. From then on the sink drops its rows.
-        5. Change the project's record.
+        4. After a pause, repeat from step 1 until nothing was found: processes that had not yet
+           read the new state may have written more. Later rows are dropped by the sink.
+        5. Change the project's state.
         """
         try:
-            while self._is_wanted():
+            while self._is_deleting():
                 try:
                     await self._delete_all()
                     await asyncio.sleep(self._settings.settle_s)
                     if not await self._delete_all():
                         await self._report()
-                except Exception as error:  # noqa: BLE001  # whatever it is may pass
+                except Exception as error:  # noqa: BLE001  # any failure may be temporary
                     await self._wait_after(error)
         finally:
             await self._log.close()
 
-    def _is_wanted(self) -> bool:
+    def _is_deleting(self) -> bool:
         project = self._control.view[Project].get(self._project_id)
         return project is not None and project.state == "deleting"
 
@@ -89,9 +89,9 @@ class ProjectDeletion:
         await asyncio.sleep(self._settings.retry_pause_s)
 
     async def _delete_all(self) -> int:
-        """Delete what there is; return how many records and rows that was."""
+        """Delete all records and rows; return how many there were."""
         records = await self._delete_records()
-        await self._log.passed()
+        await self._log.wait_until_processed()
         records += await remove_records(self._kafka, self._project_id, self._feeds)
         await self._until_control_log_is_stored()
         return records + await self._delete_rows()
@@ -106,7 +106,7 @@ class ProjectDeletion:
         return len(owned)
 
     async def _until_control_log_is_stored(self) -> None:
-        """Wait until the sink has stored the control plane's log up to the deletion's begin."""
+        """Wait until the sink has stored the control log up to the start of the deletion."""
         begun_at = self._control.version_of(Project.kind, self._project_id)
         while True:
             sql = "SELECT count() AS rows FROM control_log WHERE log_offset >= {offset:UInt64}"
@@ -140,27 +140,27 @@ class ProjectDeletion:
     async def _delete_partition(
         self, table: ProjectTable, partition_id: str, free: asyncio.Semaphore
     ) -> None:
-        """Return once a partition has no rows of the project. Raises like ``Store.query``."""
+        """Delete the project's rows in one partition. Raises like ``Store.query``."""
         async with free:
-            await self._ask_to_rewrite(table, partition_id)
+            await self._request_rewrite(table, partition_id)
             while await rows_in_partition(self._store, table, partition_id, self._project_id):
                 await asyncio.sleep(self._settings.poll_s)
-                await self._ask_to_rewrite(table, partition_id)
-            self._asked_at_s.pop((table.name, partition_id), None)
+                await self._request_rewrite(table, partition_id)
+            self._requested_at_s.pop((table.name, partition_id), None)
 
-    async def _ask_to_rewrite(self, table: ProjectTable, partition_id: str) -> None:
-        """Ask the store, and again after ``rewrite_timeout_s``: for rows that came meanwhile."""
+    async def _request_rewrite(self, table: ProjectTable, partition_id: str) -> None:
+        """Request a rewrite, again after ``rewrite_timeout_s`` because of rows added since."""
         now_s = asyncio.get_running_loop().time()
-        asked_at_s = self._asked_at_s.get((table.name, partition_id))
-        if asked_at_s is not None:
-            if now_s < asked_at_s + self._settings.rewrite_timeout_s:
+        requested_at_s = self._requested_at_s.get((table.name, partition_id))
+        if requested_at_s is not None:
+            if now_s < requested_at_s + self._settings.rewrite_timeout_s:
                 return
             metrics.LIMIT_REACHED.labels("rewrite_timeout_s").inc()
         await begin_to_delete(self._store, table, partition_id, self._project_id)
-        self._asked_at_s[table.name, partition_id] = now_s
+        self._requested_at_s[table.name, partition_id] = now_s
 
     async def _report(self) -> None:
-        """Note in the project's record that it is deleted."""
+        """Change the project's state to ``deleted``."""
         await self._control.update(
             Project,
             self._project_id,

@@ -1,4 +1,4 @@
-"""Settings of the deletion of projects."""
+"""Define the settings of deleting projects."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from streams.jobs.settings import JobSettings
 
 
 class DeletionSettings(JobSettings, BaseSettings):
-    """How projects are deleted: each deletion is one job.
+    """Limits of deleting projects. Each deletion is one job.
 
-    A job goes on until the project is deleted, whatever fails meanwhile; an attempt ends without
-    that only at its timeout, or with its worker.
+    An attempt of the job repeats failed steps until the project is deleted. It ends earlier only at
+    its time limit or when its worker stops.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DELETION_", frozen=True)
 
     retry_schedule_s: tuple[float, ...] = Field((5.0,) * 50, max_length=50)
-    """Pauses after the first attempt and those that follow. Used up: a dead letter."""
+    """Pauses between attempts. A job that fails after the last pause becomes a dead letter."""
     attempt_timeout_s: float = Field(7 * 86_400.0, gt=0)
-    """The longest that one attempt may take; the next one goes on."""
+    """Time limit of one attempt. The next attempt continues."""
     attempts_max: int = Field(4, ge=1)
-    """Projects deleted at a time."""
+    """Projects that are deleted concurrently; further ones wait."""
     age_max_h: float = Field(24.0 * 3_650, gt=0)
-    """Deletions that began longer ago and were never attempted are not begun."""
+    """Time since its creation after which a deletion that was never attempted is not started."""
     memory_h: float = Field(24.0 * 3_660, gt=0)
-    """How long ended jobs are remembered; longer than ``age_max_h``."""
+    """Time for which the states of ended jobs are kept. It must exceed ``age_max_h``, so that no
+    job is repeated."""
     stop_timeout_s: float = Field(0.1, gt=0)
-    """How long stopping waits for attempts under way; the next worker makes them again."""
+    """Time limit for running attempts when the worker stops. The next worker repeats them."""
     poll_s: float = Field(0.5, gt=0)
-    """How often to look whether the log was passed and rows are gone."""
+    """Interval of checking whether the log is processed and rows are deleted."""
     settle_s: float = Field(15.0, ge=0)
-    """Pause after which everything is deleted again, before a project counts as deleted: longer
-    than a process takes that was suspended, or has not read of the deletion."""
+    """Pause before everything is deleted a second time. In this time, all processes must have read
+    that the project is being deleted, and suspended processes must have ended."""
     partitions_at_once_max: int = Field(4, ge=1)
-    """Partitions of tables that the store rewrites at a time for one project."""
+    """Table partitions that the store rewrites concurrently for one project; further ones wait."""
     rewrite_timeout_s: float = Field(300.0, gt=0)
-    """Time for rewriting a partition; after it the store is asked again, which costs nothing for
-    what it has rewritten."""
+    """Time for rewriting a partition. After it, the rewrite is requested again; parts that are
+    already rewritten cost nothing."""
     retry_pause_s: float = Field(5.0, gt=0)
-    """Pause after the store or the broker did not do what it was asked to."""
+    """Pause before failed steps are repeated."""

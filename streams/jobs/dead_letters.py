@@ -1,4 +1,4 @@
-"""Writes dead letters of jobs, and of records that a kind of job cannot process."""
+"""Write dead letters of jobs, and of records that a kind of job cannot process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.jobs.metrics import JobMetrics
 log = structlog.get_logger(__name__)
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
-"""Upper bound of a record's bytes besides its row's payload."""
+"""Upper bound of a record's size in addition to the payload of its row."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -30,7 +30,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 class JobDeadLetters:
-    """Writes the dead letters of one kind; the same input always gets the same id."""
+    """The writer of one kind's dead letters; the same input always has the same id."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class JobDeadLetters:
         self._metrics = metrics
 
     async def record(self, record: ConsumerRecord, error: Exception) -> None:
-        """Set aside a record of the source or of the states.
+        """Write the dead letter of a record of the source or of the states.
 
         Raises:
-            KafkaError: the broker does not accept the dead letter.
+            KafkaError: the broker did not accept the dead letter.
         """
         self._metrics.set_aside("record")
         log.error(
@@ -77,7 +77,10 @@ class JobDeadLetters:
         )
 
     async def job(self, job: Job, key: str, payload: bytes, error: Exception) -> None:
-        """Set aside a job that raised; ``key`` is the key of its state. Errors as ``record``."""
+        """Write the dead letter of a job whose attempt raised. Raises like ``record``.
+
+        ``key`` is the key of the job's state.
+        """
         self._metrics.set_aside("job")
         log.error("job_set_aside", job=key, reason=describe_error(error))
         await self.send(
@@ -93,7 +96,7 @@ class JobDeadLetters:
         )
 
     async def send(self, row: DeadLetterRow) -> None:
-        """Write a dead letter, cut to the size of a record. Errors as ``record``."""
+        """Write a dead letter, cut to the maximum size of a record. Raises like ``record``."""
         kept = cut_to_json_bytes(row.payload, self._row_bytes_max)
         if len(kept) < len(row.payload):
             self._metrics.limit_reached("record_max_bytes")

@@ -1,4 +1,4 @@
-"""Defines a kind of job: what creates jobs, how one is attempted, what its target is."""
+"""Define the interface of a kind of job: it creates jobs and attempts them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from streams.jobs.settings import JobSettings
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """Arguments that every kind is created with."""
+    """The dependencies of every kind."""
 
     kafka: KafkaSettings
     control: ControlLog
     webhooks: WebhookSettings
-    """Which addresses outgoing requests may use."""
+    """Addresses that outgoing requests may use."""
     settings: Any
     """An instance of the kind's ``settings``."""
     event_types: EventTypes = field(default_factory=lambda: EVENT_TYPES)
@@ -40,14 +40,14 @@ class JobContext:
 class JobKind(ABC, Generic[JobT]):
     """A kind of job. Records of a log create its jobs; their states are on a compacted topic.
 
-    An instance exists while its worker runs the kind. It needs no persistence of its own: the
-    source log and the states are read again after a restart.
+    An instance exists while the worker runs the kind. It needs no storage of its own, because both
+    logs are read again after a restart.
     """
 
     name: ClassVar[str]
-    """In snake case. It must never change, because it is part of the keys of states."""
+    """Name in snake case. It must never change, because the keys of states contain it."""
     settings: ClassVar[type[Any]]
-    """Settings class, with ``limits()``: a subclass of ``JobSettings`` and ``BaseSettings``."""
+    """Settings class with ``limits()``: a subclass of ``JobSettings`` and ``BaseSettings``."""
     stage: ClassVar[str] = "jobs"
     """Name of the stage in dead letters."""
 
@@ -58,31 +58,31 @@ class JobKind(ABC, Generic[JobT]):
     @classmethod
     @abstractmethod
     def source(cls, topics: Topics) -> str:
-        """Return the topic whose records create jobs: one partition, read from its beginning.
+        """Return the topic whose records create jobs. It has one partition.
 
-        A kind whose jobs are created by the control plane alone returns ``topics.control``.
+        If only the control plane creates jobs of the kind, this is ``topics.control``.
         """
 
     @abstractmethod
     def jobs_of(self, record: ConsumerRecord) -> Iterable[JobT]:
         """Return the jobs that a record of the source creates.
 
-        If it raises, the record becomes a dead letter and reading continues.
+        If this raises, the record becomes a dead letter, and reading continues.
         """
 
     def jobs_of_change(self, change: Change) -> Iterable[JobT]:  # noqa: ARG002
         """Return the jobs that a record of the control plane creates.
 
-        Called for each existing record when the runner starts, before the source is read, and then
-        for each change.
+        The runner calls this for each existing record before it reads the source, and later for
+        each change.
         """
         return ()
 
     @abstractmethod
     async def attempt(self, job: JobT) -> Outcome:
-        """Attempt a job within a time that the kind limits. Must allow repetition.
+        """Attempt a job, within a time limit of the kind; attempts may be repeated.
 
-        If it raises, the job becomes a dead letter without retries.
+        If this raises, the job becomes a dead letter without retries.
         """
 
     @abstractmethod
@@ -108,12 +108,12 @@ class JobKind(ABC, Generic[JobT]):
 
     @classmethod
     def group(cls, kafka: KafkaSettings) -> str:
-        """Return the consumer group that decides which worker runs the kind."""
+        """Return the consumer group that assigns the kind to one worker."""
         return f"{kafka.topic_prefix}-job-{cls.name}"
 
     @classmethod
     def states(cls, topics: Topics) -> str:
-        """Return the topic of the states: one partition, compacted."""
+        """Return the topic of the states, which is compacted and has one partition."""
         return topics.jobs
 
     @classmethod
@@ -123,20 +123,20 @@ class JobKind(ABC, Generic[JobT]):
 
     @classmethod
     def job_id_of(cls, key: str) -> str | None:
-        """Return the id of the job whose state has this key; None if it is of another kind."""
+        """Return the id of the job whose state has this key; None if its kind is another one."""
         kind, _, job_id = key.partition("/")
         return job_id if kind == cls.name else None
 
     def encode_state(self, job_id: str, state: JobState) -> bytes:  # noqa: ARG002
-        """Return the record of a state."""
+        """Encode a state as the value of a record."""
         return msgspec.json.encode(state)
 
     def decode_state(self, value: bytes) -> JobState:
-        """Decode the record of a state. If it raises, the record becomes a dead letter."""
+        """Decode the value of a record; if this raises, the record becomes a dead letter."""
         return msgspec.json.decode(value, type=JobState)
 
     def sweep(self, now_us: int) -> None:
-        """Forget what can create no more jobs; called every ``sweep_interval_s``."""
+        """Remove input in memory that can create no more jobs, every ``sweep_interval_s``."""
 
     async def close(self) -> None:
-        """Disconnect; called when no attempt is running."""
+        """Close connections; the runner calls this when no attempt is running."""

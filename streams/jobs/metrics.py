@@ -1,4 +1,4 @@
-"""Metrics of the runners of jobs, by kind."""
+"""Define the metrics of jobs, by kind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ATTEMPT_S: Final = Histogram(
 )
 DONE_S: Final = Histogram(
     "tracemill_job_done_seconds",
-    "Time from the creation of a job until it was done.",
+    "Time from the creation of a job until it is done.",
     ["kind"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
 )
 PENDING: Final = Gauge("tracemill_jobs_pending", "Jobs that have not ended.", ["kind"])
 RUNNING: Final = Gauge("tracemill_jobs_running", "Running attempts.", ["kind"])
 EXHAUSTED: Final = Counter(
-    "tracemill_jobs_exhausted_total", "Jobs without retries left: dead letters.", ["kind"]
+    "tracemill_jobs_exhausted_total", "Jobs whose retries all failed: dead letters.", ["kind"]
 )
 SET_ASIDE: Final = Counter(
     "tracemill_jobs_set_aside_total",
@@ -42,7 +42,7 @@ LIMIT_REACHED: Final = Counter(
 
 
 class JobMetrics:
-    """The metrics of one kind. A kind with metrics of its own overrides methods."""
+    """The metrics of one kind; kinds with metrics of their own override methods."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -62,7 +62,7 @@ class JobMetrics:
         EXHAUSTED.labels(self._kind).inc()
 
     def set_aside(self, what: str) -> None:
-        """Count a ``job`` or ``record`` that raised."""
+        """Count a ``job`` or ``record`` that became a dead letter because of an exception."""
         SET_ASIDE.labels(self._kind, what).inc()
 
     def restarted(self) -> None:

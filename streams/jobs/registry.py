@@ -1,4 +1,4 @@
-"""Registers the kinds of jobs."""
+"""Register the kinds of jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.jobs.kind import JobKind
 
 
 class JobKinds(ByName[type[JobKind[Any]]]):
-    """Kinds by name."""
+    """The kinds of jobs by name."""
 
     def __init__(self, *registered: type[JobKind[Any]]) -> None:
         """Register kinds.

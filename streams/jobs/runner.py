@@ -1,8 +1,8 @@
-"""Runs the jobs of one kind: at least once each, across restarts and failing targets.
+"""Run the jobs of one kind, each at least once, across restarts and failures of targets.
 
-All durable information is in two logs: the source creates jobs, and the states record their
+All durable information is in two logs: the source creates jobs, and the states contain their
 progress. A job without a state is due immediately. The state is written after each attempt, so a
-crash in between repeats the attempt.
+crash before that repeats the attempt.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ IDLE_S: Final = 60.0
 
 
 class JobRunner(Generic[JobT]):
-    """Runs one kind while it is assigned to this worker; ``run`` is the whole lifetime."""
+    """The runner of one kind; ``run`` runs while the kind is assigned to this worker."""
 
     def __init__(
         self, kind: JobKind[JobT], kafka: KafkaSettings, producer: AIOKafkaProducer
@@ -72,7 +72,7 @@ class JobRunner(Generic[JobT]):
         """1. Read the states. 2. Read the source. 3. Attempt due jobs, until cancelled.
 
         Raises:
-            KafkaError: the broker does not accept the state of a job.
+            KafkaError: the broker did not accept the state of a job.
         """
         try:
             await self._state_log.start()
@@ -117,13 +117,13 @@ class JobRunner(Generic[JobT]):
             self._book.load_state(job_id, state)
 
     def _on_failed_record(self, record: ConsumerRecord, error: Exception) -> None:
-        """Write a dead letter of a record that raised; reading continues."""
+        """Write the dead letter of a record that raised; reading continues."""
         task = asyncio.create_task(self._dead_letters.record(record, error))
         self._tasks.add(task)
         task.add_done_callback(lambda _: self._wake.set())
 
     def _queue_jobs(self, jobs: Iterable[JobT]) -> None:
-        """Queue those jobs that have not ended."""
+        """Queue the jobs that have not ended."""
         too_old = self._book.add(jobs, now_us())
         if self._ready:
             for _ in range(too_old):
@@ -143,10 +143,10 @@ class JobRunner(Generic[JobT]):
         self._metrics.queued(len(self._queue), self._queue.running)
 
     async def _attempt(self, job: JobT) -> None:
-        """Attempt a job and write its state; a job that raises is set aside.
+        """Attempt a job and write its state; a job that raises becomes a dead letter.
 
         Raises:
-            KafkaError: the broker does not accept the state.
+            KafkaError: the broker did not accept the state.
         """
         kept: JobState | None = None
         try:
@@ -157,13 +157,13 @@ class JobRunner(Generic[JobT]):
                 if is_transient(error):
                     raise
                 after = await self._set_aside(job, error)
-            # Written before the job is queued again: a job has one attempt at a time.
+            # The state is written before the job is queued again, so attempts never overlap.
             kept = after
         finally:
             self._book.finish(job, kept)
 
     async def _attempted(self, job: JobT) -> JobState:
-        """1. Attempt. 2. Write the dead letter if no retry is left."""
+        """1. Attempt the job. 2. If all retries have failed, write its dead letter."""
         began_s = time.monotonic()
         outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
@@ -194,10 +194,10 @@ class JobRunner(Generic[JobT]):
                 return await self._kind.attempt(job)
         except TimeoutError:
             self._metrics.limit_reached("attempt_timeout_s")
-            return Failed(f"no outcome within {timeout_s:g} s")
+            return Failed(f"the attempt took longer than {timeout_s:g} s")
 
     async def _set_aside(self, job: JobT, error: Exception) -> JobState:
-        """Write the dead letter of a job that raised; return its state once it is written."""
+        """Write the dead letter of a job that raised, then its state; return the state."""
         try:
             payload = self._kind.payload_of(job)
         except Exception:  # noqa: BLE001  # the first error is the one to report
@@ -232,7 +232,10 @@ class JobRunner(Generic[JobT]):
             task.result()
 
     async def _finish_attempts(self) -> None:
-        """Wait up to ``stop_timeout_s`` for running attempts; cancelled ones are repeated later."""
+        """Wait up to ``stop_timeout_s`` for running attempts, then cancel them.
+
+        The next worker repeats cancelled attempts.
+        """
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=self._limits.stop_timeout_s)
             for task in late:
@@ -240,7 +243,7 @@ class JobRunner(Generic[JobT]):
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _sweep(self) -> None:
-        """Remove states that ``memory_h`` allows to forget."""
+        """Remove states that are older than ``memory_h``."""
         now_s = time.monotonic()
         if now_s < self._next_sweep_s:
             return
@@ -255,7 +258,7 @@ class JobRunner(Generic[JobT]):
 
 
 def _pause_s(state: JobState, at_us: int) -> float | None:
-    """Return the time until the next attempt; None when there is none."""
+    """Return the time until the next attempt; None if there will be none."""
     if state.status != "pending":
         return None
     return round((state.next_attempt_us - at_us) / 1e6, 1)

@@ -1,4 +1,4 @@
-"""Settings that every kind of job has."""
+"""Define the settings that every kind of job has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class JobSettings(BaseModel):
-    """How jobs of a kind are run.
+    """Limits of running the jobs of a kind.
 
     A kind's settings are a subclass of this class and ``BaseSettings``, with an ``env_prefix``.
     """
@@ -14,29 +14,31 @@ class JobSettings(BaseModel):
     retry_schedule_s: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
     )
-    """Pauses between attempts. A job that fails after the last one becomes a dead letter."""
+    """Pauses between attempts. A job that fails after the last pause becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
-    """Largest share by which a pause is lengthened at random."""
+    """Maximum share by which a pause is lengthened at random."""
     attempt_timeout_s: float = Field(60.0, gt=0)
-    """Longest time of one attempt."""
+    """Time limit of one attempt; an attempt that exceeds it has failed."""
     attempts_per_target_max: int = Field(4, ge=1)
-    """Concurrent attempts at one target."""
+    """Concurrent attempts at one target; further ones wait."""
     attempts_max: int = Field(256, ge=1)
-    """Concurrent attempts at all targets. A project starts one only while it runs fewer than are
-    free."""
+    """Concurrent attempts in total; further ones wait. A project starts an attempt only while it
+    runs fewer attempts than are free."""
     age_max_h: float = Field(24 * 7, gt=0)
-    """Jobs that were not attempted within this time after their creation are never started."""
+    """Time since its creation after which a job that was never attempted is not started."""
     memory_h: float = Field(24 * 14, gt=0)
-    """How long ended jobs are remembered; must exceed ``age_max_h``."""
+    """Time for which the states of ended jobs are kept. It must exceed ``age_max_h``, so that no
+    job is repeated."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """Interval between removals of older ones."""
+    """Interval of removing older states."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """Pause before the runner is restarted; it doubles with each further failure, with jitter."""
+    """First pause before a failed runner is restarted. Each further failure doubles the pause,
+    with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
-    """The longest pause."""
+    """Maximum pause before a failed runner is restarted."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for running attempts."""
+    """Time limit for running attempts when the worker stops; unfinished ones are repeated."""
 
     def limits(self) -> JobSettings:
-        """Return the settings of the runner; subclasses translate fields of other names."""
+        """Return the settings of the runner; subclasses convert fields with other names."""
         return self

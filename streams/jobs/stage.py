@@ -1,7 +1,7 @@
-"""Runs one kind of job in a task of its own, which is restarted when it fails.
+"""Run one kind of job in its own task, which is restarted after failures.
 
-The kind's consumer group decides which worker runs it: the one that is assigned the only partition
-of the source. The group's consumer reads no records; the runner reads both logs from their start.
+The kind runs on the worker to which its consumer group assigns the only partition of the source.
+The group's consumer reads no records; the runner reads both logs from their start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POLL_MS: Final = 500
 
 
 class JobStage:
-    """Joins the consumer group of a kind, and runs the kind while this worker has the partition."""
+    """A task that joins a kind's consumer group, and runs the kind while it has the partition."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class JobStage:
         self._runner: JobRunner[Any] | None = None
 
     def start(self) -> None:
-        """Start the task; it keeps retrying if the broker is unavailable or the runner fails."""
+        """Start the task, which retries if the broker is unavailable or the runner fails."""
         self._context.control.subscribe(self._control_changed)
         self._task = asyncio.create_task(
             keep_running(
@@ -64,14 +64,14 @@ class JobStage:
         )
 
     async def stop(self) -> None:
-        """Wait up to ``stop_timeout_s`` for running attempts, and disconnect."""
+        """Wait up to ``stop_timeout_s`` for running attempts, then disconnect."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     async def _run_in_group(self) -> None:
-        """Stay in the consumer group until cancelled or until something fails."""
+        """Join the consumer group and run the kind when it is assigned, until a failure."""
         timeout_s = self._limits.stop_timeout_s
         async with AsyncExitStack() as stack:
             producer = await started(
@@ -93,10 +93,7 @@ class JobStage:
                 assignment.raise_failure()
 
     async def run_kind(self, producer: AIOKafkaProducer) -> None:
-        """Run the kind until cancelled.
-
-        Raises the exception that ended its runner.
-        """
+        """Run the kind until cancelled; raise the exception that ended its runner."""
         kind = self._kind(self._context)
         try:
             self._runner = JobRunner(kind, self._kafka, producer)
@@ -132,7 +129,7 @@ class JobStage:
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Runs the kind while the partition of its source is assigned to this worker."""
+    """A listener that runs the kind while the partition is assigned to this worker."""
 
     def __init__(
         self, stage: JobStage, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer
@@ -160,7 +157,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             running.result()
 
     async def end(self) -> None:
-        """Stop running the kind, before another worker starts."""
+        """Stop the kind, before another worker starts it."""
         if self._running is not None:
             running, self._running = self._running, None
             running.cancel()

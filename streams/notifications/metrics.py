@@ -1,4 +1,4 @@
-"""Metrics of webhook deliveries, besides those of all kinds of jobs."""
+"""Define the metrics of webhook deliveries, in addition to those of all kinds of jobs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SET_ASIDE: Final = Counter(
     ["kind"],
 )
 RESTARTS: Final = Counter(
-    "tracemill_notifier_restarts_total", "How often the notifier failed and was started again."
+    "tracemill_notifier_restarts_total", "How often the notifier failed and was restarted."
 )
 DISABLED: Final = Counter(
-    "tracemill_webhook_disabled_total", "Webhooks disabled by their receivers."
+    "tracemill_webhook_disabled_total", "Webhooks disabled because of status 410."
 )
 LIMIT_REACHED: Final = Counter(
     "tracemill_notifier_limit_reached_total", "How often a named limit was reached.", ["limit"]
@@ -45,7 +45,7 @@ _SETTING_OF_LIMIT: Final = {
 
 
 class DeliveryMetrics(JobMetrics):
-    """Also counts under the names of versions that had no other kinds of jobs."""
+    """The metrics of jobs, which are also counted under the names of earlier versions."""
 
     def done(self, age_s: float) -> None:
         super().done(age_s)

@@ -1,4 +1,4 @@
-"""Settings of webhook deliveries."""
+"""Define the settings of webhook deliveries."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streams.jobs.settings import JobSettings
 
 DISABLE_TIMEOUT_S: Final = 60.0
-"""Time allowed for disabling a webhook in the control plane."""
+"""Time limit for disabling a webhook in the control plane."""
 
 
 class NotifierSettings(BaseSettings):
     """Limits of webhook deliveries.
 
-    ``tracemill_notifier_limit_reached_total`` counts how often each limit (``…_max``, ``…_max_s``,
-    ``attempt_timeout_s``, ``alert_age_max_h``) was reached, by name.
-    ``tracemill_webhook_exhausted_total`` counts deliveries that used up their schedule.
+    ``tracemill_notifier_limit_reached_total`` counts by name how often a limit was reached.
+    ``tracemill_webhook_exhausted_total`` counts deliveries whose retries all failed.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
@@ -26,39 +25,43 @@ class NotifierSettings(BaseSettings):
     retry_schedule_s: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
     )
-    """Pauses between attempts, 46 hours in total by default. A delivery that fails after the last
-    one becomes a dead letter."""
+    """Pauses between attempts, by default 46 hours in total. A delivery that fails after the last
+    pause becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
-    """Largest share by which a pause is lengthened at random."""
+    """Maximum share by which a pause is lengthened at random."""
     retry_after_max_s: float = Field(86_400, gt=0)
-    """Longest pause that a receiver may request."""
+    """Maximum pause that a receiver can request with ``Retry-After``. Longer ones are shortened to
+    this."""
     attempt_timeout_s: float = Field(15.0, gt=0)
-    """Longest time from resolving the host name to the status of the response."""
+    """Time limit of one attempt, from resolving the host name to the status of the response."""
     answer_head_max_bytes: int = Field(32 * 1024, ge=1024)
-    """Largest status line and headers of a response, including informational responses (1xx);
-    above it the attempt fails."""
+    """Maximum size of the status line and headers of a response, including informational responses
+    (1xx). Above it, the attempt fails."""
     addresses_per_attempt_max: int = Field(3, ge=1)
-    """Addresses of a host name that one attempt tries."""
+    """Maximum addresses of a host name that one attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)
-    """Concurrent attempts at one webhook."""
+    """Concurrent attempts at one webhook; further ones wait."""
     attempts_max: int = Field(256, ge=1)
-    """Concurrent attempts at all webhooks. A project starts one only while it runs fewer than are
-    free."""
+    """Concurrent attempts in total; further ones wait. A project starts an attempt only while it
+    runs fewer attempts than are free."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
-    """Deliveries of older alerts are not started; counted once per subscribed webhook."""
+    """Maximum age of an alert whose delivery is started. The limit is counted once per subscribed
+    webhook."""
     delivery_memory_h: int = Field(24 * 14, ge=24)
-    """How long ended deliveries are remembered; must exceed ``alert_age_max_h``."""
+    """Time for which the states of ended deliveries are kept. It must exceed ``alert_age_max_h``,
+    so that no delivery is repeated."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """Interval between removals of older deliveries."""
+    """Interval of removing older states."""
     restart_pause_s: float = Field(1.0, gt=0)
-    """Pause before the notifier is restarted; it doubles with each further failure, with jitter."""
+    """First pause before the failed notifier is restarted. Each further failure doubles the pause,
+    with jitter."""
     restart_pause_max_s: float = Field(60.0, gt=0)
-    """The longest pause."""
+    """Maximum pause before the failed notifier is restarted."""
     stop_timeout_s: float = Field(5.0, gt=0)
-    """How long stopping waits for running attempts."""
+    """Time limit for running attempts when the worker stops; unfinished ones are repeated."""
 
     def limits(self) -> JobSettings:
-        """Return these settings as those of a kind of job."""
+        """Return these settings as settings of a kind of job."""
         return JobSettings(
             retry_schedule_s=self.retry_schedule_s,
             retry_jitter=self.retry_jitter,

@@ -1,7 +1,7 @@
-"""Connections to receivers of webhooks that read a bounded number of bytes.
+"""Connect to receivers of webhooks and read a limited number of bytes.
 
-The HTTP library reads any number of informational responses (1xx) and headers of any length. Here a
-connection fails after the allowed number of bytes, so that parsing a response takes bounded time.
+The HTTP library reads any number of informational responses (1xx) and headers of any length. These
+connections fail after a number of bytes, which limits the time for parsing a response.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the library's interface
         if self._left <= 0:
             metrics.LIMIT_REACHED.labels("answer_head_max_bytes").inc()
-            raise httpcore.ReadError(f"the answer's head is longer than {self._bytes_max} bytes")
+            raise httpcore.ReadError(f"the response's head has more than {self._bytes_max} bytes")
         received = await self._stream.read(min(max_bytes, self._left), timeout)
         self._left -= len(received)
         return received
@@ -46,8 +46,8 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         try:
             stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except BaseException:
-            # The library does not close the connection when the handshake is cancelled: a receiver
-            # that stalls it could keep the socket open without limit.
+            # The library does not close the connection if the handshake is cancelled, so a receiver
+            # could keep the socket open forever.
             await self._stream.aclose()
             raise
         return BoundedStream(stream, self._bytes_max)
@@ -57,7 +57,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class BoundedBackend(httpcore.AnyIOBackend):
-    """Opens bounded connections."""
+    """A network backend that opens bounded connections."""
 
     def __init__(self, bytes_max: int) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""Sends one signed request to one webhook, at a checked address, reading a bounded response.
+"""Send one signed request to one webhook, at a checked address, and read a bounded response.
 
-Only the status and ``Retry-After`` of the response are used: its body is not read, cookies are not
-kept and redirects are not followed. Nothing that a receiver sends raises; at worst the attempt
-fails.
+Only the status and ``Retry-After`` of the response are used. Its body is not read, cookies are not
+kept, and redirects are not followed. An invalid response fails the attempt; it never raises.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ USER_AGENT: Final = "tracemill-webhooks/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The result of an attempt: a status, or the reason why there is none."""
+class DeliveryResult:
+    """The result of an attempt: the status of the response, or the reason why there is none."""
 
     status: int | None
     detail: str
@@ -54,7 +53,7 @@ class Answer:
 
 
 class WebhookSender:
-    """Makes attempts. Redirects are not followed, because their targets were not checked."""
+    """A client that sends requests. It follows no redirects, whose addresses are not checked."""
 
     def __init__(
         self,
@@ -77,8 +76,8 @@ class WebhookSender:
     async def close(self) -> None:
         await self._connections.aclose()
 
-    async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> Answer:
-        """Send ``body``; every failure is returned as an answer."""
+    async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> DeliveryResult:
+        """Send ``body``; failures are returned, not raised."""
         try:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
                 target = target_of(webhook.url)
@@ -90,9 +89,10 @@ class WebhookSender:
                 )
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
-            return Answer(None, f"no answer within {self._settings.attempt_timeout_s:g} s")
+            timeout_s = self._settings.attempt_timeout_s
+            return DeliveryResult(None, f"no response within {timeout_s:g} s")
         except Exception as error:  # noqa: BLE001  # parsing foreign input may raise anything
-            return Answer(None, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS])
+            return DeliveryResult(None, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS])
 
     async def _send(
         self,
@@ -100,8 +100,8 @@ class WebhookSender:
         addresses: list[Address],
         headers: Mapping[str, str],
         body: bytes,
-    ) -> Answer:
-        """Try the addresses in order until a connection succeeds."""
+    ) -> DeliveryResult:
+        """Send to the first address that accepts a connection."""
         tried = addresses[: self._settings.addresses_per_attempt_max]
         if len(tried) < len(addresses):
             metrics.LIMIT_REACHED.labels("addresses_per_attempt_max").inc()
@@ -115,8 +115,8 @@ class WebhookSender:
 
     async def _post(
         self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        """Connect to ``address``; host name, certificate and ``Host`` header are the target's."""
+    ) -> DeliveryResult:
+        """Send to ``address``, with the host name of the target for TLS and the ``Host`` header."""
         url = httpcore.URL(
             scheme=target.scheme.encode(),
             host=str(address).encode(),
@@ -131,11 +131,11 @@ class WebhookSender:
             extensions={"sni_hostname": target.host},
         ) as response:
             status = int(response.status)
-            return Answer(status, f"status {status}", _retry_after(response.headers))
+            return DeliveryResult(status, f"status {status}", _retry_after(response.headers))
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """Return the header, unless it is too long to be valid."""
+    """Return the header ``Retry-After``; None if it is missing or too long."""
     for name, value in headers:
         if name.lower() == b"retry-after":
             short = len(value) <= RETRY_AFTER_MAX_CHARS

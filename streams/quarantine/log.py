@@ -1,4 +1,4 @@
-"""Reads and writes the quarantine log: attempts of workers, and records that are not processed.
+"""Read and write the quarantine log: attempts of workers, and quarantined records.
 
 ``streams.core.quarantine.quarantined`` describes its records and how they are used.
 """
@@ -63,7 +63,7 @@ class QuarantineView:
             yield from (entry for _, entry in sorted(self.entries[source].items()))
 
     def apply(self, record: ConsumerRecord) -> None:
-        """Apply the next record of the log; records of unknown formats are skipped."""
+        """Apply the next record of the log; skip records of an unknown format."""
         try:
             record_type, kind, number, *offset = (record.key or b"").decode().split("/")
             source: Source = ("events" if kind == "events" else "deltas", int(number))
@@ -89,7 +89,7 @@ class QuarantineView:
 
 
 class QuarantineLog:
-    """The quarantine log of a process; ``start`` it before partitions are assigned."""
+    """The quarantine log of a process; call ``start`` before partitions are assigned."""
 
     def __init__(
         self, kafka: KafkaSettings, settings: QuarantineSettings, producer: AIOKafkaProducer
@@ -97,14 +97,14 @@ class QuarantineLog:
         self.settings = settings
         self.kafka = kafka
         self.alone = asyncio.Lock()
-        """Held while a record is processed alone, so that only one can be the cause of a death."""
+        """Held while a record is processed alone, so that a crash has only one possible cause."""
         self._view = QuarantineView()
         self._producer = producer
         self._topic = kafka.topics.quarantine
         self._tail = LogTail(kafka, self._topic, self._apply)
 
     async def start(self) -> None:
-        """Start following the log.
+        """Start to follow the log.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -115,11 +115,11 @@ class QuarantineLog:
         await self._tail.stop()
 
     def entries(self, kind: Kind, partition: int) -> dict[int, Entry]:
-        """Return the entries of a partition by offset; the mapping stays up to date."""
+        """Return the entries of a partition by offset; later changes apply to the mapping."""
         return self._view.entries.setdefault((kind, partition), {})
 
     async def begin(self, kind: Kind, partition: int, resume_after: int) -> Attempt:
-        """Write that this worker continues after ``resume_after``; return its attempt."""
+        """Write that this worker continues after ``resume_after``; return the attempt."""
         await self._tail.caught_up()
         before = self._view.attempts.get((kind, partition))
         attempt = next_attempt(before, resume_after, secrets.token_hex(8))
@@ -127,12 +127,15 @@ class QuarantineLog:
         return attempt
 
     async def write(self, kind: Kind, partition: int, attempt: Attempt) -> None:
-        """Write the state of an attempt; return once it is acknowledged."""
+        """Write the state of an attempt; return when it is acknowledged."""
         key = f"attempt/{kind}/{partition}".encode()
         await self._producer.send_and_wait(self._topic, _encode(attempt), key=key, partition=0)
 
     async def end(self, kind: Kind, partition: int, attempt: Attempt) -> None:
-        """Write that an attempt ended cleanly, unless another one followed or time runs out."""
+        """Write that an attempt ended cleanly, unless another one has followed.
+
+        A write that exceeds ``write_timeout_s`` is abandoned.
+        """
         latest = self._view.attempts.get((kind, partition))
         if latest is not None and latest.id != attempt.id:
             return
@@ -144,17 +147,18 @@ class QuarantineLog:
     async def set_aside(self, entry: Entry, dead_letters: Sequence[DeadLetterRow]) -> None:
         """Quarantine a record.
 
-        1. Write its dead letters. 2. Write the entry, which takes effect with that.
+        1. Write its dead letters. 2. Write the entry; from then on the record is not processed.
 
         Raises:
             QuarantineFullError: ``entries_max`` records are in quarantine.
-            KafkaError: the broker did not accept a write; the next worker repeats both steps.
+            KafkaError: the broker did not accept a write. The next worker repeats both steps.
         """
         if len(self._view) >= self.settings.entries_max:
             metrics.LIMIT_REACHED.labels("entries_max").inc()
             raise QuarantineFullError(
-                f"{len(self._view)} records are in quarantine (TRACEMILL_QUARANTINE_ENTRIES_MAX): "
-                "see `tracemill quarantine list`"
+                f"{len(self._view)} records are in quarantine, as many as "
+                "TRACEMILL_QUARANTINE_ENTRIES_MAX allows: list them with `tracemill quarantine "
+                "list`, then replay or skip them"
             )
         topic = self.kafka.topics.dead_letters
         for dead_letter in dead_letters:

@@ -1,4 +1,4 @@
-"""Metrics of the quarantine."""
+"""Define the metrics of the quarantine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge
 
 QUARANTINED: Final = Counter(
     "tracemill_quarantine_records_total",
-    "Records, or events of them, set aside because they killed their worker.",
+    "Records or events that were quarantined because they crashed a worker.",
     ["stage"],
 )
 ENTRIES: Final = Gauge(
@@ -16,7 +16,7 @@ ENTRIES: Final = Gauge(
 )
 UNCLEAN_ENDS: Final = Counter(
     "tracemill_quarantine_unclean_ends_total",
-    "Partitions taken over from a worker that ended uncleanly.",
+    "Partitions whose previous worker ended uncleanly.",
     ["stage"],
 )
 TRIALS: Final = Counter(

@@ -1,9 +1,9 @@
-"""Keeps input that kills the worker out of one partition of ``events`` or ``deltas``.
+"""Remove input that crashes the worker from one partition of ``events`` or ``deltas``.
 
-The stage reads ``is_active`` once per batch; usually it is false and there is nothing else to do.
-Otherwise the batch passes ``kept`` (removes quarantined input), ``survivors`` (after an unclean
-end: sets aside what ends a child process) and, if child processes found nothing and the worker
-still died, ``alone`` record by record.
+The stage reads ``is_active`` once per batch. It is usually false, and nothing else is called.
+Otherwise, the stage calls ``kept``, which removes quarantined input. After an unclean end it calls
+``survivors``, which quarantines input that crashes a child process. If no child process crashed but
+the worker ended again, it calls ``alone`` for each record.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ STAGES: Final[dict[Kind, str]] = {"events": "observations", "deltas": "projects"
 
 
 class Screen:
-    """The quarantine of one partition, while this worker has it.
+    """The quarantine of one partition that is assigned to this worker.
 
     Args:
-        span_records: how many records the previous worker may have read beyond its output.
+        span_records: maximum records that the previous worker may have read beyond its output.
     """
 
     def __init__(
@@ -58,29 +58,29 @@ class Screen:
         self._attempt: Attempt | None = None
         self._set_aside_offset: int | None = None
         self._tried_before = 0
-        """Records before this offset are tried in child processes first."""
+        """Offset before which records are first tried in child processes."""
 
     @property
     def is_active(self) -> bool:
-        """Return whether any input is removed or tried."""
+        """Return whether input must be removed or tried."""
         return bool(self._entries) or self._tried_before > 0
 
     @property
     def trials_begun(self) -> int:
-        """Return the number of trials so far: progress while the position does not move."""
+        """Return the number of trials so far, which counts as progress."""
         return self._trials.begun
 
     def is_tried_first(self, offset: int) -> bool:
-        """Return whether a batch that begins with this record is tried first."""
+        """Return whether a batch that begins at ``offset`` is tried first."""
         return offset < self._tried_before
 
     def is_alone(self, offset: int) -> bool:
-        """Return whether the records of a batch beginning here are processed one by one."""
-        assert self._attempt is not None, "begin() comes first"
-        return self.is_tried_first(offset) and is_single(self._attempt)
+        """Return whether the records of a batch that begins at ``offset`` are processed alone."""
+        assert self._attempt is not None, "begin() was not called"
+        return is_single(self._attempt) and offset < self._tried_before
 
     async def begin(self, resume_after: int) -> None:
-        """Record the start of an attempt at the partition, before anything is processed."""
+        """Write that an attempt starts, before anything is processed."""
         kind, partition = self._kind, self._partition
         attempt = self._attempt = await self._log.begin(kind, partition, resume_after)
         if not is_suspicious(attempt):
@@ -99,19 +99,19 @@ class Screen:
         )
 
     async def end(self, failure: BaseException | None = None) -> None:
-        """Record a clean end, unless the input may have caused ``failure``."""
+        """Write that the attempt ended cleanly, unless the input may have caused ``failure``."""
         if self._attempt is not None and (failure is None or is_unrelated_to_input(failure)):
             await self._log.end(self._kind, self._partition, self._attempt)
 
     async def kept(self, records: Sequence[Record]) -> list[Record]:
-        """Return the records without quarantined lines; a record may be left empty."""
+        """Return the records without quarantined lines; a record may become empty."""
         if self._tried_before and records[0].offset >= self._tried_before:
             self._tried_before = 0
         kept = []
         for record in records:
             if record.offset == self._set_aside_offset and record.offset not in self._entries:
                 times = self._log.settings.worker_deaths
-                death = Death("worker", f"{times} workers ended while they processed it alone")
+                death = Death("worker", f"{times} workers ended while they processed only this")
                 await self._set_aside(record, Culprit(0, -1, death))
             entry = self._entries.get(record.offset)
             if entry is not None and entry.timestamp_ms == record.timestamp_ms:
@@ -122,9 +122,9 @@ class Screen:
         return kept
 
     async def survivors(self, records: list[Record], work: Work) -> list[Record]:
-        """Set aside input that ends a child process doing ``work``; return the other records.
+        """Quarantine input with which ``work`` ends a child process; return the other records.
 
-        Returns the same list if nothing was set aside.
+        Returns the same list if nothing was quarantined.
 
         Raises:
             QuarantineFullError: the quarantine is full.
@@ -133,7 +133,10 @@ class Screen:
         while (culprit := await self._trials.find(records, work)) is not None:
             record = records[culprit.index]
             if not record.value:
-                log.error("trial_inconclusive", reason=f"empty records die: {culprit.death.cause}")
+                log.error(
+                    "trial_inconclusive",
+                    reason=f"child processes without input fail: {culprit.death.cause}",
+                )
                 break
             await self._set_aside(originals[culprit.index], culprit)
             self._tried_before = max(self._tried_before, record.offset + self._span_records)
@@ -146,12 +149,12 @@ class Screen:
         process: Callable[[], Awaitable[None]],
         done: Callable[[], Awaitable[object]],
     ) -> None:
-        """Process one record, with its offset in the log in case the process ends.
+        """Process one record and write its offset to the log before, in case the process ends.
 
-        1. Write that it is being processed. 2. Process it and wait until its output is
-        acknowledged. 3. Write that it is done, or that ``single_wait_s`` have passed.
+        1. Write that the record is being processed. 2. Process it and wait until its output is
+        acknowledged. 3. Write that it is done, or that ``single_wait_s`` has passed.
         """
-        assert self._attempt is not None, "begin() comes first"
+        assert self._attempt is not None, "begin() was not called"
         settings = self._log.settings
         async with self._log.alone:
             if offset == self._attempt.suspect_offset:
@@ -175,7 +178,7 @@ class Screen:
     async def _set_aside(self, record: Record, culprit: Culprit) -> None:
         """Quarantine a line, or the whole record if it has too many such lines.
 
-        ``QuarantineLog.set_aside`` numbers the effects.
+        ``QuarantineLog.set_aside`` lists the steps.
         """
         kind, partition, settings = self._kind, self._partition, self._log.settings
         before = self._entries.get(record.offset)
@@ -202,7 +205,7 @@ class Screen:
             partition=partition,
             offset=record.offset,
             created_us=record.timestamp_ms * 1_000,
-            detail=f"processing it ended the process ({death.cause})",
+            detail=f"processing this input ended the process ({death.cause})",
             payload_bytes_max=settings.payload_bytes_max,
         )
         entry = Entry(

@@ -1,4 +1,4 @@
-"""Settings of the quarantine: how records that kill their worker are found and set aside."""
+"""Define the settings of the quarantine of records that crash their worker."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ MIB: Final = 1024 * KIB
 
 
 class QuarantineSettings(BaseSettings):
-    """Limits of the quarantine.
+    """Limits of the quarantine of events that crash a worker.
 
-    All but ``payload_bytes_max`` apply only after a worker ended uncleanly; before that nothing is
-    tried or written per record. ``tracemill_quarantine_limit_reached_total`` counts limits that are
-    reached, by name.
+    After a worker has ended uncleanly, its input is first tried in child processes. The limits
+    apply only then. ``tracemill_quarantine_limit_reached_total`` counts by name how often a limit
+    was reached.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_QUARANTINE_", frozen=True)
 
     trial_timeout_s: float = Field(10.0, gt=0)
-    """Longest time of a child process; after it the child counts as dead."""
+    """Time limit of a child process. A child that exceeds it counts as crashed."""
     trial_memory_bytes_max: int = Field(2048 * MIB, ge=64 * MIB)
-    """Memory of a child process beyond that of its worker; above it the child counts as dead."""
+    """Memory of a child process in addition to that of its worker. A child that exceeds it counts
+    as crashed."""
     trial_deaths: int = Field(3, ge=1, le=100)
-    """Child processes that must die in a row before an input counts as the cause."""
+    """Consecutive child processes that must crash before an input is quarantined."""
     lines_max: int = Field(100, ge=1)
-    """Events set aside one by one from one record; above it the whole record is set aside."""
+    """Events of one record that are quarantined individually. Above it, the whole record is
+    quarantined."""
     entries_max: int = Field(10_000, ge=1)
-    """Records in quarantine; above it the stage stops instead of setting aside more."""
+    """Records in quarantine. At the limit, the stage stops instead of quarantining more."""
     payload_bytes_max: int = Field(12 * MIB, ge=1 * KIB)
-    """Longest payload of a dead letter; a longer one is cut and marked. Must be below
-    ``KafkaSettings.record_max_bytes``."""
+    """Maximum size of a dead letter's payload. A larger payload is cut and marked. Must be below
+    ``TRACEMILL_RECORD_MAX_BYTES``."""
     worker_deaths: int = Field(3, ge=2, le=100)
-    """Workers that must end in the same record before it is set aside, if no child process dies."""
+    """Consecutive workers that must end at the same record before it is quarantined, if no child
+    process crashes."""
     single_wait_s: float = Field(2.0, gt=0)
-    """A record that is processed alone counts as the cause if its worker ends within this time;
-    later ends have other causes, such as a broker that does not answer."""
+    """Time after the start of a record, processed alone, in which the end of its worker counts
+    against the record. Later ends have other causes, such as an unresponsive broker."""
     single_pause_max_s: float = Field(1.0, ge=0)
-    """Longest random pause before such a record is processed again, so that kills at fixed times
-    after a start do not hit it each time."""
+    """Maximum random pause before such a record is processed, so that kills at a fixed time after
+    a start do not hit the same record each time."""
     write_timeout_s: float = Field(5.0, gt=0)
-    """How long a stopping worker waits for the quarantine log."""
+    """Time limit for writing to the quarantine log when the worker stops."""

@@ -1,7 +1,7 @@
-"""Finds the input that ends the process working on it, by trying it in child processes.
+"""Find the input that crashes the process, by trying it in child processes.
 
-Used by the screens of both stages (``streams.observations.screen``, ``streams.rollups.screen``)
-after an unclean end. Each batch is tried whole first. If that fails, a binary search finds its
+The screens of the stages (``streams.observations.screen``, ``streams.rollups.screen``) use this
+after an unclean end. Each batch is first tried as a whole. If that fails, a binary search finds the
 shortest failing prefix, first by records, then by lines of the last record.
 """
 
@@ -29,7 +29,7 @@ ENVIRONMENT_ERRORS: Final = (KafkaError, StoreError, ProducersError, StreamsErro
 
 
 def is_unrelated_to_input(error: BaseException) -> bool:
-    """Return whether the input that was being processed cannot have caused a failure."""
+    """Return whether the processed input cannot be the cause of a failure."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_unrelated_to_input, error.exceptions))
     if isinstance(error, MessageSizeTooLargeError):
@@ -39,7 +39,7 @@ def is_unrelated_to_input(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A source record, or what remains of it, while it is tried."""
+    """A source record that is tried, possibly without some of its lines."""
 
     offset: int
     timestamp_ms: int
@@ -47,12 +47,12 @@ class Record:
 
 
 Work = Callable[[Sequence[Record]], object]
-"""Processes records as the stage would; called in a child process."""
+"""Process records in a child process, as the stage would."""
 
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The record, and its line, that the failure needs; line -1: the whole record."""
+    """The record and the line that cause the failure; line -1: the whole record."""
 
     index: int
     line: int
@@ -60,12 +60,12 @@ class Culprit:
 
 
 class Trials:
-    """Runs ``work`` on records in child processes."""
+    """Child processes that run ``work`` on records."""
 
     def __init__(self, settings: QuarantineSettings) -> None:
         self._settings = settings
         self.begun = 0
-        """Child processes so far; each counts as progress, since many may take long."""
+        """Number of child processes so far; each counts as progress, because many may take long."""
 
     async def once(self, work: Callable[[], object]) -> Death | None:
         settings = self._settings
@@ -80,10 +80,10 @@ class Trials:
         return death
 
     async def find(self, records: Sequence[Record], work: Work) -> Culprit | None:
-        """Return the first input that ends ``trial_deaths`` child processes in a row; None usually.
+        """Return the first input that ends ``trial_deaths`` consecutive child processes, or None.
 
-        Also returns None if idle child processes die, too, or cannot be created: that proves
-        nothing.
+        Returns None also if child processes without input fail or none can be created, because
+        trials prove nothing then.
         """
         try:
             death = None
@@ -93,11 +93,14 @@ class Trials:
                     return None
             assert death is not None
             if await self.once(lambda: None) is not None:
-                log.error("trial_inconclusive", reason=f"idle child processes die: {death.cause}")
+                log.error(
+                    "trial_inconclusive",
+                    reason=f"child processes without input fail: {death.cause}",
+                )
                 return None
             return await self._first(records, work, death)
         except TrialImpossibleError as error:
-            log.warning("trial_inconclusive", reason=f"no child process: {error}")
+            log.warning("trial_inconclusive", reason=f"cannot create a child process: {error}")
             metrics.TRIALS.labels("impossible").inc()
             return None
 
@@ -118,7 +121,7 @@ class Trials:
     async def _shortest(
         self, length: int, work: Callable[[int], object], death: Death
     ) -> tuple[int, Death]:
-        """Return the length of the shortest failing prefix; the whole is known to fail."""
+        """Return the length of the shortest failing prefix, given that the whole fails."""
         passes, fails = 0, length
         while fails - passes > 1:
             middle = (passes + fails) // 2

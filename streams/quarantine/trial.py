@@ -1,9 +1,9 @@
-"""Runs work in a forked child process, to find out whether it ends its process.
+"""Run work in a forked child process, to find out whether the work crashes the process.
 
-The child has a copy of the worker's memory, so it does exactly what the worker would do next, and
-its changes are lost when it ends. It has no other output: it writes to no socket and no log. The
-way it ends gives the worker the outcome: success, an exception, a signal, or a limit of time or
-memory. The kernel ends the child together with its worker.
+The child has a copy of the worker's memory, so it does what the worker would do next, and its
+changes are lost when it ends. It writes to no socket and no log. The worker observes how the child
+ends: success, an exception, a signal, or a limit of time or memory. The kernel ends the child
+together with its worker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PASSED: Final = b"\x06passed"
 RAISED: Final = b"\x15"
 TRACE_BYTES_MAX: Final = 64 * 1024
 TRACEBACK_WAIT_S: Final = 2.0
-"""Time after the timeout for the child to write a traceback, before it is killed."""
+"""Time after the timeout in which the child may write a traceback, before it is killed."""
 RESET_SIGNALS: Final = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -40,7 +40,7 @@ RESET_SIGNALS: Final = (
     signal.SIGILL,
     signal.SIGABRT,
 )
-"""Signals that must end the child at once, despite handlers that libraries installed."""
+"""Signals that must end the child immediately, although libraries may have installed handlers."""
 _PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
@@ -52,7 +52,7 @@ class TrialImpossibleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a child process failed."""
+    """The way in which a child process failed."""
 
     cause: str
     """``SIGSEGV``, ``exit 1``, ``timeout``, or the name of an exception."""
@@ -66,7 +66,7 @@ async def trial(
     memory_bytes_max: int,
     expected: tuple[type[Exception], ...] = (),
 ) -> Death | None:
-    """Run ``work`` in a child process; return how it failed, or None.
+    """Run ``work`` in a child process; return how it failed, or None if it succeeded.
 
     The event loop keeps running. Exceptions in ``expected`` do not count as failures.
 
@@ -77,8 +77,8 @@ async def trial(
     read_fd, write_fd = os.pipe()
     try:
         with warnings.catch_warnings():
-            # Newer Pythons warn of forking with threads. The child only computes; it takes no lock
-            # that another thread could hold.
+            # Newer versions of Python warn about forking a process with threads. The child only
+            # computes; it acquires no lock that another thread could hold.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
     except OSError as error:
@@ -87,7 +87,7 @@ async def trial(
         raise TrialImpossibleError(str(error)) from error
     if pid == 0:
         _child(work, write_fd, worker, timeout_s, memory_bytes_max, expected)
-    # Closed at once: another child that inherits it would keep the pipe open.
+    # Close it immediately: another child that inherits it would keep the pipe open.
     os.close(write_fd)
     status = -1
     try:
@@ -156,7 +156,7 @@ def _child(
         _detach(worker)
         _limit(memory_bytes_max)
         faulthandler.enable(fd, all_threads=False)
-        # A timer needs no thread; a thread could receive signals that are meant for the work.
+        # A timer is used because a thread could receive signals that are meant for the work.
         faulthandler.register(signal.SIGALRM, fd, all_threads=False, chain=True)
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         with contextlib.suppress(*expected):
@@ -187,7 +187,7 @@ def _detach(worker: int) -> None:
 
 
 def _limit(memory_bytes_max: int) -> None:
-    """Disable core dumps, limit memory, and be the kernel's first choice when memory is short."""
+    """Disable core dumps, limit memory, and let the kernel kill this process first."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ class Evictor:
     def _evict(self, stored: Mapping[TopicPartition, int]) -> None:
         context, fold, partition = self._context, self._fold, self._partition
         metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
-        metrics.LIMIT_REACHED.labels("alerts_max").inc(context.alerted.take_forgotten())
+        metrics.LIMIT_REACHED.labels("alerts_max").inc(context.alerted.take_dropped())
         idle_before_s = self._now_s() - context.settings.resident_idle_s
         for table, topic, groups, limit, cells_max in self._tables:
             if groups.cell_count > cells_max:

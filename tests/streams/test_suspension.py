@@ -1,4 +1,4 @@
-"""A worker that was suspended for longer than its session writes nothing more."""
+"""A worker that was suspended for was suspended for writes nothing more."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_suspension_up_to_the_session_timeout_is_allowed_and_a_longer_on
     guard.check()
     clock.now_s += 0.1
     for _ in range(2):
-        with pytest.raises(SuspendedError, match="did not run for 6 s, longer than its session"):
+        with pytest.raises(SuspendedError, match="suspended for 6.* s, more than the allowed"):
             guard.check()
 
 
@@ -96,7 +96,7 @@ def test_a_process_that_was_stopped_refuses_its_next_write() -> None:
                 worker.wait(STOPPED_S)
         finally:
             os.kill(worker.pid, signal.SIGCONT)
-        assert "longer than its session of 2 s" in worker.stdout.readline()
+        assert "more than the allowed 2 s" in worker.stdout.readline()
         assert worker.wait(WITHIN_S) == 0
 
 
@@ -129,7 +129,7 @@ async def test_a_record_that_is_buffered_when_its_worker_is_stopped_is_not_sent(
         before = await producer.send_and_wait(topic, b"sent", partition=0)
         buffered = await producer.send(topic, b"buffered", partition=0)
         clock.now_s += STOPPED_S
-        with pytest.raises(NotSentError, match="longer than its session"):
+        with pytest.raises(NotSentError, match="was suspended for"):
             async with asyncio.timeout(WITHIN_S):
                 await buffered
     finally:

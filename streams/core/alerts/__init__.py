@@ -1,1 +1,1 @@
-"""Creates alerts and remembers which were created."""
+"""Create each alert once."""

@@ -1,4 +1,4 @@
-"""Turns crossed budget thresholds into alerts; the same crossing always has the same id."""
+"""Convert crossed budget thresholds to alerts; the same crossing always has the same id."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _EVENT_TYPE: Final = BudgetThresholdCrossed()
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A threshold that the spend of a budget's period has reached."""
+    """A threshold that a budget's spend in one period has reached."""
 
     budget: BudgetRule
     period_start_us: int
     threshold: str
     spent_pico: int
     trace_id: str
-    """The trace whose cost crossed it; empty if the spend was that high before."""
+    """The trace whose cost crossed the threshold; empty if stored spend already exceeded it."""
 
     @property
     def id(self) -> str:
@@ -39,7 +39,7 @@ class Crossing:
 
 
 def alert_id(budget: BudgetRule, period_start_us: int, threshold: str) -> str:
-    """Return the id of an alert, the same for all spellings of the threshold (``1``, ``1.0``)."""
+    """Return the id of an alert; all spellings of a threshold (``1``, ``1.0``) have the same id."""
     share = format(Decimal(threshold).normalize(), "f")
     identity = f"{budget.project_id}\n{budget.id}\n{period_start_us}\n{share}"
     return f"alert_{sha256(identity.encode()).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Remembers the ids of alerts, so that each is created once."""
+"""Keep the ids of alerts, so that each alert is created once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class AlertIds(Protocol):
 class PastAlerts:
     """The ids of the latest ``alerts_max`` alerts.
 
-    A forgotten alert may be created again with the same id, so the store and receivers recognize
-    it.
+    An alert whose id was dropped may be created again. It then has the same id, so the store and
+    receivers can identify it.
     """
 
     def __init__(self, alerts_max: int) -> None:
         self._alerts_max = alerts_max
         self._ids: dict[str, None] = {}
-        self._forgotten = 0
+        self._dropped = 0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -32,14 +32,14 @@ class PastAlerts:
         return alert_id in self._ids
 
     def add(self, alert_id: str, /) -> None:
-        """Remember an alert; forget the oldest one above the limit."""
+        """Add an id; drop the oldest one if the limit is exceeded."""
         if alert_id not in self._ids:
             self._ids[alert_id] = None
             if len(self._ids) > self._alerts_max:
                 del self._ids[next(iter(self._ids))]
-                self._forgotten += 1
+                self._dropped += 1
 
-    def take_forgotten(self) -> int:
-        """Return how many were forgotten since the last call."""
-        forgotten, self._forgotten = self._forgotten, 0
-        return forgotten
+    def take_dropped(self) -> int:
+        """Return the number of ids dropped since the last call."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped

@@ -1,1 +1,1 @@
-"""Computes keys of windows and spend, with functions compiled from the registered dimensions."""
+"""Compute keys of windows and spend, with functions compiled from the registered dimensions."""

@@ -1,4 +1,4 @@
-"""Compiles functions of one expression, so that a key takes one call for any set of dimensions.
+"""Compile functions of one expression, so that any number of dimensions takes one call.
 
 Expressions consist of names from the registry, which are identifiers, and of literals.
 """
@@ -13,9 +13,9 @@ def compiled(arguments: str, expression: str, names: Mapping[str, object] | None
     """Compile a function.
 
     Args:
-        arguments: names of its arguments.
-        expression: its result.
-        names: objects that the expression refers to besides the arguments.
+        arguments: names of the function's arguments.
+        expression: the expression that the function returns.
+        names: other objects that the expression uses, by name.
     """
     return eval(f"lambda {arguments}: {expression}", dict(names or {}))  # noqa: S307  # see above
 

@@ -1,4 +1,4 @@
-"""Computes the keys of cells from observations, deltas and rows."""
+"""Compute the keys of cells from observations, deltas and rows."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ StartedKey = tuple[Any, ...]
 Scope = tuple[str | None, ...]
 """A ``CellKey`` of spend; None matches any value."""
 Shape = tuple[bool, ...]
-"""Which values of a scope are set."""
+"""Whether each value of a scope is set."""
 
 SHAPES_MAX: Final = 4_096
-"""Shapes that are kept compiled."""
+"""Maximum shapes whose compiled function is cached."""
 MINUTE_S: Final = 60
 MINUTE_US: Final = MINUTE_S * 1_000_000
 BUCKET_S: Final = 900
 BUCKET_US: Final = BUCKET_S * 1_000_000
 
 MORE_OF_WINDOWS: Final = WINDOW_DIMENSIONS[len(WINDOW_KEY) :]
-"""Dimensions that deltas of windows carry by name, in their last field ``more``."""
+"""Dimensions that deltas of windows contain by name, in their last field ``more``."""
 MORE_OF_SPEND: Final = SPEND_DIMENSIONS[len(SPEND_KEY) :]
-"""Likewise of deltas of spend."""
+"""Dimensions that deltas of spend contain by name, in their last field ``more``."""
 
 WINDOWS_BY_TRACE: Final = any(each.trace_field is not None for each in WINDOW_DIMENSIONS)
 """Whether windows depend on attributes of traces."""
@@ -86,18 +86,18 @@ def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, s
 window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _WINDOW_START, WINDOW_DIMENSIONS
 )
-"""Returns the window cell of an observation, given the dimension values of its trace."""
+"""Return the key of an observation's window, given the dimension values of its trace."""
 spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _SPEND_START, SPEND_DIMENSIONS
 )
-"""Returns the spend cell of an observation, likewise."""
+"""Return the key of an observation's spend cell, given the dimension values of its trace."""
 
 own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
     "state", tuple_of([_SPEND_START, *map(own_value, _OWN)])
 )
-"""Returns the part of the spend cell that depends on the observation alone."""
+"""Return the part of the spend cell's key that depends only on the observation."""
 spend_key_of_own: Final[Callable[[StartedKey, TraceValues], StartedKey]] = _spend_key_of_own()
-"""Returns the spend cell for such a part, given the dimension values of the trace."""
+"""Return the key of the spend cell, given such a part and the dimension values of the trace."""
 
 window_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(WINDOW_DIMENSIONS, WINDOW_KEY)
 spend_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(SPEND_DIMENSIONS, SPEND_KEY)
@@ -116,6 +116,6 @@ def scope_of(named_values: Any) -> Scope:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
-    """Compile a function that returns the scope of a shape that contains a given key."""
+    """Compile a function that returns the scope of the given shape that contains a key."""
     parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
     return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""Builds expressions that read the values of dimensions.
+"""Build expressions that read the values of dimensions.
 
-``ObservationState`` has a field for each of the first dimensions, and the tuple ``more`` for the
-others. Values that come from traces are a tuple per trace.
+``ObservationState`` has a field for each of the first dimensions (``STATE_FIELDS``), and the tuple
+``more`` for the others. Each trace has a tuple with the values of the dimensions from traces.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _trace_values() -> Any:
             field = "sorted(fields.tags)"
         else:
             field = f"fields.latest.get({each.trace_field!r}, NEVER)[1]"
-        if each.trace_field == each.name == "user_id":  # bounded before, and read most often
+        if each.trace_field == each.name == "user_id":  # already bounded, and read most often
             parts.append(field)
             continue
         names[f"text_{number}"] = each.value_of
@@ -92,6 +92,6 @@ def _trace_values() -> Any:
 
 
 more_of_row: Final[Callable[[Any], tuple[str, ...]]] = _more_of_row()
-"""Returns the values of ``OF_OBSERVATIONS`` of an observation row."""
+"""Return the values of ``OF_OBSERVATIONS`` of an observation row."""
 trace_values: Final[Callable[[Any], TraceValues]] = _trace_values()
-"""Returns the values of ``OF_TRACES`` of ``TraceFields``."""
+"""Return the values of ``OF_TRACES`` of ``TraceFields``."""

@@ -1,4 +1,4 @@
-"""Normalizes model ids: lists the names under which a price list may have the model.
+"""Normalize model ids: list the names under which a price list may contain the model.
 
 The candidates are tried from the most specific to the least. Examples of ids: ``openai/gpt-4o``,
 ``models/gemini-2.5-pro``, ``us.anthropic.claude-sonnet-4-20250514-v1:0``,
@@ -15,14 +15,14 @@ from urllib.parse import unquote
 from producers.model_patterns import NAME_CHARS_MAX
 
 MODEL_LENGTH_MAX: Final = NAME_CHARS_MAX
-"""Longer ids match no price."""
+"""Maximum length of a model id; longer ids match no price."""
 
 PREFIXES_MAX: Final = 8
-"""Most prefixes of an id that are removed, as in ``litellm/openrouter/openai/gpt-4o``."""
+"""Maximum prefixes that are removed from an id, as in ``litellm/openrouter/openai/gpt-4o``."""
 
 
 class NameCandidate(NamedTuple):
-    """A possible provider and name of a model; the provider is None if the id has none."""
+    """A possible provider and name of a model; the provider is None if the id names none."""
 
     provider: str | None
     name: str
@@ -108,7 +108,7 @@ _DATE: Final = re.compile(
 
 
 def provider_of(name: str) -> str:
-    """Return the price list's name of a provider, from a prefix or a ``gen_ai.system`` value."""
+    """Return the price list's name of a provider, given a prefix or a ``gen_ai.system`` value."""
     return _PROVIDER_OF.get(name, name)
 
 
@@ -120,8 +120,8 @@ def undated_bedrock_name(name: str) -> str:
 def name_candidates(model: str) -> Iterator[NameCandidate]:
     """Yield the candidates for ``model``, the most specific first, each once.
 
-    Candidates at the provider that the id names come before those without a provider, and full
-    names before names without a date.
+    Candidates with the provider that the id names precede those without a provider. Full names
+    precede names without a date.
     """
     name = model.strip().lower()
     if not name or len(name) > MODEL_LENGTH_MAX:

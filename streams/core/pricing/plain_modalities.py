@@ -1,6 +1,6 @@
-"""Modalities that providers bill at the price of text where they list no other price.
+"""Define the modalities that providers bill at the price of text if they list no other price.
 
-A modality that is neither listed nor here has no price: its tokens are reported as unpriced.
+Tokens of a modality that has no listed price and is not defined here are reported as unpriced.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _RULES: Final = tuple(
 
 
 def plain_units_of(provider_id: str, model_id: str) -> tuple[str, ...]:
-    """Return the units of a model that cost as much as its text."""
+    """Return the units that cost as much as the model's text."""
     return tuple(
         unit
         for provider, model, units in _RULES
@@ -80,7 +80,7 @@ def plain_units_of(provider_id: str, model_id: str) -> tuple[str, ...]:
 
 
 def with_plain_units(rates: Mapping[str, Rate], units: tuple[str, ...]) -> dict[str, Rate]:
-    """Return rates extended by units at the price of text; listed prices stay."""
+    """Return rates with ``units`` added at the price of text; listed prices are kept."""
     found = dict(rates)
     for unit in units:
         side, _, modality = unit.partition("_")

@@ -1,10 +1,10 @@
-"""Computes the exact cost of a usage: by project, model and time.
+"""Compute the exact cost of a usage, by project, model and time.
 
-Prices of the project come first, then those for all projects, then the default list. Among prices
-of one source the one with the most literal characters in its pattern wins, then the latest
-``effective_from_us`` that is not in the future, then the youngest record. The winning price is used
-as a whole: units without a price use its own more general units (cache read → input, reasoning →
-output), never another price.
+Prices of the project take precedence over those for all projects, and these over the default list.
+Within one of these sources, the price with the most literal characters in its pattern is chosen,
+then the one with the latest ``effective_from_us`` that is not in the future, then the newest
+record. Only the chosen price is used: units that it does not list cost as much as its more general
+units (cache read → input, reasoning → output).
 
 Usage types must not overlap, so that each token is charged once.
 """
@@ -25,7 +25,7 @@ from streams.core.pricing.request import context_of, served_by
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
-"""Limit of cached (project, model) pairs with compiled prices; the oldest is evicted."""
+"""Maximum cached (project, model) pairs with compiled prices; above it, the oldest is evicted."""
 
 
 class PriceTierRecord(Protocol):
@@ -66,8 +66,8 @@ class PriceRecord(Protocol):
 class Priced(msgspec.Struct, frozen=True, gc=False):
     """The cost of a usage: picodollars by usage type, and ``total_pico``, their sum.
 
-    ``cost`` has ``total`` only if the usage had just a total, and ``requests`` if the model charges
-    per request. ``has_price`` is False if there was usage and none of it has a price. ``unpriced``
+    ``cost`` contains ``total`` only if the usage consists of a total, and ``requests`` if the model
+    is charged per request. ``has_price`` is False if no part of the usage has a price. ``unpriced``
     lists the usage types without a price.
     """
 
@@ -79,7 +79,7 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
 
 
 class PriceBook:
-    """The prices of all projects. Immutable except for its bounded cache of compiled prices."""
+    """The prices of all projects; immutable except for its bounded cache of compiled prices."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class PriceBook:
         *,
         compiled: Mapping[str, _Override] | None = None,
     ) -> None:
-        """Compile ``records``, except those that are in ``compiled``, by id."""
+        """Compile ``records``, except those that ``compiled`` contains by id."""
         self._defaults = default_prices() if defaults is None else defaults
         self._compiled: dict[str, _Override] = {}
         self._own: dict[str | None, list[_Override]] = {}
         self.ignored: dict[str, str] = {}
-        """Why a record prices nothing, by the record's id."""
+        """Reasons why records are ignored, by record id."""
         compiled = {} if compiled is None else compiled
         for record in records:
             override = compiled.get(record.id)
@@ -110,10 +110,10 @@ class PriceBook:
         self._periods: dict[tuple[str, str], tuple[Period, ...]] = {}
 
     def with_prices(self, records: Iterable[PriceRecord]) -> PriceBook:
-        """Return a book of the default list and ``records``, all that the control plane has.
+        """Return a price book with the default list and ``records``, all of the control plane.
 
-        Records that this book has are not compiled again. A record that cannot be compiled prices
-        nothing, and is in ``ignored``.
+        Records that this book contains are not compiled again. Records that cannot be compiled are
+        listed in ``ignored``.
         """
         return PriceBook(self._defaults, records, compiled=self._compiled)
 
@@ -129,14 +129,14 @@ class PriceBook:
         """Return the cost of ``usage``.
 
         Args:
-            project_id: the project whose prices come first.
-            model: as sent by the application; see ``streams.core.pricing.models``.
+            project_id: the project, whose own prices take precedence.
+            model: the model id, as sent by the application; see ``streams.core.pricing.models``.
             usage: units by usage type, without overlaps; counts below 1 cost nothing. ``total`` is
                 priced only if no other type is.
-            at_us: time of the request, microseconds since the epoch; selects the price in force.
+            at_us: time of the request in microseconds since the epoch; selects the price.
             parameters: parameters of the request as a JSON object; they select service tier, batch
                 and other conditions.
-            served_tier: tier that served the request; it outranks the requested one.
+            served_tier: tier that served the request; it overrides the requested one.
         """
         periods = self._periods.get((project_id, model))
         if periods is None:
@@ -172,7 +172,7 @@ class PriceBook:
 
 
 def total_of_given(cost_pico: Mapping[str, int]) -> int:
-    """Return the total of a cost that the client sent, in picodollars: ``total``, else the sum."""
+    """Return the total of a cost sent by a client, in picodollars: ``total``, or else the sum."""
     total = cost_pico.get("total")
     return sum(cost_pico.values()) if total is None else total
 

@@ -24,7 +24,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR_US: Final = 3_600_000_000
 
 _FILES: Final = ("supplement.json", "genai_prices.json")
-"""In order of precedence: manual entries override compiled ones."""
+"""Files in order of precedence: manual entries override compiled ones."""
 
 _BEDROCK_SCOPES: Final = ("regional.", "global.")
 """How ids of Bedrock's models begin whose price depends on the region."""
@@ -34,11 +34,11 @@ _MAKERS: Final = (
     *("moonshotai", "minimax", "zai", "zhipuai", "perplexity", "voyageai", "aws", "meta"),
     *("arcee", "typesafe", "elevenlabs", "cursor"),
 )
-"""Providers of their own models; other providers host models of others at prices of their own."""
+"""Providers that develop models; the others host models of other providers at their own prices."""
 
 
 class PriceEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Prices from a time on, or at some hours of the day.
+    """Prices that apply from a time on, or at some hours of the day.
 
     ``rates`` are by unit; a plain number is picodollars per unit.
     """
@@ -49,7 +49,7 @@ class PriceEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class VariantEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Prices under a condition; see ``streams.core.pricing.rates.Variant``."""
+    """Prices that apply under a condition; see ``streams.core.pricing.rates.Variant``."""
 
     when: dict[str, str]
     rates: dict[str, int | Rate]
@@ -60,7 +60,7 @@ class VariantEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 class ModelEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model of a provider, identified by one of ``names`` or by a match of ``pattern``.
 
-    Names are lower case. The last of ``prices`` that is in force applies, or the first if none is.
+    Names are lower case. Of the ``prices`` in force, the last applies; if none is, the first.
     """
 
     id: str
@@ -72,7 +72,7 @@ class ModelEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProviderEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A provider of models and what identifies it; the file has short names of the fields."""
+    """A provider of models and its names; the file has shorter names of the fields."""
 
     id: str
     models: tuple[ModelEntry, ...]
@@ -81,7 +81,7 @@ class ProviderEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     alias_pattern: str = msgspec.field(default="", name="called")
     """Pattern of other names of the provider."""
     fallback_providers: tuple[str, ...] = msgspec.field(default=(), name="resells")
-    """Ids of providers whose models it sells at their prices."""
+    """Ids of the providers whose models this provider sells at their prices."""
 
 
 class PriceList(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ def _regex(pattern: str) -> re.Pattern[str] | None:
 
 
 class _Provider:
-    """The models of one provider by name; of several that match, the first wins."""
+    """The models of one provider by name; if several match a name, the first is used."""
 
     def __init__(self, entry: ProviderEntry) -> None:
         self.id = entry.id
@@ -141,7 +141,7 @@ class Resolved(NamedTuple):
 
 
 class DefaultPrices:
-    """Finds the default prices of model ids."""
+    """The default prices of model ids."""
 
     def __init__(self, lists: tuple[PriceList, ...]) -> None:
         self.lists: Final = lists
@@ -213,9 +213,9 @@ class DefaultPrices:
         return next(filter(None, found_at), None)
 
     def _find_at_hosts(self, name: str) -> tuple[str, ModelEntry] | None:
-        """Return a hosted model if all hosts that list the name agree on its price.
+        """Return a hosted model if all hosts that list the name have the same price.
 
-        No price is better than a wrong one.
+        Otherwise the model has no price, because a wrong price is worse than none.
         """
         found = [
             (id_, model)
@@ -247,13 +247,13 @@ def _compiled(provider_id: str, model: ModelEntry) -> tuple[Period, ...]:
         )
         for entry in later
     ]
-    # The last one in force applies; the first one applies whenever no other is in force.
+    # The last entry in force applies. The first entry applies if no other is in force.
     price_id = price_id_of(provider_id, model, first)
     return (*reversed(periods), Period(price_id, rates_of(first), variants))
 
 
 def price_id_of(provider_id: str, model: ModelEntry, entry: PriceEntry) -> str:
-    """Return the id of a price, which rows with a computed cost have."""
+    """Return the id of a price, which is stored in rows with a computed cost."""
     since = "" if entry is model.prices[0] else _since(entry)
     return f"{provider_id}/{model.id}{since}"
 

@@ -1,7 +1,7 @@
-"""Compiled prices: the rate per unit, by time and condition, optimized for many lookups.
+"""Compiled prices: rates per unit, by time and condition, optimized for many lookups.
 
-Amounts are integer picodollars. Most prices are a whole number of picodollars per unit and kept as
-``int``; the others are a ``Rate``.
+Amounts are integer picodollars. Most prices are a whole number of picodollars per unit and are
+stored as ``int``; the others are a ``Rate``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from streams.core.pricing.units import INPUT_TOKEN_UNITS, TOKEN_UNITS, fallbacks
 
 DAY_US: Final = 86_400_000_000
 _TABLE_TYPES_MAX: Final = 256
-"""Usage types cached per table; others are looked up each time."""
+"""Maximum usage types cached per table; others are looked up each time."""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Above ``over`` input tokens, cached ones included, the rate is ``pico`` per ``per`` units.
+    """A rate of ``pico`` per ``per`` units for requests with more than ``over`` input tokens.
 
-    It applies to all tokens of the request.
+    Input tokens include cached ones. The rate applies to all tokens of such a request.
     """
 
     over: int
@@ -30,7 +30,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Costs ``pico`` picodollars per ``per`` units; ``steps`` (ascending) are for long requests."""
+    """A rate of ``pico`` picodollars per ``per`` units, with ascending ``steps``."""
 
     pico: int
     per: int = 1
@@ -45,7 +45,7 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
         return Rate(pico, self.per)
 
     def amount(self, count: int) -> int:
-        """Return the picodollars of ``count`` units, rounded half to even."""
+        """Return the cost of ``count`` units in picodollars, rounded half to even."""
         whole, rest = divmod(count * self.pico, self.per)
         if 2 * rest > self.per or (2 * rest == self.per and whole % 2):
             whole += 1
@@ -53,7 +53,7 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A part of every UTC day in microseconds after midnight; it may include midnight."""
+    """A part of every UTC day, in microseconds after midnight; it may include midnight."""
 
     start_us: int
     end_us: int
@@ -66,9 +66,9 @@ class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RateTable(dict[str, "int | Rate | None"]):
-    """Rates by usage type, computed on first use; None: no price, or a total.
+    """Rates by usage type, computed on first use; None: the type has no price or is a total.
 
-    ``rates`` are by unit and without steps.
+    ``rates`` are by unit and have no steps.
     """
 
     __slots__ = ("per_request", "rates")
@@ -95,18 +95,18 @@ class RateTable(dict[str, "int | Rate | None"]):
         return next((self.rates[name] for name in fallbacks(unit) if name in self.rates), None)
 
     def rate_of_total(self) -> Rate | None:
-        """Return the rate of a total: its own, or that of all tokens if they have one price."""
+        """Return the rate of a total: its own, or that of all tokens if it is the same."""
         rate_in, rate_out = self.rates.get("input"), self.rates.get("output")
         if "total" in self.rates:
             return self.rates["total"]
         token_rates = {rate for unit, rate in self.rates.items() if unit in TOKEN_UNITS}
         if rate_in is not None and token_rates == {rate_in}:
-            return rate_in  # one price for all tokens, or no output as in embedding models
+            return rate_in  # one rate for all tokens, or no output, as in embedding models
         return rate_in if rate_in is not None and rate_in == rate_out else None
 
 
 class _InputTypes(dict[str, bool]):
-    """Caches whether usage types count as input tokens."""
+    """A cache of whether usage types count as input tokens."""
 
     def __missing__(self, usage_type: str) -> bool:
         found = unit_of(usage_type) in INPUT_TOKEN_UNITS
@@ -119,7 +119,7 @@ _counts_as_input: Final = _InputTypes()
 
 
 def input_tokens_of(usage: Mapping[str, int]) -> int:
-    """Return the length of a request: its input tokens, cached ones included."""
+    """Return the number of a request's input tokens, including cached ones."""
     input_tokens = 0
     for usage_type, count in usage.items():
         if _counts_as_input[usage_type]:
@@ -128,9 +128,9 @@ def input_tokens_of(usage: Mapping[str, int]) -> int:
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Rates that replace the standard ones for requests that match all of ``when``.
+    """Rates that replace the standard ones for requests that match all conditions in ``when``.
 
-    Conditions are service tier, batch processing and others of ``streams.core.pricing.request``.
+    ``streams.core.pricing.request`` defines the conditions, such as service tier and batch.
     """
 
     when: dict[str, str]
@@ -138,21 +138,21 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
     from_us: int = 0
     hours: Hours | None = None
     input_above: int = -1
-    """Applies only above this number of input tokens, cached ones included."""
+    """The variant applies above this number of input tokens, including cached ones."""
 
     def applies(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> bool:
         if self.from_us > at_us or self.input_above >= input_tokens:
             return False
-        for key, value in self.when.items():  # a loop: half the time of all(…)
+        for key, value in self.when.items():  # a loop takes half the time of all(…)
             if context.get(key) != value:
                 return False
         return self.hours is None or self.hours.include(at_us)
 
 
 class Period:
-    """A price while it is in force: its id, standard rates and variants.
+    """A price with the time in which it applies: its id, standard rates and variants.
 
-    Of the variants that apply, the first with a rate for a unit wins.
+    If several variants apply, the first one with a rate for a unit is used.
     """
 
     __slots__ = (
@@ -186,10 +186,10 @@ class Period:
             {step.over for rate in all_rates for step in rate.steps}
             | {variant.input_above for variant in variants if variant.input_above >= 0}
         )
-        """Input token counts above which a rate changes."""
+        """Numbers of input tokens above which a rate changes."""
         self._tables: dict[tuple[int, tuple[int, ...]], RateTable] = {}
         self.standard = self.table_for({}, from_us, 0)
-        """Rates of a short request without conditions."""
+        """Rates of requests without conditions that are below all ``lengths``."""
 
     def in_force(self, at_us: int) -> bool:
         return self.from_us <= at_us and (self.hours is None or self.hours.include(at_us))

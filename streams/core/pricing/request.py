@@ -1,4 +1,4 @@
-"""Reads pricing conditions from the parameters of a request: service tier, batch, speed."""
+"""Extract pricing conditions from the parameters of a request: service tier, batch, speed."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from streams.core.bounded_cache import BoundedCache
 from streams.core.observations.json_texts import json_of
 
 CACHE_BYTES_MAX: Final = 4 * 2**20
-"""Limit of the cache of parsed parameters, which repeat often."""
+"""Maximum size of the cache of parsed parameters, which repeat often."""
 CACHED_CHARS_MAX: Final = 4_096
-"""Longer texts are not cached."""
+"""Maximum length of cached parameters."""
 VALUE_CHARS_MAX: Final = 100
-"""Longer values match no condition."""
+"""Maximum length of a condition's value; longer values match no condition."""
 
 NO_CONTEXT: Final[Mapping[str, str]] = {}
 _CONDITIONS: Final = ("speed", "processing", "route", "search_type")
 
 
 def context_of(parameters: str) -> Mapping[str, str]:
-    """Return the pricing conditions in ``parameters``, the JSON of an object; empty if none."""
+    """Return the pricing conditions in ``parameters``, a JSON object; empty if there are none."""
     return _contexts[parameters] if parameters else NO_CONTEXT
 
 
 def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the conditions of a call by the tier that served it, whatever was requested."""
+    """Return the requested conditions, with the tier that served the call instead of its own."""
     tier = tier.lower()
     context = {**requested, "service_tier": tier}
     if tier == "batch":

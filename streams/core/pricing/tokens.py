@@ -1,4 +1,4 @@
-"""Estimates token counts from texts, with the encoding of the model's family.
+"""Estimate token counts from texts, with the encoding of the model's family.
 
 The estimate is exact for OpenAI's text models, except for tokens that the provider adds around
 messages. It is approximate for others, whose encodings are not public or not included. Rows with
@@ -21,13 +21,15 @@ from streams.core.observations.json_texts import json_of
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 
 TEXT_MAX_CHARS: Final = 32_000
-"""Characters of a prompt or reply that are counted; the count is extrapolated to longer ones."""
+"""Characters of a prompt or reply whose tokens are counted; for longer texts, the count is
+extrapolated."""
 
 CACHE_BYTES_MAX: Final = 4 * 2**20
-"""Limit of the cache of encodings by model name."""
+"""Maximum size of the cache of encodings by model name."""
 _PER_MESSAGE: Final = 4
 _PER_REPLY: Final = 3
-"""Tokens around each message and before the reply in OpenAI's chat format, from their cookbook."""
+"""Tokens around each message and before the reply in OpenAI's chat format. Source: their
+cookbook."""
 
 _OTHER_FAMILIES: Final = (
     r"claude|gemini|gemma|grok|deepseek|mistral|ministral|mixtral|magistral|codestral|devstral|"
@@ -39,22 +41,22 @@ _ENCODINGS: Final = tuple(
         (r"gpt-4o|chatgpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9](?:-|$)|codex", "o200k_base"),
         (r"gpt-4|gpt-3\.5|gpt-35|text-embedding-(?:3|ada)", "cl100k_base"),
         (r"voyage-", "voyage3_base"),
-        # Derived from cl100k.
+        # Their encodings are derived from cl100k.
         (r"qwen|qwq|qvq|(?:meta-)?llama-?[3-9]|phi-4", "cl100k_base"),
-        # Closer to o200k than to cl100k in most languages.
+        # Their encodings resemble o200k more than cl100k in most languages.
         (_OTHER_FAMILIES, "o200k_base"),
     )
 )
 
 
 class Encoding(Protocol):
-    """Counts the tokens of a text."""
+    """An encoding, which counts the tokens of a text."""
 
     def count(self, text: str) -> int: ...
 
 
 class EstimatedTokens:
-    """Estimates usage; ``load_encoding`` is called once per encoding."""
+    """An estimator of usage; ``load_encoding`` is called once per encoding."""
 
     def __init__(self, load_encoding: Callable[[str], Encoding]) -> None:
         self._load_encoding = lru_cache(len(_ENCODINGS))(load_encoding)
@@ -92,12 +94,12 @@ _encoding_names: Final = BoundedCache(
 
 
 def installed_tokens() -> EstimatedTokens | None:
-    """Return estimates with the encodings of bpe-openai; None if it is not installed."""
+    """Return an estimator with the encodings of bpe-openai; None if it is not installed."""
     package = find_spec("bpe_openai")
     spec = package and PathFinder.find_spec("_bindings", package.submodule_search_locations)
     if spec is None or spec.loader is None:
         return None
-    # Only the native module: the package itself loads every encoding again, as a dictionary.
+    # Only the native module is loaded: the package would load every encoding as a dictionary, too.
     native = module_from_spec(spec)
     spec.loader.exec_module(native)
     return EstimatedTokens(native.tokenizer_for_encoding)

@@ -1,9 +1,9 @@
-"""Defines priced units, and maps usage types of SDKs and providers to them.
+"""Define priced units, and map usage types of SDKs and providers to them.
 
-A unit is what a price list has a price for, such as input tokens or seconds of audio. ``unit_of``
-maps the many spellings of usage types (``cached_tokens``, ``cache_read_input_tokens``,
-``cachedContentTokenCount``) to units. A unit without a price is charged at the price of a more
-general one, in the order of ``fallbacks``.
+A unit has a price in a price list, such as input tokens or seconds of audio. ``unit_of`` maps the
+many spellings of usage types (``cached_tokens``, ``cache_read_input_tokens``,
+``cachedContentTokenCount``) to units. A unit without a price has the price of a more general unit,
+in the order of ``fallbacks``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _token_chains() -> Iterator[tuple[str, ...]]:
     for kind in ("reasoning", "citation"):
         yield (f"output_text_{kind}", f"output_{kind}", "output_text", "output")
     for modality in _MODALITIES:
-        # Never at the price of text: audio may cost twenty times as much.
+        # The price of text is no fallback: audio may cost twenty times as much.
         yield (f"input_{modality}",)
         yield (f"output_{modality}",)
         yield (f"cache_{modality}_read",)
@@ -179,7 +179,7 @@ def unit_of(usage_type: str) -> str | None:
 
 
 def _unit_of_part(name: str) -> str | None:
-    """Return the unit of an unknown part of input or output, so that it is not free of charge."""
+    """Return the unit of an unknown kind of input or output, so that it is not free."""
     side, _, kind = name.partition("_")
     if side not in ("input", "output") or _NO_TOKENS.search(name):
         return None
@@ -189,5 +189,5 @@ def _unit_of_part(name: str) -> str | None:
 
 
 def fallbacks(unit: str) -> tuple[str, ...]:
-    """Return ``unit``, then the units whose prices replace its own, most specific first."""
+    """Return ``unit`` and the units whose prices may replace its own, most specific first."""
     return _CHAINS.get(unit, (unit,))

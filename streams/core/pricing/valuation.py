@@ -1,4 +1,4 @@
-"""Determines the cost of an observation, and its source.
+"""Determine the cost of an observation and the source of the cost.
 
 A cost sent by the client is used; otherwise the price book computes one from model and usage.
 Missing usage is estimated from the texts by a tokenizer, and marked.
@@ -23,26 +23,26 @@ DIFFERENCE_MIN: Final = 10
 
 
 class Tokens(Protocol):
-    """Estimates token counts."""
+    """An estimator of token counts."""
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:
         """Return usage by type; empty if the model's encoding is unknown."""
 
 
 class NoTokens:
-    """Estimates nothing, for installations without tokenizers."""
+    """An estimator without estimates, for installations without tokenizers."""
 
     def usage_of(self, model: str, input_text: str, output_text: str) -> dict[str, int]:  # noqa: ARG002  # the protocol's
         return {}
 
 
 class IncrementalTokens:
-    """Counts the tokens of changed texts only.
+    """An estimator that counts only the tokens of changed texts.
 
     Args:
         tokens: counts changed texts.
         counted: the previous counts.
-        sides: of ``input`` and ``output``, those that did not change.
+        sides: the unchanged texts: ``input``, ``output``, both or none.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class IncrementalTokens:
 def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one return per source of a cost
     """Set usage with ``total``, costs and cost source from the other fields of the row.
 
-    Returns False if a cost exceeds ``COST_MAX_PICO``: count or price are wrong then, and the
-    observation stays unpriced.
+    Returns False if a cost exceeds ``COST_MAX_PICO``. Count or price must be wrong in this case, so
+    the observation remains unpriced.
     """
     usage, given_pico = row.provided_usage, row.provided_cost_pico
     if not usage and not given_pico:

@@ -1,8 +1,8 @@
-"""Limits totals to the 64 bits of the store's columns; in memory they are exact.
+"""Limit totals to the 64 bits of the store's columns; in memory they are exact.
 
-Columns of counts and picodollars are ``Int64``. A total beyond the range is stored as the largest
-or smallest value instead of wrapping around. That is nine million dollars in one trace, one window
-or one spend bucket.
+Columns of counts and picodollars are ``Int64``. A total outside the range is stored as the largest
+or smallest value instead of wrapping around. The limit is nine million dollars in one trace, one
+window or one spend bucket.
 
 A total that is read back from such a row is too small, so later corrections must not make it
 negative (``is_capped``).
@@ -26,7 +26,7 @@ def row_amount(total: int) -> int:
 
 
 def row_amounts(totals: Mapping[str, int]) -> dict[str, int]:
-    """Return totals by usage type, each limited likewise."""
+    """Return totals by usage type, each limited to ±``ROW_AMOUNT_MAX``."""
     return {
         usage_type: total if -ROW_AMOUNT_MAX <= total <= ROW_AMOUNT_MAX else row_amount(total)
         for usage_type, total in totals.items()
@@ -34,17 +34,16 @@ def row_amounts(totals: Mapping[str, int]) -> dict[str, int]:
 
 
 def is_capped(amount: int) -> bool:
-    """Return whether the total behind a row's amount may have been greater."""
+    """Return whether the exact total of a row's amount may be greater."""
     return amount >= ROW_AMOUNT_MAX
 
 
 def add_amounts(
     totals: dict[str, int], change: Mapping[str, int], sign: int, types_max: int
 ) -> None:
-    """Add a change of usage to totals of at most ``types_max`` types; the others are summed.
+    """Add a change of usage to totals of at most ``types_max`` types.
 
-    The sum over all types is exact: amounts of a type without a total of its own are added to, and
-    subtracted from, ``OTHER_USAGE``.
+    Amounts of further types are added to ``OTHER_USAGE``, so the sum over all types is exact.
     """
     for usage_type, count in change.items():
         key = usage_type if usage_type in totals or len(totals) < types_max else OTHER_USAGE

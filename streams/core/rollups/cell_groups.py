@@ -1,9 +1,9 @@
 """Groups of cells in memory: a group is loaded with all its cells, or not at all.
 
-A group has the cells of one project in one interval of event time (a minute of windows, a quarter
-of an hour of spend). A group later than its project's *horizon*, the latest start so far, cannot be
-in the store and starts empty. Any other group that is not in memory has to be read back first. A
-group may be evicted once the store has all of its rows.
+A group contains the cells of one project in one interval of event time (a minute of windows, a
+quarter of an hour of spend). The *horizon* of a project is the latest start of its groups so far. A
+group after the horizon cannot be in the store, so it starts empty. Any other group that is not in
+memory must be read back first. A group may be evicted once the store has all of its rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Group(Generic[KeyT, CellT]):
     dirty: set[KeyT] = field(default_factory=set)
     touched_s: int = 0
     written_to: int = 0
-    """Output offset that the sink must pass before the store has all rows of the group."""
+    """Output offset after the last row of the group; the store has the group when the sink has
+    committed it."""
 
 
 class Groups(Generic[KeyT, CellT]):
@@ -62,7 +63,7 @@ class Groups(Generic[KeyT, CellT]):
         return max(self._horizon_s.values(), default=self._start_horizon_s)
 
     def missing(self, keys: Iterable[GroupKey]) -> set[GroupKey]:
-        """Return those of ``keys`` that have to be read back; create the ones that are new."""
+        """Return the groups that must be read back; create those that are new."""
         absent = {key for key in keys if key not in self._by_use}
         missing = {key for key in absent if self._may_be_stored(key)}
         for key in absent - missing:
@@ -75,7 +76,7 @@ class Groups(Generic[KeyT, CellT]):
             self._insert(key, Group(cells))
 
     def cell(self, key: GroupKey, cell_key: KeyT, now_s: int) -> CellT:
-        """Return a cell to change, marked as dirty; its group must not be ``missing``."""
+        """Mark a cell as dirty and return it; its group must not be ``missing``."""
         if key in self._by_use:
             self._by_use.move_to_end(key)
         else:
@@ -94,7 +95,7 @@ class Groups(Generic[KeyT, CellT]):
         return cell
 
     def begin(self) -> None:
-        """Start recording created cells for ``drop_new``."""
+        """Start to record created cells for ``drop_new``."""
         self._new.clear()
 
     def drop_new(self) -> None:
@@ -121,18 +122,20 @@ class Groups(Generic[KeyT, CellT]):
         self._dirty.clear()
 
     def written(self, output_offset: int) -> None:
-        """Record that the rows of the cells from ``take_dirty`` are before ``output_offset``."""
+        """Record that the rows of the cells from ``take_dirty`` end at ``output_offset``."""
         for key in self._in_flight:
             self._group(key).written_to = output_offset
         self._in_flight.clear()
 
     def evict(self, stored_to: int, *, cells_max: int, idle_before_s: int) -> int:
-        """Evict least recently used groups that are idle or exceed the limit; return their number.
+        """Evict groups that are idle or exceed the limit; return their number.
+
+        The least recently used groups are evicted first.
 
         Args:
-            stored_to: the store has all rows before this output offset.
-            cells_max: limit of cells.
-            idle_before_s: groups not changed since this time are evicted in any case.
+            stored_to: output offset before which the store has all rows.
+            cells_max: maximum number of cells.
+            idle_before_s: groups not changed since this time are evicted even below the limit.
         """
         left = self.cell_count
         leaving: list[GroupKey] = []

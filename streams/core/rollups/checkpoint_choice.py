@@ -1,11 +1,11 @@
-"""Chooses the checkpoint to continue from.
+"""Choose the checkpoint to continue from.
 
-A checkpoint follows all rows that it covers, so any of them is a valid start, whichever worker
-wrote it. Those of a suspended worker may follow checkpoints of its successor that cover more.
+A checkpoint follows all rows that it covers, so any checkpoint is a valid start, whichever worker
+wrote it. Checkpoints of a suspended worker may follow those of its successor, which cover more.
 
-Versions count from the base of the log's first checkpoint. A worker that finds no checkpoint writes
-one and reads it back. If two workers do so, the first in the log is valid for both: with two bases,
-versions would not show what a row contains.
+Row versions count from the base in the log's first checkpoint. A worker that finds no checkpoint
+writes one and reads the log again. If two workers do so, both use the first one: with two bases,
+the version of a row would not determine the records that it contains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.core.rollups.fold import Checkpoint
 
 
 def index_of_latest(checkpoints: Sequence[Checkpoint]) -> int:
-    """Return the index of the checkpoint to continue from; they are in the order of the log."""
+    """Return the index of the checkpoint to continue from, given checkpoints in log order."""
     base = checkpoints[0].version_base
     return max(
         (index for index, checkpoint in enumerate(checkpoints) if checkpoint.version_base == base),
@@ -25,5 +25,5 @@ def index_of_latest(checkpoints: Sequence[Checkpoint]) -> int:
 
 
 def is_first(checkpoint: Checkpoint) -> bool:
-    """Return whether it was written before the first record; others may be far before it."""
+    """Return whether a checkpoint was written before the first record was applied."""
     return checkpoint.input_offset < 0

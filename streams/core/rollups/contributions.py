@@ -1,4 +1,4 @@
-"""Adds up what one source record changes in windows and spend: one ``Delta`` per project."""
+"""Add up the changes of windows and spend by one source record: one ``Delta`` per project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.core.rollups.sketch import key_of
 
 
 class DeltaBook:
-    """Collects the changes of one project within one source record."""
+    """The changes of one project by one source record."""
 
     __slots__ = ("_spend", "_windows")
 
@@ -77,7 +77,7 @@ class DeltaBook:
             cell.trace_id = trace_id
 
     def delta(self, project_id: str, partition: int, offset: int) -> Delta | None:
-        """Return the changes that do not cancel out; None if all do."""
+        """Return the changes that do not cancel out; None if all of them do."""
         windows = [cell for cell in self._windows.values() if _changes(cell)]
         spend = [cell for cell in self._spend.values() if cell.cost_pico]
         if not windows and not spend:

@@ -1,4 +1,4 @@
-"""Decodes a record of ``deltas`` into its deltas and the lines that fail."""
+"""Decode a record of ``deltas`` into deltas and invalid lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _decoder = msgspec.json.Decoder(Delta)
 
 @dataclass(frozen=True, slots=True)
 class FailedLine:
-    """A line that does not decode as a delta."""
+    """A line that cannot be decoded as a delta."""
 
     payload: bytes
     error: Exception
@@ -29,14 +29,14 @@ class FailedLine:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRecord:
-    """The deltas of a record in order, and the lines that do not decode."""
+    """The deltas of a record, in order, and its invalid lines."""
 
     deltas: list[Delta]
     failed: list[FailedLine]
 
 
 def read_deltas(value: bytes) -> DeltaRecord:
-    """Decode a record; a line that raises is set aside, the others count."""
+    """Decode a record; an invalid line does not affect the others."""
     try:
         return DeltaRecord(_decoder.decode_lines(value), [])
     except Exception:  # noqa: BLE001  # decoded line by line below
@@ -52,7 +52,7 @@ def read_deltas(value: bytes) -> DeltaRecord:
 
 
 def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) -> DeadLetterRow:
-    """Build the row of a line that does not decode; the same line gives the same dead letter."""
+    """Build the dead letter of an invalid line; it is the same for each replay of the line."""
     return dead_letter_of_error(
         stage=STAGE,
         identity=f"{source.topic}/{source.partition}/{sha256(failed.payload).hexdigest()}",
@@ -65,7 +65,7 @@ def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) 
 
 
 def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
-    """Build the row of a delta that raised; the same delta gives the same dead letter."""
+    """Build the dead letter of a failed delta; it is the same for each replay of the delta."""
     delta = failed.delta
     # Projects see the id, and may not guess the position in a topic that all projects share.
     content = msgspec.json.encode(msgspec.structs.replace(delta, partition=0, offset=0))

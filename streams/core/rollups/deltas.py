@@ -1,13 +1,14 @@
-"""Defines the changes of windows and spend that stage 1 sends to stages 2 and 3.
+"""Define the changes of windows and spend that stage 1 sends to stages 2 and 3.
 
-There is one ``Delta`` per source record and project, or several ``parts_of`` a large one.
-``partition`` and ``offset`` identify the source record. A delta is applied only if its offset is
-above the last one applied for its partition, or equal with another project or part; so sending it
-again changes nothing. Numbers may be negative, because a correction subtracts what it replaces.
+There is one ``Delta`` per source record and project; ``parts_of`` splits large ones. ``partition``
+and ``offset`` identify the source record. A delta is applied only if its offset is above the last
+applied offset of its partition, or if it is equal and the project or the part differs. So sending a
+delta again changes nothing. Numbers may be negative, because a correction subtracts the values that
+it replaces.
 
-Deltas of one source partition are sent in ascending source offset, across lines and Kafka records,
-so the last offset determines what was applied. After a crash they are repeated from an earlier one.
-Therefore one Kafka record must not hold the deltas of a single project only.
+Deltas of one source partition are sent in ascending source offset, across lines and Kafka records.
+So the last applied offset determines all applied deltas. After a crash, deltas are sent again from
+an earlier offset. Therefore a Kafka record must not contain the deltas of a single project only.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from tracemill.partitioning import partition_of
 _WINDOW_PARTS: Final = 1 + len(WINDOW_KEY)
 _SPEND_PARTS: Final = 1 + len(SPEND_KEY)
 CHANGE_MAX: Final = 2**53
-"""Largest change of a count; a thousand of them do not overflow a column."""
+"""Maximum change of a count; a thousand such changes do not overflow a column."""
 
 Second = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """Range of the store's time columns."""
 Change = Annotated[int, Meta(ge=-CHANGE_MAX, le=CHANGE_MAX)]
 SketchKey = Annotated[int, Meta(ge=-1, le=4_095)]
-"""Wider than the range of keys in ``streams.core.rollups.sketch``."""
+"""Range of sketch keys; it is wider than that of ``streams.core.rollups.sketch``."""
 Offset = Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -48,7 +49,7 @@ ChangeT = TypeVar("ChangeT", bound=type[msgspec.Struct])
 
 
 def _with_more(dimensions: Sequence[Dimension]) -> Callable[[ChangeT], ChangeT]:
-    """Append the field ``more``, values by the names of their dimensions, if there are any."""
+    """Append the field ``more``, with values by dimension name, if there are more dimensions."""
 
     def extended(change: ChangeT) -> ChangeT:
         if not dimensions:
@@ -63,7 +64,7 @@ def _with_more(dimensions: Sequence[Dimension]) -> Callable[[ChangeT], ChangeT]:
 
 @_with_more(MORE_OF_WINDOWS)
 class WindowDelta(msgspec.Struct, array_like=True, gc=False):
-    """Change of one cell: a minute × the dimensions of windows."""
+    """A change of one window: a minute × the dimensions of windows."""
 
     window_s: Second
     environment: str
@@ -74,12 +75,12 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     cost_pico: int
     usage: dict[str, int]
     latency_bins: dict[SketchKey, Change]
-    """Change of the counts by sketch key (``streams.core.rollups.sketch.key_of``)."""
+    """Changes of the counts by sketch key (``streams.core.rollups.sketch.key_of``)."""
 
 
 @_with_more(MORE_OF_SPEND)
 class SpendDelta(msgspec.Struct, array_like=True, gc=False):
-    """Change of the spend of a quarter of an hour × the dimensions of spend."""
+    """A change of one spend cell: a quarter of an hour × the dimensions of spend."""
 
     bucket_s: Second
     user_id: str
@@ -119,19 +120,20 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     windows: list[WindowDelta]
     spend: list[SpendDelta]
     part: Offset = 0
-    """Number of the part, if the change of the project was split."""
+    """Number of the part; 0 is the first or only part."""
 
 
 PART_BYTES_MAX: Final = 512 * 2**10
-"""Size of a part as JSON with all characters escaped; a larger single change is its own part."""
+"""Maximum size of a part as JSON with all characters escaped. A single larger change is one
+part."""
 _FEW: Final = 64
-"""This many changes always fit into a record (``streams.core.observations.limits``)."""
+"""Number of changes that always fit into a record (``streams.core.observations.limits``)."""
 _CHANGE_BYTES: Final = 256
-"""Size of the numbers and punctuation of a change."""
+"""Maximum size of the numbers and punctuation of a change."""
 _AMOUNT_BYTES: Final = DIMENSION_CHARS_MAX * ESCAPED_BYTES_MAX + 24
 _BIN_BYTES: Final = 32
 _MORE_CHARS: Final = 70
-"""Size of a dimension's name and its punctuation."""
+"""Maximum size of a dimension's name and its punctuation."""
 
 
 def parts_of(delta: Delta) -> Iterator[Delta]:
@@ -179,5 +181,5 @@ def _spend_bytes(spend: SpendDelta) -> int:
 
 
 def partition_of_project(project_id: str, partitions: int) -> int:
-    """Return the partition of ``deltas`` with a project."""
+    """Return the partition of ``deltas`` that contains a project."""
     return partition_of(project_id, "", partitions)

@@ -1,14 +1,14 @@
-"""Folds records of one partition of ``deltas`` into windows, spend and budgets (stages 2 and 3).
+"""Fold records of one partition of ``deltas`` into windows, spend and budgets (stages 2 and 3).
 
-For each record in offset order, the groups that ``missing`` returns are read back and passed to
-``load``, then ``apply`` changes cells and budgets. ``flush`` returns all changed cells as absolute
-rows, and a ``Checkpoint`` that records how much of the log they contain. A restart from the last
-checkpoint and the stored rows gives the same state: repeated source records are recognized by
-``applied``, repeated records of ``deltas`` by the version of each cell.
+For each record in offset order, the caller reads the groups that ``missing`` returns from the store
+and passes them to ``load``; then ``apply`` changes cells and budgets. ``flush`` returns all changed
+cells as absolute rows, and a ``Checkpoint``: the part of the log that these rows contain. A restart
+from the last checkpoint and the stored rows results in the same state: ``applied`` identifies
+repeated source records, and the version of each cell identifies repeated records of ``deltas``.
 
-A delta that raises is rolled back and counts as applied, so that it is set aside once, however
-records are grouped or repeated. A row that cannot be encoded and a budget that raises are set aside
-alone as well.
+If applying a delta raises, its changes are rolled back, and it counts as applied. So it becomes one
+dead letter, however records are grouped or repeated. The same holds for a row that cannot be
+encoded and for a budget that raises.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkpoint: which records the rows written so far contain."""
+    """A checkpoint: the records that the rows written so far contain."""
 
     input_offset: int
-    """The last record of ``deltas`` that they contain."""
+    """Offset of the last record of ``deltas`` that the rows contain."""
     applied: dict[int, tuple[int, list[str]]]
-    """By source partition: the last applied source offset, and the projects whose delta of it was.
+    """By source partition: the last source offset, and the projects whose delta of it was applied.
 
-    A later part of a delta is named by project, newline and part number.
+    Later parts of a delta are represented as project, newline and part number.
     """
     version_base: int
-    """Versions of rows start here: above those of every earlier log, so that a new log can
-    continue with an old store."""
+    """Base of row versions. It is above all versions of earlier logs, so that a new log can be
+    used with an existing store."""
     windows_horizon_s: int | None
     """The latest start of a window so far; None if unknown."""
     spend_horizon_s: int | None
     unsettled: list[PeriodKey] = []
-    """Budget periods that still have to be evaluated."""
+    """Budget periods that are not evaluated yet."""
 
 
 def with_rows_beyond(
     checkpoint: Checkpoint, windows_s: Iterable[int], spend_s: Iterable[int]
 ) -> Checkpoint:
-    """Extend the horizons by starts of rows that were written after ``checkpoint``.
+    """Extend the horizons by the starts of rows that follow ``checkpoint`` in the log.
 
-    A flush that failed before its own checkpoint has written them. Their groups have to be read
-    back; treated as new, their content would be counted twice.
+    Such rows were written by a flush that failed before its own checkpoint. Their groups must be
+    read back: if they were treated as new, their content would be counted twice.
     """
     return msgspec.structs.replace(
         checkpoint,
@@ -75,9 +75,9 @@ def with_rows_beyond(
 
 
 def with_unknown_horizons(checkpoint: Checkpoint) -> Checkpoint:
-    """Reset the horizons, because unknown rows were written after ``checkpoint``.
+    """Reset the horizons, because unknown rows follow ``checkpoint`` in the log.
 
-    Every group is read back then.
+    Without horizons, every group is read back.
     """
     return msgspec.structs.replace(checkpoint, windows_horizon_s=None, spend_horizon_s=None)
 
@@ -112,7 +112,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class FailedDelta:
-    """A delta that raised and was not applied."""
+    """A delta that was not applied, because that raised."""
 
     index: int
     """Index among the deltas of the record."""
@@ -128,19 +128,19 @@ class Applied:
 
     crossings: list[Crossing] = field(default_factory=list)
     repeats: int = 0
-    """Deltas that had been applied before."""
+    """Number of deltas that had been applied before."""
     late: int = 0
-    """Changes of windows older than the lateness horizon; they are applied, too."""
+    """Number of late changes of windows, which are applied as well."""
 
 
 class RowTooLargeError(Exception):
-    """A row is larger than a record may be."""
+    """A row exceeds the maximum size of a record."""
 
 
 def require_size(line: bytes, bytes_max: int) -> None:
     """Raise ``RowTooLargeError`` if a row is too large."""
     if len(line) > bytes_max:
-        raise RowTooLargeError(f"the row takes {len(line)} bytes, {bytes_max} are allowed")
+        raise RowTooLargeError(f"the row has {len(line)} bytes; at most {bytes_max} are allowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class ProjectFold:
         self._version_base = checkpoint.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in checkpoint.applied.items()}
         self._undo: Undo = []
-        """Previous values of what the last delta changed."""
+        """Values that the last delta replaced."""
         self._lateness_s = lateness_s
         self._row_bytes_max = row_bytes_max
 
@@ -224,12 +224,12 @@ class ProjectFold:
         now_s: int,
         unreadable: Mapping[int, Exception] = NONE_UNREADABLE,
     ) -> Applied:
-        """Apply the record at ``offset``; several of its deltas may change the same cell.
+        """Apply a record; several of its deltas may change the same cell.
 
         Args:
-            offset: of the record.
-            deltas: its deltas.
-            now_s: when the record was written.
+            offset: offset of the record.
+            deltas: deltas of the record.
+            now_s: time when the record was written.
             unreadable: exceptions of deltas whose cells could not be read back, by index.
         """
         outcome = Applied()
@@ -269,7 +269,7 @@ class ProjectFold:
         row_of: Callable[[str, int, KeyT, CellT], msgspec.Struct],
         failed: list[FailedRow],
     ) -> list[bytes]:
-        """Encode each changed cell; those that fail are added to ``failed``."""
+        """Encode each changed cell; add those that fail to ``failed``."""
         lines: list[bytes] = []
         for (project_id, start_s), key, cell in groups.take_dirty():
             try:
@@ -283,7 +283,7 @@ class ProjectFold:
         return lines
 
     def written(self, *, spend_to: int, windows_to: int) -> None:
-        """Record the output offsets that the last flush ends at."""
+        """Record the output offsets at which the last flush ends."""
         self.spend.written(spend_to)
         self.windows.written(windows_to)
 
@@ -299,7 +299,7 @@ class ProjectFold:
         )
 
     def _is_new(self, delta: Delta) -> bool:
-        """Return whether a delta was not applied before, and record it as applied."""
+        """Record a delta as applied; return whether it was not applied before."""
         name = f"{delta.project_id}\n{delta.part}" if delta.part else delta.project_id
         last, done = self._applied.get(delta.partition, (-1, set()))
         if delta.offset > last:
@@ -313,9 +313,10 @@ class ProjectFold:
     def _change_cells(
         self, delta: Delta, version: int, now_s: int
     ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
-        """Change the cells; return the number of late changes, and the spend added by each change.
+        """Apply a delta to its cells; if that raises, the caller calls ``_roll_back``.
 
-        If it raises, call ``_roll_back``.
+        Returns:
+            The number of late changes, and the spend that each change added.
         """
         project_id, undo = delta.project_id, self._undo
         undo.clear()
@@ -333,14 +334,14 @@ class ProjectFold:
             spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
             before_pico = spent.cost_pico
             spent.apply(change, version, undo)
-            # Also if nothing was added: the period of the cell may still have to be evaluated.
+            # Even if nothing was added, the budget period may not be evaluated yet.
             added.append((change, spend_key, spent.cost_pico - before_pico))
         return late, added
 
     def _roll_back(self) -> None:
-        """Restore every cell as it was before the last delta.
+        """Restore every cell to its state before the last delta.
 
-        Cells stay marked as dirty, because writing an unchanged cell is harmless.
+        Cells remain marked as dirty, because writing an unchanged cell is harmless.
         """
         roll_back(self._undo)
         self.windows.drop_new()

@@ -1,16 +1,15 @@
 """A DDSketch whose bytes are a ClickHouse ``quantilesDD(0.01, …)`` state.
 
-A sketch maps bin keys to counts. Values are microseconds. Bin ``k`` has the values in [γ^k,
-γ^(k+1)), γ = 1.01/0.99, and its value is γ^k · 1.01, which is within 1 % of all of them. The key is
-the integer part of log(v)/log(γ), as in ClickHouse (``DDSketch/Mapping.h``). That is the floor only
-for values from 1 on, so values below 1 µs, including negative ones from clock skew, are counted
-under ``ZERO_KEY``.
+A sketch maps bin keys to counts. Values are microseconds. Bin ``k`` contains the values in [γ^k,
+γ^(k+1)), γ = 1.01/0.99. It is represented by γ^k · 1.01, which is within 1 % of each of them. The
+key is the integer part of log(v)/log(γ), as in ClickHouse (``DDSketch/Mapping.h``). Values below
+1 µs, including negative ones from clock skew, are counted under ``ZERO_KEY``.
 
-Merging adds counts, so removing a value is exact: a change of a sketch is a sketch with negative
-counts.
+Sketches are merged by adding counts. A change of a sketch is a sketch with negative counts, so
+removing a value is exact.
 
-The state (ClickHouse ``DDSketch.h``, ``Store.h``; the format of DataDog's sketches-java) has
-little-endian integers:
+The state has little-endian integers (ClickHouse ``DDSketch.h``, ``Store.h``; the format of
+DataDog's sketches-java):
 
     02 γ:f64 offset:f64 · 01 store · 03 store · 04 count-of-zeros:f64     (01 positive, 03 negative)
     store = 04 n:varint (key delta: zigzag varint, count: f64)*                         (sparse)
@@ -30,7 +29,7 @@ ZERO_KEY: Final = -1
 """Key of values below 1 µs; no other key is negative."""
 
 VALUE_MAX_US: Final = float(2**63 - 1)
-"""Greater values are counted as this one, so that a sketch has at most 2,184 bins."""
+"""Maximum value; greater ones are counted as this value, so a sketch has at most 2,184 bins."""
 
 _GAMMA: Final = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)
 _MULTIPLIER: Final = 1 / math.log2(_GAMMA)
@@ -61,7 +60,7 @@ def value_of(key: int) -> float:
 def quantile(bins: Mapping[int, int], q: float) -> float:
     """Return the ``q``-quantile in microseconds; NaN if there are no values.
 
-    Computed as in ClickHouse: lower rank, no interpolation.
+    It is computed as in ClickHouse: lower rank, no interpolation.
     """
     count = sum(bins.values())
     if count <= 0:
@@ -77,7 +76,7 @@ def quantile(bins: Mapping[int, int], q: float) -> float:
 
 
 def state_hex(bins: Mapping[int, int]) -> str:
-    """Return the state as hexadecimal text; bins without a positive count are left out."""
+    """Encode bins as a state in hexadecimal; bins without a positive count are left out."""
     store = bytearray()
     previous = stored = 0
     for key in sorted(bins):
@@ -100,12 +99,12 @@ def bins_of(state: bytes) -> dict[int, int]:
     """Return the bins of a state, encoded here or by ClickHouse.
 
     Raises:
-        ValueError: the bytes are no such state, or have another accuracy.
+        ValueError: the bytes are no such state, or the accuracy differs.
     """
     try:
         return _parse(state)
     except (IndexError, struct.error) as error:
-        raise ValueError(f"a sketch state of {len(state)} bytes ends early") from error
+        raise ValueError(f"sketch state of {len(state)} bytes is truncated") from error
 
 
 def _parse(state: bytes) -> dict[int, int]:
@@ -117,7 +116,7 @@ def _parse(state: bytes) -> dict[int, int]:
     zeros = 0
     for expected in (_POSITIVE, _NEGATIVE):
         if state[at] != expected:
-            raise ValueError(f"a sketch state has {state[at]:#x} where a store begins")
+            raise ValueError(f"sketch state has {state[at]:#x} instead of a store's type")
         store, at = _parse_store(state, at + 1)
         if expected == _POSITIVE:
             bins = {key: count for key, count in store.items() if key >= 0}
@@ -125,7 +124,7 @@ def _parse(state: bytes) -> dict[int, int]:
         else:
             zeros += sum(store.values())
     if state[at] != _ZEROS or len(state) != at + 9:
-        raise ValueError("a sketch state does not end with the count of zeros")
+        raise ValueError("sketch state does not end with the count of zeros")
     zeros += round(_F64.unpack_from(state, at + 1)[0])
     if zeros:
         bins[ZERO_KEY] = zeros
@@ -143,7 +142,7 @@ def _parse_store(state: bytes, at: int) -> tuple[dict[int, int], int]:
     elif encoding == _SPARSE:
         key = step = 0
     else:
-        raise ValueError(f"a sketch state has an unknown store encoding {encoding:#x}")
+        raise ValueError(f"sketch state has the unknown store encoding {encoding:#x}")
     for _ in range(length):
         if encoding == _SPARSE:
             step, at = _read_zigzag(state, at)

@@ -1,7 +1,7 @@
 """Spend cells: the cost of a quarter of an hour of event time, per project and dimensions.
 
-Days and months of every time zone in use begin at a quarter of an hour, so a budget period is a
-whole number of buckets.
+Days and months of every time zone in use begin at a quarter of an hour, so a budget period consists
+of whole buckets.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class SpendCell:
         self.row_version = 0
         self.contains = 0
         self.capped = False
-        """Whether it was read back from a capped amount, so that corrections may exceed it."""
+        """Whether the row that was read back has a capped amount, as in ``WindowCell``."""
 
     def restore(self, numbers: tuple[int, int]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
         self.cost_pico, self.row_version = numbers
 
     def apply(self, change: SpendDelta, version: int, undo: Undo | None = None) -> bool:
-        """Add ``change`` unless the cell contains it already; return whether it was added.
+        """Add ``change`` unless the cell already contains it; return whether it was added.
 
         The previous values are added to ``undo``.
         """

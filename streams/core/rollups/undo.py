@@ -1,6 +1,7 @@
-"""Rolls back the changes of a delta that raised.
+"""Roll back the changes of a delta whose application raised.
 
-Each change first records what it replaces, so the log grows with the delta, not with the cells.
+Each change first records the value that it replaces. So the size of the undo log depends on the
+size of the delta, not on that of the cells.
 """
 
 from __future__ import annotations

@@ -47,16 +47,16 @@ class WindowCell:
         self.bins: dict[int, int] = {}
         self.row_version = 0
         self.contains = 0
-        """Version of the row that it was read back from; changes up to it are skipped."""
+        """Version of the row that was read back; changes up to this version are skipped."""
         self.capped = False
-        """Whether it was read back from a capped amount, so that corrections may exceed it."""
+        """Whether an amount of that row was capped, so that corrections may exceed the amount."""
 
     def restore(self, numbers: tuple[int, int, int, int, dict[str, int]]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
         self.observations, self.errors, self.cost_pico, self.row_version, self.usage = numbers
 
     def apply(self, change: WindowDelta, version: int, undo: Undo | None = None) -> bool:
-        """Add ``change`` unless the cell contains it already; return whether it was added.
+        """Add ``change`` unless the cell already contains it; return whether it was added.
 
         The previous values are added to ``undo``.
         """
@@ -82,7 +82,7 @@ class WindowCell:
         return True
 
     def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
-        """Return a change of usage that keeps the window within its limit of types."""
+        """Return ``change`` with the usage types that exceed the window's limit combined."""
         named = dict.fromkeys(self.usage, 0)
         add_amounts(named, change, 1, CELL_USAGE_TYPES_MAX)
         return named
@@ -120,7 +120,7 @@ def window_cell(row: WindowRow) -> WindowCell:
 
 
 def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int], undo: Undo) -> None:
-    """Add amounts by key; keys that become zero are removed, so that rolling back restores them."""
+    """Add amounts by key; remove keys whose total becomes zero."""
     for key, by in change.items():
         before = totals.get(key, 0)
         undo.append((totals, key, before))

@@ -1,1 +1,1 @@
-"""One module per kind of job; ``streams.jobs.registry`` finds them by itself."""
+"""One module per kind of job, which ``streams.jobs.registry`` discovers."""

@@ -1,4 +1,4 @@
-"""``project_deletion``: deletes a project, from when its record states that it is to be deleted."""
+"""``project_deletion``: delete projects that are in the state ``deleting``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from streams.jobs.kind import JobContext, JobKind
 
 
 class ProjectDeletions(JobKind[Job]):
-    """Projects that are to be deleted create jobs, one for each."""
+    """The kind ``project_deletion``: one job per project in the state ``deleting``."""
 
     name = "project_deletion"
     settings = DeletionSettings
 
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
-        assert context.store is not None, "the store is needed to delete rows"
+        assert context.store is not None, "deleting rows needs the store"
         self._store = context.store
 
     @classmethod
@@ -33,11 +33,11 @@ class ProjectDeletions(JobKind[Job]):
         return topics.control
 
     def jobs_of(self, record: ConsumerRecord) -> Iterable[Job]:  # noqa: ARG002
-        """Return none: ``jobs_of_change`` reads the same records."""
+        """Return no jobs, because ``jobs_of_change`` receives the same records."""
         return ()
 
     def jobs_of_change(self, change: Change) -> Iterable[Job]:
-        """Return the deletion of a project that is to be deleted."""
+        """Return the deletion of a project in the state ``deleting``."""
         if not isinstance(change, Project) or change.state != "deleting":
             return ()
         since_us = change.deleting_since_us or change.created_us

@@ -1,4 +1,4 @@
-"""``webhook_delivery``: sends one alert to one webhook, signed by the Standard Webhooks scheme."""
+"""``webhook_delivery``: send an alert to a webhook, signed according to Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Succeede
 from streams.jobs.kind import JobContext, JobKind
 from streams.notifications import metrics as webhook_metrics
 from streams.notifications.settings import NotifierSettings
-from streams.notifications.webhook_sender import Answer, WebhookSender
+from streams.notifications.webhook_sender import DeliveryResult, WebhookSender
 from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class WebhookDelivery(Job):
 
 
 class WebhookDeliveries(JobKind[WebhookDelivery]):
-    """Alerts create deliveries, one for each webhook that subscribes to their event."""
+    """The kind ``webhook_delivery``: one job per alert and webhook that subscribes to its event."""
 
     name = "webhook_delivery"
     settings = NotifierSettings
@@ -58,7 +58,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         self._control = context.control
         self._settings: NotifierSettings = context.settings
         self._alerts: dict[str, Alert] = {}
-        """Alerts that may still be delivered to new or changed webhooks."""
+        """Alerts that can be delivered to new or changed webhooks."""
         self._sender = WebhookSender(
             self._settings,
             allow_private=context.webhooks.allow_private,
@@ -74,7 +74,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         """Return the deliveries of an alert."""
         alert = alert_of_record(record.value)
         if not self._is_too_old(alert, now_us()):
-            # Keep the first version of a repeated alert: the body of a webhook-id never changes.
+            # Keep the first version of a repeated alert, so that a webhook-id has only one body.
             alert = self._alerts.setdefault(alert.id, alert)
         webhooks = self._control.view.in_project(Webhook, alert.project_id)
         return _deliveries([alert], webhooks.values())
@@ -87,33 +87,33 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return _deliveries(alerts, [change])
 
     async def attempt(self, job: WebhookDelivery) -> Outcome:
-        """1. Send. 2. Disable the webhook if its receiver is gone."""
+        """1. Send the alert. 2. If the receiver responds with 410, disable the webhook."""
         webhook = self._control.view[Webhook].get(job.target)
         if webhook is None or webhook.disabled:
             return Dropped("the webhook is deleted or disabled")
         event_type = self.context.event_types.get(job.alert.event)
-        if event_type is None:  # written by a newer version, which will deliver it
-            return Failed(f"this version does not support the event {job.alert.event}")
+        if event_type is None:  # a newer version wrote it and can deliver it
+            return Failed(f"this version of tracemill does not support the event {job.alert.event}")
         body = event_type.webhook_body(job.alert)
         with webhook_metrics.ATTEMPT_S.time():
-            answer = await self._sender.attempt(webhook, job.alert.id, body)
-        return await self._outcome_of(answer, webhook)
+            result = await self._sender.attempt(webhook, job.alert.id, body)
+        return await self._outcome_of(result, webhook)
 
-    async def _outcome_of(self, answer: Answer, webhook: Webhook) -> Outcome:
-        if answer.delivered:
+    async def _outcome_of(self, result: DeliveryResult, webhook: Webhook) -> Outcome:
+        if result.delivered:
             webhook_metrics.ATTEMPTS.labels("delivered").inc()
-            return Succeeded(answer.detail)
-        webhook_metrics.ATTEMPTS.labels("gone" if answer.gone else "failed").inc()
-        if answer.gone and await self._disable(webhook):
-            return Dropped(answer.detail)
+            return Succeeded(result.detail)
+        webhook_metrics.ATTEMPTS.labels("gone" if result.gone else "failed").inc()
+        if result.gone and await self._disable(webhook):
+            return Dropped(result.detail)
         pause_max_s = self._settings.retry_after_max_s
-        pause_s = retry_after_s(answer.retry_after, now_us(), max_s=pause_max_s)
+        pause_s = retry_after_s(result.retry_after, now_us(), max_s=pause_max_s)
         if pause_s >= pause_max_s:
             self.metrics().limit_reached("retry_after_max_s")
-        return Failed(answer.detail, pause_s)
+        return Failed(result.detail, pause_s)
 
     async def _disable(self, webhook: Webhook) -> bool:
-        """Disable a webhook whose receiver answered 410; return whether that was written."""
+        """Disable a webhook whose receiver responded with 410; return whether it was written."""
         try:
             await self._control.update(
                 Webhook, webhook.id, lambda current: current.model_copy(update={"disabled": True})
@@ -130,19 +130,19 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return msgspec.json.encode(job.alert)
 
     def dead_letter(self, job: WebhookDelivery, state: JobState) -> DeadLetterRow:
-        """Return the dead letter, with the body that could not be delivered."""
+        """Return the dead letter, with the undelivered body."""
         event_type = self.context.event_types.get(job.alert.event)
         body = self.payload_of(job) if event_type is None else event_type.webhook_body(job.alert)
         return dead_letter(job.alert, job.id, state, body)
 
     @classmethod
     def metrics(cls) -> webhook_metrics.DeliveryMetrics:
-        """Return the metrics, which are also counted under the names of earlier versions."""
+        """Return the metrics, which also have the names of earlier versions."""
         return webhook_metrics.DeliveryMetrics(cls.name)
 
     @classmethod
     def group(cls, kafka: KafkaSettings) -> str:
-        """Return the consumer group, which workers of earlier versions share."""
+        """Return the consumer group, which is the same as in earlier versions."""
         return f"{kafka.topic_prefix}-notifier"
 
     @classmethod
@@ -169,7 +169,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return msgspec.json.decode(value, type=Delivery).state
 
     def sweep(self, now_us: int) -> None:
-        """Forget alerts that are too old to be delivered."""
+        """Remove alerts that are too old to be delivered."""
         for alert in list(self._alerts.values()):
             if self._is_too_old(alert, now_us):
                 del self._alerts[alert.id]
@@ -183,7 +183,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
 
 def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterator[WebhookDelivery]:
-    """Yield a delivery for each alert that each webhook subscribes to, except older alerts."""
+    """Yield a delivery per webhook and alert of its events, without alerts before its creation."""
     for webhook in webhooks:
         for alert in alerts:
             if (

@@ -36,7 +36,7 @@ def webhook(**fields: Any) -> Webhook:
 
 
 def record(**fields: Any) -> Any:
-    """Return a record of ``alerts``, by default with an event that this version does not support."""
+    """Return a record of ``alerts``, by default with an event that this version of tracemill does not support."""
     row = {
         "project_id": "p1",
         "id": "a1",
@@ -74,7 +74,9 @@ async def test_a_delivery_of_an_unsupported_event_is_retried(
 ) -> None:
     view.add(webhook(events=("later.event",)))
     [job] = kind.jobs_of(record())
-    assert await kind.attempt(job) == Failed("this version does not support the event later.event")
+    assert await kind.attempt(job) == Failed(
+        "this version of tracemill does not support the event later.event"
+    )
     letter = kind.dead_letter(job, JobState(attempts=10, detail="no"))
     assert (letter.id, letter.reason) == ("a1/w1", "webhook_exhausted")
     assert '"x":1' in letter.payload

@@ -82,7 +82,7 @@ async def test_a_receiver_that_never_answers_is_given_up(impatient):
     before = reached("attempt_timeout_s")
     async with receiving(lambda _: None) as receiver, asyncio.timeout(30):
         answer = await impatient.attempt(webhook(receiver.url), "alert_1", BODY)
-    assert (answer.status, answer.detail) == (None, "no answer within 1 s")
+    assert (answer.status, answer.detail) == (None, "no response within 1 s")
     assert reached("attempt_timeout_s") == before + 1
 
 
@@ -208,5 +208,5 @@ async def test_a_name_lookup_that_hangs_blocks_one_thread_and_delays_no_other(
             answers = await asyncio.gather(*hanging)
     finally:
         released.set()
-    assert {answer.detail for answer in answers} == {"no answer within 1 s"}
+    assert {answer.detail for answer in answers} == {"no response within 1 s"}
     assert asked.count("hangs.example.com") == 1

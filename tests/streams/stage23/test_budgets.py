@@ -256,7 +256,7 @@ def test_of_too_many_alerts_the_oldest_are_forgotten_and_counted():
     for alert in ("a", "b", "b", "c"):
         alerted.add(alert)
     assert ("a" in alerted, "b" in alerted, "c" in alerted, len(alerted)) == (False, True, True, 2)
-    assert (alerted.take_forgotten(), alerted.take_forgotten()) == (1, 0)
+    assert (alerted.take_dropped(), alerted.take_dropped()) == (1, 0)
 
 
 def test_an_alerts_identity_is_its_project_budget_period_and_threshold():

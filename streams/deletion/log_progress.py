@@ -1,4 +1,4 @@
-"""Waits until the streams and the sink have processed what is in the log now."""
+"""Wait until the streams and the sink have processed all current records of the log."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ STOP_TIMEOUT_S = 2.0
 
 
 class LogProgress:
-    """Compares the ends of topics with the offsets that their consumers have committed."""
+    """The progress of consumers: the ends of topics, compared with committed offsets."""
 
     def __init__(self, kafka: KafkaSettings, poll_s: float, feeds: Iterable[Feed] = FEEDS) -> None:
         topics = kafka.topics
         self._kafka = kafka
         self._poll_s = poll_s
-        # The control topic ends with markers of transactions, which nobody commits.
+        # The control topic ends with markers of transactions, whose offsets are never committed.
         rows = [feed.topic_in(topics) for feed in feeds if feed.topic != CONTROL]
         self._stages = (
             (topics.streams_group, [topics.events]),
             (topics.streams_group, [topics.deltas]),
             (topics.sink_group, rows),
         )
-        """In the order in which an event passes them."""
+        """Consumer groups with their topics, in the order of processing."""
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
 
-    async def passed(self) -> None:
-        """Return once everything that is in the log now is stored, or led to nothing.
+    async def wait_until_processed(self) -> None:
+        """Wait until all current records of the log are processed, and their rows stored.
 
         Raises:
-            KafkaError, BrokerUnavailableError: the broker did not answer.
+            KafkaError, BrokerUnavailableError: the broker did not respond.
         """
         if self._consumer is None:
             self._consumer = await started(lambda: new_consumer(self._kafka), self._kafka)
         if self._admin is None:
             self._admin = await started(lambda: new_admin(self._kafka), self._kafka)
         for group, topics in self._stages:
-            # Each stage has written its output before it commits, so the next one's end has it.
+            # A stage commits after it has written its output, so the ends of the next topics are
+            # queried after the commit.
             partitions = [each for topic in topics for each in await self._partitions(topic)]
             ends = await self._consumer.end_offsets(partitions)
             begins = await self._consumer.beginning_offsets(partitions)
