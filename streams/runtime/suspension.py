@@ -93,5 +93,5 @@ class SuspensionGuard:
     def _message(self) -> str:
         return (
             f"this process was suspended for {self._away_s:.1f} s, more than the allowed"
-            f" {self._limit_s:g} s: its partitions may be assigned to another worker, so it restarts"
+            f" {self._limit_s:g} s, so another worker may have its partitions; it restarts"
         )
