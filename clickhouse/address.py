@@ -9,14 +9,14 @@ SCHEMES: Final = frozenset({"http", "https"})
 
 
 def http_address(url: str) -> str:
-    """Return ``url`` if it can be the address of an HTTP interface.
+    """Validate the address of an HTTP interface and return it.
 
     Raises:
-        ValueError: It is not a URL, or its host or port is invalid.
+        ValueError: it is not a URL, or its host or port is invalid.
     """
     try:
         parts = urlsplit(url)
-        # Reading the port validates it; a name that does not encode cannot be resolved.
+        # Reading the port validates it. A name that cannot be encoded cannot be resolved.
         is_address = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
         (parts.hostname or "").encode("idna")
     except ValueError:

@@ -1,7 +1,7 @@
 """Convert alerts to rows and records, and back.
 
-Old records and rows have only the columns of budgets and no ``rule_kind``; ``alert_of_row`` fills
-the generic columns of records like migration 16 fills those of rows.
+Old records and rows have only the columns of budgets and no ``rule_kind``. ``alert_of_row`` fills
+the generic columns of old records, as migration 16 does for old rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _labels: Final = msgspec.json.Decoder(dict[str, str])
 
 
 def row_of_alert(alert: Alert, event_type: EventType[Any]) -> AlertRow:
-    """Return the row of an alert, which is also its record.
+    """Return the row of an alert, which is also the value of its record.
 
     Raises:
         msgspec.DecodeError: The payload is not of this event type.
@@ -54,7 +54,7 @@ def row_of_alert(alert: Alert, event_type: EventType[Any]) -> AlertRow:
 
 
 def alert_of_record(value: bytes) -> Alert:
-    """Read a record of the topic ``alerts``, of this or an older version.
+    """Decode a record of the topic ``alerts``, of this or an older version.
 
     Raises:
         msgspec.MsgspecError: The value is not an alert.
@@ -134,7 +134,7 @@ def budget_alert(
 
 
 def _object(text: str) -> msgspec.Raw:
-    """Return the text of a JSON object; an empty one for anything else."""
+    """Return the text of a JSON object; an empty object if the text is none."""
     try:
         _members.decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):
@@ -150,7 +150,7 @@ def _labels_of(scope: msgspec.Raw) -> dict[str, str]:
 
 
 def _severity(threshold: str) -> Severity:
-    """Return ``critical`` if the threshold is the whole limit or more."""
+    """Return ``critical`` if the threshold is at least the whole limit, otherwise ``warning``."""
     try:
         return "critical" if Decimal(threshold) >= 1 else "warning"
     except (InvalidOperation, ValueError):  # validating the event's body reports it

@@ -1,4 +1,4 @@
-"""Create every topic of the system: those of the streams and those of the feeds."""
+"""Create all topics: those of the streams and those of the feeds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from producers.settings import KafkaSettings
 
 
 def all_topics(feeds: Iterable[Feed] = FEEDS) -> tuple[Topic, ...]:
-    """Return each topic once."""
+    """Return all topics, each once."""
     return tuple(dict.fromkeys((*OWN_TOPICS, *(feed.topic for feed in feeds))))
 
 
 def topic_shapes(kafka: KafkaSettings) -> list[TopicShape]:
-    """Return every topic with the partitions and options that the settings give it."""
+    """Return all topics with their partitions and options, according to the settings."""
     return [shape_of(topic, kafka) for topic in all_topics()]
 
 

@@ -16,14 +16,14 @@ from producers.kafka.topics import Topic, Topics
 PROJECT_COLUMN: Final = "project_id"
 
 RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
-"""Converts a record to a row, as one line of JSON; the box encrypts secrets."""
+"""Convert a record to a row, as one line of JSON; the box encrypts secrets."""
 
 
 ProjectOf = Callable[[bytes], bytes]
-"""Returns the id of the project that a row, as one line of JSON, belongs to; empty: none."""
+"""Return the project of a row, which is one line of JSON; empty if it belongs to none."""
 
 ROW_PREFIX: Final = b'{"project_id":"'
-"""How rows begin, as the streams write them."""
+"""The beginning of rows that the streams write."""
 
 
 class _Owned(msgspec.Struct):
@@ -43,7 +43,7 @@ def project_of_row(line: bytes) -> bytes:
 
 
 class Flush(Enum):
-    """The setting that limits the age of buffered rows."""
+    """The names of the settings that limit the age of buffered rows."""
 
     SOON = "flush_interval_s"
     ROLLUP = "rollup_flush_interval_s"
@@ -59,30 +59,30 @@ class Feed:
     topic: Topic
     flush: Flush = Flush.SOON
     is_by_day: bool = False
-    """Whether the table is partitioned by the day of ``start_us``; rows of old days are then
-    inserted in separate batches."""
+    """Whether the table is partitioned by the day of ``start_us``. Rows of old days are then
+    inserted separately."""
     is_state: bool = False
     """Whether the streams restore their state from the topic."""
     has_canaries: bool = False
-    """Whether each canary in the streams' input produces a record in the topic, so that readiness
-    expects the topic to advance."""
+    """Whether each canary in the streams' input produces a record in the topic. Readiness then
+    expects the topic to grow."""
     row_of: RowOf | None = None
-    """Converts a record's value to a row; None: values are rows as NDJSON."""
+    """Converts a record to a row; None: values are rows as NDJSON."""
     project_sql: str = PROJECT_COLUMN
-    """SQL expression for the project of a row, by which the rows of a deleted project are removed;
-    empty: rows belong to no project."""
+    """SQL expression of a row's project, by which the rows of a deleted project are deleted; empty:
+    rows belong to no project."""
     project_of: ProjectOf = project_of_row
-    """Return the project of a row given as JSON; must agree with ``project_sql``."""
+    """Returns the project of a row; it must agree with ``project_sql``."""
 
     def __post_init__(self) -> None:
-        """Check that rows of a deleted project can be found.
+        """Check that the rows of a project can be found.
 
         Raises:
             ValueError: rows have no ``project_id``, and ``project_sql`` is not declared.
         """
         has_column = PROJECT_COLUMN in self.row.__struct_fields__
         if self.project_sql == PROJECT_COLUMN and not has_column:
-            raise ValueError(f"{self.table}: declare project_sql, as rows have no {PROJECT_COLUMN}")
+            raise ValueError(f"{self.table}: rows have no {PROJECT_COLUMN}, so define project_sql")
 
     def topic_in(self, topics: Topics) -> str:
         """Return the full name of the topic."""

@@ -1,4 +1,7 @@
-"""Store the log's positions in ClickHouse; the sink writes them, and each start verifies them."""
+"""Read and write the log's positions in ClickHouse.
+
+The sink writes them. Each role compares them with the log when it starts.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     end_offset: int
     """Offset after the last acknowledged record."""
     stored_offset: int
-    """All records below this offset are stored (row topics) or processed (events and deltas)."""
+    """Offset before which all records are stored (row topics) or processed (events and deltas)."""
     row_version: int
-    """Milliseconds since the epoch when it was written, at least the previous version plus one."""
+    """Time of writing in milliseconds since the epoch, and above the previous version."""
 
 
 _positions: Final = msgspec.json.Decoder(LogPosition, strict=False)
@@ -39,10 +42,10 @@ ORDER BY topic, topic_partition
 
 
 async def read_positions(store: Store) -> list[LogPosition]:
-    """Read the latest positions; empty if there are none or the table does not exist.
+    """Return the latest positions; empty if there are none or the table does not exist.
 
     Raises:
-        StoreUnavailable: The store did not respond.
+        StoreUnavailable: the store did not respond.
     """
     try:
         return list(_positions.decode_lines(await store.query_bytes(_SQL)))
@@ -56,7 +59,7 @@ async def write_positions(store: Store, positions: Iterable[LogPosition]) -> Non
     """Write positions; the highest version of each partition is valid.
 
     Raises:
-        StoreUnavailable, QueryRejected: The positions are not stored.
+        StoreUnavailable, QueryRejected: the positions are not stored.
     """
     rows: Sequence[bytes] = [
         msgspec.json.encode(

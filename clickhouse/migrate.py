@@ -1,8 +1,9 @@
 """Apply the migrations: ordered files, each applied once and recorded with its checksum.
 
-A migration is a template (``$database``, ``$hot_days``, ``$storage_policy``, ``$old_before``: the
-first day that is not old) of idempotent statements. Applied migrations are never edited; a change
-is a new file. The number of hot days is not a migration: it is adjusted to the settings.
+A migration is a template of idempotent statements. Its variables are ``$database``, ``$hot_days``,
+``$storage_policy`` and ``$old_before``, the first day with a partition of its own. Applied
+migrations are never edited; a change is a new file. The number of hot days is not part of a
+migration, but adjusted to the settings.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from clickhouse.store import Store
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql\Z")
 _TTL_DAYS = re.compile(r"toIntervalDay\((\d+)\) TO VOLUME")
 _SHAPE_OF_KEY = "toStartOfYear("
-"""Text in all partition keys of migration 15, whose dates depend on when it was applied."""
+"""Text in all partition keys of migration 15. Their dates depend on the time of the migration."""
 _TTL = re.compile(r" TTL (.+ TO VOLUME '\w+')")
 
 
@@ -35,7 +36,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """The template's SHA-256, which does not depend on settings."""
+        """Return the template's SHA-256, which does not depend on settings."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
 
@@ -53,7 +54,7 @@ def migrations() -> list[Migration]:
     """Return all migrations in order.
 
     Raises:
-        MigrationError: A number is missing or occurs twice.
+        MigrationError: a number is missing or occurs twice.
     """
     found = []
     for entry in resources.files("clickhouse").joinpath("migrations").iterdir():
@@ -68,14 +69,14 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
-    """Apply the steps of ``plan`` and return them. Idempotent.
+    """Apply the steps of ``plan`` and return them; calls may be repeated.
 
-    Effects per step, in order: 1. its statements; 2. its row in ``schema_history``. After a crash
-    in between, the next call repeats the statements.
+    For each step: 1. Run its statements. 2. Write its row in ``schema_history``. After a crash
+    between 1 and 2, the next call repeats the statements.
 
     Raises:
-        MigrationEdited, PolicyMissing, MigrationError: Nothing was applied.
-        StoreUnavailable, QueryRejected: A step failed.
+        MigrationEdited, PolicyMissing, MigrationError: nothing was applied.
+        StoreUnavailable, QueryRejected: a step failed.
     """
     steps = await plan(store, tiering)
     await _prepare(store)
@@ -147,11 +148,12 @@ def _check_history(known: list[Migration], applied: dict[int, tuple[str, str]]) 
         migration = by_number.get(number)
         if migration is None:
             raise MigrationError(
-                f"the database has migration {number:04}_{name} of a newer version of tracemill"
+                f"the database has migration {number:04}_{name} of a newer version of tracemill: "
+                "use that version or a newer one"
             )
         if migration.checksum != checksum:
             raise MigrationEdited(
-                f"migration {number:04}_{name} was applied with other contents than it has now: "
+                f"migration {number:04}_{name} was changed after it was applied: "
                 "restore the file and move the change to a new migration"
             )
 

@@ -30,7 +30,7 @@ class ProjectTable:
 
     name: str
     project_sql: str
-    """SQL expression for the project of a row."""
+    """SQL expression of a row's project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class PartitionRows:
 
 
 async def project_tables(store: Store, feeds: Iterable[Feed] = FEEDS) -> list[ProjectTable]:
-    """Return the tables of all feeds, and all others with a column ``project_id``.
+    """Return the tables of all feeds, and other tables with a column ``project_id``.
 
-    Materialized views fill the others from tables of feeds. Raises like ``Store.query``.
+    Materialized views fill these other tables. Raises like ``Store.query``.
     """
     found = {feed.table: feed.project_sql for feed in feeds if feed.project_sql}
     params = {"database": store.database, "column": PROJECT_COLUMN}
@@ -56,7 +56,7 @@ async def project_tables(store: Store, feeds: Iterable[Feed] = FEEDS) -> list[Pr
 async def partitions_with_rows(
     store: Store, table: ProjectTable, project_id: str
 ) -> list[PartitionRows]:
-    """Return the partitions of a table that hold rows of a project.
+    """Return the partitions of a table that contain rows of a project.
 
     Raises like ``Store.query``.
     """
@@ -71,7 +71,7 @@ async def partitions_with_rows(
 async def rows_in_partition(
     store: Store, table: ProjectTable, partition_id: str, project_id: str
 ) -> int:
-    """Return how many rows of a project a partition holds. Raises like ``Store.query``."""
+    """Return the number of a project's rows in a partition. Raises like ``Store.query``."""
     (found,) = await store.query(
         f"SELECT count() AS rows FROM {table.name} WHERE {table.project_sql} = {{project:String}}"  # noqa: S608  # a table's name
         " AND _partition_id = {partition:String}",
@@ -81,7 +81,7 @@ async def rows_in_partition(
 
 
 async def rows_left(store: Store, project_id: str) -> dict[str, int]:
-    """Return how many rows of a project each table still holds. Raises like ``Store.query``."""
+    """Return the number of a project's remaining rows by table. Raises like ``Store.query``."""
     left = {}
     for table in await project_tables(store):
         partitions = await partitions_with_rows(store, table, project_id)
@@ -94,10 +94,10 @@ async def begin_to_delete(
 ) -> None:
     """Start a mutation that deletes the rows of a project from a partition.
 
-    Queries and counts include the rows until the mutation is done. Repeating it changes nothing.
-    Raises like ``Store.query``.
+    Queries return the rows until the mutation is done. Repeated mutations change nothing. Raises
+    like ``Store.query``.
     """
-    # A mutation is stored as text, without query parameters, so values are literals.
+    # ClickHouse stores a mutation as text without parameters, so the values are literals.
     for literal in (partition_id, project_id):
         if not _LITERAL.fullmatch(literal):
             raise QueryRejected(0, f"{literal!r} cannot be the id of a project or partition")

@@ -23,12 +23,12 @@ async def repartition(store: Store, table: str, key: str, shape: str) -> None:
     """Partition ``table`` by ``key``, unless its partition key already contains ``shape``.
 
     1. Create a new table. 2. Merge, copy and drop the rows of each partition. 3. Exchange the names
-    of both tables. 4. Drop the empty one. After a crash the next call repeats the remaining steps:
-    a row that is copied twice replaces itself. Nothing may write to the table meanwhile.
+    of both tables. 4. Drop the empty table. After a crash, the next call continues; a row that is
+    copied twice replaces itself. No process may write to the table during this time.
 
     Raises:
-        MigrationError: The table does not exist.
-        StoreUnavailable, QueryRejected: A statement failed.
+        MigrationError: the table does not exist.
+        StoreUnavailable, QueryRejected: a statement failed.
     """
     limits = {"clickhouse_insert_timeout_s": STATEMENT_MAX_S}
     patient = Store(store.settings.model_copy(update=limits))
@@ -73,7 +73,8 @@ async def _move_rows(store: Store, table: str, moved: str) -> None:
     )
     for partition in partitions:
         partition_id = partition["partition_id"]
-        # Merges keep the last inserted of rows with equal versions; copying loses that order.
+        # Of rows with equal versions, a merge keeps the one inserted last. Copying would lose this
+        # order.
         await store.command(
             f"OPTIMIZE TABLE {table} PARTITION ID '{partition_id}' FINAL",
             settings={"optimize_throw_if_noop": "1"},

@@ -1,11 +1,11 @@
 """Define the rows that the streams produce: one struct per table, one JSON line per row.
 
-Field names are column names; omitted fields take the column's default. Two kinds of fields are
-inputs of a column (``EPHEMERAL`` in the migrations): ``x_us`` (integer microseconds) sets
+Field names are column names; omitted fields have the column's default. Two kinds of fields are
+inputs of another column (``EPHEMERAL`` in the migrations): ``x_us`` (integer microseconds) sets
 ``x_time DateTime64(6)``, and ``x_pico`` (integer picodollars) sets ``x Decimal(38, 12)``. Integers
 avoid formatting in the hot path.
 
-Rows are upserts by the table's sort key: the row with the highest ``row_version`` is valid.
+Of several rows with the same sort key, the one with the highest ``row_version`` is valid.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RowT = TypeVar("RowT", bound=type[msgspec.Struct])
 def _with_columns(dimensions: Sequence[Dimension]) -> Callable[[RowT], RowT]:
     """Add a column for each dimension that has none.
 
-    Its value is always written, so a row does not depend on the column's default.
+    The value is always written, so that rows do not depend on the column's default.
     """
 
     def extended(row: RowT) -> RowT:
@@ -76,7 +76,8 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     cost_pico: dict[str, int] = {}
     total_cost_pico: int = 0
     cost_source: str = "none"
-    """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    """``given`` (sent by the client), ``computed`` (from a price), ``unpriced`` (there is no price)
+    or ``none`` (there is no usage)."""
     price_id: str = ""
     computed_cost_pico: int = 0
     """The cost by ``price_id`` if a given cost differs from it by more than a tenth."""
@@ -84,14 +85,14 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     usage_uncertain: str = ""
     """Inconsistencies in the reported usage; empty if there are none."""
     unpriced_usage: tuple[str, ...] = ()
-    """Usage types without a price, of an observation whose other usage is priced."""
+    """Usage types without a price, if other usage of the observation is priced."""
     service_tier: str = ""
-    """Tier that served the call, where the response states it."""
+    """Tier that served the call, if the response contains it."""
     input: str = ""
     output: str = ""
     metadata: str = ""
     tool_definitions: dict[str, str] = {}
-    """JSON definition by name, of the tools that the input offers."""
+    """JSON definitions of the tools that the input offers, by name."""
     tool_calls: tuple[str, ...] = ()
     """Tools that the output calls, as JSON ``{id, name, arguments}``."""
     tool_call_names: tuple[str, ...] = ()
@@ -104,7 +105,7 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     user_id: str = ""
     session_id: str = ""
     merge_state: str = ""
-    """JSON state for merging later partial updates; empty if the event was whole."""
+    """JSON state for merging later partial updates; empty if the event was complete."""
     event_us: int = 0
     """``ts_us`` of the latest event merged into the row."""
 
@@ -129,7 +130,7 @@ class TraceRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     tags: tuple[str, ...] = ()
     metadata: str = ""
     input: str = ""
-    """Trace-level input; if empty, the root observation's input is the trace's."""
+    """Input of the trace; if empty, that of the root observation is used."""
     output: str = ""
     root_observation_id: str = ""
     level: str = "DEFAULT"
@@ -217,7 +218,7 @@ class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     project_id: str
     id: str
-    """Derived from the alert's identity, thus stable; also the ``webhook-id``."""
+    """Id that depends only on the alert's identity; it is also the ``webhook-id``."""
     event: str = ""
     rule_kind: str = ""
     """Empty in old records, whose rule is a budget."""
@@ -250,7 +251,7 @@ class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     project_id: str
     id: str
-    """Derived from the source, so that a replay produces the same row."""
+    """Id that depends only on the source, so that a replay produces the same row."""
     created_us: int
     stage: str
     """Stage that rejected the input: ``gateway``, ``observations``, ``sink`` …"""
@@ -265,7 +266,7 @@ class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A record of the control-plane log, immutable and thus without version. Key: offset, time."""
+    """A record of the control-plane log; it is immutable and has no version. Key: offset, time."""
 
     log_offset: int
     log_key: str

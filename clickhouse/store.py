@@ -21,9 +21,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingErr
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreError, StoreUnavailable
 from clickhouse.settings import StoreSettings
 
-# Set on every insert, as the defaults changed between releases. Rows are upserts, so inserts may be
-# repeated; merges and FINAL remove duplicates within an insert, at half the cost of removing them
-# before the part is written; and a batch may contain late rows of any number of days.
+# These are set on every insert, because the defaults changed between releases. Inserts may be
+# repeated, because a row replaces earlier versions of itself. Merges and FINAL remove duplicates
+# within an insert, at half the cost of removing them before the part is written. A batch may
+# contain late rows of any number of days.
 INSERT_SETTINGS: Final[dict[str, str]] = {
     "async_insert": "0",
     "insert_deduplicate": "0",
@@ -40,8 +41,8 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
-# Failures to read, write, open, close, seek or truncate files and to create directories: the disk
-# fails, not the rows.
+# Failures to read, write, open, close, seek or truncate files and to create directories. The disk
+# is their cause, not the rows.
 _DISK_CODES: Final = frozenset({74, 75, 76, 77, 87, 88, 481})
 _STD_EXCEPTION: Final = 1001
 """Error code of exceptions of the C++ standard library, including file system errors."""
@@ -49,14 +50,14 @@ _NO_SPACE: Final = "No space left on device"
 PING_MAX_S: Final = 5.0
 """Time limit of a ping."""
 RESPONSE_GRACE_S: Final = 2.0
-"""Time for a query's response beyond its time limit, which a hung store does not enforce."""
+"""Time for a query's response in addition to its time limit, which a hung store does not apply."""
 # Limits on rows, time, bytes, columns, result, set, limit, memory.
 _TIMEOUT_CODE: Final = 159
 _LIMIT_CODES: Final = frozenset({158, _TIMEOUT_CODE, 160, 161, 191, 241, 290, 307, 396})
 
 
 class Store:
-    """A client that connects on first use; may be shared between tasks of one event loop."""
+    """A client that connects on first use; tasks of one event loop may share it."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
@@ -69,11 +70,11 @@ class Store:
     ) -> list[dict[str, Any]]:
         """Return rows by column name; times are aware (UTC), money is ``Decimal``.
 
-        ``sql`` has parameters as ``{name:Type}``, which the server binds.
+        ``sql`` contains parameters as ``{name:Type}``, which the server binds.
 
         Raises:
-            StoreUnavailable: The query may succeed later.
-            QueryLimitReached, QueryRejected: The query would fail again.
+            StoreUnavailable: the query may succeed later.
+            QueryLimitReached, QueryRejected: the query would fail again.
         """
         async with self._connected(self._response_max_s) as client:
             result = await client.query(
@@ -98,17 +99,17 @@ class Store:
     async def insert_lines(
         self, table: str, columns: Sequence[str], body: bytes | Sequence[bytes]
     ) -> None:
-        """Insert NDJSON, given whole or in parts; return when the rows can be read.
+        """Insert NDJSON, which may be split into parts; return when the rows can be read.
 
         Raises:
-            StoreUnavailable: Any part of the rows may be stored; insert the same bytes again.
-            QueryLimitReached: The same, but fewer rows may stay within memory and time limits.
-            QueryRejected: A row or the table is invalid.
+            StoreUnavailable: any part of the rows may be stored; insert the same bytes again.
+            QueryLimitReached: any part of the rows may be stored; insert fewer rows at a time.
+            QueryRejected: a row or the table is invalid.
         """
         parts = (body,) if isinstance(body, bytes) else body
         names = ", ".join(map(quote_identifier, columns))
         statement = f"INSERT INTO {self.database}.{table} ({names}) FORMAT JSONEachRow"
-        # With the statement, so that the client does not copy the rows again to prepend it.
+        # The statement is included here, so that the client does not copy the rows to prepend it.
         block = b"\n".join((statement.encode(), *parts))
         async with self._connected() as client:
             try:
@@ -136,10 +137,10 @@ class Store:
             )
 
     async def ping(self) -> None:
-        """Return if the store accepts queries.
+        """Check that the store accepts queries.
 
         Raises:
-            StoreUnavailable: It does not.
+            StoreUnavailable: the store does not accept queries.
         """
         async with self._connected(PING_MAX_S) as client:
             await client.raw_query("SELECT 1", settings={"max_execution_time": f"{PING_MAX_S:g}"})
@@ -161,12 +162,13 @@ class Store:
         }
 
     def _database_setting(self, *, use_database: bool) -> dict[str, str]:
-        # The client has no default database, as it must work before the first migration creates it.
+        # The client has no default database, because it is used before the first migration
+        # creates the database.
         return {"database": self.database} if use_database else {}
 
     @asynccontextmanager
     async def _connected(self, within_s: float | None = None) -> AsyncIterator[AsyncClient]:
-        """Yield the client; limit connecting and the block together to ``within_s``."""
+        """Yield the connected client; ``within_s`` limits connecting and the block together."""
         try:
             async with asyncio.timeout(within_s):
                 if self._client is None:
@@ -182,7 +184,7 @@ class Store:
             raise StoreUnavailable(message, has_dropped=True) from error
 
     def _unreached(self, cause: BaseException | None) -> StoreUnavailable | None:
-        """Describe a failed connection; the client's own message misleads to certificates."""
+        """Describe a failed connection; the client's own message wrongly mentions certificates."""
         found = getattr(cause, "os_error", None)  # of aiohttp's connector
         if not isinstance(found, OSError) or isinstance(found, ssl.SSLError):
             return None
@@ -212,7 +214,7 @@ class Store:
 
 
 def _bindable(sql: str, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return parameters that the server binds; the client's ``%(name)s`` formatting is not used."""
+    """Return the parameters for the server to bind; the client's own formatting is not used."""
     if not params:
         return None
     missing = [name for name in params if f"{{{name}:" not in sql]

@@ -11,7 +11,7 @@ from typing import Final
 
 from clickhouse.store import Store
 
-# Tables without the policy are on the server's default disk, which counts as hot.
+# Tables without the policy are on the server's default disk, which counts as the hot volume.
 _USE: Final = """
 WITH
     (
@@ -48,7 +48,7 @@ ORDER BY table, volume DESC
 
 @dataclass(frozen=True, slots=True)
 class VolumeUse:
-    """Use of a volume by a table; rows count every stored version until merges remove it."""
+    """Use of a volume by a table; rows include old versions until merges remove them."""
 
     table: str
     volume: str
@@ -60,7 +60,7 @@ class VolumeUse:
     """First day of the rows; None for tables that are not partitioned by day."""
     last_day: date | None
     overdue_parts: int
-    """Parts on the hot volume beyond ``hot_days``; if this stays above zero, moves fail."""
+    """Parts on the hot volume older than ``hot_days``; if this remains above zero, moves fail."""
     overdue_rows: int
 
 

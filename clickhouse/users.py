@@ -10,7 +10,7 @@ from typing import Final
 SYSTEM_TABLES: Final = (
     "columns", "databases", "disks", "one", "parts", "settings", "storage_policies", "tables",
 )  # fmt: skip
-"""Tables of ``system`` that clients and roles read; none shows other users' statements."""
+"""Tables of ``system`` that clients and roles read; none contains other users' statements."""
 
 READ_ONLY: Final = 2
 """Value of ClickHouse's ``readonly`` that forbids writes and DDL but permits settings."""
@@ -21,7 +21,7 @@ THREADS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class UserPrivileges:
-    """A user: the roles that log in as it, and its privileges on the tables."""
+    """A user: the roles that use it, and its privileges."""
 
     name: str
     used_by: str
@@ -36,8 +36,8 @@ class UserPrivileges:
 
 
 INGEST: Final = UserPrivileges("ingest", "sink and streams", ("SELECT", "INSERT", "ALTER DELETE"))
-"""Deletes the rows of deleted projects. It could hide any row without that privilege, by inserting
-a higher version."""
+"""This user may delete rows, because the streams delete those of deleted projects. Without that
+privilege, it could still replace any row by a higher version."""
 QUERY: Final = UserPrivileges("query", "query and edge", ("SELECT",), is_read_only=True)
 MIGRATE: Final = UserPrivileges(
     "migrate",
@@ -53,7 +53,7 @@ USERS: Final = (INGEST, QUERY, MIGRATE)
 
 
 def server_statements(database: str) -> Iterator[str]:
-    """Yield the SQL by which an administrator of a ClickHouse server creates the users.
+    """Yield the SQL statements that create the users on a ClickHouse server.
 
     Each call generates new passwords. Running the SQL again changes only the passwords.
     """

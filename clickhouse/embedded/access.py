@@ -40,7 +40,7 @@ class User:
 
     privileges: UserPrivileges
     policy: Policy | None
-    """None: only the engine's privileges limit the user."""
+    """Restrictions of the user's statements; None: only the engine's privileges apply."""
 
     def session(self, call: Call, execution_time_max_s: int) -> Session:
         """Return the engine's session of a request.
@@ -60,7 +60,7 @@ class User:
         """Reject a statement that the user may not run, or more than one statement.
 
         Raises:
-            BadRequest: The message names the reason.
+            BadRequest: the message names the reason.
         """
         with self._denials():
             if self.policy is None:
@@ -75,7 +75,7 @@ class User:
                 raise NotAllowed("only SELECT is allowed")
 
     def _require_one(self, sql: bytes, insert: FormattedInsert | None) -> None:
-        """Reject more than one statement; of an insert only the part before its rows is read."""
+        """Reject more than one statement; the rows of an insert are not read."""
         text = sql if insert is None else insert.head + insert.settings
         try:
             found = list(tokens(text))
@@ -96,7 +96,7 @@ class User:
 
 
 class Users:
-    """Finds users by name and password."""
+    """The users by name and password."""
 
     def __init__(self, passwords: Mapping[str, tuple[str, UserPrivileges]], policy: Policy) -> None:
         self._users = [
@@ -108,7 +108,7 @@ class Users:
         ]
 
     def authenticate(self, name: str, password: str) -> User:
-        """Find the user; takes as long for a wrong name as for a wrong password.
+        """Return the user; a wrong name takes as long as a wrong password.
 
         Raises:
             AccessDenied: no user has this name and password.
@@ -130,7 +130,7 @@ class Users:
 def configured_passwords(
     store: StoreSettings, embedded: EmbeddedStoreSettings
 ) -> dict[str, tuple[str, UserPrivileges]]:
-    """Return the users that have a password: name → password and privileges."""
+    """Return password and privileges of the users that have a password, by name."""
     passwords = {
         INGEST: embedded.ingest_password,
         QUERY: embedded.query_password,
@@ -161,10 +161,10 @@ def new_policy(engine: Engine, embedded: EmbeddedStoreSettings) -> Policy:
 
 
 def refuse_browsers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Reject requests of web pages in a browser, including those by DNS rebinding.
+    """Reject requests of web pages in a browser, also with DNS rebinding.
 
     Raises:
-        AccessDenied: The request has a browser's headers, or a host name that is not this machine.
+        AccessDenied: the request has a browser's headers, or the host name is not this machine's.
     """
     for name, value in headers:
         if name in _BROWSER_HEADERS:

@@ -38,7 +38,7 @@ def write_users(data_dir: Path, text: str) -> Path:
 def write_config(data_dir: Path, tiering: TieringSettings, users_file: Path) -> Path:
     """Write ``DATA_DIR/engine.xml`` and return its path.
 
-    Only the owner can read it, as it may contain the bucket's keys.
+    Only the owner can read it, because it may contain the keys of the bucket.
     """
     lines = [f"  <{name}>{value}</{name}>" for name, value in SERVER_SETTINGS.items()]
     text = "\n".join(

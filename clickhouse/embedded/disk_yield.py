@@ -11,10 +11,10 @@ import structlog
 
 from producers.disk import DiskFloor
 
-# A merge writes its result before it frees the source parts.
+# Merges are stopped because a merge writes its result before it frees the source parts.
 STOP: Final = ("SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES")
 START: Final = ("SYSTEM START MERGES", "SYSTEM START TTL MERGES")
-# Moves to another directory of the same disk free nothing; moves to S3 free the disk.
+# Moves are stopped only if the cold volume is local: they free no space then.
 STOP_MOVES: Final = "SYSTEM STOP MOVES"
 START_MOVES: Final = "SYSTEM START MOVES"
 JOIN_WITHIN_S: Final = 5.0
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundWork:
-    """Stops merges and moves when the disk is low, and starts them when there is space."""
+    """Merges and moves, which are stopped while the disk is nearly full."""
 
     def __init__(self, disk: DiskFloor, run: Callable[[str], None], *, cold_is_local: bool) -> None:
         self._disk = disk
@@ -33,7 +33,7 @@ class BackgroundWork:
         self.is_stopped = False
 
     def check(self) -> None:
-        """Check once. Raises what the engine raises; the next check retries."""
+        """Compare the free space and stop or start the work. Raises like the engine."""
         reason = self._disk.reason()
         if (reason is not None) == self.is_stopped:
             return

@@ -17,7 +17,7 @@ from clickhouse.embedded.rows_files import RowsFile, RowsFiles
 from clickhouse.embedded.statement import FormattedInsert
 from clickhouse.errors import StoreError
 
-# chDB's Python wrapper serialises calls and parses progress options; this bypasses it.
+# chDB's Python wrapper serializes calls and parses progress options. It is not used here.
 _connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
 
 _NOT_IN_PATHS = frozenset("?%&\\")
@@ -26,7 +26,7 @@ _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class EngineError(Exception):
-    """The engine rejected or failed a statement; has its message and ClickHouse's error code."""
+    """A statement failed; the error has the engine's message and ClickHouse's error code."""
 
     def __init__(self, message: str) -> None:
         start = message.find("Code: ")
@@ -36,21 +36,22 @@ class EngineError(Exception):
 
 
 def engine_address(data_dir: Path, config_file: Path) -> str:
-    """The engine's name for a directory with its configuration.
+    """Return the connection string for a directory and its configuration.
 
     Raises:
-        StoreError: the engine would take the directory for another one, or miss the configuration.
+        StoreError: the directory's name contains a character with a meaning in the string.
     """
     found = sorted(_NOT_IN_PATHS & set(str(data_dir)))
     if found:
-        message = f"the directory {data_dir} has a {found[0]!r}: the embedded store takes none"
-        raise StoreError(message)
+        raise StoreError(
+            f"the embedded store cannot use the directory {data_dir}: its name has a {found[0]!r}"
+        )
     return f"{data_dir / 'data'}?config-file={config_file}"
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Database, settings and role of a statement."""
+    """The database, the settings and the role of a statement."""
 
     database: str = "default"
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class _Connection:
         self.role = ""
 
     def enter(self, session: Session) -> None:
-        """Switch the session, changing only what differs: clients usually repeat their session."""
+        """Switch to a session; change only the values that differ."""
         if session.role != self.role:
             self.raw.query(f"SET ROLE {session.role or 'ALL'}", "TSV")
             self.role = session.role
@@ -102,12 +103,12 @@ class _Connection:
 
     @property
     def is_locked(self) -> bool:
-        """Whether the session is read-only, which cannot be undone."""
+        """Return whether the session is read-only, which cannot be undone."""
         return self.settings.get("readonly", "0") != "0"
 
 
 class Engine:
-    """Connections to one data directory. Methods block and are thread-safe."""
+    """A pool of connections to one data directory; methods block and are thread-safe."""
 
     def __init__(
         self, data_dir: Path, config_file: Path, defaults: Mapping[str, str], idle_max: int
@@ -118,7 +119,7 @@ class Engine:
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._killing = threading.Lock()
-        # One connection always stays open: the engine shuts down with the last one.
+        # One connection always remains open, because the engine stops with the last one.
         self._anchor = _connect(self._address)
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class Engine:
         self._anchor.close()
 
     def acquire(self, session: Session) -> _Connection:
-        """Return a connection in that session, preferably one that is already in it."""
+        """Return a connection with this session, preferably one that already has it."""
         connection = self._take_idle(session)
         if connection is None:
             connection = _Connection(_connect(self._address), self._defaults)
@@ -141,7 +142,7 @@ class Engine:
         return connection
 
     def release(self, connection: _Connection) -> None:
-        """Return a connection to the pool after a successful statement."""
+        """Return a connection to the pool, after a successful statement."""
         with self._lock:
             if len(self._idle) < self._idle_max:
                 self._idle.append(connection)
@@ -149,25 +150,25 @@ class Engine:
         connection.raw.close()
 
     def discard(self, connection: _Connection) -> None:
-        """Close a connection whose output buffer or session is in an unknown state."""
+        """Close a connection whose output buffer or session has an unknown state."""
         connection.raw.close()
 
     def command(self, sql: str) -> None:
         """Run an administrative statement.
 
         Raises:
-            EngineError: The engine rejected or failed it.
+            EngineError: the statement failed.
         """
         with self._killing, engine_errors():
             self._anchor.query(sql, "TSV")
 
     def rows(self, sql: str) -> list[Any]:
-        """Return the rows of an internal query, which must use the format JSONCompactEachRow."""
+        """Return the rows of an internal query, whose format must be JSONCompactEachRow."""
         answer: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
         return [json.loads(line) for line in answer.splitlines()]
 
     def kill(self, prefix: str) -> None:
-        """Cancel the running statement that starts with ``prefix``, without waiting for its end."""
+        """Cancel the running statement that starts with ``prefix``; do not wait for its end."""
         with self._killing:
             self._anchor.query(
                 "KILL QUERY WHERE startsWith(query, {prefix:String}) ASYNC",
@@ -201,12 +202,12 @@ def engine_errors() -> Iterator[None]:
     except RuntimeError as error:
         raise EngineError(str(error)) from None
     except UnicodeDecodeError as error:
-        # ClickHouse quotes rejected data, which may be any bytes.
+        # ClickHouse quotes rejected data, which may contain any bytes.
         raise EngineError(error.object.decode("utf-8", "replace")) from None
 
 
 class Query:
-    """A statement with a result. Methods block; only one thread may call them at a time."""
+    """A statement with a result; methods block, and only one thread may call them at a time."""
 
     def __init__(
         self, engine: Engine, sql: bytes, default_format: str, *, streamed: bool, reusable: bool
@@ -240,7 +241,7 @@ class Query:
                 self._end()
 
     def read(self, at_least_bytes: int) -> list[bytes]:
-        """Read ``at_least_bytes`` of a streamed result, or less at its end; set ``is_finished``."""
+        """Read at least ``at_least_bytes`` of a streamed result; set ``is_finished`` at its end."""
         pieces: list[bytes] = []
         size = 0
         assert self._connection is not None
@@ -289,8 +290,8 @@ class Query:
 class Insert:
     """An insert that collects its rows in a memory file before the engine reads them.
 
-    The engine's streaming insert is not used because it reports parsing errors only: it ignores
-    failed constraints, default expressions and writes, and counts the rows as written.
+    The engine's streaming insert is not used, because it only reports parsing errors. It ignores
+    failed constraints, default expressions and writes, and counts their rows as written.
     """
 
     def __init__(self, engine: Engine, statement: FormattedInsert, files: RowsFiles) -> None:

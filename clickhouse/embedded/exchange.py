@@ -37,7 +37,7 @@ class Body:
         self.is_finished = False
 
     async def next_piece(self) -> bytes:
-        """Read some bytes; may be empty before the end, too."""
+        """Return the next bytes of the body; they may be empty even before its end."""
         if self.is_finished:
             return b""
         message = await self._receive()
@@ -56,7 +56,7 @@ class Body:
         """Read the rest of the body.
 
         Raises:
-            BadRequest: It is longer than ``bytes_max``.
+            BadRequest: the body is longer than ``bytes_max``.
         """
         pieces: list[bytes] = []
         size = 0
@@ -129,8 +129,9 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": self._compressor.finish()})
 
     async def fail(self, status: int, code: int, message: str, *, close: bool = False) -> None:
-        """Respond with an error status, or after the head with ClickHouse's marker in the body.
+        """Respond with an error.
 
+        After the head was sent, the error is appended to the body with ClickHouse's marker.
         ``close`` closes the connection without reading the rest of the request.
         """
         text = message.encode() + b"\n"

@@ -1,10 +1,10 @@
 """Serve the engine over HTTP as an ASGI application.
 
-Each request is handled in this order: authentication; the user's policy; a slot (bounded, separate
-for queries and inserts); a connection in the right session; the statement, in a thread; the
-response. Its head is sent with the first chunk of the result, so that most errors have a status. A
-later error is written into the body like ClickHouse does (``X-ClickHouse-Exception-Tag``). A query
-whose client disconnects is killed.
+For each request: 1. Authenticate the user. 2. Check the user's policy. 3. Wait for a slot; queries
+and inserts have separate slots. 4. Acquire a connection with the session. 5. Run the statement in a
+thread. 6. Respond. The head of the response is sent with the first chunk of the result, so that
+most errors have a status. A later error is written into the body, as ClickHouse does
+(``X-ClickHouse-Exception-Tag``). If the client disconnects, its query is killed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _STATUS_OF_CODE = {
     516: 403,
 }
 _MEMORY_LIMIT_CODE = 241
-_INSERT_TOO_LARGE = "The rows of one insert are too many bytes (setting insert_bytes_max)"
+_INSERT_TOO_LARGE = "The rows of this insert have too many bytes (TRACEMILL_STORE_INSERT_BYTES_MAX)"
 _OVERLOADED = "Too many simultaneous requests. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 _STREAMABLE = frozenset({"SELECT", "WITH"})
 _WITH_RESULT = frozenset(
@@ -74,7 +74,7 @@ _KEEPS_SESSION = frozenset({"SELECT", "WITH", "INSERT", "SHOW", "EXPLAIN", "DESC
 
 
 class StoreFront:
-    """The ASGI application. Serves ``/``, ``/ping``, ``/healthz``, ``/readyz`` and ``/metrics``."""
+    """The ASGI application: ``/``, ``/ping``, ``/healthz``, ``/readyz`` and ``/metrics``."""
 
     def __init__(self, engine: Engine, settings: EmbeddedStoreSettings, users: Users) -> None:
         self._engine = engine
@@ -132,7 +132,7 @@ class StoreFront:
                         await self._query(call, receive, exchange)
             outcome = "ok"
         except AccessDenied as error:
-            # An unauthenticated body is not read.
+            # The body of an unauthenticated request is not read.
             outcome = "denied"
             await exchange.fail(error.status, error.code, _message(error), close=True)
         except BadRequest as error:
@@ -150,7 +150,7 @@ class StoreFront:
             self.metrics.seconds.labels(kind).observe(time.perf_counter() - started)
 
     async def _statement(self, call: Call, body: Body) -> tuple[Call, FormattedInsert | None]:
-        """Read the statement; of a formatted insert only the head, its rows stay in the body."""
+        """Read the statement; the rows of a formatted insert remain in the body."""
         if call.content_type.startswith("multipart/form-data"):
             raw = await body.read(self._settings.query_bytes_max)
             return _with_form(call, form_fields(call.content_type, raw)), None
@@ -161,7 +161,7 @@ class StoreFront:
         if insert is None:
             rest = await body.read(self._settings.query_bytes_max - len(sql))
             sql = _joined(sql, rest) if call.query else sql + rest
-            # The first chunk may have ended before FORMAT.
+            # The first chunk may have ended before the FORMAT clause.
             insert = formatted_insert(sql)
         if not sql.strip():
             raise BadRequest(400, 62, "Empty query. (SYNTAX_ERROR)")
@@ -218,7 +218,8 @@ class StoreFront:
                 headers["x-clickhouse-format"] = format_name
             compressor = Compressor(call.accepted_encodings)
             if not pieces or not any(pieces):
-                # An empty body is not compressed: clients read it as a result without blocks.
+                # An empty body is not compressed, because clients read it as a result without
+                # blocks.
                 compressor = Compressor(frozenset())
             if compressor.encoding:
                 headers["content-encoding"] = compressor.encoding
@@ -245,10 +246,10 @@ class StoreFront:
     async def _unless_gone(
         self, watcher: asyncio.Task[None], mark: str, call: Callable[..., T], *args: object
     ) -> T:
-        """Return the call's result; kill the statement if the client disconnects before.
+        """Return the result of the call; kill the statement if the client disconnects.
 
         Raises:
-            ClientGone: The client disconnected.
+            ClientGone: the client disconnected.
         """
         work = asyncio.ensure_future(self._in_thread(call, *args))
         try:
@@ -262,7 +263,7 @@ class StoreFront:
         raise ClientGone
 
     async def _kill(self, mark: str, work: asyncio.Future[Any]) -> None:
-        """Kill repeatedly until the call returns: a statement that has not started is not found."""
+        """Kill the statement repeatedly until the call returns, as it may not have started yet."""
         while not work.done():
             await asyncio.get_running_loop().run_in_executor(None, self._engine.kill, mark)
             await asyncio.wait({work}, timeout=0.05)
@@ -270,9 +271,9 @@ class StoreFront:
             work.result()
 
     async def _to_the_end(self, call: Callable[..., T], *args: object) -> T:
-        """Run a call in a thread and wait for its end even if cancelled.
+        """Run a call in a thread and wait for its end, even if cancelled.
 
-        Otherwise another thread could use the same connection.
+        Without this, another thread could use the same connection.
         """
         work = asyncio.ensure_future(self._in_thread(call, *args))
         try:
@@ -288,7 +289,7 @@ class StoreFront:
 async def _refuse(exchange: Exchange, body: Body, error: BadRequest | EngineError) -> None:
     """Respond with an error after reading the rest of the body.
 
-    A client that is still sending would see a broken connection instead of the response.
+    A client that is still sending would otherwise see a broken connection, not the response.
     """
     with suppress(ClientGone):
         await body.discard()

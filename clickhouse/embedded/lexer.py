@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 Kind = Literal["string", "quoted", "number", "word", "mark"]
 
-# Everything else is rejected: dollar quotes, hash comments, typographic quotes, non-ASCII letters
-# outside of quotes, unterminated quotes and comments.
+# Everything else is rejected, such as dollar quotes, hash comments, typographic quotes, non-ASCII
+# letters outside of quotes, and unterminated quotes and comments.
 _TOKEN: Final = re.compile(
     rb"""(?P<skip>[ \t\r\n\f\v]+|--[^\n]*|/\*.*?\*/)
     |(?P<string>'(?:[^'\\]|\\.)*')
@@ -48,14 +48,14 @@ def tokens(sql: bytes) -> Iterator[Token]:
     """Yield the tokens of ``sql`` without whitespace and comments.
 
     Raises:
-        UnreadableSql: A character is not part of any token.
+        UnreadableSql: a character is not part of any token.
     """
     at = 0
     while at < len(sql):
         match = _TOKEN.match(sql, at)
         if match is None or b"\0" in match.group():
             shown = sql[at : at + 20].decode(errors="replace")
-            raise UnreadableSql(f"cannot be read at {shown!r}")
+            raise UnreadableSql(f"has unsupported syntax at {shown!r}")
         at = match.end()
         kind = match.lastgroup
         text = match.group().decode(errors="surrogateescape")

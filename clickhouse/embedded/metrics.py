@@ -19,7 +19,7 @@ class StoreFrontMetrics:
 
 
 def store_front_metrics() -> StoreFrontMetrics:
-    """Create the metrics in a separate registry: tests run several servers in one process."""
+    """Create the metrics in a separate registry, because tests run several servers per process."""
     registry = CollectorRegistry()
     return StoreFrontMetrics(
         registry=registry,

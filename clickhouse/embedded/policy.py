@@ -1,9 +1,9 @@
 """Check the parts of a user's statement that the engine's own privileges do not cover.
 
-The engine separates users by grants (see ``clickhouse.users``): tables, writes, DDL, and every
-table function that accesses files or other machines. It has no grants for functions that read files
-or the server's settings, for its own system tables, or for raising a limit in a statement. For
-those this module has allow-lists; everything else is rejected.
+The engine has grants (see ``clickhouse.users``) for tables, writes, DDL, and table functions that
+access files or other machines. It has no grants for functions that read files or the server's
+settings, for system tables, or for raising a limit in a statement. This module has allow-lists for
+these; everything else is rejected.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _KEYWORDS_BEFORE_BRACKETS: Final = frozenset(
         "WITH", "APPLY", "REPLACE", "TO", "VALUES",
     }
 )  # fmt: skip
-# Keywords of statements other than SELECT, of files and of other parsers; identifier parameters.
+# Keywords of statements other than SELECT, of files, of other parsers and of identifier parameters.
 _NEVER: Final = (
     "INSERT", "OUTFILE", "INFILE", "EXECUTE", "PARALLEL", "IDENTIFIER", "ATTACH", "INTO",
 )  # fmt: skip
@@ -84,7 +84,7 @@ _DELETE: Final = ("ALTER", "TABLE", "DELETE", "IN", "PARTITION", "ID")
 
 
 class NotAllowed(Exception):
-    """The user may not do this; the message names the rejected part."""
+    """The user may not run this statement; the message names the rejected part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ WHERE known.origin = 'System' FORMAT JSONCompactEachRow
 
 
 def function_names(rows: Iterable[tuple[str, int, int, str]]) -> FunctionNames:
-    """Select the allowed ones of the engine's functions (rows of ``FUNCTIONS_SQL``)."""
+    """Return the allowed functions of the engine, given the rows of ``FUNCTIONS_SQL``."""
     pure = [row for row in rows if row[2] or row[3] in PURE_CATEGORIES]
     return FunctionNames(
         exact=frozenset({row[0] for row in pure}) | _OTHER_FUNCTIONS | _TYPES,
@@ -128,7 +128,7 @@ def function_names(rows: Iterable[tuple[str, int, int, str]]) -> FunctionNames:
 
 
 class Policy:
-    """Checks the statements of users that only read, or read and insert rows."""
+    """The restrictions of users that only read, or read and insert rows."""
 
     def __init__(self, functions: FunctionNames, limits: Mapping[str, int]) -> None:
         self._functions = functions
@@ -136,17 +136,17 @@ class Policy:
         self._check_cached = lru_cache(CACHED_SQL_MAX)(self._check)
 
     def check_query(self, sql: bytes) -> None:
-        """Allow one SELECT of allowed functions, tables and settings.
+        """Allow one SELECT with allowed functions, tables and settings.
 
         Raises:
-            NotAllowed: anything else.
+            NotAllowed: the statement is another one.
         """
         refusal = self._check_cached(sql) if len(sql) <= CACHED_SQL_MAX_BYTES else self._check(sql)
         if refusal:
             raise NotAllowed(refusal)
 
     def check_insert(self, head: bytes, settings: bytes) -> None:
-        """Allow ``INSERT INTO table (columns) SETTINGS …`` before rows. Raises like above."""
+        """Allow ``INSERT INTO table (columns) SETTINGS …``. Raises like ``check_query``."""
         try:
             words, clause = list(tokens(head)), list(tokens(settings))
         except UnreadableSql as error:
@@ -162,12 +162,12 @@ class Policy:
             raise NotAllowed("rows can be inserted into tables only")
         self._require_tables(names)
         if clause and self._require_settings(clause[1:]) != len(clause) - 1:
-            raise NotAllowed("SETTINGS takes name = value")
+            raise NotAllowed("SETTINGS must be followed by name = value")
 
     def check_delete(self, sql: bytes) -> None:
         """Allow ``ALTER TABLE table DELETE IN PARTITION ID 'id' WHERE value = 'text'``.
 
-        Raises like above.
+        Raises like ``check_query``.
         """
         try:
             found = list(tokens(sql))
@@ -175,19 +175,21 @@ class Policy:
             raise NotAllowed(f"the statement {error}") from None
         at = next((at for at, token in enumerate(found) if token.is_word("WHERE")), 0)
         if not (_is_delete_of_partition(found[:at]) and _is_comparison(found[at + 1 :])):
-            raise NotAllowed("of ALTER only DELETE of rows of one value in a partition is allowed")
+            raise NotAllowed(
+                "ALTER is only allowed as DELETE IN PARTITION ID 'id' WHERE value = 'text'"
+            )
         self._require_functions(found)
         self._require_tables(found)
 
     def check_settings(self, database: str, settings: Mapping[str, str]) -> None:
-        """Check the database and the settings of a request. Raises like above."""
+        """Check the database and the settings of a request. Raises like ``check_query``."""
         if database.lower() in _SYSTEM_DATABASES:
             raise NotAllowed(f"the database {database} is not allowed")
         for name, value in settings.items():
             self._require_setting(name, value)
 
     def _check(self, sql: bytes) -> str:
-        """Return why the statement is rejected; empty if it is allowed."""
+        """Return the reason why the statement is rejected; empty if it is allowed."""
         try:
             found = list(tokens(sql))
             self._require_select(found)
@@ -243,9 +245,9 @@ class Policy:
         while True:
             name, equals, value, after = (*behind[at : at + 4], None, None, None, None)[:4]
             if name is None or equals is None or value is None or not equals.is_mark("="):
-                raise NotAllowed("SETTINGS takes name = value")
+                raise NotAllowed("SETTINGS must be followed by name = value")
             if name.kind != "word" or value.kind not in {"string", "number", "word"}:
-                raise NotAllowed("SETTINGS takes name = value")
+                raise NotAllowed("SETTINGS must be followed by name = value")
             if not _SETTING_VALUE.fullmatch(value.text):
                 raise NotAllowed(f"the value of the setting {name.text} is not allowed")
             self._require_setting(name.text, value.text.strip("'"))

@@ -16,7 +16,7 @@ import lz4.frame
 
 from clickhouse.embedded.engine import Session
 
-# Parameters of the HTTP interface, and unused ones; everything else in the URL is a setting.
+# Parameters of the HTTP interface, used or not; all other parameters of the URL are settings.
 _NOT_SETTINGS = frozenset(
     {
         "query", "database", "default_format", "user", "password", "query_id", "quota_key", "role",
@@ -56,7 +56,7 @@ class Call:
 def parse_call(
     method: str, query_string: bytes, headers: Iterable[tuple[bytes, bytes]], new_query_id: str
 ) -> Call:
-    """Parse the head of a request. A GET is read-only, as in ClickHouse."""
+    """Parse the head of a request; a GET request is read-only, as in ClickHouse."""
     try:
         url = dict(parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError) as error:
@@ -94,7 +94,7 @@ def parse_call(
 
 
 def form_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """Return the fields of a multipart form, as which clients send long statements."""
+    """Return the fields of a multipart form, in which clients send long statements."""
     message: Message = BytesParser().parsebytes(
         b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
     )
@@ -137,7 +137,7 @@ def decompressor(encoding: str) -> Decompressor:
 
 
 class Compressor:
-    """Compresses a response as a stream; ``encoding`` is empty if it stays uncompressed."""
+    """A streaming compressor of a response; ``encoding`` is empty if it is not compressed."""
 
     def __init__(self, accepted: frozenset[str]) -> None:
         self.encoding = next((name for name in ("lz4", "gzip", "deflate") if name in accepted), "")

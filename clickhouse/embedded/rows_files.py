@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 POOLED_MIN_BYTES: Final = 64 * 1024
-"""Smaller files are not kept."""
+"""Minimum size of files that are kept for reuse."""
 FITS_FACTOR: Final = 4
-"""A file is reused if the first chunk of rows is at least its size divided by this, as the rest of
-the file is freed; a full chunk, which more may follow, uses the largest file."""
+"""A file is reused if its size is at most this multiple of the first chunk of rows, because the
+rest of the file is freed. A full chunk, after which more may follow, uses the largest file."""
 
 
 @dataclass(slots=True)
 class RowsFile:
-    """A memory file of rows; bytes of an earlier insert may follow until ``end`` truncates it."""
+    """A memory file of rows; until ``end``, bytes of an earlier insert may follow the rows."""
 
     descriptor: int
     kept_bytes: int = 0
@@ -39,7 +39,7 @@ class RowsFile:
 
 
 class RowsFiles:
-    """A thread-safe pool of files with at most ``kept_bytes_max`` bytes."""
+    """A thread-safe pool of unused files, of at most ``kept_bytes_max`` bytes in total."""
 
     def __init__(self, kept_bytes_max: int, piece_bytes: int) -> None:
         self._kept_bytes_max = kept_bytes_max
@@ -48,7 +48,7 @@ class RowsFiles:
         self._lock = threading.Lock()
 
     def take(self, first_bytes: int) -> RowsFile:
-        """Return a file for rows whose first chunk is ``first_bytes`` long."""
+        """Return a file for rows whose first chunk has ``first_bytes``."""
         is_whole = first_bytes >= self._piece_bytes
         with self._lock:
             fitting = [
@@ -63,7 +63,7 @@ class RowsFiles:
         return RowsFile(os.memfd_create("insert"))
 
     def give_back(self, file: RowsFile) -> None:
-        """Return an unused file to the pool, evicting the oldest if necessary."""
+        """Return a file to the pool; evict the oldest files if necessary."""
         size = file.size_bytes
         if not POOLED_MIN_BYTES <= size <= self._kept_bytes_max:
             file.close()

@@ -33,17 +33,17 @@ def run_store(
     tiering: TieringSettings | None = None,
     embedded: EmbeddedStoreSettings | None = None,
 ) -> None:
-    """Serve ``data_dir`` until SIGTERM or SIGINT; must run in a process's main thread.
+    """Serve ``data_dir`` until SIGTERM or SIGINT, in the main thread of the process.
 
     Raises:
-        StoreError: The directory or port is in use, or the address is not allowed; the message is
-            one line for the terminal.
+        StoreError: the directory or the port is in use, or the address is not allowed. The message
+            is one line for the terminal.
     """
     store = store or StoreSettings()
     embedded = embedded or EmbeddedStoreSettings()
     passwords = configured_passwords(store, embedded)
     if not passwords:
-        raise StoreError("no user has a password (TRACEMILL_STORE_QUERY_PASSWORD and others)")
+        raise StoreError("no user has a password: set TRACEMILL_STORE_QUERY_PASSWORD and others")
     data_dir = data_dir.absolute()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     tiering = tiering or TieringSettings()
@@ -75,7 +75,7 @@ def run_store(
                 timeout_graceful_shutdown=embedded.stop_timeout_s,
             )
         )
-        # uvicorn raises the signal again after its shutdown; ignore it until ours is complete.
+        # uvicorn raises the signal again after its shutdown. It is ignored until ours is complete.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         disk = DiskFloor(DiskSettings(paths=str(data_dir)))
@@ -86,15 +86,15 @@ def run_store(
 
 
 def _defaults(embedded: EmbeddedStoreSettings) -> dict[str, str]:
-    """Return the default settings of sessions, which a request's settings override."""
+    """Return the default settings of sessions, which the settings of requests override."""
     return {"max_memory_usage": str(embedded.memory_max_bytes)}
 
 
 def _require_answering(endpoint: str) -> None:
-    """Check the cold volume's S3 server, as the engine would retry for minutes at its start.
+    """Check that the cold volume's S3 server responds; the engine itself would retry for minutes.
 
     Raises:
-        StoreError: The server does not respond.
+        StoreError: the server does not respond.
     """
     url = urlsplit(endpoint)
     port = url.port or (443 if url.scheme == "https" else 80)
@@ -102,7 +102,7 @@ def _require_answering(endpoint: str) -> None:
         socket.create_connection((url.hostname or "", port), timeout=COLD_RESPONSE_MAX_S).close()
     except OSError as error:
         raise StoreError(
-            f"the cold volume's S3 server {endpoint} does not answer: {error}"
+            f"the cold volume's S3 server {endpoint} does not respond: {error}"
         ) from None
 
 
@@ -112,7 +112,7 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError(f"another store runs on {data_dir}") from None
+            raise StoreError(f"another embedded store is running on {data_dir}") from None
         yield
 
 

@@ -1,4 +1,4 @@
-"""Bound concurrency, with a bounded queue of waiting requests."""
+"""Limit concurrency, with a bounded queue of waiting requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Overloaded(Exception):
 
 
 class Slots:
-    """Run at most ``running_max`` blocks at a time; at most ``waiting_max`` wait, in FIFO order."""
+    """Slots for ``running_max`` concurrent blocks; ``waiting_max`` more may wait, in FIFO order."""
 
     def __init__(self, running_max: int, waiting_max: int) -> None:
         self._free = asyncio.Semaphore(running_max)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Formats without a header or footer around blocks, so that a result can be sent block by block.
+# Formats without headers or footers around blocks: their results can be sent block by block.
 STREAMED_FORMATS = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
 
 CONTENT_TYPES = {
@@ -36,7 +36,7 @@ _ANY_FORMAT = re.compile(rb"\bFORMAT\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FormattedInsert:
-    """The parts of ``INSERT INTO t (…) SETTINGS … FORMAT x``, and the data after it."""
+    """The parts of ``INSERT INTO t (…) SETTINGS … FORMAT x``, and the data that follows."""
 
     head: bytes
     settings: bytes
@@ -94,5 +94,6 @@ def result_format(sql: bytes, default: str) -> tuple[str, bool]:
     if named:
         name = named.group(1).decode()
         return name, name in STREAMED_FORMATS
-    # A FORMAT elsewhere (a column, a literal, an unusual clause) is not streamed, to be safe.
+    # If FORMAT occurs elsewhere (a column, a literal, an unusual clause), the result is not
+    # streamed, to be safe.
     return default, default in STREAMED_FORMATS and not _ANY_FORMAT.search(sql)

@@ -1,4 +1,4 @@
-"""Collect all feeds: one module per table defines ``FEED``; modules are discovered."""
+"""Collect all feeds: each module of this package defines one as ``FEED``."""
 
 from __future__ import annotations
 

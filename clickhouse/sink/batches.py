@@ -59,7 +59,7 @@ class Batch:
             source = Source(partition, record.offset, record.timestamp)
             try:
                 value, rows = rows_of(record)
-            except Exception as error:  # noqa: BLE001  # must not lose the other records
+            except Exception as error:  # noqa: BLE001  # the other records are still stored
                 line = b"%b %b" % (record.key or b"", record.value or b"")
                 refused = Refused(0, line, repr(error), UNREADABLE)
                 self.unreadable.append((refused, source))
@@ -73,16 +73,16 @@ class Batch:
         return added
 
     def has_none_of(self, revoked: set[TopicPartition]) -> bool:
-        """Return whether the batch has no rows of the revoked partitions."""
+        """Return whether the batch contains no rows of the revoked partitions."""
         return revoked.isdisjoint(self.next_offsets)
 
     def release(self, revoked: Iterable[TopicPartition]) -> None:
-        """Commit no offsets of revoked partitions when the batch is stored."""
+        """Remove revoked partitions, so that their offsets are not committed."""
         for partition in revoked:
             self.next_offsets.pop(partition, None)
 
     def in_parts(self, key: Callable[[bytes], Hashable], keys_max: int) -> list[Batch]:
-        """Split the rows into batches of at most ``keys_max`` keys; these commit no offsets."""
+        """Split the rows into batches of at most ``keys_max`` keys, which commit no offsets."""
         by_key: dict[Hashable, list[tuple[bytes, Source]]] = {}
         for value, source in zip(self.values, self.sources, strict=True):
             for line in lines_of(value):
@@ -111,9 +111,9 @@ class Batch:
 
 
 class Pace:
-    """Decides how often rows are fetched and inserted: less often in proportion to heavy traffic.
+    """The intervals of fetches and inserts, which grow with the traffic of all tables.
 
-    The traffic of all tables counts, so that small tables do not burden a busy store.
+    The traffic of single tables is not used, so that small tables do not burden a busy store.
     """
 
     def __init__(self, settings: SinkSettings, feeds: Iterable[Feed]) -> None:
@@ -142,6 +142,6 @@ class Pace:
 
     @property
     def fetch_interval_s(self) -> float:
-        """Return the minimum time between fetches: rows that are buffered for long can wait."""
+        """Return the minimum time between fetches."""
         settings = self._settings
         return self._traffic.stretched(settings.fetch_interval_s, settings.fetch_interval_max_s)

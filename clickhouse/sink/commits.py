@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Commits:
-    """Offsets to be committed; if they are lost, the same rows are inserted again."""
+    """Offsets to commit; if they are lost, the same rows are inserted again."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -25,11 +25,11 @@ class Commits:
         return bool(self._pending)
 
     def add(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Mark all rows below ``offsets`` as stored."""
+        """Add the offsets before which all rows are stored."""
         self._pending.update(offsets)
 
     async def commit(self) -> None:
-        """Commit the pending offsets of assigned partitions; after an error they stay pending."""
+        """Commit the pending offsets of assigned partitions; after an error they remain pending."""
         async with self._committing:
             mine = self._consumer.assignment()
             offsets = {tp: offset for tp, offset in self._pending.items() if tp in mine}
@@ -38,7 +38,8 @@ class Commits:
             try:
                 await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalGenerationError):
-                # The partitions' new owner starts at the last commit and inserts the rows again.
+                # The next sink of these partitions starts at the last commit and inserts the rows
+                # again.
                 log.info("commit_after_rebalance", partitions=len(offsets))
                 self.forget(offsets)
             except KafkaError as error:
@@ -49,7 +50,7 @@ class Commits:
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Drop the pending offsets of revoked partitions.
 
-        If the partitions are assigned again, old offsets must not replace newer ones.
+        If the partitions are assigned again, newer commits must not be overwritten.
         """
         for partition in partitions:
             self._pending.pop(partition, None)

@@ -19,12 +19,12 @@ REDACTED: Final = "redacted"
 def control_row(
     record: ConsumerRecord, secrets: SecretBox | None, kinds: ControlKinds = KINDS
 ) -> bytes:
-    """Convert a log record (its key is ``kind/id/nonce``) to a row, as a line of JSON.
+    """Convert a log record, whose key is ``kind/id/nonce``, to a row as a line of JSON.
 
     ``secrets`` encrypts secret fields (``producers.control.fields``), so that the log can be
-    restored from the table; without it they are redacted. Fields that this version does not define
-    are dropped, as they may be secret. Records of unknown kinds and undecodable ones keep only
-    their key and time.
+    restored from the table. Without it, they are redacted. Fields that this version does not define
+    are dropped, because they may be secret. Of records that are of an unknown kind or cannot be
+    decoded, only the key and the time are kept.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
     kind, _, rest = log_key.partition("/")
@@ -42,7 +42,7 @@ def control_row(
 
 
 def project_of_control_row(line: bytes) -> bytes:
-    """Return the project of the record in a row; empty for those of the installation."""
+    """Return the project of the record in a row; empty if it belongs to the installation."""
     try:
         row = msgspec.json.decode(line, type=ControlLogRow)
         project_id = msgspec.json.decode(row.record, type=Envelope).record.get("project_id")

@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 DETAIL_MAX_CHARS: Final = 2_000
 PROJECT_ID_MAX_CHARS: Final = 200
 RECORD_OVERHEAD_BYTES: Final = 1_024
-"""Upper bound of a record's size beyond its value."""
+"""Upper bound of a record's size in addition to its value."""
 CUT_STEP_CHARS: Final = 1_000
 TABLE: Final = "dead_letters"
 SENT_AT_A_TIME: Final = 100
 
 
 class DeadLetters:
-    """Writes dead letters for refused rows to their topic."""
+    """The writer of dead letters for refused rows."""
 
     def __init__(self, producer: AIOKafkaProducer, kafka: KafkaSettings) -> None:
         self._producer = producer
@@ -41,7 +41,7 @@ class DeadLetters:
         """Write a dead letter for each refused row; return when all are acknowledged.
 
         Raises:
-            KafkaError: The broker does not respond.
+            KafkaError: the broker does not respond.
         """
         waiting: list[tuple[Refused, Source]] = []
         for row in refused:
@@ -55,7 +55,7 @@ class DeadLetters:
         acks = []
         for refused, source in rows:
             if table == TABLE and _is_minimal(refused.line):
-                # The store rejects even a dead letter without payload; it stays in the topic.
+                # The store rejects even a dead letter without payload; it remains in the topic.
                 metrics.LETTERS_DROPPED.inc()
                 log.error("dead_letter_refused", offset=source.offset, reason=refused.reason[:300])
                 continue
@@ -70,13 +70,13 @@ class DeadLetters:
             try:
                 await ack
             except MessageSizeTooLargeError:
-                # The topic's limit is below the one in the settings.
+                # The topic's limit is lower than the one in the settings.
                 value = minimal_dead_letter(table, refused, source)
                 await self._producer.send_and_wait(self._topic, value, partition=0)
 
     def _value(self, table: str, refused: Refused, source: Source) -> bytes:
-        # An unreadable record may contain secrets of the control plane. A refused dead letter may
-        # have been refused because of its payload.
+        # The payload is left out if it may contain secrets of the control plane, or if it may be
+        # the reason why a dead letter was refused.
         if refused.code != UNREADABLE and table != TABLE:
             try:
                 return dead_letter(table, refused, source, self._record_max_bytes)
@@ -88,9 +88,9 @@ class DeadLetters:
 def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: int) -> bytes:
     """Return the row of ``dead_letters`` for a refused row, as a line that fits into a record.
 
-    Escaping the refused row as a JSON string makes it longer. If it becomes too long for the topic,
-    the payload is cut, and the detail starts with a note. The id is derived from the row and the
-    time from its record, so that a row that is refused again after a crash gives the same line.
+    The refused row is escaped as a JSON string, which makes it longer. If it exceeds the topic's
+    limit, the payload is cut, and the detail starts with a note. The id depends only on the row and
+    the time only on its record, so that a row that is refused again results in the same line.
     """
     payload = refused.line.decode("utf-8", "replace")
     row = _row(table, refused, source, payload)
@@ -109,7 +109,7 @@ def dead_letter(table: str, refused: Refused, source: Source, record_max_bytes: 
 
 
 def minimal_dead_letter(table: str, refused: Refused, source: Source) -> bytes:
-    """Return a dead letter without its payload, for a payload that cannot be written."""
+    """Return a dead letter without payload, if the payload cannot be written."""
     digest = sha256(refused.line).hexdigest()
     note = f"payload of {len(refused.line)} bytes left out, sha256 {digest}; "
     row = _row(table, refused, source, "")
@@ -147,7 +147,7 @@ def _project_of(line: bytes) -> str:
 
 
 def _is_minimal(line: bytes) -> bool:
-    """Return whether a refused row of ``dead_letters`` is the sink's own without payload."""
+    """Return whether a refused row of ``dead_letters`` is one of the sink without payload."""
     try:
         row = msgspec.json.decode(line, type=DeadLetterRow)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -13,7 +13,7 @@ from clickhouse.sink.record_rows import Rows, RowsOf
 
 
 class Deleted(Protocol):
-    """Knowledge of the deleted projects, kept up to date by the control log."""
+    """An interface to the ids of deleted projects, which the control log updates."""
 
     @property
     def ids(self) -> Collection[bytes]:
@@ -29,7 +29,7 @@ NONE_DELETED: Final = _None()
 
 
 class ProjectFilter:
-    """Drop the rows of deleted projects from records of one feed."""
+    """A filter that drops the rows of deleted projects from records of one feed."""
 
     def __init__(self, feed: Feed, deleted: Deleted) -> None:
         self._table = feed.table
@@ -52,7 +52,7 @@ class ProjectFilter:
         return b"\n".join(kept)
 
     def rows_of(self, rows_of: RowsOf) -> RowsOf:
-        """Wrap a function that converts records to rows, so that it drops those rows."""
+        """Wrap a function that converts records to rows, so that it drops such rows."""
 
         def filtered(record: ConsumerRecord) -> Rows:
             rows = rows_of(record)
@@ -63,7 +63,7 @@ class ProjectFilter:
 
 
 def _projects_of(lines: list[bytes]) -> set[bytes]:
-    """Return the projects of rows; faster than looking at each row, as most are of few projects."""
+    """Return the projects of rows; optimized for records with rows of few projects."""
     length = len(ROW_PREFIX)
     heads = {line[: line.find(b'"', length) + 1]: line for line in lines}
     if all(head.startswith(ROW_PREFIX) and b"\\" not in head for head in heads):

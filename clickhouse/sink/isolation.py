@@ -24,19 +24,20 @@ log = structlog.get_logger(__name__)
 
 DECODED_AT_A_TIME: Final = 500
 STATEMENT_TRUSTED_S: Final = 1.0
-"""Time for which a statement that the store accepted counts as valid."""
+"""Time for which a statement counts as valid after the store has accepted it."""
 LIMIT_ATTEMPTS_FACTOR: Final = 2
-"""Factor of attempts for a row that exceeds a limit, as other statements may use the memory."""
+"""Factor of the attempts for a row that exceeds a limit, because other statements may be using the
+memory."""
 
 Row = tuple[int, bytes]
-"""Number of the line in the batch, and the line."""
+"""Index of the line in the batch, and the line."""
 
 
 class SharedLock:
     """A lock that is shared by inserts, and exclusive for an insert that may crash the store.
 
-    Otherwise rows of other tables would be in flight each time the store crashes, and would seem
-    to be the cause.
+    Otherwise, rows of other tables would be inserted at the time of a crash and would seem to be
+    its cause.
     """
 
     def __init__(self) -> None:
@@ -66,7 +67,7 @@ class SharedLock:
 
 @dataclass(slots=True)
 class Failures:
-    """Counts the failures of one insert that its rows may have caused."""
+    """A counter of the failures of one insert that its rows may have caused."""
 
     attempts_max: int
     attempts: int = 0
@@ -89,11 +90,11 @@ class Failures:
 
 
 class IsolatingInserts:
-    """Inserts rows, retrying without limit, except rows that the store cannot accept.
+    """A client that inserts rows and retries without limit, except for rows that are refused.
 
-    A row is refused if the store rejects it but accepts the statement without rows, or if it
-    exceeded a limit or dropped the connection ``insert_attempts_max`` times while the store
-    responded in between and accepted other rows. While the store is down, full or read-only,
+    A row is refused in two cases: the store rejects it but accepts the statement without rows; or
+    inserting it exceeded a limit or dropped the connection ``insert_attempts_max`` times, while the
+    store responded in between and accepted other rows. While the store is down, full or read-only,
     inserts wait.
     """
 
@@ -109,9 +110,9 @@ class IsolatingInserts:
         self._statement_at_s: dict[str, float] = {}
 
     async def insert(self, table: str, values: Sequence[bytes]) -> list[Refused]:
-        """Insert ``values`` (NDJSON); return the lines that the store cannot accept, in order.
+        """Insert ``values`` (NDJSON); return the refused lines in order.
 
-        Rows may be inserted more than once, as a repeated row replaces itself.
+        Rows may be inserted more than once, because a repeated row replaces itself.
         """
         error = await self._insert(table, values, is_single=False, attempts_max=self._attempts_max)
         if error is None:
@@ -147,7 +148,7 @@ class IsolatingInserts:
     async def _insert(
         self, table: str, values: Sequence[bytes], *, is_single: bool, attempts_max: int
     ) -> Exception | None:
-        """Insert ``values``; return the error if its rows are the cause."""
+        """Insert ``values``; return the error if the rows are its cause."""
         failures = Failures(attempts_max)
         backoff_s = self._settings.retry_backoff_s
         while True:
@@ -181,13 +182,13 @@ class IsolatingInserts:
             async with self._lock.exclusive() if exclusive else self._lock.shared():
                 with metrics.INSERT_S.labels(table).time():
                     await self._store.insert_lines(table, self._columns[table], values)
-        except Exception as error:  # noqa: BLE001  # must not lose the other rows
+        except Exception as error:  # noqa: BLE001  # the other rows are still inserted
             return error
         self._accepted_at_s = self._statement_at_s[table] = time.monotonic()
         return None
 
     async def _accepts_statement(self, table: str) -> bool:
-        """Return whether the store accepts the statement without rows: then rows are at fault."""
+        """Return whether the store accepts the statement without rows."""
         if time.monotonic() - self._statement_at_s.get(table, -math.inf) < STATEMENT_TRUSTED_S:
             return True
         try:
@@ -209,7 +210,7 @@ class IsolatingInserts:
             backoff_s = min(backoff_s * 2, self._settings.retry_backoff_max_s)
 
     async def _undecodable(self, table: str, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that do not decode as the table's; they are inserted one by one."""
+        """Return the rows that cannot be decoded as rows of the table."""
         decode = msgspec.json.Decoder(self._row_of_table[table]).decode
         found = []
         for at, row in enumerate(rows):

@@ -21,7 +21,7 @@ UNMEASURED_MAX_S: Final = 10.0
 
 
 class Lag:
-    """Set the lag gauges; ``unstored`` returns the batches of a table that are not stored yet."""
+    """The lag of each row topic; ``unstored`` returns the batches that are not stored yet."""
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class Lag:
         self._table_of = table_of
         self._work: list[PartitionProgress] = []
         self._reported_at_s = time.monotonic()
-        # Brokers process a connection's requests in order: this one may wait for a fetch.
+        # A broker processes the requests of a connection in order, so this one may wait for a
+        # fetch.
         self._timeout_s = fetch_wait_max_s + RESPONSE_TIMEOUT_S
         self._reported: set[TopicPartition] = set()
 
@@ -66,9 +67,9 @@ class Lag:
         self._reported = set(mine)
 
     def work(self) -> list[PartitionProgress]:
-        """Return the last measured position of each partition; may be called from another thread.
+        """Return the last measured position of each partition; other threads may call this.
 
-        The sink's loop measures, so the positions do not change while the loop hangs.
+        The sink's loop measures the positions, so they do not change while the loop is blocked.
         """
         if time.monotonic() - self._reported_at_s <= UNMEASURED_MAX_S:
             return self._work
@@ -89,7 +90,7 @@ class Lag:
             metrics.LAG_S.labels(table).set(max(0.0, (now_ms - oldest_ms) / 1000))
 
     async def stored_up_to(self, partition: TopicPartition) -> int:
-        """Return the offset below which all records are stored."""
+        """Return the offset before which all records are stored."""
         first = [
             batch.first_offsets[partition]
             for table in self._tables

@@ -40,7 +40,10 @@ LAG_INTERVAL_S: Final = 1.0
 
 
 class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Inserts the rows of all row topics into their tables, one batch per table at a time."""
+    """The sink, which inserts the rows of all row topics into their tables.
+
+    One batch per table is inserted at a time.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         tables = tuple(self.table_of.values())
         self._by_day = frozenset(feed.table for feed in feeds if feed.is_by_day)
-        # Keys are tables, and queues of tables' old rows.
+        # The keys are the names of tables, and of the queues of old rows.
         self._filling = {
             queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(self._by_day)))
         }
@@ -109,7 +112,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         """Run until ``stop`` is set; then write and commit buffered rows within ``stop_timeout_s``.
 
         Raises:
-            TooManyRefusals: The store refused most rows of a table.
+            TooManyRefusals: the store refused most rows of a table.
         """
         self._consumer.subscribe(topics=sorted(self.table_of), listener=self)
         try:
@@ -138,7 +141,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("stopped_with_rows_unwritten", will="be read again")
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Finish and commit running writes; drop buffered rows, which the new owner reads again."""
+        """Finish and commit running inserts; drop buffered rows, which are read again."""
         gone = set(revoked)
         if self._writing:
             _, late = await asyncio.wait(
@@ -160,7 +163,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("sink_assigned", partitions=len(list(assigned)))
 
     async def _fetch(self) -> None:
-        """Fetch records, at most every ``Pace.fetch_interval_s``, so that fetches are larger."""
+        """Fetch records, at most every ``Pace.fetch_interval_s``."""
         pause_s = self._fetch_again_at_s - time.monotonic()
         if pause_s > 0:
             await asyncio.sleep(min(pause_s, self._next_due_s()))
@@ -178,7 +181,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             self._fetch_again_at_s = now_s + self._pace.fetch_interval_s
 
     def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
-        """Buffer the rows of ``records``, old ones separately; return the bytes they add."""
+        """Buffer the rows of ``records``, old ones separately; return the number of bytes."""
         table = self.table_of[partition.topic]
         batch = self._filling[table]
         if table not in self._by_day:
@@ -233,13 +236,13 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         self._writing[table] = asyncio.create_task(self._write(table, batch))
 
     async def _write(self, queue: str, batch: Batch) -> None:
-        """Insert a batch, then write dead letters for refused rows, then release the offsets."""
+        """Insert a batch, write dead letters for refused rows, and add the offsets to commit."""
         table = old_days.table_of(queue)
         if queue == table:
             await self._store_rows(table, batch)
         else:
             await self._store_old_rows(table, batch)
-        # Not after a failure: then the batch's offsets must hold back those of other batches.
+        # After a failure, the batch stays here, so that no later offsets are committed.
         self._in_flight.pop(queue, None)
         self._add_commits(table, batch)
 
@@ -256,7 +259,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _store_old_rows(self, table: str, batch: Batch) -> None:
         """Insert a few partitions at a time, with pauses in which fresh rows are inserted."""
         with suppress(StoreError):
-            # If it fails, days are counted instead of partitions.
+            # If this fails, the number of days is limited instead of that of partitions.
             await self._partition_keys.load(table)
         partition_of = partial(self._partition_keys.of, table)
         parts = batch.in_parts(partition_of, self._settings.old_rows_partitions_max)
@@ -268,7 +271,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(time.monotonic() - started_s)
 
     def _add_commits(self, table: str, batch: Batch) -> None:
-        """Commit up to the first record with a row that is not stored.
+        """Add the offset of the first record with an unstored row, which may be in another batch.
 
         Fresh and old rows of a record are in different batches.
         """
@@ -295,7 +298,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._dead_letters.send(table, [*batch.with_sources(refused), *batch.unreadable])
 
     def _pause_or_resume(self) -> None:
-        """Pause fetching while the buffer is full; keep polling, to stay in the group."""
+        """Pause fetching while the buffer is full, without leaving the consumer group."""
         full = self._buffered_bytes() >= self._settings.buffer_bytes_max
         mine, paused = self._consumer.assignment(), self._consumer.paused()
         if full and mine - paused:

@@ -1,7 +1,7 @@
 """Separate rows of old days, which are inserted a few partitions at a time.
 
-An insert creates a part in each partition that it touches. Rows of ten years touch hundreds, which
-would delay fresh rows.
+An insert creates a part in each partition that it touches. Rows of ten years have hundreds of
+partitions, whose insert would delay fresh rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EPOCH: Final = date(1970, 1, 1)
 SUFFIX: Final = " of old days"
 _START: Final = re.compile(rb'"start_us":(\d+)')
 _BEFORE_START: Final = b'","start_us":'
-"""In all rows of ``is_by_day`` feeds an identifier precedes the start."""
+"""Text before the start in all rows of ``is_by_day`` feeds: an identifier precedes it."""
 _BEFORE_START_BYTES: Final = len(_BEFORE_START)
 _BORDER: Final = re.compile(r"toDate\('(\d{4}-\d\d-\d\d)'\)")
 
@@ -30,15 +30,15 @@ def queue_of(table: str) -> str:
 
 
 def table_of(queue: str) -> str:
-    """Return the table of a queue, whose name is that of the table or ``queue_of`` it."""
+    """Return the table of a queue of fresh or old rows."""
     return queue.removesuffix(SUFFIX)
 
 
 def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
-    """Split rows into those that start at ``oldest_us`` or later, and those before.
+    """Split rows into those that start at ``oldest_us`` or later, and earlier ones.
 
-    Numbers are compared as text, as all microseconds from 2001 to 2286 have 16 digits. The pattern
-    matches no text within a row, as quotes are escaped there, and maps come after the start.
+    Numbers are compared as text, because all times in microseconds from 2001 to 2286 have 16
+    digits. The pattern cannot match within a text, where quotes are escaped; maps follow the start.
     """
     oldest = b"%d" % oldest_us
     count = _count_if_fresh(rows, oldest)
@@ -53,9 +53,10 @@ def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
 
 
 def _count_if_fresh(rows: bytes, oldest: bytes) -> int | None:
-    """Return the number of rows if each starts at ``oldest`` or later; None if one may not.
+    """Return the number of rows if all start at ``oldest`` or later; None if some may not.
 
-    Reads a few bytes per row, as most rows of a record have their start at the same offset.
+    It reads only a few bytes per row, because most rows of a record have the start at the same
+    position.
     """
     if not rows:
         return 0
@@ -80,17 +81,17 @@ def _count_if_fresh(rows: bytes, oldest: bytes) -> int | None:
 
 
 class PartitionKeys:
-    """Computes the partition of a row from the partition keys of the store's tables."""
+    """The partition keys of the store's tables, which determine the partition of a row."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._border_days: dict[str, int] = {}
 
     async def load(self, table: str) -> None:
-        """Load, once, the day since which ``table`` has a partition per day.
+        """Load the day from which on ``table`` has a partition per day, unless it is loaded.
 
         Raises:
-            StoreError: The store does not respond.
+            StoreError: the store does not respond.
         """
         if table in self._border_days:
             return

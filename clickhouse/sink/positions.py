@@ -19,7 +19,7 @@ from clickhouse.store import Store
 from producers.settings import KafkaSettings
 
 HEARTBEAT_S: Final = 60.0
-"""Interval of writing unchanged positions; their time shows when the log last existed."""
+"""Interval of writing unchanged positions; their time is the last time when the log existed."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
 
 
 class PositionWriter:
-    """Writes the positions of this sink's partitions and of the streams' input."""
+    """The writer of the positions of this sink's partitions and of the streams' input."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class PositionWriter:
         self._next_heartbeat_s = 0.0
 
     async def write(self, *, is_last: bool = False) -> None:
-        """Write the positions that changed since the last call, which also retries failures."""
+        """Write the positions that changed since the last successful write."""
         if is_last or time.monotonic() >= self._next_heartbeat_s:
             self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
             self._written.clear()
@@ -74,7 +74,7 @@ class PositionWriter:
             return []
         found = {each: await self._stored_up_to(each) for each in mine}
         topics = self._kafka.topics
-        if TopicPartition(topics.control, 0) in mine:  # one sink of several writes the rest
+        if TopicPartition(topics.control, 0) in mine:  # only one sink writes the others
             found |= await self._processed()
         ends = await self._consumer.end_offsets(list(found))
         self._version = max(self._version + 1, time.time_ns() // 1_000_000)

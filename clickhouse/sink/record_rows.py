@@ -16,7 +16,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, value: bytes) -> Rows:
-        """Count the lines of ``value`` with ``find``, which is vectorised, unlike ``count``."""
+        """Create rows from NDJSON; the lines are counted with ``find``, which is vectorized."""
         if not value:
             return NO_ROWS
         count, find = 0, value.find
@@ -30,9 +30,9 @@ class Rows(NamedTuple):
 NO_ROWS: Final = Rows(b"", 0)
 
 RowsOf = Callable[[ConsumerRecord], Rows]
-"""Returns the rows of a record."""
+"""Return the rows of a record."""
 
 
 def value_rows(record: ConsumerRecord) -> Rows:
-    """Return the value of a record on a row topic unchanged."""
+    """Return the unchanged value of a record on a row topic."""
     return Rows.of(record.value or b"")

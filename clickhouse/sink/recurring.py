@@ -1,4 +1,4 @@
-"""Run periodic work next to a loop, one run at a time."""
+"""Run periodic work concurrently with a loop, one run at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Recurring:
-    """Starts ``work`` at most every ``interval_s``, and never while the last run continues."""
+    """Periodic work that starts at most every ``interval_s``, and never overlaps itself."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], interval_s: float) -> None:
         self._work = work

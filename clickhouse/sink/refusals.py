@@ -19,7 +19,7 @@ class Refused:
     """A row that could not be stored."""
 
     number: int
-    """Index of the line in the batch, not counting empty lines."""
+    """Index of the line in the batch, without empty lines."""
     line: bytes
     reason: str
     """The store's error message."""
@@ -34,7 +34,7 @@ def lines_of(body: bytes) -> list[bytes]:
 
 
 class RefusalGuard:
-    """Counts the refused rows of one table, and raises if there are too many."""
+    """A guard that counts the refused rows of one table, and raises if there are too many."""
 
     def __init__(self, table: str, settings: SinkSettings) -> None:
         self._table = table
@@ -45,7 +45,7 @@ class RefusalGuard:
         """Count a batch.
 
         Raises:
-            TooManyRefusals: So many rows are refused that the table or the code must be wrong.
+            TooManyRefusals: most rows are refused, so the table or the code must be wrong.
         """
         settings = self._settings
         self._consecutive = refused if accepted else self._consecutive + refused
@@ -55,14 +55,13 @@ class RefusalGuard:
         self._refused += refused
         if not accepted and self._consecutive > settings.refused_rows_consecutive_max:
             self._stop(
-                "refused_rows_consecutive_max", f"{self._consecutive} rows", "in a row", reason
+                "refused_rows_consecutive_max", f"{self._consecutive} consecutive rows", reason
             )
         is_sampled = self._rows >= settings.refused_rows_sample
         if is_sampled and self._refused > settings.refused_rows_ratio_max * self._rows:
             rows = f"{self._refused} of the last {self._rows} rows"
-            self._stop("refused_rows_ratio_max", rows, "", reason)
+            self._stop("refused_rows_ratio_max", rows, reason)
 
-    def _stop(self, limit: str, rows: str, where: str, reason: str) -> None:
+    def _stop(self, limit: str, rows: str, reason: str) -> None:
         metrics.LIMIT_REACHED.labels(limit).inc()
-        suffix = f" {where}" if where else ""
-        raise TooManyRefusals(f"the store refused {rows} of {self._table}{suffix}: {reason}")
+        raise TooManyRefusals(f"the store refused {rows} of {self._table}: {reason}")

@@ -32,12 +32,12 @@ async def run_sink(
 ) -> None:
     """Insert rows until ``stop`` is set.
 
-    ``secrets`` encrypts secrets of the control log; without it they are redacted. ``board`` shows
-    the position of each partition.
+    ``secrets`` encrypts secrets of the control log; without it they are redacted. ``board`` is
+    updated with the position of each partition.
 
     Raises:
-        TooManyRefusals: See ``Sink.run``.
-        BrokerUnavailableError: No broker responded within ``broker_wait_s``.
+        TooManyRefusals: see ``Sink.run``.
+        BrokerUnavailableError: no broker responded within ``broker_wait_s``.
     """
     topics = kafka.topics
     async with AsyncExitStack() as stack:
@@ -63,7 +63,7 @@ def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) 
         kafka,
         group_id=topics.sink_group,
         auto_offset_reset="earliest",
-        # Records of the control log that were not committed must not be stored.
+        # Records of uncommitted transactions of the control log must not be stored.
         isolation_level="read_committed",
         fetch_max_wait_ms=int(settings.fetch_wait_max_s * 1000),
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,

@@ -94,7 +94,7 @@ async def test_an_edited_migration_is_refused(
     first, *others = migrations()
     edited = Migration(first.number, first.name, first.template + "\n-- changed my mind\n")
     monkeypatch.setattr(migrate_module, "migrations", lambda: [edited, *others])
-    with pytest.raises(MigrationEdited, match="0001_observations was applied with other contents"):
+    with pytest.raises(MigrationEdited, match="0001_observations was changed after it was applied"):
         await migrate(empty_store, TIERING)
 
 

@@ -48,7 +48,7 @@ async def test_consecutive_refused_rows_stop_the_sink(
     bad = b'{"project_id":"p","trace_id":"t","id":"bad","start_us":"no","row_version":1}'
     await producer.send_and_wait(kafka.topics.observations, b"\n".join([bad] * 20), partition=0)
     settings = SinkSettings(refused_rows_consecutive_max=10)
-    with pytest.raises(TooManyRefusals, match="20 rows of observations"):
+    with pytest.raises(TooManyRefusals, match="20 consecutive rows of observations"):
         await asyncio.wait_for(
             run_sink(kafka, clickhouse_store, settings, asyncio.Event()), DEADLINE_S
         )

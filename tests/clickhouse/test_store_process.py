@@ -107,7 +107,10 @@ def test_a_second_store_is_refused_with_one_line(tmp_path: Path) -> None:
         same_directory = run_second(tmp_path / "first", other_port)
         same_port = run_second(tmp_path / "second", port)
     assert same_directory.returncode == 1
-    assert same_directory.stderr == f"tracemill store: another store runs on {tmp_path / 'first'}\n"
+    assert (
+        same_directory.stderr
+        == f"tracemill store: another embedded store is running on {tmp_path / 'first'}\n"
+    )
     assert same_port.returncode == 1
     assert (
         same_port.stderr

@@ -201,6 +201,6 @@ def test_a_bucket_whose_server_does_not_answer_is_reported_at_once(tmp_path: Pat
         check=False,
     )
     assert ended.returncode == 1
-    line = f"tracemill store: the cold volume's S3 server {endpoint} does not answer: "
+    line = f"tracemill store: the cold volume's S3 server {endpoint} does not respond: "
     assert ended.stderr.startswith(line)
     assert ended.stderr.count("\n") == 1
