@@ -34,7 +34,7 @@ class AdminClient:
     """A connection to the API."""
 
     def __init__(self, url: str, secret: str, public_key: str = "") -> None:
-        """Prepare to connect, with a project's key or, without ``public_key``, the admin key.
+        """Prepare a connection with a project's key, or, if there is no public key, the admin key.
 
         Raises:
             DeployError: the URL is not valid.
@@ -77,7 +77,7 @@ class AdminClient:
         try:
             found = response.json() if response.content else None
         except ValueError:
-            raise RefusedError(f"{self.url} is not tracemill: its answer is not JSON") from None
+            raise RefusedError(f"{self.url} is not tracemill: its response is not JSON") from None
         return Answer(found, response.headers.get("etag"))
 
     def record(
@@ -104,7 +104,7 @@ class AdminClient:
         return found
 
     def pages(self, path: Sequence[str], **parameters: str) -> list[dict[str, Any]]:
-        """Return all items of a paged list. Raises as ``call``, and if it is not such a list."""
+        """Return all items of a paged list. Raises like ``call``, or if there is no such list."""
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -122,14 +122,14 @@ class AdminClient:
 
     def _unexpected(self, method: str, path: Sequence[str]) -> DeployError:
         return RefusedError(
-            f"{self.url} gave an unexpected answer to {method} {_joined(path)}; is it tracemill?"
+            f"{self.url} gave an unexpected response to {method} {_joined(path)}; is it tracemill?"
         )
 
 
 def admin_client(url: str | None) -> AdminClient:
-    """Return a client with the admin key of the environment, or of the local installation.
+    """Return a client with the admin key of the environment, or else of the local installation.
 
-    The key of the local installation is sent only to this machine.
+    The key of the local installation is only sent to this machine.
 
     Raises:
         DeployError: there is no admin key, or a file of the installation cannot be read.
@@ -161,7 +161,7 @@ def project_client(url: str | None, public_key: str, secret_key: str) -> AdminCl
 
 
 def _joined(path: Sequence[str]) -> str:
-    """Return a path of segments, each quoted, so that none of them is several or ``..``."""
+    """Return a path of quoted segments, none of which can be ``..`` or contain a slash."""
     return "".join(
         "/" + (each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe=""))
         for each in path

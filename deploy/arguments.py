@@ -1,4 +1,4 @@
-"""Check arguments of commands that call the API: ids, and the address."""
+"""Check arguments of commands that call the API: ids and the address."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _URL: Final = re.compile(r"https?://[^/]", re.IGNORECASE)
 
 
 def checked_id(text: str) -> str:
-    """Return an id. It becomes a part of a path, so others of its characters could be unsafe.
+    """Check an id and return it; other characters would be unsafe in the path of a URL.
 
     Raises:
-        typer.BadParameter: the server has no such ids.
+        typer.BadParameter: the text cannot be an id.
     """
     if not _ID.fullmatch(text):
         raise typer.BadParameter(
@@ -25,11 +25,11 @@ def checked_id(text: str) -> str:
 
 
 def checked_url(url: str | None) -> str | None:
-    """Return an address.
+    """Check the address of tracemill and return it.
 
     Raises:
         typer.BadParameter: it does not begin with ``http://`` or ``https://`` and a host.
     """
     if url and not _URL.match(url):
-        raise typer.BadParameter(f"it needs http:// or https:// and a host, not {url!r}")
+        raise typer.BadParameter(f"{url!r} does not begin with http:// or https:// and a host")
     return url

@@ -25,7 +25,7 @@ async def broker_answers(kafka: KafkaSettings) -> bool:
 
 
 async def why_broker_unusable(kafka: KafkaSettings) -> str | None:
-    """Return why the broker cannot be used (empty if unknown); None if it can be used."""
+    """Return the reason why the broker cannot be used (empty if unknown); None if it can be."""
     if await broker_answers(kafka):
         return None
     options = client_options(kafka)
@@ -42,7 +42,7 @@ async def why_broker_unusable(kafka: KafkaSettings) -> str | None:
         except (KafkaError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             return _reason(error)
     connection.close()
-    return "it closes this connection, or is not a Kafka broker"
+    return "it closes the connection, or is not a Kafka broker"
 
 
 def _reason(error: Exception) -> str:
@@ -76,7 +76,7 @@ async def topics_of(kafka: KafkaSettings) -> set[str] | None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Silence a logger in the block: a failed probe is a result, not an error."""
+    """Silence a logger while the block runs, because a failed probe is not an error."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -64,7 +64,7 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Public port; by default the port of the last run, or 7700 at the first run.",
+            help="Public port. By default that of the last run, or 7700 at the first run.",
             min=1,
             max=65535,
             envvar="TRACEMILL_PORT",
@@ -94,7 +94,7 @@ def up(
         ),
     ] = EMBEDDED,
 ) -> None:
-    """Start the engines and all roles on this machine and keep them running until Ctrl-C.
+    """Start the engines and all roles on this machine, and stop them at Ctrl-C.
 
     The first run creates a project and a key from TRACEMILL_INIT_PROJECT_ID,
     TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
@@ -143,7 +143,7 @@ def demo(
         ),
     ] = "sk-tm-dev",
     traces: Annotated[
-        int, typer.Option(help="How many traces to send.", min=1, max=1_000_000)
+        int, typer.Option(help="Number of traces to send.", min=1, max=1_000_000)
     ] = 500,
     minutes: Annotated[
         float,
@@ -157,8 +157,8 @@ def demo(
 ) -> None:
     """Send the traces of a simulated support chat.
 
-    Each trace has a retrieval and two generations, some have a score. In one period answers are
-    slow, in another period many fail.
+    Each trace has a retrieval and two generations, and some have a score. In one period the
+    generations are slow; in another period many of them fail.
     """
     from deploy.demo.send import send_demo
     from deploy.errors import DeployError
@@ -200,7 +200,7 @@ def query() -> None:
 
 @app.command()
 def edge() -> None:
-    """Run gateway and query in one process, on one port. Takes the settings of both."""
+    """Run gateway and query in one process, on one port. Needs the settings of both."""
     from deploy.process import run_process
     from deploy.processes import edge as role
 
@@ -246,7 +246,7 @@ def migrate(
         ),
     ] = False,
 ) -> None:
-    """Create what the roles need: topics, tables, the first project and its key. Safe to repeat.
+    """Create topics, tables, the first project and its key. Safe to repeat.
 
     Needs TRACEMILL_BROKER and TRACEMILL_CLICKHOUSE_URL. Topics are created with
     TRACEMILL_TOPIC_PREFIX, TRACEMILL_EVENT_PARTITIONS, TRACEMILL_PROJECT_PARTITIONS,
@@ -276,18 +276,19 @@ def recover(
     broker: Annotated[
         str,
         typer.Option(
-            help="'embedded' (started for this command) or HOST:PORT.", envvar="TRACEMILL_BROKER"
+            help="'embedded' (started for this command), or HOST:PORT of a running broker.",
+            envvar="TRACEMILL_BROKER",
         ),
     ] = EMBEDDED,
     clickhouse: Annotated[
         str,
         typer.Option(
-            help="'embedded' (started for this command) or a URL.",
+            help="'embedded' (started for this command), or the URL of a running server.",
             envvar="TRACEMILL_CLICKHOUSE_URL",
         ),
     ] = EMBEDDED,
 ) -> None:
-    """Rebuild Kafka's data from the store after Kafka lost it. Stop all other roles first.
+    """Rebuild Kafka's data from the store, after Kafka has lost it. Stop all other roles first.
 
     Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts, and lists
     what could not be restored. Webhooks keep their secrets if TRACEMILL_ENCRYPTION_KEY, or the key
@@ -352,9 +353,9 @@ def store(
 
 @app.command()
 def settings() -> None:
-    """List every environment variable with its meaning, the values it takes and its default.
+    """List all environment variables with their meaning, allowed values and defaults.
 
-    Every line is a comment: uncomment one to set another value.
+    Every line is a comment: uncomment those that you want to change.
     """
     from deploy.variables import as_text
 

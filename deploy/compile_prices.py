@@ -2,8 +2,8 @@
 
 Run ``python -m deploy.compile_prices`` after an update of the package, read the diff of
 ``streams/core/pricing/prices/genai_prices.json``, run the tests and commit. The package is not
-needed at run time. Money becomes integer picodollars, match clauses become names and regular
-expressions, dates become microseconds. ``streams.core.pricing.price_defaults`` defines the format.
+needed at run time. Money is converted to integer picodollars, match clauses to names and regular
+expressions, dates to microseconds. ``streams.core.pricing.price_defaults`` defines the format.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Choose the connection to close when there are too many.
 
-Unauthenticated connections are closed before authenticated ones; of each kind, the one that has
-been idle longest is closed first.
+Unauthenticated connections are closed before authenticated ones. Within each kind, the connection
+that has been idle longest is closed first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from producers.metrics import LIMIT_REACHED
 Network = IPv4Network | IPv6Network
 
 _IPV6_NETWORK_BITS: Final = 64
-"""IPv6 addresses are limited by network: one host has all addresses of its /64."""
+"""Size of the IPv6 networks to which limits apply, because one host has all addresses of a /64."""
 
 
 class Connection(Protocol):
-    """What the registry needs of a connection."""
+    """The interface of a connection in the registry."""
 
     address: str
-    """Address whose limit the connection counts toward; empty if none."""
+    """Address whose limit applies to the connection; empty if there is none."""
 
     def waits_for_peer(self) -> bool:
         """Return whether the server cannot continue until the peer sends or reads."""
@@ -36,7 +36,7 @@ class Connection(Protocol):
 
 
 class Connections:
-    """Keep the open connections of one server, each kind ordered by idle time.
+    """The registry of a server's open connections, each kind ordered by idle time.
 
     A connection is unauthenticated until a request on it is authenticated. Idle time starts with
     the connection or at the end of its last request; parts of a request do not reset it.
@@ -53,7 +53,7 @@ class Connections:
         return len(self._unauthenticated) + len(self._authenticated)
 
     def admit(self, connection: Connection) -> bool:
-        """Add a connection, evicting an idle one if necessary; false if none can be evicted."""
+        """Add a connection; if necessary, evict an idle one. Return false if none is idle."""
         address, limits = connection.address, self._limits
         if (
             address
@@ -71,7 +71,7 @@ class Connections:
         return True
 
     def authenticated(self, connection: Connection) -> None:
-        """Mark a connection as authenticated: a request on it had a valid secret key."""
+        """Mark a connection as authenticated, because a request on it had a valid secret key."""
         if connection in self._unauthenticated:
             self._remove_unauthenticated(connection)
             self._authenticated[connection] = None

@@ -22,7 +22,7 @@ MINUTE_US: Final = 60_000_000
 
 
 class ShippedPrices:
-    """The list that ships with this version, read on first use."""
+    """The price list of this version of tracemill, which is read on first use."""
 
     def every(self) -> Sequence[DefaultPrice]:
         """Return all prices, by id."""
@@ -44,7 +44,7 @@ class ShippedPrices:
             for provider in prices.providers:
                 for model in provider.models:
                     for each in _of_model(prices, provider.id, model):
-                        # Lists come in order of precedence.
+                        # The lists are in order of precedence.
                         found.setdefault(each.id, each)
         return found
 
@@ -71,7 +71,7 @@ def _of_model(prices: PriceList, provider: str, model: ModelEntry) -> Iterator[D
 
 
 def _of_variant(variant: VariantEntry) -> Iterator[DefaultTier]:
-    """Yield tiers, those of long requests first: the first one that applies is used."""
+    """Yield tiers in order of precedence, those of long requests first."""
     for tier in _steps(variant):
         yield DefaultTier(
             input_above=tier.input_above,

@@ -17,7 +17,7 @@ CACHE_WITHOUT_HOME: Final = Path("/var/cache")
 def default_data_dir() -> Path:
     """Return ``$XDG_DATA_HOME/tracemill``, by default ``~/.local/share/tracemill``.
 
-    Without a home directory, as in a container, it is ``/var/lib/tracemill``.
+    If there is no home directory, as in a container, it is ``/var/lib/tracemill``.
     """
     named = os.environ.get("XDG_DATA_HOME")
     return Path(named or _below_home(".local/share", DATA_WITHOUT_HOME)) / "tracemill"
@@ -26,7 +26,7 @@ def default_data_dir() -> Path:
 def default_cache_dir() -> Path:
     """Return ``$XDG_CACHE_HOME/tracemill``, by default ``~/.cache/tracemill``.
 
-    Without a home directory it is ``/var/cache/tracemill``.
+    If there is no home directory, it is ``/var/cache/tracemill``.
     """
     named = os.environ.get("XDG_CACHE_HOME")
     return Path(named or _below_home(".cache", CACHE_WITHOUT_HOME)) / "tracemill"

@@ -1,4 +1,4 @@
-"""Errors of commands and of the supervisor.
+"""Define the errors of commands and of the supervisor.
 
 DeployError                 ends the command with one line on the terminal and `exit_code`
 ├── DownloadError           the broker's files could not be fetched, or are not the pinned ones
@@ -46,9 +46,9 @@ class MisconfiguredError(DeployError):
 
 
 class LogLostError(DeployError):
-    """The log is not the one that the store was filled from, or lost its end.
+    """The log is not the one that the store was filled from, or its last records are missing.
 
-    `tracemill recover` rebuilds it from the store.
+    `tracemill recover` rebuilds the log from the store.
     """
 
     exit_code = EX_CONFIG
@@ -81,7 +81,7 @@ class WaitTimeoutError(DeployError):
 
 
 class NotPreparedError(DeployError):
-    """The engines do not answer, or `tracemill migrate` has not run."""
+    """The engines do not respond, or `tracemill migrate` has not run."""
 
 
 class PortInUseError(DeployError):

@@ -14,10 +14,10 @@ BROKER_WAIT_S = 10.0
 
 
 def existing_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
-    """Return the configured public key if it exists, else the oldest one.
+    """Return the configured public key if it exists, or else the oldest one.
 
-    None if there is none or the broker does not answer. Runs an event loop in a thread, because the
-    caller may already run one.
+    Returns None if there is no key or the broker does not respond. The event loop runs in a thread,
+    because the caller may already run one.
     """
     kafka = kafka.model_copy(update={"broker_wait_s": BROKER_WAIT_S})
     with ThreadPoolExecutor(max_workers=1) as thread:

@@ -1,6 +1,6 @@
-"""Turn expected errors into lines for the terminal and an exit code.
+"""Convert expected errors to lines for the terminal and an exit code.
 
-All other errors are defects and keep their traceback.
+All other errors are defects, which are shown with their traceback.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PERMANENT_ERRORS = (
 
 
 def lines_for(error: BaseException) -> list[str]:
-    """Return a line for each error in ``error``; none if one of them is a defect."""
+    """Return a line for each error in ``error``; no lines if one of them is a defect."""
     lines: list[str] = []
     for leaf in _leaves(error):
         if isinstance(leaf, EXPECTED_ERRORS):
@@ -45,7 +45,7 @@ def lines_for(error: BaseException) -> list[str]:
 
 
 def exit_code_for(error: BaseException) -> int:
-    """Return ``EX_CONFIG`` if a restart cannot help, else the error's own exit code, or 1."""
+    """Return ``EX_CONFIG`` if a restart cannot help, or else the error's own exit code, or 1."""
     leaves = list(_leaves(error))
     if any(isinstance(leaf, PERMANENT_ERRORS) for leaf in leaves):
         return EX_CONFIG

@@ -1,4 +1,4 @@
-"""Serves OTLP over gRPC beside the public port."""
+"""Serve OTLP over gRPC, in addition to the public port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def serving_otlp_grpc(
 ) -> AsyncIterator[None]:
     """Serve OTLP over gRPC while the block runs, and add its probe to ``probes``.
 
-    With port 0, serve nothing and do not import grpcio.
+    If the port is 0, serve nothing and do not import grpcio.
 
     Raises:
         PortInUseError: another process listens on the port.
@@ -35,7 +35,7 @@ async def serving_otlp_grpc(
     os.environ.setdefault(VERBOSITY, "NONE")
     from producers.gateway.otlp_grpc.server import OtlpGrpcServer  # noqa: PLC0415
 
-    listen(host, settings.port).close()  # raises with the reason, which grpcio does not give
+    listen(host, settings.port).close()  # raises with the reason, which grpcio does not report
     server = OtlpGrpcServer(gateway.context, settings)
     probes["otlp grpc"] = server.fault
     try:

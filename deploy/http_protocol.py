@@ -23,10 +23,10 @@ _SEPARATORS_BYTES: Final = 4
 
 
 class RequestParser(httptools.HttpRequestParser):
-    """Parse a request with an ``Upgrade`` header as if it had none (RFC 9110, section 7.8).
+    """A parser that ignores ``Upgrade`` headers (RFC 9110, section 7.8).
 
-    The parser stops after the head of such a request and would parse its body as the next request.
-    Therefore the head is parsed again without the header.
+    The library's parser stops after the head of such a request and would parse its body as the next
+    request. Therefore the head is parsed again without the header.
     """
 
     def __init__(self, protocol: LimitedProtocol) -> None:
@@ -48,8 +48,8 @@ class RequestParser(httptools.HttpRequestParser):
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, with limits on the size, the headers and the duration of a request's head.
 
-    The size is counted while the head is parsed. Above a limit, the connection is answered and
-    closed.
+    The size is counted while the head is parsed. A request above a limit is answered with an error,
+    and the connection is closed.
     """
 
     limits: HttpSettings
@@ -61,7 +61,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.parser = RequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._upgrade_requested = False
-        """Whether the head that was read last will be parsed again without ``Upgrade``."""
+        """Whether the last head will be parsed again without ``Upgrade``."""
         self._in_head = False
         self._head_bytes = 0
         """Bytes of the current head that were parsed, or received if these are more."""
@@ -85,7 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def waits_for_peer(self) -> bool:
-        """Return whether it is idle, its request is incomplete, or its answer is not read."""
+        """Return whether the connection is idle, or the client has not sent or read everything."""
         if self.is_between_requests() or self._in_head:
             return True
         return self.cycle.more_body or self.flow.write_paused
@@ -97,7 +97,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def authenticated(self) -> None:
-        """Mark this connection as authenticated: a request on it had a valid secret key."""
+        """Mark this connection as authenticated, because a request on it had a valid secret key."""
         self.open_connections.authenticated(self)
 
     def data_received(self, data: bytes) -> None:
@@ -151,7 +151,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:
-        """Return the head that was read last, without its ``Upgrade`` header."""
+        """Return the last head without its ``Upgrade`` header."""
         version = self.parser.get_http_version()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version.encode())]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
@@ -162,7 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request whose head is invalid or too large, and close the connection."""
+        """Respond to a request whose head is invalid or too large, and close the connection."""
         status, error, message = self._rejection or (400, "BadRequest", msg.rstrip("."))
         content = json.dumps({"message": message, "error": error}).encode()
         lines = [
@@ -197,7 +197,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._rejection = 405, "MethodNotAllowedError", message
 
     def _method(self) -> str:
-        """Return the method of the head that is being read; empty if not yet read."""
+        """Return the method of the current head; empty if it is not read yet."""
         try:
             return str(self.parser.get_method().decode("ascii"))
         except (httptools.HttpParserError, AttributeError, ValueError):
@@ -217,7 +217,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def limited_protocol(settings: HttpSettings) -> type[LimitedProtocol]:
-    """Return a protocol class with these limits: uvicorn takes a class, not an object."""
+    """Return a protocol class with these limits, because uvicorn needs a class, not an object."""
     return type(
         "Protocol",
         (LimitedProtocol,),

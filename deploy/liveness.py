@@ -12,15 +12,15 @@ from typing import Final
 PROBE_INTERVAL_S: Final = 2.0
 PROBE_TIMEOUT_S: Final = 5.0
 STALLED: Final = "stalled"
-"""Status in the answer of ``/healthz`` of a process with stalls."""
+"""Status in the response of ``/healthz`` of a process with stalls."""
 SERVICE_UNAVAILABLE: Final = 503
 MISSED_PROBES_MIN: Final = 4
-"""Consecutive probes without an answer before a process counts as hung, however long they took."""
+"""Minimum number of consecutive probes without a response before a process counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Result of a probe: no answer, or the stalls that the process reports."""
+    """The result of a probe: no response, or the stalls that the process reports."""
 
     answers: bool
     stalls: tuple[str, ...] = ()
@@ -28,14 +28,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """A probe of a process, and how long it may fail to answer before it counts as hung."""
+    """A probe of a process, and the time without a response after which it counts as hung."""
 
     probe: Callable[[], Awaitable[Health]]
     timeout_s: float
 
 
 class AnswerMonitor:
-    """Measure how long a process has not answered; time when this process slept is not counted."""
+    """The time for which a process has not responded, without suspensions of this process."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -44,7 +44,7 @@ class AnswerMonitor:
         self._probed_at_s: float | None = None
 
     def failure(self, health: Health, now_s: float) -> str | None:
-        """Add the result of a probe that ended now; return why the process is hung, or None."""
+        """Add the result of a probe that ended now; return the reason if the process is hung."""
         was_suspended = (
             self._probed_at_s is not None
             and now_s - self._probed_at_s > PROBE_INTERVAL_S + 2 * PROBE_TIMEOUT_S
@@ -52,7 +52,7 @@ class AnswerMonitor:
         before_s, self._probed_at_s = self._probed_at_s, now_s
         if health.answers:
             self._missing_since_s, self._missed_probes = None, 0
-            # Stalls do not count if this process was suspended: the other one was, too.
+            # If this process was suspended, the other one was, too, and its stalls do not count.
             return "; ".join(health.stalls) or None if not was_suspended else None
         if was_suspended or self._missing_since_s is None or before_s is None:
             self._missing_since_s, self._missed_probes = now_s, 0
@@ -60,13 +60,13 @@ class AnswerMonitor:
         waited_s = now_s - self._missing_since_s
         if waited_s < self._timeout_s or self._missed_probes < MISSED_PROBES_MIN:
             return None
-        return f"has not answered for {waited_s:.0f} s"
+        return f"has not responded for {waited_s:.0f} s"
 
 
 async def until_hung(liveness: Liveness) -> str:
-    """Probe until the process is hung; return why it should be killed.
+    """Probe until the process is hung; return the reason.
 
-    Missing answers count only after the first answer: a start has its own deadline.
+    Probes count only after the first response, because a start has its own deadline.
     """
     while not (await liveness.probe()).answers:  # noqa: ASYNC110  (of another process)
         await asyncio.sleep(PROBE_INTERVAL_S)
@@ -79,9 +79,9 @@ async def until_hung(liveness: Liveness) -> str:
 
 
 def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
-    """Return the stalls in an answer of ``/healthz``; empty for any other answer.
+    """Return the stalls in a response of ``/healthz``; empty if there are none.
 
-    A server whose connections are all in use answers 503, too.
+    A status 503 alone is no stall: a server whose connections are all in use responds with it, too.
     """
     if status != SERVICE_UNAVAILABLE:
         return ()

@@ -1,4 +1,4 @@
-"""Give commands the addresses and passwords of the engines of `tracemill up`."""
+"""Configure commands with the addresses and passwords of the engines of `tracemill up`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from producers.settings import KafkaSettings
 def local_environment(data_dir: Path, *, store_user: str) -> dict[str, str]:
     """Return the variables with which a process connects to the engines of ``tracemill up``.
 
-    ``store_user`` is ``ingest``, ``query`` or ``migrate``. Empty if ``data_dir`` has no
-    installation.
+    ``store_user`` is ``ingest``, ``query`` or ``migrate``. If ``data_dir`` contains no
+    installation, there are no variables.
 
     Raises:
         DeployError: a file of the installation cannot be read.
@@ -40,7 +40,7 @@ def local_environment(data_dir: Path, *, store_user: str) -> dict[str, str]:
 def use_local_installation(*, store_user: str) -> None:
     """Set this process's variables to the local engines, unless other addresses are set.
 
-    Call it before reading settings.
+    Call this before settings are read.
 
     Raises:
         DeployError: a file of the installation cannot be read.
@@ -89,7 +89,7 @@ def store_passwords(credentials: Credentials) -> dict[str, str]:
 
 
 def run_broker(data_dir: Path | None, port: int) -> int:
-    """Replace this process by the embedded broker; return an exit code only if that fails.
+    """Replace this process by the embedded broker; return an exit code if that fails.
 
     The password is read from the environment, or else from the data directory.
     """

@@ -11,7 +11,8 @@ import structlog
 from deploy.output import LossyStream
 
 CONNECTION_LOGGERS: Final = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster")
-"""Silenced: they log every failed attempt to connect; each package logs the outage once."""
+"""Loggers that are silenced, because they log every failed attempt to connect. Our packages log an
+outage once."""
 
 
 def configure_logs(process: str, *, level: str = "INFO") -> None:

@@ -1,4 +1,4 @@
-"""Metrics of every process."""
+"""Define the metrics of every process."""
 
 from __future__ import annotations
 

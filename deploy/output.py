@@ -1,4 +1,4 @@
-"""Make standard output accept every character, and report a failed write in one line."""
+"""Write any character to standard output, and report a failed write in one line."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class _Output(io.FileIO):
 
 @contextmanager
 def safe_output() -> Iterator[None]:
-    """Escape characters that the encoding of standard output lacks, in the block.
+    """While the block runs, escape characters that standard output cannot encode.
 
     Raises:
-        OutputError: it cannot be written, for example because the disk is full.
+        OutputError: standard output cannot be written, for example because the disk is full.
     """
     output = sys.stdout
     if not isinstance(output, io.TextIOWrapper):  # closed, or captured

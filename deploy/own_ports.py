@@ -9,7 +9,7 @@ from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings, OtlpGrpcSettings
 
 KAFKA_PORT: Final = 9092
-"""Port of a broker whose address has none."""
+"""Port of a broker whose address names none."""
 
 
 def forbidden_ports(

@@ -22,28 +22,28 @@ from deploy.stalls import CHECK_INTERVAL_S, LoopHeartbeat, StallDetector
 from producers.progress import PartitionProgress
 
 Probe = Callable[[], Awaitable[str | None]]
-"""Return None if the check passes, else what is missing."""
+"""Return None if the check passes, or else a description of the failure."""
 STOP_SEEN_WITHIN_S: Final = 0.2
 RETRY_AFTER_S: Final = 1
-"""Value of ``Retry-After`` in answers of a process that is not ready."""
+"""Value of ``Retry-After`` in responses of a process that is not ready."""
 
 
 async def report(probes: Mapping[str, Probe], timeout_s: float = 2.0) -> dict[str, str]:
-    """Run all probes concurrently; return ``ok`` or what is missing, by name."""
+    """Run all probes concurrently; return ``ok`` or the failure of each, by name."""
 
-    async def ask(probe: Probe) -> str:
+    async def run(probe: Probe) -> str:
         try:
             async with asyncio.timeout(timeout_s):
                 return await probe() or "ok"
         except TimeoutError:
-            return f"no answer within {timeout_s:g} s"
+            return f"no response within {timeout_s:g} s"
 
-    found = await asyncio.gather(*(ask(probe) for probe in probes.values()))
+    found = await asyncio.gather(*(run(probe) for probe in probes.values()))
     return dict(zip(probes, found, strict=True))
 
 
 Report = Callable[[], Awaitable[Mapping[str, str]]]
-"""Return the result of each check by name: ``ok`` or what is missing."""
+"""Return the result of each check by name: ``ok`` or the failure."""
 
 
 def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = list) -> list[Route]:
@@ -80,7 +80,7 @@ def probe_routes(report_readiness: Report, stalls: Callable[[], list[str]] = lis
 
 
 class ProbeServer:
-    """Serve the probes of a worker from a thread, so that they answer while its loop is blocked."""
+    """A server of probes in a thread, so that it responds while the worker's loop is blocked."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ProbeServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve ``metrics_host:metrics_port`` while the block runs; port 0 serves nothing.
+        """Serve ``metrics_host:metrics_port`` while the block runs; if the port is 0, do nothing.
 
         Raises:
             PortInUseError: another process listens on the port.
@@ -130,7 +130,7 @@ class ProbeServer:
     ) -> None:
         async def found() -> Mapping[str, str]:
             return await report(
-                {name: _asked_in(main, probe) for name, probe in self._probes.items()}
+                {name: _run_in(main, probe) for name, probe in self._probes.items()}
             )
 
         routes = probe_routes(found, lambda: self._detector.stalls)
@@ -145,13 +145,13 @@ class ProbeServer:
                 await asyncio.sleep(STOP_SEEN_WITHIN_S)
 
 
-def _asked_in(main: asyncio.AbstractEventLoop, probe: Probe) -> Probe:
-    """Return a probe that runs ``probe`` in the loop ``main``, whichever loop awaits it."""
+def _run_in(main: asyncio.AbstractEventLoop, probe: Probe) -> Probe:
+    """Return a probe that runs ``probe`` in the loop ``main``, and that any loop can await."""
 
-    async def ask() -> str | None:
-        async def asked() -> str | None:
+    async def in_main() -> str | None:
+        async def run() -> str | None:
             return await probe()
 
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked(), main))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), main))
 
-    return ask
+    return in_main

@@ -1,4 +1,4 @@
-"""Run a role: set up logs and the event loop, stop cleanly on a signal, report errors."""
+"""Run a role: configure logs and the event loop, stop cleanly on a signal, report errors."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 GC_THRESHOLDS: Final = (200_000, 50, 20)
 
 Main = Callable[[ProcessSettings, asyncio.Event], Awaitable[None]]
-"""Runs until the event is set."""
+"""Run until the event is set."""
 
 
 def run_process(name: str, main: Main) -> int:
     """Run ``main`` until SIGINT or SIGTERM, or until it fails; return the exit code.
 
-    The exit code is EX_CONFIG if a restart cannot help. A defect keeps its traceback.
+    The exit code is EX_CONFIG if a restart cannot help. A defect is shown with its traceback.
     """
     try:
         settings = ProcessSettings()
@@ -36,7 +36,7 @@ def run_process(name: str, main: Main) -> int:
         keep_freed_memory()
         uvloop.run(_until_signalled(main, settings))
     except Exception as error:
-        # Imported only on an error: it imports the errors of all packages.
+        # Imported only after an error, because this imports the errors of all packages.
         from deploy.failures import exit_code_for, lines_for  # noqa: PLC0415
 
         lines = lines_for(error)
@@ -49,7 +49,7 @@ def run_process(name: str, main: Main) -> int:
 
 
 def _tune_garbage_collector() -> None:
-    """Collect cycles rarely: batches of events make many objects that reference counts free."""
+    """Collect cycles rarely, because reference counting frees nearly all objects of a batch."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 

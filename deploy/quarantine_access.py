@@ -27,7 +27,7 @@ POLL_MS: Final = 300
 
 @dataclass(slots=True)
 class QuarantineAccess:
-    """The entries of the quarantine, and access to their source records."""
+    """Access to the entries of the quarantine and to their source records."""
 
     kafka: KafkaSettings
     view: QuarantineView
@@ -35,7 +35,7 @@ class QuarantineAccess:
     producer: AIOKafkaProducer
 
     async def source_record(self, kind: Kind, partition: int, offset: int) -> ConsumerRecord | None:
-        """Return the source record at an offset; None if it was deleted or is not written yet."""
+        """Return the source record at an offset; None if it is deleted or not written yet."""
         source = TopicPartition(topic_of(self.kafka, kind), partition)
         first, end = await self.range_of(kind, partition)
         if not first <= offset < end:
@@ -51,7 +51,7 @@ class QuarantineAccess:
         return first, (await self.consumer.end_offsets([source]))[source]
 
     async def committed(self, kind: Kind, partition: int) -> int:
-        """Return the streams' committed offset; they may have processed later records, too."""
+        """Return the offset that the streams have committed; they may have processed more."""
         source = TopicPartition(topic_of(self.kafka, kind), partition)
         member = new_consumer(self.kafka, group_id=self.kafka.topics.streams_group)
         await member.start()
@@ -66,14 +66,14 @@ class QuarantineAccess:
         return len(await self.producer.partitions_for(topic_of(self.kafka, kind)))
 
     async def append(self, topic: str, partition: int, value: bytes) -> int:
-        """Append a record; return its offset once it is acknowledged."""
+        """Append a record; return its offset when it is acknowledged."""
         written = await self.producer.send_and_wait(topic, value, partition=partition)
         return int(written.offset)
 
     async def write_entry(self, entry: Entry) -> None:
         """Write an entry.
 
-        Running workers apply it within milliseconds; starting ones before they process records.
+        Running workers apply it within milliseconds, others when they start.
         """
         topic = self.kafka.topics.quarantine
         value = msgspec.json.encode(entry)
@@ -85,13 +85,13 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
     """Open the quarantine of an installation and read its log to the end.
 
     Raises:
-        QuarantineError: the broker does not answer, or the quarantine's topic does not exist.
+        QuarantineError: the broker does not respond, or the quarantine's topic does not exist.
     """
     topics = await topics_of(kafka)
     if topics is None:
         raise QuarantineError(
-            f"no Kafka broker answers at {kafka.broker}, and the quarantine is stored there: start "
-            "it (`tracemill up`), or set TRACEMILL_BROKER"
+            f"the quarantine is stored in Kafka, and no broker answers at {kafka.broker}: start it "
+            "(`tracemill up`), or set TRACEMILL_BROKER"
         )
     log = TopicPartition(kafka.topics.quarantine, 0)
     if log.topic not in topics:
@@ -119,7 +119,7 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
 async def _read(
     consumer: AIOKafkaConsumer, source: TopicPartition, begin: int, end: int
 ) -> list[ConsumerRecord]:
-    """Return the records of a range of offsets, without those that compaction has removed."""
+    """Return the records in a range of offsets, except those removed by compaction."""
     records: list[ConsumerRecord] = []
     consumer.assign([source])
     if begin >= end:

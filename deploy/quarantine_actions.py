@@ -37,7 +37,7 @@ def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
     """Return the entry with this id.
 
     Raises:
-        QuarantineError: there is none, or the text is not an id.
+        QuarantineError: there is no such entry, or the text is not an id.
     """
     matched = _ENTRY.fullmatch(entry_id)
     if matched is None:
@@ -53,7 +53,7 @@ def entry_of(access: QuarantineAccess, entry_id: str) -> Entry:
 
 
 def is_dead_letter_id(text: str) -> bool:
-    """Return whether this is the id of a dead letter rather than of an entry."""
+    """Return whether a text is the id of a dead letter and not of an entry."""
     return _DEAD_LETTER.fullmatch(text) is not None
 
 
@@ -61,7 +61,7 @@ async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
     """Return the source record of an entry.
 
     Raises:
-        QuarantineError: it has been deleted.
+        QuarantineError: the record has been deleted.
     """
     record = await access.source_record(entry.kind, entry.partition, entry.offset)
     if record is None or record.timestamp != entry.timestamp_ms:
@@ -71,8 +71,8 @@ async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
             else ""
         )
         raise QuarantineError(
-            f"{entry.id} cannot be replayed: {topic_of(access.kafka, entry.kind)} does not contain "
-            f"it any more{hint}"
+            f"{entry.id} cannot be replayed: {topic_of(access.kafka, entry.kind)} no longer "
+            f"contains it{hint}"
         )
     return record
 
@@ -80,7 +80,7 @@ async def source_of(access: QuarantineAccess, entry: Entry) -> ConsumerRecord:
 async def replay_entry(access: QuarantineAccess, entry: Entry) -> str:
     """Append a quarantined record to its topic again; return a message about the effect.
 
-    1. Append it. 2. Mark the entry as replayed. Repeating this changes no totals.
+    1. Append the record. 2. Mark the entry as replayed. A repetition changes no totals.
 
     Raises:
         QuarantineError: the source record was deleted or cannot be decoded.
@@ -103,8 +103,8 @@ async def replay_dead_letter(access: QuarantineAccess, store: Store, dead_letter
     """Append the payload of a dead letter to its topic again; return a message about the effect.
 
     Raises:
-        QuarantineError: there is none with this id, or it cannot be replayed.
-        StoreError: the store does not answer.
+        QuarantineError: there is no dead letter with this id, or it cannot be replayed.
+        StoreError: the store does not respond.
     """
     rows = await store.query(
         "SELECT stage, reason, detail, source_topic, source_partition, payload "
@@ -124,17 +124,17 @@ async def replay_dead_letter(access: QuarantineAccess, store: Store, dead_letter
 def _source_of_dead_letter(
     access: QuarantineAccess, dead_letter_id: str, row: dict[str, Any]
 ) -> tuple[str, int, str]:
-    """Return the topic and partition that a dead letter's payload came from, and the payload."""
+    """Return the source topic and partition of a dead letter, and its payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
     why = None
     if CUT_PAYLOAD.search(row["detail"]):
-        why = "its payload was too long and is stored incompletely"
+        why = "its payload was too long and is not stored completely"
     elif stage == "gateway":
-        why = "the gateway refused it, and it has the client's format: the client must resend it"
+        why = "the gateway refused it, so its payload is a request, which the client must resend"
     elif row["reason"] in UNREADABLE:
-        why = f"its payload is not an event ({row['reason']}), and would be refused again"
+        why = f"its payload is not an event ({row['reason']}) and would be refused again"
     elif topic == topics.deltas:
-        why = "it is a change of windows: replay its record instead (`tracemill quarantine list`)"
+        why = "it is a change of windows; replay its record instead (`tracemill quarantine list`)"
     elif topic not in {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}:
         why = f"dead letters of {topic or stage} cannot be replayed"
     if why is not None:
@@ -173,7 +173,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         raise QuarantineError(f"--offset {offset}: {topic}/{partition} has {allowed}")
     if offset < await access.committed(kind, partition):
         raise QuarantineError(
-            f"{kind}/{partition}/{offset} cannot be skipped: it was processed already"
+            f"{kind}/{partition}/{offset} cannot be skipped: it has already been processed"
         )
     lines = [line for line in (record.value or b"").split(b"\n") if line.strip()]
     dead_letters = dead_letters_of(
@@ -185,7 +185,7 @@ async def skip_record(access: QuarantineAccess, kind: Kind, partition: int, offs
         partition=partition,
         offset=offset,
         created_us=record.timestamp * 1_000,
-        detail="an operator skipped it",
+        detail="skipped by an operator",
         payload_bytes_max=QuarantineSettings().payload_bytes_max,
     )
     for dead_letter in dead_letters:

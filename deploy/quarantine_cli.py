@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 quarantine = typer.Typer(
     name="quarantine",
     no_args_is_help=True,
-    help="""List, show, replay and skip records that crash the process that handles them.
+    help="""List, show, replay and skip records that crash their worker.
 
-    When a worker crashes, runs out of memory or hangs, the next worker finds the event that caused
-    it and quarantines it. All other events are processed. Totals, windows and budgets do not
+    When a worker crashes, runs out of memory or hangs, the next worker finds the event that is the
+    cause and quarantines it. All other events are processed. Totals, windows and budgets do not
     contain quarantined events until they are replayed.
 
     The commands need a broker: TRACEMILL_BROKER, or a running `tracemill up` on
@@ -49,7 +49,7 @@ def list_entries(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List quarantined records, and partitions whose workers crash repeatedly. Changes nothing."""
+    """List quarantined records, and partitions whose workers crash repeatedly."""
     if state not in {None, "quarantined", "skipped", "replayed"}:
         message = "must be quarantined, skipped or replayed"
         raise typer.BadParameter(message, param_hint="--state")
@@ -77,10 +77,7 @@ def show(
     entry_id: Annotated[str, typer.Argument(metavar="ID", help="Such as events/0/1234.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one record: how it crashed its worker, its dead letters and its payload.
-
-    Changes nothing.
-    """
+    """Show one record: how its worker crashed, its dead letters and its payload."""
 
     async def run(access: QuarantineAccess) -> None:
         from deploy.quarantine_actions import entry_of
@@ -115,10 +112,9 @@ def show(
 def replay(ids: Ids) -> None:
     """Append quarantined records or dead letters to their topics again, by id.
 
-    A replayed record is processed like an event that arrives now, so totals contain it as a late
-    event. Replaying twice changes nothing: events replace themselves, and changes of windows apply
-    once. If it crashes its worker again, it is quarantined again under a new id. A dead letter can
-    be replayed if its payload is stored completely.
+    A replayed record is processed like an event that arrives now. Replaying it twice changes
+    nothing. If it crashes its worker again, it is quarantined again with a new id. A dead letter
+    can be replayed if its payload is stored completely.
     """
 
     async def run(access: QuarantineAccess) -> None:
@@ -160,17 +156,17 @@ def skip(
     """Skip quarantined records, or one record that blocks its partition.
 
     Totals, windows and budgets do not contain skipped records unless they are replayed later. Each
-    event is kept as a dead letter. If a record of `deltas` is skipped, only windows and budgets
-    lack it; traces and observations are complete. If the worker crashed after it wrote a record's
-    changes of windows, and before it wrote the rows, windows keep these changes. Running workers
-    skip the record at once, others when they start. For a record that is not in quarantine, give
-    --topic, --partition and --offset.
+    event is kept as a dead letter. A skipped record of `deltas` is missing only in windows and
+    budgets; traces and observations are complete. If a worker crashed between writing the changes
+    of windows and the rows of a record, windows contain these changes even if it is skipped.
+    Running workers skip the record immediately, others when they start. For a record that is not in
+    quarantine, use --topic, --partition and --offset.
     """
     place = (topic, partition, offset)
     if (ids and any(each is not None for each in place)) or (
         not ids and any(each is None for each in place)
     ):
-        raise typer.BadParameter("give ids, or --topic, --partition and --offset")
+        raise typer.BadParameter("ids, or --topic, --partition and --offset, are required")
     name = "" if topic is None else topic.rpartition(".")[2]
     if topic is not None and name not in {"events", "deltas"}:
         raise typer.BadParameter("must be events or deltas", param_hint="--topic")
@@ -213,7 +209,7 @@ def _with_quarantine(run: Callable[[QuarantineAccess], Awaitable[None]]) -> None
 
 
 async def _blocked(access: QuarantineAccess) -> list[dict[str, Any]]:
-    """List partitions whose workers crashed more than once at the offset where they still are."""
+    """List partitions whose workers crashed more than once at their current offset."""
     from streams.core.quarantine.quarantined import DEATHS_BEFORE_SINGLE
 
     blocked = []

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def print_record(record: dict[str, Any], as_json: bool, fields: Sequence[str]) -> None:
-    """Print the fields of a record that have a value, or all of it as JSON."""
+    """Print the fields of a record that have a value, or the whole record as JSON."""
     if as_json:
         print(json.dumps(record, indent=2, ensure_ascii=False))
         return
@@ -25,9 +25,9 @@ def print_records(
     fields: Sequence[str],
     always: Sequence[str] = (),
 ) -> None:
-    """Print a table of records, or all of it as JSON.
+    """Print records as a table or as JSON.
 
-    The table has no columns that have no value, except those that are ``always`` shown.
+    The table omits columns without values, except those in ``always``.
     """
     if as_json:
         print(json.dumps({"data": records}, indent=2, ensure_ascii=False))
@@ -58,7 +58,7 @@ def _text(value: Any) -> str:
 
 
 def _item(value: Any) -> str:
-    """Return an item of a list; of a record, the fields that have a value."""
+    """Return the text of an item of a list; of a record, the fields that have a value."""
     if not isinstance(value, dict):
         return _text(value)
     texts = {

@@ -19,13 +19,13 @@ from deploy.settings import HttpSettings
 BACKLOG = 2048
 SHUTDOWN_TIMEOUT_S = 5
 RESERVED_FILES = 256
-"""Open files that a process needs besides its connections."""
+"""Open files that a process needs in addition to its connections."""
 
 log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn server that does not handle signals and sets an event when it listens."""
+    """A uvicorn server that does not handle signals and sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -52,10 +52,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def within_open_files(limits: HttpSettings) -> HttpSettings:
-    """Raise the process's limit of open files for all connections, or allow fewer connections.
+    """Raise the limit of open files for all connections; if that fails, lower that of connections.
 
-    Without a free file descriptor, no connection is accepted, so a new one could not replace an
-    idle one.
+    A new connection replaces an idle one only after it is accepted, which needs a free file
+    descriptor.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.connections_max + RESERVED_FILES

@@ -1,8 +1,8 @@
 """Detect stalled stages and a blocked event loop, from a thread that does not use that loop.
 
 A stage is stalled if it has input, waits for no dependency, and its position has not changed for
-``stalled_after_s``. The event loop is stalled if it has not run for that time. Only time in which
-this process runs counts: after a suspension (SIGSTOP, a sleeping laptop) counting starts again.
+``stalled_after_s``. The event loop is stalled if it has not run for that time. After a suspension
+of this process (SIGSTOP, a sleeping laptop), these times start at zero again.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from producers.progress import PartitionProgress
 
 CHECK_INTERVAL_S: Final = 1.0
 SUSPENDED_AFTER_S: Final = 5.0
-"""Time between two checks above which the process must have been suspended."""
+"""Time between two checks that shows that the process was suspended."""
 HEARTBEAT_INTERVAL_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
 
 class LoopHeartbeat:
-    """Record when the event loop last ran, and log the traceback of a blocked loop.
+    """The last time when the event loop ran; the traceback of a blocked loop is logged.
 
-    The traceback is written by a thread that does not need the interpreter's lock, so it works even
-    if the loop hangs in C code.
+    A thread that does not need the interpreter's lock writes the traceback, so this works even if
+    the loop hangs in C code.
     """
 
     def __init__(self, blocked_after_s: float) -> None:
@@ -62,7 +62,7 @@ class LoopHeartbeat:
 
 
 class StallDetector:
-    """Keep a line for each stall in ``stalls``; ``check`` must be called once a second."""
+    """A detector that has a line per stall in ``stalls``; ``check`` must be called every second."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class StallDetector:
         self._checked_at_s = now_s
         try:
             work = list(self._work())
-        except RuntimeError:  # the other thread changed the partitions while they were listed
+        except RuntimeError:  # the event loop's thread changed the partitions during the iteration
             return
         blocked_s = now_s - max(self._heartbeat.at_s, self._resumed_at_s)
         self._report_blocked(blocked_s, work)

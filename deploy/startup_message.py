@@ -1,4 +1,4 @@
-"""Compose what `tracemill up` prints when all is ready: the address, the keys and examples."""
+"""Compose the message of `tracemill up` when all is ready: the address, the keys and examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HIDDEN = "…"
 def startup_message(
     host: str, port: int, grpc_port: int, kafka: KafkaSettings, password_file: Path | None
 ) -> str:
-    """Return the text for the terminal, with valid keys; a secret chosen by the user is hidden.
+    """Return the message, with valid keys; a secret that the user has chosen is hidden.
 
     ``password_file`` is the file with the password of an embedded broker.
     """
@@ -70,7 +70,7 @@ def _over_grpc(host: str, port: int) -> str:
 
 
 def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
-    """Return the settings that a program with ``Tracer`` needs besides the broker's address."""
+    """Return the settings that a program with ``Tracer`` needs in addition to the address."""
     if password_file is None:
         return ""
     return f"""
@@ -82,7 +82,7 @@ def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
 
 
 def _works(host: str, port: int, public_key: str, secret: str) -> bool:
-    """Return whether the server accepts this pair of keys, whatever their scopes."""
+    """Return whether the server accepts this pair of keys, regardless of their scopes."""
     credential = base64.b64encode(f"{public_key}:{secret}".encode()).decode()
     connection = HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
     try:
@@ -97,14 +97,14 @@ def _works(host: str, port: int, public_key: str, secret: str) -> bool:
 
 
 def _first_public_key(kafka: KafkaSettings, init: InitSettings) -> str | None:
-    # Imported only if the configured keys do not work: the broker's client takes long to import.
+    # Imported only if the configured keys are not valid, because importing it takes long.
     from deploy.existing_key import existing_public_key  # noqa: PLC0415
 
     return existing_public_key(kafka, init)
 
 
 def _command() -> str:
-    """Return the command: its name if it is on the search path, else its path."""
+    """Return the name of the command if it is on the search path, or else its path."""
     if shutil.which("tracemill"):
         return "tracemill"
     program = Path(sys.argv[0]).absolute()

@@ -1,10 +1,10 @@
 """Start processes concurrently, restart them when they end, and stop them in order.
 
-Each process runs in its own process group, so that Ctrl-C reaches only the supervisor, and is
-killed by the kernel if the supervisor ends. A process that ends is restarted with exponential
-backoff; the others keep running, since every role waits for its engines. If a process exits at its
-first start because of its settings, the supervisor stops all and raises. A process is stopped
-before those that it needs.
+Each process runs in its own process group, so that Ctrl-C reaches only the supervisor. The kernel
+kills all processes if the supervisor ends. A process that ends is restarted with exponential
+backoff. The others keep running, because every role waits for its engines. If a process exits at
+its first start because of its settings, the supervisor stops all processes and raises. A process is
+stopped before those that it needs.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ PROBE_INTERVAL_S = 0.1
 ERROR_LINES_MAX = 20
 
 _ERROR_LINE = re.compile(r"^tracemill(?: \w+)?: ")
-"""Start of the line in which a process prints why it ends."""
+"""Beginning of the line with which a process reports the reason of its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process to supervise.
 
-    `is_ready` is polled until it is true; without it the process runs once, and is ready when it
-    has exited with 0. `prepare` is called before each start, in a thread. `needs` names the
-    processes that it uses: it is started together with them and stopped before them. `environment`
-    is added to the supervisor's own. If it is not ready after `ready_within_s` the first time, and
-    `fails_if_late` is set, the supervisor stops all and raises. A process that `liveness` reports
-    as hung is killed and restarted.
+    `is_ready` is polled until it is true. If it is None, the process runs once and is ready when it
+    has exited with 0. `prepare` is called in a thread before each start. `needs` has the names of
+    the processes that it uses, which are stopped after it. `environment` is added to that of the
+    supervisor. If the process is not ready within `ready_within_s` after its first start, and
+    `fails_if_late` is set, the supervisor stops all processes and raises. A process that `liveness`
+    reports as hung is killed and restarted.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Process:
 
 
 class Supervisor:
-    """Supervise a set of processes; `print_line` receives the lines for the terminal."""
+    """A supervisor of processes; `print_line` prints lines on the terminal."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Supervisor:
         print_line: Callable[[str], None],
         start_blocker: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Create it; while ``start_blocker`` returns a reason, no process is started."""
+        """Create a supervisor; while ``start_blocker`` returns a reason, no process is started."""
         self._supervised = {
             each.name: _SupervisedProcess(each, log_dir, print_line, start_blocker)
             for each in processes
@@ -83,7 +83,7 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process ids of the running processes, by name."""
+        """Return the process ids of the running processes, by name."""
         return {name: each.pid for name, each in self._supervised.items() if each.pid is not None}
 
     def is_running(self, name: str) -> bool:
@@ -91,7 +91,7 @@ class Supervisor:
         return name in self.pids
 
     def is_starting(self, name: str) -> bool:
-        """Return whether the process is running and has not been ready since its start."""
+        """Return whether the process is running but not ready yet."""
         return self.is_running(name) and not self._supervised[name].is_up
 
     def stop_for_now(self, name: str, reason: str, *, at_once: bool) -> None:
@@ -106,7 +106,7 @@ class Supervisor:
         self._stop_requested.set()
 
     async def run(self, *, on_ready: Callable[[], None]) -> None:
-        """Start all, call `on_ready` when all are ready, supervise them until a stop is requested.
+        """Start all processes, call `on_ready` when all are ready, and supervise them until a stop.
 
         Raises:
             EngineError, MisconfiguredError: a process failed its first start; all are stopped.
@@ -144,7 +144,7 @@ class Supervisor:
 
 
 class _SupervisedProcess:
-    """One process across its restarts."""
+    """A process and its restarts."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class _SupervisedProcess:
         self.process = process
         self.ready = asyncio.Event()
         self.is_up = False
-        """Whether it has been ready since its start."""
+        """Whether the current run has been ready."""
         self._print_line = print_line
         self._start_blocker = start_blocker
         self._stopped_for = ""
@@ -172,11 +172,11 @@ class _SupervisedProcess:
         return self._run.pid if self._run is not None and self._run.is_running else None
 
     async def keep_alive(self) -> None:
-        """Run the process and restart it when it ends; a task that runs once ends with success.
+        """Run the process and restart it when it ends; return when a one-off process succeeds.
 
         Raises:
-            EngineError: it ended FIRST_STARTS_MAX times and was never ready.
-            MisconfiguredError: it was never ready and exited with EX_CONFIG.
+            EngineError: the process ended FIRST_STARTS_MAX times and was never ready.
+            MisconfiguredError: the process was never ready and exited with EX_CONFIG.
         """
         name, backoff_s, failed_starts = self.process.name, BACKOFF_FIRST_S, 0
         while True:
@@ -201,7 +201,7 @@ class _SupervisedProcess:
                     )
             if time.monotonic() - started_s >= HEALTHY_AFTER_S:
                 backoff_s = BACKOFF_FIRST_S
-            self._print_line(f"{name} {self._ending(code)}; starting it again in {backoff_s:.1f} s")
+            self._print_line(f"{name} {self._ending(code)}; it restarts in {backoff_s:.1f} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
@@ -226,7 +226,7 @@ class _SupervisedProcess:
             await asyncio.sleep(PROBE_INTERVAL_S)
 
     async def stop(self) -> None:
-        """Send SIGTERM, and SIGKILL to the whole group after a deadline; then close the log."""
+        """Send SIGTERM, after a deadline SIGKILL to the whole group; then close the log."""
         if self._run is not None:
             self._run.terminate()
             try:
@@ -247,7 +247,7 @@ class _SupervisedProcess:
         if self.process.prepare is not None:
             try:
                 await asyncio.to_thread(self.process.prepare)
-            except OSError as error:  # for example a full disk: handled like an exit with 1
+            except OSError as error:  # for example a full disk; treated like exit code 1
                 self._last_line = str(error)
                 return 1
         self._error_lines.clear()
@@ -266,7 +266,7 @@ class _SupervisedProcess:
             ended.cancel()
 
     async def _kill_when_hung(self, run: _Run) -> None:
-        """Kill a hung process without SIGTERM: it cannot stop cleanly, and must not appear to."""
+        """Kill the process when it is hung; SIGTERM is not used, as it could not stop cleanly."""
         if self.process.liveness is not None:
             failure = await until_hung(self.process.liveness)
             self._print_line(f"{self.process.name} hangs: {failure}; killing it")
@@ -325,8 +325,8 @@ class _Run:
     async def start(
         cls, process: Process, log: RotatingFile, on_line: Callable[[str], None]
     ) -> _Run:
-        # Not asyncio's pipe: its `wait` would also wait for children of the process that still
-        # have the pipe open.
+        # asyncio's pipe is not used, because its `wait` would also wait for children of the process
+        # that have the pipe open.
         read_end, write_end = os.pipe()
         try:
             output = await _reader(read_end)
@@ -351,7 +351,7 @@ class _Run:
         return self._running.returncode is None
 
     async def wait(self) -> int:
-        """Wait until the process has ended, then kill what remains of its group."""
+        """Wait until the process has ended, then kill the rest of its group."""
         code = await self._running.wait()
         self.kill()
         await asyncio.shield(self._draining)
@@ -368,7 +368,7 @@ class _Run:
 
 
 async def _reader(read_end: int) -> asyncio.StreamReader:
-    """Return a stream that reads a pipe to its end and then closes it."""
+    """Return a stream that reads a pipe to its end, then closes it."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)

@@ -20,7 +20,7 @@ CONSOLE_LINE_MAX_CHARS = 300
 CONSOLE_LINES_MAX = 3
 CONSOLE_PERIOD_S = 60.0
 CLIENT_LOGGERS = frozenset({"aiokafka", "clickhouse_connect", "faust", "mode"})
-"""Libraries that log every failed attempt to connect; each package logs the outage once."""
+"""Loggers that log every failed attempt to connect. Our packages log an outage once."""
 
 _WARNING = re.compile(
     r'"level": ?"(?:warning|error|critical)"'  # structlog, JSON
@@ -34,7 +34,7 @@ _HIDDEN_FIELDS = ("event", "level", "timestamp", "logger", "process", "exception
 
 
 class RotatingFile:
-    """An append-only log file; when full, it is renamed to `NAME.1`. Old files are deleted."""
+    """An append-only log file; a full file is renamed to `NAME.1`, and old files are deleted."""
 
     def __init__(
         self, path: Path, *, max_bytes: int = LOG_FILE_MAX_BYTES, kept: int = LOG_FILES_KEPT
@@ -67,12 +67,12 @@ class RotatingFile:
 
 
 class ConsoleWarnings:
-    """Print a process's warnings and errors on the console; the log file has all of them.
+    """A filter that prints some warnings and errors of a process; the log file contains all.
 
-    In each period, a message is printed once (messages that differ only in numbers count as one),
-    and at most CONSOLE_LINES_MAX messages; then one line refers to the file. Warnings of client
-    libraries are not printed, and only one error of each. `ready_again` is printed only if
-    `not_ready` was.
+    In each period, a message is printed once; messages that differ only in numbers count as one. At
+    most CONSOLE_LINES_MAX messages are printed, then a line refers to the file. Of client
+    libraries, no warnings and only one error each are printed. `ready_again` is printed only after
+    `not_ready`.
     """
 
     def __init__(
@@ -133,7 +133,8 @@ async def copy_output(
     """Copy `source` to `file` until it ends; call `on_line` with every line, cut if too long."""
     pending = b""
     while chunk := await source.read(READ_CHUNK_BYTES):
-        # Continue to read when the disk is full: otherwise the process would block on its output.
+        # Reading continues when the disk is full, because the process would otherwise block on its
+        # output.
         with contextlib.suppress(OSError):
             file.write(chunk)
         *lines, pending = (pending + chunk).split(b"\n")
@@ -145,7 +146,7 @@ async def copy_output(
 
 
 def readable(line: str) -> str:
-    """Format a structured line as the event and its fields; return any other line unchanged."""
+    """Format a structured line as event and fields; return other lines unchanged."""
     text, fields = line.strip(), _fields(line)
     if fields:
         rest = (f"{k}={v}" for k, v in fields.items() if k not in _HIDDEN_FIELDS)
@@ -154,7 +155,7 @@ def readable(line: str) -> str:
 
 
 def _fields(line: str) -> dict[str, Any]:
-    """Return the fields of a structured line; empty for any other line."""
+    """Return the fields of a structured line; empty for other lines."""
     if not line.lstrip().startswith("{"):
         return {}
     try:

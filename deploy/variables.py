@@ -1,4 +1,4 @@
-"""Describe every setting as an environment variable, from the settings classes themselves."""
+"""Describe every setting as an environment variable, according to the settings classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsError
 
-# By name, so that a role imports only the classes that it uses.
+# Classes are listed by name, so that a role imports only those that it uses.
 SETTINGS: Final = (
     ("every process", "deploy.settings", ("ProcessSettings", "HttpSettings")),
     ("the broker", "producers.settings", ("KafkaSettings",)),
@@ -41,7 +41,7 @@ SETTINGS: Final = (
     ("embedded engines", "deploy.embedded.settings", ("EmbeddedSettings",)),
     ("embedded engines", "clickhouse.settings", ("EmbeddedStoreSettings",)),
 )
-"""The roles that read them, the module, the classes."""
+"""The roles that read the settings, the module, and the classes."""
 
 WIDTH: Final = 100
 _BOUNDS: Final = (
@@ -77,7 +77,7 @@ class Group:
 
 
 def groups() -> Iterator[Group]:
-    """Yield all settings; a variable that two classes read is listed with the first."""
+    """Yield all settings; a variable of two classes is listed with the first one."""
     listed: set[str] = set()
     for read_by, module, names in (*SETTINGS, *_settings_of_jobs()):
         for name in names:
@@ -117,7 +117,7 @@ def variables(settings: type[BaseSettings]) -> list[Variable]:
 def as_text() -> str:
     """Return all variables with their defaults as a shell script of comments only."""
     parts = [
-        _comment("Every variable with its default. Uncomment a line to set another value.") + "\n"
+        _comment("All variables with their defaults. Uncomment a line to set another value.") + "\n"
     ]
     for group in groups():
         parts.append(_comment(f"[{group.read_by}] {group.about}"))
@@ -160,14 +160,15 @@ def invalid_variables(error: ValidationError | SettingsError) -> list[str]:
 
 
 def _validator_message(reason: ErrorDetails) -> str:
-    """Return the message of our own validator; empty if pydantic refused the value's type."""
+    """Return the message of our own validator; empty if pydantic rejected the type."""
     return str(reason["ctx"]["error"]) if reason["type"] == "value_error" else ""
 
 
 def _invalid_variable(variable: Variable, value: str, why: str = "") -> str:
     shown = "" if "SECRET" in variable.name or "PASSWORD" in variable.name else f" {value!r}"
-    takes = why or f"it takes {variable.allowed}"
-    return f"{variable.name}{shown} cannot be used: {takes} (default {variable.default or 'empty'})"
+    reason = why or f"it must be {variable.allowed}"
+    default = variable.default or "empty"
+    return f"{variable.name}{shown} cannot be used: {reason} (default {default})"
 
 
 def _variable_name(settings: type[BaseSettings], name: str, field: FieldInfo) -> str:
@@ -187,7 +188,7 @@ def _text_of_default(value: Any) -> str:
 
 
 def _shell_quoted(value: str) -> str:
-    """Quote a value for a shell; an empty value stays empty, for readers other than shells."""
+    """Quote a value for a shell; an empty value is not quoted, for readers other than shells."""
     return shlex.quote(value) if value else ""
 
 
@@ -215,7 +216,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return the docstring of each field, inherited ones included, as one line."""
+    """Return the docstring of each field as one line, including inherited fields."""
     found: dict[str, str] = {}
     for base in reversed(settings.__mro__):
         if issubclass(base, BaseModel) and not base.__module__.startswith("pydantic"):
@@ -226,7 +227,7 @@ def _docstrings(settings: type[BaseSettings]) -> dict[str, str]:
 def _own_docstrings(settings: type[BaseModel]) -> dict[str, str]:
     try:
         source = inspect.getsource(settings)
-    except OSError:  # a generated class: its fields have descriptions
+    except OSError:  # the class is generated, and its fields have descriptions
         return {}
     (definition,) = ast.parse(textwrap.dedent(source)).body
     assert isinstance(definition, ast.ClassDef)

@@ -1,1 +1,1 @@
-"""`tracemill demo`: sends generated traces through the public HTTP API."""
+"""`tracemill demo`: send generated traces to the public HTTP API."""

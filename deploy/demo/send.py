@@ -33,7 +33,7 @@ def send_demo(
     A ``rate`` of 0 is unlimited.
 
     Raises:
-        DeployError: the server cannot be reached or answers with an error.
+        DeployError: the server cannot be reached or responds with an error.
     """
     end_ns = time.time_ns()
     start_ns = end_ns - int(minutes * 60e9)

@@ -1,7 +1,7 @@
 """Generate the traces of a retrieval-augmented chat application as OTLP/JSON spans.
 
-Attributes follow OpenTelemetry's semantic conventions for generative AI. The seed determines
-everything, ids included.
+Attributes follow OpenTelemetry's semantic conventions for generative AI. The seed determines all
+values, including ids.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUESTIONS: Final = (
 ANSWER_MODELS: Final = ("gpt-4o-mini", "gpt-4o", "claude-3-5-haiku-latest", "gemini-2.0-flash")
 MODEL_WEIGHTS: Final = (6, 2, 3, 3)
 SLOW_PERIOD: Final = (0.45, 0.60)
-"""Part of the time range in which answers are slow, as two fractions of it."""
+"""Period in which generations are slow: its beginning and end as shares of the time range."""
 ERROR_PERIOD: Final = (0.75, 0.85)
 
 MS: Final = 1_000_000

@@ -27,7 +27,7 @@ class Credentials(BaseModel):
     store_migrate: SecretStr
     encryption: SecretStr
     admin: SecretStr = SecretStr("")
-    """The admin key; older installations get one at their next start."""
+    """The admin key; older installations generate one at their next start."""
 
 
 def new_password() -> SecretStr:
@@ -36,14 +36,14 @@ def new_password() -> SecretStr:
 
 
 def password_file(data_dir: Path, name: str) -> Path:
-    """Return the path of the file that holds one field of ``Credentials``."""
+    """Return the path of the file with one field of ``Credentials``."""
     return data_dir / "credentials" / name
 
 
 def ensure_credentials(data_dir: Path) -> Credentials:
-    """Read the passwords of an installation, generating those that are missing.
+    """Read the passwords of an installation; generate those that are missing.
 
-    Safe for several processes at once: all return the passwords that were written first.
+    Several processes may call this at the same time: all return the passwords written first.
 
     Raises:
         DeployError: the directory or a file in it cannot be used.
@@ -89,7 +89,7 @@ def _ensure(path: Path) -> SecretStr:
             staged.write(new_password().get_secret_value() + "\n")
             staged.flush()
             os.fsync(staged.fileno())
-            # A hard link appears complete or not at all, and never replaces an existing file.
+            # A hard link is created atomically and never replaces an existing file.
             with contextlib.suppress(FileExistsError):
                 os.link(staged.name, path)
     except OSError as error:

@@ -25,13 +25,13 @@ from deploy.errors import AlreadyRunningError, DeployError
 
 DEFAULT_PUBLIC_PORT = 7700
 BROKER_PORT_OFFSET = 9
-"""The broker listens on the public port plus this, if that port is free."""
+"""Difference between the broker's port and the public port, if that port is free."""
 _LOCK = "lock"
 _CONFIG = "config.json"
 
 
 class InternalPorts(BaseModel):
-    """Loopback ports of the engines and roles; applications use only the broker's, with the SDK."""
+    """Loopback ports of the engines and roles; applications only use the broker's, with the SDK."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ class InternalPorts(BaseModel):
 
 
 class Installation(BaseModel):
-    """What the first run chose and later runs reuse, stored as `config.json`."""
+    """The configuration that the first run chooses and later runs use, stored as `config.json`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,12 +70,12 @@ def _unusable(data_dir: Path, error: OSError) -> DeployError:
 
 @contextmanager
 def data_dir_lock(data_dir: Path) -> Iterator[None]:
-    """Lock the directory for this process in the block, creating it if necessary.
+    """Lock the directory while the block runs; create it if necessary.
 
-    The kernel releases the lock when the process ends, however it ends.
+    The kernel releases the lock when the process ends, even after a crash.
 
     Raises:
-        AlreadyRunningError: another process has locked it; the message has its process id.
+        AlreadyRunningError: another process has locked it; the message contains its process id.
         DeployError: the directory cannot be written.
     """
     try:
@@ -102,8 +102,8 @@ def open_installation(
 ) -> Installation:
     """Read the installation in `data_dir`, or create it; write it if it has changed.
 
-    An explicit `public_port` is stored for later runs. Internal ports that another process uses now
-    are replaced.
+    An explicit `public_port` is stored for later runs. Internal ports that are now used by another
+    process are replaced.
 
     Raises:
         PortInUseError: the public port on `host` is in use; nothing was written.
@@ -146,7 +146,7 @@ def read_installation(data_dir: Path) -> Installation | None:
 
 
 def _choose_ports(found: InternalPorts | None, *, public_port: int) -> InternalPorts:
-    """Keep the ports of the last run that are free, and choose new ones for the rest."""
+    """Return the ports of the last run that are still free, and new ones instead of the others."""
     ports = {
         name: port
         for name, port in (found or ())

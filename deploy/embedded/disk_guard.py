@@ -1,10 +1,10 @@
 """Stop the embedded broker before its disk is full, and prevent starts until there is space.
 
-A broker whose write fails exits without losing data. A broker that recovers its log on a full disk
-truncates it, including the metadata of all topics. Therefore the broker is stopped before the disk
-is full, and is not started again until there is enough space to recover. A reserve file provides
-space for what is written between two checks. It also lets a broker that was stopped cleanly, and
-has nothing to recover, start on a full disk, so that stored data can be queried.
+A broker whose write fails exits without losing data. But a broker that recovers its log on a full
+disk truncates it, including the metadata of all topics. Therefore the broker is stopped before the
+disk is full, and not started again until there is enough space to recover. A reserve file provides
+space for writes between two checks. It also allows starting a broker on a full disk if it was
+stopped cleanly and has nothing to recover, so that stored data can be queried.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from producers.disk import MIB, DiskSettings, Levels, Measure, levels_of, measur
 
 RESERVE_SHARE: Final = 1 / 16
 RECOVERY_SHARE: Final = 0.25
-"""Fraction of the stop level that must be free for a broker that runs on the reserve."""
+"""Share of the stop level that must be free while a broker uses the reserve."""
 USE_RESERVE_AFTER_S: Final = 10.0
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 BROKER: Final = "broker"
 
 
 class Stoppable(Protocol):
-    """The methods of the supervisor that the guard uses."""
+    """The interface of the supervisor for the guard."""
 
     def is_running(self, name: str) -> bool: ...
 
@@ -39,7 +39,7 @@ class Stoppable(Protocol):
 
 
 class DiskGuard:
-    """Watch the free space of one data directory, and stop the broker when it is too low."""
+    """A guard that stops the broker when the free space of the data directory is too low."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class DiskGuard:
             self._short_since_s = now_s()
 
     def shortage(self) -> str | None:
-        """Return why no process may be started now; None while there is enough space."""
+        """Return the reason why no process may be started now; None if there is enough space."""
         if self._short_since_s is None or self._on_reserve:
             return None
         return (
-            f"the disk of {self._data_dir} has {self._free // MIB} MiB free, "
-            f"a start needs {self._levels.start // MIB} MiB"
+            f"the disk of {self._data_dir} has {self._free // MIB} MiB free; "
+            f"starting needs {self._levels.start // MIB} MiB"
         )
 
     async def watch(self, supervised: Stoppable) -> None:
@@ -79,11 +79,11 @@ class DiskGuard:
             await asyncio.sleep(self._settings.check_interval_s)
 
     def check(self, supervised: Stoppable) -> None:
-        """Check once: 1. stop the broker if space is too low; 2. delete or create the reserve."""
+        """Stop the broker if the space is too low; then delete or create the reserve."""
         try:
             self._free, self._size = self._measure_disk()
         except OSError:
-            return  # the free space of a disk that does not answer is unknown
+            return  # the free space of a disk that does not respond is unknown
         levels = self._levels
         if self._free >= levels.start:
             self._end_shortage()
@@ -117,7 +117,7 @@ class DiskGuard:
         self._short_since_s, self._on_reserve = None, False
 
     def _stop_broker(self, supervised: Stoppable) -> None:
-        """Stop a running broker cleanly; kill one that is still recovering: no data is lost."""
+        """Stop a running broker cleanly; kill one that is recovering, which loses no data."""
         if not supervised.is_running(BROKER):
             return
         is_recovering = supervised.is_starting(BROKER)
@@ -138,7 +138,7 @@ class DiskGuard:
             self._reserve.unlink(missing_ok=True)
             self._on_reserve = True
             self._print_line(
-                "the disk is full: starting with the reserved space, to answer queries only; "
+                "the disk is full: the roles start with reserved space and only answer queries; "
                 f"events are accepted again when {self._levels.resume // MIB} MiB are free"
             )
 

@@ -30,7 +30,7 @@ async def require_broker(address: str) -> None:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             fault = await why_broker_unusable(KafkaSettings(broker=address))
     except TimeoutError:
-        fault = f"no answer within {ANSWER_WITHIN_S:g} s"
+        fault = f"no response within {ANSWER_WITHIN_S:g} s"
     if fault is not None:
         reason = f": {fault}" if fault else ""
         raise EngineError(f"no Kafka broker answers at {address}{reason}")
@@ -47,7 +47,7 @@ async def require_clickhouse(url: str) -> None:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await store.ping()
     except TimeoutError:
-        reason = f"no answer within {ANSWER_WITHIN_S:g} s"
+        reason = f"no response within {ANSWER_WITHIN_S:g} s"
     except QueryRejected as error:
         reason = _one_line(error)
         if error.code == AUTHENTICATION_FAILED:

@@ -1,4 +1,4 @@
-"""Write files of the data directory atomically, so that a full disk leaves no partial file."""
+"""Write files of the data directory atomically, so that a full disk creates no partial files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def replace_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, unless the file contains it already.
+    """Write ``text`` to ``path`` atomically, unless the file already contains it.
 
     Raises:
         OSError: the file could not be written and is unchanged.

@@ -1,7 +1,7 @@
 """Download the broker's jars, pinned by name and SHA-256, into a cache directory.
 
-The lock file lists every jar, so no versions are resolved at run time. A jar whose hash differs
-from the lock file's is never used.
+The lock file lists every jar, so no versions are resolved at run time. A jar with another hash than
+in the lock file is never used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_NETWORK_ADVICE = "--broker HOST:PORT uses another broker instead"
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One pinned artifact; `size` is in bytes, `sha256` in lower-case hexadecimal."""
+    """A pinned artifact; `size` is in bytes, `sha256` in lower-case hexadecimal."""
 
     group: str
     artifact: str
@@ -52,7 +52,7 @@ class Jar:
 
 
 Fetcher = Callable[[Jar, Path], Path]
-"""Download one jar below the given directory and return its path; raise OSError on failure."""
+"""Download a jar into the given directory and return its path; raise OSError if that fails."""
 
 
 def kafka_cache_dir() -> Path:
@@ -91,10 +91,10 @@ def read_lock(lock_file: Path = LOCK_FILE) -> list[Jar]:
 def ensure_jars(
     cache_dir: Path, *, lock_file: Path = LOCK_FILE, fetch: Fetcher | None = None
 ) -> list[Path]:
-    """Return the paths of all pinned jars, fetching those that are missing or damaged.
+    """Return the paths of all pinned jars; fetch those that are missing or damaged.
 
-    1. Lock the cache, as several processes may start at once. 2. Hash existing jars. 3. Fetch the
-    others into a staging directory. 4. Verify each and rename it into place.
+    1. Lock the cache, because several processes may start at the same time. 2. Hash existing jars.
+    3. Fetch the others into a staging directory. 4. Verify each and rename it into place.
 
     Raises:
         DownloadError: a jar cannot be fetched, or its hash differs.
@@ -134,7 +134,7 @@ def _locked(cache_dir: Path) -> Iterator[None]:
 
 
 def _fetch_all(jars: list[Jar], cache_dir: Path, fetch: Fetcher) -> None:
-    # Inside the cache, because a rename is atomic only within one file system.
+    # The directory is in the cache, because a rename is atomic only within one file system.
     staging = Path(mkdtemp(prefix=".staging-", dir=cache_dir))
     title = f"fetching Apache Kafka {KAFKA_VERSION}"
     try:
@@ -171,14 +171,14 @@ def _fetch_one(jar: Jar, staging: Path, cache_dir: Path, fetch: Fetcher) -> int:
             time.sleep(RETRY_AFTER_S)
     if not _is_pinned(jar, path):
         raise DownloadError(
-            f"refusing {jar}: its SHA-256 differs from the lock file's; {_NO_NETWORK_ADVICE}"
+            f"{jar} is refused, because its SHA-256 is not the pinned one; {_NO_NETWORK_ADVICE}"
         )
     path.replace(cache_dir / jar.file_name)
     return jar.size
 
 
 def _reason(error: OSError) -> str:
-    """Return the innermost cause on one line: libraries wrap errors several times."""
+    """Return the innermost cause in one line, because libraries wrap errors several times."""
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner

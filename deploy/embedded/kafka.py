@@ -28,25 +28,25 @@ from producers.disk import MIB, measured
 from producers.settings import KafkaSettings
 
 JAVA_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
-"""In the locale C, as in a service, Java cannot open files whose path is not ASCII."""
+"""Locale of the broker; with the locale C, Java cannot open files whose path is not ASCII."""
 JAVA_FLAGS = (
     "-Xms64m",
     "-Xmx256m",
     "-XX:+UseSerialGC",
-    # The optimising compiler takes a third of the CPU at 1,000 spans/s: more than it saves here.
+    # At 1,000 spans/s, the optimizing compiler uses a third of the CPU, more than it saves.
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
-    # Java 25 prints warnings about how Kafka unmaps its indexes and loads zstd.
+    # Without these flags, Java 25 prints warnings about how Kafka unmaps indexes and loads zstd.
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
 )
 _ERRORS_ONLY = ("-Xlog:disable", "-Xlog:all=error:stderr")
 FORMAT_TIMEOUT_S = 60
 USERNAME = "tracemill"
-"""User that clients log in as."""
+"""Name of the user of all clients."""
 SEGMENT_MAX_BYTES = 32 * MIB
 SEGMENT_SHARE = 1 / 64
-"""Fraction of the disk: only closed segments can be deleted, so small disks need small ones."""
+"""Maximum size of a segment as a share of the disk: only closed segments can be deleted."""
 
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
@@ -82,12 +82,12 @@ transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 share.coordinator.state.topic.num.partitions=1
 
-# Only closed segments can be deleted, so a small disk needs small ones.
+# Only closed segments can be deleted, so a small disk needs small segments.
 log.segment.bytes={segment_bytes}
 log.retention.check.interval.ms=5000
 log.segment.delete.delay.ms=1000
 
-# Consumers start at once, and the node is back 3 s after a kill -9 instead of 11 s.
+# Consumers start immediately, and after a kill -9 the node is available in 3 s instead of 11 s.
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=400
@@ -106,7 +106,7 @@ logger.lifecycle.level = info
 # A single node logs a warning ("controller activation") at each start.
 logger.quorum.name = org.apache.kafka.controller.QuorumController
 logger.quorum.level = error
-# When two clients create the groups' topic at once, the second attempt logs a warning.
+# If two clients create the groups' topic at the same time, the second attempt logs a warning.
 logger.groups.name = kafka.server.DefaultAutoTopicCreationManager
 logger.groups.level = error
 """
@@ -115,7 +115,7 @@ logger.groups.level = error
 class EmbeddedKafka:
     """One Apache Kafka node with its data in `data_dir`.
 
-    Call `fetch()` and `prepare()`, then run `command()`. The first time these are slow: jars are
+    Call `fetch()` and `prepare()`, then run `command()`. The first start is slow, because jars are
     downloaded and the storage is formatted. `broker_probe.broker_answers` checks whether clients
     can connect.
     """
@@ -146,12 +146,12 @@ class EmbeddedKafka:
 
     @property
     def log_dir(self) -> Path:
-        """Directory of the partitions."""
+        """Return the directory of the partitions."""
         return self._log_dir
 
     @property
     def address(self) -> str:
-        """Bootstrap address of clients, as HOST:PORT."""
+        """Return the bootstrap address of clients, as HOST:PORT."""
         return address_of(self._port)
 
     def client_settings(self) -> KafkaSettings:
@@ -163,9 +163,9 @@ class EmbeddedKafka:
         ensure_jars(self._cache_dir, fetch=self._fetch)
 
     def prepare(self) -> None:
-        """Write the configuration, and format the storage the first time. Raises EngineError."""
+        """Write the configuration; at the first start, format the storage. Raises EngineError."""
         if "," in str(self._log_dir):
-            message = f"the directory {self._log_dir} has a comma: Kafka reads it as two"
+            message = f"the name of the directory {self._log_dir} must not contain a comma"
             raise EngineError(message)
         make_private(self._data_dir)
         replace_if_changed(self._log4j, _LOG4J_PROPERTIES)
@@ -191,7 +191,7 @@ class EmbeddedKafka:
         return [*self._java(), "kafka.Kafka", str(self._properties)]
 
     def _segment_bytes(self) -> int:
-        """Return the segment size: small on a small disk, never below the largest record."""
+        """Return the segment size: small on a small disk, but at least the largest record."""
         by_size = int(measured(self._data_dir).size * SEGMENT_SHARE)
         smallest = self.client_settings().record_max_bytes + MIB
         return max(smallest, min(by_size, SEGMENT_MAX_BYTES))
@@ -221,8 +221,8 @@ class EmbeddedKafka:
             raise EngineError(f"cannot format the broker's storage: {' '.join(last)}")
 
     def _java(self) -> list[str]:
-        # In the order of the lock file, and without other files of the directory: the start-up
-        # cache is valid only for exactly this class path.
+        # The class path has the order of the lock file and no other files, because the start-up
+        # cache is only valid for exactly this class path.
         class_path = ":".join(str(self._cache_dir / jar.file_name) for jar in read_lock())
         return [
             str(java_executable()),
@@ -235,12 +235,12 @@ class EmbeddedKafka:
 
     def _startup_flags(self) -> list[str]:
         cache = startup_cache(self._cache_dir)
-        # Otherwise Java logs a warning for every class that is not in the cache.
+        # Warnings are disabled, because Java logs one for every class that is not in the cache.
         return [f"-XX:AOTCache={cache}", *_ERRORS_ONLY] if cache.exists() else []
 
 
 def property_value(path: Path) -> str:
-    """Encode a path for a Java properties file: in ASCII, with escapes."""
+    """Encode a path for a Java properties file, in ASCII with escapes."""
     text = os.fsencode(path).decode(errors="surrogateescape")
     units = text.encode("utf-16-be", errors="surrogatepass")
     chars = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
@@ -253,7 +253,7 @@ def address_of(port: int) -> str:
 
 
 def broker_settings(port: int, password: SecretStr) -> KafkaSettings:
-    """Return a client's settings; fields that are not set here are read from the environment."""
+    """Return the settings of a client; other fields are read from the environment."""
     return KafkaSettings(
         broker=address_of(port),
         broker_username=USERNAME,
@@ -305,8 +305,8 @@ def java_executable() -> Path:
 def startup_cache(cache_dir: Path) -> Path:
     """Return the path of Java's ahead-of-time cache (JEP 514); the file may not exist.
 
-    With it the broker starts in half the time, with half the CPU. The name depends on the runtime,
-    the jars and the flags: Java ignores a cache that was made with others.
+    With this cache, the broker starts in half the time, with half the CPU. The name depends on the
+    runtime, the jars and the flags, because Java ignores a cache of others.
     """
     java = java_executable()
     runtime = (java.parent.parent / "lib" / "modules").stat()

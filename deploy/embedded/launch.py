@@ -1,9 +1,9 @@
 """Run a command that the kernel kills when the process that started it ends.
 
 `python launch.py PARENT_PID COMMAND…` registers with the kernel to be killed when its parent ends,
-and then executes the command. The registration survives exec, so it works for Java too: a
-supervisor that is killed with -9 leaves no processes running. This is a separate script because
-running Python between fork and exec is unsafe in a process with threads.
+then executes the command. The registration survives exec, so it also works for Java. So no process
+keeps running if the supervisor is killed with -9. This is a separate script because running Python
+between fork and exec is unsafe in a process with threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def bound_to_this_process(command: list[str]) -> list[str]:
     """Return a command line that runs `command` and is killed when the calling process ends.
 
-    Start it from the main thread: the kernel kills it when the thread that started it ends.
+    Start it from the main thread, because the kernel kills it when the thread that started it ends.
     """
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 

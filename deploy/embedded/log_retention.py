@@ -1,8 +1,8 @@
 """Delete processed and stored records of the embedded broker before its disk is full.
 
-Kafka's own ``retention.bytes`` deletes segments even if they have not been read. This module
-deletes only closed segments whose records the streams and the sink have all committed, the oldest
-first. It keeps the last closed segment of topics whose end the streams read when they start.
+Kafka's own ``retention.bytes`` deletes segments even if they have not been read. This module only
+deletes closed segments whose records were all committed by the streams and the sink, oldest first.
+It keeps the last closed segment of topics whose end the streams read when they start.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ def deletable(
     wanted_bytes: int,
     read_at_start: Container[str] = (),
 ) -> tuple[dict[TopicPartition, int], int]:
-    """Return the offset of each partition to delete up to, and the bytes that this frees.
+    """Return the offset up to which each partition can be deleted, and the bytes that this frees.
 
-    Stops at ``wanted_bytes``. Keeps the last closed segment of the topics ``read_at_start``.
+    It stops at ``wanted_bytes`` and keeps the last closed segment of the topics ``read_at_start``.
     """
     of_partition: dict[TopicPartition, list[Segment]] = {}
     for segment in segments:
         of_partition.setdefault(segment.partition, []).append(segment)
     candidates: list[Segment] = []
     for partition, ordered in of_partition.items():
-        kept = 2 if partition.topic in read_at_start else 1  # one is being written
+        kept = 2 if partition.topic in read_at_start else 1  # the last one is open
         for segment in ordered[:-kept]:
             if segment.next_offset is None or segment.next_offset > committed.get(partition, 0):
                 break
@@ -100,7 +100,7 @@ def deletable(
 
 
 class LogRetention:
-    """Delete committed records of the embedded broker whose log is in ``log_dir``."""
+    """A task that deletes committed records of the embedded broker with the log ``log_dir``."""
 
     def __init__(
         self,
@@ -125,8 +125,8 @@ class LogRetention:
         )
 
     async def watch(self) -> None:
-        """Check every few seconds, until cancelled; retries while the broker is down."""
-        # Otherwise each failed attempt to connect prints a line on the terminal.
+        """Call ``shrink`` every few seconds until cancelled; retry while the broker is down."""
+        # aiokafka is silenced, because it logs each failed attempt to connect.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         while True:
             with contextlib.suppress(KafkaError, ProducersError, OSError, TimeoutError):
@@ -137,7 +137,7 @@ class LogRetention:
         """Delete committed records if the log is too large; return the bytes that this frees.
 
         Raises:
-            KafkaError, BrokerUnavailableError: the broker did not answer.
+            KafkaError, BrokerUnavailableError: the broker did not respond.
         """
         segments = await asyncio.to_thread(
             segments_below, self._log_dir, (*self._by_streams, *self._by_sink)
@@ -170,7 +170,7 @@ class LogRetention:
         return freed
 
     def excess(self, segments: Iterable[Segment]) -> int:
-        """Return how many bytes to delete to respect the log's share and the free space."""
+        """Return the number of bytes to delete for the log's share and the free space."""
         space = self._measure(self._log_dir)
         share = int(space.size * self._settings.log_max_share)
         shrink_at = levels_of(self._settings, space.size).floor * SHRINK_FACTOR

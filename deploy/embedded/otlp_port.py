@@ -21,8 +21,8 @@ def require_otlp_grpc_port(host: str = LOOPBACK) -> None:
 def otlp_grpc_port(host: str, *, print_line: Callable[[str], None]) -> int:
     """Return the port; 0 if OTLP over gRPC is not served.
 
-    If the default port is in use, it is not served: collectors on developers' machines and other
-    installations often use this port.
+    It is not served if the default port is in use, which is often the case on the machines of
+    developers.
 
     Raises:
         PortInUseError: the port is configured explicitly and cannot be used.

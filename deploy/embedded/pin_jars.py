@@ -1,7 +1,7 @@
 """Rewrite the lock file of the broker's jars: `python -m deploy.embedded.pin_jars`.
 
-Resolves Kafka's runtime dependencies; `deploy.embedded.jars` then downloads exactly these. Part of
-`make lock`.
+This resolves Kafka's runtime dependencies; `deploy.embedded.jars` downloads exactly these. `make
+lock` runs it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from jgo.maven import MavenContext, Model
 from deploy.embedded.jars import DOWNLOAD_THREADS, KAFKA_VERSION, LOCK_FILE, Jar, fetch_with_jgo
 
 KAFKA = ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)
-# The Log4j version that Kafka depends on. It is not resolved together with Kafka, because jgo mixes
-# up the versions of two roots.
+# The version of Log4j that Kafka depends on. It is not resolved together with Kafka, because jgo
+# confuses the versions of two roots.
 LOG4J_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")
 POM_TIMEOUT_S = 60
 

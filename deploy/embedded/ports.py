@@ -22,10 +22,10 @@ _RANDOM = random.SystemRandom()  # tests seed the global one: processes would ch
 
 
 def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:
-    """Reserve `count` different free ports, for servers that may end and be restarted.
+    """Reserve `count` different free ports for servers that may be restarted.
 
-    The reservation lasts until this process ends. It prevents other starts from choosing a port
-    before the server that listens on it has started.
+    The reservation lasts until this process ends. It prevents other installations from choosing a
+    port before its server has started.
     """
     first_ephemeral = _first_ephemeral_port()
     chosen: list[int] = []
@@ -47,7 +47,7 @@ def reserve(port: int) -> bool:
     if reservations is None:
         return True
     try:
-        # One byte per port: the kernel unlocks it when the process ends, however it ends.
+        # One byte is locked per port. The kernel unlocks it when the process ends.
         fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError as error:
         return error.errno not in {errno.EACCES, errno.EAGAIN}
@@ -56,9 +56,9 @@ def reserve(port: int) -> bool:
 
 @cache
 def _reservations() -> int | None:
-    """Open the file whose bytes are locked, one per user; None if it cannot be opened.
+    """Open the user's file of reservations, whose bytes are locked; None if that fails.
 
-    It stays open, because closing any handle of it would release all locks of this process.
+    The file remains open, because closing any handle of it would release all locks of this process.
     """
     path = Path(tempfile.gettempdir()) / f"tracemill-ports-{os.getuid()}.lock"
     try:
@@ -70,8 +70,8 @@ def _reservations() -> int | None:
 def is_free_and_not_ephemeral(port: int) -> bool:
     """Return whether the loopback port is free and outside the kernel's ephemeral range.
 
-    A client that reconnects to a stopped server could be given an ephemeral port that is the
-    server's own, and so prevent its restart.
+    Otherwise, a client that reconnects to a stopped server could get the server's port as its own
+    ephemeral port, which would prevent a restart of the server.
     """
     return port < _first_ephemeral_port() and is_free(port)
 
@@ -86,9 +86,9 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
-    """Raise PortInUseError, naming port and purpose, if a server could not listen on it now."""
+    """Raise PortInUseError with port and purpose if a server could not listen on the port now."""
     with socket.socket() as probe:
-        # As servers do, so that connections in TIME_WAIT do not count as a use of the port.
+        # The same option as that of servers, so that connections in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

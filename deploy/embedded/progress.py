@@ -11,14 +11,14 @@ PLAIN_STEP_PERCENT = 25
 
 
 class Progress(Protocol):
-    """Takes the number of bytes that have arrived since the last call."""
+    """An interface that receives the number of bytes since the last call."""
 
     def advance(self, size: int) -> None: ...
 
 
 @contextmanager
 def show_progress(title: str, total_bytes: int) -> Iterator[Progress]:
-    """Show the progress on standard error in the block; yield the object that is advanced."""
+    """Show the progress on standard error while the block runs; yield the object to advance."""
     if not sys.stderr.isatty():
         yield _PlainLines(title, total_bytes)
         return

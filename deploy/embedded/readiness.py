@@ -1,4 +1,4 @@
-"""Check over HTTP whether a process answers, with one request and no retries."""
+"""Check over HTTP whether a process responds, with one request and no retries."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ BODY_MAX_BYTES = 64 * 1024
 
 
 async def http_answers(port: int, path: str, *, host: str = "127.0.0.1") -> bool:
-    """Return whether `GET path` has a 2xx answer within ANSWER_WITHIN_S."""
+    """Return whether `GET path` has a 2xx response within ANSWER_WITHIN_S."""
     answer = await http_get(port, path, host=host)
     return answer is not None and 200 <= answer[0] < 300
 
 
 async def http_get(port: int, path: str, *, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
-    """Return status and body of `GET path`; None without an answer within ANSWER_WITHIN_S.
+    """Return status and body of `GET path`; None if there is no response within ANSWER_WITHIN_S.
 
-    The answer is cut at BODY_MAX_BYTES.
+    The body is cut at BODY_MAX_BYTES.
     """
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):

@@ -29,7 +29,7 @@ ABORTED = 1
 
 
 def run(options: UpOptions, *, yes: bool) -> int:
-    """Recover and return the exit code; start embedded engines before and stop them after."""
+    """Recover and return the exit code; embedded engines run during the recovery."""
 
     def print_line(line: str) -> None:
         print(line, flush=True)
@@ -63,7 +63,7 @@ def _run(options: UpOptions, *, print_line: PrintLine, confirm: Confirm) -> int:
         broker = embedded_broker(options, installation, credentials)
         all_processes = processes(options, installation, credentials, broker)
         engines = [each for each in all_processes if each.name in ENGINES]
-        # The same variables as those of `migrate` in `tracemill up`.
+        # These are the variables of `migrate` in `tracemill up`.
         os.environ.update(
             next(each for each in all_processes if each.name == "migrate").environment
         )

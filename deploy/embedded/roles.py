@@ -27,8 +27,8 @@ EMBEDDED = "embedded"
 class UpOptions:
     """Options of `tracemill up`.
 
-    `broker` and `clickhouse` are `embedded` or an address (HOST:PORT, URL). If `port` is None, the
-    port of the last run is used, or else the default.
+    `broker` and `clickhouse` are `embedded` or an address (HOST:PORT, or a URL). If `port` is None,
+    the port of the last run is used, or else the default.
     """
 
     data_dir: Path
@@ -61,7 +61,7 @@ def embedded_broker(
 
 
 def broker_of(options: UpOptions, installation: Installation) -> tuple[KafkaSettings, Path | None]:
-    """Return how to connect to the broker, and the password file of an embedded one."""
+    """Return the broker's settings, and the password file of an embedded one."""
     if options.broker != EMBEDDED:
         return KafkaSettings(broker=options.broker), None
     password = ensure_credentials(options.data_dir).broker
@@ -77,7 +77,7 @@ def processes(
     credentials: Credentials,
     broker: EmbeddedKafka | None,
 ) -> Sequence[Process]:
-    """Return all processes. They start concurrently; each waits for what it needs."""
+    """Return all processes. They start concurrently, and each waits for its dependencies."""
     ports, settings = installation.ports, ProcessSettings()
     common = {
         **_parallelism(options),
@@ -126,7 +126,7 @@ def processes(
         *engines,
         Process("migrate", role_command("migrate"), needs=needs, environment=as_user("migrate")),
         _worker("sink", ports.sink_metrics, as_user("ingest"), needs, settings),
-        # Stopped in the order of the event flow, so that all accepted events are stored.
+        # Processes stop in the order of the event flow, so that all accepted events are stored.
         _worker("streams", ports.streams_metrics, as_user("ingest"), [*needs, "sink"], settings),
         Process(
             "edge",
@@ -151,7 +151,7 @@ def processes(
 
 
 def _admin_key(credentials: Credentials) -> str:
-    """Return the admin key: the user's, else the generated one."""
+    """Return the admin key of the user, or else the generated one."""
     chosen = AdminSettings().secret_key.get_secret_value()
     return chosen or credentials.admin.get_secret_value()
 
@@ -163,9 +163,9 @@ def _clickhouse_url(options: UpOptions, installation: Installation) -> str:
 
 
 def _parallelism(options: UpOptions) -> dict[str, str]:
-    """Return the numbers of partitions for an embedded broker, unless the user set them.
+    """Return the numbers of partitions of an embedded broker, unless the user has set them.
 
-    There is one worker: more partitions would only make batches smaller.
+    There is only one worker, so more partitions would only make batches smaller.
     """
     if options.broker != EMBEDDED:
         return {}
@@ -174,7 +174,7 @@ def _parallelism(options: UpOptions) -> dict[str, str]:
 
 
 def _own_ports(installation: Installation, options: UpOptions) -> dict[str, str]:
-    """Return the ports that webhooks must not reach: those of this installation and the user's."""
+    """Return the ports that webhooks must not reach: this installation's and the user's."""
     ports = [installation.public_port, *installation.ports.model_dump().values()]
     if options.otlp_grpc_port:
         ports.append(options.otlp_grpc_port)
@@ -217,7 +217,7 @@ def _http_answers(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[],
 
 
 def _engine_liveness(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
-    """Return a check that an engine answers; its timeout is longer, as it may be recovering."""
+    """Return a check that an engine responds, with a longer timeout, as it may be recovering."""
 
     async def probe() -> Health:
         return Health(await answers())
@@ -226,7 +226,7 @@ def _engine_liveness(answers: Callable[[], Awaitable[bool]], settings: ProcessSe
 
 
 def _role_liveness(port: int, settings: ProcessSettings, *, host: str = LOOPBACK) -> Liveness:
-    """Return a check that `/healthz` of a role answers and reports no stalls."""
+    """Return a check that `/healthz` of a role responds and reports no stalls."""
 
     async def probe() -> Health:
         answer = await http_get(port, "/healthz", host=host)

@@ -1,4 +1,4 @@
-"""Settings of the embedded engines."""
+"""Define the settings of the embedded engines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from deploy.directories import Directory, default_cache_dir
 
 
 class EmbeddedSettings(BaseSettings):
-    """Downloads, which all installations of a user share."""
+    """Downloads, which are shared by all installations of a user."""
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_", env_ignore_empty=True, frozen=True)
 
     cache_dir: Directory = Field(default_factory=default_cache_dir)
-    """Directory of Kafka's files, which are downloaded once."""
+    """Directory of Kafka's files, which the first start downloads."""

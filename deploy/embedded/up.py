@@ -38,12 +38,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions], str]) -> int:
-    """Run everything until a stop signal; return the exit code.
+    """Run the engines and roles until a stop signal; return the exit code.
 
-    `startup_message` returns the text that is printed when all processes are ready. The steps:
-    1. Check the public port, if the data directory is new. 2. Lock the data directory. 3. Read or
-    create the configuration. 4. Check external engines. 5. Download the broker, the first time.
-    6. Start the processes.
+    1. If the data directory is new, check the public port. 2. Lock the data directory. 3. Read or
+    create the configuration. 4. Check external engines. 5. At the first start, download the broker.
+    6. Start the processes. 7. When all are ready, print `startup_message`.
     """
     started_s = time.monotonic()
     configured_admin_key = AdminSettings().secret_key.get_secret_value()
@@ -103,7 +102,7 @@ def _admin_key_message(data_dir: Path, credentials: Credentials) -> str:
 async def _check_external_engines(options: UpOptions) -> None:
     if options.broker == options.clickhouse == EMBEDDED:
         return
-    # Imported only if needed: clients of the engines take long to import.
+    # Imported only if needed, because importing the engines' clients takes long.
     from deploy.embedded.external_engines import require_broker, require_clickhouse  # noqa: PLC0415
 
     if options.broker != EMBEDDED:
@@ -113,15 +112,15 @@ async def _check_external_engines(options: UpOptions) -> None:
 
 
 def _warm_up() -> None:
-    java_executable()  # raises if there is no Java, which is fatal; a missing cache is not
+    java_executable()  # a missing Java runtime is fatal, a missing cache is not
     try:
         warm_up(kafka_cache_dir())
     except EngineError as error:
-        print_line(f"{error}; the broker starts more slowly")
+        print_line(f"{error}; the broker starts more slowly without it")
 
 
 def print_line(line: str) -> None:
-    """Print a line at once; ignore a closed terminal, so that a clean stop is still possible."""
+    """Print a line immediately; ignore a closed terminal, so that a clean stop is possible."""
     with contextlib.suppress(OSError):
         print(line, flush=True)
 

@@ -1,7 +1,7 @@
 """Prepare the embedded broker for its first start: `python -m deploy.embedded.warm_up`.
 
-Downloads its jars and creates Java's start-up cache, which halves the time of later starts. Part of
-`make setup`; `tracemill up` does the same if it is missing.
+This downloads the jars and creates Java's start-up cache, which halves the time of later starts.
+`make setup` runs it; `tracemill up` does the same if the cache is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ READY_WITHIN_S = 60
 RECORDED_WITHIN_S = 120
 PROBE_INTERVAL_S = 0.1
 STARTUP_CACHES_KEPT = 6
-"""One per virtual environment that uses this cache directory; the longest unused are deleted."""
+"""Maximum start-up caches in the directory, one per virtual environment; older ones are deleted."""
 
 
 def warm_up(cache_dir: Path) -> None:
@@ -54,7 +54,7 @@ def warm_up(cache_dir: Path) -> None:
 
 
 def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
-    """Start a broker that records its start, and stop it; Java writes the cache at its end."""
+    """Start a broker that records its start, then stop it; Java writes the cache when it ends."""
     port, controller_port = free_ports(2)
     broker = EmbeddedKafka(
         staging / "data",

@@ -1,1 +1,1 @@
-"""The roles: each module composes what one process needs and runs it until a stop signal."""
+"""The roles: each module composes the parts of one process and runs it until a stop signal."""

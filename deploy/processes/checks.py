@@ -12,7 +12,7 @@ from producers.gateway.publisher import EventPublisher
 
 
 def store_answers(store: Store) -> Probe:
-    """Check that the store answers queries."""
+    """Return a probe that checks that the store answers queries."""
 
     async def probe() -> str | None:
         try:
@@ -25,7 +25,7 @@ def store_answers(store: Store) -> Probe:
 
 
 def broker_answers(publisher: EventPublisher) -> Probe:
-    """Check that the broker answers."""
+    """Return a probe that checks that the broker responds."""
 
     async def probe() -> str | None:
         return None if await publisher.broker_answers() else "the broker does not answer"
@@ -34,7 +34,7 @@ def broker_answers(publisher: EventPublisher) -> Probe:
 
 
 def control_is_current(control: ControlLog) -> Probe:
-    """Check that the control plane's log can be read to its end."""
+    """Return a probe that checks that the control plane's log can be read to its end."""
 
     async def probe() -> str | None:
         try:
@@ -47,7 +47,7 @@ def control_is_current(control: ControlLog) -> Probe:
 
 
 def disk_has_room(disk: DiskFloor) -> Probe:
-    """Check that the engines' disks have more than the minimum of free space."""
+    """Return a probe that checks that the engines' disks have enough free space."""
 
     async def probe() -> str | None:
         return disk.reason()

@@ -177,7 +177,7 @@ async def _serve(
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = ServeOptionsRequests(Starlette(routes=routes))
         application = by_path(own, gateway_app, query_app)
-        # Exclude the objects of the application from later collections: they are never freed.
+        # Exclude the objects of the application from later collections, as they are never freed.
         gc.collect()
         gc.freeze()
         heartbeat = LoopHeartbeat(process.loop_blocked_after_s)

@@ -37,14 +37,14 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The current log, and its positions when the store was last filled from it."""
+    """The current log, and the positions that the store has recorded."""
 
     now: LogState
     recorded: list[LogPosition]
     has_control_records: bool
-    """Whether the store has copies of control records."""
+    """Whether the store contains copies of control records."""
     faults: list[str] = field(default_factory=list)
-    """Differences; empty if it is the same log."""
+    """Differences between both; empty if the log is the same and complete."""
 
     @property
     def is_other_cluster(self) -> bool:
@@ -55,8 +55,8 @@ async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
     """Compare the log with the positions that the store has recorded.
 
     Raises:
-        BrokerUnavailableError: the broker did not answer.
-        StoreUnavailable: the store did not answer.
+        BrokerUnavailableError: the broker did not respond.
+        StoreUnavailable: the store did not respond.
     """
     all_recorded, has_records, now = await asyncio.gather(
         read_positions(store), _has_control_records(store), log_state(kafka)
@@ -64,7 +64,7 @@ async def compare_log(kafka: KafkaSettings, store: Store) -> Comparison:
     topics = {shape.name for shape in topic_shapes(kafka)}
     recorded = [each for each in all_recorded if each.topic in topics]
     found = Comparison(now, recorded, has_records)
-    if not all_recorded and has_records:  # the store is older than the recording of positions
+    if not all_recorded and has_records:  # an older version, which recorded no positions, wrote it
         if not now.ends.get(TopicPartition(kafka.topics.control, 0)):
             found.faults.append(f"topic {kafka.topics.control} is empty, the store has its records")
         return found
@@ -91,8 +91,8 @@ async def refuse_lost_log(kafka: KafkaSettings, store: Store) -> None:
     """Raise if the log is not the one that the store was filled from.
 
     Raises:
-        LogLostError: it is another log, or records are missing.
-        BrokerUnavailableError, StoreUnavailable: as ``compare_log``.
+        LogLostError: the log is another one, or records are missing.
+        BrokerUnavailableError, StoreUnavailable: like ``compare_log``.
     """
     found = await compare_log(kafka, store)
     if found.faults:
@@ -104,7 +104,7 @@ async def refuse_lost_log(kafka: KafkaSettings, store: Store) -> None:
 
 
 async def log_state(kafka: KafkaSettings) -> LogState:
-    """Return the broker's cluster id and the ends of our topics. Errors as ``compare_log``."""
+    """Return the broker's cluster id and the ends of our topics. Raises like ``compare_log``."""
     admin = await started(lambda: new_admin(kafka), kafka)
     consumer = None
     try:

@@ -20,7 +20,7 @@ from producers.settings import InitSettings, KafkaSettings
 
 
 def run(*, plan: bool) -> int:
-    """Migrate, or only print the SQL that would be run; return the exit code."""
+    """Migrate, or only print the SQL; return the exit code."""
     return run_process("migrate", _plan if plan else _migrate)
 
 

@@ -1,4 +1,4 @@
-"""Wait for what a role needs, so that roles and engines can be started in any order."""
+"""Wait for the dependencies of a role, so that roles and engines can be started in any order."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ CHECK_INTERVAL_S: Final = 0.1
 LOG_AFTER_S: Final = 5.0
 LOG_INTERVAL_S: Final = 30.0
 GROUPS_TOPIC: Final = "__consumer_offsets"
-"""Kafka's internal topic; consumer groups do not work before it exists."""
+"""Kafka's internal topic, without which consumer groups do not work."""
 
 log = structlog.get_logger(__name__)
 
 Missing = str | None
-"""Description of what is missing; None if nothing is."""
+"""A description of the missing dependency; None if none is missing."""
 
 
 async def until_prepared(
     process: ProcessSettings, kafka: KafkaSettings, store: Store | None, stop: asyncio.Event
 ) -> bool:
-    """Wait until ``tracemill migrate`` has run; false if ``stop`` was set first.
+    """Wait until ``tracemill migrate`` has run; return false if ``stop`` was set first.
 
-    Waits for the topics, and with ``store`` also for the tables.
+    It waits for the topics, and with ``store`` also for the tables.
 
     Raises:
-        NotPreparedError: something is still missing after ``prepared_within_s``.
-        MigrationError: the tables are of another version.
+        NotPreparedError: topics or tables are still missing after ``prepared_within_s``.
+        MigrationError: the tables belong to another version.
         LogLostError: the log is not the one that the store was filled from.
     """
     has_topics = await _wait_until_present(process, lambda: _missing_topics(kafka), stop)
@@ -54,10 +54,10 @@ async def until_prepared(
 async def until_engines_answer(
     process: ProcessSettings, kafka: KafkaSettings, store: Store, stop: asyncio.Event
 ) -> bool:
-    """Wait until the broker and the store answer; false if ``stop`` was set first.
+    """Wait until the broker and the store respond; return false if ``stop`` was set first.
 
     Raises:
-        NotPreparedError: one does not answer within ``prepared_within_s``.
+        NotPreparedError: an engine does not respond within ``prepared_within_s``.
     """
     return await _wait_until_present(
         process, lambda: _unreachable_broker(kafka), stop

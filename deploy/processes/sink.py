@@ -18,7 +18,7 @@ from producers.settings import KafkaSettings
 
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Run until ``stop``."""
+    """Run the sink until ``stop`` is set."""
     store = Store(StoreSettings())
     kafka = KafkaSettings()
     probes = {"store": store_answers(store)}

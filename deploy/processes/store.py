@@ -17,7 +17,7 @@ from deploy.settings import ProcessSettings
 
 
 def run(data_dir: Path | None, port: int) -> int:
-    """Serve until SIGTERM; return the exit code."""
+    """Run the store until SIGTERM; return the exit code."""
     settings = ProcessSettings()
     configure_logs("store", level=settings.log_level)
     try:
@@ -30,7 +30,7 @@ def run(data_dir: Path | None, port: int) -> int:
 
 
 def _with_passwords(data_dir: Path) -> EmbeddedStoreSettings:
-    """Return settings with the passwords of the environment, or else of the data directory."""
+    """Return settings with the passwords in the environment, or else in the data directory."""
     embedded = EmbeddedStoreSettings()
     if configured_passwords(StoreSettings(), embedded):
         return embedded

@@ -21,7 +21,7 @@ from streams.runtime.worker import Streams
 
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
-    """Run until ``stop``."""
+    """Run the streams until ``stop`` is set."""
     kafka = KafkaSettings()
     async with AsyncExitStack() as stack:
         store_settings = StoreSettings()

@@ -1,1 +1,1 @@
-"""`tracemill recover`: rebuilds a lost or shortened log from the store."""
+"""`tracemill recover`: rebuild a lost or truncated log from the store."""

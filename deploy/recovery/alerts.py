@@ -28,7 +28,7 @@ _alerts: Final = msgspec.json.Decoder(AlertRow, strict=False)
 
 
 async def read_alerts(store: Store) -> list[AlertRow]:
-    """Read every alert. Errors as ``Store.query``."""
+    """Return all alerts. Raises like ``Store.query``."""
     return list(_alerts.decode_lines(await store.query_bytes(_SQL)))
 
 
@@ -40,13 +40,13 @@ async def restore_alerts(
     *,
     delivered_before_us: int,
 ) -> int:
-    """Write deliveries, then alerts; return how many deliveries will be repeated.
+    """Write deliveries, then alerts; return the number of deliveries that will be repeated.
 
-    Alerts from before ``delivered_before_us`` (Unix microseconds) count as delivered to each
-    webhook of their project. Later ones are delivered again, with the same ``webhook-id``.
+    Alerts from before ``delivered_before_us`` (Unix microseconds) count as delivered to all
+    webhooks of their project. Later alerts are delivered again, with the same ``webhook-id``.
 
     Raises:
-        KafkaError: the broker refused a record; the whole step can be repeated.
+        KafkaError: the broker refused a record; call this again.
     """
     of_project: dict[str, list[Webhook]] = {}
     for webhook in webhooks:

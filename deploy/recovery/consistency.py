@@ -1,7 +1,7 @@
 """Compare the store's totals of observations, windows and spend.
 
-Rows of one event reach the store through several topics. If the log was lost after only some of
-them were stored, one table contains an event that another lacks.
+Rows of one event are inserted from several topics. If the log was lost when only some of them were
+stored, one table contains an event that is missing in another.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 async def disagreements(store: Store) -> list[str]:
     """Compare the totals by day; return a line for each day that differs, the latest first.
 
-    Also returns no lines if the store cannot run the comparison, which is logged.
+    If the store cannot compare them, this is logged, and there are no lines.
     """
     try:
         rows = await store.query(_SQL, {"limit": DAYS_SHOWN_MAX})

@@ -16,7 +16,7 @@ from producers.control.registry import KINDS, ControlKinds
 from producers.control.secret_box import SecretBox
 from producers.control.state import ControlState, Envelope, value_of
 
-# By time first: each log counts its offsets from 0, and is written after the previous log.
+# Sorted by time first, because the offsets of each log start at 0.
 _SQL: Final = """
 SELECT log_key, is_tombstone, record
 FROM control_log FINAL
@@ -25,7 +25,7 @@ ORDER BY appended_time, log_offset
 
 
 class ControlLogEntry(msgspec.Struct, frozen=True):
-    """One version of one record, or its deletion."""
+    """A version of a record, or its deletion."""
 
     log_key: str
     is_tombstone: int
@@ -34,21 +34,22 @@ class ControlLogEntry(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class RestoredControl:
-    """Records that can be restored, and those that changed or could not be restored."""
+    """The restored records, and those that changed or could not be restored."""
 
     records: list[ControlRecord] = field(default_factory=list)
-    """In order of creation: of records with the same unique key, the first one is valid."""
+    """Records in order of creation: of several with the same unique key, the first is valid."""
     new_secrets: list[str] = field(default_factory=list)
-    """Identities of records that got a new secret because the old one could not be decrypted."""
+    """Identities of records with a new secret, because the old one could not be decrypted."""
     unreadable: list[str] = field(default_factory=list)
-    """Log keys of records that cannot be read, or whose secret cannot be decrypted or replaced."""
+    """Log keys of records that cannot be decoded, or whose secret can be neither decrypted nor
+    replaced."""
 
 
 _entries: Final = msgspec.json.Decoder(ControlLogEntry, strict=False)
 
 
 async def read_control_log(store: Store) -> list[ControlLogEntry]:
-    """Read all versions of all records.
+    """Return all versions of all records.
 
     Raises:
         StoreUnavailable, QueryRejected: the table could not be read.
@@ -59,13 +60,13 @@ async def read_control_log(store: Store) -> list[ControlLogEntry]:
 def restore_control(
     entries: Iterable[ControlLogEntry], box: SecretBox | None, kinds: ControlKinds = KINDS
 ) -> RestoredControl:
-    """Fold all versions into the current records, with their secrets decrypted."""
+    """Return the current records, with their secrets decrypted."""
     restored = RestoredControl()
     latest: dict[str, str] = {}
     for entry in entries:
         if entry.is_tombstone:
             latest.pop(entry.log_key, None)
-        else:  # a later version keeps the position of the first one, so the order is by creation
+        else:  # a later version keeps the position of the first one, for the order of creation
             latest[entry.log_key] = entry.record
     state = ControlState(kinds)
     for offset, (log_key, text) in enumerate(latest.items()):
@@ -85,7 +86,7 @@ def restore_control(
 def _record(
     text: str, box: SecretBox | None, kinds: ControlKinds
 ) -> tuple[ControlRecord | None, bool]:
-    """Return the record (None if it cannot be read) and whether it got a new secret."""
+    """Return the record, None if it cannot be decoded, and whether it has a new secret."""
     is_new_secret = False
     try:
         envelope = msgspec.json.decode(text, type=Envelope)

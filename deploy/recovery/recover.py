@@ -1,4 +1,4 @@
-"""Run the steps of `tracemill recover`; each can be repeated."""
+"""Run the steps of `tracemill recover`, each of which can be repeated."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from producers.kafka.clients import new_producer, started
 from producers.settings import KafkaSettings
 
 PADDING_MAX_RECORDS: Final = 1_000_000
-"""Lost offsets of one partition that can be filled with empty records.
+"""Maximum lost offsets of one partition that are filled with empty records.
 
-If more were lost, restore the broker from a backup, or use another topic prefix.
+If more are lost, the broker must be restored from a backup, or another topic prefix be used.
 """
 PADDING_BATCH: Final = 1_000
 DELIVERY_UNCERTAIN_S: Final = 60
-"""Alerts of this time before the last recorded positions may not have been delivered."""
+"""Time before the last recorded positions whose alerts may not have been delivered."""
 
 PrintLine = Callable[[str], None]
 Confirm = Callable[[str], bool]
@@ -51,7 +51,7 @@ async def recover(
 
     1. Create tables and topics. 2. Restore control records. 3. Restore alerts and their deliveries.
     4. Fill lost offsets with empty records. 5. Record the positions of the new log in the store.
-    Until the last step, every role refuses to start and all steps can be repeated.
+    Until step 5 is done, every role refuses to start, and all steps can be repeated.
 
     Raises:
         DeployError, ProducersError, StoreError: a step failed; run all steps again.
@@ -135,7 +135,7 @@ async def _pad(
     recorded: list[LogPosition],
     print_line: PrintLine,
 ) -> None:
-    """Fill lost offsets with empty records: the streams skip records at offsets used before.
+    """Fill lost offsets with empty records, because the streams skip records at old offsets.
 
     Raises:
         DeployError: more than ``PADDING_MAX_RECORDS`` offsets of a partition are missing.
@@ -179,7 +179,7 @@ def _positions(now: LogState, found: Comparison) -> list[LogPosition]:
 
 
 def _lost_records(found: Comparison, kafka: KafkaSettings) -> list[str]:
-    """Describe what was accepted but not stored, according to the last recorded positions."""
+    """Describe the records that were accepted but not stored, by the last recorded positions."""
     if not found.recorded:
         return ["unknown: the store has no recorded positions of the log"]
     ends = {(each.topic, each.partition): end for each, end in found.now.ends.items()}

@@ -80,9 +80,9 @@ def test_an_answer_that_is_not_expected_is_an_error(
 ) -> None:
     monkeypatch.setattr(SENT, lambda *_, **__: body)
     client = AdminClient("http://test", "x")
-    with pytest.raises(DeployError, match="unexpected answer to GET /v1"):
+    with pytest.raises(DeployError, match="unexpected response to GET /v1"):
         client.record("GET", ("v1",))
-    with pytest.raises(DeployError, match="unexpected answer to GET /v1"):
+    with pytest.raises(DeployError, match="unexpected response to GET /v1"):
         client.pages(("v1",))
 
 

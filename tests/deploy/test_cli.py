@@ -43,7 +43,7 @@ def test_a_setting_that_cannot_be_used_is_one_line_that_names_its_variable(role:
     assert ended.returncode == EX_CONFIG
     assert re.fullmatch(
         r"tracemill( gateway)?: TRACEMILL_PORT 'abc' cannot be used: "
-        r"it takes a whole number, at least 1, at most 65535 \(default 7700\)\n",
+        r"it must be a whole number, at least 1, at most 65535 \(default 7700\)\n",
         ended.stderr,
     )
 

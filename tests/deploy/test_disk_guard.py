@@ -86,7 +86,7 @@ def test_nothing_starts_until_there_is_space_to_recover(machine: Machine) -> Non
     machine.free_mib = 149
     guard = machine.guard()
     assert guard.shortage() == (
-        f"the disk of {machine.data_dir} has 149 MiB free, a start needs 150 MiB"
+        f"the disk of {machine.data_dir} has 149 MiB free; starting needs 150 MiB"
     )
     machine.free_mib = 150
     guard.check(machine)

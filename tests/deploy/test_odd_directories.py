@@ -22,7 +22,7 @@ def test_a_directory_that_the_store_would_misread_is_refused(name: str) -> None:
 
 def test_a_directory_that_the_broker_reads_as_two_is_refused(tmp_path: Path) -> None:
     broker = EmbeddedKafka(tmp_path / "a,b", port=1, controller_port=2, password=SecretStr("x"))
-    with pytest.raises(EngineError, match="has a comma"):
+    with pytest.raises(EngineError, match="must not contain a comma"):
         broker.prepare()
 
 

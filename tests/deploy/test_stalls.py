@@ -103,7 +103,7 @@ def failure_after_silence(*, of_s: float, every_s: float = PROBE_INTERVAL_S) -> 
 
 def test_silence_counts_for_as_long_as_the_one_who_asks_was_awake() -> None:
     assert failure_after_silence(of_s=28) is None
-    assert failure_after_silence(of_s=34) == "has not answered for 32 s"
+    assert failure_after_silence(of_s=34) == "has not responded for 32 s"
     assert failure_after_silence(of_s=3_600, every_s=60) is None, "a laptop that wakes now and then"
 
 

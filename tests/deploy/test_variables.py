@@ -126,7 +126,7 @@ def test_the_error_for_an_invalid_value_names_the_variable_and_what_is_allowed(
     with pytest.raises((ValidationError, SettingsError)) as raised:
         settings()
     (line,) = invalid_variables(raised.value)
-    assert line.startswith(f"{name} {value!r} cannot be used: it takes ")
+    assert line.startswith(f"{name} {value!r} cannot be used: it must be ")
     assert said in line
 
 

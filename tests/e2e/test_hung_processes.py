@@ -95,7 +95,7 @@ def test_stopped_workers_are_restarted_and_every_total_is_exact(
             print(f"{role}: started again after {took_s + again_s:.1f} s")
         until(lambda: is_ready(client))
         said = installation.output()
-        assert f"{role} hangs: has not answered for" in said
+        assert f"{role} hangs: has not responded for" in said
         assert f"{role} was killed by SIGKILL; starting it again" in said
     expected = figures_of(totals(all_facts)) | {"spent by user": {}}
     becomes(expected, lambda: figures(client, start_ns, {}))

@@ -103,7 +103,7 @@ def test_a_password_is_not_shown_by_its_settings() -> None:
             {"SSL_CAFILE": "/nowhere.pem"},
             (
                 "TRACEMILL_BROKER_SSL_CAFILE '/nowhere.pem' cannot be used: "
-                "it takes a path (default empty)"
+                "it must be a path (default empty)"
             ),
         ),
     ],
