@@ -245,5 +245,8 @@ def _own_docstrings(settings: type[BaseModel]) -> dict[str, str]:
 
 def _comment(text: str) -> str:
     return textwrap.fill(
-        " ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="#   "
+        " ".join(text.replace("``", "").split()),
+        WIDTH,
+        initial_indent="# ",
+        subsequent_indent="#   ",
     )

@@ -1,7 +1,7 @@
-"""Derives the ids of dead letters from their content.
+"""Derive the ids of dead letters from their content.
 
-Projects see the ids. An id from the position of the record would show how much the other projects
-write, since they share the topics: a position is easily guessed from its hash.
+Projects can read the ids. If an id depended on the position of the record, it would reveal how much
+other projects write, because they share the topics, and a position is easily guessed from its hash.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ID_CHARS: Final = 32
 
 
 class InputIds:
-    """Returns ids for the inputs of one record; a replay of the record returns the same ids."""
+    """The ids of the inputs of one record; a replay of the record has the same ids."""
 
     def __init__(self, topic: str, append_us: int) -> None:
         self._place = f"{topic}/{append_us}"
