@@ -27,7 +27,7 @@ class ProcessSettings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of ``/metrics``, ``/healthz`` and ``/readyz`` of ``streams`` and ``sink``; 0: none."""
     metrics_host: str = "127.0.0.1"
-    """Address on which this port listens."""
+    """Address on which the metrics port listens."""
     prepared_within_s: float = Field(60.0, gt=0)
     """Time for which a starting role waits for its engines and for ``tracemill migrate``. After
     it, the role exits."""
