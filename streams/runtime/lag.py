@@ -147,7 +147,7 @@ class LagWatch:
             position, seen = each.position(), self._ends_seen.get(each.partition)
             waits_for = position.waits_for
             if position.next_offset is None:
-                waits_for = "what was written before"
+                waits_for = "its earlier output"
             elif seen is None or seen.last is None:
                 waits_for = THE_BROKER
             next_offset = position.next_offset or 0

@@ -149,7 +149,7 @@ class Budgets:
         self.remove(rule.id)
         try:
             self._watch(rule, now_us)
-        except Exception as error:  # noqa: BLE001  # the others still count
+        except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated
             self.set_aside(rule, error)
 
     def _watch(self, rule: BudgetRule, now_us: int) -> None:
@@ -198,7 +198,7 @@ class Budgets:
             if rule is not None:
                 try:
                     self.track(budget_id, start_us // _SECOND_US)
-                except Exception as error:  # noqa: BLE001  # the others still count
+                except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated
                     self.set_aside(rule, error)
 
     def add(
@@ -213,7 +213,7 @@ class Budgets:
             for rule in tuple(scopes.rules.get(scope_of_shape(shape)(key), ())):
                 try:
                     crossings += self._add(rule, bucket_s, cost_pico, trace_id)
-                except Exception as error:  # noqa: BLE001  # the others still count
+                except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated
                     self.set_aside(rule, error)
         return crossings
 
@@ -241,7 +241,7 @@ class Budgets:
         for key, period in first:
             try:
                 baselines.append(self._begin(key, period, spend))
-            except Exception as error:  # noqa: BLE001  # the others still count
+            except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated
                 self.set_aside(period.budget, error)
         return baselines
 
@@ -260,7 +260,7 @@ class Budgets:
             return None
         try:
             return self._settle(period, baseline.key, stored_pico)
-        except Exception as error:  # noqa: BLE001  # the others still count
+        except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated
             self.set_aside(period.budget, error)
             return []
 

@@ -46,7 +46,7 @@ def read_deltas(value: bytes) -> DeltaRecord:
             continue
         try:
             record.deltas.append(_decoder.decode(line))
-        except Exception as error:  # noqa: BLE001  # the others still count
+        except Exception as error:  # noqa: BLE001  # the other lines are still decoded
             record.failed.append(FailedLine(line, error))
     return record
 

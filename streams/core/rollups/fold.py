@@ -243,7 +243,7 @@ class ProjectFold:
                 continue
             try:
                 late, added = self._change_cells(delta, version, now_s)
-            except Exception as error:  # noqa: BLE001  # the others still count
+            except Exception as error:  # noqa: BLE001  # the other deltas are still applied
                 self._roll_back()
                 outcome.failed.append(FailedDelta(index, delta, error))
                 continue
@@ -275,7 +275,7 @@ class ProjectFold:
             try:
                 line = _encode(row_of(project_id, start_s, key, cell))
                 require_size(line, self._row_bytes_max)
-            except Exception as error:  # noqa: BLE001  # the others still count
+            except Exception as error:  # noqa: BLE001  # the other rows are still written
                 place = f"{start_s}/{key!r}"
                 failed.append(FailedRow(table, project_id, place, cell.row_version, error))
             else:

@@ -165,7 +165,7 @@ async def test_work_shows_the_position_of_a_partition_and_what_it_waits_for(pipe
         await until(shown)
 
     try:
-        assert watch.work() == at(0, has_input=False, waits_for="what was written before")
+        assert watch.work() == at(0, has_input=False, waits_for="its earlier output")
         position = Position(0, 0)
         assert watch.work() == at(0, has_input=False, waits_for="the broker")
         await watch.start()
