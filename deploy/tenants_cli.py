@@ -236,7 +236,7 @@ def _with_last_use(key: dict[str, Any]) -> dict[str, Any]:
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("use --yes if standard input is not a terminal", param_hint="--yes")
+        raise typer.BadParameter("use --yes if there is no terminal", param_hint="--yes")
     typer.confirm(question, abort=True)
 
 

@@ -64,7 +64,7 @@ _STATUS_OF_CODE = {
     516: 403,
 }
 _MEMORY_LIMIT_CODE = 241
-_INSERT_TOO_LARGE = "The rows of this insert have too many bytes (TRACEMILL_STORE_INSERT_BYTES_MAX)"
+_INSERT_TOO_LARGE = "The rows of this insert have too many bytes (setting insert_bytes_max)"
 _OVERLOADED = "Too many simultaneous requests. (TOO_MANY_SIMULTANEOUS_QUERIES)"
 _STREAMABLE = frozenset({"SELECT", "WITH"})
 _WITH_RESULT = frozenset(

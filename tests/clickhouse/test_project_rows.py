@@ -68,7 +68,7 @@ def test_a_feed_declares_how_rows_of_a_project_are_found() -> None:
         name: str
 
     topic = Topic("toys", Partitions.ONE)
-    with pytest.raises(ValueError, match="toys: declare project_sql"):
+    with pytest.raises(ValueError, match="toys: rows have no project_id"):
         Feed(table="toys", row=Row, topic=topic)
     assert Feed(table="toys", row=Row, topic=topic, project_sql="").project_sql == ""
     assert all(feed.project_sql for feed in FEEDS)
