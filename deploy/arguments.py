@@ -31,5 +31,5 @@ def checked_url(url: str | None) -> str | None:
         typer.BadParameter: it does not begin with ``http://`` or ``https://`` and a host.
     """
     if url and not _URL.match(url):
-        raise typer.BadParameter(f"{url!r} does not begin with http:// or https:// and a host")
+        raise typer.BadParameter(f"it needs http:// or https:// and a host, not {url!r}")
     return url

@@ -201,7 +201,7 @@ class _SupervisedProcess:
                     )
             if time.monotonic() - started_s >= HEALTHY_AFTER_S:
                 backoff_s = BACKOFF_FIRST_S
-            self._print_line(f"{name} {self._ending(code)}; it restarts in {backoff_s:.1f} s")
+            self._print_line(f"{name} {self._ending(code)}; starting it again in {backoff_s:.1f} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 

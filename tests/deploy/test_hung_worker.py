@@ -74,5 +74,5 @@ async def test_an_endless_event_is_named_and_its_process_killed_and_started_agai
         await run
     (hangs,) = [line for line in lines if line.startswith("streams hangs")]
     assert "while it worked on offset 42 of partition 1 of tracemill.events; killing it" in hangs
-    assert "streams was killed by SIGKILL; it restarts in 0.2 s" in lines
+    assert "streams was killed by SIGKILL; starting it again in 0.2 s" in lines
     assert "in fold_that_never_returns" in (tmp_path / "streams.log").read_text()

@@ -109,7 +109,7 @@ async def test_a_killed_process_is_restarted_and_the_others_keep_running(stage: 
         await until(lambda: any(line.startswith("broker is back") for line in stage.lines))
         assert kept.pids["sink"] == before["sink"]
         assert kept.pids["broker"] != before["broker"]
-    assert "broker was killed by SIGKILL; it restarts in 0.2 s" in stage.lines
+    assert "broker was killed by SIGKILL; starting it again in 0.2 s" in stage.lines
 
 
 async def test_the_pause_before_a_restart_doubles(stage: Stage) -> None:

@@ -60,7 +60,7 @@ def test_only_a_killed_process_is_restarted(server: Server, role: str) -> None:
     until(lambda: is_ready(server), f"ready after {role} was killed")
     after = server.pids()
     assert [name for name in before if after[name] != before[name]] == [role]
-    again = f"{role} was killed by SIGKILL; it restarts in "  # longer if it ended before
+    again = f"{role} was killed by SIGKILL; starting it again in "  # longer if it ended before
     assert any(line.startswith(again) for line in printed_lines(server))
 
 
