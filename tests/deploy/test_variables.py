@@ -89,7 +89,7 @@ def test_the_command_lists_every_variable_once_with_its_default() -> None:
 
 def test_the_list_describes_each_variable_and_its_values() -> None:
     output = " ".join(printed().replace("\n#", "").split())
-    assert "HOST:PORT, or several joined by commas. (text) TRACEMILL_BROKER=" in output
+    assert "HOST:PORT, or several separated by commas. (text) TRACEMILL_BROKER=" in output
     assert "(a whole number, at least 1, at most 65535) TRACEMILL_PORT=7700" in output
 
 
