@@ -34,7 +34,7 @@ CORS_MAX_AGE_S: Final = 86_400
 
 
 class Gateway:
-    """The ASGI application; it serves requests inside a block of ``running``."""
+    """The ASGI application. It can serve requests only within a block of ``running``."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Gateway:
         traces = Traces(context)
         self._app = Starlette(
             routes=[
-                # Endpoints are bare ASGI applications: no request object is built on the hot path.
+                # Endpoints are bare ASGI applications: the hot path creates no request object.
                 Route("/api/public/otel/v1/traces", traces, methods=["POST"]),
                 Route("/v1/traces", traces, methods=["POST"]),
                 Route("/api/public/otel/v1/metrics", Metrics(context), methods=["POST"]),
@@ -85,7 +85,7 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect to the broker for the block; at its end deliver pending events.
+        """Connect to the broker for the block, and deliver pending events at its end.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -111,9 +111,10 @@ def create_gateway(
     authenticator: Authenticator | None = None,
     usage: UsageCounts | None = None,
 ) -> Gateway:
-    """Build the gateway on a started ``control``.
+    """Build the gateway; ``control`` must have been started.
 
-    Without ``disk`` no disk is watched; without ``usage`` quotas are counted in this process only.
+    Without ``disk``, no disk is watched. Without ``usage``, quotas are counted only in this
+    process.
     """
     return Gateway(
         kafka,
@@ -127,7 +128,7 @@ def create_gateway(
 
 
 def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySettings:
-    """Limit lines to the size of a record, since the broker would refuse larger ones every time."""
+    """Limit lines to the size of a record, because the broker always rejects larger ones."""
     largest = kafka.record_max_bytes - RECORD_OVERHEAD_BYTES
     limits = ("event_max_bytes", "dead_letter_max_bytes")
     return gateway.model_copy(
@@ -137,7 +138,7 @@ def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySe
 
 async def _no_such_route(request: Request, _: Exception) -> Response:
     return JSONResponse(
-        {"message": f"There is no {request.url.path}", "error": "NotFoundError"}, status_code=404
+        {"message": f"no such path: {request.url.path}", "error": "NotFoundError"}, status_code=404
     )
 
 

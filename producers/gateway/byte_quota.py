@@ -1,13 +1,13 @@
-"""Divide a limit in bytes between projects, so that no project uses all of it."""
+"""Share a limit in bytes between projects, so that no project uses all of it."""
 
 from __future__ import annotations
 
 
 class ByteQuota:
-    """Count the bytes that each project holds of ``max_bytes``.
+    """Count the bytes that each project uses of ``max_bytes``.
 
-    A project that holds some may hold no more than is left free: one project alone gets half, two
-    get a third each, and a new project always finds some free.
+    A project may not use more than is left free. So one project alone can use half of the limit,
+    two projects a third each, and some bytes are always left for another project.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -16,7 +16,7 @@ class ByteQuota:
         self._held: dict[str, int] = {}
 
     def allows(self, project_id: str, size: int) -> bool:
-        """Return whether ``project_id`` may hold ``size`` more bytes; true while none are held."""
+        """Return whether a project may use ``size`` more bytes; always true if none are used."""
         if not self.total or not size:
             return True
         free = self.max_bytes - self.total
@@ -24,7 +24,7 @@ class ByteQuota:
         return size <= free and (not held or held + size <= free)
 
     def add(self, project_id: str, size: int) -> None:
-        """Add ``size`` bytes to those that a project holds; a negative size subtracts."""
+        """Count ``size`` bytes as used by a project; a negative size releases them."""
         self.total += size
         held = self._held.get(project_id, 0) + size
         if held:

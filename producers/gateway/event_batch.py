@@ -15,7 +15,7 @@ from tracemill.partitioning import partition_key, partition_of
 
 
 class EventBatch:
-    """The encoded lines of one request; they are queued only once all of them are encoded."""
+    """The encoded lines of one request; none is queued before all of them are encoded."""
 
     def __init__(
         self,
@@ -44,15 +44,15 @@ class EventBatch:
         """Add an event.
 
         Raises:
-            TooLargeError: its line is longer than ``event_max_bytes``; it was not added.
-            BatchTooLargeError: the whole batch is larger than ``batch_max_bytes``.
+            TooLargeError: its line is longer than ``event_max_bytes``. It was not added.
+            BatchTooLargeError: the batch is larger than ``batch_max_bytes``.
         """
         line = encode_event(event)
         self._reserve(line)
         if len(line) > self._event_max_bytes:
             metrics.LIMIT_REACHED.labels(limit="event_max_bytes").inc()
             raise TooLargeError(
-                f"an event of {len(line)} bytes; {self._event_max_bytes} are allowed"
+                f"the event has {len(line)} bytes; the maximum is {self._event_max_bytes}"
             )
         trace = (event.project_id, partition_key(event))
         lines = self._lines_of_trace.get(trace)
@@ -78,5 +78,5 @@ class EventBatch:
         if self._free_bytes < 0:
             metrics.LIMIT_REACHED.labels(limit="batch_max_bytes").inc()
             raise BatchTooLargeError(
-                f"the request holds more than {self._max_bytes} bytes of events"
+                f"the events of the request have more than {self._max_bytes} bytes"
             )

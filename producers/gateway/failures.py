@@ -1,4 +1,4 @@
-"""Limit the effect of an unexpected exception to one item, and log and count it."""
+"""Limit the effect of unexpected exceptions to one item, and log and count them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class _LogLimit:
-    """Allow one log line in ``LOG_INTERVAL_S``, however many requests cause an exception."""
+    """Allow one log line per ``LOG_INTERVAL_S`` for all exceptions together."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
@@ -41,7 +41,7 @@ _log_limit: Final = _LogLimit()
 
 
 def fingerprint_of(error: BaseException) -> str:
-    """Return a short id of the exception's type and location, which does not depend on content."""
+    """Return a short id of an exception's type and location, which does not depend on the input."""
     frames = traceback.extract_tb(error.__traceback__)
     place = ";".join(f"{frame.filename.rpartition('/')[2]}:{frame.name}" for frame in frames[-4:])
     return hashlib.sha256(f"{type(error).__name__};{place}".encode()).hexdigest()[:12]
@@ -58,7 +58,7 @@ def describe_failure(source: str, error: BaseException) -> str:
 
 
 def refusing_body(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that depends only on the body, and refuse the body if it raises.
+    """Call a function that depends only on the body; reject the body if it raises an exception.
 
     Raises:
         BodyError: the function raised an unexpected exception.

@@ -70,7 +70,7 @@ _REFUSALS: Final = {
     ),
     "415": (
         "The content type or encoding is not supported.",
-        "content encoding 'br' is not supported; send gzip or none",
+        "content encoding 'br' is not supported; use gzip or none",
     ),
     "431": (
         "The headers or the address are too large, or too many.",

@@ -1,1 +1,1 @@
-"""HTTP of the gateway on bare ASGI: admission, bounded bodies, fair work, failures."""
+"""HTTP of the gateway on bare ASGI: admission, limits of bodies, fair scheduling, errors."""

@@ -1,4 +1,4 @@
-"""Admit expensive requests: limit large bodies and decoding, shared fairly between projects."""
+"""Limit concurrent large bodies and decoding threads, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class AdmissionGate:
-    """Limit how many large requests are served and wait, and how many are decoded at once."""
+    """Limit how many large requests are served at once, how many wait, and how many are decoded."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -48,14 +48,14 @@ class AdmissionGate:
     async def admit(
         self, principal: Principal, headers: Mapping[bytes, bytes]
     ) -> AsyncIterator[BodySlot | None]:
-        """Hold a slot for a large request until it is answered; yield None if it needs none.
+        """Hold a slot for a large request until its response; yield None if it needs none.
 
-        Small requests need no slot. Neither do requests with only a public key: it is not secret,
-        so it must not suffice to occupy all slots with bodies that never end.
+        Small requests need no slot. Requests with only a public key need none either: the key is
+        not secret, and others could occupy all slots with endless bodies.
 
         Raises:
-            OverloadedError: too many requests wait already, or no slot became free within
-                ``turn_timeout_s``.
+            OverloadedError: too many requests are waiting, or no slot became free within
+            ``turn_timeout_s``.
         """
         if not principal.has_secret or not self._is_large(headers):
             yield None
@@ -66,10 +66,10 @@ class AdmissionGate:
     async def run(self, project_id: str, size: int, function: Callable[[int | None], T]) -> T:
         """Call ``function``, which decodes a body of ``size`` bytes, and return its result.
 
-        For a body of up to ``inline_max_bytes`` it runs on the event loop with
-        ``inline_values_max`` as argument, and raises ``DecodeInThreadError`` if the body has more
-        values. Then, and for larger bodies, it runs in a thread with None as argument. Only one
-        body of a project at a time is decoded in a thread, so that others find a free thread.
+        A body of up to ``inline_max_bytes`` is decoded on the event loop. The argument of
+        ``function`` is then ``inline_values_max``, and it raises ``DecodeInThreadError`` for a body
+        with more values. Such bodies and larger ones are decoded in a thread, with None as
+        argument. Each project uses one thread at a time, so that threads are left for others.
         """
         if size <= self._settings.inline_max_bytes:
             await self._scheduler.begin(project_id)
@@ -93,13 +93,13 @@ class AdmissionGate:
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
-                # A thread cannot be interrupted: hold the semaphore until it ends.
+                # A thread cannot be interrupted, so the semaphore is held until it ends.
                 with contextlib.suppress(Exception):
                     await running
                 raise
 
     def close(self) -> None:
-        """Stop the threads; work that has not begun is cancelled."""
+        """Stop the threads, and cancel work that has not begun."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _is_large(self, headers: Mapping[bytes, bytes]) -> bool:

@@ -22,15 +22,15 @@ class ClientGoneError(ProducersError):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be."""
+    """Limits of the size of a body."""
 
     setting: str
-    """Name of the setting that ``wire_max_bytes`` comes from."""
+    """Name of the setting with the value ``wire_max_bytes``."""
     wire_max_bytes: int
     decompressed_max_bytes: int
     gzip_members_max: int
     decompressed_setting: str = "decompressed_max_bytes"
-    """Name of the setting that ``decompressed_max_bytes`` comes from."""
+    """Name of the setting with the value ``decompressed_max_bytes``."""
 
 
 async def read_body(
@@ -40,20 +40,20 @@ async def read_body(
     limits: BodyLimits,
     on_part: Callable[[int], None] | None = None,
 ) -> bytes:
-    """Read a body as sent, with or without ``Content-Length``, still compressed.
+    """Read a body, with or without ``Content-Length``, without decompressing it.
 
     ``on_part`` is called with the size of each part.
 
     Raises:
-        TooLargeError: it exceeds a limit; no more than the limit is ever held.
-        UnsupportedError: a content encoding other than gzip.
+        TooLargeError: it exceeds a limit. No more than the limit is kept in memory.
+        UnsupportedError: the content encoding is not gzip.
         OverloadedError: too many bytes are in flight.
-        ClientGoneError: the connection ended within the body.
+        ClientGoneError: the connection ended before the body was complete.
     """
     encoding = _encoding(headers)
     if encoding not in PLAIN_ENCODINGS | GZIP_ENCODINGS:
         name = encoding.decode(errors="replace")
-        raise UnsupportedError(f"content encoding {name!r} is not supported; send gzip or none")
+        raise UnsupportedError(f"content encoding {name!r} is not supported; use gzip or none")
     if declared_bytes(headers) > limits.wire_max_bytes:
         raise too_large("body", limits.setting, limits.wire_max_bytes)
     parts = []
@@ -76,7 +76,7 @@ async def read_body(
 
 
 def declared_bytes(headers: Mapping[bytes, bytes]) -> int:
-    """Return the length of a body as the headers declare it; 0 if they do not."""
+    """Return the length of the body that the headers declare; 0 if they declare none."""
     declared = headers.get(b"content-length", b"")
     return int(declared[:20]) if declared.isdigit() else 0
 
@@ -91,6 +91,6 @@ def _encoding(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def too_large(what: str, limit: str, max_bytes: int) -> TooLargeError:
-    """Count that a limit was reached, and return the error to raise."""
+    """Count a reached limit, and return the exception to raise."""
     metrics.LIMIT_REACHED.labels(limit=limit).inc()
     return TooLargeError(f"the {what} is larger than {max_bytes} bytes")

@@ -1,4 +1,4 @@
-"""Limit how many large bodies are held in memory at once, shared fairly between projects."""
+"""Limit how many large bodies are in memory at once, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from producers import metrics
 from producers.errors import OverloadedError
 
 REVOKE_INTERVAL_S: Final = 0.25
-"""Time that a request waits for a slot before it revokes that of a slow body, and again after."""
+"""Interval at which a waiting request revokes the slot of a slow body."""
 SLOW_AFTER_S: Final = 1.0
-"""Age of a slot from which it may be revoked if its body arrives slowly."""
+"""Minimum age of a slot that can be revoked."""
 
 
 @dataclass(eq=False)
 class BodySlot:
-    """Permission to hold one large body."""
+    """The permission to keep one large body in memory."""
 
     project_id: str
     since_s: float
     received_bytes: int = 0
     deadline: asyncio.Timeout | None = field(default=None, repr=False)
-    """Deadline of the body while it is read."""
+    """Deadline of the body, while it is being read."""
     is_revoked: bool = False
 
     @contextmanager
     def reading_body(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """Allow the slot to be revoked during the block, by ending ``deadline``."""
+        """Allow other requests to revoke the slot during the block, which expires ``deadline``."""
         self.deadline = deadline
         try:
             yield
@@ -44,17 +44,17 @@ class BodySlot:
         self.received_bytes += size
 
     def rate(self, now_s: float) -> float:
-        """Return the bytes received per second so far."""
+        """Return the average rate so far, in bytes per second."""
         return self.received_bytes / max(now_s - self.since_s, 0.001)
 
     def slowness(self, now_s: float) -> tuple[float, float]:
-        """Return a key by which slow bodies sort first, and the oldest of equally slow ones."""
+        """Return a sort key: slower bodies come first, and older ones among equally slow ones."""
         return self.rate(now_s), self.since_s
 
 
 @dataclass(frozen=True, slots=True)
 class NamedLimit:
-    """A number, and the name of the setting that it comes from."""
+    """A limit and the name of its setting."""
 
     setting: str
     value: float
@@ -62,20 +62,20 @@ class NamedLimit:
 
 @dataclass(frozen=True, slots=True)
 class BodyQuotaLimits:
-    """How many slots there are, and how long requests wait for them."""
+    """Limits of slots and of requests that wait for them."""
 
     slots: int
     slots_of_project: int
     waiting: NamedLimit
-    """Requests that wait for a slot."""
+    """Maximum number of requests that wait for a slot."""
     timeout_s: NamedLimit
-    """How long they wait."""
+    """Maximum time that they wait."""
     rate_bytes_per_s: NamedLimit
-    """A body that arrives slower loses its slot to a request that waits."""
+    """Minimum rate of a body while another request waits for a slot."""
 
 
 class BodyQuota:
-    """Limit how many requests hold a slot and how many wait for one."""
+    """Limit the number of requests that hold a slot, and of those that wait for one."""
 
     def __init__(self, limits: BodyQuotaLimits) -> None:
         self._limits = limits
@@ -89,7 +89,7 @@ class BodyQuota:
         """Hold a slot during the block.
 
         Raises:
-            OverloadedError: too many requests wait already, or no slot became free in time.
+            OverloadedError: too many requests are waiting, or no slot became free in time.
         """
         of_project = self._free_of_project.get(project_id)
         if of_project is None:
@@ -126,7 +126,7 @@ class BodyQuota:
     async def _acquire(
         self, free: asyncio.Semaphore, project_id: str, *, of_project_only: bool
     ) -> None:
-        """Acquire a semaphore; while it stays locked, revoke the slots of slow bodies."""
+        """Acquire a semaphore; revoke the slots of slow bodies while none is free."""
         if not free.locked():
             await free.acquire()
             return
@@ -139,9 +139,10 @@ class BodyQuota:
                 return
 
     def _revoke_slow(self, project_id: str, *, of_project_only: bool) -> None:
-        """Interrupt the slowest body whose rate is below the limit.
+        """Revoke the slot of the slowest body whose rate is below the limit.
 
-        If ``project_id`` has no slot, a body of a project with several slots also qualifies.
+        If ``project_id`` has no slot, this can also be a faster body of a project with several
+        slots.
         """
         now_s = asyncio.get_running_loop().time()
         held = Counter(slot.project_id for slot in self._held)

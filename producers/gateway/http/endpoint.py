@@ -1,4 +1,4 @@
-"""Serve a request: authenticate it, admit it, read its body, and respond to refusals."""
+"""Serve requests: authenticate them, limit them, read their bodies, and report errors."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ from producers.gateway.http.response import Response, send_json, send_response
 from tracemill.clock import now_us
 
 UNSENT: Final = 499
-"""Status in metrics of a request whose client is gone."""
+"""Status in metrics of a request whose client has closed the connection."""
 INLINE_ITEMS_MAX: Final = 1_000
-"""Events or scores of one request that are decoded on the event loop; more go to a thread."""
+"""Maximum number of events or scores of a request that are decoded on the event loop."""
 DEFERRED_LOG_INTERVAL_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 class Endpoint(ABC):
-    """One route: an ASGI application, and ``respond`` for other protocols."""
+    """A route: an ASGI application, with ``respond`` for other protocols."""
 
     name: ClassVar[str]
     body_limit: ClassVar[str]
-    """Name of the setting that limits the bytes of a body as sent."""
+    """Name of the setting that limits the size of a body before decompression."""
     scopes: ClassVar[tuple[Scope, ...]] = ()
-    """A credential needs one of these; without any, every request is refused."""
+    """The credential must have one of these scopes; if there are none, every request is refused."""
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
@@ -82,12 +82,12 @@ class Endpoint(ABC):
         """Process a call.
 
         Raises:
-            RequestError: the request is not valid.
+            RequestError: the request is invalid.
             OverloadedError, UndeliveredError: the client should send it again later.
         """
 
     def refusal(self, error: RequestError) -> Any:
-        """Return the JSON body that describes a refusal to the client."""
+        """Return the JSON body of an error response."""
         return {"message": str(error), "error": type(error).__name__.removesuffix("Error")}
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -97,12 +97,12 @@ class Endpoint(ABC):
         metrics.REQUESTS.labels(self.name, status).inc()
 
     async def respond(self, request: Request) -> Response:
-        """Authenticate, wait for a slot if the body is large, read it, and serve the call.
+        """Authenticate the caller, read the body (a large one in a slot), and serve the call.
 
         Raises as ``serve``, and:
             UnauthorizedError: the credential is missing or unknown.
             TooManyRequestsError: the project exceeds a limit.
-            ForbiddenError: it lacks the scope.
+            ForbiddenError: the credential lacks the scope.
             TimeoutError: the body took longer than ``body_timeout_s``.
             ClientGoneError: the client closed the connection.
         """
@@ -115,7 +115,7 @@ class Endpoint(ABC):
         meter = context.limits.meter_of(principal)
         declared = 0
         if meter is not None:
-            # What is known before the body is read: an event, and the length that is declared.
+            # Before the body is read, only its declared length is known, and that it has an event.
             declared = declared_bytes(request.headers)
             meter.check(1, declared)
         await request.admitted(principal)
@@ -129,7 +129,7 @@ class Endpoint(ABC):
                 return await self.serve(call)
 
     async def publish(self, call: Call, batch: EventBatch) -> None:
-        """Publish the events of a call if they are within the project's limits, all or nothing.
+        """Publish the events of a call if they are within the project's limits.
 
         Raises as ``EventPublisher.publish``, and:
             TooManyRequestsError: the project exceeds a limit; nothing was published.
@@ -172,7 +172,7 @@ class Endpoint(ABC):
         lease: Lease,
         slot: BodySlot | None,
     ) -> bytes:
-        """Read and decompress the body; raises as ``read_body`` and ``Gunzip``."""
+        """Read and decompress the body; raise as ``read_body`` and ``Gunzip``."""
         limits = self._body_limits if principal.has_secret else self._scores_limits
         headers, receive = request.headers, request.receive
         try:
@@ -195,7 +195,7 @@ class Endpoint(ABC):
     async def _decompressed(
         self, quota_key: str, body: bytes, limits: BodyLimits, lease: Lease
     ) -> bytes:
-        """Decompress a body: up to ``inline_max_bytes`` on the event loop, the rest in a thread."""
+        """Decompress a body: ``inline_max_bytes`` on the event loop, and the rest in a thread."""
         parts: list[bytes] = []
         size = 0
         pieces = iter(Gunzip(body, limits))
@@ -227,7 +227,7 @@ class Endpoint(ABC):
         return error.status
 
     def log_deferred(self, error: Exception) -> None:
-        """Log that a request was deferred, at most once in ``DEFERRED_LOG_INTERVAL_S``."""
+        """Log a 503 response, at most once per ``DEFERRED_LOG_INTERVAL_S``."""
         now_s = time.monotonic()
         if now_s >= self._next_log_s:
             self._next_log_s = now_s + DEFERRED_LOG_INTERVAL_S

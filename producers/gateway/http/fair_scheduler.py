@@ -1,4 +1,4 @@
-"""Share the event loop between projects: a project that used much of it recently waits."""
+"""Share the event loop fairly between projects."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections import OrderedDict, deque
 from typing import Final
 
 FREE_DEBT_S: Final = 0.05
-"""Debt of a project up to which its requests do not queue."""
+"""Debt of a project above which its requests are queued."""
 REPAID_SHARE: Final = 0.5
-"""Seconds of debt that each second repays."""
+"""Debt in seconds that is repaid per second."""
 PROJECTS_TRACKED_MAX: Final = 10_000
 
 
 class FairScheduler:
-    """Start requests at once, or round-robin over the projects that are in debt.
+    """Start requests at once, or round-robin over the projects with much debt.
 
-    A project's debt is the time that its requests have taken, less what has been repaid since.
-    Requests of a project in debt wait in its queue. Each pass of the event loop starts one request
-    of the next queue.
+    The debt of a project is the time that its requests have used on the event loop; it is repaid
+    with time. Requests of a project whose debt exceeds ``FREE_DEBT_S`` are queued. Each pass of the
+    event loop starts one request of the next project's queue.
     """
 
     def __init__(self) -> None:
         self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Debt of each project in seconds, and when it was computed; the latest one last."""
+        """Debt of each project in seconds, and when it was computed; the latest entry is the
+        last."""
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
         self._dispatching: asyncio.Task[None] | None = None
         self.no_backlog = asyncio.Event()
-        """Set while all queues are empty."""
+        """Event that is set while all queues are empty."""
         self.no_backlog.set()
 
     async def begin(self, project_id: str) -> None:
-        """Wait until a request of this project may start its work."""
+        """Wait until a request of a project may use the event loop."""
         if project_id not in self._queues and self._debt_s(project_id) <= FREE_DEBT_S:
             return
         begins = asyncio.get_running_loop().create_future()
@@ -42,7 +43,7 @@ class FairScheduler:
         await begins
 
     def spent(self, project_id: str, seconds: float) -> None:
-        """Add the time that a request of the project has taken to the project's debt."""
+        """Add the time that a request has used to the debt of its project."""
         now_s = asyncio.get_running_loop().time()
         self._debts[project_id] = (self._debt_s(project_id) + seconds, now_s)
         self._debts.move_to_end(project_id)
@@ -65,7 +66,7 @@ class FairScheduler:
                     del self._queues[project_id]
                 if not begins.done():
                     begins.set_result(None)
-                    # It runs in the next pass; new requests come before the next one in the queue.
+                    # In the first pass the request runs, and new ones start before the next queued one.
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
         self._dispatching = None

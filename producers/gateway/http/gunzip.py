@@ -11,20 +11,20 @@ from producers.errors import BodyError
 from producers.gateway.http.body import BodyLimits, too_large
 
 PIECE_BYTES: Final = 512 * 1024
-"""Largest piece of decompressed bytes, which takes about a millisecond."""
+"""Maximum size of a decompressed piece, which takes about a millisecond."""
 _FED_BYTES: Final = 64 * 1024
-"""Compressed bytes passed to zlib at once, since it copies what it does not use."""
+"""Compressed bytes that are passed to zlib at once; it copies those that it does not use."""
 _GZIP_WINDOW: Final = 31
 
 
 class Gunzip:
     """Decompress all gzip members of a body.
 
-    Each call of ``next`` returns a piece of at most ``PIECE_BYTES``; pieces may be empty.
+    Iterating yields pieces of at most ``PIECE_BYTES``, which may be empty.
 
-    Raises (from ``next``):
-        TooLargeError: the output would exceed ``limits``.
-        BodyError: not gzip, cut short, or more than ``gzip_members_max`` members.
+    Raises (during the iteration):
+        TooLargeError: the decompressed body exceeds ``limits``.
+        BodyError: the body is not gzip, is incomplete, or has too many members.
     """
 
     def __init__(self, body: bytes, limits: BodyLimits) -> None:
@@ -50,7 +50,7 @@ class Gunzip:
                 except zlib.error as error:
                     raise BodyError(f"the body is not gzip: {error}") from error
                 if not fed and not piece and not member.eof:
-                    raise BodyError("the gzip body is cut short")
+                    raise BodyError("the gzip body is incomplete")
                 self._bytes_left -= len(piece)
                 if self._bytes_left < 0:
                     limits = self._limits
@@ -68,7 +68,7 @@ class Gunzip:
         raise BodyError(message)
 
     def _next_member(self, at: int) -> int:
-        """Return where the next member begins: zeros between members are padding."""
+        """Return the offset of the next member; zeros between members are padding."""
         while at < len(self._body):
             run = bytes(self._body[at : at + _FED_BYTES])
             rest = run.lstrip(b"\0")
@@ -79,5 +79,5 @@ class Gunzip:
 
 
 def gunzip(body: bytes, limits: BodyLimits) -> bytes:
-    """Decompress all of a body at once; raises as ``Gunzip``."""
+    """Decompress a whole body at once; raise as ``Gunzip``."""
     return b"".join(Gunzip(body, limits))

@@ -1,4 +1,4 @@
-"""Limit the bytes of bodies that are being processed, shared fairly between projects."""
+"""Limit the total size of the bodies in progress, shared fairly between projects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producers.gateway.byte_quota import ByteQuota
 
 
 class InFlightBytes:
-    """Limit the bytes of bodies that are being processed, of all requests together."""
+    """Limit the total size of the bodies of all requests in progress."""
 
     def __init__(self, max_bytes: int) -> None:
         self._quota = ByteQuota(max_bytes)
@@ -24,7 +24,7 @@ class InFlightBytes:
         """Reserve ``size`` bytes.
 
         Raises:
-            OverloadedError: all projects hold too much, or this one more than its share.
+            OverloadedError: all projects together use too much, or this one more than its share.
         """
         if not self._quota.allows(project_id, size):
             limit = "in_flight_max_bytes"
@@ -40,7 +40,7 @@ class InFlightBytes:
 
 
 class Lease:
-    """The bytes that one request holds; leaving the block releases all of them."""
+    """The bytes that a request has reserved; the end of the block releases them."""
 
     def __init__(self, in_flight: InFlightBytes, project_id: str) -> None:
         self._in_flight = in_flight
@@ -48,7 +48,7 @@ class Lease:
         self._bytes = 0
 
     def take(self, size: int) -> None:
-        """Reserve ``size`` more bytes; raises as ``InFlightBytes.add``."""
+        """Reserve ``size`` more bytes; raise as ``InFlightBytes.add``."""
         self._in_flight.add(self._project_id, size)
         self._bytes += size
 

@@ -12,7 +12,7 @@ from producers.gateway.limits.meter import Meter
 
 
 class Request(Protocol):
-    """A request as HTTP or gRPC delivers it."""
+    """A request by HTTP or gRPC."""
 
     @property
     def headers(self) -> dict[bytes, bytes]:
@@ -20,16 +20,16 @@ class Request(Protocol):
 
     @property
     def receive(self) -> Receive:
-        """Return ASGI's function that receives the next part of the body."""
+        """Return the ASGI function that receives the next part of the body."""
 
     def authorization(self) -> bytes | None:
-        """Return the credential; raises as ``authorization_of``."""
+        """Return the ``Authorization`` header; raise as ``authorization_of``."""
 
     def authenticated(self, principal: Principal) -> None:
-        """Record who sent the request."""
+        """Mark the connection as authenticated."""
 
     async def admitted(self, principal: Principal) -> None:
-        """Prepare the body for being read, now that the request was not refused at once."""
+        """Prepare reading the body, after the checks that do not need it."""
 
 
 class HttpRequest:
@@ -40,7 +40,7 @@ class HttpRequest:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        """Of a repeated header the last value."""
+        """Headers by lower-case name; a repeated header has its last value."""
         self.receive = receive
 
     def authorization(self) -> bytes | None:
@@ -50,7 +50,7 @@ class HttpRequest:
         note_authenticated(self._scope, principal)
 
     async def admitted(self, principal: Principal) -> None:
-        """Do nothing: the server limits what it reads ahead."""
+        """Do nothing, because the server limits how much it reads in advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,4 @@ class Call:
     body: bytes
     received_us: int
     meter: Meter | None = None
-    """The limits of the caller; None: it has none."""
+    """The limits of the caller; None if it has none."""

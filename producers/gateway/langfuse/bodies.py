@@ -1,7 +1,7 @@
 """Define the bodies of the ingestion and score routes.
 
-Unknown fields are ignored, since clients send some. A field of the wrong type is an error that
-names it.
+Clients send fields that are not listed here; they are ignored. A field of the wrong type is an
+error that names the field.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class _Body(msgspec.Struct, rename="camel"):
 
 
 class IngestionBatch(_Body, kw_only=True):
-    """Body of ``POST /api/public/ingestion``; each event is decoded separately."""
+    """Body of ``POST /api/public/ingestion``, whose events are decoded separately."""
 
     batch: list[msgspec.Raw]
     metadata: msgspec.Raw = Absent
 
 
 class IngestionEvent(_Body, kw_only=True):
-    """An event of a batch; its type defines the body."""
+    """An event of a batch; the type determines the body."""
 
     id: EventId
     type: str
@@ -42,7 +42,7 @@ class IngestionEvent(_Body, kw_only=True):
 
 
 class EventHead(_Body, kw_only=True):
-    """The id of an event, for the answer if the rest is invalid."""
+    """The id of an event, for the response if the rest of the event is invalid."""
 
     id: EventId
 
@@ -67,7 +67,7 @@ class TraceBody(_Body, kw_only=True):
 
 
 class ObservationBody(_Body, kw_only=True):
-    """Body of all observation events; a type of event uses some of the fields."""
+    """Body of all observation events; each type uses some of the fields."""
 
     id: EntityId | None = None
     trace_id: EntityId | None = None
@@ -115,6 +115,6 @@ class ScoreBody(_Body, kw_only=True):
 
 
 class LogBody(_Body, kw_only=True):
-    """Body of ``sdk-log``, a log entry of an SDK."""
+    """Body of ``sdk-log``: a log entry of an SDK."""
 
     log: msgspec.Raw

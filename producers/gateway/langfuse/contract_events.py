@@ -1,9 +1,9 @@
 """Convert bodies of the ingestion API to events of the contract.
 
-Bodies are partial updates of a trace or an observation with the event's ``timestamp``. Merging is
-last-write-wins per field and independent of the order of arrival, because clients send updates
-before creates: the timestamp of an update is increased by ``UPDATE_DELAY_US``, so that it wins over
-a create with the same timestamp.
+A body is a partial update of a trace or an observation, with the ``timestamp`` of its event. For
+each field, the update with the latest timestamp wins, independent of the order of arrival. The
+timestamp of ``*-update`` events is increased by ``UPDATE_DELAY_US``, so that they win over a create
+event with the same timestamp.
 """
 
 from __future__ import annotations
@@ -63,16 +63,17 @@ LEGACY_TYPES: Final[dict[str, ObservationType]] = {
 
 
 class Times:
-    """Parse the times of one request; they may differ from its arrival by a limited amount."""
+    """Parse the times of a request, which must be close enough to its arrival."""
 
     def __init__(self, received_us: int) -> None:
         self._plausible = range(received_us - AGE_MAX_US, received_us + AHEAD_MAX_US + 1)
 
     def read(self, text: str, field: str) -> int:
-        """Convert an ISO 8601 time to microseconds since the epoch; without an offset it is UTC.
+        """Convert an ISO 8601 time (UTC if it has no offset) to microseconds since the epoch.
 
         Raises:
-            BodyError: it is not a time, or too far from now; the message names ``field``.
+            BodyError: it is not a time, or is too far from the arrival; the message names
+            ``field``.
         """
         try:
             moment = datetime.fromisoformat(text)
@@ -89,19 +90,19 @@ class Times:
         return time_us
 
     def read_optional(self, text: str | None, field: str) -> int | None:
-        """Convert as ``read``; None if the text is None."""
+        """Convert a time like ``read``; return None for None."""
         return None if text is None else self.read(text, field)
 
 
 def environment_of(text: str | None) -> str | None:
-    """Return the normal form of an environment's name; None if it is None."""
+    """Return the normal form of an environment; None for None."""
     return None if text is None else normalise_environment(text)
 
 
 def trace_update_of(
     body: TraceBody, times: Times, *, project_id: str, event_id: str, ts_us: int
 ) -> TraceUpdate:
-    """Convert a ``trace-create`` to a partial update; without an id it takes the event's."""
+    """Convert a ``trace-create`` to a partial update; the default id is that of the event."""
     return TraceUpdate(
         project_id=project_id,
         trace_id=body.id or event_id,
@@ -137,16 +138,16 @@ def observation_of(
 ) -> Observation:
     """Convert a create or an update of an observation to a partial update.
 
-    ``trace_id`` is used if the body has none; without either, the observation's id is the trace id.
+    If the body has no trace id, ``trace_id`` is used, or else the id of the observation.
 
     Raises:
-        BodyError: an update without id, a prompt's name without its version, or an invalid time.
+        BodyError: an update has no id, a prompt name or version is missing, or a time is invalid.
     """
     if is_update and body.id is None:
         message = "id: missing"
         raise BodyError(message)
     if (body.prompt_name is None) != (body.prompt_version is None):
-        message = "promptName and promptVersion: give both or neither"
+        message = "promptName and promptVersion: set both or neither"
         raise BodyError(message)
     observation_id = body.id or event_id
     usage, cost = _usage_and_cost(body)
@@ -161,7 +162,7 @@ def observation_of(
         id=observation_id,
         ts_us=ts_us + UPDATE_DELAY_US if is_update else ts_us,
         partial=True,
-        # SDKs end agents, tools and other types with ``span-update``, which must not change them.
+        # SDKs also end agents and tools with ``span-update``, which must not change the type.
         type=None if is_update and observation_type == "SPAN" else observation_type,
         name=body.name,
         parent_id=body.parent_observation_id or None,
@@ -190,14 +191,14 @@ def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, t
     """Convert a score.
 
     Raises:
-        BodyError: it has no target or several, or its value does not fit its data type.
+        BodyError: it does not have exactly one target, or the value does not fit the data type.
     """
     targets = [body.trace_id, body.session_id, body.dataset_run_id]
     if sum(target is not None for target in targets) != 1:
-        message = "traceId, sessionId, datasetRunId: give exactly one"
+        message = "traceId, sessionId, datasetRunId: set exactly one"
         raise BodyError(message)
     if body.observation_id is not None and body.trace_id is None:
-        message = "observationId: needs a traceId"
+        message = "observationId: requires a traceId"
         raise BodyError(message)
     data_type, value, string_value = _score_value(body)
     name = CORRECTION_NAME if data_type == "CORRECTION" else body.name
@@ -205,7 +206,7 @@ def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, t
         message = "name: missing"
         raise BodyError(message)
     if data_type == "CORRECTION" and body.config_id is not None:
-        message = "configId: not for corrections"
+        message = "configId: not allowed for corrections"
         raise BodyError(message)
     return Score(
         project_id=project_id,
@@ -255,7 +256,7 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
 
 
 def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] | None]:
-    """Return usage, and cost in picodollars by type; the older ``usage`` is the fallback."""
+    """Return usage, and cost in picodollars by type; use the older field ``usage`` as fallback."""
     details = decode_raw(body.usage_details, "body.usageDetails")
     usage = usage_of_object(details)
     cost = cost_of_object(decode_raw(body.cost_details, "body.costDetails"))
@@ -267,7 +268,7 @@ def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] |
 
 
 def _input_or_output(raw: msgspec.Raw, *, is_update: bool) -> str | None:
-    """Return an input or output as text; an empty object in an update changes nothing."""
+    """Return an input or output as text; None for an empty object in an update."""
     text = contract_text(raw)
     return None if is_update and text == "{}" else text
 

@@ -1,8 +1,8 @@
 """Serve ``POST /api/public/ingestion``: event batches of older SDKs, and scores of newer ones.
 
-The response is always 207 with a status for each event. SDKs send the whole batch again if any
-status is an error. An invalid event therefore becomes a dead letter, and SDKs receive 201 for it;
-other clients receive the error.
+The response is always 207, with a status for each event. SDKs send the whole batch again if any
+status is an error. Therefore an invalid event becomes a dead letter, and SDKs receive the status
+201 for it. Other clients receive the error.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from producers.settings import GatewaySettings
 
 INVALID: Final = "Invalid request data"
 _ENVELOPE_DEPTH: Final = 4
-"""Largest number of arrays and objects around an event."""
+"""Maximum number of arrays and objects around an event."""
 SDK_HEADERS: Final = (b"x-langfuse-sdk-name", b"x_langfuse_sdk_name")
 
 _decode_batch = msgspec.json.Decoder(IngestionBatch).decode
@@ -101,7 +101,7 @@ class Ingestion(Endpoint):
 
 
 class _Outcome:
-    """Collect the answers to the events of one batch, and its dead letters."""
+    """Collect the results of the events of a batch, and its dead letters."""
 
     def __init__(self, call: Call, *, answers_errors: bool, dead_letter_max_bytes: int) -> None:
         self._call = call
@@ -151,7 +151,7 @@ class _Outcome:
 def _take(
     raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
 ) -> Counter[str]:
-    """Add valid events to ``published``; return how many of each kind there are."""
+    """Add valid events to ``published``; return the number of events of each kind."""
     times = Times(call.received_us)
     scores_only = "ingest" not in call.principal.scopes
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
@@ -185,7 +185,7 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
         try:
             batch = _decode_batch(body)
         except RecursionError:
-            # The cut event is still too deep, so that it is refused, and the others are decoded.
+            # A cut event is still too deep and is rejected; the others are decoded.
             batch = _decode_batch(cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error
@@ -193,7 +193,7 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
         check_utf8(body, "the body")
     if len(batch.batch) > events_max:
         metrics.LIMIT_REACHED.labels("batch_events_max").inc()
-        message = f"{len(batch.batch)} events in one batch; {events_max} are allowed"
+        message = f"the batch has {len(batch.batch)} events; the maximum is {events_max}"
         raise TooLargeError(message)
     return batch
 

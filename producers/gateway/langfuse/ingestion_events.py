@@ -49,11 +49,11 @@ log = structlog.get_logger(__name__)
 
 
 class ServerEventError(BodyError):
-    """An event type that clients may not send."""
+    """The event has a type that clients must not send."""
 
 
 class ScopeError(BodyError):
-    """An event that the caller's credential does not permit."""
+    """The caller's credential does not permit the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class ReadEvent:
 
 
 def event_id_of(raw: msgspec.Raw) -> str:
-    """Return an event's id for the answer; ``unknown`` if it has none."""
+    """Return the id of an event for the response; ``unknown`` if it has none."""
     try:
         return _decode_head(raw).id
-    except Exception:  # noqa: BLE001  the event is refused already, for another reason
+    except Exception:  # noqa: BLE001  the event is already rejected for another reason
         return UNKNOWN_ID
 
 
@@ -79,9 +79,9 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
     """Decode and check one event.
 
     Raises:
-        ScopeError: it is no score, and ``scores_only``.
-        ServerEventError: clients do not send this type.
-        BodyError, msgspec.MsgspecError: it is not valid.
+        ScopeError: the event is not a score, and only scores are permitted.
+        ServerEventError: clients must not send events of this type.
+        BodyError, msgspec.MsgspecError: the event is invalid.
     """
     check_raw(raw)
     event = _decode_event(raw)
@@ -95,7 +95,7 @@ def read_event(raw: msgspec.Raw, times: Times, *, scores_only: bool) -> ReadEven
     if event.type == "sdk-log":
         return ReadEvent(event.id, ts_us, _read_body(_decode_log, event.body))
     if event.type in SERVER_EVENTS:
-        message = f"type: {event.type} is not for clients"
+        message = f"type: clients must not send {event.type}"
         raise ServerEventError(message)
     return _read_observation(event, ts_us)
 
@@ -113,18 +113,18 @@ def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
 def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
     kind, _, verb = event.type.rpartition("-")
     if verb not in ("create", "update") or not (kind in TYPE_OF_EVENT or kind == "observation"):
-        message = f"type: unknown: {event.type[:QUOTED_CHARS_MAX]!r}"
+        message = f"type: unknown type {event.type[:QUOTED_CHARS_MAX]!r}"
         raise BodyError(message)
     body = _read_body(_decode_observation, event.body)
     observation_type = TYPE_OF_EVENT.get(kind) or LEGACY_TYPES.get(body.type or "")
     if observation_type is None:
-        message = f"body.type: one of {', '.join(LEGACY_TYPES)}"
+        message = f"body.type: must be one of {', '.join(LEGACY_TYPES)}"
         raise BodyError(message)
     return ReadEvent(event.id, ts_us, body, observation_type, is_update=verb == "update")
 
 
 def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
-    """Return the trace of each observation that has one in any of its events."""
+    """Return the trace id of each observation for which any event has one."""
     return {
         event.body.id: event.body.trace_id
         for event in events
@@ -135,10 +135,10 @@ def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
 def event_of(
     event: ReadEvent, times: Times, project_id: str, trace_of: dict[str, str]
 ) -> Event | None:
-    """Convert to an event of the contract; return None for an event that is only logged.
+    """Convert an event to the contract; return None for an event that is only logged.
 
     Raises:
-        BodyError: a rule between fields is broken.
+        BodyError: fields contradict each other, or a time is invalid.
     """
     body = event.body
     if isinstance(body, ObservationBody):

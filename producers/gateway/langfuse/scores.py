@@ -39,12 +39,12 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class _Scores:
-    """The accepted and refused scores of one request."""
+    """The accepted scores of a request, and the errors of the others."""
 
     batch: EventBatch
     is_list: bool
     score_id: str | None = None
-    """Id of a score that was sent alone, not in a list."""
+    """Id of the score, if the body is not a list."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -86,7 +86,7 @@ class Scores(Endpoint):
             raise DecodeInThreadError
         if len(raws) > settings.batch_events_max:
             metrics.LIMIT_REACHED.labels("batch_events_max").inc()
-            message = f"{len(raws)} scores; {settings.batch_events_max} are allowed at once"
+            message = f"the list has {len(raws)} scores; the maximum is {settings.batch_events_max}"
             raise TooLargeError(message)
         scores = _Scores(self.context.publisher.batch(call.principal.quota_key), is_list)
         for index, raw in enumerate(raws):
@@ -131,14 +131,14 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         try:
             return _decode_list(body), True
         except RecursionError:
-            # The cut score is still too deep, so that it is refused, and the others are decoded.
+            # A cut score is still too deep and is rejected; the others are decoded.
             return _decode_list(cut_deep(body, DEPTH_MAX + 2)), True
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error
 
 
 def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
-    """Add one score to the batch; return its id, the client's or a new one."""
+    """Add a score to the batch; return its id, which is new if the client sent none."""
     check_raw(raw)
     try:
         body = _decode_score(raw)
@@ -156,7 +156,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
 
 
 def _issue(fault: str) -> dict[str, Any]:
-    """Return an error in the shape of Langfuse: code, path, message."""
+    """Return an error in Langfuse's format: code, path and message."""
     described, _, place = fault.partition(" - at `$.")
     field, colon, rest = fault.partition(": ")
     if place:

@@ -1,1 +1,1 @@
-"""Limits of what a project may send."""
+"""Rates and quotas of projects."""

@@ -1,4 +1,4 @@
-"""Resolve the limits of a project: its own, or else the defaults of the installation."""
+"""Determine the limits of a project: its own, or else the defaults of the installation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from producers.usage.periods import QuotaPeriod
 
 
 class EffectiveLimits(NamedTuple):
-    """The limits of a project over all gateways; 0: no limit."""
+    """The limits of a project over all gateways; 0 means no limit."""
 
     events_per_s: float
     bytes_per_s: float
     burst_s: float
-    """Seconds of a rate that may be sent at once."""
+    """After a pause, the amount of this many seconds can be sent at once."""
     quota_period: QuotaPeriod
     quota_events: int
-    """Events per period."""
+    """Maximum number of events per period."""
     quota_bytes: int
-    """Bytes per period."""
+    """Maximum bytes per period."""
 
     @property
     def has_rates(self) -> bool:
@@ -32,7 +32,7 @@ class EffectiveLimits(NamedTuple):
 
 
 def effective_limits(own: Limits | None, defaults: LimitsSettings) -> EffectiveLimits:
-    """Return the limits that hold for a project with these limits of its own."""
+    """Return the limits of a project from its own limits and the defaults."""
     found = {name: getattr(defaults, name) for name in EffectiveLimits._fields}
     if own is not None:
         set_here = {name: getattr(own, name) for name in EffectiveLimits._fields}

@@ -1,4 +1,4 @@
-"""Measure what one project sends to this process, and refuse requests above its limits."""
+"""Count what a project sends to this process, and refuse requests above its limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producers.gateway.limits.refusal import refuse
 
 
 class Meter:
-    """The limits of one project, and how much of them is used."""
+    """The limits of a project, and how much of them is used."""
 
     __slots__ = ("_bytes", "_events", "_gateways", "_now_s", "_of_bytes", "_of_events", "_quota")
 
@@ -22,7 +22,7 @@ class Meter:
         now_s: Callable[[], float],
         quota: Quota | None = None,
     ) -> None:
-        """``gateways`` processes share the rates: this one allows its part of them."""
+        """Allow the fraction of the rates that this process has among ``gateways`` processes."""
         self._gateways = gateways
         self._now_s = now_s
         self._of_events = RateLimit()
@@ -30,7 +30,7 @@ class Meter:
         self.change(limits, quota)
 
     def change(self, limits: EffectiveLimits, quota: Quota | None) -> None:
-        """Set other limits. What was used of a rate stays used."""
+        """Set new limits; what was used of the rates remains used."""
         now_s, burst_s = self._now_s(), limits.burst_s
         self._events = self._of_events.change(limits.events_per_s / self._gateways, burst_s, now_s)
         self._bytes = self._of_bytes.change(limits.bytes_per_s / self._gateways, burst_s, now_s)
@@ -42,10 +42,10 @@ class Meter:
         return not (self._events is None and self._bytes is None and self._quota is None)
 
     def check(self, events: int, size: int) -> None:
-        """Refuse a request of at least so many events and bytes if it exceeds a limit now.
+        """Refuse a request with at least these events and bytes if it exceeds a limit.
 
         Raises:
-            TooManyRequestsError: it can be sent again after ``retry_after_s``.
+            TooManyRequestsError: the request can be sent again after ``retry_after_s``.
         """
         bucket = self._events
         if bucket is not None and bucket.tokens < events:
@@ -61,7 +61,7 @@ class Meter:
             self._quota.check(events, size)
 
     def take(self, events: int, size: int) -> None:
-        """Count a request, all of it or nothing. Raises as ``check``."""
+        """Count a whole request, or refuse it like ``check``."""
         self.check(events, size)
         if self._events is not None:
             self._events.take(events)
@@ -71,7 +71,7 @@ class Meter:
             self._quota.add(events, size)
 
     def put_back(self, events: int, size: int) -> None:
-        """Count a request no longer: it was not delivered, and will be sent again."""
+        """Subtract a request that was not published and will be sent again."""
         if self._events is not None:
             self._events.put_back(events)
         if self._bytes is not None:

@@ -1,4 +1,4 @@
-"""Keep a meter for each project that has limits."""
+"""Provide a meter for each project with limits."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from producers.usage.counts import UsageCounts
 
 
 class ProjectLimits:
-    """Return the meter of a request, at the cost of one look-up in a dictionary.
+    """Create, cache and return the meters of callers.
 
-    Requests with only a public key have a meter of their own: such a key is known to others, who
-    could otherwise use up the rates of the project.
+    Requests with only a public key have a separate meter: the key is not secret, and others could
+    otherwise use up the rates of the project.
     """
 
     def __init__(self, settings: LimitsSettings, control: ControlLog, usage: UsageCounts) -> None:
-        """``usage`` counts what quotas limit."""
+        """``usage`` has the counts for quotas."""
         self._usage = usage
         self.now_s = time.monotonic
         self._settings = settings
         self._view = control.view
         self._meters: dict[str, Meter | None] = {}
-        """By ``quota_key``; None: without limits. Empty while no project has limits."""
+        """Meters by ``quota_key``; None for a project without limits. Empty if no project has any."""
         self._unlimited: dict[str, Meter] = {}
-        """Meters of projects whose limits were removed, in case they are set again."""
+        """Meters of projects without limits, which are used again if limits are set."""
         self._has_limits = self._any_limits()
         control.subscribe(self._control_changed)
 
     def meter_of(self, principal: Principal) -> Meter | None:
-        """Return the meter of a caller; None: it has no limits."""
+        """Return the meter of a caller; None if it has no limits."""
         if not self._has_limits:
             return None
         quota_key = principal.quota_key
@@ -48,10 +48,10 @@ class ProjectLimits:
             return meter
 
     def _new_meter(self, project_id: str, quota_key: str) -> Meter | None:
-        """Return the meter for the current limits; None: there are none."""
+        """Return a meter with the current limits; None if there are none."""
         limits = effective_limits(self._view[Limits].get(project_id), self._settings)
         quota = None
-        # A quota is not for requests with only a public key: others could use it up.
+        # Quotas exclude requests with only a public key, with which others could use them up.
         if limits.has_quota and quota_key == project_id:
             quota = Quota(quota_key, limits, self._usage)
         meter = self._unlimited.pop(quota_key, None)

@@ -1,4 +1,4 @@
-"""Limit what a project may send in a day or month."""
+"""Limit what a project may send per day or month."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Quota:
         self._used = self._of_project.of(limits.quota_period)
 
     def check(self, events: int, size: int) -> None:
-        """Refuse a request of at least so many events and bytes if they exceed what is left.
+        """Refuse a request with at least these events and bytes if they exceed what is left.
 
         Raises:
-            TooManyRequestsError: it can be sent again in the next period.
+            TooManyRequestsError: the request can be sent again in the next period.
         """
         counts = self._counts
         if counts.now_s() >= counts.day_ends_s:
-            _ = counts.today  # begins the day
+            _ = counts.today  # begins a new day
         used_events, used_bytes = self._used
         if self._events_max and used_events + events > self._events_max:
             self._refuse("quota_events", f"{self._events_max} events")
@@ -38,7 +38,7 @@ class Quota:
             self._refuse("quota_bytes", f"{self._bytes_max} bytes")
 
     def add(self, events: int, size: int) -> None:
-        """Count a request; negative amounts take it back."""
+        """Count a request; negative amounts are subtracted."""
         self._counts.add_to(self._of_project, events, size)
 
     def _refuse(self, limit: str, allowed: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Keeps the token bucket of a rate whose limit changes."""
+"""Keep the token bucket of a rate whose limit can change."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from producers.gateway.limits.token_bucket import TokenBucket
 
 
 class RateLimit:
-    """The bucket of one rate of a project; the limit can be changed, removed and set again.
+    """The token bucket of a rate, whose limit can be changed, removed and set again.
 
-    A limit that is set again after it was removed begins with a full burst, but not twice within
-    the time of a burst: otherwise, removing and setting it in turns would suspend it.
+    A limit that is set again begins with a full burst, but at most once per ``burst_s``. Otherwise,
+    removing and setting it repeatedly would suspend it.
     """
 
     __slots__ = ("_bucket", "_is_limited", "_refilled_s")
 
     def __init__(self) -> None:
         self._bucket: TokenBucket | None = None
-        """Kept while the rate is not limited."""
+        """The bucket is kept while the rate is not limited."""
         self._is_limited = False
         self._refilled_s = float("-inf")
-        """When the limit was last set again with a full burst."""
+        """When the limit last began with a full burst."""
 
     def change(self, rate_per_s: float, burst_s: float, now_s: float) -> TokenBucket | None:
-        """Set the rate; 0: no limit. Return the bucket, None if the rate is not limited."""
+        """Set the rate (0: no limit), and return the bucket; None if the rate is not limited."""
         was_limited, self._is_limited = self._is_limited, bool(rate_per_s)
         if not rate_per_s:
             return None

@@ -9,11 +9,11 @@ from producers import metrics
 from producers.errors import TooManyRequestsError
 
 RETRY_AFTER_MAX_S: Final = 31 * 86_400
-"""Longest wait that is answered; no period of a quota is longer."""
+"""Maximum value of ``Retry-After``: the longest period of a quota."""
 
 
 def refuse(limit: str, allowed: str, wait_s: float) -> NoReturn:
-    """Count that a limit was exceeded, and raise.
+    """Count an exceeded limit, and raise.
 
     Raises:
         TooManyRequestsError: always.

@@ -143,7 +143,7 @@ async def test_an_event_above_the_limit_is_refused_before_anything_is_sent(
 ) -> None:
     publisher = EventPublisher(kafka, GatewaySettings(event_max_bytes=1024))
 
-    with pytest.raises(TooLargeError, match="1024 are allowed"):
+    with pytest.raises(TooLargeError, match="the maximum is 1024"):
         publisher.batch().add(observation(1, text="x" * 1024))
 
 

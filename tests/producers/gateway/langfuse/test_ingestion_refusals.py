@@ -19,7 +19,7 @@ INVALID_EVENTS = {
     "no timestamp": ({"id": "x", "type": "trace-create", "body": {}}, "`timestamp`"),
     "no body": ({"id": "x", "type": "trace-create", "timestamp": NOW}, "`body`"),
     "not an object": (7, "Expected `object`"),
-    "unknown type": (event("dream-create", {}), "type: unknown: 'dream-create'"),
+    "unknown type": (event("dream-create", {}), "type: unknown type 'dream-create'"),
     "bad time": (event("trace-create", {}, at="yesterday"), "timestamp: not an ISO 8601 time"),
     "name is a number": (event("trace-create", {"name": 7}), "$.body.name"),
     "body is a list": (event("trace-create", []), "Expected `object`, got `array` - at `$.body`"),
@@ -33,22 +33,22 @@ INVALID_EVENTS = {
     "update without id": (event("span-update", {"traceId": "t"}), "id: missing"),
     "prompt without version": (
         event("generation-create", {"id": "o", "promptName": "p"}),
-        "give both or neither",
+        "set both or neither",
     ),
     "prompt version beyond the store's": (
         event("generation-create", {"id": "o", "promptName": "p", "promptVersion": 2**31}),
         "$.body.promptVersion",
     ),
-    "score of nothing": (event("score-create", {"name": "s", "value": 1}), "give exactly one"),
+    "score of nothing": (event("score-create", {"name": "s", "value": 1}), "set exactly one"),
     "score of two things": (
         event("score-create", {"name": "s", "value": 1, "traceId": "t", "sessionId": "s"}),
-        "give exactly one",
+        "set exactly one",
     ),
     "score without name": (event("score-create", {"value": 1, "traceId": "t"}), "name: missing"),
     "score without value": (event("score-create", {"name": "s", "traceId": "t"}), "`value`"),
     "observation score without trace": (
         event("score-create", {"name": "s", "value": 1, "sessionId": "s", "observationId": "o"}),
-        "needs a traceId",
+        "requires a traceId",
     ),
     "two for a boolean": (
         event("score-create", {"name": "s", "value": 2, "traceId": "t", "dataType": "BOOLEAN"}),

@@ -141,7 +141,9 @@ async def test_legacy_observation_events_say_their_type_in_the_body(
     )
 
     assert [entry["id"] for entry in response.json()["successes"]] == ["e1", "e2"]
-    assert response.json()["errors"][0]["error"] == "body.type: one of GENERATION, SPAN, EVENT"
+    assert (
+        response.json()["errors"][0]["error"] == "body.type: must be one of GENERATION, SPAN, EVENT"
+    )
     assert [
         observed.type for observed in await log.events() if isinstance(observed, Observation)
     ] == [

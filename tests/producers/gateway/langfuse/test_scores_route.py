@@ -102,9 +102,9 @@ async def test_values_are_typed(
     [
         (score(value=None), [], "missing required field `value`"),
         (score(name=7), ["name"], "Expected `str | null`, got `int`"),
-        (score(sessionId="s"), [], "give exactly one"),
+        (score(sessionId="s"), [], "set exactly one"),
         (score(value="x", dataType="BOOLEAN"), ["value"], "BOOLEAN takes a number"),
-        (score(value="x", dataType="CORRECTION", configId="c"), ["configId"], "not for corrections"),
+        (score(value="x", dataType="CORRECTION", configId="c"), ["configId"], "not allowed for corrections"),
         (score(timestamp="2099-01-01T00:00:00Z"), ["timestamp"], "too far"),
         (score(dataType="DREAM"), ["dataType"], "Invalid enum value"),
         ("text", [], "Expected `object`"),
@@ -208,8 +208,8 @@ class TestLimits:
     async def test_too_large_a_body_score_or_list_is_a_413(self, client: httpx.AsyncClient) -> None:
         for body, message in (
             (score(comment="x" * 30_000), "larger than 20000 bytes"),
-            (score(comment="x" * 3_000), "2000 are allowed"),
-            ([score()] * 4, "3 are allowed at once"),
+            (score(comment="x" * 3_000), "the maximum is 2000"),
+            ([score()] * 4, "the maximum is 3"),
         ):
             response = await client.post(URL, json=body)
             assert response.status_code == 413
