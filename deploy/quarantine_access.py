@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from aiokafka.structs import ConsumerRecord
 
 from deploy.broker_probe import topics_of
 from deploy.errors import QuarantineError
+from producers.errors import LogStalledError, LogTruncatedError
 from producers.kafka.clients import new_consumer, new_producer, started, stopped
+from producers.kafka.log_cursor import WhenTruncated, new_log_consumer, records_between
 from producers.settings import KafkaSettings
 from streams.core.quarantine.quarantined import Entry, Kind
 from streams.quarantine.log import QuarantineView, entry_key, topic_of
@@ -22,7 +23,6 @@ from streams.quarantine.log import QuarantineView, entry_key, topic_of
 BATCH_BYTES: Final = 1024 * 1024
 STOP_TIMEOUT_S: Final = 2.0
 READ_TIMEOUT_S: Final = 15.0
-POLL_MS: Final = 300
 
 
 @dataclass(slots=True)
@@ -46,7 +46,6 @@ class QuarantineAccess:
     async def range_of(self, kind: Kind, partition: int) -> tuple[int, int]:
         """Return the first offset of a source partition, and the offset after its last record."""
         source = TopicPartition(topic_of(self.kafka, kind), partition)
-        self.consumer.assign([source])
         first = (await self.consumer.beginning_offsets([source]))[source]
         return first, (await self.consumer.end_offsets([source]))[source]
 
@@ -98,18 +97,13 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
         raise QuarantineError(f"topic {log.topic} does not exist: run `tracemill migrate`")
     async with AsyncExitStack() as stack:
         consumer: AIOKafkaConsumer = await started(
-            lambda: new_consumer(
-                kafka,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=kafka.record_max_bytes,
-            ),
+            lambda: new_log_consumer(kafka, max_partition_fetch_bytes=kafka.record_max_bytes),
             kafka,
         )
         stack.push_async_callback(stopped, consumer, STOP_TIMEOUT_S)
         producer = await started(lambda: new_producer(kafka, batch_bytes=BATCH_BYTES), kafka)
         stack.push_async_callback(stopped, producer, STOP_TIMEOUT_S)
         view = QuarantineView()
-        consumer.assign([log])
         end = (await consumer.end_offsets([log]))[log]
         for record in await _read(consumer, log, 0, end):
             view.apply(record)
@@ -120,19 +114,17 @@ async def _read(
     consumer: AIOKafkaConsumer, source: TopicPartition, begin: int, end: int
 ) -> list[ConsumerRecord]:
     """Return the records in a range of offsets, except those removed by compaction."""
-    records: list[ConsumerRecord] = []
-    consumer.assign([source])
-    if begin >= end:
-        return records
-    consumer.seek(source, begin)
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            while await consumer.position(source) < end:
-                polled = await consumer.getmany(source, timeout_ms=POLL_MS)
-                records += [each for each in polled.get(source, ()) if each.offset < end]
-                if records and records[-1].offset == end - 1:
-                    break
-    except TimeoutError as error:
-        message = f"the broker did not return {source.topic} within {READ_TIMEOUT_S:g} s"
-        raise QuarantineError(message) from error
-    return records
+        return [
+            record
+            async for record in records_between(
+                consumer,
+                source,
+                begin,
+                end,
+                stall_timeout_s=READ_TIMEOUT_S,
+                when_truncated=WhenTruncated.CONTINUE,
+            )
+        ]
+    except (LogStalledError, LogTruncatedError) as error:
+        raise QuarantineError(str(error)) from error

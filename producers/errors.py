@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from aiokafka.errors import KafkaError
+
 
 class ProducersError(Exception):
     """Base class of this package's errors."""
@@ -19,6 +21,14 @@ class TopicError(ProducersError):
 
 class TopicMismatchError(TopicError):
     """A topic has another number of partitions than the settings define."""
+
+
+class LogStalledError(ProducersError, KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """The broker returned no records of a log for too long, although there are more."""
+
+
+class LogTruncatedError(ProducersError, KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A log does not hold the next offset: retention removed it, or the topic was created again."""
 
 
 class ControlError(ProducersError):

@@ -101,9 +101,15 @@ CONTROL_LAG_RECORDS = Gauge(
 USAGE_LAG_RECORDS = Gauge(
     "tracemill_usage_lag_records", "Counts of other gateways' usage that were not read yet."
 )
-CONTROL_RECONNECTS = Counter(
-    "tracemill_control_reconnects_total",
-    "Reconnections to the control-plane log.",
+LOG_RECONNECTS = Counter(
+    "tracemill_log_reconnects_total",
+    "How often a reader of a whole log connected again, by topic.",
+    ["topic"],
+)
+LOG_TRUNCATIONS = Counter(
+    "tracemill_log_truncations_total",
+    "How often a log did not hold the next offset of its reader any more, by topic.",
+    ["topic"],
 )
 CONTROL_WRITES_REPEATED: Final = Counter(
     "tracemill_control_writes_repeated_total",

@@ -59,6 +59,11 @@ class KafkaSettings(BaseSettings):
     """Maximum time that a starting process waits for the broker and its topics."""
     request_timeout_s: float = Field(10.0, gt=0)
     """Timeout of one request to the broker."""
+    log_reconnect_max_s: float = Field(5.0, gt=0)
+    """Longest pause before a reader of a whole log, such as the control plane's, connects again."""
+    log_stall_timeout_s: float = Field(30.0, gt=0)
+    """Time without a record, although the log has more; after it the reader connects again, or
+    fails if it reads only a part of the log."""
     control_record_max_bytes: int = Field(256 * KIB, ge=1 * KIB)
     """Maximum size of a control record, such as a project, key, price or webhook; above it: 409."""
     control_records_max: int = Field(100_000, ge=1)

@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from producers import metrics
-from producers.control.log_reader import LogReader
 from producers.errors import ControlError, ControlUnavailableError
 from producers.kafka.clients import new_producer, started, stopped
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 
 STOP_TIMEOUT_S: Final = 2.0
@@ -52,6 +52,8 @@ class ExclusiveWriter:
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
         self._running: set[asyncio.Task[int | None]] = set()
+        self._committing: dict[int, bool] = {}
+        """Last offsets of writes whose commit is not acknowledged, and whether they were read."""
 
     async def write(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
         """Write the records that ``change`` returns in one transaction.
@@ -81,8 +83,14 @@ class ExclusiveWriter:
             task.cancel()
         await self._discard()
 
+    def record_read(self, offset: int) -> None:
+        """Note that the reader delivered the record at an offset: it is committed."""
+        if offset in self._committing:
+            self._committing[offset] = True
+
     async def _write(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
         async with self._lock, asyncio.timeout(self._kafka.control_write_timeout_s):
+            self._committing.clear()
             undecided: int | None = None
             for attempt in range(self._kafka.control_write_attempts_max):
                 try:
@@ -124,7 +132,7 @@ class ExclusiveWriter:
             ]
             _retrieve_failures(producer)
             offset: int = max(each.offset for each in await asyncio.gather(*sent))
-            self._reader.expect(offset)
+            self._committing[offset] = False
             try:
                 await producer.commit_transaction()
             except KafkaError as error:
@@ -133,7 +141,7 @@ class ExclusiveWriter:
             # The next producer aborts the transaction if it is still open.
             await self._discard()
             raise
-        self._reader.was_read(offset)
+        del self._committing[offset]
         return offset
 
     async def _is_committed(self, offset: int) -> bool:
@@ -144,7 +152,7 @@ class ExclusiveWriter:
         except BaseException:
             await self._discard()
             raise
-        return self._reader.was_read(offset)
+        return self._committing.pop(offset)
 
     async def _begun(self) -> AIOKafkaProducer:
         """Begin a transaction; if the producer is new, read the records of others first."""
@@ -153,7 +161,7 @@ class ExclusiveWriter:
             producer = self._producer = await started(self._new_producer, self._kafka)
         await producer.begin_transaction()
         if is_new:
-            await self._reader.read_to_the_end()
+            await self._reader.caught_up()
         return producer
 
     async def _planned(self, change: Callable[[], Sequence[LogRecord]]) -> Sequence[LogRecord]:
@@ -164,7 +172,7 @@ class ExclusiveWriter:
             records = ()
         if not records:
             # Another writer may have fenced this one, which only a write would show.
-            await self._reader.read_to_the_end()
+            await self._reader.caught_up()
             records = change()
         return records
 

@@ -16,10 +16,10 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from producers import metrics
 from producers.control.exclusive_writer import ExclusiveWriter, LogRecord
-from producers.control.log_reader import LogReader
 from producers.control.record import Change, ControlRecord
 from producers.control.registry import KINDS, ControlKinds
 from producers.control.state import ControlState, identity, value_of
@@ -32,6 +32,7 @@ from producers.errors import (
     TopicError,
 )
 from producers.kafka.clients import new_producer, started, stopped
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 
 WRITE_ATTEMPTS_MAX: Final = 3
@@ -68,9 +69,15 @@ class ControlLog:
         self._state = ControlState(kinds, only)
         self._checks = WriteChecks(self._state, kafka)
         self._subscribers: list[Callable[[Change], None]] = []
-        self._reader = LogReader(kafka, self._partition, self._apply)
+        self._reader = LogReader(
+            kafka,
+            self._partition,
+            self._apply,
+            isolation="read_committed",  # uncommitted records must have no effect
+            on_progress=_show_lag,
+        )
+        self._writer = ExclusiveWriter(kafka, self._partition, self._reader)
         self._producer: AIOKafkaProducer | None = None
-        self._writer: ExclusiveWriter | None = None
 
     @property
     def view(self) -> ControlView:
@@ -98,15 +105,12 @@ class ControlLog:
                 f"topic {self._partition.topic} must have one partition, but has {len(partitions)}"
             )
             raise TopicError(message)
-        self._writer = ExclusiveWriter(self._kafka, self._partition, self._reader)
-        await self._reader.connect()
-        async with self._in_time():
-            await self._reader.start()
+        await self._reader.start()
+        await self.caught_up()
 
     async def stop(self) -> None:
         """Stop following the log; the view remains unchanged."""
-        if self._writer is not None:
-            await self._writer.stop()
+        await self._writer.stop()
         await self._reader.stop()
         if self._producer is not None:
             await stopped(self._producer, STOP_TIMEOUT_S)
@@ -124,7 +128,7 @@ class ControlLog:
             ControlUnavailableError: they were not read within ``control_write_timeout_s``.
         """
         async with self._in_time():
-            await self._reader.read_to_the_end()
+            await self._reader.caught_up()
 
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -257,7 +261,6 @@ class ControlLog:
     async def _change(self, change: Callable[[], list[LogRecord]]) -> bool:
         """Write a change of existing records; return whether there was anything to write."""
         self._refuse_when_disk_is_low()
-        assert self._writer is not None, "start() comes first"
         try:
             async with asyncio.timeout(self._kafka.control_write_timeout_s):
                 offset = await self._writer.write(change)
@@ -289,13 +292,14 @@ class ControlLog:
         if low is not None:
             raise ControlUnavailableError(low)
 
-    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+    def _apply(self, record: ConsumerRecord) -> None:
+        self._writer.record_read(record.offset)
         try:
-            changes = self._state.apply((key or b"").decode(), value, offset)
+            changes = self._state.apply((record.key or b"").decode(), record.value, record.offset)
         except Exception as error:  # noqa: BLE001  # one record must not stop the others
             # It was written by a newer version or by another program.
             metrics.CONTROL_UNREADABLE.inc()
-            log.warning("control record skipped", offset=offset, reason=str(error))
+            log.warning("control record skipped", offset=record.offset, reason=str(error))
             return
         for change in changes:
             for subscriber in self._subscribers:
@@ -309,6 +313,10 @@ def _notify(subscriber: Callable[[Change], None], change: Change) -> None:
     except Exception:
         metrics.CONTROL_UNREADABLE.inc()
         log.exception("control_change_failed", kind=change.kind, id=change.id)
+
+
+def _show_lag(next_offset: int, end: int) -> None:
+    metrics.CONTROL_LAG_RECORDS.set(end - next_offset)
 
 
 def _count_timeout(error: KafkaError | TimeoutError) -> None:

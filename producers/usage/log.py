@@ -11,10 +11,11 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from producers import metrics
-from producers.control.log_reader import LogReader
 from producers.kafka.clients import new_producer, started, stopped
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 from producers.usage.counts import UsageCounts
 
@@ -35,7 +36,12 @@ class UsageLog:
         self._interval_s = interval_s
         self._topic = kafka.topics.usage
         self._reader = LogReader(
-            kafka, TopicPartition(self._topic, 0), self._apply, metrics.USAGE_LAG_RECORDS
+            kafka,
+            TopicPartition(self._topic, 0),
+            self._apply,
+            isolation="read_committed",
+            on_progress=_show_lag,
+            disconnected_max_s=kafka.broker_wait_s,
         )
 
     @asynccontextmanager
@@ -44,6 +50,7 @@ class UsageLog:
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+            TopicError: the topic of the counts does not exist.
         """
         async with AsyncExitStack() as stack:
             producer = await started(
@@ -51,8 +58,8 @@ class UsageLog:
             )
             stack.push_async_callback(stopped, producer, STOP_TIMEOUT_S)
             stack.push_async_callback(self._reader.stop)
-            await self._reader.connect()
             await self._reader.start()
+            await self._reader.caught_up()
             writing = asyncio.create_task(self._write_regularly(producer), name="usage-log")
             try:
                 yield
@@ -82,8 +89,12 @@ class UsageLog:
                 raise
             log.warning("usage_not_written", reason=repr(error))
 
-    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+    def _apply(self, record: ConsumerRecord) -> None:
         try:
-            self.counts.apply((key or b"").decode(), value)
+            self.counts.apply((record.key or b"").decode(), record.value)
         except ValueError as error:  # msgspec's errors are ValueErrors
-            log.warning("usage_record_skipped", offset=offset, reason=repr(error))
+            log.warning("usage_record_skipped", offset=record.offset, reason=repr(error))
+
+
+def _show_lag(next_offset: int, end: int) -> None:
+    metrics.USAGE_LAG_RECORDS.set(end - next_offset)

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from typing import Final, Generic
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from producers.control.record import Change
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.texts import describe_error
 from streams.core.jobs.book import JobBook, JobT
@@ -25,7 +26,6 @@ from streams.core.jobs.queue import JobQueue
 from streams.core.jobs.state import Failed, JobState, Outcome, ended
 from streams.jobs.dead_letters import JobDeadLetters, is_transient
 from streams.jobs.kind import JobKind
-from streams.runtime.log_tail import LogTail
 from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
@@ -56,8 +56,16 @@ class JobRunner(Generic[JobT]):
             age_max_us=self._limits.age_max_h * HOUR_US,
             memory_us=self._limits.memory_h * HOUR_US,
         )
-        self._source_log = LogTail(kafka, source, self._on_source, self._on_failed_record)
-        self._state_log = LogTail(kafka, self._states_topic, self._on_state, self._on_failed_record)
+        self._source_log, self._state_log = (
+            LogReader(
+                kafka,
+                TopicPartition(topic, 0),
+                deliver,
+                isolation="read_uncommitted",
+                on_failure=self._on_failed_record,
+            )
+            for topic, deliver in ((source, self._on_source), (self._states_topic, self._on_state))
+        )
         self._dead_letters = JobDeadLetters(
             producer, kafka, stage=kind.stage, source=source, metrics=self._metrics
         )

@@ -22,7 +22,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ObservationRow, TraceRow
-from producers.kafka.clients import new_consumer, started, stopped
+from producers.kafka.clients import started, stopped
+from producers.kafka.log_cursor import new_log_consumer, records_between
 from producers.kafka.topics import Topics
 from producers.settings import KafkaSettings
 from streams.observations import metrics
@@ -32,7 +33,6 @@ from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION
 
 log = structlog.get_logger(__name__)
 
-POLL_MS: Final = 500
 STRIDE: Final = 64
 STOP_TIMEOUT_S: Final = 2.0
 DIGITS_MAX: Final = 20
@@ -61,19 +61,23 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
     """
     topics = kafka.topics
     consumer: AIOKafkaConsumer = await started(
-        lambda: new_consumer(
-            kafka,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            request_timeout_ms=int(kafka.request_timeout_s * 1000),
-        ),
-        kafka,
+        lambda: new_log_consumer(kafka, max_partition_fetch_bytes=4 * 1024 * 1024), kafka
     )
+    stall_timeout_s = kafka.log_stall_timeout_s
     try:
         observations = await read_tail(
-            consumer, TopicPartition(topics.observations, partition), settings, commit_needed=True
+            consumer,
+            TopicPartition(topics.observations, partition),
+            settings,
+            commit_needed=True,
+            stall_timeout_s=stall_timeout_s,
         )
         traces = await read_tail(
-            consumer, TopicPartition(topics.traces, partition), settings, commit_needed=False
+            consumer,
+            TopicPartition(topics.traces, partition),
+            settings,
+            commit_needed=False,
+            stall_timeout_s=stall_timeout_s,
         )
     finally:
         await stopped(consumer, STOP_TIMEOUT_S)
@@ -148,9 +152,13 @@ async def read_tail(
     settings: StreamsSettings,
     *,
     commit_needed: bool,
+    stall_timeout_s: float,
 ) -> Tail:
-    """Read the end of a partition, up to the limits, but at least from the last commit on."""
-    consumer.assign([partition])
+    """Read the end of a partition, up to the limits, but at least from the last commit on.
+
+    Raises:
+        KafkaError: the broker did not return the records, or retention just removed some of them.
+    """
     end = (await consumer.end_offsets([partition]))[partition]
     first = (await consumer.beginning_offsets([partition]))[partition]
     records: list[ConsumerRecord] = []
@@ -160,7 +168,13 @@ async def read_tail(
     while lower > first:
         upper, lower = lower, max(first, lower - stride)
         stride *= 2
-        read = await _between(consumer, partition, lower, upper)
+        read = [
+            each
+            async for each in records_between(
+                consumer, partition, lower, upper, stall_timeout_s=stall_timeout_s
+            )
+            if each.value is not None  # workers write no others
+        ]
         records = read + records
         rows += sum(record.value.count(b"\n") + 1 for record in read)
         size += sum(len(record.value) for record in read)
@@ -183,19 +197,3 @@ async def read_tail(
             metrics.LIMIT_REACHED.labels(reached[0]).inc()
             break
     return Tail(lower, end, records)
-
-
-async def _between(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
-) -> list[ConsumerRecord]:
-    """Return the records of a range that have a value; workers write no others."""
-    records: list[ConsumerRecord] = []
-    consumer.seek(partition, lower)
-    while await consumer.position(partition) < upper:
-        polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
-        records += [
-            each
-            for each in polled.get(partition, ())
-            if each.offset < upper and each.value is not None
-        ]
-    return records

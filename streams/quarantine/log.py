@@ -19,12 +19,12 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import DeadLetterRow
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 from streams.core.quarantine.quarantined import Attempt, Entry, Kind, next_attempt
 from streams.errors import QuarantineFullError
 from streams.quarantine import metrics
 from streams.quarantine.settings import QuarantineSettings
-from streams.runtime.log_tail import LogTail
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +101,9 @@ class QuarantineLog:
         self._view = QuarantineView()
         self._producer = producer
         self._topic = kafka.topics.quarantine
-        self._tail = LogTail(kafka, self._topic, self._apply)
+        self._reader = LogReader(
+            kafka, TopicPartition(self._topic, 0), self._apply, isolation="read_uncommitted"
+        )
 
     async def start(self) -> None:
         """Start to follow the log.
@@ -109,10 +111,10 @@ class QuarantineLog:
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
-        await self._tail.start()
+        await self._reader.start()
 
     async def stop(self) -> None:
-        await self._tail.stop()
+        await self._reader.stop()
 
     def entries(self, kind: Kind, partition: int) -> dict[int, Entry]:
         """Return the entries of a partition by offset; later changes apply to the mapping."""
@@ -120,7 +122,7 @@ class QuarantineLog:
 
     async def begin(self, kind: Kind, partition: int, resume_after: int) -> Attempt:
         """Write that this worker continues after ``resume_after``; return the attempt."""
-        await self._tail.caught_up()
+        await self._reader.caught_up()
         before = self._view.attempts.get((kind, partition))
         attempt = next_attempt(before, resume_after, secrets.token_hex(8))
         await self.write(kind, partition, attempt)
@@ -170,7 +172,7 @@ class QuarantineLog:
 
     async def end_of(self, kind: Kind, partition: int) -> int:
         """Return the current end offset of a source partition."""
-        return await self._tail.end_of(TopicPartition(topic_of(self.kafka, kind), partition))
+        return await self._reader.end_of(TopicPartition(topic_of(self.kafka, kind), partition))
 
     def _apply(self, record: ConsumerRecord) -> None:
         self._view.apply(record)

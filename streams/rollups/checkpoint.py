@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -12,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import SpendRow, WindowRow
-from producers.kafka.clients import new_consumer, started, stopped
+from producers.kafka.clients import started, stopped
+from producers.kafka.log_cursor import WhenTruncated, new_log_consumer, records_between
 from producers.settings import KafkaSettings
 from streams.core.rollups.checkpoint_choice import index_of_latest, is_first
 from streams.core.rollups.fold import Checkpoint, with_rows_beyond, with_unknown_horizons
@@ -32,7 +34,6 @@ PERIOD_KEY_MAX_BYTES: Final = 160
 """Maximum size of an unsettled period in a header: the budget's id and the period's start."""
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
-POLL_MS: Final = 500
 
 _windows = msgspec.json.Decoder(WindowRow)
 _spend = msgspec.json.Decoder(SpendRow)
@@ -97,23 +98,30 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     """
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
-    consumer: AIOKafkaConsumer = await started(lambda: new_consumer(kafka), kafka)
+    consumer: AIOKafkaConsumer = await started(lambda: new_log_consumer(kafka), kafka)
+    # Retention may have removed what followed the checkpoint.
+    read = partial(
+        records_between,
+        consumer,
+        stall_timeout_s=kafka.log_stall_timeout_s,
+        when_truncated=WhenTruncated.CONTINUE,
+    )
     try:
-        consumer.assign([windows, spend])
         ends = await consumer.end_offsets([windows, spend])
-        found = await _last_checkpoint(consumer, windows, ends[windows])
+        begin = (await consumer.beginning_offsets([windows]))[windows]
+        found = await _last_checkpoint(begin, ends[windows], partial(read, windows))
         if found is None:
             return Progress(None, not (ends[windows] or ends[spend]), ends)
         checkpoint, windows_to, spend_to = found
         try:
             windows_s = [
                 row.window_s
-                async for record in _between(consumer, windows, windows_to, ends[windows])
+                async for record in read(windows, windows_to, ends[windows])
                 for row in _windows.decode_lines(record.value or b"")
             ]
             spend_s = [
                 row.bucket_s
-                async for record in _between(consumer, spend, spend_to, ends[spend])
+                async for record in read(spend, spend_to, ends[spend])
                 for row in _spend.decode_lines(record.value or b"")
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -125,16 +133,15 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
 
 
 async def _last_checkpoint(
-    consumer: AIOKafkaConsumer, windows: TopicPartition, end: int
+    begin: int, end: int, read: Callable[[int, int], AsyncIterator[ConsumerRecord]]
 ) -> tuple[Checkpoint, int, int] | None:
     """Return the checkpoint to continue from, and the ends of its flush in windows and spend."""
-    begin = (await consumer.beginning_offsets([windows]))[windows]
     upper, step = end, FIRST_STEP
     found: list[tuple[Checkpoint, int, int]] = []
     while upper > begin:
         lower = max(begin, upper - step)
         earlier: list[tuple[Checkpoint, int, int]] = []
-        async for record in _between(consumer, windows, lower, upper):
+        async for record in read(lower, upper):
             try:
                 marked = checkpoint_of_record(record)
             except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
@@ -150,16 +157,3 @@ async def _last_checkpoint(
                 return latest
         upper, step = lower, step * 4
     return None
-
-
-async def _between(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int
-) -> AsyncIterator[ConsumerRecord]:
-    if lower >= upper:
-        return
-    consumer.seek(partition, lower)
-    while await consumer.position(partition) < upper:
-        polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
-        for record in polled.get(partition, ()):
-            if record.offset < upper:
-                yield record

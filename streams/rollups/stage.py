@@ -16,6 +16,7 @@ from producers.control.kinds.budget import Budget
 from producers.control.log import ControlLog
 from producers.control.record import Change, Tombstone
 from producers.kafka.clients import new_producer, started, stopped
+from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.dead_letters.texts import describe_error
@@ -30,7 +31,6 @@ from streams.rollups.partition import ProjectPartition
 from streams.rollups.reader import ProjectReader
 from streams.rollups.settings import ProjectSettings
 from streams.runtime.log_gaps import next_record
-from streams.runtime.log_tail import LogTail
 from streams.runtime.partition_host import PartitionHost, Restarts, StageSpec
 from streams.runtime.sink_progress import SinkProgress
 from streams.runtime.suspension import SuspensionGuard
@@ -61,7 +61,12 @@ class ProjectStage:
         self._control = control
         self._settings = settings
         self._alerted = PastAlerts(settings.alerts_max)
-        self._alerts = LogTail(kafka, kafka.topics.alerts, self._learn_alert)
+        self._alerts = LogReader(
+            kafka,
+            TopicPartition(kafka.topics.alerts, 0),
+            self._learn_alert,
+            isolation="read_uncommitted",
+        )
         self._sink = SinkProgress(kafka, settings.sink_poll_s)
         self._context = StageContext(
             kafka=kafka,

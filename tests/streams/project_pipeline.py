@@ -6,11 +6,13 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import pytest
@@ -30,6 +32,7 @@ from tests.fixtures.daytime import daytime_zone
 from tests.fixtures.sink import sinking
 
 ROOT = Path(__file__).parents[2]
+OUTPUT_MAX_BYTES = 2**20
 
 
 @dataclass
@@ -41,10 +44,13 @@ class Pipeline:
     control: ControlLog
     producer: AIOKafkaProducer
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _outputs: dict[int, IO[bytes]] = field(default_factory=dict)
 
     def start_worker(
         self, module: str = "tests.streams.project_process", **settings: str
     ) -> subprocess.Popen[bytes]:
+        # A pipe that nobody reads would be full after a few tracebacks, and block the worker.
+        output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by kill_workers
         worker = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=ROOT,
@@ -58,24 +64,25 @@ class Pipeline:
                 "TRACEMILL_WEBHOOKS_ALLOW_PRIVATE": "true",
             }
             | settings,
-            stdout=subprocess.PIPE,
+            stdout=output,
         )
         self.workers.append(worker)
+        self._outputs[worker.pid] = output
         return worker
 
     async def ready(self, worker: subprocess.Popen[bytes]) -> None:
         """Return once a worker takes part."""
-        assert worker.stdout is not None
-        while await asyncio.to_thread(worker.stdout.readline) != b"ready\n":
+        output = self._outputs[worker.pid]
+        while b"ready" not in os.pread(output.fileno(), OUTPUT_MAX_BYTES, 0).splitlines():
             assert worker.poll() is None, f"the worker ended with {worker.returncode}"
+            await asyncio.sleep(0.02)
 
     def kill_workers(self) -> None:
         for worker in self.workers:
             if worker.poll() is None:
                 worker.kill()
             worker.wait()
-            if worker.stdout is not None:
-                worker.stdout.close()
+            self._outputs.pop(worker.pid).close()
         self.workers.clear()
 
     async def send(self, *deltas: Delta) -> None:

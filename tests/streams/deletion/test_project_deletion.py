@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from prometheus_client import REGISTRY
 
 from clickhouse import migrate as migrate_module
@@ -27,6 +27,7 @@ from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.log import ControlLog
+from producers.kafka.log_reader import LogReader
 from producers.kafka.topics import CONTROL
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.rollups.sketch import state_hex
@@ -35,7 +36,6 @@ from streams.deletion.settings import DeletionSettings
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.project_deletion import ProjectDeletions
 from streams.jobs.stage import JobStage
-from streams.runtime.log_tail import LogTail
 from tests.clickhouse.sink_for_tests import DEADLINE_S, START_US, eventually
 from tests.clickhouse.sink_for_tests import kafka as kafka  # noqa: PLC0414  a fixture
 from tests.clickhouse.sink_for_tests import producer as producer  # noqa: PLC0414
@@ -115,16 +115,17 @@ async def send_alerts(producer: AIOKafkaProducer, kafka: KafkaSettings, project_
 async def keys_on(kafka: KafkaSettings, feed: Feed) -> set[str]:
     """Return the keys that a compacted topic keeps."""
     kept: dict[str, bool] = {}
-    tail = LogTail(
+    reader = LogReader(
         kafka,
-        feed.topic_in(kafka.topics),
+        TopicPartition(feed.topic_in(kafka.topics), 0),
         lambda record: kept.update({record.key.decode(): record.value is not None}),
+        isolation="read_uncommitted",
     )
-    await tail.start()
+    await reader.start()
     try:
-        await tail.caught_up()
+        await reader.caught_up()
     finally:
-        await tail.stop()
+        await reader.stop()
     return {key for key, is_kept in kept.items() if is_kept}
 
 

@@ -69,7 +69,7 @@ def reached(limit: str) -> float:
 async def test_the_limit_that_ends_reading_is_counted(limit: str, value: int) -> None:
     before = reached(limit)
     settings = StreamsSettings(**{limit: value})
-    read = await tail.read_tail(Log(), PARTITION, settings, commit_needed=True)
+    read = await tail.read_tail(Log(), PARTITION, settings, commit_needed=True, stall_timeout_s=1)
     assert 100 <= read.end - read.begin < RECORDS
     assert [record.offset for record in read.records] == list(range(read.begin, RECORDS))
     assert reached(limit) == before + 1
@@ -78,7 +78,9 @@ async def test_the_limit_that_ends_reading_is_counted(limit: str, value: int) ->
 async def test_a_log_that_is_short_enough_is_read_from_its_beginning() -> None:
     limits = ("restore_rows_max", "restore_bytes_max", "restore_age_max_s")
     before = [reached(limit) for limit in limits]
-    read = await tail.read_tail(Log(), PARTITION, StreamsSettings(), commit_needed=True)
+    read = await tail.read_tail(
+        Log(), PARTITION, StreamsSettings(), commit_needed=True, stall_timeout_s=1
+    )
     assert (read.begin, read.end) == (0, RECORDS)
     assert [reached(limit) for limit in limits] == before
 
@@ -95,7 +97,9 @@ async def test_records_that_no_worker_wrote_are_passed_over(commit: bytes | None
             empty = [Record(each.offset, None) for each in polled[PARTITION][1:-1:2]]
             return {PARTITION: sorted([*foreign, *empty, polled[PARTITION][-1]], key=by_offset)}
 
-    read = await tail.read_tail(Shared(), PARTITION, StreamsSettings(), commit_needed=True)
+    read = await tail.read_tail(
+        Shared(), PARTITION, StreamsSettings(), commit_needed=True, stall_timeout_s=1
+    )
     assert all(record.value for record in read.records)
     restored = tail.restored_of(read, tail.Tail(0, 0, []), Topics("t"))
     assert RECORDS - 10 <= restored.resume_after < RECORDS

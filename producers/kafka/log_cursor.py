@@ -1,0 +1,157 @@
+"""Read records of one partition in order, and report logs that are cut off or do not arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from enum import Enum
+from typing import Any, Final, Literal
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord
+
+from producers import metrics
+from producers.errors import LogStalledError, LogTruncatedError
+from producers.kafka.clients import new_consumer
+from producers.settings import KafkaSettings
+
+POLL_MS: Final = 500
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+log = structlog.get_logger(__name__)
+
+
+class WhenTruncated(Enum):
+    """What to do when the log does not hold the next offset.
+
+    Retention removed it, or the topic was created again.
+    """
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+    """Continue with the first record that the log holds; records may be read again."""
+
+
+def new_log_consumer(
+    kafka: KafkaSettings, isolation: Isolation = "read_uncommitted", **options: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer for ``LogCursor`` and ``records_between``."""
+    return new_consumer(
+        kafka,
+        auto_offset_reset="none",  # aiokafka would continue elsewhere without a notice
+        isolation_level=isolation,
+        request_timeout_ms=int(kafka.request_timeout_s * 1000),
+        **options,
+    )
+
+
+class LogCursor:
+    """A position in a partition, which moves past the records that ``poll`` returns.
+
+    It also moves past offsets without a record for this reader: those of transaction markers, of
+    aborted transactions, and of records that compaction removed.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        begin: int,
+        *,
+        stall_timeout_s: float,
+        when_truncated: WhenTruncated,
+    ) -> None:
+        """Assign the partition to a consumer of ``new_log_consumer``, at the offset ``begin``."""
+        self._consumer = consumer
+        self._partition = partition
+        self._stall_timeout_s = stall_timeout_s
+        self._when_truncated = when_truncated
+        self._moved_s = asyncio.get_running_loop().time()
+        self.position = begin
+        """The offset of the next record."""
+        self.truncations = 0
+        """How often the log did not hold the next offset."""
+        consumer.assign([partition])
+        consumer.seek(partition, begin)
+
+    async def poll(self, timeout_ms: int, end: int) -> list[ConsumerRecord]:
+        """Return the next records, if any arrive in time; ``end`` is the known end of the log.
+
+        Raises:
+            LogStalledError: there are records before ``end``, but none came in ``stall_timeout_s``.
+            LogTruncatedError: the log does not hold the next offset.
+            KafkaError: the broker refused.
+        """
+        try:
+            polled = await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)
+        except OffsetOutOfRangeError:
+            await self._find_position()
+            return []
+        position = await self._consumer.position(self._partition)
+        now_s = asyncio.get_running_loop().time()
+        if position != self.position or position >= end:
+            self._moved_s = now_s
+        elif now_s - self._moved_s >= self._stall_timeout_s:
+            metrics.LIMIT_REACHED.labels(limit="log_stall_timeout_s").inc()
+            message = (
+                f"{_name(self._partition)}: nothing after offset {position} arrived within "
+                f"{self._stall_timeout_s:g} s, but the log ends at {end}"
+            )
+            raise LogStalledError(message)
+        self.position = position
+        records: list[ConsumerRecord] = polled.get(self._partition, [])
+        return records
+
+    async def _find_position(self) -> None:
+        """Move to the first record of the log if it does not hold the current position."""
+        partition = self._partition
+        first = (await self._consumer.beginning_offsets([partition]))[partition]
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        if first <= self.position <= end:
+            return
+        message = f"{_name(partition)} holds the offsets {first} to {end}, not {self.position}"
+        metrics.LOG_TRUNCATIONS.labels(partition.topic).inc()
+        if self._when_truncated is WhenTruncated.FAIL:
+            raise LogTruncatedError(message)
+        log.warning("log_truncated", reason=message)
+        self._consumer.seek(partition, first)
+        self.position = first
+        self.truncations += 1
+
+
+async def records_between(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    begin: int,
+    end: int,
+    *,
+    stall_timeout_s: float,
+    when_truncated: WhenTruncated = WhenTruncated.FAIL,
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records from the offset ``begin`` to before ``end``, an offset that existed.
+
+    Raises:
+        LogStalledError: no record came in ``stall_timeout_s``.
+        LogTruncatedError: the log does not hold ``begin`` any more, or has become shorter.
+        KafkaError: the broker refused.
+    """
+    if begin >= end:
+        return
+    cursor = LogCursor(
+        consumer, partition, begin, stall_timeout_s=stall_timeout_s, when_truncated=when_truncated
+    )
+    while cursor.position < end:
+        before = cursor.position
+        for record in await cursor.poll(POLL_MS, end):
+            if record.offset < end:
+                yield record
+        if cursor.position < before:
+            message = f"{_name(partition)} has become shorter than the offset {before}"
+            raise LogTruncatedError(message)
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic}/{partition.partition}"
