@@ -65,6 +65,8 @@ _VERCEL_PROVIDERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("input_cache_creation", ("bedrock", "usage", "cacheCreationInputTokens")),
     ("input_cached_tokens", ("google", "usageMetadata", "cachedContentTokenCount")),
     ("output_reasoning_tokens", ("google", "usageMetadata", "thoughtsTokenCount")),
+    ("total_tokens", ("google", "usageMetadata", "totalTokenCount")),
+    ("input_cache_creation", ("openai", "usage", "cacheWriteTokens")),
 )
 """Paths of more counts in ``ai.response.providerMetadata``, per provider."""
 _VERCEL_DETAILS: Final = "ai.usage.inputTokenDetails."
@@ -119,10 +121,17 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def vercel_service_tier(span: ExportedSpan) -> str | None:
-    """Return the tier that served a call of the AI SDK, as OpenAI reports it."""
+    """Return the tier that served a call of the AI SDK, as the provider reports it."""
     provider = object_of(span.attributes.get("ai.response.providerMetadata")) or {}
-    tier = _at(provider, ("openai", "serviceTier"))
-    return tier if isinstance(tier, str) and tier else None
+    tiers = (_at(provider, path) for path in _VERCEL_TIERS)
+    return next((tier for tier in tiers if isinstance(tier, str) and tier), None)
+
+
+_VERCEL_TIERS: Final[tuple[tuple[str, ...], ...]] = (
+    ("openai", "serviceTier"),
+    ("anthropic", "usage", "service_tier"),
+    ("google", "serviceTier"),
+)
 
 
 def _genkit(span: ExportedSpan) -> Reconciled | None:

@@ -149,3 +149,8 @@ def start() -> str:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
+
+
+if __name__ == "__main__":
+    print(start(), flush=True)
+    threading.Event().wait()
