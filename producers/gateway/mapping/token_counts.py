@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from producers.gateway.mapping.sources import Reader, Shape, below
+from producers.gateway.mapping.sources import Reader, Shape, Source, below
 from producers.gateway.mapping.types import MODEL_KEYS
 from producers.gateway.values.usage import TYPES_MAX, count_of
 from tracemill.reconciliation.plain import UsageReader
@@ -44,6 +44,16 @@ class CountsByHand:
             return None
         reader = UsageReader(keys, shape.dialect.usage, count_of)
         return Reader("", lambda span: reader.read(span.attributes))
+
+
+@dataclass(frozen=True, slots=True)
+class OfModels:
+    """Apply a source to spans that name a model."""
+
+    source: Source
+
+    def bind(self, shape: Shape) -> Reader | None:
+        return self.source.bind(shape) if shape.has_any(MODEL_KEYS) else None
 
 
 _BY_HAND: Final = tuple(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from producers.gateway.mapping.sources import Attribute, Computed, Source, in_scope
-from producers.gateway.mapping.token_counts import Counts, CountsByHand
+from producers.gateway.mapping.token_counts import Counts, CountsByHand, OfModels
 from producers.gateway.mapping.types import VERCEL_CALLS
 from producers.gateway.mapping.values import attribute_text, object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
@@ -171,16 +171,24 @@ def _adk(span: ExportedSpan) -> Reconciled | None:
 _GEMINI_SUMS: Final = frozenset({"prompt_token_count", "candidates_token_count"})
 
 
+_WHOLE: Final = (
+    *("gen_ai.usage.raw", "langsmith.usage_metadata", "langsmith.metadata.usage_metadata"),
+)
+"""Objects that say more than the counts beside them: Logfire's and LangSmith's."""
+_OBJECTS: Final = ("gen_ai.usage", "llm.usage", "usage", "usage_metadata", "token_usage")
+"""Objects that applications write themselves."""
+
 USAGE: Final[tuple[Source, ...]] = (
     Attribute("langfuse.observation.usage_details", _usage_details),
     in_scope("genkit-tracer", Computed(("genkit:output",), _genkit)),
     in_scope("ai", Computed((), _vercel)),
     in_scope("gcp.vertex.agent", Computed(("gcp.vertex.agent.llm_response",), _adk)),
-    Attribute("gen_ai.usage.raw", _usage_details),
+    *(Attribute(key, _usage_details) for key in _WHOLE),
     Counts(
         ("gen_ai.usage.", "llm.token_count.", "llm.usage.", "anthropic.usage."),
         frozenset({"cost"}),
     ),
     Attribute("mlflow.chat.tokenUsage", _usage_details),
     CountsByHand(),
+    *(OfModels(Attribute(key, _usage_details)) for key in _OBJECTS),
 )

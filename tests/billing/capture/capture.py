@@ -9,7 +9,9 @@ The output is JSON: scope, version of the scope, and the attributes that matter 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -72,6 +74,8 @@ def langchain() -> None:
     chat_anthropic(model="claude-sonnet-4-5", base_url=ADDRESS, api_key="k").invoke(
         "Is it?", config=LANGCHAIN_CONFIG
     )
+    if importlib.util.find_spec("langchain_google_genai") is None:
+        return
     chat_google = importlib.import_module("langchain_google_genai").ChatGoogleGenerativeAI
     chat_google(model="gemini-2.5-flash", google_api_key="k", base_url=ADDRESS).invoke(
         "Is it?", config=LANGCHAIN_CONFIG
@@ -100,7 +104,68 @@ def pydantic_ai() -> None:
             print(model, repr(error), file=sys.stderr)
 
 
+def langfuse_openai() -> None:
+    module = importlib.import_module("langfuse.openai")
+    client = module.OpenAI(base_url=f"{ADDRESS}/v1", api_key="k")
+    client.chat.completions.create(model="gpt-5-mini", messages=QUESTION, service_tier="flex")
+    client.responses.create(model="gpt-5-mini", input="Is it?", service_tier="flex")
+
+
+def openai_agents() -> None:
+    agents = importlib.import_module("agents")
+    client = importlib.import_module("openai").AsyncOpenAI(base_url=f"{ADDRESS}/v1", api_key="k")
+    agents.set_default_openai_client(client, use_for_tracing=False)
+    agents.Runner.run_sync(agents.Agent(name="agent", model="gpt-5-mini"), "Is it?")
+
+
+def dspy() -> None:
+    module = importlib.import_module("dspy")
+    lm = module.LM("openai/gpt-5-mini", api_base=f"{ADDRESS}/v1", api_key="k", cache=False)
+    lm("Is it?")
+
+
+def smolagents() -> None:
+    module = importlib.import_module("smolagents")
+    model = module.OpenAIModel("gpt-5-mini", api_base=f"{ADDRESS}/v1", api_key="k")
+    model([module.ChatMessage(role="user", content="Is it?")])
+
+
+def strands() -> None:
+    os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "k"
+    model = importlib.import_module("strands.models.bedrock").BedrockModel(
+        model_id="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        endpoint_url=ADDRESS,
+        region_name="us-east-1",
+        streaming=False,
+    )
+    importlib.import_module("strands").Agent(model=model, callback_handler=None)("Is it?")
+
+
+def adk() -> None:
+    os.environ["GOOGLE_API_KEY"], os.environ["GOOGLE_GEMINI_BASE_URL"] = "k", ADDRESS
+    agent = importlib.import_module("google.adk.agents").Agent(
+        name="agent", model="gemini-2.5-flash"
+    )
+    runners = importlib.import_module("google.adk.runners")
+    runner = runners.InMemoryRunner(agent=agent, app_name="app")
+    asyncio.run(runner.run_debug("Is it?"))
+
+
+def agno() -> None:
+    os.environ["AGNO_TELEMETRY"] = "false"
+    chat = importlib.import_module("agno.models.openai").OpenAIChat
+    model = chat(id="gpt-5-mini", base_url=f"{ADDRESS}/v1", api_key="k")
+    importlib.import_module("agno.agent").Agent(model=model, telemetry=False).run("Is it?")
+
+
 CALLS: dict[str, Callable[[], None]] = {
+    "langfuse-openai": langfuse_openai,
+    "openai-agents": openai_agents,
+    "dspy": dspy,
+    "smolagents": smolagents,
+    "strands": strands,
+    "adk": adk,
+    "agno": agno,
     "openai": openai,
     "anthropic": anthropic,
     "google": google,
@@ -110,6 +175,17 @@ CALLS: dict[str, Callable[[], None]] = {
     "pydantic-ai": pydantic_ai,
 }
 INSTRUMENTORS = {
+    ("official", "openai"): "opentelemetry.instrumentation.openai_v2.OpenAIInstrumentor",
+    ("official", "google"): "opentelemetry.instrumentation.google_genai.GoogleGenAiSdkInstrumentor",
+    ("openinference", "openai-agents"): (
+        "openinference.instrumentation.openai_agents.OpenAIAgentsInstrumentor"
+    ),
+    ("openinference", "dspy"): "openinference.instrumentation.dspy.DSPyInstrumentor",
+    ("openinference", "smolagents"): (
+        "openinference.instrumentation.smolagents.SmolagentsInstrumentor"
+    ),
+    ("openinference", "bedrock"): "openinference.instrumentation.bedrock.BedrockInstrumentor",
+    ("openinference", "agno"): "openinference.instrumentation.agno.AgnoInstrumentor",
     ("openinference", "openai"): "openinference.instrumentation.openai.OpenAIInstrumentor",
     ("openinference", "anthropic"): "openinference.instrumentation.anthropic.AnthropicInstrumentor",
     ("openinference", "google"): (
@@ -143,8 +219,12 @@ def instrument(kind: str, what: str, provider: TracerProvider) -> None:
         langfuse.Langfuse(
             public_key="pk", secret_key="sk", base_url=ADDRESS, tracer_provider=provider
         )
-        handler = importlib.import_module("langfuse.langchain").CallbackHandler
-        LANGCHAIN_CONFIG["callbacks"] = [handler(public_key="pk")]
+        if what == "langchain":
+            handler = importlib.import_module("langfuse.langchain").CallbackHandler
+            LANGCHAIN_CONFIG["callbacks"] = [handler(public_key="pk")]
+    elif kind == "mlflow":
+        os.environ["MLFLOW_ENABLE_OTLP_EXPORTER"] = "true"
+        getattr(importlib.import_module("mlflow"), what).autolog()
     elif kind == "litellm-otel":
         otel = importlib.import_module("litellm.integrations.opentelemetry")
         config = otel.OpenTelemetryConfig(exporter=EXPORTER)
