@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
+from producers.encoded_slashes import KeepEncodedSlashes
 from producers.head_requests import ServeHeadRequests
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options_requests import ServeOptionsRequests
@@ -129,4 +130,5 @@ def create_query_api(
     )
     app.add_middleware(ServeHeadRequests)
     app.add_middleware(ServeOptionsRequests)
+    app.add_middleware(KeepEncodedSlashes)
     return app

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from producers.encoded_slashes import shown_path
 from producers.errors import (
     ControlConflictError,
     ControlError,
@@ -178,7 +179,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _no_such_route(request: Request) -> Response:
-    message = f"no such route: {request.method} {request.url.path[:PATH_SHOWN_MAX]}"
+    message = f"no such route: {request.method} {shown_path(request.scope)[:PATH_SHOWN_MAX]}"
     allowed = _methods_at(request)
     if allowed:
         message += f"; this path takes {', '.join(allowed)}"
@@ -207,7 +208,7 @@ def _methods_at(request: Request) -> tuple[str, ...]:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    log.error("unexpected_error", path=shown_path(request.scope), exc_info=error)
     message = "Internal Server Error"
     if _is_langfuse(request):
         return langfuse_refusal(500, message, "InternalServerError")

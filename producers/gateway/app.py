@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
+from producers.encoded_slashes import routed, shown_path
 from producers.gateway.http.admission import AdmissionGate
 from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.in_flight import InFlightBytes
@@ -98,7 +99,7 @@ class Gateway:
             await self.publisher.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await self._app(routed(scope), receive, send)
 
 
 def create_gateway(
@@ -138,7 +139,8 @@ def _within_records(gateway: GatewaySettings, kafka: KafkaSettings) -> GatewaySe
 
 async def _no_such_route(request: Request, _: Exception) -> Response:
     return JSONResponse(
-        {"message": f"no such path: {request.url.path}", "error": "NotFoundError"}, status_code=404
+        {"message": f"no such path: {shown_path(request.scope)}", "error": "NotFoundError"},
+        status_code=404,
     )
 
 
@@ -146,7 +148,7 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse(
         {
-            "message": f"{request.url.path} does not allow {request.method}",
+            "message": f"{shown_path(request.scope)} does not allow {request.method}",
             "error": "MethodNotAllowedError",
         },
         status_code=405,

@@ -1,0 +1,60 @@
+"""Route requests by the segments of the path as it was sent.
+
+Servers decode the path before it is routed, so that `/projects/x%2Flimits` would be routed as
+`/projects/x/limits`: an id with an encoded slash would reach another route. Here, an encoded slash
+is part of its segment: it never separates segments, and the parameters of routes contain it as `/`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.convertors import PathConvertor, StringConvertor, register_url_convertor
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_ENCODED: Final = re.compile("%2[Ff]")
+_KEPT: Final = "\udc2f"
+"""An encoded slash in the path that is routed. No path contains a lone surrogate otherwise."""
+
+
+class _Segment(StringConvertor):
+    def convert(self, value: str) -> str:
+        return value.replace(_KEPT, "/")
+
+
+class _Segments(PathConvertor):
+    def convert(self, value: str) -> str:
+        return value.replace(_KEPT, "/")
+
+
+# These replace Starlette's own for routes that are defined later; other paths convert as before.
+register_url_convertor("str", _Segment())
+register_url_convertor("path", _Segments())
+
+
+def routed(scope: Scope) -> Scope:
+    """Return the scope with a path in which encoded slashes do not separate segments."""
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is None or b"%2" not in raw_path:
+        return scope
+    parts = _ENCODED.split(raw_path.decode("latin-1"))
+    if len(parts) == 1:
+        return scope
+    return {**scope, "path": _KEPT.join(map(unquote, parts))}
+
+
+def shown_path(scope: Scope) -> str:
+    """Return the path of a request for messages."""
+    return str(scope["path"]).replace(_KEPT, "%2F")
+
+
+class KeepEncodedSlashes:
+    """Routes requests with ``routed``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(routed(scope) if scope["type"] == "http" else scope, receive, send)

@@ -1,0 +1,16 @@
+"""An encoded slash in the path of an ingestion route leads to no route."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1%2Ftraces", "/api%2fpublic/ingestion", "/api/public%2Fscores", "/api/public/otel/v1%2Ftraces"],
+)  # fmt: skip
+async def test_it_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path, json={})
+    assert answer.status_code == 404
+    assert path.replace("%2f", "%2F") in answer.json()["message"]
