@@ -66,7 +66,7 @@ class FairScheduler:
                     del self._queues[project_id]
                 if not begins.done():
                     begins.set_result(None)
-                    # In the first pass the request runs, and new ones start before the next queued one.
+                    # First the request runs, and new ones start before the next queued one.
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
         self._dispatching = None

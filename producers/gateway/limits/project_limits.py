@@ -30,7 +30,7 @@ class ProjectLimits:
         self._settings = settings
         self._view = control.view
         self._meters: dict[str, Meter | None] = {}
-        """Meters by ``quota_key``; None for a project without limits. Empty if no project has any."""
+        """Meters by ``quota_key``; None: without limits. Empty if no project has limits."""
         self._unlimited: dict[str, Meter] = {}
         """Meters of projects without limits, which are used again if limits are set."""
         self._has_limits = self._any_limits()
