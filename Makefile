@@ -8,7 +8,7 @@ WORKERS ?= 2
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint lock bench chaos-disk
+.PHONY: help setup up test lint docs lock bench chaos-disk
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
@@ -38,6 +38,9 @@ lint: setup ## Check style, types and the imports between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup ## Write the generated parts of docs/
+	$(BIN)/python -m tests.billing.table
 
 bench: setup ## Measure the pipeline and each stage alone
 	$(BIN)/python -m tests.bench

@@ -22,6 +22,7 @@ from producers.gateway.otlp.export import Origin
 from streams.core.pricing.price_book import PriceBook, Priced, total_of_given
 from streams.core.pricing.units import unit_of
 from tests.billing.rows import Price, Row, Table, billed, rows
+from tests.billing.table import DOCUMENT, document
 from tracemill.contract import Observation
 from tracemill.fields import SPAN_SETTERS
 
@@ -164,6 +165,11 @@ def test_names_of_rows_are_unique_and_every_price_is_used() -> None:
     assert [name for name, count in names.items() if count > 1] == []
     used = {(table.provider, row.price or row.model) for table, row in ROWS}
     assert used == {(table.provider, model) for table, _ in ROWS for model in table.prices}
+
+
+def test_the_document_about_costs_is_current() -> None:
+    text = DOCUMENT.read_text()
+    assert document(text) == text, "run `make docs`"
 
 
 def second_opinions() -> Iterator[Any]:
