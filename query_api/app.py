@@ -33,6 +33,7 @@ from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
 from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
+from query_api.prices.explained import NO_EXPLAINER, PriceExplainer
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -45,6 +46,7 @@ from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.default_prices import default_prices_router
+from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tree import tree_router
@@ -64,6 +66,7 @@ ROUTERS: Final = (
     alerts_router,
     dead_letters_router,
     default_prices_router,
+    price_resolution_router,
     storage_router,
     admin_projects_router,
     admin_keys_router,
@@ -81,6 +84,7 @@ def create_query_api(
     event_types: EventTypes = EVENT_TYPES,
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
+    explainer: PriceExplainer = NO_EXPLAINER,
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
 ) -> FastAPI:
@@ -98,6 +102,7 @@ def create_query_api(
         projects=Projects(control, settings.projects_max),
         keys=Keys(control, settings.api_keys_per_project_max),
         default_prices=default_prices,
+        explainer=explainer,
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
     )

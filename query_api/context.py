@@ -23,6 +23,7 @@ from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.prices.defaults import DefaultPriceList
+from query_api.prices.explained import PriceExplainer
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -42,6 +43,7 @@ class AppContext:
     projects: Projects
     keys: Keys
     default_prices: DefaultPriceList
+    explainer: PriceExplainer
     limits: LimitsSettings
     """The default limits of projects."""
     usage: UsageCounts

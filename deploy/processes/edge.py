@@ -16,6 +16,7 @@ from clickhouse.store import Store
 from deploy.default_prices import ShippedPrices
 from deploy.grpc_port import serving_otlp_grpc
 from deploy.own_ports import forbidden_ports
+from deploy.price_explanations import BilledPrices
 from deploy.probes import Probe, probe_routes, report
 from deploy.processes.checks import broker_answers, control_is_current, disk_has_room
 from deploy.processes.prepared import until_prepared
@@ -171,6 +172,7 @@ async def _serve(
                 settings,
                 checks,
                 default_prices=ShippedPrices(),
+                explainer=BilledPrices(),
                 limits=limits,
                 usage=usage.counts,
             )

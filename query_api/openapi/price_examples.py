@@ -109,3 +109,63 @@ MODEL_EXAMPLE: Final[dict[str, Any]] = {
         for number, tier in enumerate(_TIERS)
     ],
 }
+_RESOLVED_PRICE: Final[dict[str, Any]] = {
+    "id": "openai/gpt-4o",
+    "origin": "shipped",
+    "provider": "openai",
+    "model": "gpt-4o",
+    "match": "gpt-4o-2024-08-06",
+    "matching": "name",
+    "effective_from": None,
+    "hours": None,
+    "source": "genai-prices 0.2.3",
+    "as_of": "2026-11-21",
+    "outcome": "applies",
+}
+RESOLVED_EXAMPLE: Final[dict[str, Any]] = {
+    "model": "azure/gpt-4o-2024-08-06",
+    "at": "2026-11-21T12:00:00.000Z",
+    "price": _RESOLVED_PRICE,
+    "reason": None,
+    "cost_usd": "0.00425",
+    "amounts": [
+        {
+            "usage_type": "input",
+            "count": 600,
+            "priced_as": "input",
+            "usd_per_million": "4.25",
+            "cost_usd": "0.00255",
+        },
+        {
+            "usage_type": "output",
+            "count": 100,
+            "priced_as": "output",
+            "usd_per_million": "17",
+            "cost_usd": "0.0017",
+        },
+    ],
+    "unpriced": [
+        {
+            "usage_type": "input_audio_tokens",
+            "count": 50,
+            "reason": "the price does not list input_audio",
+        }
+    ],
+    "usage": {"input": 600, "input_audio_tokens": 50, "output": 100},
+    "usage_uncertain": None,
+    "conditions": {"service_tier": "priority"},
+    "tiers": [
+        {
+            "input_above": None,
+            "when": {"service_tier": "priority"},
+            "effective_from": None,
+            "hours": None,
+            "usd_per_million": {"input": "4.25", "cache_read": "2.125", "output": "17"},
+        }
+    ],
+    "input_tokens": 650,
+    "above_input_tokens": None,
+    "usd_per_million": {"input": "4.25", "cache_read": "2.125", "output": "17"},
+    "reading": ["provider azure"],
+    "candidates": [_RESOLVED_PRICE],
+}

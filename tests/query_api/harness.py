@@ -20,6 +20,7 @@ from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.default_prices import ShippedPrices
+from deploy.price_explanations import BilledPrices
 from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
@@ -165,6 +166,7 @@ def make_api(
         [ReadinessCheck("store", probe)],
         event_types,
         default_prices=SHIPPED_PRICES,
+        explainer=BilledPrices(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 

@@ -110,7 +110,8 @@ def filled(path: str, api: Api, project_id: str) -> str:
 
 
 async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    return await client.get(path, params=RANGE if path == "/v1/windows" else {})
+    parameters = {"/v1/windows": RANGE, "/v1/prices/resolve": {"model": "m"}}
+    return await client.get(path, params=parameters.get(path, {}))
 
 
 @pytest.mark.parametrize("path", every_get_path())

@@ -12,16 +12,16 @@ Usage types must not overlap, so that each token is charged once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from producers.model_patterns import Matching, ModelPattern
 from streams.core.pricing.models import MODEL_LENGTH_MAX
-from streams.core.pricing.price_defaults import DefaultPrices, default_prices
+from streams.core.pricing.price_defaults import DefaultPrices, Resolved, default_prices
 from streams.core.pricing.rates import Period, Rate, RateTable, Variant, input_tokens_of
-from streams.core.pricing.request import context_of, served_by
+from streams.core.pricing.request import conditions_of
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
@@ -78,6 +78,14 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
     unpriced: tuple[str, ...] = ()
 
 
+class Candidate(NamedTuple):
+    """A price whose pattern or name fits a model: of the control plane, or of the default list."""
+
+    period: Period
+    record: PriceRecord | None = None
+    resolved: Resolved | None = None
+
+
 class PriceBook:
     """The prices of all projects; immutable except for its bounded cache of compiled prices."""
 
@@ -89,7 +97,7 @@ class PriceBook:
         compiled: Mapping[str, _Override] | None = None,
     ) -> None:
         """Compile ``records``, except those that ``compiled`` contains by id."""
-        self._defaults = default_prices() if defaults is None else defaults
+        self.defaults = default_prices() if defaults is None else defaults
         self._compiled: dict[str, _Override] = {}
         self._own: dict[str | None, list[_Override]] = {}
         self.ignored: dict[str, str] = {}
@@ -115,7 +123,7 @@ class PriceBook:
         Records that this book contains are not compiled again. Records that cannot be compiled are
         listed in ``ignored``.
         """
-        return PriceBook(self._defaults, records, compiled=self._compiled)
+        return PriceBook(self.defaults, records, compiled=self._compiled)
 
     def cost_of(
         self,
@@ -146,29 +154,42 @@ class PriceBook:
                 break
         else:
             return _nothing_known(usage)
-        table = period.standard
-        if period.lengths or ((parameters or served_tier) and period.variants):
-            input_tokens = input_tokens_of(usage) if period.lengths else 0
-            context = context_of(parameters)
-            if served_tier:
-                context = served_by(served_tier, context)
-            table = period.table_for(context, at_us, input_tokens)
+        table = rates_of(period, usage, at_us, parameters, served_tier)
         return _priced(table, usage, period.price_id)
+
+    def candidates(self, project_id: str, model: str) -> Iterator[Candidate]:
+        """Yield the prices of a model in order of precedence; the first one in force applies."""
+        if len(model) > MODEL_LENGTH_MAX:
+            return
+        for override in (*self._own.get(project_id, ()), *self._own.get(None, ())):
+            if override.matches(model):
+                yield Candidate(override.period, record=override.record)
+        resolved = self.defaults.resolve(model)
+        for period in self.defaults.periods_of_entry(resolved):
+            yield Candidate(period, resolved=resolved)
 
     def _periods_of(self, project_id: str, model: str) -> tuple[Period, ...]:
         if len(model) > MODEL_LENGTH_MAX:
             return ()
-        found = self._periods.get((project_id, model))
-        if found is None:
-            overrides = [*self._own.get(project_id, ()), *self._own.get(None, ())]
-            found = (
-                *(override.period for override in overrides if override.matches(model)),
-                *self._defaults.periods_of(model),
-            )
-            if len(self._periods) >= CACHED_MODELS_MAX:
-                del self._periods[next(iter(self._periods))]
-            self._periods[project_id, model] = found
+        found = tuple(candidate.period for candidate in self.candidates(project_id, model))
+        if len(self._periods) >= CACHED_MODELS_MAX:
+            del self._periods[next(iter(self._periods))]
+        self._periods[project_id, model] = found
         return found
+
+
+def rates_of(
+    period: Period,
+    usage: Mapping[str, int],
+    at_us: int,
+    parameters: str = "",
+    served_tier: str = "",
+) -> RateTable:
+    """Return the rates of a call by a price; arguments as of ``PriceBook.cost_of``."""
+    if period.lengths or ((parameters or served_tier) and period.variants):
+        input_tokens = input_tokens_of(usage) if period.lengths else 0
+        return period.table_for(conditions_of(parameters, served_tier), at_us, input_tokens)
+    return period.standard
 
 
 def total_of_given(cost_pico: Mapping[str, int]) -> int:

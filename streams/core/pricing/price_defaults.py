@@ -153,8 +153,20 @@ class DefaultPrices:
 
     def periods_of(self, model: str) -> tuple[Period, ...]:
         """Return the default prices of a model in order of preference; empty if there are none."""
-        found = self.find(model)
-        return _compiled(*found) if found else ()
+        return self.periods_of_entry(self.resolve(model))
+
+    def periods_of_entry(self, resolved: Resolved | None) -> tuple[Period, ...]:
+        return _compiled(resolved.provider, resolved.entry) if resolved else ()
+
+    def list_of(self, resolved: Resolved) -> PriceList:
+        """Return the list that has an entry."""
+        return next(
+            prices
+            for prices in self.lists
+            for provider in prices.providers
+            if provider.id == resolved.provider
+            and any(model is resolved.entry for model in provider.models)
+        )
 
     def find(self, model: str) -> tuple[str, ModelEntry] | None:
         """Return the entry that prices a model, with the id of its provider."""

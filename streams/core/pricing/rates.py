@@ -80,19 +80,21 @@ class RateTable(dict[str, "int | Rate | None"]):
         """Charged once per request, unless the usage counts requests itself."""
 
     def __missing__(self, usage_type: str) -> int | Rate | None:
-        rate = self._find(usage_type)
+        name = self.priced_as(usage_type)
+        rate = None if name is None else self.rates[name]
         found = rate.pico if rate is not None and rate.per == 1 else rate
         if len(self) < _TABLE_TYPES_MAX:
             self[usage_type] = found
         return found
 
-    def _find(self, usage_type: str) -> Rate | None:
+    def priced_as(self, usage_type: str) -> str | None:
+        """Return the unit whose rate applies: its own, or a more general one; None if none does."""
         unit = unit_of(usage_type)
         if unit is None:
-            return self.rates.get(usage_type)
+            return usage_type if usage_type in self.rates else None
         if unit == "total":
             return None
-        return next((self.rates[name] for name in fallbacks(unit) if name in self.rates), None)
+        return next((name for name in fallbacks(unit) if name in self.rates), None)
 
     def rate_of_total(self) -> Rate | None:
         """Return the rate of a total: its own, or that of all tokens if it is the same."""
@@ -194,15 +196,21 @@ class Period:
     def in_force(self, at_us: int) -> bool:
         return self.from_us <= at_us and (self.hours is None or self.hours.include(at_us))
 
+    def applying(
+        self, context: Mapping[str, str], at_us: int, input_tokens: int
+    ) -> tuple[int, ...]:
+        """Return the numbers of the variants that apply to a request."""
+        if not context and not self._some_are_unconditional:
+            return ()
+        return tuple(
+            i
+            for i, variant in enumerate(self.variants)
+            if variant.applies(context, at_us, input_tokens)
+        )
+
     def table_for(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> RateTable:
         """Return the rates of a request with ``input_tokens`` under the conditions ``context``."""
-        applying: tuple[int, ...] = ()
-        if context or self._some_are_unconditional:
-            applying = tuple(
-                i
-                for i, variant in enumerate(self.variants)
-                if variant.applies(context, at_us, input_tokens)
-            )
+        applying = self.applying(context, at_us, input_tokens)
         key = (bisect_left(self.lengths, input_tokens), applying)
         table = self._tables.get(key)
         if table is None:

@@ -33,6 +33,12 @@ def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
     return context
 
 
+def conditions_of(parameters: str, served_tier: str) -> Mapping[str, str]:
+    """Return the pricing conditions of a call: those requested, but in the tier that served it."""
+    context = context_of(parameters)
+    return served_by(served_tier, context) if served_tier else context
+
+
 def _context_of(parameters: str) -> Mapping[str, str]:
     values = json_of(parameters)
     if not isinstance(values, dict):

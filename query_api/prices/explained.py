@@ -1,0 +1,130 @@
+"""Define how the cost of a call is explained: response of ``/v1/prices/resolve``.
+
+The price list and the rules belong to the stream processors; the composition root passes an
+implementation of ``PriceExplainer`` to the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from producers.control.kinds.price import Price
+
+
+class HoursOut(msgspec.Struct):
+    """Hours of every day in UTC; the end may be on the next day."""
+
+    start: str
+    end: str
+
+
+class ExplainedPriceOut(msgspec.Struct, kw_only=True):
+    """A price whose pattern or name fits the model."""
+
+    id: str
+    origin: str
+    """``project``, ``installation``, or ``shipped``: part of tracemill."""
+    provider: str | None
+    model: str
+    match: str
+    """The pattern, or the listed name, that fits."""
+    matching: str
+    """``whole_name`` and ``part``: of a pattern; ``name``: it is listed by this name."""
+    effective_from: str | None
+    hours: HoursOut | None
+    source: str
+    as_of: str | None
+    """Time when the source was read, or when the price was created."""
+    outcome: str
+    """``applies``, or why it does not apply."""
+
+
+class ExplainedTier(msgspec.Struct, kw_only=True):
+    """Conditions, which the call meets, of rates that replace the standard ones."""
+
+    input_above: int | None
+    when: dict[str, str]
+    effective_from: str | None
+    hours: HoursOut | None
+    usd_per_million: dict[str, str]
+
+
+class ExplainedAmount(msgspec.Struct, kw_only=True):
+    usage_type: str
+    count: int
+    priced_as: str
+    """The unit whose rate applies: the usage type's own, or a more general one."""
+    usd_per_million: str
+    cost_usd: str
+
+
+class UnpricedUsage(msgspec.Struct, kw_only=True):
+    usage_type: str
+    count: int
+    reason: str
+
+
+class ExplainedCost(msgspec.Struct, kw_only=True):
+    """What a call costs and why."""
+
+    model: str
+    at: str
+    price: ExplainedPriceOut | None
+    reason: str | None
+    """Why there is no cost; null if there is one, or if no usage was given."""
+    cost_usd: str | None
+    amounts: list[ExplainedAmount]
+    unpriced: list[UnpricedUsage]
+    usage: dict[str, int]
+    """The usage as it is billed: disjoint counts."""
+    usage_uncertain: str | None
+    """What does not add up in the usage; null if everything does."""
+    conditions: dict[str, str]
+    """Conditions of the call, such as its service tier."""
+    tiers: list[ExplainedTier]
+    """Tiers whose conditions the call meets; of several, the first with a rate counts."""
+    input_tokens: int
+    above_input_tokens: int | None
+    """Input tokens above which these rates apply; null if they apply from the first on."""
+    usd_per_million: dict[str, str]
+    """Rates of this call by unit."""
+    reading: list[str]
+    """How the name was read to find a shipped price."""
+    candidates: list[ExplainedPriceOut]
+    """All prices that fit the name, in order of precedence."""
+
+
+class PriceExplainer(Protocol):
+    """Explains costs by the rules that bill them."""
+
+    def explain(
+        self,
+        prices: Iterable[Price],
+        project_id: str,
+        model: str,
+        usage: Mapping[str, Any],
+        at_us: int,
+        service_tier: str = "",
+    ) -> ExplainedCost:
+        """Return what a call costs, given the prices of a project and of the installation."""
+        ...
+
+
+class _NoExplainer:
+    def explain(
+        self,
+        prices: Iterable[Price],  # there is nothing to explain
+        project_id: str,
+        model: str,
+        usage: Mapping[str, Any],
+        at_us: int,
+        service_tier: str = "",
+    ) -> ExplainedCost:
+        raise NotImplementedError(model, usage, at_us, service_tier)
+
+
+NO_EXPLAINER: Final = _NoExplainer()
+"""For an API that is built without prices."""
