@@ -49,7 +49,7 @@ def _shown(found: Explanation, model: str, at_us: int) -> ExplainedCost:
     return ExplainedCost(
         model=model,
         at=iso(at_us),
-        price=found.price and _price(found.price),
+        price=None if found.price is None else _price(found.price),
         reason=found.reason or None,
         cost_usd=None if found.total_pico is None else usd_text(found.total_pico),
         amounts=[

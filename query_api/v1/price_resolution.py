@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from producers.model_patterns import NAME_CHARS_MAX
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.openapi.price_examples import RESOLVED_EXAMPLE
-from query_api.prices.explained import ExplainedCost
+from query_api.prices.explained import ExplainedCost, PriceExplainer
 from query_api.responses import json_response
 from query_api.times import Instant
 from query_api.v1.parameters import NativeParameters, native_router
@@ -93,15 +94,34 @@ def price_resolution_router(context: AppContext) -> APIRouter:
             *view.in_project(Price, project_id).values(),
             *view.in_project(Price, None).values(),
         ]
-        at_us = now_us() if parameters.at_us is None else parameters.at_us
-        usage = usage_of(parameters.usage)
-        name, tier = parameters.full_name(), parameters.service_tier.strip()
-        explained = context.explainer.explain(records, project_id, name, usage, at_us, tier)
-        if usage and not explained.usage:
-            raise BadRequestError("usage: has no counts, such as input or output", field="usage")
-        return json_response(explained)
+        return json_response(explained(context.explainer, records, project_id, parameters))
 
     return router
+
+
+def explained(
+    explainer: PriceExplainer,
+    prices: Iterable[Price],
+    project_id: str,
+    parameters: ResolveParameters,
+) -> ExplainedCost:
+    """Return what the call costs that parameters describe.
+
+    Raises:
+        BadRequestError: names the parameter that is not valid.
+    """
+    usage = usage_of(parameters.usage)
+    found = explainer.explain(
+        prices,
+        project_id,
+        parameters.full_name(),
+        usage,
+        now_us() if parameters.at_us is None else parameters.at_us,
+        parameters.service_tier.strip(),
+    )
+    if usage and not found.usage:
+        raise BadRequestError("usage: has no counts, such as input or output", field="usage")
+    return found
 
 
 def usage_of(text: str | None) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def _outcome(candidate: Candidate, chosen: Candidate | None, at_us: int) -> str:
     if chosen is None or not period.in_force(at_us):
         return "not in force at this hour of the day"
     if chosen.record is None:
-        return "an earlier price of the list"
+        return "a price of the list that began later, or for this hour, comes first"
     if _origin(chosen) != _origin(candidate):
         return f"the {_origin(chosen)}'s price comes first"
     return "a more specific, later or younger price comes first"
@@ -256,7 +256,7 @@ def _explained(book: PriceBook, candidate: Candidate, outcome: str) -> Explained
         )
     assert resolved is not None
     entry, name = resolved.entry, resolved.candidate.name
-    is_named = name in entry.names or not entry.pattern
+    is_named = resolved.candidate.is_exact or name in entry.names or not entry.pattern
     prices = book.defaults.list_of(resolved)
     return ExplainedPrice(
         id=period.price_id,

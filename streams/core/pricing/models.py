@@ -180,6 +180,9 @@ def _after_slash(
     # Of Bedrock's names, a region or the name of an API may precede the id.
     at_provider = name.rpartition("/")[2] if known == "aws" else rest
     yield from _candidates(known, at_provider, (*steps, of_provider))
+    if known == "aws":
+        undated = f"regional.anthropic.{undated_bedrock_name(at_provider)}"
+        yield NameCandidate(known, undated, True, (*steps, of_provider, f"read as {undated}"))
     if provider in _LOCAL:
         return
     if name.endswith(_FREE):

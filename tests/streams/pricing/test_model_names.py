@@ -76,6 +76,8 @@ SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
         (f"litellm_proxy/bedrock/us.{SONNET}", BEDROCK),
         ("bedrock/us.anthropic.claude-sonnet-4-5", BEDROCK),
         ("anthropic.claude-sonnet-4-5", BEDROCK),
+        ("bedrock:claude-sonnet-4-5", BEDROCK),
+        ("aws/claude-sonnet-4-5-20250929", BEDROCK),
         (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{SONNET}", BEDROCK),
         (f"arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.{SONNET}", BEDROCK),
         (f"arn:aws:bedrock:eu-west-1::foundation-model/{SONNET}", BEDROCK),
