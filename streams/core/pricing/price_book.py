@@ -167,7 +167,7 @@ class PriceBook:
             if override.matches(model):
                 yield Candidate(override.period, record=override.record)
         resolved = self.defaults.resolve(model)
-        for period in self.defaults.periods_of_entry(resolved):
+        for period in self.defaults.periods_of(resolved):
             yield Candidate(period, resolved=resolved)
 
     def _periods_of(self, project_id: str, model: str) -> tuple[Period, ...]:

@@ -151,11 +151,8 @@ class DefaultPrices:
         self._ids = list(dict.fromkeys(id_ for providers in self._by_list for id_ in providers))
         self._hosts = [id_ for id_ in self._ids if id_ not in _MAKERS]
 
-    def periods_of(self, model: str) -> tuple[Period, ...]:
-        """Return the default prices of a model in order of preference; empty if there are none."""
-        return self.periods_of_entry(self.resolve(model))
-
-    def periods_of_entry(self, resolved: Resolved | None) -> tuple[Period, ...]:
+    def periods_of(self, resolved: Resolved | None) -> tuple[Period, ...]:
+        """Return the prices of an entry in order of preference."""
         return _compiled(resolved.provider, resolved.entry) if resolved else ()
 
     def list_of(self, resolved: Resolved) -> PriceList:
