@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _WHOLE: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_NUMBER: Final = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 def _only_digits(number: object) -> object:
@@ -16,5 +18,19 @@ def _only_digits(number: object) -> object:
     return number
 
 
+def _only_number(number: object) -> object:
+    if isinstance(number, str) and not _NUMBER.fullmatch(number):
+        raise ValueError("a number in digits is expected")
+    return number
+
+
+def finite(text: str) -> float | None:
+    """Parse a number; None if it is none, or beyond the range of doubles."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return number if math.isfinite(number) else None
+
+
 Whole = Annotated[int, BeforeValidator(_only_digits)]
 """Whole number in digits: pydantic alone would accept ``1_0``, ``+1``, ``1.0`` and spaces, too."""
+Number = Annotated[float, BeforeValidator(_only_number), Field(allow_inf_nan=False)]
+"""Finite decimal number, with or without an exponent."""

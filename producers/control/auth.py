@@ -29,6 +29,9 @@ NO_HEADER: Final = "No authorization header"
 SEVERAL: Final = "More than one authorization header"
 INVALID: Final = "Invalid credentials. Confirm that you've configured the correct host."
 DENIED: Final = "Access Scope Denied"
+OF_NO_PROJECT: Final = (
+    "the installation's admin key belongs to no project; use the key of a project"
+)
 CREDENTIAL_MAX_BYTES: Final = 1024
 CONNECTION: Final = "tracemill.connection"
 """Key of an ASGI scope under which the server may store its connection."""
@@ -57,7 +60,7 @@ class Principal:
             ForbiddenError: the credential is the admin key, which belongs to no project.
         """
         if self.owner is None:
-            raise ForbiddenError(f"{DENIED}: the admin key belongs to no project")
+            raise ForbiddenError(f"{DENIED}: {OF_NO_PROJECT}")
         return self.owner
 
     @property
@@ -78,6 +81,8 @@ class Principal:
         """
         if self.scopes.isdisjoint(scopes):
             needed = " or ".join(map(repr, scopes))
+            if self.owner is None:
+                raise ForbiddenError(f"{DENIED}: {OF_NO_PROJECT} with the scope {needed}")
             raise ForbiddenError(f"{DENIED}: the credential lacks the scope {needed}")
 
 

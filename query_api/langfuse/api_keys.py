@@ -6,12 +6,13 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 from producers.control.auth import Principal
 from producers.control.kinds.api_key import ApiKey
+from query_api.body import Body
 from query_api.context import Admin, AppContext
 from query_api.errors import BadRequestError
 from query_api.langfuse.projects import ID_MAX, ProjectPath
@@ -30,7 +31,7 @@ HIDDEN = "sk-…"
 _KEYS = "/api/public/projects/{projectId}/apiKeys"
 
 
-class LangfuseKeyBody(BaseModel):
+class LangfuseKeyBody(Body):
     model_config = ConfigDict(
         alias_generator=to_camel, json_schema_extra={"examples": [API_KEY_REQUEST_EXAMPLE]}
     )

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -23,6 +22,7 @@ from producers.control.kinds.price import (
     PriceTier,
 )
 from producers.model_patterns import PATTERN_CHARS_MAX, ModelPattern
+from query_api.body import AnyJson, Body
 from query_api.openapi.price_examples import MODEL_REQUEST_EXAMPLE
 from query_api.prices.amounts import USAGE_TYPES_MAX, UsageType, pico_of_usd_per_unit
 
@@ -50,7 +50,7 @@ OptionalUsdPerUnit = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class _Body(Body):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
 
@@ -179,7 +179,7 @@ class ModelBody(_Body):
     tokenizer_id: Literal["openai", "claude"] | None = Field(
         None, description="Kept and given back; tokens are counted by the model's name."
     )
-    tokenizer_config: Any = None
+    tokenizer_config: AnyJson = None
 
     @field_validator("match_pattern")
     @classmethod

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.project import Project
+from query_api.body import Body, JsonObject
 from query_api.context import AppContext, Installation, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.openapi.langfuse_admin_examples import (
@@ -30,11 +31,11 @@ ProjectPath = Annotated[
 _ONE = "/api/public/projects/{projectId}"
 
 
-class LangfuseProjectBody(BaseModel):
+class LangfuseProjectBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [PROJECT_REQUEST_EXAMPLE]})
 
     name: str = Field(min_length=1, max_length=255)
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     retention: int | None = Field(None, description="Only 0: rows are kept.")
 
 

@@ -21,6 +21,7 @@ from query_api.langfuse.parameters import (
 )
 from query_api.langfuse.shapes.score import ScoreOut, score_out, score_trace
 from query_api.langfuse.totals import total_of
+from query_api.numbers import Number
 from query_api.openapi.langfuse_examples import SCORE_EXAMPLE, SCORE_LIST_EXAMPLE
 from query_api.pages import PageMeta, page_meta
 from query_api.responses import Responses, json_response
@@ -57,7 +58,7 @@ class ScoreListParameters(PageParameters):
     environment: Texts = []
     source: Text | None = None
     operator: Literal["=", "!=", "<", "<=", ">", ">="] = "="
-    value: float | None = Field(None, allow_inf_nan=False)
+    value: Number | None = None
     score_ids: Text | None = Field(None, description="Comma-separated ids.")
     config_id: Text | None = None
     session_id: Text | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Final, get_args
 
 import msgspec
@@ -22,7 +21,7 @@ from query_api.langfuse.parameters import (
     parts_of,
 )
 from query_api.langfuse.shapes.score_v3 import GROUPS, ScoreV3, score_v3
-from query_api.numbers import Whole
+from query_api.numbers import Number, Whole, finite
 from query_api.openapi.langfuse_examples import SCORE_V3_LIST_EXAMPLE
 from query_api.pages import LimitedCursorMeta
 from query_api.responses import json_response
@@ -67,12 +66,8 @@ class ScoreV3ListParameters(LangfuseParameters):
     value: CommaSeparated | None = Field(
         None, description="Exact values; requires one `dataType`: NUMERIC, BOOLEAN or CATEGORICAL."
     )
-    value_min: float | None = Field(
-        None, allow_inf_nan=False, description="Minimum; requires the `dataType` NUMERIC."
-    )
-    value_max: float | None = Field(
-        None, allow_inf_nan=False, description="Maximum; requires the `dataType` NUMERIC."
-    )
+    value_min: Number | None = Field(None, description="Minimum; requires the `dataType` NUMERIC.")
+    value_max: Number | None = Field(None, description="Maximum; requires the `dataType` NUMERIC.")
     trace_id: CommaSeparated | None = None
     session_id: CommaSeparated | None = None
     observation_id: CommaSeparated | None = Field(None, description="Requires `traceId`.")
@@ -188,11 +183,8 @@ def scores_v3_router(context: AppContext) -> APIRouter:
 
 
 def _number(text: str) -> str:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = finite(text)
+    if number is None:
         raise BadRequestError(f"value: {text[:64]!r} is not a finite number", field="value")
     return repr(number)
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.api_key import ApiKey
 from producers.control.scopes import DEFAULT_SCOPES, SCOPES, Scope
 from query_api import metrics
+from query_api.body import Body
 from query_api.context import Admin, AppContext
 from query_api.errors import BadRequestError
 from query_api.openapi.admin_examples import (
@@ -42,7 +43,7 @@ def _in_future(at_us: int) -> int:
     return at_us
 
 
-class KeyBody(BaseModel):
+class KeyBody(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [KEY_REQUEST_EXAMPLE]})
 
     scopes: list[Scope] = Field(default=list(DEFAULT_SCOPES), min_length=1, max_length=len(SCOPES))
@@ -52,7 +53,7 @@ class KeyBody(BaseModel):
     note: str = Field("", max_length=255)
 
 
-class KeyRotationBody(BaseModel):
+class KeyRotationBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [KEY_ROTATION_EXAMPLE]}
     )

@@ -6,13 +6,14 @@ from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.limits import Amount, BurstSeconds, Count, Limits
 from producers.errors import ControlConflictError
 from producers.gateway.limits.effective import EffectiveLimits, effective_limits
 from producers.usage.periods import QuotaPeriod
+from query_api.body import Body
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import LIMITS_EXAMPLE, LIMITS_REQUEST_EXAMPLE
 from query_api.responses import json_response
@@ -38,7 +39,7 @@ def _zero_or_enough(rate: float) -> float:
 Rate = Annotated[Amount, Field(strict=True), AfterValidator(_zero_or_enough)]
 
 
-class LimitsBody(BaseModel):
+class LimitsBody(Body):
     """For each limit, null means the default of the installation, and 0 means no limit."""
 
     model_config = ConfigDict(

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
 from clickhouse.errors import StoreError
 from clickhouse.project_rows import rows_left
 from producers.control.kinds.project import Project
 from producers.control.record import NEW_PROJECT_ID, new_project_id
+from query_api.body import Body, JsonObject
 from query_api.context import Admin, AppContext, Installation
 from query_api.openapi.admin_examples import (
     PROJECT_CHANGE_EXAMPLE,
@@ -42,23 +43,23 @@ ProjectPath = Annotated[
 ]
 
 
-class ProjectBody(BaseModel):
+class ProjectBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [PROJECT_REQUEST_EXAMPLE]}
     )
 
     id: NewProjectId | None = Field(None, description="By default, an id is generated.")
     name: ProjectName
-    metadata: dict[str, Any] = {}
+    metadata: JsonObject = {}
 
 
-class ProjectChangeBody(BaseModel):
+class ProjectChangeBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [PROJECT_CHANGE_EXAMPLE]}
     )
 
     name: ProjectName | None = None
-    metadata: dict[str, Any] | None = Field(None, description="Replaces all metadata.")
+    metadata: JsonObject | None = Field(None, description="Replaces all metadata.")
 
 
 class AdminProjectOut(msgspec.Struct, kw_only=True):

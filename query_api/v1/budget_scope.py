@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator
 
 from producers.dimensions.dimension import Dimension, as_is
 from producers.dimensions.registry import REGISTRY
+from query_api.body import Body
 
 _DIMENSIONS: Final = {each.name: each for each in REGISTRY.all() if each.in_spend}
 
 
-class _NormalScope(BaseModel):
+class _NormalScope(Body):
     model_config = ConfigDict(extra="forbid")
 
     @field_validator(*_DIMENSIONS, check_fields=False)

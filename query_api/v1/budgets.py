@@ -10,11 +10,12 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from producers.control.kinds.budget import THRESHOLDS_MAX, Budget
 from producers.control.periods import period_bounds
+from query_api.body import Body
 from query_api.context import AppContext, ProjectId
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import (
@@ -70,7 +71,7 @@ def _threshold(share: object) -> str:
     return format(number.normalize(), "f")
 
 
-class BudgetBody(BaseModel):
+class BudgetBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [BUDGET_REQUEST_EXAMPLE]}
     )

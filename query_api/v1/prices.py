@@ -6,10 +6,11 @@ import secrets
 from typing import Annotated, Any, Final, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from producers.control.kinds.price import PRICE_TIERS_MAX, Price, PriceTier
 from producers.model_patterns import PATTERN_CHARS_MAX, Matching, ModelPattern
+from query_api.body import Body
 from query_api.context import AppContext
 from query_api.openapi.price_examples import PRICE_EXAMPLE, PRICE_REQUEST_EXAMPLE
 from query_api.prices.amounts import (
@@ -36,7 +37,7 @@ Prices = Annotated[
 ]
 
 
-class TierBody(BaseModel):
+class TierBody(Body):
     model_config = ConfigDict(extra="forbid")
 
     input_above: int | None = Field(
@@ -67,7 +68,7 @@ class TierBody(BaseModel):
         )
 
 
-class PriceBody(BaseModel):
+class PriceBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [PRICE_REQUEST_EXAMPLE]}
     )

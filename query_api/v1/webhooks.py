@@ -6,7 +6,7 @@ import secrets
 from typing import Annotated, Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.own_endpoints import own_endpoints
@@ -14,6 +14,7 @@ from producers.control.resolver import Resolver
 from producers.control.webhook_guard import check_webhook_url
 from producers.errors import WebhookAddressError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
+from query_api.body import Body
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.openapi.v1_examples import (
@@ -28,7 +29,7 @@ from tracemill.clock import now_us
 EventName = Annotated[str, Field(max_length=100)]
 
 
-class WebhookBody(BaseModel):
+class WebhookBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [WEBHOOK_REQUEST_EXAMPLE]}
     )

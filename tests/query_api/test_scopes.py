@@ -78,7 +78,9 @@ async def test_the_admin_key_sees_the_installation_and_no_project(
 ) -> None:
     assert (await api.anonymous.get("/v1/storage", headers=headers)).status_code == 200
     for path in ("/api/public/traces", "/v1/windows", "/v1/budgets", "/api/public/v2/scores"):
-        assert (await api.anonymous.get(path, headers=headers)).status_code == 403
+        refused = await api.anonymous.get(path, headers=headers)
+        assert refused.status_code == 403
+        assert "use the key of a project with the scope 'read'" in refused.text
 
 
 async def test_an_admin_of_a_project_does_not_see_the_storage_of_all(api: Api) -> None:
