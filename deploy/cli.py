@@ -12,7 +12,7 @@ from deploy.arguments import checked_url
 from deploy.directories import absolute, default_data_dir
 from deploy.limits_cli import limits
 from deploy.output import safe_output
-from deploy.prices_explain_cli import prices
+from deploy.prices_unpriced_cli import prices
 from deploy.quarantine_cli import quarantine
 from deploy.tenants_cli import keys, projects
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from producers.control.kinds.price import Price
@@ -39,10 +39,19 @@ class BilledPrices:
         at_us: int,
         service_tier: str = "",
     ) -> ExplainedCost:
-        book = (self._book or PriceBook()).with_prices(prices)
-        self._book = book
+        book = self._book_of(prices)
         found = explain(book, project_id, model, usage, at_us, service_tier=service_tier)
         return _shown(found, model, at_us)
+
+    def price_ids(
+        self, prices: Iterable[Price], project_id: str, models: Sequence[str], at_us: int
+    ) -> list[str | None]:
+        book = self._book_of(prices)
+        return [book.price_id_of(project_id, model, at_us) for model in models]
+
+    def _book_of(self, prices: Iterable[Price]) -> PriceBook:
+        self._book = (self._book or PriceBook()).with_prices(prices)
+        return self._book
 
 
 def _shown(found: Explanation, model: str, at_us: int) -> ExplainedCost:

@@ -50,6 +50,7 @@ from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tree import tree_router
+from query_api.v1.unpriced import unpriced_router
 from query_api.v1.windows import windows_router
 
 VERSION: Final = version("tracemill")
@@ -67,6 +68,7 @@ ROUTERS: Final = (
     dead_letters_router,
     default_prices_router,
     price_resolution_router,
+    unpriced_router,
     storage_router,
     admin_projects_router,
     admin_keys_router,

@@ -169,3 +169,33 @@ RESOLVED_EXAMPLE: Final[dict[str, Any]] = {
     "reading": ["provider azure"],
     "candidates": [_RESOLVED_PRICE],
 }
+UNPRICED_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "model": "acme-large-2",
+            "observations": 1840,
+            "unpriced_observations": 1840,
+            "units": 2760000,
+            "usage": {"input": 2576000, "output": 184000},
+            "first_seen": "2026-11-20T08:12:44.109Z",
+            "last_seen": "2026-11-21T11:59:58.030Z",
+            "price": None,
+        },
+        {
+            "model": "gpt-4o",
+            "observations": 12,
+            "unpriced_observations": 0,
+            "units": 9000,
+            "usage": {"input_audio_tokens": 9000},
+            "first_seen": "2026-11-21T09:00:00.000Z",
+            "last_seen": "2026-11-21T09:04:10.500Z",
+            "price": "openai/gpt-4o",
+        },
+    ],
+    "meta": {
+        "from": "2026-11-14T12:00:00.000Z",
+        "to": "2026-11-21T12:00:00.000Z",
+        "has_more": False,
+        "cursor": None,
+    },
+}

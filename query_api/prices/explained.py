@@ -6,7 +6,7 @@ implementation of ``PriceExplainer`` to the API.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -112,6 +112,12 @@ class PriceExplainer(Protocol):
         """Return what a call costs, given the prices of a project and of the installation."""
         ...
 
+    def price_ids(
+        self, prices: Iterable[Price], project_id: str, models: Sequence[str], at_us: int
+    ) -> list[str | None]:
+        """Return the id of the price that applies to each model, None if there is none."""
+        ...
+
 
 class _NoExplainer:
     def explain(
@@ -124,6 +130,15 @@ class _NoExplainer:
         service_tier: str = "",
     ) -> ExplainedCost:
         raise NotImplementedError(model, usage, at_us, service_tier)
+
+    def price_ids(
+        self,
+        prices: Iterable[Price],  # noqa: ARG002
+        project_id: str,  # noqa: ARG002
+        models: Sequence[str],
+        at_us: int,  # noqa: ARG002
+    ) -> list[str | None]:
+        return [None] * len(models)
 
 
 NO_EXPLAINER: Final = _NoExplainer()

@@ -117,3 +117,26 @@ def test_an_error_names_the_option(words: tuple[str, ...], named: str, reason: s
     assert ended.exit_code == 2, output
     assert named in output
     assert reason in output
+
+
+def test_models_without_a_price_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    model = {
+        "model": "acme-1", "observations": 2, "unpriced_observations": 2, "units": 24,
+        "usage": {"input": 20, "output": 4}, "first_seen": "2026-11-21T12:00:00.000Z",
+        "last_seen": "2026-11-21T12:01:00.000Z", "price": None,
+    }  # fmt: skip
+
+    def call(_: AdminClient, *request: Any, **options: Any) -> Any:
+        asked.append((*request, options["query"]))
+        return {"data": [model], "meta": {"has_more": False, "cursor": None}}
+
+    monkeypatch.setattr(CALL, call)
+    words = ["prices", "unpriced", "--from", "2026-11-01T00:00:00Z", "--limit", "5"]
+    shown = CliRunner().invoke(app, words).output
+    assert "acme-1  2             2                      24     input: 20, output: 4" in shown
+    assert asked == [
+        ("GET", ("v1", "prices", "unpriced"), "?from=2026-11-01T00%3A00%3A00Z&limit=5")
+    ]
+    as_json = CliRunner().invoke(app, [*words, "--json"]).stdout
+    assert json.loads(as_json) == {"data": [model]}

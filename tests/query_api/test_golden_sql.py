@@ -19,6 +19,7 @@ from query_api.store.queries import (
     scores,
     spend,
     traces,
+    unpriced,
     windows,
 )
 from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
@@ -33,12 +34,13 @@ from query_api.store.queries.observations import (
 from query_api.store.queries.scores import CountScores, FindScores, ListScoreIds
 from query_api.store.queries.spend import SumSpend
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
+from query_api.store.queries.unpriced import FindUnpriced
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.store.rows import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
 from query_api.store.sql import StoreQuery
 from query_api.store.steps import Runs
 
-MODULES = (alerts, dead_letters, observations, scores, spend, traces, windows)
+MODULES = (alerts, dead_letters, observations, scores, spend, traces, unpriced, windows)
 QUERIES = [
     kind
     for module in MODULES
@@ -247,6 +249,29 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
           AND period_start_time = fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
         """,
         {"project_id": "acme", "p1": "b1", "p2": 77},
+    ),
+    (
+        FindUnpriced("acme", 5, 9, 51, (12, NASTY)),
+        """
+        WITH mapFilter((k, v) -> v > 0 AND (k != 'total' OR length(usage) = 1) AND (cost_source = 'unpriced' OR has(unpriced_usage, k)), usage) AS missing
+        SELECT model,
+          count() AS observations,
+          countIf(cost_source = 'unpriced') AS unpriced_observations,
+          sum(toInt128(arraySum(mapValues(missing)))) AS units,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), missing)) AS unpriced,
+          toUnixTimestamp64Micro(min(start_time)) AS first_us,
+          toUnixTimestamp64Micro(max(start_time)) AS last_us
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND (cost_source = 'unpriced' OR notEmpty(unpriced_usage))
+        GROUP BY model
+        HAVING observations < {p3:UInt64} OR (observations = {p3:UInt64} AND model > {p4:String})
+        ORDER BY observations DESC, model
+        LIMIT {p5:UInt32}
+        """,
+        {"project_id": "acme", "p1": 5, "p2": 9, "p3": 12, "p4": NASTY, "p5": 51},
     ),
     (
         FindDeadLetters("acme", 3, (5, "d1"), "gateway", ""),

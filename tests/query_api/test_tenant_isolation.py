@@ -41,7 +41,8 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         root_observation_id="o", observation_count=1, tags=(mark,), **given,
     )  # fmt: skip
     yield ObservationRow(
-        id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark, **given
+        id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark,
+        cost_source="unpriced", **given,
     )  # fmt: skip
     yield ScoreRow(id="sc", trace_id="t", event_us=NOON_US, name=mark, **given)
     yield WindowRow(
@@ -110,7 +111,11 @@ def filled(path: str, api: Api, project_id: str) -> str:
 
 
 async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    parameters = {"/v1/windows": RANGE, "/v1/prices/resolve": {"model": "m"}}
+    parameters = {
+        "/v1/windows": RANGE,
+        "/v1/prices/resolve": {"model": "m"},
+        "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},
+    }
     return await client.get(path, params=parameters.get(path, {}))
 
 

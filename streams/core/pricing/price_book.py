@@ -170,6 +170,11 @@ class PriceBook:
         for period in self.defaults.periods_of(resolved):
             yield Candidate(period, resolved=resolved)
 
+    def price_id_of(self, project_id: str, model: str, at_us: int) -> str | None:
+        """Return the id of the price that applies to a model; None if there is none."""
+        periods = self._periods_of(project_id, model)
+        return next((each.price_id for each in periods if each.in_force(at_us)), None)
+
     def _periods_of(self, project_id: str, model: str) -> tuple[Period, ...]:
         if len(model) > MODEL_LENGTH_MAX:
             return ()

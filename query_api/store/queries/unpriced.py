@@ -1,0 +1,53 @@
+"""Query usage that has no price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
+
+
+@dataclass(frozen=True, slots=True)
+class FindUnpriced(StoreQuery):
+    """Select models with usage without a price, those with the most observations first.
+
+    Observations that start from ``from_us`` to ``to_us`` (exclusive) count: those without any
+    price, and those of whose usage only a part has one. ``unpriced`` and ``units`` are what has no
+    price; a total counts only where it is all that was reported. ``below`` is the number of
+    observations and the model at the end of the previous page.
+    """
+
+    name: ClassVar[str] = "find_unpriced"
+    from_us: int = 0
+    to_us: int = 0
+    limit: int = 50
+    below: tuple[int, str] | None = None
+
+    def write(self, binder: Binder) -> str:
+        page = ""
+        if self.below is not None:
+            count = binder.bind(self.below[0], "UInt64")
+            page = (
+                f"HAVING observations < {count}"
+                f" OR (observations = {count} AND model > {binder.text(self.below[1])})\n"
+            )
+        return (
+            "WITH mapFilter((k, v) -> v > 0 AND (k != 'total' OR length(usage) = 1)"
+            " AND (cost_source = 'unpriced' OR has(unpriced_usage, k)), usage) AS missing\n"
+            "SELECT model,\n"
+            "  count() AS observations,\n"
+            "  countIf(cost_source = 'unpriced') AS unpriced_observations,\n"
+            "  sum(toInt128(arraySum(mapValues(missing)))) AS units,\n"
+            "  sumMap(mapApply((k, v) -> (k, toInt128(v)), missing)) AS unpriced,\n"
+            "  toUnixTimestamp64Micro(min(start_time)) AS first_us,\n"
+            "  toUnixTimestamp64Micro(max(start_time)) AS last_us\n"
+            f"FROM observations_slim FINAL\nWHERE {OF_PROJECT}\n"
+            f"  AND start_time >= {binder.instant(self.from_us)}\n"
+            f"  AND start_time < {binder.instant(self.to_us)}\n"
+            "  AND (cost_source = 'unpriced' OR notEmpty(unpriced_usage))\n"
+            "GROUP BY model\n"
+            f"{page}"
+            "ORDER BY observations DESC, model\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )
