@@ -76,7 +76,8 @@ class KafkaSettings(BaseSettings):
     control_transaction_timeout_s: float = Field(2.0, ge=0.5, le=60)
     """Time after which the broker aborts the transaction of a writer that was killed.
 
-    Until then, control records that were written later cannot be read. The broker checks for such
+    Until then, control records that were written later cannot be read, unless another writer aborts
+    the transaction: changes do so at once, and creations after 0.3 s. The broker checks for such
     transactions every 10 s by default, the embedded one every 0.5 s
     (``transaction.abort.timed.out.transaction.cleanup.interval.ms``)."""
 

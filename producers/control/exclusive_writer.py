@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -29,6 +29,7 @@ BACKOFF_MAX_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
+ResultT = TypeVar("ResultT")
 LogRecord = tuple[str, bytes | None]
 """Key and value; the value None is a tombstone."""
 
@@ -51,7 +52,7 @@ class ExclusiveWriter:
         self._reader = reader
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
-        self._running: set[asyncio.Task[int | None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._committing: dict[int, bool] = {}
         """Last offsets of writes whose commit is not acknowledged, and whether they were read."""
 
@@ -69,11 +70,7 @@ class ExclusiveWriter:
             KafkaError, TimeoutError: the broker failed, and it is unknown whether the change was
                 written.
         """
-        # Cancelling the caller must not interrupt the client in the middle of a request.
-        task = asyncio.create_task(self._write(change), name="control-log write")
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await self._finish(self._write(change))
 
     async def stop(self) -> None:
         """Finish current writes, then close the connection."""
@@ -82,6 +79,16 @@ class ExclusiveWriter:
         for task in self._running:
             task.cancel()
         await self._discard()
+
+    async def abort_before(self, offset: int) -> None:
+        """Abort an open transaction before an offset, such as that of a writer that was killed.
+
+        A writer that is still alive repeats its change.
+
+        Raises:
+            KafkaError, TimeoutError: the broker failed.
+        """
+        await self._finish(self._abort_before(offset))
 
     def record_read(self, offset: int) -> None:
         """Note that the reader delivered the record at an offset: it is committed."""
@@ -108,10 +115,24 @@ class ExclusiveWriter:
         metrics.LIMIT_REACHED.labels(limit="control_write_attempts_max").inc()
         raise ControlUnavailableError("other processes are changing the control plane; try again")
 
-    def _ended(self, task: asyncio.Task[int | None]) -> None:
+    async def _finish(self, work: Coroutine[None, None, ResultT]) -> ResultT:
+        """Finish the work in a task, as cancelling the caller must not interrupt a request."""
+        task = asyncio.create_task(work, name="control-log write")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # retrieve the exception, because the caller may be cancelled
+
+    async def _abort_before(self, offset: int) -> None:
+        async with self._lock, asyncio.timeout(self._kafka.control_write_timeout_s):
+            if await self._reader.end_of(self._partition) > offset:
+                return
+            await self._discard()
+            await self._abort_open()
 
     async def _attempt(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
         """Make one attempt: 1. begin, 2. read the records of others, 3. write, 4. commit."""
@@ -146,13 +167,17 @@ class ExclusiveWriter:
 
     async def _is_committed(self, offset: int) -> bool:
         """Return whether a failed commit took effect; a new producer makes the outcome final."""
+        await self._abort_open()
+        return self._committing.pop(offset)
+
+    async def _abort_open(self) -> None:
+        """Start a new producer, which aborts the transaction of the one before."""
         try:
             producer = await self._begun()
             await producer.abort_transaction()
         except BaseException:
             await self._discard()
             raise
-        return self._committing.pop(offset)
 
     async def _begun(self) -> AIOKafkaProducer:
         """Begin a transaction; if the producer is new, read the records of others first."""

@@ -37,6 +37,8 @@ from producers.settings import KafkaSettings
 
 WRITE_ATTEMPTS_MAX: Final = 3
 STOP_TIMEOUT_S: Final = 2.0
+ABORT_OTHERS_AFTER_S: Final = 0.3
+"""Time until a record is read back, usually milliseconds; an open transaction delays it."""
 
 log = structlog.get_logger(__name__)
 
@@ -281,11 +283,20 @@ class ControlLog:
                 written = await self._producer.send_and_wait(
                     self._partition.topic, value, key=log_key.encode(), partition=0
                 )
-                await self._reader.read_up_to(written.offset + 1)
+                await self._read_back(written.offset)
         except (KafkaError, TimeoutError) as error:
             _count_timeout(error)
             message = "the control-plane log was not written in time"
             raise ControlUnavailableError(message) from error
+
+    async def _read_back(self, offset: int) -> None:
+        """Wait until the view has the record at an offset, written outside of a transaction."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ABORT_OTHERS_AFTER_S):
+                await self._reader.read_up_to(offset + 1)
+                return
+        await self._writer.abort_before(offset)
+        await self._reader.read_up_to(offset + 1)
 
     def _refuse_when_disk_is_low(self) -> None:
         low = self._disk.reason() if self._disk is not None else None

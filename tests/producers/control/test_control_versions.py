@@ -167,9 +167,11 @@ async def test_a_writer_that_ends_before_it_commits_has_no_effect_and_holds_noth
     assert count_in(here) == count_in(there) == 1
 
 
-async def test_a_writer_killed_before_it_commits_delays_a_start_and_a_creation_a_few_seconds(
+async def test_a_writer_killed_before_it_commits_delays_neither_a_start_nor_a_creation(
     kafka: KafkaSettings,
 ) -> None:
+    # The broker would abort its transaction only after a minute.
+    kafka = kafka.model_copy(update={"control_transaction_timeout_s": 60.0})
     dying = new_producer(kafka, batch_bytes=1024, transactional_id=f"{kafka.topics.control}-writer")
     await dying.start()
     await dying.begin_transaction()
@@ -180,9 +182,8 @@ async def test_a_writer_killed_before_it_commits_delays_a_start_and_a_creation_a
     await dying.client.close()
     await stopped(dying, 1.0)
 
-    # Neither starts a writer, which would abort the transaction at once.
     async with following(kafka) as log:
         await log.create(Project(id="other", name="other", created_us=1))
         took_s = time.monotonic() - begun_s
         assert list(log.view[Project]) == ["other"]
-    assert took_s < 8, "the default of a broker would be 10 s and more"
+    assert took_s < 30
