@@ -15,7 +15,7 @@ from deploy.broker_probe import topics_of
 from deploy.errors import QuarantineError
 from producers.errors import LogStalledError, LogTruncatedError
 from producers.kafka.clients import new_consumer, new_producer, started, stopped
-from producers.kafka.log_cursor import WhenTruncated, new_log_consumer, records_between
+from producers.kafka.log_cursor import WhenTruncated, new_scan_consumer, records_between
 from producers.settings import KafkaSettings
 from streams.core.quarantine.quarantined import Entry, Kind
 from streams.quarantine.log import QuarantineView, entry_key, topic_of
@@ -97,7 +97,7 @@ async def open_quarantine(kafka: KafkaSettings) -> AsyncIterator[QuarantineAcces
         raise QuarantineError(f"topic {log.topic} does not exist: run `tracemill migrate`")
     async with AsyncExitStack() as stack:
         consumer: AIOKafkaConsumer = await started(
-            lambda: new_log_consumer(kafka, max_partition_fetch_bytes=kafka.record_max_bytes),
+            lambda: new_scan_consumer(kafka, max_partition_fetch_bytes=kafka.record_max_bytes),
             kafka,
         )
         stack.push_async_callback(stopped, consumer, STOP_TIMEOUT_S)

@@ -9,12 +9,12 @@ import asyncio
 import ipaddress
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -121,6 +121,33 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carrie
         await self.close()
 
 
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka carries no types
+    """A consumer that reads the metadata of several topics at once.
+
+    To find the offsets of n unknown topics, aiokafka reads the metadata of one topic after the
+    other, and pauses for 0.1 s after each.
+    """
+
+    async def beginning_offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        self._read_metadata_of(partitions)
+        found: dict[TopicPartition, int] = await super().beginning_offsets(partitions)
+        return found
+
+    async def end_offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        self._read_metadata_of(partitions)
+        found: dict[TopicPartition, int] = await super().end_offsets(partitions)
+        return found
+
+    def _read_metadata_of(self, partitions: Collection[TopicPartition]) -> None:
+        """Schedule one request for the metadata of all topics; the next request waits for it."""
+        for topic in {partition.topic for partition in partitions}:
+            self._client.add_topic(topic)
+
+
 def new_client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
     """Return a low-level client, for metadata only."""
     return AIOKafkaClient(**client_options(kafka), **options)
@@ -133,11 +160,9 @@ def new_admin(kafka: KafkaSettings) -> AdminClient:
     )
 
 
-def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+def new_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> Consumer:
     """Return a consumer without automatic commits."""
-    return AIOKafkaConsumer(
-        *topics, **client_options(kafka), **{"enable_auto_commit": False, **options}
-    )
+    return Consumer(*topics, **client_options(kafka), **{"enable_auto_commit": False, **options})
 
 
 def new_producer(

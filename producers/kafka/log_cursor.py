@@ -21,6 +21,9 @@ POLL_MS: Final = 500
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
+SCAN_WAIT_MS: Final = 20
+"""How long the broker waits for new records when a scan is at the end of its log."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -38,7 +41,7 @@ class WhenTruncated(Enum):
 def new_log_consumer(
     kafka: KafkaSettings, isolation: Isolation = "read_uncommitted", **options: Any
 ) -> AIOKafkaConsumer:
-    """Return a consumer for ``LogCursor`` and ``records_between``."""
+    """Return a consumer for ``LogCursor``, which follows a log."""
     return new_consumer(
         kafka,
         auto_offset_reset="none",  # aiokafka would continue elsewhere without a notice
@@ -46,6 +49,17 @@ def new_log_consumer(
         request_timeout_ms=int(kafka.request_timeout_s * 1000),
         **options,
     )
+
+
+def new_scan_consumer(
+    kafka: KafkaSettings, isolation: Isolation = "read_uncommitted", **options: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer for ``records_between``, to read up to known ends and then to stop.
+
+    At the end of a log, the broker answers it soon that there are no new records. Until that answer
+    it would not answer a question for offsets, which comes through the same connection.
+    """
+    return new_log_consumer(kafka, isolation, fetch_max_wait_ms=SCAN_WAIT_MS, **options)
 
 
 class LogCursor:

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from clickhouse.feed import Feed
 from producers.kafka.clients import new_producer, started, stopped
-from producers.kafka.log_cursor import WhenTruncated, new_log_consumer, records_between
+from producers.kafka.log_cursor import WhenTruncated, new_scan_consumer, records_between
 from producers.kafka.topics import CONTROL, Cleanup
 from producers.settings import KafkaSettings
 from streams.deletion import metrics
@@ -31,7 +31,7 @@ async def remove_records(kafka: KafkaSettings, project_id: str, feeds: Iterable[
         feed for feed in feeds if feed.topic.cleanup is Cleanup.REPLACED and feed.topic != CONTROL
     ]
     removed = 0
-    consumer = await started(lambda: new_log_consumer(kafka), kafka)
+    consumer = await started(lambda: new_scan_consumer(kafka), kafka)
     try:
         producer = await started(lambda: new_producer(kafka, batch_bytes=64 * 1024), kafka)
         try:

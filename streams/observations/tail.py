@@ -23,7 +23,7 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import ObservationRow, TraceRow
 from producers.kafka.clients import started, stopped
-from producers.kafka.log_cursor import new_log_consumer, records_between
+from producers.kafka.log_cursor import new_scan_consumer, records_between
 from producers.kafka.topics import Topics
 from producers.settings import KafkaSettings
 from streams.observations import metrics
@@ -61,7 +61,7 @@ async def restore(kafka: KafkaSettings, settings: StreamsSettings, partition: in
     """
     topics = kafka.topics
     consumer: AIOKafkaConsumer = await started(
-        lambda: new_log_consumer(kafka, max_partition_fetch_bytes=4 * 1024 * 1024), kafka
+        lambda: new_scan_consumer(kafka, max_partition_fetch_bytes=4 * 1024 * 1024), kafka
     )
     stall_timeout_s = kafka.log_stall_timeout_s
     try:

@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import SpendRow, WindowRow
 from producers.kafka.clients import started, stopped
-from producers.kafka.log_cursor import WhenTruncated, new_log_consumer, records_between
+from producers.kafka.log_cursor import WhenTruncated, new_scan_consumer, records_between
 from producers.settings import KafkaSettings
 from streams.core.rollups.checkpoint_choice import index_of_latest, is_first
 from streams.core.rollups.fold import Checkpoint, with_rows_beyond, with_unknown_horizons
@@ -98,7 +98,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     """
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
-    consumer: AIOKafkaConsumer = await started(lambda: new_log_consumer(kafka), kafka)
+    consumer: AIOKafkaConsumer = await started(lambda: new_scan_consumer(kafka), kafka)
     # Retention may have removed what followed the checkpoint.
     read = partial(
         records_between,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 import faust
+from faust.tables import TableManager
 from mode.supervisors import CrashingSupervisor
 
 from producers.kafka.clients import ssl_context
@@ -36,6 +37,17 @@ class StatelessApp(faust.App):
         pass
 
 
+class NoTables(TableManager):
+    """Faust's manager of tables, of which there are none: its start does not wait for them.
+
+    Otherwise it waits for a second, and the application subscribes after that.
+    """
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
 def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
     """Create an application without agents, which the stages add.
 
@@ -47,6 +59,7 @@ def create_app(kafka: KafkaSettings, instance_id: str = "") -> faust.App:
         broker=[f"aiokafka://{address}" for address in kafka.broker.split(",")],
         broker_credentials=_credentials(kafka),
         store="memory://",
+        TableManager=NoTables,
         autodiscover=False,
         key_serializer="raw",
         value_serializer="raw",
