@@ -32,6 +32,7 @@ SETTINGS: Final = (
     ("streams", "streams.observations.settings", ("StreamsSettings",)),
     ("streams", "streams.rollups.settings", ("ProjectSettings",)),
     ("streams", "streams.notifications.settings", ("NotifierSettings",)),
+    ("streams", "streams.deletion.settings", ("DeletionSettings",)),
     ("streams", "streams.quarantine.settings", ("QuarantineSettings",)),
     ("streams and query", "producers.settings", ("WebhookSettings",)),
     ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
@@ -127,16 +128,26 @@ def as_text() -> str:
     return "\n".join(parts)
 
 
+def variable_names(settings: type[BaseSettings]) -> list[str]:
+    """Return the names of a class's variables."""
+    return [_variable_name(settings, *each) for each in settings.model_fields.items()]
+
+
 def invalid_variables(error: ValidationError | SettingsError) -> list[str]:
     """Return a line for each invalid variable: its name, its value and what is allowed.
 
     Empty if ``error`` is not about a variable.
     """
+    return [line for _, line in faults_in(error)]
+
+
+def faults_in(error: ValidationError | SettingsError) -> list[tuple[str, str]]:
+    """Return the name of each invalid variable, and its line as of ``invalid_variables``."""
     if isinstance(error, SettingsError):
         named = re.search(r'field "(\w+)"', str(error))
         field = named.group(1) if named else ""
         return [
-            _invalid_variable(each, os.environ[each.name])
+            (each.name, _invalid_variable(each, os.environ[each.name]))
             for group in groups()
             for each in group.variables
             if each.field == field and each.name in os.environ
@@ -150,8 +161,11 @@ def invalid_variables(error: ValidationError | SettingsError) -> list[str]:
                 for each in declared
             ]
             return [
-                _invalid_variable(
-                    each, os.environ.get(each.name, each.default), _validator_message(reason)
+                (
+                    each.name,
+                    _invalid_variable(
+                        each, os.environ.get(each.name, each.default), _validator_message(reason)
+                    ),
                 )
                 for each, reason in found
                 if reason is not None

@@ -40,6 +40,17 @@ class UpOptions:
     """Port of OTLP over gRPC; 0: none."""
 
 
+def variables_of_engines(options: UpOptions) -> set[str]:
+    """Return the variables that each role gets with the addresses and users of the engines.
+
+    Their values in the environment of `tracemill up` do not matter.
+    """
+    names = {"TRACEMILL_BROKER", "TRACEMILL_CLICKHOUSE_URL"}
+    if options.broker == EMBEDDED:
+        names |= broker_environment(KafkaSettings.model_construct()).keys()
+    return names
+
+
 def role_command(role: str) -> list[str]:
     """Return the command line of a role; -P prevents imports from the working directory."""
     return [sys.executable, "-P", "-m", "deploy", role]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,16 @@ from deploy.embedded.jars import kafka_cache_dir
 from deploy.embedded.kafka import java_executable
 from deploy.embedded.log_retention import LogRetention
 from deploy.embedded.otlp_port import otlp_grpc_port, require_otlp_grpc_port
-from deploy.embedded.roles import EMBEDDED, UpOptions, embedded_broker, processes
+from deploy.embedded.roles import (
+    EMBEDDED,
+    UpOptions,
+    embedded_broker,
+    processes,
+    variables_of_engines,
+)
 from deploy.embedded.warm_up import warm_up
-from deploy.errors import DeployError, EngineError
+from deploy.errors import DeployError, EngineError, MisconfiguredError
+from deploy.settings_check import invalid_settings, misspelled_variables
 from deploy.supervisor import Process, Supervisor
 from producers.disk import DiskSettings
 from producers.settings import AdminSettings
@@ -40,13 +48,15 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions], str]) -> int:
     """Run the engines and roles until a stop signal; return the exit code.
 
-    1. If the data directory is new, check the public port. 2. Lock the data directory. 3. Read or
-    create the configuration. 4. Check external engines. 5. At the first start, download the broker.
-    6. Start the processes. 7. When all are ready, print `startup_message`.
+    1. Check the settings of all roles and, if the data directory is new, the public port. 2. Lock
+    the data directory. 3. Read or create the configuration. 4. Check external engines. 5. At the
+    first start, download the broker. 6. Start the processes. 7. When all are ready, print
+    `startup_message`.
     """
     started_s = time.monotonic()
-    configured_admin_key = AdminSettings().secret_key.get_secret_value()
     try:
+        _check_settings(options)
+        configured_admin_key = AdminSettings().secret_key.get_secret_value()
         if is_new(options.data_dir):  # a start that fails because of its port creates no directory
             require_public_port(options.port or DEFAULT_PUBLIC_PORT, options.host)
             require_otlp_grpc_port(options.host)
@@ -78,7 +88,7 @@ def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions
             supervised = processes(options, installation, credentials, broker)
             asyncio.run(_supervise(supervised, options, retention, on_ready=on_ready))
     except DeployError as error:
-        print(f"tracemill: {error}", file=sys.stderr)
+        _print_lines(str(error).splitlines())
         return error.exit_code
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -88,6 +98,23 @@ def up(options: UpOptions, *, startup_message: Callable[[Installation, UpOptions
     except KeyboardInterrupt:  # before the supervisor handles signals, for example in a download
         return INTERRUPTED
     return 0
+
+
+def _check_settings(options: UpOptions) -> None:
+    """Check the settings of all roles; print a line for each misspelled variable.
+
+    Raises:
+        MisconfiguredError: variables are invalid; the message has a line for each.
+    """
+    _print_lines(misspelled_variables(os.environ))
+    invalid = invalid_settings(variables_of_engines(options))
+    if invalid:
+        raise MisconfiguredError("\n".join(invalid))
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"tracemill: {line}", file=sys.stderr)
 
 
 def _admin_key_message(data_dir: Path, credentials: Credentials) -> str:
