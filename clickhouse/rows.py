@@ -139,6 +139,9 @@ class TraceRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     unpriced_count: int = 0
     usage: dict[str, int] = {}
     total_cost_pico: int = 0
+    summaries: dict[str, dict[str, int]] = {}
+    """Observations that repeat the usage of their descendants, and what they count themselves:
+    tokens by side, and ``cost_pico``."""
     merge_state: str = ""
 
 

@@ -12,6 +12,8 @@ PROJECTS = ("p1", "p2")
 NAMES = ("plan", "search", "answer")
 MODELS = ("cheap", "dear", "unknown")
 USERS = ("ann", "bob")
+PARENTS = ("o0", "o0", "o0", "o1", "o2")
+TYPES = {"plan": "AGENT", "search": None, "answer": "GENERATION"}
 ENVIRONMENTS = ("production", "staging")
 
 
@@ -72,7 +74,8 @@ def _whole(
         model=_maybe(chance, MODELS),
         usage=usage,
         cost=_maybe(chance, ({"total": 77}, {"input": 5, "output": 6})) if usage else None,
-        parent_id=_maybe(chance, ("o0",)),
+        type=TYPES[name],
+        parent_id=_maybe(chance, PARENTS),
         input=f"asked {name} at {start_us}",
         metadata=f'{{"name": "{name}"}}',
         trace=_maybe(chance, (_attributes(chance),)),
@@ -94,6 +97,8 @@ def _part(
         start_us=_maybe(chance, (start_us,)),
         end_us=_maybe(chance, (start_us + 5_000,)),
         level=_maybe(chance, ("DEFAULT", "ERROR")),
+        type=_maybe(chance, ("GENERATION", "AGENT", "TOOL")),
+        parent_id=_maybe(chance, PARENTS),
         model=_maybe(chance, MODELS),
         usage=_maybe(chance, (_usage(chance),)),
         input=_maybe(chance, ("question", "", "another question")),
@@ -124,7 +129,14 @@ def _start(chance: Random) -> int:
 
 def _usage(chance: Random) -> dict[str, int] | None:
     return _maybe(
-        chance, ({"input": 10, "output": 2}, {"input": 7, "total": 9}, {"input": 4, "output": 0})
+        chance,
+        (
+            {"input": 10, "output": 2},
+            {"input": 10, "output": 2},
+            {"input": 20, "output": 4},
+            {"input": 7, "total": 9},
+            {"input": 4, "output": 0},
+        ),
     )
 
 

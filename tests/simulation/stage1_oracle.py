@@ -10,9 +10,13 @@ import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.rollups.sketch import key_of
+from tests.simulation import summary_oracle
 from tracemill.contract import Event, Observation, Score, TraceUpdate
 
-FIELDS = ("name", "parent_id", "end_us", "level", "model", "usage", "cost", "input", "output")
+FIELDS = (
+    *("type", "name", "parent_id", "end_us", "level", "model"),
+    *("usage", "cost", "input", "output"),
+)
 TRACE_FIELDS = ("name", "user_id", "session_id", "public", "input", "output")
 RATES = {"cheap": 3, "dear": 1_000}
 
@@ -23,7 +27,12 @@ def observations_of(events: list[Event]) -> dict[tuple[str, str, str], dict[str,
     for event in events:
         if isinstance(event, Observation):
             told[event.project_id, event.trace_id, event.id].append(event)
-    return {key: _observation(of_key) for key, of_key in told.items()}
+    rows = {key: _observation(of_key) for key, of_key in told.items()}
+    for project_id, trace_id in {key[:2] for key in rows}:
+        summary_oracle.count(
+            {key[2]: row for key, row in rows.items() if key[:2] == (project_id, trace_id)}
+        )
+    return rows
 
 
 def _observation(told: list[Observation]) -> dict[str, Any]:
@@ -102,6 +111,9 @@ def _rank(event: Observation) -> bytes:
             event.model or "",
             severity,
             2 if event.parent_id else 1,
+            event.parent_id or "",
+            (event.type or "SPAN") in summary_oracle.AGGREGATES,
+            False,
         )
     )
 
@@ -177,10 +189,16 @@ def _trace(
     row["start_us"] = min(starts) if starts else min(at for at, _ in itself)
     ends = [each["end_us"] or each["start_us"] for each in observations.values()]
     row["end_us"] = max(ends, default=0)
-    row["total_cost_pico"] = sum(each["total_cost_pico"] for each in observations.values())
+    row["total_cost_pico"] = sum(each["counted_pico"] for each in observations.values())
     row["error_count"] = sum(each.get("level") == "ERROR" for each in observations.values())
-    row["unpriced_count"] = sum(each["cost_source"] == "unpriced" for each in observations.values())
-    row["usage"] = _sum(each["usage"] for each in observations.values())
+    row["unpriced_count"] = sum(each["is_unpriced"] for each in observations.values())
+    row["usage"] = _sum(each["counted_usage"] for each in observations.values())
+    row["summaries"] = {
+        id_: each["counted_usage"]
+        | ({"cost_pico": each["counted_pico"]} if each["counted_pico"] else {})
+        for id_, each in observations.items()
+        if each["is_summary"]
+    }
     return row
 
 
@@ -205,8 +223,8 @@ def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         cell = cells.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int)])
         cell[0] += 1
         cell[1] += row.get("level") == "ERROR"
-        cell[2] += row["total_cost_pico"]
-        for kind, count in row["usage"].items():
+        cell[2] += row["counted_pico"]
+        for kind, count in row["counted_usage"].items():
             cell[3][kind] += count
         if row["end_us"]:
             cell[4][key_of(row["end_us"] - row["start_us"])] += 1
@@ -220,7 +238,7 @@ def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:
         user_id = traces[project_id, trace_id].get("user_id") or ""
         bucket_s = row["start_us"] // 900_000_000 * 900
         key = (project_id, bucket_s, user_id, row.get("model") or "", row["environment"])
-        cells[key] += row["total_cost_pico"]
+        cells[key] += row["counted_pico"]
     return {key: pico for key, pico in cells.items() if pico}
 
 
@@ -231,6 +249,7 @@ def said_by_observation(row: ObservationRow) -> dict[str, Any]:
         "end_us": row.end_us,
         "environment": row.environment,
         "metadata": json.loads(row.metadata or "{}"),
+        "type": row.type,
         "name": row.name,
         "parent_id": row.parent_id,
         "level": row.level,
@@ -262,12 +281,13 @@ def said_by_trace(row: TraceRow) -> dict[str, Any]:
         "unpriced_count": row.unpriced_count,
         "usage": row.usage,
         "total_cost_pico": row.total_cost_pico,
+        "summaries": row.summaries,
     }
 
 
 def expected(said: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     """Return an expected row, completed with the defaults of rows."""
-    defaults = {"level": "DEFAULT", "public": False}
+    defaults = {"type": "SPAN", "level": "DEFAULT", "public": False}
     return {
         field: said.get(field) or defaults.get(field, type(value)())
         for field, value in like.items()

@@ -354,6 +354,18 @@ class EventFold:
             book.spend(new, 1, values, trace_id)
         if new.cost_source == "unpriced":
             self._effects.unpriced += 1
+        if trace.is_nested:
+            self._recount(trace, book, new)
+
+    def _recount(self, trace: Trace, book: DeltaBook, new: ObservationState) -> None:
+        """Count what summaries leave to their descendants only once."""
+        values, trace_id = trace.attributed, trace.key[1]
+        for state, usage, cost_pico in trace.recounts(new):
+            book.count(state, -1, values)
+            book.spend(state, -1, values, trace_id)
+            trace.recount(state, usage, cost_pico)
+            book.count(state, 1, values)
+            book.spend(state, 1, values, trace_id)
 
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """Return the row of a whole event, without its version."""

@@ -13,6 +13,7 @@ usage and costs: 4 maps of 65 types                              320,000
 lists of tools (``streams.core.observations.tools``)           1,100,000
 tags of a trace: 256 of 200 characters                           310,000
 usage of a trace: 1,024 types of 200 characters                1,300,000
+summaries of a trace: 1,000 ids, 40,000 characters               330,000
 field names, numbers                                              10,000
 everything but texts and metadata: ``FIXED_BYTES_MAX``         3,145,728
 ====================================================  ==========================
@@ -43,6 +44,10 @@ TRACE_USAGE_TYPES_MAX: Final = 1_024
 TRACE_SPEND_CELLS_MAX: Final = 4_096
 """Quarter-hours × models × environments of a trace's spend; events that would exceed it are
 rejected."""
+TRACE_SUMMARIES_MAX: Final = 1_000
+"""Summaries that the row of a trace lists. Totals are exact beyond it."""
+TRACE_SUMMARY_ID_CHARS_MAX: Final = 40_000
+"""Characters of the ids of listed summaries together."""
 CELL_USAGE_TYPES_MAX: Final = 256
 """Usage types of one window; the others are summed as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70

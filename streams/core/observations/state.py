@@ -24,8 +24,16 @@ APP_ROOT, NO_PARENT, HAS_PARENT = 0, 1, 2
 MINUTE_US: Final = 60_000_000
 
 
+AGGREGATE_TYPES: Final = frozenset({"AGENT", "CHAIN", "SPAN"})
+"""Types whose usage is a sum over descendants; an observation that is itself a call of a model has
+the type ``GENERATION`` or ``EMBEDDING``."""
+
+
 class ObservationState(msgspec.Struct, gc=False):
-    """What an observation contributes to totals; ``end_us`` is 0 if unknown."""
+    """What an observation contributes to totals; ``end_us`` is 0 if unknown.
+
+    ``usage`` and ``cost_pico`` are what it counts.
+    """
 
     id: str
     ts_us: int
@@ -46,11 +54,24 @@ class ObservationState(msgspec.Struct, gc=False):
     """Estimated tokens by side, if it has had partial updates and none had usage."""
     more: tuple[str, ...] = ()
     """Values of dimensions that have no field here (``streams.core.dimensions.sources``)."""
+    parent_id: str = ""
+    is_aggregate: bool = False
+    """Whether its type is one of ``AGGREGATE_TYPES``."""
+    is_estimated: bool = False
+    """Whether its usage was estimated from texts."""
+    reported: tuple[dict[str, int], int] | None = None
+    """Usage and picodollars of its row, if it is a summary, which counts less than these
+    (``streams.core.observations.summaries``)."""
 
     @property
     def root_rank(self) -> tuple[int, int, str]:
         """Return the sort key of root candidates: the least of a trace is its root."""
         return self.rootness, self.start_us, self.id
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Return whether it counts usage without a known price."""
+        return self.cost_source == "unpriced" and (self.reported is None or bool(self.usage))
 
 
 def rank_of(state: ObservationState) -> str:
@@ -59,17 +80,21 @@ def rank_of(state: ObservationState) -> str:
     Equal ranks are duplicates of one event. Computed costs are left out, because they depend on the
     prices of the day.
     """
-    given = state.cost_pico if state.cost_source == "given" else -1
+    usage, cost_pico = state.reported or (state.usage, state.cost_pico)
+    given = cost_pico if state.cost_source == "given" else -1
     ranked: tuple[object, ...] = (
         state.start_us,
         state.end_us,
         given,
-        sorted(state.usage.items()),
+        sorted(usage.items()),
         state.name,
         state.environment,
         state.model,
         state.severity,
         state.rootness,
+        state.parent_id,
+        state.is_aggregate,
+        state.is_estimated,
     )
     if state.more:
         ranked += (state.more,)
@@ -174,6 +199,9 @@ def state_of_row(row: ObservationRow, merged: Merged | None) -> ObservationState
         merged,
         None,
         more_of_row(row) if OF_OBSERVATIONS else (),
+        row.parent_id,
+        row.type in AGGREGATE_TYPES,
+        bool(row.usage_estimated),
     )
 
 

@@ -15,6 +15,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.merge import merged_of_whole_row, restore_merged
+from streams.core.observations.nesting import Recount
 from streams.core.observations.seen import SeenTraces
 from streams.core.observations.state import ObservationState, rank_of, state_of_row
 from streams.core.observations.trace_fields import trace_fields_of
@@ -88,6 +89,8 @@ class TraceCache:
             if state.merged is None and (trace.key, row.id) in texts_of:
                 state.merged = merged_of_whole_row(row, rank_of(state), self._bounds)
             trace.add(state)
+        if trace.is_nested:
+            _recount(trace, trace.all_recounts())
         if history.row is not None:
             trace.fields = trace_fields_of(history.row)
             trace.attributed = trace_values(trace.fields)
@@ -102,6 +105,8 @@ class TraceCache:
             trace.remove(state)
             state = state_of_row(row, None)
             trace.add(state)
+            if trace.is_nested:
+                _recount(trace, trace.recounts(state))
         if row.merge_state:
             trace.restore_texts(state, restore_merged(row))
         else:
@@ -150,3 +155,8 @@ class TraceCache:
         self._sizes[trace.key] = (observations, text_bytes)
         self.observations += observations - before[0]
         self.text_bytes += text_bytes - before[1]
+
+
+def _recount(trace: Trace, recounts: Iterable[Recount]) -> None:
+    for state, usage, cost_pico in recounts:
+        trace.recount(state, usage, cost_pico)

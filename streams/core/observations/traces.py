@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -15,6 +16,7 @@ from streams.core.observations.limits import (
     USAGE_TYPES_MAX,
 )
 from streams.core.observations.merge import Merged
+from streams.core.observations.nesting import Nesting, Recount
 from streams.core.observations.state import ERROR, HAS_PARENT, LEVELS, SEVERITY, ObservationState
 from streams.core.observations.trace_fields import TraceFields
 from streams.core.rollups.amounts import row_amount, row_amounts
@@ -38,17 +40,22 @@ class Trace:
     __slots__ = (
         "_end_us",
         "_extremes",
+        "_has_inner",
+        "_parents",
         "_root",
         "_spent",
         "_start_us",
         "_text_bytes",
+        "_with_amounts",
         "attributed",
         "cost_pico",
         "day",
         "evicted_texts",
         "fields",
         "is_near_limit",
+        "is_nested",
         "key",
+        "nesting",
         "observations",
         "row_version",
         "severities",
@@ -79,6 +86,16 @@ class Trace:
         """Day of the start in the last row, in days since the epoch; −1: there is no row yet."""
         self.touched_by = 0
         """Number of the last chunk that changed the trace."""
+        self.is_nested = False
+        """Whether an observation with usage or cost may be below another one."""
+        self.nesting: Nesting | None = None
+        """Set once the trace is nested."""
+        self._parents: set[str] = set()
+        """Ids of parents, and of former ones."""
+        self._with_amounts = 0
+        """Number of observations with usage or cost, until the trace is nested."""
+        self._has_inner = False
+        """Whether one of these has had a child."""
         self._start_us = 0
         self._end_us = 0
         self._root: ObservationState | None = None
@@ -89,7 +106,8 @@ class Trace:
         self._spent: dict[StartedKey, int] | None = None
         """Computed on first use."""
 
-    def add(self, state: ObservationState) -> None:
+    def add(self, state: ObservationState) -> None:  # noqa: C901  # hot path
+        """Add an observation; if the trace ``is_nested`` then, ``recounts`` has to follow."""
         self.observations[state.id] = state
         self.severities[state.severity] += 1
         if state.cost_pico:
@@ -108,37 +126,100 @@ class Trace:
                 usage[key] = usage.get(key, 0) + count
             if len(usage) > TRACE_USAGE_TYPES_MAX - USAGE_TYPES_MAX:
                 self.is_near_limit = True
+        if not self.is_nested:
+            self._detect_nesting(state)
         self._extend_times(state)
         if self._extremes is not None:
             self._extremes.enter(state)
 
+    def _detect_nesting(self, state: ObservationState) -> None:
+        parent_id = state.parent_id
+        if parent_id:
+            self._parents.add(parent_id)
+            parent = self.observations.get(parent_id)
+            if parent is not None and (parent.usage or parent.cost_pico):
+                self._has_inner = True
+        if state.usage or state.cost_pico:
+            self._with_amounts += 1
+            if state.id in self._parents:
+                self._has_inner = True
+        self.is_nested = self._has_inner and self._with_amounts > 1
+
     def remove(self, state: ObservationState) -> None:
         del self.observations[state.id]
         self.severities[state.severity] -= 1
-        if state.cost_pico:
-            self.cost_pico -= state.cost_pico
-            if self._spent is not None:
-                self._spend(self._spent, state, -1)
-        self.unpriced -= state.cost_source == "unpriced"
+        self._subtract_amounts(state)
+        self._with_amounts -= bool(state.usage or state.cost_pico)
+        if state.reported is not None and self.nesting is not None:
+            self.nesting.delist(state)
         if self._text_bytes is not None:
             self.text_bytes -= self._text_bytes.pop(state.id, 0)
-        for key, count in state.usage.items():
-            self.usage[key] -= count
-            if not self.usage[key]:
-                del self.usage[key]
         end_us = state.end_us or state.start_us
         if self._start_us == state.start_us or self._end_us == end_us or self._root is state:
             self._recompute_times()
 
+    def _subtract_amounts(self, state: ObservationState) -> None:
+        if state.cost_pico:
+            self.cost_pico -= state.cost_pico
+            if self._spent is not None:
+                self._spend(self._spent, state, -1)
+        self.unpriced -= state.is_unpriced
+        for key, count in state.usage.items():
+            self.usage[key] -= count
+            if not self.usage[key]:
+                del self.usage[key]
+
+    def recounts(self, state: ObservationState) -> Iterator[Recount]:
+        """Return the observations that count other amounts since ``state`` was added.
+
+        Pass each to ``recount`` before the next.
+        """
+        if self.nesting is None:
+            return self.all_recounts()
+        return self.nesting.put(state, self.observations)
+
+    def all_recounts(self) -> Iterator[Recount]:
+        """Return likewise for a trace whose observations were all added without ``recounts``."""
+        self.nesting = Nesting()
+        return self.nesting.build(self.observations)
+
+    def recount(self, state: ObservationState, usage: dict[str, int], cost_pico: int) -> None:
+        """Change what an observation counts."""
+        nesting = self.nesting
+        assert nesting is not None
+        self._subtract_amounts(state)
+        reported = state.usage, state.cost_pico
+        if state.reported is not None:
+            reported = state.reported
+            nesting.delist(state)
+        state.usage, state.cost_pico = usage, cost_pico
+        state.reported = None if reported == (usage, cost_pico) else reported
+        if state.reported is not None:
+            nesting.enlist(state)
+        self.cost_pico += cost_pico
+        if cost_pico and self._spent is not None:
+            self._spend(self._spent, state, 1)
+        self.unpriced += state.is_unpriced
+        for key, count in usage.items():
+            self.usage[key] = self.usage.get(key, 0) + count
+        types = len(self.usage) + len(nesting.usage_types)
+        if types > TRACE_USAGE_TYPES_MAX - USAGE_TYPES_MAX:
+            self.is_near_limit = True
+
     def fits(self, state: ObservationState) -> bool:
-        """Return whether usage types and spend cells stay within their limits if it is added."""
-        new = state.usage.keys() - self.usage.keys()
-        if new and len(self.usage) + len(new) > TRACE_USAGE_TYPES_MAX:
+        """Return whether usage types and spend cells stay within their limits if it is added.
+
+        What summaries report is included, because they may count it later.
+        """
+        nesting = self.nesting
+        types = self.usage.keys() | (nesting.usage_types.keys() if nesting is not None else ())
+        new = state.usage.keys() - types
+        if new and len(types) + len(new) > TRACE_USAGE_TYPES_MAX:
             return False
         if len(self.observations) < TRACE_SPEND_CELLS_MAX or not state.cost_pico:
             return True
-        spent = self.spent()
-        return len(spent) < TRACE_SPEND_CELLS_MAX or own_spend_key(state) in spent
+        cells = self.spent().keys() | (nesting.spend_cells() if nesting is not None else ())
+        return len(cells) < TRACE_SPEND_CELLS_MAX or own_spend_key(state) in cells
 
     def spent(self) -> dict[StartedKey, int]:
         """Return the picodollars spent in each cell that is not zero."""
@@ -244,6 +325,8 @@ class Trace:
             usage=row_amounts(self.usage),
             total_cost_pico=row_amount(self.cost_pico),
         )
+        if self.nesting is not None:
+            row.summaries = self.nesting.listed()
         if fields.latest or fields.tags or fields.first_us or fields.start_us or fields.metadata:
             fields.write(row)
         return row

@@ -130,14 +130,13 @@ class CoreWorld:
                 )
                 windows[*cell, "count"] += 1
                 windows[*cell, "errors"] += row.level == "ERROR"
-                windows[*cell, "cost"] += row.total_cost_pico
-                windows[*cell, "usage"] += sum(row.usage.values())
+                usage, cost_pico = counted(trace, row)
+                windows[*cell, "cost"] += cost_pico
+                windows[*cell, "usage"] += sum(usage.values())
                 bucket_s = row.start_us // 900_000_000 * 900
-                spend[key[0], bucket_s, trace.user_id, row.model, row.environment] += (
-                    row.total_cost_pico
-                )
+                spend[key[0], bucket_s, trace.user_id, row.model, row.environment] += cost_pico
             assert trace.observation_count == len(rows), key
-            total_pico = row_amount(sum(row.total_cost_pico for row in rows.values()))
+            total_pico = row_amount(sum(counted(trace, row)[1] for row in rows.values()))
             assert trace.total_cost_pico == total_pico, key
             assert trace.error_count == sum(row.level == "ERROR" for row in rows.values()), key
         assert {k: n for k, n in windows.items() if n} == {
@@ -160,6 +159,14 @@ class CoreWorld:
             self._spend,
             self.dead_letters,
         )
+
+
+def counted(trace: TraceRow, row: ObservationRow) -> tuple[dict[str, int], int]:
+    """Return the usage and picodollars of an observation that totals include."""
+    if row.id not in trace.summaries:
+        return row.usage, row.total_cost_pico
+    usage = dict(trace.summaries[row.id])
+    return usage, usage.pop("cost_pico", 0)
 
 
 def _plain(row: ObservationRow) -> ObservationRow:
