@@ -13,7 +13,6 @@ from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
 from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
-from producers.gateway.mapping.tables import AGENT_OPERATIONS, OPERATION_KEY
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from producers.gateway.values.first_token import first_token_within
@@ -158,16 +157,15 @@ class _Mapper:
             project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults
         )
         # Keys contain the types of the values: 1, 1.0 and True are equal, but map differently.
-        self._templates: dict[tuple[Any, ...], tuple[Observation, Fields]] = {}
+        self._templates: dict[tuple[Any, ...], Observation] = {}
         self._traces: dict[tuple[Any, ...], TraceAttributes] = {}
 
     def observation(self, span: ExportedSpan) -> Observation:
         plan = self._plans.of(span)
-        template, fields = self._template(span, plan)
         start_us = (span.start_ns or span.end_ns) // 1000 or self._received_us
         end_us = max(span.end_ns // 1000, start_us)
         observation = replace(
-            template,
+            self._template(span, plan),
             trace_id=span.trace_id,
             id=span.span_id,
             ts_us=end_us,
@@ -179,7 +177,7 @@ class _Mapper:
         for field in plan.undecided:
             if getattr(observation, field[0]) is None:
                 _read((field,), span, observation)
-        _read(fields, span, observation)
+        _read(plan.observation, span, observation)
         usage: Any = observation.usage
         if usage is not None:
             _set_usage(observation, usage)
@@ -197,8 +195,8 @@ class _Mapper:
         observation.trace = self._trace(span, description, is_root)
         return observation
 
-    def _template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:
-        """Return an observation with the span's descriptive fields, and the fields yet to read."""
+    def _template(self, span: ExportedSpan, plan: Plan) -> Observation:
+        """Return an observation with the span's descriptive fields."""
         values = plan.described.values_of(span.attributes)
         key = (plan, values, tuple(map(type, values)))
         try:
@@ -209,13 +207,10 @@ class _Mapper:
             found = self._templates[key] = self._new_template(span, plan)
         return found
 
-    def _new_template(self, span: ExportedSpan, plan: Plan) -> tuple[Observation, Fields]:
+    def _new_template(self, span: ExportedSpan, plan: Plan) -> Observation:
         template = replace(self._blank)
         _read(plan.described.fields, span, template)
-        if span.attributes.get(OPERATION_KEY) not in AGENT_OPERATIONS:
-            return template, plan.observation
-        template.model = None
-        return template, plan.observation_of_agent
+        return template
 
     def _trace(
         self, span: ExportedSpan, description: Description | None, is_root: bool

@@ -18,9 +18,7 @@ from producers.gateway.mapping.origin import Dialect
 from producers.gateway.mapping.sources import Reader, Shape, Source
 from producers.gateway.mapping.tables import (
     DESCRIPTIVE_FIELDS,
-    FIELDS_OF_CALLS,
     OBSERVATION_FIELDS,
-    OPERATION_KEY,
     PROMPT_FIELDS,
     TRACE_FIELDS,
     TRACE_FIELDS_OF_ROOT,
@@ -60,8 +58,6 @@ class Plan:
     """Readers of descriptive fields that need the whole span; used where ``described`` has none."""
     observation: Fields
     """The other fields."""
-    observation_of_agent: Fields
-    """The other fields without those that agents' spans only sum up."""
     prompt: Fields
     trace: Description | None
     trace_of_root: Description | None
@@ -148,20 +144,15 @@ def _plan_of(shape: Shape) -> Plan:
         if len(shared) < len(readers):
             undecided.append((field, readers[len(shared) :]))
     return Plan(
-        described=_description(tuple(descriptive), _agent_keys(shape)),
+        described=_description(tuple(descriptive)),
         undecided=tuple(undecided),
         observation=tuple(others),
-        observation_of_agent=tuple(field for field in others if field[0] not in FIELDS_OF_CALLS),
         prompt=_bound(PROMPT_FIELDS, shape),
         trace=_trace_description(shape, of_root=False),
         trace_of_root=_trace_description(shape, of_root=True),
         input_output=tuple(r.read for r in _readers(INPUT_OUTPUT, shape) if r.read is not None),
         metadata=observation_metadata_plan(shape),
     )
-
-
-def _agent_keys(shape: Shape) -> tuple[str, ...]:
-    return (OPERATION_KEY,) if OPERATION_KEY in shape.keys else ()
 
 
 def _trace_description(shape: Shape, *, of_root: bool) -> Description | None:
@@ -186,8 +177,8 @@ def _new_description(dialect: Dialect, keys: tuple[str, ...], of_root: bool) -> 
     return _description(_bound(fields, Shape(dialect, keys)))
 
 
-def _description(fields: Fields, more_keys: tuple[str, ...] = ()) -> Description:
-    keys = tuple(dict.fromkeys((*_keys_of(fields), *more_keys)))
+def _description(fields: Fields) -> Description:
+    keys = tuple(dict.fromkeys(_keys_of(fields)))
     if not keys:
         return Description(fields, lambda _attributes: ())
     # The first key is repeated because itemgetter of one key returns no tuple.

@@ -70,6 +70,7 @@ _MODEL_KEYS: Final = (
     "llm.model",
     "llm.request.model",
     "embedding.model_name",
+    "model_name",
     "model",
 )
 """The model that served a call comes before the requested one."""
@@ -136,11 +137,6 @@ DESCRIPTIVE_FIELDS: Final = frozenset(
     {"type", "name", "environment", "version", "level", "model", "model_parameters"}
 )
 """Fields that spans of one operation usually share; cached by the attributes they depend on."""
-
-OPERATION_KEY: Final = "gen_ai.operation.name"
-AGENT_OPERATIONS: Final = ("invoke_agent", "agent_step")
-FIELDS_OF_CALLS: Final = frozenset({"model", "usage", "cost"})
-"""Not read from agents' spans: these sum up the calls below them, and would be counted twice."""
 
 PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "prompt_name": (

@@ -71,7 +71,8 @@ _OPENINFERENCE: Final = _meanings(
 _OPERATIONS: Final = _meanings(
     GENERATION="chat completion text_completion generate_content generate",
     EMBEDDING="embeddings",
-    AGENT="invoke_agent create_agent",
+    AGENT="invoke_agent create_agent agent_step",
+    CHAIN="invoke_workflow",
     TOOL="execute_tool",
 )
 _GENKIT: Final = _meanings(

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from producers.gateway.mapping.sources import Attribute, Computed, Source, in_scope
 from producers.gateway.mapping.token_counts import Counts, CountsByHand, OfModels
-from producers.gateway.mapping.types import VERCEL_CALLS
-from producers.gateway.mapping.values import attribute_text, object_of
+from producers.gateway.mapping.values import object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.values.usage import (
     count_of,
@@ -75,11 +74,8 @@ _VERCEL_EXCLUSIVE_PROVIDERS: Final = ("anthropic", "bedrock")
 
 
 def _vercel(span: ExportedSpan) -> Reconciled | None:
-    """Read usage of model calls only: the enclosing operation (``ai.generateText``) repeats it."""
+    """Read the usage of model calls, and of operations around them, which repeat it."""
     attributes = span.attributes
-    operation = attribute_text(attributes.get("ai.operationId"))
-    if operation is not None and operation not in VERCEL_CALLS:
-        return None
     counts: dict[str, int] = {}
     for name, keys in _VERCEL_SUMS.items():
         for key in keys:

@@ -312,17 +312,24 @@ def test_a_user_id_may_be_a_number() -> None:
     assert (trace.user_id, trace.session_id) == ("42", "c")
 
 
-def test_spans_of_an_agent_that_sum_up_their_calls_have_no_usage_or_cost() -> None:
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("invoke_agent", "AGENT"),
+        ("agent_step", "AGENT"),
+        ("invoke_workflow", "CHAIN"),
+        ("chat", "GENERATION"),
+    ],
+)
+def test_spans_around_calls_keep_the_usage_that_they_report(operation: str, kind: str) -> None:
     attributes = {
-        "gen_ai.operation.name": "agent_step",
+        "gen_ai.operation.name": operation,
         "gen_ai.request.model": "m",
         "gen_ai.usage.input_tokens": 5,
         "gen_ai.usage.cost": 1,
     }
     observation = one(attributes)
-    assert (observation.model, observation.usage, observation.cost) == (None, None, None)
-    observation = one({**attributes, "gen_ai.operation.name": "chat"})
-    assert (observation.model, observation.usage) == ("m", {"input": 5})
+    assert (observation.type, observation.model, observation.usage) == (kind, "m", {"input": 5})
     assert observation.cost == {"total": 10**12}
 
 
