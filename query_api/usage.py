@@ -26,6 +26,14 @@ class LegacyUsage(msgspec.Struct, rename="camel"):
     total: int
 
 
+SUMMARY: Final = "summary"
+
+
+def usage_role(row: StoredObservation) -> str | None:
+    """Return ``summary`` for an observation that repeats the usage of its descendants."""
+    return None if row.counted is None else SUMMARY
+
+
 def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
     """Return the usage with ``total``: the given one, or the sum of the buckets."""
     if not usage or "total" in usage:

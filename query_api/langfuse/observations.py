@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 
 import msgspec
@@ -48,6 +49,7 @@ from query_api.store.rows import (
     OBSERVATION_WHOLE,
     TRACE_CONTEXT,
 )
+from query_api.store.summaries import mark_summaries
 from query_api.store.trace_reading import read_observations, read_traces
 from query_api.times import Instant, InstantUs
 from tracemill.clock import now_us
@@ -165,7 +167,10 @@ def observations_router(context: AppContext) -> APIRouter:
             newest_us=parameters.to_start_time or now_us(),
         )
         count = CountObservations(project_id, conditions)
-        total = await total_of(reader, count, parameters, len(rows))
+        total, _ = await asyncio.gather(
+            total_of(reader, count, parameters, len(rows)),
+            mark_summaries(reader, project_id, rows),
+        )
         meta = page_meta(parameters.page, parameters.limit, total)
         return json_response(ObservationList([observation_v1(row) for row in rows], meta))
 
@@ -181,6 +186,7 @@ def observations_router(context: AppContext) -> APIRouter:
         rows = await read_observations(reader, query)
         if not rows:
             raise NotFoundError("Observation not found within authorized project")
+        await mark_summaries(reader, project_id, rows[:1])
         return json_response(observation_v1(rows[0]))
 
     @router.get(
@@ -223,6 +229,8 @@ def observations_router(context: AppContext) -> APIRouter:
         )
         rows = found[: parameters.limit]
         traces = {}
+        if "usage" in groups:
+            await mark_summaries(reader, project_id, rows)
         if groups & _OF_TRACE:
             traces = await read_traces(
                 reader, project_id, (row.trace_id for row in rows), TRACE_CONTEXT

@@ -46,11 +46,13 @@ from query_api.store.rows import (
     OBSERVATION_NUMBERS,
     OBSERVATION_WHOLE,
     TRACE_CORE,
+    TRACE_DETAIL,
     TRACE_WHOLE,
     StoredObservation,
     StoredScore,
     StoredTrace,
 )
+from query_api.store.summaries import mark_summaries_of
 from query_api.store.trace_reading import (
     IdOfTrace,
     fill_io_from_root_observation,
@@ -178,11 +180,12 @@ def traces_router(context: AppContext) -> APIRouter:
         parameters: Annotated[TraceParameters, Query()],
     ) -> Response:
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
-        trace = await read_trace(reader, project_id, traceId)
+        trace = await read_trace(reader, project_id, traceId, TRACE_DETAIL)
         observations, scores = await asyncio.gather(
             _observations(reader, trace, groups, settings.trace_observations_max),
             _scores(reader, trace, groups, settings.trace_scores_max),
         )
+        mark_summaries_of(trace, observations)
         if "io" in groups:
             await fill_io_from_root_observation(reader, [trace], observations)
         return json_response(

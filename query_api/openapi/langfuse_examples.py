@@ -64,6 +64,7 @@ OBSERVATION_EXAMPLE: Final[dict[str, Any]] = {
     "usageUncertain": None,
     "unpricedUsage": [],
     "serviceTier": None,
+    "usageRole": None,
     "computedTotalCost": None,
     "promptId": None,
     "promptName": "answer",

@@ -26,6 +26,7 @@ _CALL: Final[dict[str, Any]] = {
     "usage_uncertain": None,
     "unpriced_usage": [],
     "service_tier": None,
+    "usage_role": None,
     "self_cost_usd": "0.0031",
     "total_cost_usd": "0.0031",
     "self_tokens": {"input": 1000, "output": 60, "total": 1060},

@@ -15,6 +15,9 @@ from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 
 class StoredObservation(ObservationRow, kw_only=True, gc=False):
     inserted_ms: int = 0
+    counted: dict[str, int] | None = None
+    """What a summary counts: tokens by side, and ``cost_pico``. Set by ``store.summaries``; None
+    for other observations, which count what they report."""
 
 
 class StoredTrace(TraceRow, kw_only=True, gc=False):
@@ -180,8 +183,18 @@ TRACE_CORE: Final = (
     _pico("total_cost", "total_cost_pico"),
     _INSERTED,
 )
+TRACE_SUMMARIES: Final = (
+    "project_id",
+    "id",
+    _micros("start_time", "start_us"),
+    "row_version",
+    "is_deleted",
+    "summaries",
+)
+"""Columns of a trace from which its summaries are known."""
 TRACE_TEXTS: Final = ("input", "output", "metadata")
 TRACE_WHOLE: Final = (*TRACE_CORE, *TRACE_TEXTS)
+TRACE_DETAIL: Final = (*TRACE_WHOLE, "summaries")
 TRACE_TOTALS: Final = (
     "project_id",
     "id",
@@ -194,6 +207,7 @@ TRACE_TOTALS: Final = (
     "observation_count",
     "unpriced_count",
     _pico("total_cost", "total_cost_pico"),
+    "summaries",
 )
 """Columns of a trace in its call tree."""
 TRACE_CONTEXT: Final = (

@@ -129,13 +129,22 @@ def _by_start(node: Node) -> tuple[int, str]:
 
 
 def _total(node: Node) -> None:
-    """Set the totals of a node; those of its children must be set."""
+    """Set the totals of a node; those of its children must be set.
+
+    A summary adds only what it counts itself.
+    """
     node.total_usage = dict(node.usage)
     if node.row is not None:
         node.total_cost_pico = node.row.total_cost_pico
+        if node.row.counted is not None:
+            node.total_usage = dict(node.row.counted)
+            node.total_cost_pico = node.total_usage.pop("cost_pico", 0)
         node.observation_count = 1
         node.error_count = int(node.row.level == "ERROR")
-        node.unpriced_count = int(node.row.cost_source == "unpriced")
+        node.unpriced_count = int(
+            node.row.cost_source == "unpriced"
+            and (node.row.counted is None or bool(node.total_usage))
+        )
     for child in node.children:
         node.total_cost_pico += child.total_cost_pico
         node.observation_count += child.observation_count

@@ -12,6 +12,7 @@ from query_api.context import AppContext, ProjectId
 from query_api.openapi.v1_examples import TREE_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.rows import OBSERVATION_IN_TREE, TRACE_TOTALS
+from query_api.store.summaries import mark_summaries_of
 from query_api.store.trace_reading import observations_of, read_trace
 from query_api.v1.call_tree import call_tree
 from query_api.v1.parameters import native_router
@@ -42,6 +43,7 @@ def tree_router(context: AppContext) -> APIRouter:
         rows = await observations_of(context.reader, trace, OBSERVATION_IN_TREE, limit)
         if len(rows) > limit:
             metrics.LIMITS_REACHED.labels("trace_observations_max").inc()
+        mark_summaries_of(trace, rows)
         shown = tree_out(
             trace,
             call_tree(rows[:limit]),

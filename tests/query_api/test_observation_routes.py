@@ -39,7 +39,7 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
         "level": "WARNING", "statusMessage": "slow", "model": "gpt-4o",
         "modelParameters": {"temperature": 0.2}, "modelId": "openai:gpt-4o", "promptId": None,
         "promptName": "answer", "promptVersion": 3,
-        "usageUncertain": None, "unpricedUsage": [], "serviceTier": None, "computedTotalCost": None,
+        "usageUncertain": None, "unpricedUsage": [], "serviceTier": None, "usageRole": None, "computedTotalCost": None,
         "usageDetails": {"input": 1000, "input_cached_tokens": 24, "output": 60, "output_reasoning_tokens": 7, "total": 1091},
         "costDetails": {"input": 0.0025, "input_cached_tokens": 0.00003, "output": 0.0006, "total": 0.00313},
         "usage": {"unit": "TOKENS", "input": 1024, "output": 67, "total": 1091},

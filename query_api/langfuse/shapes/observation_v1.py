@@ -16,6 +16,7 @@ from query_api.usage import (
     legacy_usage,
     summed,
     usage_details,
+    usage_role,
 )
 
 
@@ -55,6 +56,8 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     usage_uncertain: str | None
     unpriced_usage: tuple[str, ...]
     service_tier: str | None
+    usage_role: str | None
+    """``summary`` if the trace counts the usage of its descendants instead; else null."""
     computed_total_cost: float | None
     """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
     usage_details: dict[str, int]
@@ -115,6 +118,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         usage_uncertain=row.usage_uncertain or None,
         unpriced_usage=row.unpriced_usage,
         service_tier=row.service_tier or None,
+        usage_role=usage_role(row),
         computed_total_cost=None if differing is None else usd_number(differing),
         usage_details=details,
         cost_details=cost_details(row),

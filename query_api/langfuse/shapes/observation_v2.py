@@ -13,7 +13,13 @@ from query_api.langfuse.shapes.observation_v1 import first_token_us, seconds_bet
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation, StoredTrace
 from query_api.times import iso, iso_or_none
-from query_api.usage import cost_details, differing_cost_pico, has_cost, usage_details
+from query_api.usage import (
+    cost_details,
+    differing_cost_pico,
+    has_cost,
+    usage_details,
+    usage_role,
+)
 
 METADATA_CUT: Final = 200
 """Maximum length of metadata values, unless they are requested in full."""
@@ -64,6 +70,8 @@ class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     usage_uncertain: str | _Unset | None = _UNSET
     unpriced_usage: tuple[str, ...] | _Unset = _UNSET
     service_tier: str | _Unset | None = _UNSET
+    usage_role: str | _Unset | None = _UNSET
+    """``summary`` if the trace counts the usage of its descendants instead; else null."""
     computed_total_cost: float | _Unset | None = _UNSET
     """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
     total_cost: float | _Unset | None = _UNSET
@@ -167,6 +175,7 @@ def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
         "usage_uncertain": row.usage_uncertain or None,
         "unpriced_usage": row.unpriced_usage,
         "service_tier": row.service_tier or None,
+        "usage_role": usage_role(row),
         "computed_total_cost": None if differing is None else usd_number(differing),
         "total_cost": usd_number(row.total_cost_pico) if has_cost(row) else None,
         "usage_pricing_tier_name": None,

@@ -8,7 +8,7 @@ from query_api import metrics
 from query_api.money import usd_text
 from query_api.store.rows import StoredTrace
 from query_api.times import iso, iso_or_none
-from query_api.usage import differing_cost_pico
+from query_api.usage import differing_cost_pico, usage_role
 from query_api.v1.call_tree import CallTree, Node
 
 MILLISECOND_US = 1_000
@@ -40,6 +40,8 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     unpriced_usage: tuple[str, ...]
     """Usage types that the cost leaves out, as they have no price."""
     service_tier: str | None
+    usage_role: str | None
+    """``summary`` if the totals count the usage of its descendants instead; else null."""
     self_cost_usd: str
     total_cost_usd: str
     self_tokens: dict[str, int]
@@ -145,6 +147,7 @@ def _shown(trace: StoredTrace, node: Node) -> TreeNode:
         usage_uncertain=(row.usage_uncertain or None) if row else None,
         unpriced_usage=row.unpriced_usage if row else (),
         service_tier=(row.service_tier or None) if row else None,
+        usage_role=usage_role(row) if row else None,
         self_cost_usd=usd_text(row.total_cost_pico if row else 0),
         total_cost_usd=usd_text(node.total_cost_pico),
         self_tokens=node.usage,
