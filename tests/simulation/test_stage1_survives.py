@@ -79,21 +79,27 @@ def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
 
 
 def check_refusals(world: World, trace_observations_max: int) -> list[Event]:
-    """Check that events of full traces are dead letters once; return the other events."""
+    """Check that events of full traces are dead letters once; return the other events.
+
+    Equal events of records that were received at the same time are one dead letter.
+    """
     counted: list[Event] = []
-    refused: Counter[bytes] = Counter()
+    refused: Counter[tuple[int, bytes]] = Counter()
     ids: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for _, value in world.source:
+    for append_us, value in world.source:
+        of_record: Counter[tuple[int, bytes]] = Counter()
         for event in map(decode_event, value.split(b"\n")):
             if isinstance(event, Observation):
                 held = ids[event.project_id, event.trace_id]
                 if event.id not in held and len(held) >= trace_observations_max:
-                    refused[encode_event(event)] += 1
+                    of_record[append_us, encode_event(event)] += 1
                     continue
                 held.add(event.id)
             counted.append(event)
-    rows = {row.id: row for row in world.dead_letters()}
-    assert Counter(encode_event(decode_event(row.payload)) for row in rows.values()) == refused
+        refused |= of_record
+    rows = {row.id: row for row in world.dead_letters()}.values()
+    found = Counter((row.created_us, encode_event(decode_event(row.payload))) for row in rows)
+    assert found == refused
     return counted
 
 
