@@ -15,6 +15,7 @@ CALLED_FROM_OUTSIDE = {
     "current_span": "a user of the SDK",
     "aflush": "a user of the SDK",
     "_create_directories": "faust",
+    "on_start": "faust",
     "capture_signals": "uvicorn",
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
     "ROW_OF_TABLE": "tests",
