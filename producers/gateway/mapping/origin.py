@@ -17,6 +17,7 @@ from tracemill.reconciliation import Dialect as UsageDialect
 from tracemill.reconciliation import dialects
 
 LANGFUSE_SCOPE: Final = "langfuse-sdk"
+CLAUDE_CODE_SCOPE: Final = "com.anthropic.claude_code.tracing"
 ENVIRONMENT_KEYS: Final = (
     "langfuse.environment",
     "deployment.environment.name",
@@ -36,11 +37,14 @@ _SCOPES_WITH_RULES: Final = frozenset(
         "gcp.vertex.agent",
         "livekit-agents",
         "@flue/opentelemetry",
+        CLAUDE_CODE_SCOPE,
     }
 )
 """Scopes with their own mapping rules."""
 _USAGE_OF_SCOPES: Final[dict[str, tuple[UsageDialect, tuple[int, int]]]] = {
     "opentelemetry.instrumentation.bedrock": (dialects.GEN_AI_CACHE_BESIDE, (0, 63)),
+    "@arizeai/openinference-instrumentation-anthropic": (dialects.GEN_AI_CACHE_BESIDE, (0, 2)),
+    CLAUDE_CODE_SCOPE: (dialects.GEN_AI_CACHE_BESIDE, _EVERY),
     "openlit.instrumentation.anthropic": (dialects.GEN_AI_CACHE_BESIDE, _EVERY),
     "openlit.instrumentation.bedrock": (dialects.GEN_AI_CACHE_BESIDE, _EVERY),
     "openlit.instrumentation.google_ai_studio": (dialects.GEN_AI_OF_GEMINI, _EVERY),

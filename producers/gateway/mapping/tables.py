@@ -25,7 +25,7 @@ from producers.gateway.mapping.extractors import (
     vercel_prompt_version,
 )
 from producers.gateway.mapping.metadata import TraceMetadata
-from producers.gateway.mapping.origin import ENVIRONMENT_KEYS
+from producers.gateway.mapping.origin import CLAUDE_CODE_SCOPE, ENVIRONMENT_KEYS
 from producers.gateway.mapping.sources import (
     Always,
     Attribute,
@@ -125,6 +125,7 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("gen_ai.response.service_tier"),
         Attribute("anthropic.response.service_tier"),
         in_scope("ai", Computed(("ai.response.providerMetadata",), vercel_service_tier)),
+        in_scope(CLAUDE_CODE_SCOPE, Choice("speed", {"fast": "fast"})),
     ),
     "cost": COST,
     "app_root": (

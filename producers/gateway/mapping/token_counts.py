@@ -56,17 +56,29 @@ class OfModels:
         return self.source.bind(shape) if shape.has_any(MODEL_KEYS) else None
 
 
-_BY_HAND: Final = tuple(
-    (f"{prefix}{name}", name)
-    for prefix in ("llm.", "llm.tokens.", "tokens.", "usage.", "token.usage.", "")
-    for name in (
-        *("input_tokens", "output_tokens", "total_tokens", "prompt_tokens", "completion_tokens"),
-        *("cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
-        *("reasoning_tokens", "input", "output", "total", "prompt", "completion"),
-    )
-    # Without a prefix, "input" and "output" are texts.
-    if prefix not in ("", "llm.", "usage.") or name.endswith("_tokens")
+_BY_HAND: Final = (
+    *(
+        (f"{prefix}{name}", name)
+        for prefix in (
+            *("llm.", "llm.tokens.", "llm.token.counts.", "tokens.", "usage.", "token.usage."),
+            *("gen_ai.response.", "gen_ai.", ""),
+        )
+        for name in (
+            *("input_tokens", "output_tokens", "total_tokens", "prompt_tokens"),
+            *("completion_tokens", "cached_tokens", "cached_prompt_tokens", "reasoning_tokens"),
+            *("cache_read_tokens", "cache_creation_tokens", "cache_write_tokens"),
+            *("cache_read_input_tokens", "cache_creation_input_tokens"),
+            *("input", "output", "total", "prompt", "completion"),
+        )
+        # Below these, "input" and "output" are texts.
+        if prefix not in ("", "llm.", "usage.", "gen_ai.", "gen_ai.response.")
+        or name.endswith("_tokens")
+    ),
+    ("ai.prompt_tokens.used", "prompt_tokens"),
+    ("ai.completion_tokens.used", "completion_tokens"),
+    ("ai.total_tokens.used", "total_tokens"),
 )
-"""Attributes of tutorials and of code without an instrumentation, with the name of the count."""
+"""Attributes of tutorials, of code without an instrumentation, and of instrumentations with names
+of their own (Claude Code, Semantic Kernel, Sentry), with the name of the count."""
 _BROKEN_DOWN: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
 """OpenInference's names of the sums, of which ``prompt_details.*`` are parts."""

@@ -171,8 +171,10 @@ _WHOLE: Final = (
     *("gen_ai.usage.raw", "langsmith.usage_metadata", "langsmith.metadata.usage_metadata"),
 )
 """Objects that say more than the counts beside them: Logfire's and LangSmith's."""
-_OBJECTS: Final = ("gen_ai.usage", "llm.usage", "usage", "usage_metadata", "token_usage")
-"""Objects that applications write themselves."""
+_OBJECTS: Final = (
+    *("gen_ai.usage", "llm.usage", "usage", "usage_metadata", "token_usage", "llm.token.counts"),
+)
+"""Objects that applications, and Langtrace, write themselves."""
 
 USAGE: Final[tuple[Source, ...]] = (
     Attribute("langfuse.observation.usage_details", _usage_details),

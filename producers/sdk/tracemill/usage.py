@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tracemill.contract import COST_MAX_PICO, COUNT_MAX, is_within_cost_max
 from tracemill.reconciliation import Reconciled, reconcile_object
+from tracemill.reconciliation.roles import Ignored, role_of
 
 _COSTS: Final = ("cost", "total_cost", "response_cost", "cost_usd")
 _PICO: Final = 10**12
@@ -79,7 +80,13 @@ def reconciled_of(usage: Usage | Mapping[str, Any]) -> Reconciled:
     """
     if isinstance(usage, Usage):
         return Reconciled(usage.counts())
-    _check_counts({str(name): n for name, n in usage.items() if isinstance(n, int | float)})
+    _check_counts(
+        {
+            str(name): value
+            for name, value in usage.items()
+            if isinstance(value, int | float) and not isinstance(role_of(str(name)), Ignored)
+        }
+    )
     found = reconcile_object(usage)
     return replace(found, counts={name: count for name, count in found.counts.items() if count})
 

@@ -30,6 +30,8 @@ def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
     context = {**requested, "service_tier": tier}
     if tier == "batch":
         context["processing"] = "batch"
+    elif tier == "fast":
+        context["speed"] = "fast"
     return context
 
 

@@ -131,9 +131,12 @@ _NAMES: Final[dict[str, str]] = {
         "tool_use_prompt_token_count input_tool_use_prompt_token_count tool_use_prompt "
         "input_tool_use tool_use"
     ),
-    "audio_seconds": "seconds duration_seconds duration audio_duration_seconds",
+    "audio_seconds": (
+        "seconds duration_seconds duration audio_duration_seconds billable_audio_seconds"
+    ),
+    "input_audio_seconds": "input_seconds prompt_audio_seconds",
     "input_characters": "characters billable_characters",
-    "input_document_pages": "pages document_pages",
+    "input_document_pages": "pages document_pages pages_processed",
     "rerank_searches": "search_units",
     "web_searches": (
         "web_search_requests web_search_queries web_search_calls grounding_queries "

@@ -73,8 +73,9 @@ GEN_AI: Final = Dialect(
 )
 GEN_AI_CACHE_BESIDE: Final = GEN_AI._replace(
     name="gen_ai, cache beside",
-    source="OpenLLMetry for Bedrock up to 0.62, OpenLIT for Anthropic and Bedrock: input tokens as "
-    "the provider reports them; the total adds two sums",
+    source="OpenLLMetry for Bedrock up to 0.62, OpenInference for Anthropic in JavaScript up to "
+    "0.1, OpenLIT for Anthropic and Bedrock, Claude Code: input tokens as the provider reports "
+    "them; the total adds two sums",
     cache_read_inside=False,
     cache_write_inside=False,
     total_proves=False,

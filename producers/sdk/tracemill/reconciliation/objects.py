@@ -56,6 +56,8 @@ def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Recon
     pairs = list(_counts_in(usage, count))
     found = reconcile(pairs, dialect_of({name for name, _ in pairs}))
     tier = usage.get("service_tier") or usage.get("serviceTier")
+    if usage.get("speed") == "fast":  # Anthropic's fast mode, which has prices of its own
+        tier = "fast"
     if not tier:
         tier = _TIER_OF_TRAFFIC.get(str(usage.get("trafficType") or usage.get("traffic_type")))
     if isinstance(tier, str) and 0 < len(tier) <= _TIER_LENGTH_MAX and not found.service_tier:

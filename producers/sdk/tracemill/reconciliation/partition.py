@@ -64,7 +64,7 @@ def reconcile(pairs: Iterable[tuple[str, int]], dialect: Dialect) -> Reconciled:
         modality_inside=chosen.modality,
         input_fresh=split.input_fresh,
         output_fresh=split.output_fresh,
-        uncertain=uncertain,
+        uncertain=uncertain or reported.doubt(),
         names=dialect.names,
     ).result()
 

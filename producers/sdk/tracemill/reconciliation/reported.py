@@ -22,6 +22,8 @@ class Reported:
         self.modalities: dict[tuple[Side, str], dict[Modality, int]] = {}
         self.others: dict[tuple[Side, str], int] = {}
         self.beside: dict[str, int] = {}
+        self.of_no_side: dict[Modality, str] = {}
+        """Names of counts by modality that do not say whether they are input or output."""
         self.tiers: set[str] = set()
         self.names: dict[tuple[Side, str, Modality], str] = {}
         for name, count in sorted(pairs)[:PARTS_MAX]:
@@ -32,6 +34,8 @@ class Reported:
         role = role_of(name)
         if isinstance(role, Beside):
             path, _, leaf = name.rpartition(".")
+            if role.modality not in ("", "text") and count:
+                self.of_no_side[role.modality] = leaf
             if not path or role.is_unit:
                 self.beside[leaf] = max(count, self.beside.get(leaf, 0))
         elif isinstance(role, Total):
@@ -82,6 +86,12 @@ class Reported:
         if by_lifetime:
             written = self.part("input", "cache_write")
             self.parts["input", "cache_write"] = max(written, by_lifetime)
+
+    def doubt(self) -> str:
+        """Return what is reported, but cannot be used; empty if nothing is."""
+        of_a_side = {modality for found in self.modalities.values() for modality in found}
+        names = [name for modality, name in self.of_no_side.items() if modality not in of_a_side]
+        return f"{', '.join(names)}: input or output is not reported" if names else ""
 
     @property
     def _has_parts(self) -> bool:

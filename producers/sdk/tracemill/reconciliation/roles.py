@@ -58,6 +58,8 @@ class Beside(NamedTuple):
 
     is_unit: bool
     """Whether the name says that something else than tokens is counted."""
+    modality: Modality = ""
+    """Modality of tokens of which the name does not say whether they are input or output."""
 
 
 class Ignored(NamedTuple):
@@ -117,6 +119,7 @@ _NOT_COUNTS: Final = frozenset(
         "throughput",
         "geo",
         "percent",
+        "bytes",
     }
 )
 _EXACT: Final[dict[str, NameRole]] = {
@@ -124,6 +127,9 @@ _EXACT: Final[dict[str, NameRole]] = {
     "eval_count": Role("output", "sum"),
     "tokens": Total(),
     "token_count": Total(),
+    **dict.fromkeys(
+        ("total_duration", "load_duration", "eval_duration", "prompt_eval_duration"), Ignored()
+    ),
 }
 """Names whose words alone mislead (Ollama's, and a lone ``tokens``)."""
 
@@ -149,10 +155,21 @@ def _role_of(name: str) -> NameRole:
     if found & _NOT_TOKENS and not found & _TOKEN_WORDS:
         return Beside(is_unit=True)
     tier = next((word for word in words if word in _TIERS), "")
-    return _role(words, found, tier) or Beside(is_unit=False)
+    return _role(words, found, tier) or Beside(
+        is_unit=False, modality=_modality_alone(words, found)
+    )
 
 
 _cached_role: Final = lru_cache(_NAMES_CACHED_MAX)(_role_of)
+
+
+def _modality_alone(words: list[str], found: set[str]) -> Modality:
+    is_known = found <= _KNOWN and found & _TOKEN_WORDS
+    return _modality(words) if is_known else ""
+
+
+def _modality(words: list[str]) -> Modality:
+    return next((_MODALITIES[word] for word in words if word in _MODALITIES), "")
 
 
 def _lifetime_joined(words: list[str]) -> list[str]:
@@ -167,7 +184,7 @@ def _lifetime_joined(words: list[str]) -> list[str]:
 
 
 def _role(words: list[str], found: set[str], tier: str) -> NameRole | None:
-    modality: Modality = next((_MODALITIES[w] for w in words if w in _MODALITIES), "")
+    modality = _modality(words)
     side = _side(words)
     known = found <= _KNOWN
     if found & _CACHE or "ephemeral" in found:
