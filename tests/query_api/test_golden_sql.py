@@ -266,12 +266,17 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
           AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
           AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
           AND (cost_source = 'unpriced' OR notEmpty(unpriced_usage))
+          AND (trace_id, id) NOT IN (
+            SELECT id, arrayJoin(mapKeys(mapFilter((k, v) -> arraySum(mapValues(v)) = 0, summaries)))
+            FROM traces FINAL WHERE project_id = {project_id:String}
+              AND start_time >= fromUnixTimestamp64Micro({p6:Int64}, 'UTC') AND start_time < fromUnixTimestamp64Micro({p7:Int64}, 'UTC') AND notEmpty(summaries)
+          )
         GROUP BY model
         HAVING observations < {p3:UInt64} OR (observations = {p3:UInt64} AND model > {p4:String})
         ORDER BY observations DESC, model
         LIMIT {p5:UInt32}
         """,
-        {"project_id": "acme", "p1": 5, "p2": 9, "p3": 12, "p4": NASTY, "p5": 51},
+        {"project_id": "acme", "p1": 5, "p2": 9, "p3": 12, "p4": NASTY, "p5": 51, "p6": 0, "p7": 9},
     ),
     (
         FindDeadLetters("acme", 3, (5, "d1"), "gateway", ""),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.query_api.harness import NOON_US, PROJECT, Api, observation
+from tests.query_api.harness import NOON_US, PROJECT, Api, observation, trace
 
 PATH = "/v1/prices/unpriced"
 RANGE = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
@@ -65,6 +65,18 @@ async def test_a_correction_and_a_deletion_leave_the_list(api: Api) -> None:
         unpriced("c", "acme-3", row_version=2),
     )
     assert [(each["model"], each["observations"]) for each in await listed(api)] == [("acme-3", 1)]
+
+
+async def test_an_observation_that_only_repeats_its_descendants_is_not_listed(api: Api) -> None:
+    await api.insert(
+        trace("t", summaries={"agent": {"input": 0, "output": 0}, "rest": {"input": 5}}),
+        unpriced("agent", "acme-1"),
+        unpriced("call", "acme-1", parent_id="agent"),
+        unpriced("rest", "acme-2"),
+    )
+    assert [(each["model"], each["observations"]) for each in await listed(api)] == [
+        ("acme-1", 1), ("acme-2", 1),
+    ]  # fmt: skip
 
 
 async def test_a_price_that_was_added_since_is_shown(api: Api) -> None:

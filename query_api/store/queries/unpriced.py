@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
+
+TRACE_MAX_US: Final = 7 * 86_400_000_000
+"""A trace that begins earlier than this before the range is not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,8 @@ class FindUnpriced(StoreQuery):
     """Select models with usage without a price, those with the most observations first.
 
     Observations that start from ``from_us`` to ``to_us`` (exclusive) count: those without any
-    price, and those of whose usage only a part has one. ``unpriced`` and ``units`` are what has no
+    price, and those of whose usage only a part has one, but no summaries, which only repeat the
+    usage of their descendants. ``unpriced`` and ``units`` are what has no
     price; a total counts only where it is all that was reported. ``below`` is the number of
     observations and the model at the end of the previous page.
     """
@@ -46,8 +50,19 @@ class FindUnpriced(StoreQuery):
             f"  AND start_time >= {binder.instant(self.from_us)}\n"
             f"  AND start_time < {binder.instant(self.to_us)}\n"
             "  AND (cost_source = 'unpriced' OR notEmpty(unpriced_usage))\n"
+            f"  AND (trace_id, id) NOT IN (\n{self._summaries(binder)})\n"
             "GROUP BY model\n"
             f"{page}"
             "ORDER BY observations DESC, model\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )
+
+    def _summaries(self, binder: Binder) -> str:
+        from_us = max(self.from_us - TRACE_MAX_US, 0)
+        return (
+            "    SELECT id, arrayJoin(mapKeys(mapFilter("
+            "(k, v) -> arraySum(mapValues(v)) = 0, summaries)))\n"
+            f"    FROM traces FINAL WHERE {OF_PROJECT}\n"
+            f"      AND start_time >= {binder.instant(from_us)}"
+            f" AND start_time < {binder.instant(self.to_us)} AND notEmpty(summaries)\n  "
         )
