@@ -66,7 +66,8 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
         return None
     openrouter = provider.get("openrouter")
     usage = openrouter.get("usage") if isinstance(openrouter, dict) else None
-    return cost_in(usage) or cost_in(provider.get("gateway")) or None
+    stated = (usage, provider.get("gateway"), provider.get("xai"))
+    return next(filter(None, map(cost_in, stated)), None)
 
 
 def _value_of(key: str, value: AttributeValue) -> Any:

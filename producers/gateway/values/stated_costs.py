@@ -15,7 +15,8 @@ from typing import Any, Final
 from producers import metrics
 from producers.bounded_cache import BoundedCache
 from producers.gateway.values.money import pico_of_usd
-from tracemill.contract import is_within_cost_max
+from tracemill.contract import COST_MAX_PICO, is_within_cost_max
+from tracemill.reconciliation.objects import number_of
 
 NAME_CHARS_MAX: Final = 100
 """Longer names state no cost."""
@@ -35,6 +36,9 @@ _NEUTRAL: Final = {
     *("gen", "genai", "ai", "llm", "openai", "openrouter", "litellm", "mlflow", "langfuse"),
 }
 """Words that say where a cost is from, and not what it is for."""
+_TICKS: Final = "ticks"
+PICO_PER_TICK: Final = 100
+"""xAI, Cost tracking: 10,000,000,000 ticks of ``cost_in_usd_ticks`` are 1 USD."""
 _DETAILS: Final = frozenset({"details", "breakdown"})
 
 _roles: BoundedCache[str, str] = BoundedCache("cached_cost_names_max_bytes", 512 * 1024)
@@ -43,7 +47,8 @@ _roles: BoundedCache[str, str] = BoundedCache("cached_cost_names_max_bytes", 512
 def role_of(name: str) -> str:
     """Return what a name says that its value is: the cost in ``total``, or of a side.
 
-    ``details`` are an object of those. Empty: something else.
+    ``details`` are an object of those, ``ticks`` are a total in another unit. Empty: something
+    else.
     """
     role = _roles.get(name)
     if role is None:
@@ -59,6 +64,8 @@ def _role(name: str) -> str:
     others = [word for word in words if word not in _COST and word not in _NEUTRAL]
     if not others:
         return "total"
+    if others == [_TICKS] and "usd" in words:
+        return _TICKS
     if len(others) == 1:
         return "details" if others[0] in _DETAILS else _SIDES.get(others[0], "")
     return ""
@@ -90,9 +97,9 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     ):
         role = role_of(name)
         if role and not isinstance(value, dict):
-            pico = pico_of_usd(value)
+            pico = _pico_of_ticks(value) if role == _TICKS else pico_of_usd(value)
             if pico is not None:
-                found.setdefault("total" if role == "details" else role, pico)
+                found.setdefault(role if role in _SIDES else "total", pico)
         elif role:
             for side, pico in cost_of_members(list(value.items())[:MEMBERS_MAX]).items():
                 found.setdefault(side, pico)
@@ -100,6 +107,31 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     if total is not None and sum(found.values()) != 2 * total:
         return {"total": total}
     return found
+
+
+def _pico_of_ticks(value: Any) -> int | None:
+    ticks = number_of(value)
+    if ticks is None or not 0 <= ticks <= COST_MAX_PICO or ticks % 1:
+        return None
+    return int(ticks) * PICO_PER_TICK
+
+
+def with_total(cost: dict[str, int]) -> dict[str, int]:
+    """Return a cost by usage type with its sum as ``total``, where it has another name.
+
+    ``total_cost`` beside ``input_cost`` and ``output_cost`` is no third part.
+    """
+    if "total" in cost:
+        return cost
+    names = [name for name in cost if role_of(name) == "total" and _is_total(name)]
+    if not names:
+        return cost
+    parts = {name: pico for name, pico in cost.items() if name not in names}
+    return parts | {"total": cost[min(names)]}
+
+
+def _is_total(name: str) -> bool:
+    return "total" in name.lower() or name.lower() in _COST
 
 
 def total_of(cost: dict[str, int]) -> int:

@@ -14,7 +14,7 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.money import pico_of_usd
-from producers.gateway.values.stated_costs import believed, cost_in
+from producers.gateway.values.stated_costs import believed, cost_in, with_total
 from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import Reconciled, reconcile_object
 from tracemill.reconciliation.objects import count_of as whole_count_of
@@ -127,7 +127,7 @@ def cost_of_object(cost: Any) -> dict[str, int]:
         pico = pico_of_usd(value)
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
-    return believed(found)
+    return believed(with_total(found))
 
 
 def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:

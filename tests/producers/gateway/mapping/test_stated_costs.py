@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.gateway.values.stated_costs import cost_in, role_of
+from producers.gateway.values.stated_costs import cost_in, role_of, total_of
 from tests.producers.gateway.conftest import Log
 from tests.producers.gateway.langfuse.ingestion_batches import event, send
 from tests.producers.gateway.mapping.test_mapper import mapped, one
@@ -73,7 +73,11 @@ def test_sides_and_objects_of_costs_are_read(
 
 @pytest.mark.parametrize(
     "provider",
-    [{"openrouter": {"usage": {"promptTokens": 1, "cost": 0.5}}}, {"gateway": {"cost": "0.5"}}],
+    [
+        {"openrouter": {"usage": {"promptTokens": 1, "cost": 0.5}}},
+        {"gateway": {"cost": "0.5"}},
+        {"xai": {"costInUsdTicks": 5_000_000_000}},
+    ],
 )
 def test_a_call_of_the_ai_sdk_has_the_cost_that_its_provider_states(
     provider: dict[str, Any],
@@ -101,7 +105,7 @@ def test_a_call_of_the_ai_sdk_has_the_cost_that_its_provider_states(
 @pytest.mark.parametrize(
     "name",
     [
-        *("input_cost_per_token", "cost_eur", "cost_cents", "cost_in_usd_ticks", "costume"),
+        *("input_cost_per_token", "cost_eur", "cost_cents", "cost_in_ticks", "costume"),
         *("gen_ai.usage.cost_limit", "upstream_inference_cost", "gen_ai.cost.discount_amount"),
         *(
             "gen_ai.usage.input_tokens",
@@ -131,6 +135,10 @@ def test_names_with_other_words_state_no_cost(name: str) -> None:
         ({"cost": {"input_tokens_cost": 0.1, "output_tokens_cost": 0.1, "request_cost": 0.3,
                    "total_cost": 0.5}}, HALF),
         ({"input": 1, "response_cost": 0.5}, HALF),
+        ({"input_tokens": 1, "cost_in_usd_ticks": 5_000_000_000}, HALF),
+        ({"input_tokens": 1, "cost_in_usd_ticks": -1}, None),
+        ({"input_tokens": 1, "cost_in_usd_ticks": 1.5}, None),
+        ({"input_tokens": 1, "cost_in_usd_ticks": 10**16}, None),
         ({"input": 1, "cost": -1}, None),
         ({"input": 1, "cost": "free"}, None),
         ({"input": 1, "cost": 100_001}, None),
@@ -150,6 +158,29 @@ async def test_a_usage_object_states_its_cost(
     (observation,) = await log.events()
     assert isinstance(observation, Observation)
     assert observation.cost == expected
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"input_cost": 0.2, "output_cost": 0.3, "total_cost": 0.5}, 5 * 10**11),
+        ({"input": 0.2, "output": 0.3, "totalCost": 0.6}, 6 * 10**11),
+        ({"total_cost": 0.5}, 5 * 10**11),
+        ({"cost": 0.5}, 5 * 10**11),
+        ({"input": 0.2, "output": 0.3}, 5 * 10**11),
+        ({"input": 0.2, "output": 0.3, "total": 0.4}, 4 * 10**11),
+    ],
+)
+async def test_a_total_of_cost_details_is_no_further_part(
+    client: httpx.AsyncClient, log: Log, details: dict[str, Any], expected: int
+) -> None:
+    attribute = {"langfuse.observation.cost_details": json.dumps(details)}
+    assert total_of(one(attribute).cost or {}) == expected
+    body = {"id": "o", "traceId": "t", "costDetails": details}
+    await send(client, event("generation-create", body))
+    (observation,) = await log.events()
+    assert isinstance(observation, Observation)
+    assert total_of(observation.cost or {}) == expected
 
 
 AMOUNTS = st.dictionaries(
