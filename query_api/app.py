@@ -90,7 +90,7 @@ def create_query_api(
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
 ) -> FastAPI:
-    """Build the application; the caller closes what it passes in."""
+    """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
     reader = Reader(store, settings)
     context = AppContext(
@@ -114,7 +114,7 @@ def create_query_api(
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        # A redirect would contain the host that the client claims to have requested.
+        # A redirect would contain the value of the client's header ``Host``.
         redirect_slashes=False,
     )
     app.state.context = context

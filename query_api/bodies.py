@@ -11,7 +11,7 @@ _ENCODING_SHOWN_MAX: Final = 64
 
 
 def fault_of_body(request: Request, cause: BaseException) -> str:
-    """Return the reason for an error of the JSON parser."""
+    """Return the reason of an error of the JSON parser."""
     encoding = request.headers.get("content-encoding", "")
     if encoding not in ("", "identity"):
         return f"the body is compressed ({encoding[:_ENCODING_SHOWN_MAX]}); send it as plain JSON"
@@ -21,7 +21,7 @@ def fault_of_body(request: Request, cause: BaseException) -> str:
         case RecursionError():
             return "the body is nested too deeply"
         case ValueError():
-            # Python limits the digits of integers that it parses.
+            # Python limits the number of digits of integers.
             return "a number in the body has too many digits"
         case _:
             return "the body cannot be read"

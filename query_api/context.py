@@ -1,4 +1,4 @@
-"""Define what the routes share, and authenticate requests."""
+"""Define what all routes share, and authenticate requests."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def authenticated(request: Request) -> Principal:
 
 
 def principal_of(request: Request, *scopes: Scope) -> Principal:
-    """Authenticate a request; the credential needs one of ``scopes``.
+    """Authenticate a request; the credential must have one of ``scopes``.
 
     Raises:
         UnauthorizedError: as ``authenticated``.
@@ -74,14 +74,14 @@ def principal_of(request: Request, *scopes: Scope) -> Principal:
 
 
 def project_scope(method: str) -> Scope:
-    """Return the scope that a method on a project's data needs."""
+    """Return the scope that a method requires for the data of a project."""
     return "read" if method == "GET" else "write"
 
 
 async def project_of(request: Request) -> str:
-    """Return the project of a request's credential, which is the only source of project ids.
+    """Return the project of a request, which only the credential determines.
 
-    The credential needs the scope ``read`` for GET, and ``write`` for every other method.
+    The credential must have the scope ``read`` for GET, and ``write`` for every other method.
 
     Raises:
         UnauthorizedError, ForbiddenError: as ``principal_of``.
@@ -102,7 +102,7 @@ async def reader_of(request: Request) -> Principal:
 
 
 async def admin_of(request: Request) -> Principal:
-    """Return a caller with the scope ``admin``: of the installation, or of a project.
+    """Return the caller, who must have the scope ``admin`` of the installation or of a project.
 
     Raises:
         UnauthorizedError, ForbiddenError: as ``principal_of``.
@@ -111,14 +111,14 @@ async def admin_of(request: Request) -> Principal:
 
 
 async def installation_of(request: Request) -> Principal:
-    """Return the installation's admin.
+    """Return the caller, who must have the installation's admin key.
 
     Raises:
-        UnauthorizedError, ForbiddenError: the credential is another one.
+        UnauthorizedError, ForbiddenError: the caller has another credential.
     """
     principal = await admin_of(request)
     if principal.owner is not None:
-        raise ForbiddenError(f"{DENIED}: this needs the installation's admin key")
+        raise ForbiddenError(f"{DENIED}: this requires the installation's admin key")
     return principal
 
 

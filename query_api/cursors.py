@@ -23,7 +23,7 @@ def decode(text: str, kind: type[Cursor]) -> Cursor:
     """Decode a cursor that ``encode`` returned.
 
     Raises:
-        BadRequestError: The text is not such a cursor.
+        BadRequestError: The text is not a cursor of this kind.
     """
     padded = text[:LENGTH_MAX].replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4)
     try:

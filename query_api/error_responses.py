@@ -1,9 +1,9 @@
 """Convert errors to responses of the native and the Langfuse API.
 
-Native, below ``/v1``: ``{"error": {"code", "message", "field"?, "allowed"?}}``; an invalid
-parameter or body is 422 with its field, invalid JSON 400. Langfuse, below ``/api/public``:
-``{"message", "error"}``; an invalid parameter is 400 "Invalid request data" with the issues. On
-both, 503 has ``Retry-After``.
+Below ``/v1``, the body is ``{"error": {"code", "message", "field"?, "allowed"?}}``. The status is
+422 for an invalid parameter or field, and 400 for invalid JSON. Below ``/api/public``, the body is
+``{"message", "error"}``, as in Langfuse. The status is 400 for an invalid parameter, with the
+issues. In both, 503 has ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from query_api.validation_messages import message_of
 LANGFUSE_PREFIX: Final = "/api/public"
 INVALID: Final = "Invalid request data"
 _CODES: Final = {408: "timeout", 413: "too_large"}
-"""Code of bodies that cannot be parsed."""
+"""Error codes by status, for requests that could not be read."""
 PATH_SHOWN_MAX: Final = 200
 
 log = structlog.get_logger(__name__)
@@ -182,7 +182,7 @@ def _no_such_route(request: Request) -> Response:
     message = f"no such route: {request.method} {shown_path(request.scope)[:PATH_SHOWN_MAX]}"
     allowed = _methods_at(request)
     if allowed:
-        message += f"; this path takes {', '.join(allowed)}"
+        message += f"; this path allows {', '.join(allowed)}"
     if _is_langfuse(request):
         name = "MethodNotAllowedError" if allowed else "LangfuseNotFoundError"
         response = langfuse_refusal(405 if allowed else 404, message, name)
@@ -196,7 +196,7 @@ def _no_such_route(request: Request) -> Response:
 
 
 def _methods_at(request: Request) -> tuple[str, ...]:
-    """Return the path's methods, including those of the gateway, which shares the port."""
+    """Return the methods of a path, including those of the gateway, which shares the port."""
     here = {
         method
         for method in ROUTE_METHODS

@@ -1,10 +1,10 @@
 """Define the errors of the query API.
 
     QueryApiError
-    ├── BadRequestError       the request is invalid; names the field and what is allowed
+    ├── BadRequestError       the request is invalid; the message names the field
     ├── NotFoundError         the project has no such object
-    ├── ConflictError         the object exists already, or there are too many
-    ├── TooCostlyError        a limit of the settings was reached
+    ├── ConflictError         the object already exists, or there are too many
+    ├── TooCostlyError        the query would exceed a limit of the settings
     │   └── TooManyError      the result is larger than a response may be
     └── UnavailableError      a dependency does not respond; the client may retry
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 
 class QueryApiError(Exception):
-    """Base class of the query API's errors; the client gets the message."""
+    """Base class of the query API's errors. The message is shown to the client."""
 
     status = 500
     code = "internal_error"
@@ -38,7 +38,7 @@ class BadRequestError(QueryApiError):
 
 
 class NotFoundError(QueryApiError):
-    """The project has no such object; whether another project has is not revealed."""
+    """The project has no such object; whether another project has it is not revealed."""
 
     status = 404
     code = "not_found"
@@ -52,7 +52,7 @@ class ConflictError(QueryApiError):
 
 
 class TooCostlyError(QueryApiError):
-    """The query would exceed a limit on time, rows, bytes or memory."""
+    """The query would exceed a limit of time, rows, bytes or memory."""
 
     status = 422
     code = "query_too_costly"

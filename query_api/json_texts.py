@@ -1,4 +1,4 @@
-"""Return stored texts that may be JSON as JSON values."""
+"""Convert stored texts to JSON values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Shown = msgspec.Raw | str | None
 def shown(text: str) -> Shown:
     r"""Return JSON as its raw value, other texts as a string, and ``None`` for an empty text.
 
-    A client's ``{"a": 1}`` and its ``"{\"a\": 1}"`` are stored alike, and both are returned as the
-    object, as in the Langfuse API.
+    An object ``{"a": 1}`` and a string ``"{\"a\": 1}"`` of a client are stored as the same text.
+    Both are returned as the object, like in Langfuse.
     """
     if not text:
         return None
@@ -27,7 +27,7 @@ def shown(text: str) -> Shown:
 
 
 def members(text: str) -> dict[str, msgspec.Raw]:
-    """Return the members of a JSON object; other values become the member ``metadata``."""
+    """Return the members of a JSON object; another value becomes the member ``metadata``."""
     if not text:
         return {}
     try:

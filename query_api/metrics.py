@@ -15,11 +15,11 @@ QUERY_SECONDS: Final = Histogram(
 QUERIES_RUNNING: Final = Gauge("tracemill_query_running", "Queries that are running in the store.")
 LIMITS_REACHED: Final = Counter(
     "tracemill_query_limits_reached_total",
-    "Requests refused or responses truncated because a limit was reached, by setting.",
+    "Requests that were refused, or responses that were truncated, because of a limit, by setting.",
     ["limit"],
 )
 REQUESTS: Final = Counter(
-    "tracemill_query_requests_total", "Requests by route and status.", ["route", "status"]
+    "tracemill_query_requests_total", "Requests, by route and status.", ["route", "status"]
 )
 READY: Final = Gauge(
     "tracemill_ready_check", "1 if the last check of a dependency succeeded, else 0.", ["check"]

@@ -1,4 +1,4 @@
-"""Define the middleware of all requests."""
+"""Define the middleware for all requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class UnbracketLists:
-    """Rewrite ``tags[]=a&tags[]=b``, some clients' format of lists, to ``tags=a&tags=b``.
+    """Rewrite lists of some clients from ``tags[]=a&tags[]=b`` to ``tags=a&tags=b``.
 
-    It also quotes bytes that are invalid in URLs.
+    Percent-encode bytes that are invalid in URLs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,7 +36,7 @@ class UnbracketLists:
 
 
 class CountRequests:
-    """Count responses by route (the template, not the path with its ids) and status."""
+    """Count responses by route (its template, without ids) and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,13 +50,13 @@ class CountRequests:
         try:
             await self._app(scope, receive, counted)
         except Exception:
-            # Outer middleware responded before routing.
+            # Other middleware has responded before routing.
             metrics.REQUESTS.labels(_route_of(scope), 500).inc()
             raise
 
 
 class LimitBodies:
-    """Refuse bodies that exceed a size or time limit, while they are being received."""
+    """Refuse bodies that are too large or arrive too slowly, while they are being received."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app
@@ -65,7 +65,7 @@ class LimitBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_bytes = 0
-        # After the body only the end of the connection follows, which has no time limit.
+        # After the body, the application only waits for the end of the connection, without a limit.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
         late = False
 
@@ -88,7 +88,7 @@ class LimitBodies:
 
         async def closing_if_late(message: Message) -> None:
             if late and message["type"] == "http.response.start":
-                # Otherwise the server would continue to read the rest of the body.
+                # Otherwise the server would read the rest of the body.
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 

@@ -13,12 +13,12 @@ __all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
 
 
 def usd_number(pico: int) -> float:
-    """Return the nearest JSON number; use it only for output to clients without decimals."""
+    """Return the nearest JSON number, for clients that do not support decimal strings."""
     return pico / PICO_PER_USD
 
 
 def pico_of(amount: str) -> int:
-    """Parse a decimal string of US dollars to picodollars.
+    """Convert a decimal string of US dollars to picodollars.
 
     Raises:
         ValueError: The text is not a decimal number, or has more than 12 decimals.
@@ -30,7 +30,7 @@ def pico_of(amount: str) -> int:
     if not number.is_finite():
         raise ValueError(f"not a finite amount: {amount!r}")
     if abs(number) >= Decimal(10) ** 15:
-        raise ValueError(f"not below 10^15 dollars: {amount!r}")
+        raise ValueError(f"must be below 10^15 dollars: {amount!r}")
     if number != number.quantize(Decimal(1).scaleb(-_DECIMALS)):
         raise ValueError(f"more than 12 decimals: {amount!r}")
     return int(number.scaleb(_DECIMALS))

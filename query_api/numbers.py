@@ -25,12 +25,12 @@ def _only_number(number: object) -> object:
 
 
 def finite(text: str) -> float | None:
-    """Parse a number; None if it is none, or beyond the range of doubles."""
+    """Parse a number; return None if it is not a number, or is outside the range of doubles."""
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     return number if math.isfinite(number) else None
 
 
 Whole = Annotated[int, BeforeValidator(_only_digits)]
-"""Whole number in digits: pydantic alone would accept ``1_0``, ``+1``, ``1.0`` and spaces, too."""
+"""Whole number in digits; pydantic alone would also accept ``1_0``, ``+1``, ``1.0`` and spaces."""
 Number = Annotated[float, BeforeValidator(_only_number), Field(allow_inf_nan=False)]
 """Finite decimal number, with or without an exponent."""

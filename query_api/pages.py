@@ -24,7 +24,7 @@ class LimitedCursorMeta(CursorMeta, kw_only=True):
 class NativeMeta(msgspec.Struct):
     has_more: bool
     cursor: str | None
-    """Value of the parameter ``cursor`` for the next page; null on the last one."""
+    """Value of the parameter ``cursor`` for the next page; null on the last page."""
 
 
 def page_meta(page: int, limit: int, total_items: int) -> PageMeta:

@@ -1,4 +1,4 @@
-"""Limit an owner's records of one kind, including those that are being written concurrently."""
+"""Limit the records of one kind that an owner has, including those being written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from query_api.errors import ConflictError
 
 
 class Quota:
-    """Count records from before they are written, so that concurrent writes respect the limit.
+    """Count records when their write begins, so that concurrent writes respect the limit.
 
     This is exact within a process. If n processes write at the same time, the limit can be exceeded
-    by n - 1, as each counts the others' records only after it has read them from the log.
+    by n - 1, because a process counts records of others only when it has read them.
     """
 
     def __init__(self, kind: str, setting: str, limit: int) -> None:
@@ -28,7 +28,7 @@ class Quota:
     def taken_by(self, record: ControlRecord, kept: Mapping[str, object]) -> Iterator[None]:
         """Count ``record`` while the block writes it.
 
-        ``kept`` has its owner's written records by id.
+        ``kept`` has the existing records of its owner, by id.
 
         Raises:
             ConflictError: the limit is reached.

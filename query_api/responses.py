@@ -1,4 +1,4 @@
-"""Encode responses, and describe them in the OpenAPI document."""
+"""Encode JSON responses, and describe responses in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _JSON: Final = "application/json"
 _EXAMPLE: Final = "x-example"
 
 Responses = dict[int | str, dict[str, Any]]
-"""Responses of a route by status, as FastAPI's ``responses``."""
+"""Responses of a route by status, the argument ``responses`` of FastAPI."""
 
 
 def json_response(body: object, *, status: int = 200) -> Response:
@@ -21,9 +21,9 @@ def json_response(body: object, *, status: int = 200) -> Response:
 
 
 class Documented:
-    """Collect the structs of responses, whose schemas become components of the document.
+    """Collect the structs of responses; their schemas become components of the OpenAPI document.
 
-    Examples are added to the finished document, because FastAPI drops null values.
+    Examples are added to the finished document, because FastAPI removes null values.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Documented:
         self._types[body] = None
 
     def response(self, body: type, description: str, example: object) -> dict[str, Any]:
-        """Return an entry of a route's ``responses``."""
+        """Return an entry of a route's ``responses`` for a struct."""
         self._types[body] = None
         self._examples.append(example)
         name = body.__name__

@@ -26,11 +26,11 @@ InstantUs = Annotated[
         le=(datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND,
     ),
 ]
-"""Microseconds within the range of ``iso``, for times in cursors."""
+"""Type of times in cursors: microseconds within the range of ``iso``."""
 
 
 def iso(at_us: int) -> str:
-    """Format a time like ``2026-11-21T02:45:22.921Z``, with six digits if it has microseconds."""
+    """Format a time like ``2026-11-21T02:45:22.921Z``, with six decimals if it has microseconds."""
     at = _EPOCH + timedelta(microseconds=at_us)
     timespec = "microseconds" if at_us % 1000 else "milliseconds"
     return at.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
@@ -42,26 +42,28 @@ def iso_or_none(at_us: int) -> str | None:
 
 
 def instant_us(text: object) -> int:
-    """Parse an ISO 8601 time with an offset; accept a space for a ``+``, as in query strings.
+    """Parse an ISO 8601 time with an offset.
+
+    A space in place of ``+`` is accepted, because query strings decode ``+`` as a space.
 
     Raises:
-        ValueError: The text is not a time, has no offset, or is outside of the store's range.
+        ValueError: The text is not a time, has no offset, or is outside the range of the store.
     """
     if not isinstance(text, str):
-        message = "an ISO 8601 instant such as 2026-11-21T12:00:00Z is expected"
+        message = "must be an ISO 8601 time such as 2026-11-21T12:00:00Z"
         raise ValueError(message)  # noqa: TRY004
     try:
         at = datetime.fromisoformat(_LOST_PLUS.sub(r"+\1", text.strip()))
     except ValueError as error:
-        raise ValueError(f"not an ISO 8601 instant: {text[:64]!r}") from error
+        raise ValueError(f"not an ISO 8601 time: {text[:64]!r}") from error
     if at.tzinfo is None:
-        raise ValueError("the instant needs an offset, such as Z")
+        raise ValueError("the time needs an offset, such as Z")
     try:
         plausible = _EARLIEST <= at <= _LATEST
     except OverflowError:
         plausible = False
     if not plausible:
-        raise ValueError("the instant must be in the years 1900 to 2299")
+        raise ValueError("the time must be in the years 1900 to 2299")
     return (at - _EPOCH) // _MICROSECOND
 
 
@@ -75,24 +77,24 @@ Instant = Annotated[
 
 def _of_a_record(at_us: int) -> int:
     if not 0 <= at_us < 2**53:
-        raise ValueError("the instant must be in the years 1970 to 2254")
+        raise ValueError("the time must be in the years 1970 to 2254")
     return at_us
 
 
 RecordInstant = Annotated[Instant, AfterValidator(_of_a_record)]
-"""Type of times in bodies that control records store (``producers.control.record``)."""
+"""Type of times in bodies that are stored in control records."""
 
 
 @cache
 def _zone_names() -> frozenset[str]:
-    """Return the IANA names, without ``localtime`` (machine-dependent) and ``Factory`` (unset)."""
+    """Return the IANA names, without ``localtime`` (depends on the machine) and ``Factory``."""
     return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _known_zone(name: str) -> str:
     if name not in _zone_names():
         raise ValueError(
-            f"unknown time zone {name!r}; an IANA name such as Europe/Berlin is expected"
+            f"unknown time zone {name!r}; it must be an IANA name such as Europe/Berlin"
         )
     return name
 

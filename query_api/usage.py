@@ -1,7 +1,7 @@
-"""Convert usage and cost to the formats of the Langfuse API: maps with a total, and older fields.
+"""Convert usage and cost to the formats of the Langfuse API.
 
-Of the older fields ``input`` is the sum of all types whose name contains "input", ``output``
-likewise, and ``total`` is the type "total".
+In the older format, ``input`` is the sum of all types whose name contains "input", and ``output``
+likewise. ``total`` is the type "total".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from query_api.store.rows import StoredObservation
 
 _COSTLESS: Final = frozenset({"none", "unpriced"})
 _UNITS: Final = ("CHARACTERS", "MILLISECONDS", "SECONDS", "IMAGES", "REQUESTS")
-"""Units other than tokens; types of usage are ``input_characters``, ``characters`` and so on."""
+"""Units other than tokens. Their usage types are ``input_characters``, ``characters`` and so on."""
 
 
 class LegacyUsage(msgspec.Struct, rename="camel"):
@@ -35,14 +35,14 @@ def usage_role(row: StoredObservation) -> str | None:
 
 
 def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
-    """Return the usage with ``total``: the given one, or the sum of the buckets."""
+    """Return the usage with ``total``: the given one, or the sum of the other types."""
     if not usage or "total" in usage:
         return dict(usage)
     return {**usage, "total": sum(usage.values())}
 
 
 def has_cost(row: StoredObservation) -> bool:
-    """Return whether a cost was given or computed, even if it is zero."""
+    """Return whether a cost was given or computed; it may be zero."""
     return row.cost_source not in _COSTLESS or bool(row.cost_pico or row.total_cost_pico)
 
 
@@ -65,7 +65,7 @@ def summed(amounts: Mapping[str, int], part: str) -> int:
 
 
 def unit_of(details: Mapping[str, int]) -> str:
-    """Return the unit that all types but ``total`` share by their names; otherwise tokens."""
+    """Return the unit that the names of all types but ``total`` have in common, or tokens."""
     units = {_unit(name) for name in details if name != "total"}
     return units.pop() if len(units) == 1 else "TOKENS"
 

@@ -1,4 +1,4 @@
-"""Say in words what is wrong with a field: which value it has, and what is allowed."""
+"""Describe validation errors: the value of the field, and what is allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IN_WORDS: Final = {
     USAGE_TYPE: "1 to 100 letters (a-z), digits, spaces and _ . : / -, beginning with a letter, a"
     " digit or _",
 }
-"""What patterns mean."""
+"""Descriptions of patterns."""
 _EXPECTED: Final = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -32,11 +32,11 @@ _EXPECTED: Final = {
     "less_than_equal": "{le} or less",
     "less_than": "less than {lt}",
 }
-"""What pydantic's types of errors mean, with the values of their context."""
+"""Descriptions of what is allowed, by pydantic's type of error, with values of its context."""
 
 
 def message_of(issue: Mapping[str, Any]) -> str:
-    """Return the message of an issue that pydantic found, or of one of our validators."""
+    """Return the message for an issue of pydantic or of one of our validators."""
     kind, context, given = issue["type"], issue.get("ctx", {}), issue.get("input")
     if kind in _EXPECTED:
         return f"{_shown(given)} is not allowed; {_EXPECTED[kind].format(**context)} is expected"

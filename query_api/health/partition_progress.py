@@ -1,4 +1,4 @@
-"""Estimate the age of the oldest record that a consumer group has not processed, from offsets."""
+"""Estimate from offsets how old the oldest unprocessed record of a consumer group is."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from typing import Final
 
 SAMPLES_MAX: Final = 600
-"""Maximum end offsets that are remembered; at the limit, a new one replaces the last."""
+"""Maximum number of end offsets that are kept; above it, a new one replaces the last."""
 
 
 class PartitionProgress:
-    """Follow the end of one partition and the committed offset of its consumer group.
+    """Follow the end of a partition and the committed offset of its consumer group.
 
-    Ages count from when this process first saw an end offset: no record has to be read, and only a
-    monotonic clock is needed.
+    The age of a record is the time since this process first saw an end offset after it. So no
+    record has to be read, and clocks of different machines are not compared.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class PartitionProgress:
         self.grew_at_s = float("-inf")
 
     def observe(self, end: int, reached: int, now_s: float) -> None:
-        """Record the end offset, and the offset before which all records are processed."""
+        """Record the end offset, and the offset up to which all records are processed."""
         if self._first_end is None:
             self._first_end, self._advanced_at_s = end, now_s
         elif end > self.end:
@@ -55,7 +55,7 @@ class PartitionProgress:
         """Return why records are not processed in time, in one line; None if they are."""
         age_s, idle_s = self.age_s(now_s), now_s - self._advanced_at_s
         if age_s <= age_max_s:
-            return None if self.is_proven else f"{partition} has not been seen to make progress yet"
+            return None if self.is_proven else f"{partition} has not made progress yet"
         oldest = f"oldest unprocessed record is {age_s:.0f} s old"
         if idle_s > age_max_s:
             return f"{partition} has made no progress for {idle_s:.0f} s ({oldest})"

@@ -1,9 +1,9 @@
 """Check periodically whether the streams and the sink process their records.
 
-Each check makes five requests to the broker, however many clients request readiness: one for the
-ends of the logs, and two for the offsets and the members of each consumer group. A partition of
-events or deltas that has not grown for a while gets a canary (``producers.kafka.canary``), so that
-a hung stage is detected without input.
+A check makes five requests to the broker: one for the ends of the logs, and two for the offsets and
+the members of each consumer group. It does not depend on the number of clients that request
+readiness. If a partition of events or deltas has had no new records for a while, a canary is sent
+to it (``producers.kafka.canary``), so that a hung stage is detected without input.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from query_api.settings import QuerySettings
 
 RECONNECT_S: Final = 0.5
 STARTUP_CHECK_INTERVAL_S: Final = 0.2
-"""Maximum interval of checks until no stage has a fault for the first time."""
+"""Maximum interval of checks until all stages have been without a fault once."""
 STOP_TIMEOUT_S: Final = 2.0
 CANARY_BATCH_BYTES: Final = 1024
 
@@ -42,14 +42,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the topics that it processes."""
+    """A stage: a consumer group and the topics that it processes."""
 
     group: str
     topics: tuple[str, ...]
 
 
 class PipelineWatch:
-    """Check the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` have results."""
+    """Check the pipeline while ``running``; ``broker_fault`` and ``stage_fault`` return results."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class PipelineWatch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Check periodically while the block runs; reconnects while the broker is down."""
+        """Check periodically while the block runs; reconnect after failures of the broker."""
         task = asyncio.create_task(self._watch(), name="pipeline watch")
         try:
             yield
@@ -91,7 +91,7 @@ class PipelineWatch:
                 await task
 
     async def broker_fault(self) -> str | None:
-        """Return why the broker cannot be used; None if it answered recently."""
+        """Return why the broker cannot be used; None if it has responded recently."""
         return None if self._is_current() else self._error[:300]
 
     async def stage_fault(self, stage: Stage) -> str | None:
@@ -99,7 +99,7 @@ class PipelineWatch:
         if not self._is_current():
             return f"its progress is unknown: {self._error}"[:300]
         if stage.group in self._groups_without_members:
-            return f"no live member in the group {stage.group}"
+            return f"the group {stage.group} has no active member"
         now_s = time.monotonic()
         faults = [
             fault
@@ -113,7 +113,7 @@ class PipelineWatch:
         return f"{faults[0]}{more}"
 
     def _is_current(self) -> bool:
-        """Return whether the last check is recent; it is not if this process was suspended."""
+        """Return whether the last check is recent; it is not after a suspension of this process."""
         limit_s = self._settings.readiness_look_interval_s + self._settings.readiness_timeout_s
         return self._checked_at_s is not None and time.monotonic() - self._checked_at_s <= limit_s
 
@@ -121,7 +121,7 @@ class PipelineWatch:
         self, partition: TopicPartition, progress: PartitionProgress, now_s: float
     ) -> str | None:
         age_max_s = self._settings.readiness_record_age_max_s
-        # A canary produces no traces, scores or alerts: these topics are judged by their records.
+        # Canaries produce no traces, scores or alerts, so only records of these topics count.
         if partition.topic not in self._topics_with_canaries and progress.age_s(now_s) <= age_max_s:
             return None
         return progress.fault(
@@ -174,7 +174,7 @@ class PipelineWatch:
         cluster = await producer.client.fetch_all_metadata()
         missing = sorted(self._needed - cluster.topics())
         if missing:
-            self._error = f"no topic {', '.join(missing)}"
+            self._error = f"missing topics: {', '.join(missing)}"
             return []
         return [
             TopicPartition(topic, number)
@@ -189,7 +189,7 @@ class PipelineWatch:
         partitions: list[TopicPartition],
     ) -> None:
         names = (self.streams.group, self.sink.group)
-        # Committed offsets first: a record that arrives in between then counts as unprocessed.
+        # Committed offsets are read first, so that a record that arrives in between is unprocessed.
         committed: dict[TopicPartition, int] = {}
         for name in names:
             committed |= await groups.committed(name)
@@ -211,12 +211,12 @@ class PipelineWatch:
         partitions: Iterable[TopicPartition],
         committed: Mapping[TopicPartition, int],
     ) -> Mapping[TopicPartition, int]:
-        """Return the first offset of partitions without a commit, where their group starts."""
+        """Return the first offset of partitions without a commit, at which their group starts."""
         unknown = [each for each in partitions if committed.get(each, -1) < 0]
         return await consumer.beginning_offsets(unknown) if unknown else {}
 
     async def _send_canaries(self, producer: AIOKafkaProducer) -> None:
-        """Send a canary into each partition that has not grown for a while; await all of them."""
+        """Send a canary to each partition without recent records, and await all of them."""
         now_s = time.monotonic()
         interval_s = self._settings.readiness_canary_interval_s
         quiet = [

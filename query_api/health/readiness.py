@@ -1,6 +1,6 @@
 """Check whether an event that is sent now would be stored and readable.
 
-A check is a name and a probe, which returns None if it succeeds, else the reason in one line.
+A check has a name and a probe. The probe returns None if it succeeds, and otherwise the reason.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Probe = Callable[[], Awaitable[str | None]]
 OK: Final = "ok"
 NOT_OK: Final = "not ready"
 CACHE_AT_START_S: Final = 0.2
-"""Maximum time for which results are cached until all checks have succeeded once."""
+"""Maximum time for which results are cached, until all checks have succeeded once."""
 RECHECK_INTERVAL_S: Final = 2.0
-"""Interval of checks after readiness was lost, so that its return is logged."""
+"""Interval of checks after one has failed, so that recovery is logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +45,8 @@ class ReadinessCheck:
 class Readiness:
     """Run all checks concurrently, and cache the results briefly.
 
-    Logs when checks begin to fail (as a warning, if all have succeeded before) and when all succeed
-    again.
+    It logs when checks begin to fail, and when all succeed again. A failure is a warning if all
+    checks had succeeded before.
     """
 
     def __init__(self, checks: Sequence[ReadinessCheck], settings: QuerySettings) -> None:
@@ -61,7 +61,7 @@ class Readiness:
         self._watching: asyncio.Task[None] | None = None
 
     async def check(self) -> Mapping[str, str]:
-        """Return ``ok`` or the reason of each check, by name."""
+        """Return ``ok`` or the reason for each check, by name."""
         async with self._lock:
             cache_s = self._cache_s if self._was_ready else min(self._cache_s, CACHE_AT_START_S)
             if time.monotonic() - self._found_at_s >= cache_s:
@@ -109,7 +109,7 @@ def readiness_checks(
     watch: PipelineWatch,
     clock: BrokerClock,
 ) -> tuple[ReadinessCheck, ...]:
-    """Check what an event needs to become visible: keys, broker, streams, sink, store, clock."""
+    """Return the checks of all that an event needs to become visible."""
     return (
         ReadinessCheck("keys", keys_probe(control)),
         ReadinessCheck("broker", watch.broker_fault),
@@ -121,12 +121,12 @@ def readiness_checks(
 
 
 def keys_probe(control: ControlLog) -> Probe:
-    """Check that a project has a key: until then every event is refused."""
+    """Check that a project has a key; without one, every event is refused."""
 
     async def probe() -> str | None:
         if control.view[ApiKey]:
             return None
-        return "no project has a key: `tracemill migrate` writes the first one"
+        return "no project has a key; `tracemill migrate` creates the first one"
 
     return probe
 
@@ -138,7 +138,7 @@ def store_probe(store: Store, tiering: TieringSettings) -> Probe:
         try:
             steps = await plan(store, tiering)
         except MigrationError as error:
-            return f"the schema is not that of this version: {error}"[:300]
+            return f"the schema does not match this version: {error}"[:300]
         except StoreError as error:
             return f"the store does not answer: {error}"[:300]
         missing = [step.name for step in steps if step.number]
@@ -148,10 +148,10 @@ def store_probe(store: Store, tiering: TieringSettings) -> Probe:
 
 
 async def newest_start_us(store: Store, bounds: str) -> int:
-    """Return the approximate start of the newest observation or trace of all projects, or zero.
+    """Return the approximate start of the newest observation or trace of all projects; 0 if none.
 
-    Reads the metadata of parts, but no rows. ``bounds`` is the statement's ``SETTINGS`` clause.
-    Raises like ``Store.query``.
+    This reads the metadata of parts, and no rows. ``bounds`` is the ``SETTINGS`` clause of the
+    statement. Raises as ``Store.query``.
     """
     (row,) = await store.query(
         "SELECT toUnixTimestamp(max(max_time)) AS newest_s FROM system.parts"

@@ -1,1 +1,1 @@
-"""Prices, shared by both dialects of the API."""
+"""Prices, for both APIs (``/v1`` and Langfuse's)."""

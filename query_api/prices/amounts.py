@@ -1,4 +1,4 @@
-"""Convert prices between US dollars per million units or per unit and picodollars per unit.
+"""Convert prices between US dollars (per unit or per million units) and picodollars per unit.
 
 A price is a whole number of picodollars per unit, so that every cost is exact.
 """
@@ -15,24 +15,24 @@ from producers.money import PICO_PER_USD
 
 PICO_MAX: Final = 2**63 - 1
 UNITS: Final = 10**6
-"""Number of units that a price is given for."""
+"""Number of units of prices in the API."""
 USAGE_TYPES_MAX: Final = 100
 USAGE_TYPE: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}$"
 UsageType = Annotated[str, Field(pattern=USAGE_TYPE)]
 
 _EXACT: Final = Context(prec=120)
-"""Precision that is sufficient for all accepted amounts."""
+"""Precision that is sufficient for all allowed amounts."""
 _ROUNDED: Final = Context(prec=18)
 _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _RELATIVE_ERROR_OF_FLOATS: Final = Decimal(2) ** -50
-"""A number that a client computed, such as 3 / 1e6 * 1.1, is a few units in the last place off."""
+"""Allowed error of JSON numbers: computed ones, such as 3 / 1e6 * 1.1, are slightly off."""
 
 
 def usd_per_million(pico: int, per: int = 1) -> str:
     """Format ``pico`` picodollars per ``per`` units as US dollars per million units.
 
-    Amounts without a finite decimal representation, such as a price per hour of a unit of seconds,
-    are rounded to 18 digits.
+    Amounts without a finite decimal representation, such as a price per hour for a unit of one
+    second, are rounded to 18 digits.
     """
     terms = Decimal(pico * UNITS), Decimal(per * PICO_PER_USD)
     context = _EXACT.copy()
@@ -51,23 +51,23 @@ def pico_of_usd_per_million(amount: object) -> int:
 
 
 def pico_of_usd_per_unit(amount: object) -> int:
-    """Parse US dollars per unit, a JSON number as Langfuse's clients send it.
+    """Parse US dollars per unit, which Langfuse clients send as a JSON number.
 
     Raises:
-        ValueError: it is no such amount, or not a whole number of picodollars per unit.
+        ValueError: it is not an amount, or not a whole number of picodollars per unit.
     """
     pico = _decimal(amount).scaleb(12, _EXACT)
     if isinstance(amount, float):
         nearest = pico.to_integral_value()
         if abs(pico - nearest) <= nearest * _RELATIVE_ERROR_OF_FLOATS:
             pico = nearest
-    return _whole(pico, "USD per unit may have 12 decimals")
+    return _whole(pico, "USD per unit must have at most 12 decimals")
 
 
 def _decimal(amount: object) -> Decimal:
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
         raise ValueError('must be a decimal string such as "2.50"')  # noqa: TRY004
-    # Decimal reads underscores, blanks, exponents and digits of all scripts in strings, too.
+    # ``Decimal`` also accepts underscores, spaces, exponents and digits of other scripts.
     if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
         raise ValueError(
             f"must be a decimal number of 0 or more, such as 2.50, not {amount[:64]!r}"
@@ -104,4 +104,4 @@ UsdPerMillion = Annotated[
     BeforeValidator(pico_of_usd_per_million),
     _schema("US dollars per million units; a decimal string is exact."),
 ]
-"""Type of a field in US dollars per million units, converted to picodollars per unit."""
+"""Type of fields in US dollars per million units, which are converted to picodollars per unit."""

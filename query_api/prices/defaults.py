@@ -1,6 +1,6 @@
-"""Define the interface of the default prices, which apply to projects without their own price.
+"""Define the interface of the default prices, for models without a price of the project.
 
-The list itself belongs to the stream processors; the composition root passes it to the API.
+The list belongs to the stream processors. The process passes it to the API at the start.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ class DefaultTier(msgspec.Struct, frozen=True, kw_only=True):
     """Prices that replace the standard ones for some calls."""
 
     input_above: int | None = None
-    """Applies to calls with more input tokens, cached ones included."""
+    """Applies to calls with more input tokens than this, including cached ones."""
     when: dict[str, str] = {}
     """Applies to calls with these parameters."""
     effective_from_us: int = 0
     hours: tuple[int, int] | None = None
     prices: dict[str, tuple[int, int]]
-    """Picodollars and the number of units that they pay for, by usage type."""
+    """Price as (picodollars, number of units), by usage type."""
 
 
 class DefaultPrice(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,23 +31,23 @@ class DefaultPrice(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     match: str
-    """A pattern that is found in names of the model."""
+    """Pattern that matches a part of the names of the model."""
     effective_from_us: int = 0
     hours: tuple[int, int] | None = None
-    """First and last minute of the UTC day in which they apply; None means all day."""
+    """First and last minute of the UTC day at which the prices apply; None means all day."""
     prices: dict[str, tuple[int, int]]
     tiers: tuple[DefaultTier, ...] = ()
-    """The first tier that applies to a call and has a price for a usage type is used."""
+    """Tiers; for each usage type, the first one that applies and has a price is used."""
     source: str
     as_of: str
-    """The day on which the source was read, ISO."""
+    """Date at which the source was read (ISO 8601)."""
 
 
 class DefaultPriceList(Protocol):
     """The list that ships with this version."""
 
     def every(self) -> Sequence[DefaultPrice]:
-        """Return all prices, by id."""
+        """Return all prices, sorted by id."""
         ...
 
     def of_model(self, model: str) -> Sequence[DefaultPrice]:
@@ -64,4 +64,4 @@ class _NoPrices:
 
 
 NO_DEFAULT_PRICES: Final = _NoPrices()
-"""An empty list, for an API that is built without one."""
+"""An empty list of prices."""

@@ -18,7 +18,7 @@ _OUTPUT_COST = "arraySum(mapValues(mapFilter((k, v) -> position(k, 'output') > 0
 
 
 def _seconds(since: str, until: str) -> str:
-    """Return the seconds between two columns; null if ``until`` is absent, stored as the epoch."""
+    """Return SQL for the seconds between two times; null if ``until`` is the epoch (absent)."""
     span = f"toUnixTimestamp64Micro({until}) - toUnixTimestamp64Micro({since})"
     return f"if(toUnixTimestamp64Micro({until}) > 0, ({span}) / 1000000, NULL)"
 

@@ -1,6 +1,6 @@
 """Define conditions on columns: the operators of each kind of column, and their SQL.
 
-The SQL of columns is constant; values of clients are only passed to ``Binder``.
+The SQL of columns is constant. Values of clients are always bound by ``Binder``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Value = str | int | float | bool | tuple[str, ...] | None
 
 
 class Kind(Enum):
-    """Kind of a column's values; decides the operators and the type of bound values."""
+    """Kind of a column, which determines its operators and the type of bound values."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -33,29 +33,29 @@ class Kind(Enum):
     LIST = "list"
     OBJECT = "object"
     POSITION = "position"
-    """Position of an observation in its trace, by start; the column's ``sql`` matches roots."""
+    """Position of an observation in its trace, by start. ``sql`` is the condition for roots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that clients may filter by; ``sql`` is an expression over the queried table."""
+    """A column that clients can filter by; ``sql`` is an expression over the queried table."""
 
     sql: str
     kind: Kind
     full_text: bool = False
-    """Whether only the table with whole texts has the column."""
+    """Whether only the table with full texts has the column."""
     narrow: bool = False
-    """Whether an index finds the few rows with a value, regardless of their age."""
+    """Whether an index finds the rows with a value, which are few."""
     of_trace: bool = False
-    """Whether it is a column of ``traces``, which observations and scores are joined with."""
+    """Whether it is a column of ``traces``, for filters of observations and scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition ``column operator value``.
 
-    Times are microseconds; money and lists of numbers are decimal strings; ``key`` is the name of a
-    member of an object, or where a position counts from.
+    Times are microseconds. Money and lists of numbers are decimal strings. ``key`` is the name of a
+    member of an object, or the origin of a position.
     """
 
     column: Column
@@ -103,7 +103,7 @@ _SEARCHES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
-    """Return the conditions, each after an ``AND``; those on the trace share one subquery."""
+    """Return the conditions, each after an ``AND``; conditions on the trace share a subquery."""
     positions = tuple(each for each in conditions if each.column.kind is Kind.POSITION)
     others = tuple(each for each in conditions if each.column.kind is not Kind.POSITION)
     own = [_sql(condition, binder) for condition in others if not condition.column.of_trace]
@@ -116,7 +116,7 @@ def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
 
 
 def are_narrow(conditions: tuple[Condition, ...]) -> bool:
-    """Return whether an index finds the rows of one of the conditions."""
+    """Return whether an index finds the rows that meet one of the conditions."""
     return any(
         condition.column.narrow and condition.operator in {"eq", "in"} for condition in conditions
     )
@@ -213,7 +213,7 @@ def _list(condition: Condition, binder: Binder) -> str:
 def _object(condition: Condition, binder: Binder) -> str:
     """Return a condition on a member of a JSON object.
 
-    Strings are compared by value, other members by their JSON; ``a.b`` also means
+    Strings are compared by value, and other members by their JSON. ``a.b`` also means
     ``{"a": {"b": …}}``.
     """
     text, operator, value = condition.column.sql, condition.operator, condition.value

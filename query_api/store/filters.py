@@ -1,7 +1,7 @@
 """Parse the ``filter=`` parameter of the Langfuse API.
 
-It is a JSON array of ``{type, column, operator, value[, key]}``. Each entry becomes a
-``Condition``; errors name the path (``filter[2].operator``) and the allowed values.
+It is a JSON array of objects ``{type, column, operator, value[, key]}``, each of which becomes a
+``Condition``. Errors contain the path (``filter[2].operator``) and the allowed values.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _POSITIONS: Final = MappingProxyType(
         "nthFromEnd": ("end", True),
     }
 )
-"""Where a position counts from, and whether ``value`` is the position."""
+"""Origin of each position, and whether ``value`` is the position."""
 _FLAGGED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq", "<>": "ne"})
 
 _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
@@ -112,7 +112,7 @@ def parse_filter(text: str, columns: Mapping[str, Column]) -> dict[str, list[Con
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise BadRequestError(f"filter: {error}", field="filter") from error
     if len(entries) > FILTERS_MAX:
-        raise BadRequestError(f"filter: at most {FILTERS_MAX} entries", field="filter")
+        raise BadRequestError(f"filter: must have at most {FILTERS_MAX} entries", field="filter")
     conditions: dict[str, list[Condition]] = {}
     for index, entry in enumerate(entries):
         conditions.setdefault(entry.column, []).append(

@@ -1,9 +1,9 @@
 """Find the newest page without reading all rows.
 
-A list that is sorted by time needs only its newest rows, but the store would merge all versions of
-all rows to find them. So the last minutes are queried first, then the last day, then everything: a
-full page is complete, because the rows that were not read are older. If an index finds the rows,
-everything is queried immediately.
+A page that is sorted by time needs only the newest rows, but the store would merge all versions of
+all rows to find them. So the last minutes are queried first, then the last day, and then all rows.
+As soon as a page is full, it is complete, because all other rows are older. If an index finds the
+rows, all of them are queried immediately.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ async def find_newest(
 ) -> list[Row]:
     """Return the page of ``query``, which must be sorted by time, newest first.
 
-    ``from_us`` is the oldest time that the conditions allow, ``newest_us`` the expected time of the
-    newest rows.
+    ``from_us`` is the earliest time that the conditions allow. ``newest_us`` is the expected time
+    of the newest rows.
     """
     for span_us in () if are_narrow(query.conditions) else SPANS_US:
         since_us = newest_us - span_us

@@ -1,10 +1,9 @@
 """Read a page of observations, newest first.
 
-Merging the versions of all rows to return the newest fifty is most of the cost of a list. So the
-newest stored versions are found first, superseded ones among them; reading their observations by
-key shows which are superseded, and these are dropped. All current versions above the last one that
-was read are among them, so the rest is the page. If too few are left, and for later pages, the
-store merges the versions.
+Most of the cost of a list is merging the versions of all rows. The first page avoids it: the newest
+stored versions are found without merging, and their observations are read by key. Versions that
+are not current are dropped; the others are the page, because no current version can be missing
+among the newest ones. If too few are left, and for later pages, the store merges the versions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from query_api.store.trace_reading import read_observations
 from query_api.times import SECOND_US
 
 SUPERSEDED_EXPECTED: Final = 10
-"""Observations that are read in addition to a page, as some are superseded."""
+"""Number of versions that are read in addition to a page, because some are not current."""
 _MINUTE_US: Final = 60 * SECOND_US
 
 
@@ -69,7 +68,7 @@ async def _page_of_versions(
     from_us: int | None,
     newest_us: int,
 ) -> list[StoredObservation] | None:
-    """Return a first page; ``None`` if too many versions are superseded to fill it."""
+    """Return the first page; ``None`` if too few of the versions are current to fill it."""
     wanted = query.limit
     versions = replace(query, merged=False, limit=2 * wanted + SUPERSEDED_EXPECTED)
     found = await find_newest(
@@ -98,10 +97,10 @@ async def _rows_of(
     versions: Sequence[ObservationVersion],
     columns: tuple[str, ...],
 ) -> dict[tuple[str, str], StoredObservation]:
-    """Read the current rows of ``versions``, by trace and id.
+    """Read the current rows of ``versions``; return them by trace and id.
 
-    Reading is limited to the minutes of ``versions``: all versions of a row start in one minute, or
-    are marked as deleted there.
+    Only the minutes of ``versions`` are read. All versions of a row start in the same minute, or
+    the old ones are marked as deleted in their minute.
     """
     if not versions:
         return {}

@@ -26,13 +26,13 @@ _TIME_EXCEEDED: Final = frozenset({159, 160})
 _ROWS_EXCEEDED: Final = 158
 _BYTES_EXCEEDED: Final = 307
 _RESULT_EXCEEDED: Final = 396
-"""ClickHouse's error codes; all other limits are of memory."""
+"""Error codes of ClickHouse; all others of reached limits are limits of memory."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """Run bounded queries with bounded concurrency."""
+    """Run queries with limited resources and limited concurrency."""
 
     def __init__(self, store: Store, settings: QuerySettings) -> None:
         self._store = store
@@ -43,11 +43,11 @@ class Reader:
         self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
 
     async def rows(self, query: StoreQuery, row_type: type[Row]) -> list[Row]:
-        """Return the result, one ``row_type`` per row; columns without a field are ignored.
+        """Return the rows as ``row_type``; columns without a field are ignored.
 
         Raises:
             TooCostlyError: A limit was reached.
-            UnavailableError: The store does not respond, or too many queries wait.
+            UnavailableError: The store does not respond, or too many queries are waiting.
         """
         text, params = query.sql()
         body = await self.bounded(
@@ -57,10 +57,10 @@ class Reader:
         return self._decoder(row_type).decode_lines(body)
 
     async def bounded(self, name: str, run: Callable[[str], Awaitable[Result]]) -> Result:
-        """Call ``run`` with the ``SETTINGS`` clause that limits its statement.
+        """Call ``run`` with a ``SETTINGS`` clause that limits its statement.
 
         Raises:
-            TooCostlyError, UnavailableError: See ``rows``.
+            TooCostlyError, UnavailableError: As ``rows``.
         """
         started_s = time.perf_counter()
         outcome = "ok"
@@ -68,7 +68,7 @@ class Reader:
             async with self._slot(), asyncio.timeout(self._response_max_s):
                 return await run(self._bounds)
         except TimeoutError as error:
-            # The store cancels long statements itself, so either it or the network hangs.
+            # The store itself cancels long statements, so either the store or the network hangs.
             outcome = "unavailable"
             metrics.LIMITS_REACHED.labels("answer_grace_s").inc()
             raise UnavailableError(
@@ -98,7 +98,7 @@ class Reader:
             metrics.QUERY_SECONDS.labels(name, outcome).observe(elapsed_s)
 
     async def row(self, query: StoreQuery, row_type: type[Row]) -> Row | None:
-        """Return the first row, if any. Raises like ``rows``."""
+        """Return the first row, or None; raise as ``rows``."""
         rows = await self.rows(query, row_type)
         return rows[0] if rows else None
 
@@ -110,7 +110,7 @@ class Reader:
         except TimeoutError as error:
             metrics.LIMITS_REACHED.labels("concurrent_queries_max").inc()
             raise UnavailableError(
-                "too many queries at once", retry_after_s=self._settings.retry_after_s
+                "too many queries at the same time", retry_after_s=self._settings.retry_after_s
             ) from error
         metrics.QUERIES_RUNNING.inc()
         try:
@@ -144,7 +144,7 @@ def _bounds(settings: QuerySettings) -> str:
 
 
 def _limit_reached(error: QueryLimitReached) -> str:
-    """Return the setting whose limit was reached."""
+    """Return the name of the setting whose limit was reached."""
     if error.code in _TIME_EXCEEDED:
         return "execution_time_max_s"
     if error.code == _ROWS_EXCEEDED:

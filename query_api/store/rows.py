@@ -1,7 +1,7 @@
-"""Define the rows that queries return: the structs that the streams wrote, with insertion time.
+"""Define the rows that queries return: the rows of the streams, with the time of insertion.
 
-The select lists convert typed columns back to integers (microseconds, picodollars) with the names
-of the structs' fields.
+The select lists convert columns to integers (microseconds, picodollars) with the names of the
+structs' fields.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ OBSERVATION_NUMBERS: Final = (
     "session_id",
     _INSERTED,
 )
-"""Columns that ``observations_slim`` has, too."""
+"""Columns that ``observations_slim`` has as well."""
 
 OBSERVATION_KEY: Final = (
     "project_id",
@@ -124,9 +124,9 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "metrics": (_micros("completion_start_time", "completion_start_us"),),
     }
 )
-"""Columns of each group of fields of ``/api/public/v2/observations``, besides the key.
+"""Columns of each group of fields of ``/api/public/v2/observations``, without the key.
 
-Only requested groups are read, as every column costs, however few the rows.
+Only requested groups are read, because each column costs time even for few rows.
 """
 OBSERVATION_IN_TREE: Final = (
     *OBSERVATION_KEY,
@@ -224,7 +224,7 @@ TRACE_CONTEXT: Final = (
     "public",
     "tags",
 )
-"""Columns of a trace that its observations and scores show."""
+"""Columns of a trace that are part of its observations and scores."""
 
 SCORE_WHOLE: Final = (
     "project_id",

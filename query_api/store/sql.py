@@ -1,7 +1,8 @@
-"""Define queries of the store as SQL with named parameters, which the store binds.
+"""Define queries as SQL with named parameters, which the store binds.
 
 A query is a frozen dataclass derived from ``StoreQuery``. Its first field is the project and has no
-default, so that no query can omit it. Values are never part of the SQL (``{name:Type}``).
+default, so that no query can omit it. Values are not part of the SQL, which has placeholders
+(``{name:Type}``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import ClassVar, Final, NamedTuple
 Bindable = str | int | float | list[str] | list[int]
 
 OF_PROJECT: Final = "project_id = {project_id:String}"
-"""Part of the WHERE clause for every table that a query reads."""
+"""Condition that the WHERE clause of every table must have."""
 
 
 class Sql(NamedTuple):
@@ -56,7 +57,7 @@ class StoreQuery(ABC):
 
     @abstractmethod
     def write(self, binder: Binder) -> str:
-        """Return the SQL; every table in it must be restricted by ``OF_PROJECT``."""
+        """Return the SQL, which must restrict every table by ``OF_PROJECT``."""
 
     def sql(self) -> Sql:
         binder = Binder({"project_id": self.project_id})

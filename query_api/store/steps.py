@@ -1,6 +1,7 @@
-"""Compute the steps of a time zone's calendar, in a form that the store can use.
+"""Compute the steps (minutes, hours, days) of a time zone, in a form that the store can use.
 
-Time zones are never passed to the store, as it keeps some megabytes per loaded zone forever.
+Time zones are never passed to the store, because it uses some megabytes for each one and never
+releases them.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of consecutive steps of equal length: starts of each run and of its last step (seconds).
+    """Runs of consecutive steps of equal length, in seconds since the epoch.
 
-    The step of a time is ``least(begin + intDiv(at - begin, step_s) * step_s, last)`` in the run
-    that contains it, so that a run's last step may have another length. A run ends where the
-    zone's offset changes.
+    ``begins`` has the start of each run, and ``lasts`` the start of its last step, which may have
+    another length. The step of a time in a run starts at ``least(begin + intDiv(at - begin, step_s)
+    * step_s, last)``. A run ends where the offset of the zone changes.
     """
 
     step_s: int
@@ -35,11 +36,11 @@ class Runs:
 
 
 def step_bounds_s(step: Step, time_zone: str, from_s: int, to_s: int) -> tuple[int, ...]:
-    """Return the starts of the steps from ``from_s`` to ``to_s`` (exclusive), and the last end.
+    """Return the bounds of the steps from ``from_s`` to ``to_s`` (exclusive).
 
-    Minutes are those of UTC. Hours start at full hours of local time, and where a change of the
-    offset moves the full hours (by half an hour on Lord Howe), so that an hour may be shorter
-    there. Days are those of ``period_bounds``: of 23 to 25 hours where the offset changes.
+    Minutes are those of UTC. Hours start at full hours of local time. If a change of the offset
+    moves the full hours (on Lord Howe Island, by half an hour), an hour also starts at the change.
+    Days are those of ``period_bounds``.
 
     Raises:
         ValueError: The time zone is unknown.
@@ -58,7 +59,7 @@ def step_bounds_s(step: Step, time_zone: str, from_s: int, to_s: int) -> tuple[i
 
 
 def runs_of(bounds_s: Sequence[int], step_s: int) -> Runs:
-    """Combine the steps between bounds to as few runs as possible."""
+    """Combine the steps between bounds into as few runs as possible."""
     begins, lasts = [bounds_s[0]], [bounds_s[0]]
     for start_s in bounds_s[1:-1]:
         if start_s - lasts[-1] != step_s:
@@ -100,12 +101,12 @@ def _hours_s(zone: ZoneInfo, at_s: int) -> Iterator[int]:
 def _shift_s(zone: ZoneInfo, at_s: int) -> int:
     """Return the zone's offset from UTC modulo one hour, in seconds."""
     offset = datetime.fromtimestamp(at_s, zone).utcoffset()
-    assert offset is not None  # a ZoneInfo has one at all times
+    assert offset is not None  # a ZoneInfo always has one
     return int(offset.total_seconds()) % 3_600
 
 
 def _change_s(zone: ZoneInfo, before_s: int, after_s: int) -> int:
-    """Return the first second with the shift of ``after_s``, by bisection.
+    """Return the first second with the same shift as ``after_s``, by bisection.
 
     The shift changes exactly once between ``before_s`` and ``after_s``.
     """

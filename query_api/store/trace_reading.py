@@ -1,8 +1,8 @@
-"""Read traces with their observations and scores, by several queries.
+"""Read traces with their observations and scores, in several queries.
 
-Observations are first searched around the trace's times, which skips most partitions; if fewer are
-found than the trace counts, all partitions are searched. So unusual timestamps of clients cost
-time, but hide nothing.
+Observations are first searched around the times of the trace, which skips most partitions. If the
+trace has more observations than were found, all partitions are searched. So observations with
+unusual timestamps are found as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from query_api.store.rows import (
 )
 
 MARGIN_US: Final = 600 * 1_000_000
-"""Time around a trace; small, because the sort key of observations starts with the minute."""
+"""Time around a trace that is searched; small, because observations are sorted by minute."""
 
 
 class IdOfTrace(msgspec.Struct):
@@ -58,7 +58,7 @@ async def read_trace(
 async def read_traces(
     reader: Reader, project_id: str, ids: Iterable[str], columns: tuple[str, ...]
 ) -> dict[str, StoredTrace]:
-    """Read traces by id; ids that do not exist are left out."""
+    """Read traces; return them by id, without those that do not exist."""
     wanted = tuple(dict.fromkeys(ids))
     if not wanted:
         return {}
@@ -67,7 +67,7 @@ async def read_traces(
 
 
 async def read_observations(reader: Reader, query: ReadObservations) -> list[StoredObservation]:
-    """Read the observations of a query that are not deleted, sorted by start."""
+    """Read observations, sorted by start, without deleted ones."""
     rows = await reader.rows(query, StoredObservation)
     return sorted(
         (row for row in rows if not row.is_deleted), key=lambda row: (row.start_us, row.id)
@@ -77,7 +77,7 @@ async def read_observations(reader: Reader, query: ReadObservations) -> list[Sto
 async def observations_of(
     reader: Reader, trace: StoredTrace, columns: tuple[str, ...], limit: int
 ) -> list[StoredObservation]:
-    """Read at most ``limit + 1`` observations of a trace by start, so that callers detect more."""
+    """Read the first ``limit + 1`` observations of a trace; the last shows that there are more."""
     from_us, to_us = _around([trace])
     everywhere = ReadObservations(
         trace.project_id,
@@ -113,7 +113,7 @@ async def whole_observations_of(
 async def observation_ids_of(
     reader: Reader, traces: Sequence[StoredTrace], limit: int
 ) -> dict[str, list[str]]:
-    """Read the ids of observations of a project's traces, at most ``limit + 1`` per trace."""
+    """Read the ids of the observations of traces, at most ``limit + 1`` per trace."""
     if not traces:
         return {}
     project_id, ids = traces[0].project_id, tuple(trace.id for trace in traces)
@@ -138,7 +138,7 @@ async def observation_ids_of(
 async def score_ids_of(
     reader: Reader, traces: Sequence[StoredTrace], limit: int
 ) -> dict[str, list[str]]:
-    """Read the ids of scores of a project's traces, at most ``limit + 1`` per trace."""
+    """Read the ids of the scores of traces, at most ``limit + 1`` per trace."""
     if not traces:
         return {}
     ids = tuple(trace.id for trace in traces)
@@ -153,7 +153,7 @@ async def fill_io_from_root_observation(
 ) -> None:
     """Fill empty input, output and metadata of traces from their root observations.
 
-    ``observations`` were already read with their texts, so that they are not read again.
+    ``observations`` are those that were already read with their texts.
     """
     incomplete = [
         trace
@@ -175,7 +175,7 @@ async def fill_io_from_root_observation(
 async def _roots_of(
     reader: Reader, traces: Sequence[StoredTrace]
 ) -> dict[tuple[str, str], StoredObservation]:
-    """Read root observations with their texts, by trace and id; first around the traces' times."""
+    """Read root observations with their texts, by trace and id, first around the traces' times."""
     from_us, to_us = _around(traces)
     found: dict[tuple[str, str], StoredObservation] = {}
     for bounds_us in ((from_us, to_us), (None, None)):

@@ -1,1 +1,1 @@
-"""What both dialects of the API do with projects and their keys."""
+"""Operations on projects and keys, for both APIs (``/v1`` and Langfuse's)."""

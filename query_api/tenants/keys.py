@@ -19,7 +19,7 @@ from tracemill.clock import now_us
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key with its secret, which is shown once and not stored."""
+    """A key and its secret, which is shown once and not stored."""
 
     key: ApiKey
     secret: str = field(repr=False)
@@ -61,7 +61,7 @@ class Keys:
         """Create a key of a project; generate the public key and the secret if not given.
 
         Raises:
-            ConflictError: the project is deleted or has too many keys, or the public key is taken.
+            ConflictError: the project was deleted or has too many keys, or the public key is taken.
             ControlError: as ``ControlLog.create``.
         """
         if project.state != "active":
@@ -84,7 +84,7 @@ class Keys:
         return IssuedKey(key, secret)
 
     async def rotate(self, project: Project, key_id: str, *, overlap_s: int = 0) -> IssuedKey:
-        """Rotate the secret of a key; the previous one stays valid for ``overlap_s``.
+        """Replace the secret of a key; the previous one remains valid for ``overlap_s``.
 
         Raises:
             NotFoundError: the project has no such key.
@@ -106,7 +106,7 @@ class Keys:
         return IssuedKey(rotated, secret)
 
     async def revoke(self, project: Project, key_id: str) -> None:
-        """Delete a key, which is then refused.
+        """Delete a key, which is refused from then on.
 
         Raises:
             NotFoundError: the project has no such key.

@@ -20,14 +20,17 @@ METADATA_CHARS_MAX: Final = 10_000
 
 
 class Projects:
-    """The projects of an installation that a caller may see."""
+    """The projects of the installation."""
 
     def __init__(self, control: ControlLog, projects_max: int) -> None:
         self._control = control
         self._quota = Quota("projects", "projects_max", projects_max)
 
     def visible_to(self, principal: Principal) -> list[Project]:
-        """Return all projects for the installation's admin, else the caller's own; oldest first."""
+        """Return the projects that a caller may see, oldest first.
+
+        The installation's admin may see all projects, and others only their own.
+        """
         every = self._control.view[Project].values()
         seen = [each for each in every if principal.owner in (None, each.id)]
         return sorted(seen, key=lambda each: each.position)
@@ -36,7 +39,7 @@ class Projects:
         """Return a project.
 
         Raises:
-            NotFoundError: there is none that the caller may see.
+            NotFoundError: there is no such project that the caller may see.
         """
         found = self._control.view[Project].get(project_id)
         if found is None or principal.owner not in (None, found.id):
@@ -102,7 +105,7 @@ class Projects:
     async def delete(self, project_id: str, *, expected: int | None = None) -> Project:
         """Begin to delete a project; its keys are refused immediately.
 
-        Deleting it again changes nothing.
+        Deleting a project again changes nothing.
 
         Raises:
             NotFoundError: there is no such project.
@@ -140,7 +143,7 @@ def _metadata_text(metadata: dict[str, Any]) -> str:
         raise BadRequestError(f"metadata: {error}", field="metadata") from error
     if len(text) > METADATA_CHARS_MAX:
         raise BadRequestError(
-            f"metadata: as JSON it has {len(text)} characters; {METADATA_CHARS_MAX} are allowed",
+            f"metadata: has {len(text)} characters as JSON; the maximum is {METADATA_CHARS_MAX}",
             field="metadata",
         )
     return text

@@ -59,7 +59,7 @@ class KeyRotationBody(Body):
     )
 
     overlap_s: int = Field(
-        0, ge=0, description="Seconds for which the previous secret stays valid."
+        0, ge=0, description="Seconds for which the previous secret remains valid."
     )
 
 

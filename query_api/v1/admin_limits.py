@@ -27,7 +27,7 @@ _LIMITS = "/v1/admin/projects/{project_id}/limits"
 
 
 RATE_MIN: Final = 0.001
-"""Least rate; a lower one would refuse a project for days."""
+"""Minimum rate; a lower one would refuse a project for days."""
 
 
 def _zero_or_enough(rate: float) -> float:
@@ -49,7 +49,7 @@ class LimitsBody(Body):
     events_per_s: Rate | None = None
     bytes_per_s: Rate | None = None
     burst_s: BurstSeconds | None = Field(
-        None, description="Size of a burst: the rates multiplied by this many seconds."
+        None, description="After a pause, the amount of this many seconds can be sent at once."
     )
     quota_period: QuotaPeriod | None = Field(None, description="In UTC.")
     quota_events: Count | None = None
@@ -82,11 +82,11 @@ class QuotaUseOut(msgspec.Struct, kw_only=True):
 
 class LimitsOut(msgspec.Struct, kw_only=True):
     own: OwnLimitsOut
-    """Limits that were set for the project; null means the default."""
+    """Limits that were set for the project; null means the default of the installation."""
     in_force: LimitsInForceOut
-    """Limits that apply, summed over all gateways; 0 means no limit."""
+    """Limits that apply to all gateways together; 0 means no limit."""
     used: QuotaUseOut | None
-    """What was sent in the current period; null without a quota: then nothing is counted."""
+    """What was sent in the current period; null if there is no quota."""
 
 
 def admin_limits_router(context: AppContext) -> APIRouter:
@@ -102,9 +102,9 @@ def admin_limits_router(context: AppContext) -> APIRouter:
     @router.put(
         _LIMITS,
         summary="Set the limits of a project",
-        description="They apply immediately, in every gateway. Omitted and null limits are the"
-        " defaults of the installation; 0 means no limit. With `If-Match`, the `ETag` of an earlier"
-        " response, only if they are unchanged since: 409 otherwise.",
+        description="They apply immediately. Omitted and null limits are the defaults of the"
+        " installation; 0 means no limit. With `If-Match: <ETag of an earlier response>`, the"
+        " request has an effect only if they have not changed since; otherwise it is 409.",
         responses={200: shown},
     )
     async def set_limits(
@@ -124,8 +124,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         _LIMITS,
         status_code=204,
         summary="Delete the limits of a project",
-        description="Then the defaults of the installation apply. With `If-Match`, only if they are"
-        " unchanged since: 409 otherwise.",
+        description="The defaults of the installation apply again. `If-Match` is as for `PUT`.",
     )
     async def delete_limits(
         admin: Installation, project_id: ProjectPath, if_match: IfMatch

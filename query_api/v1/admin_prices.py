@@ -29,6 +29,6 @@ RESOURCE: Final = Resource(
     shown=shown,
     shown_type=PriceOut,
     example=PRICE_EXAMPLE,
-    about_create="It applies to calls of all projects that arrive from now on, unless the project"
-    " has a price of its own.",
+    about_create="It applies to calls that arrive from now on, of all projects without their own"
+    " price for the model.",
 )

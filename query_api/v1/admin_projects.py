@@ -75,7 +75,7 @@ class AdminProjectOut(msgspec.Struct, kw_only=True):
 
 class AdminProjectStatus(AdminProjectOut, kw_only=True):
     rows_left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-    """While it is deleting: its rows by table, each stored version counted."""
+    """Only in the state ``deleting``: number of stored row versions, by table."""
 
 
 class AdminProjectList(msgspec.Struct):
@@ -117,8 +117,8 @@ def admin_projects_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/admin/projects/{project_id}",
         summary="Get a project",
-        description="While it is deleting, with `rows_left`: how many rows each table still has."
-        " It is left out while the store does not answer.",
+        description="In the state `deleting`, `rows_left` has the number of rows in each table."
+        " It is omitted while the store does not respond.",
         responses={
             200: documented.response(AdminProjectStatus, "The project.", PROJECT_STATUS_EXAMPLE)
         },
@@ -127,7 +127,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         project = context.projects.find(admin, project_id)
         left: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
         if project.state == "deleting":
-            with suppress(StoreError):  # the state is known all the same
+            with suppress(StoreError):  # the state is known without the store
                 left = await rows_left(context.store, project.id)
         return _response(project, left=left)
 

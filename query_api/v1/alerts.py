@@ -53,14 +53,14 @@ def alerts_router(context: AppContext) -> APIRouter:
 
 
 def _shown(row: AlertRow, event_types: EventTypes) -> msgspec.Struct:
-    """Return an alert in the shape of its event type, or of any alert if the type is unknown."""
+    """Return an alert in the shape of its event type; if that is unknown, in the generic shape."""
     alert = alert_of_row(row)
     event_type = event_types.get(alert.event)
     return shown_alert(alert) if event_type is None else event_type.shown(alert)
 
 
 def _list_of(event_types: EventTypes) -> Any:
-    """Define the struct of a page: its items have the shape of any event type."""
+    """Define the struct of a page, whose items have the shapes of all event types."""
     names = dict.fromkeys(event_type.shape.__name__ for event_type in event_types.values())
     shapes = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     item = Annotated[Any, msgspec.Meta(extra_json_schema={"anyOf": shapes})]

@@ -19,14 +19,14 @@ class _NormalScope(Body):
     @field_validator(*_DIMENSIONS, check_fields=False)
     @classmethod
     def _normal(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """Return a value in the normal form in which events store it."""
+        """Return a value in the normal form of stored events."""
         dimension = _DIMENSIONS[str(info.field_name)]
         if value is None or dimension.normal_form is as_is:
             return value
         normal = dimension.normal_form(value)
         if normal != value.lower():
             noun = dimension.name.replace("_", " ")
-            message = f"{value[:64]!r} is not a valid {noun}; events with it store {normal!r}"
+            message = f"{value[:64]!r} is not a valid {noun}; events with it have {normal!r}"
             raise ValueError(message)
         return normal
 
@@ -51,4 +51,4 @@ else:
 
 
 class BudgetScope(_Named):
-    """Spend that counts: it must match all given values; without any, all of the project."""
+    """Spend that counts: it must match all given values. If empty, all spend of the project."""

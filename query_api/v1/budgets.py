@@ -38,7 +38,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 
 
 def _limit_pico(amount: object) -> int:
-    """Parse US dollars; a JSON number is read by its shortest decimal representation."""
+    """Parse US dollars; a JSON number is read as its shortest decimal representation."""
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
         raise ValueError('must be a decimal string such as "0.10"')  # noqa: TRY004
     if isinstance(amount, str):
@@ -50,7 +50,7 @@ def _limit_pico(amount: object) -> int:
 
 
 def _require_decimal(text: str) -> None:
-    """Refuse what only ``Decimal`` accepts: underscores, blanks, exponents, other digits."""
+    """Refuse forms that only ``Decimal`` accepts, such as underscores, spaces and exponents."""
     if not _DECIMAL.fullmatch(text):
         raise ValueError(f"must be a decimal number above 0, such as 0.10, not {text[:64]!r}")
 
@@ -91,7 +91,7 @@ class BudgetBody(Body):
         default=["0.8", "1"],
         min_length=1,
         max_length=THRESHOLDS_MAX,
-        description="Fractions of the limit whose crossing is alerted.",
+        description="Fractions of the limit. Crossing one creates an alert.",
     )
 
     @field_validator("thresholds")
@@ -119,11 +119,11 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
     spent_usd: str
     limit_usd: str
     remaining_usd: str
-    """Negative if more than the limit is spent."""
+    """Negative if spend exceeds the limit."""
     period_start: str
     period_end: str
     crossed: list[float]
-    """Thresholds that were reached in this period, even if a correction has lowered the spend."""
+    """Thresholds that were crossed in this period, even if spend was corrected to less since."""
 
 
 class Spent(msgspec.Struct):
@@ -165,7 +165,7 @@ def _add_status(router: APIRouter, context: AppContext) -> None:
         },
     )
     async def get_status(project_id: ProjectId, budget_id: BudgetId) -> Response:
-        """Return what was spent in the current period of the budget's time zone."""
+        """Return the spend in the current period, in the budget's time zone."""
         budget = find(context, Budget, project_id, budget_id)
         start_us, end_us = period_bounds(budget.period, budget.time_zone, now_us())
         spend = SumSpend(
@@ -224,6 +224,6 @@ RESOURCE: Final = Resource(
     shown=_shown,
     shown_type=BudgetOut,
     example=BUDGET_EXAMPLE,
-    about_create="Spend of the current period from before its creation counts, too.",
+    about_create="It includes spend of the current period from before its creation.",
     routes=(_add_status,),
 )

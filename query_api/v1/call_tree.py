@@ -129,9 +129,9 @@ def _by_start(node: Node) -> tuple[int, str]:
 
 
 def _total(node: Node) -> None:
-    """Set the totals of a node; those of its children must be set.
+    """Set the totals of a node; those of its children must already be set.
 
-    A summary adds only what it counts itself.
+    The totals of a summary include only its own amounts, not those of its descendants.
     """
     node.total_usage = dict(node.usage)
     if node.row is not None:

@@ -1,7 +1,7 @@
 """Define routes that list, get, create, change, replace and delete control records of one kind.
 
 A module of ``query_api.v1`` declares a ``Resource``: how a body becomes a record, and how a record
-becomes an answer. Everything else is derived from the record's kind.
+becomes a response. Everything else is derived from the record's kind.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 
 RECORD_ID_MAX: Final = 128
 IF_MATCH: Final = (
-    "With `If-Match: <ETag of an earlier response>`, only if the record has not changed since;"
-    " otherwise the response is 409."
+    "With `If-Match: <ETag of an earlier response>`, the request has an effect only if the record"
+    " has not changed since; otherwise the response is 409."
 )
 
 Create = Callable[[str, BodyT], Awaitable[RecordT]]
-"""Return the new record of an owner (a project; None: the installation) that a body describes."""
+"""Return the new record that a body describes; the owner is a project, or None (installation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Change(Generic[RecordT, BodyT]):
 
     body: type[BodyT]
     apply: Callable[[RecordT, BodyT], RecordT]
-    """Return the record with the fields of the body replaced."""
+    """Return the record with the fields of the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Resource(Generic[RecordT, BodyT]):
     body: type[BodyT]
     """Body of a ``POST``."""
     create: Callable[[AppContext], Create[BodyT, RecordT]]
-    """Return the function that creates records; called once."""
+    """Return the function that creates records; it is called once."""
     shown: Callable[[RecordT], msgspec.Struct]
     """Return the response that describes a record, without its secrets."""
     shown_type: type[msgspec.Struct]
@@ -70,26 +70,26 @@ class Resource(Generic[RecordT, BodyT]):
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     replace: Callable[[RecordT, BodyT], RecordT] | None = None
-    """Return the record that ``PUT`` replaces one with; None if there is no such route."""
+    """Return the record that replaces another for ``PUT``; without it, there is no such route."""
     owner: Any = ProjectId
-    """Type of the routes' argument for the owner of the records: a project, or None."""
+    """Type of the routes' argument for the owner of records: a project, or None."""
     group: str = ""
-    """Prefix of the names of routes, if several resources have the same kind."""
+    """Prefix of the routes' names, if several resources have the same kind."""
     limit_setting: str = ""
-    """The setting that limits an owner's records; by default the one of the kind."""
+    """Setting that limits the records of an owner; by default, that of the kind."""
     about_create: str = ""
     about_created: str = "The new record; it is in effect."
     routes: Sequence[Callable[[APIRouter, AppContext], None]] = field(default=())
-    """Functions that add routes which only this kind has."""
+    """Functions that add routes that only this kind has."""
 
     @property
     def noun(self) -> str:
-        """Return the name of a record in messages and in the path's parameter."""
+        """Return the name of a record in messages and in the path parameter."""
         return self.record.kind
 
     @property
     def versioned(self) -> bool:
-        """Return whether records can change, so that answers have an ``ETag``."""
+        """Return whether records can change, so that responses have an ``ETag``."""
         return self.change is not None or self.replace is not None
 
     def route_name(self, action: str, noun: str = "") -> str:
@@ -166,7 +166,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
 
 @cache
 def _list_of(shown_type: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return the type of a list, the same one for all resources that show a type."""
+    """Return the struct of a list of ``shown_type``; resources with the same type share it."""
     return msgspec.defstruct(
         f"{shown_type.__name__.removesuffix('Out')}List",
         [("data", list[shown_type]), ("meta", NativeMeta | msgspec.UnsetType, msgspec.UNSET)],  # type: ignore[valid-type]

@@ -27,7 +27,7 @@ _DELTA_POSITION: Final = re.compile(r'^(\["(?:[^"\\]|\\.)*",)-?\d+,-?\d+')
 class DeadLetterOut(msgspec.Struct, kw_only=True, gc=False):
     id: str
     stage: str
-    """Stage that refused it, such as ``gateway``, ``observations`` or ``sink``."""
+    """Stage that rejected it, such as ``gateway``, ``observations`` or ``sink``."""
     reason: str
     detail: str
     source_topic: str | None

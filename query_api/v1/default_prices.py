@@ -26,7 +26,7 @@ from query_api.v1.parameters import Name, NativeParameters, native_router
 
 
 class Hours(msgspec.Struct):
-    """Hours of every day in UTC; the end may be on the next day."""
+    """Hours of each day in UTC; the end may be on the next day."""
 
     start: str
     end: str
@@ -47,7 +47,7 @@ class DefaultPriceOut(msgspec.Struct, kw_only=True):
     provider: str | None
     model: str
     match: str
-    """Pattern of names. Shipped prices are found by further readings of a name, too."""
+    """Pattern of model names. Shipped prices also apply to variants of a name."""
     effective_from: str | None
     hours: Hours | None
     usd_per_million: dict[str, str]
@@ -67,7 +67,7 @@ class DefaultPriceParameters(NativeParameters):
         None,
         min_length=1,
         max_length=NAME_CHARS_MAX,
-        description="Only prices for this model name, as applications send it.",
+        description="Only prices for this model name, in the form that applications send.",
         examples=["gpt-4o"],
     )
     limit: Whole = Field(default=50, ge=1, le=500)
@@ -98,8 +98,9 @@ def default_prices_router(context: AppContext) -> APIRouter:
 
         The admin key may read them, too.
 
-        A call has its project's price for the model if there is one, else the installation's, else
-        the shipped one; of several, one that applies at the time of the call.
+        A project's own price for a model takes precedence over one of the installation, and that
+        over one of the list. Of several prices, the one that applies at the time of the call is
+        used.
         """
         records = context.control.view.in_project(Price, None).values()
         after = (False, "")

@@ -1,4 +1,4 @@
-"""Define what routes of ``/v1`` share: parameters, the refusal of unknown ones, keyset pages."""
+"""Define what the routes of ``/v1`` share: parameters, the check of unknown ones, and pages."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class KeysetParameters(NativeParameters):
 def keyset_page(
     rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[int, str]]
 ) -> tuple[Sequence[Item], NativeMeta]:
-    """Return the first ``limit`` rows, and whether there are more; ``rows`` has one more if so."""
+    """Return the first ``limit`` rows and the cursor; one more row shows that there are more."""
     if len(rows) <= limit:
         return rows, NativeMeta(has_more=False, cursor=None)
     page = rows[:limit]

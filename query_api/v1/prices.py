@@ -45,12 +45,12 @@ class TierBody(Body):
         ge=0,
         le=TOKENS_MAX,
         strict=True,
-        description="Applies to calls with more input tokens than this, cached ones included.",
+        description="Applies to calls with more input tokens than this, including cached ones.",
     )
     service_tiers: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=[],
         max_length=SERVICE_TIERS_MAX,
-        description="Applies to calls whose parameter `service_tier` is one of these.",
+        description="Applies to calls with one of these service tiers.",
     )
     usd_per_million: Prices
 
@@ -137,9 +137,9 @@ class PriceOut(msgspec.Struct, kw_only=True):
     usd_per_million: dict[str, str]
     tiers: list[TierOut]
     created_at: str | None
-    """Null for prices of versions that did not store it."""
+    """Null if the price was created by a version that did not store it."""
     fault: str | None
-    """Why a price that an earlier version created cannot be applied; else null."""
+    """Why the price cannot be applied, if it was created by an earlier version; otherwise null."""
 
 
 def create(_context: AppContext) -> Create[PriceBody, Price]:
@@ -155,7 +155,7 @@ def create(_context: AppContext) -> Create[PriceBody, Price]:
 
 
 def replaced(price: Price, body: PriceBody) -> Price:
-    """Return the record that a body describes, in place of ``price``."""
+    """Return the record that a body describes, with the id of ``price``."""
     return Price(
         id=price.id,
         project_id=price.project_id,

@@ -21,7 +21,7 @@ PAGE_MAX: Final = 1_000
 
 
 class ListParameters(NativeParameters):
-    """Paging, oldest records first; without both parameters, all records are returned."""
+    """Paging, oldest records first. Without parameters, all records are returned."""
 
     limit: Whole | None = Field(default=None, ge=1, le=PAGE_MAX)
     cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
@@ -35,7 +35,7 @@ class _Position(msgspec.Struct):
 def page_of(
     records: Sequence[RecordT], parameters: ListParameters
 ) -> tuple[Sequence[RecordT], NativeMeta | msgspec.UnsetType]:
-    """Return one page of records sorted by position; all records without parameters."""
+    """Return a page of records, which must be sorted by position; all without parameters."""
     if parameters.cursor is not None:
         after = cursors.decode(parameters.cursor, _Position)
         records = [each for each in records if each.position > (after.created_us, after.id)]

@@ -1,4 +1,4 @@
-"""Serve ``/v1/storage``: how much of each table is on the hot and on the cold volume."""
+"""Serve ``/v1/storage``: the use of the hot and the cold volume by each table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from query_api.v1.parameters import native_router
 
 
 class VolumeOfTable(msgspec.Struct, kw_only=True):
-    """Use of a volume by a table, summed over all projects."""
+    """Use of a volume by a table, for all projects together."""
 
     table: str
     volume: str
     parts: int
     rows: int
-    """Stored row versions; rows whose old versions are not merged yet count more than once."""
+    """Stored row versions. A row counts several times until its old versions are merged."""
     bytes: int
     first_day: date | None
     last_day: date | None
@@ -54,8 +54,8 @@ def storage_router(context: AppContext) -> APIRouter:
     async def get_storage(_: Installation) -> Response:
         """Return the use of the hot and cold volumes by table.
 
-        Rows move from hot to cold automatically, day by day; queries read both. Tables contain rows
-        of all projects, so this requires the installation's admin key.
+        Rows move from the hot to the cold volume automatically, day by day. Queries read both. The
+        tables have rows of all projects, so this requires the installation's admin key.
         """
         uses = await context.reader.bounded(
             "storage_report", lambda bounds: storage_report(context.store, bounds)

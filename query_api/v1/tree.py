@@ -32,11 +32,11 @@ def tree_router(context: AppContext) -> APIRouter:
         project_id: ProjectId,
         trace_id: Annotated[str, Path(max_length=800, examples=[TREE_EXAMPLE["trace_id"]])],
     ) -> Response:
-        """Return the call tree with costs and tokens of each node, alone and with its descendants.
+        """Return the call tree with the cost and tokens of each node, alone and with descendants.
 
-        `critical_path` lists, in order of time, what the trace waited for; its durations add up to
-        the trace's. `truncated` is true if the trace has more observations than the tree, which
-        has the earliest ones, or is deeper.
+        `critical_path` lists, in order of time, the observations that the trace waited for. Their
+        durations add up to that of the trace. `truncated` is true if the tree omits observations:
+        it has the earliest ones, down to a maximum depth.
         """
         trace = await read_trace(context.reader, project_id, trace_id, TRACE_TOTALS)
         limit = settings.trace_observations_max

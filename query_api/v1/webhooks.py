@@ -114,7 +114,8 @@ RESOURCE: Final = Resource(
     created=_created,
     created_type=WebhookCreated,
     created_example=WEBHOOK_CREATED_EXAMPLE,
-    about_create="Deliveries follow Standard Webhooks: headers `webhook-id`, `webhook-timestamp`,"
-    " `webhook-signature`. Each is made at least once; repetitions have the same `webhook-id`.",
+    about_create="Deliveries follow Standard Webhooks, with the headers `webhook-id`,"
+    " `webhook-timestamp` and `webhook-signature`. An event is delivered at least once; repeated"
+    " deliveries have the same `webhook-id`.",
     about_created="The new webhook, with its secret.",
 )

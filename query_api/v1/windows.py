@@ -30,7 +30,7 @@ Dimensions = Annotated[
     list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
 ]
 _LAST_S: Final = 2**32 // 60 * 60
-"""Last whole minute that the store's column of seconds can hold."""
+"""Latest minute that the store can represent."""
 
 
 class _Range(NativeParameters):
@@ -54,7 +54,7 @@ class _Range(NativeParameters):
 
 
 def _filter_of(dimension: Dimension) -> tuple[Any, Any]:
-    """Return the parameter that filters by a dimension."""
+    """Return the definition of the parameter that filters by a dimension."""
     description = dimension.filter_description or f"Only these values of `{dimension.name}`."
     return Names, Field(default=[], description=description)
 
@@ -96,8 +96,8 @@ class WindowParameters(_Filtered):
         """Return the requested time range in whole minutes.
 
         Raises:
-            BadRequestError: it is empty, outside of what can be stored, or has more than
-                ``steps_max`` steps.
+            BadRequestError: the range is empty, outside the range of the store, or has more than
+            ``steps_max`` steps.
         """
         step_s = STEP_S[self.step]
         to_us = at_us if self.to_us is None else self.to_us
@@ -121,7 +121,7 @@ class WindowParameters(_Filtered):
 
 
 class Latency(msgspec.Struct):
-    """Milliseconds; null if no observation has ended."""
+    """Percentiles of the latency in milliseconds; null if no observation has ended."""
 
     p50: float | None
     p95: float | None
@@ -198,9 +198,8 @@ def windows_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Return totals and percentiles of each step.
 
-        Steps without observations are omitted. The first and the last step contain only what is
-        between `from` and `to`, rounded to whole minutes. Percentiles are those of all observations
-        of a step, with a relative error of at most 1 %.
+        Steps without observations are omitted. Only observations between `from` and `to`, rounded
+        to whole minutes, are included. Percentiles have a relative error of at most 1 %.
         """
         from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
         dimensions = parameters.dimensions()
@@ -218,7 +217,7 @@ def windows_router(context: AppContext) -> APIRouter:
         rows = await context.reader.rows(query, _Row)
         if len(rows) > limit:
             metrics.LIMITS_REACHED.labels("window_rows_max").inc()
-            message = f"more than {limit} rows: request fewer steps or dimensions, or filter more"
+            message = f"more than {limit} rows; request fewer steps or dimensions, or add filters"
             raise TooCostlyError(message)
         meta = WindowsMeta(
             iso(from_s * SECOND_US),

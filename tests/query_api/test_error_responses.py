@@ -136,14 +136,14 @@ async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
     assert native.json() == {
         "error": {
             "code": "method_not_allowed",
-            "message": "no such route: PATCH /v1/budgets/b; this path takes DELETE, GET",
+            "message": "no such route: PATCH /v1/budgets/b; this path allows DELETE, GET",
             "allowed": ["DELETE", "GET"],
         }
     }
     langfuse = await api.client.put("/api/public/scores")
     assert (langfuse.status_code, langfuse.headers["allow"]) == (405, "GET, HEAD, POST")
     assert langfuse.json() == {
-        "message": "no such route: PUT /api/public/scores; this path takes GET, POST",
+        "message": "no such route: PUT /api/public/scores; this path allows GET, POST",
         "error": "MethodNotAllowedError",
     }
     gateways = await api.client.get("/v1/traces")

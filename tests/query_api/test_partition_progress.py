@@ -13,9 +13,9 @@ NAME = "partition 1 of tracemill.events"
 def test_a_partition_is_proven_when_a_later_record_was_processed():
     progress = PartitionProgress()
     progress.observe(end=10, reached=10, now_s=0)
-    assert progress.fault(NAME, 5, 0) == f"{NAME} has not been seen to make progress yet"
+    assert progress.fault(NAME, 5, 0) == f"{NAME} has not made progress yet"
     progress.observe(end=11, reached=10, now_s=1)
-    assert progress.fault(NAME, 5, 1) == f"{NAME} has not been seen to make progress yet"
+    assert progress.fault(NAME, 5, 1) == f"{NAME} has not made progress yet"
     progress.observe(end=11, reached=11, now_s=2)
     assert progress.fault(NAME, 5, 100) is None
 

@@ -93,7 +93,7 @@ async def test_a_stage_is_ready_while_its_records_are_processed_and_names_where_
         return await watch.stage_fault(streams)
 
     async with watch.running():
-        await until(fault, lambda found: found == f"no live member in the group {streams.group}")
+        await until(fault, lambda found: found == f"the group {streams.group} has no active member")
         async with member(kafka, streams) as consumer:
             async with processing(consumer):
                 await until(fault, lambda found: found is None)
@@ -106,7 +106,7 @@ async def test_a_stage_is_ready_while_its_records_are_processed_and_names_where_
             consumer.seek(TopicPartition(kafka.topics.deltas, 0), 0)
             async with processing(consumer):
                 await until(fault, lambda found: found is None)
-        await until(fault, lambda found: found == f"no live member in the group {streams.group}")
+        await until(fault, lambda found: found == f"the group {streams.group} has no active member")
     assert await watch.broker_fault() is None
 
 
@@ -116,7 +116,7 @@ async def test_a_broker_that_is_absent_or_empty_is_not_ready(
     empty = PipelineWatch(KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix), QUICK)
     absent = PipelineWatch(KafkaSettings(broker="127.0.0.1:1", broker_wait_s=0.1), QUICK)
     async with empty.running(), absent.running():
-        found = await until(empty.broker_fault, lambda found: "no topic" in str(found))
+        found = await until(empty.broker_fault, lambda found: "missing topics" in str(found))
         assert f"{topic_prefix}.control" in str(found)
         await until(absent.broker_fault, lambda found: "does not answer: no Kafka" in str(found))
         assert "its progress is unknown: " in str(await absent.stage_fault(absent.sink))

@@ -187,7 +187,7 @@ async def test_every_dependency_of_an_event_is_checked(clickhouse_store: Store) 
     missing = {name: state for name, state in found.items() if state != "ok"}
     assert missing.keys() == {"keys", "broker", "streams", "sink"}
     assert found["store"] == "ok"
-    assert missing["keys"] == "no project has a key: `tracemill migrate` writes the first one"
+    assert missing["keys"] == "no project has a key; `tracemill migrate` creates the first one"
 
 
 async def test_without_a_key_there_is_no_readiness() -> None:

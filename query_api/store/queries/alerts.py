@@ -11,7 +11,7 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 @dataclass(frozen=True, slots=True)
 class CrossedThresholds(StoreQuery):
-    """Select ``threshold`` of a budget's alerts in the period from ``period_start_us``."""
+    """Select the ``threshold`` of each alert of a budget in one period."""
 
     name: ClassVar[str] = "crossed_thresholds"
     budget_id: str
@@ -27,7 +27,7 @@ class CrossedThresholds(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class FindAlerts(StoreQuery):
-    """Select whole alerts, newest first, optionally below ``(created_us, id)``."""
+    """Select alerts, newest first; with ``below``, those that sort after ``(created_us, id)``."""
 
     name: ClassVar[str] = "find_alerts"
     limit: int = 50

@@ -11,7 +11,7 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 @dataclass(frozen=True, slots=True)
 class FindDeadLetters(StoreQuery):
-    """Select whole dead letters, newest first, optionally below ``(created_us, id)``."""
+    """Select dead letters, newest first; with ``below``, those after ``(created_us, id)``."""
 
     name: ClassVar[str] = "find_dead_letters"
     limit: int = 50

@@ -1,8 +1,8 @@
 """Query observations.
 
-Conditions are evaluated on the slim table if it has the columns; texts are read for the page only.
-Rows are read by key without ``FINAL``: selecting the newest version of a few keys is cheaper than
-merging their parts.
+Conditions are evaluated on the slim table if it has the columns. Texts are read only for the page.
+Rows are read by key without ``FINAL``, because selecting the newest versions of a few keys is
+cheaper than merging parts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CountObservations(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The end of a page; the next page has the rows that sort below it."""
+    """The end of a page; the next page has the rows that sort after it."""
 
     start_us: int
     trace_id: str
@@ -46,9 +46,9 @@ class Position:
 class FindObservations(StoreQuery):
     """Select ``start_us, trace_id, id, row_version`` of a page, newest first.
 
-    Pages are by ``offset`` or ``below`` a position; ``since_us`` limits the starts. Without
-    ``merged`` the page has stored versions, including superseded ones, at a third of the cost; all
-    current versions that meet the conditions are among them.
+    A page begins at ``offset`` or ``below`` a position; ``since_us`` is the earliest start. Without
+    ``merged``, stored versions are selected, at a third of the cost. They include all current
+    versions that meet the conditions, and others.
     """
 
     name: ClassVar[str] = "find_observations"
@@ -80,11 +80,11 @@ class FindObservations(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class ReadObservations(StoreQuery):
-    """Select the newest version of observations by trace, by id or by both, with deleted ones.
+    """Select the newest version of observations by trace, by id or by both, including deleted ones.
 
     ``from_us`` and ``to_us`` limit the starts. The slim table is read if it has the columns. With
-    ``first`` only so many, the earliest, are selected, and no deleted ones; the outer query makes
-    this half as expensive again.
+    ``first``, only that number of the earliest observations is selected, without deleted ones; this
+    costs 1.5 times as much.
     """
 
     name: ClassVar[str] = "read_observations"
@@ -121,7 +121,7 @@ class ReadObservations(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class ListObservationIds(StoreQuery):
-    """Select ``trace_id`` and the ``ids`` of observations of traces, for lists of traces."""
+    """Select ``trace_id`` and ``ids``, the ids of the observations of traces."""
 
     name: ClassVar[str] = "list_observation_ids"
     trace_ids: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from query_api.store.rows import SCORE_WHOLE
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 NOT_CORRECTIONS: Final = Condition(SCORE_COLUMNS["dataType"], "ne", "CORRECTION")
-"""Excludes corrections, which the trace models of Langfuse clients cannot parse."""
+"""Condition that excludes corrections, which Langfuse clients cannot parse in traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class CountScores(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class FindScores(StoreQuery):
-    """Select whole scores of a page, newest first.
+    """Select the scores of a page, newest first.
 
-    Pages are by ``offset`` or ``below`` the time (µs) and id at which the previous page ended.
+    A page begins at ``offset``, or ``below`` the time (µs) and id at the end of the previous page.
     """
 
     name: ClassVar[str] = "find_scores"
@@ -56,7 +56,7 @@ class FindScores(StoreQuery):
 
 @dataclass(frozen=True, slots=True)
 class ListScoreIds(StoreQuery):
-    """Select ``trace_id`` and the ``ids`` of scores of traces, without corrections."""
+    """Select ``trace_id`` and ``ids``, the ids of the scores of traces, without corrections."""
 
     name: ClassVar[str] = "list_score_ids"
     trace_ids: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 @dataclass(frozen=True, slots=True)
 class SumSpend(StoreQuery):
-    """Select ``spent``, the exact sum as a decimal string.
+    """Select ``spent``, the exact sum of spend as a decimal string.
 
     ``scope`` has pairs of a column of ``spend`` and its required value.
     """

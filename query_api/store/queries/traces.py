@@ -1,7 +1,7 @@
 """Query traces.
 
-``FindTraces`` selects the ids of a page from small columns. ``ReadTraces`` then reads these traces,
-so that inputs and outputs are read only for one page.
+``FindTraces`` selects the ids of a page from small columns. ``ReadTraces`` then reads only these
+traces, with inputs and outputs.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class FindTraces(StoreQuery):
 class ReadTraces(StoreQuery):
     """Select the newest version of traces by id, including deleted ones.
 
-    Without ``FINAL``, because merging parts costs more than reading a few keys. Deleted rows are
-    not filtered by an outer query, because it would make the query 1.5 times as expensive.
+    It does not use ``FINAL``, because merging parts costs more than reading a few keys. It does not
+    exclude deleted rows, because the outer query would make it 1.5 times as expensive.
     """
 
     name: ClassVar[str] = "read_traces"

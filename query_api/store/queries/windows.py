@@ -20,11 +20,11 @@ WINDOW_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ReadWindows(StoreQuery):
-    """Select count, errors, cost, tokens and latency quantiles (µs) per step and dimensions.
+    """Select count, errors, cost, tokens and latency quantiles (µs) by step and dimensions.
 
-    Covers whole minutes from ``from_s`` to ``to_s`` (exclusive) in the steps of ``runs``, which
-    must contain them. Empty windows are left out. Quantiles are computed from the merged sketches
-    of the windows, thus within the sketch's error of 1 %. At most ``limit`` rows, by start.
+    The range is the whole minutes from ``from_s`` to ``to_s`` (exclusive), which ``runs`` must
+    cover. Empty windows are left out. Quantiles are computed from merged sketches, with an error of
+    at most 1 %. At most ``limit`` rows are selected, sorted by start.
     """
 
     name: ClassVar[str] = "read_windows"

@@ -1,4 +1,4 @@
-"""Define call trees of ``/v1/traces/{id}/tree``: amounts are decimal strings, times in ms."""
+"""Define the call trees of ``/v1/traces/{id}/tree``; amounts are decimal strings, times in ms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MILLISECOND_US = 1_000
 
 
 class TreeNode(msgspec.Struct, kw_only=True, gc=False):
-    """An observation with its descendants; the top node is the trace itself (``id`` null)."""
+    """An observation with its descendants; the root is the trace itself (``id`` is null)."""
 
     id: str | None
     parent_id: str | None
@@ -28,9 +28,9 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     end_time: str | None
     latency_ms: float | None
     self_latency_ms: float
-    """Duration without the time in which a child was running."""
+    """Duration without the times in which a child was running."""
     cost_source: str
-    """``given``, ``computed``, ``unpriced`` (no price known) or ``none`` (nothing to price)."""
+    """``given``, ``computed``, ``unpriced`` (no known price) or ``none`` (no usage)."""
     computed_cost_usd: str | None
     """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
     usage_estimated: bool
@@ -38,7 +38,7 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     usage_uncertain: str | None
     """What does not add up in the reported usage; null if everything does."""
     unpriced_usage: tuple[str, ...]
-    """Usage types that the cost leaves out, as they have no price."""
+    """Usage types that the cost does not include, because they have no price."""
     service_tier: str | None
     usage_role: str | None
     """``summary`` if the totals count the usage of its descendants instead; else null."""
@@ -49,17 +49,17 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     observation_count: int
     error_count: int
     unpriced_count: int
-    """Number of observations without a known price, which the total excludes."""
+    """Number of observations without a known price; the total cost does not include them."""
     on_critical_path: bool
     orphan: bool
     """Whether its parent is not in the trace, or its ancestors form a cycle."""
     hidden_children: int
-    """Number of children that were omitted to limit the nesting; the totals include them."""
+    """Number of children that were omitted to limit the depth; the totals include them."""
     children: list[TreeNode]
 
 
 class PathSegment(msgspec.Struct, kw_only=True, gc=False):
-    """The observation that the trace waited for during an interval; null if none was running."""
+    """The observation that the trace waited for during an interval (null if none was running)."""
 
     observation_id: str | None
     name: str
@@ -77,7 +77,7 @@ class TreeOut(msgspec.Struct, kw_only=True):
     """Number of observations in the whole trace."""
     unpriced_count: int
     truncated: bool
-    """Whether the trace has more observations, or is deeper, than the tree."""
+    """Whether the tree omits observations, because there are too many or they are too deep."""
     root: TreeNode
     critical_path: list[PathSegment]
 
@@ -110,7 +110,7 @@ def tree_out(trace: StoredTrace, tree: CallTree, *, truncated: bool, depth_max: 
 
 
 def _nested(trace: StoredTrace, root: Node, depth_max: int) -> tuple[TreeNode, bool]:
-    """Return the tree down to ``depth_max``, and whether nodes below it were omitted."""
+    """Return the tree down to ``depth_max``, and whether deeper nodes were omitted."""
     top = _shown(trace, root)
     hidden = False
     waiting = [(root, top)]
