@@ -1,8 +1,8 @@
-"""Build the call tree of a trace and its critical path; pure functions of its observations.
+"""Build the call tree of a trace and its critical path from its observations, without I/O.
 
-Every observation is in the tree once. Children of the trace itself are observations without a
-parent, orphans, whose parent is not in the trace, and one observation of every cycle of parents.
-Traversals are iterative, as trees may be arbitrarily deep.
+Every observation is in the tree once. The children of the trace are observations without a parent,
+orphans (whose parent is not in the trace), and one observation of each cycle of parents. Traversals
+are iterative, because trees may be arbitrarily deep.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from query_api.usage import usage_details
 
 @dataclass(slots=True)
 class Node:
-    """An observation, or the trace itself (``row`` None). Totals include all descendants."""
+    """An observation, or the trace itself (``row`` is None). Totals include all descendants."""
 
     row: StoredObservation | None
     start_us: int
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An interval of time, and the node that the trace waited for during it."""
+    """An interval, and the node that the trace waited for during it."""
 
     node: Node
     start_us: int
@@ -47,7 +47,7 @@ class Segment:
 class CallTree:
     root: Node
     critical_path: list[Segment]
-    """Segments in order of time without gaps, covering the whole trace."""
+    """Segments in order of time, which cover the whole trace without gaps."""
 
 
 def call_tree(rows: Iterable[StoredObservation]) -> CallTree:
@@ -90,7 +90,7 @@ def _children_of_trace(nodes: dict[str, Node]) -> list[Node]:
 
 
 def _cycle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list[str]:
-    """Return the observation that started first of every cycle of parents."""
+    """Return the observation that started first in each cycle of parents."""
     breakers: list[str] = []
     walk_of: dict[str, int] = {}
     for number, start in enumerate(nodes):
@@ -111,7 +111,7 @@ def _cycle_breakers(nodes: dict[str, Node], parent_of: dict[str, Node]) -> list[
 
 
 def _preorder(root: Node) -> list[Node]:
-    """Return nodes with parents before children and siblings by start; set their depths."""
+    """Return the nodes, parents before children and siblings by start; set their depths."""
     order: list[Node] = []
     waiting = [root]
     while waiting:
@@ -131,7 +131,7 @@ def _by_start(node: Node) -> tuple[int, str]:
 def _total(node: Node) -> None:
     """Set the totals of a node; those of its children must already be set.
 
-    The totals of a summary include only its own amounts, not those of its descendants.
+    A summary, which repeats its descendants, adds only usage that they do not report (``counted``).
     """
     node.total_usage = dict(node.usage)
     if node.row is not None:
@@ -170,9 +170,9 @@ def _covered_us(node: Node, children: Sequence[Node]) -> int:
 def _critical_path(root: Node) -> list[Segment]:
     """Return the critical path by the last-finishing-child rule of CRISP.
 
-    Going back from its end, a node waited for the child that ended last; before the start of that
-    child, for the child that ended last before it, and so on. A child that ends after its parent
-    counts only up to the parent's end. Source: Zhang et al., USENIX ATC 2022.
+    At its end, a node had waited for the child that ended last. At the start of that child, it had
+    waited for the child that ended last before it, and so on. A child that ends after its parent
+    counts only until the parent's end. Source: Zhang et al., USENIX ATC 2022.
     """
     segments: list[Segment] = []
     waiting = [(root, root.start_us, root.end_us)]
