@@ -68,6 +68,10 @@ VALUES_DROPPED = Counter(
     "Implausible values that were dropped from accepted events, by field.",
     ["field"],
 )
+NUMBERS_QUOTED = Counter(
+    "tracemill_gateway_numbers_quoted_total",
+    "Numbers in JSON beyond the range of doubles, which were kept as strings.",
+)
 PROCESSING_FAILURES = Counter(
     "tracemill_gateway_processing_failures_total",
     "Unexpected exceptions, by source. Each one rejects the item that caused it.",

@@ -12,6 +12,7 @@ import msgspec
 from producers import metrics
 from producers.bounded_cache import BoundedCache
 from producers.gateway.otlp import TOO_DEEP, AttributeValue
+from producers.gateway.values.huge_numbers import quote_huge_numbers
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.numbers import decimal_of
 
@@ -60,12 +61,24 @@ def reference_of(value: AttributeValue) -> str | None:
     return None
 
 
+def _decode(text: str) -> Any:
+    """Decode a JSON text; numbers that are out of range become strings.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or ``check_item`` refuses it.
+    """
+    try:
+        return decode_json(text)
+    except msgspec.ValidationError:  # a number is out of range
+        return decode_json(quote_huge_numbers(text.encode(errors="replace")))
+
+
 def json_of(value: Any) -> Any:
     """Decode a JSON text; return other values unchanged, and ``None`` for other texts."""
     if not isinstance(value, str):
         return value
     try:
-        return decode_json(value)
+        return _decode(value)
     except msgspec.DecodeError:
         return None
 
@@ -75,7 +88,7 @@ def decoded(value: AttributeValue) -> AttributeValue:
     if not isinstance(value, str):
         return value
     try:
-        found: AttributeValue = decode_json(value)
+        found: AttributeValue = _decode(value)
     except msgspec.DecodeError:
         return value
     return found

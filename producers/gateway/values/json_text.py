@@ -10,6 +10,7 @@ import msgspec
 
 from producers import metrics
 from producers.errors import BodyError
+from producers.gateway.values.huge_numbers import quote_huge_numbers
 from producers.gateway.values.json_size import DEPTH_MAX, check_item, decode_json, is_deeper
 
 QUOTED_CHARS_MAX: Final = 64
@@ -110,7 +111,7 @@ def metadata_of(raw: msgspec.Raw) -> str | None:
     if text in EMPTY_VALUES:
         return None
     if text.startswith(b"{"):
-        return text.decode() if text[1:-1].strip() else None
+        return quote_huge_numbers(text).decode() if text[1:-1].strip() else None
     value = contract_text(raw)
     return None if value is None else _encode({"metadata": value}).decode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -62,19 +63,25 @@ def to_short_text(value: Any) -> str | None:
 
 
 def _json_of(value: Any) -> str:
-    if _is_too_large(value):
+    nodes, has_infinite = _survey(value)
+    if nodes > NODES_MAX:
         return f"<{type(value).__name__} of {len(value)} parts>"
     if isinstance(value, str):
         return str(value)
-    return _encoder.encode(value).decode()
+    return _encoder.encode(_with_names(value) if has_infinite else value).decode()
 
 
-def _is_too_large(value: Any) -> bool:
-    """Return whether a container has more than ``NODES_MAX`` values; visit at most as many."""
-    waiting, seen = [value], 0
+def _survey(value: Any) -> tuple[int, bool]:
+    """Return the number of nested values, and whether there are infinite floats or NaN.
+
+    At most ``NODES_MAX`` values are visited.
+    """
+    waiting, seen, has_infinite = [value], 0, False
     while waiting:
         node = waiting.pop()
-        if isinstance(node, dict):
+        if type(node) is float:
+            has_infinite |= not math.isfinite(node)
+        elif isinstance(node, dict):
             seen += len(node)
             if seen <= NODES_MAX:
                 waiting.extend(node.values())
@@ -83,8 +90,19 @@ def _is_too_large(value: Any) -> bool:
             if seen <= NODES_MAX:
                 waiting.extend(node)
         if seen > NODES_MAX:
-            return True
-    return False
+            break
+    return seen, has_infinite
+
+
+def _with_names(value: Any) -> Any:
+    """Replace floats that JSON cannot represent, and that would become null, by their names."""
+    if type(value) is float and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _with_names(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_with_names(each) for each in value]
+    return value
 
 
 def _to_encodable(value: Any) -> Any:

@@ -298,3 +298,26 @@ async def test_gzip_is_understood(client: httpx.AsyncClient, log: Log) -> None:
 
 def test_bodies_name_their_fields_as_the_wire_does() -> None:
     assert {"sessionId", "externalId"} <= set(TraceBody.__struct_encode_fields__)
+
+
+async def test_a_number_out_of_range_in_metadata_stays_the_text_that_was_sent(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    bodies = [
+        event("trace-create", {"id": "t1", "metadata": {"a": "HUGE", "b": ["HUGE", 2]}}),
+        event("span-create", {"id": "o1", "traceId": "t1", "metadata": "HUGE"}, event_id="e2"),
+    ]
+    content = json.dumps({"batch": bodies}).replace('"HUGE"', "1e309")
+    headers = {"content-type": "application/json"}
+    assert (await client.post(URL, content=content, headers=headers)).json()["errors"] == []
+    metadata = [
+        json.loads(found)
+        for each in await log.events()
+        for found in (
+            getattr(each, "metadata", None),
+            getattr(getattr(each, "trace", None), "metadata", None),
+        )
+        if found
+    ]
+    assert {"a": "1e309", "b": ["1e309", 2]} in metadata
+    assert {"metadata": "1e309"} in metadata
