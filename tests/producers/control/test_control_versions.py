@@ -109,6 +109,30 @@ async def test_no_change_is_lost_between_writers(logs: list[ControlLog]) -> None
         assert count_in(log) == WRITERS * CHANGES
 
 
+async def test_creations_that_abort_the_changes_of_others_lose_none(
+    logs: list[ControlLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.control.log.ABORT_OTHERS_AFTER_S", 0.0)
+    await logs[0].create(counter(0))
+
+    async def count_up(log: ControlLog) -> None:
+        for _ in range(CHANGES):
+            await log.update(Project, "counter", lambda held: counter(int(held.name) + 1))
+
+    async def create(log: ControlLog, writer: int) -> None:
+        for number in range(CHANGES):
+            project_id = f"p{writer}-{number}"
+            await log.create(Project(id=project_id, name=project_id, created_us=1))
+
+    changes = [count_up(log) for log in logs]
+    await asyncio.gather(*changes, *(create(log, writer) for writer, log in enumerate(logs)))
+
+    for log in logs:
+        await log.caught_up()
+        assert count_in(log) == WRITERS * CHANGES
+        assert len(log.view[Project]) == 1 + WRITERS * CHANGES
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_writer_that_is_cut_off_anywhere_changes_all_or_nothing(
     kafka: KafkaSettings, logs: list[ControlLog], seed: int

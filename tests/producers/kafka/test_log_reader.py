@@ -275,8 +275,9 @@ async def test_a_compacted_log_is_read_over_its_gaps(log: Log) -> None:
         while len(delivered.values) > 3:  # the last record is in the active segment
             await log.append(2)  # closes the segment
             await read()
-    assert delivered.values[:2] == [1, 2]
-    assert delivered.offsets != list(range(len(delivered.offsets)))
+    assert 1 in delivered.values  # which values are left before the last one varies
+    assert delivered.values[-1] == 2
+    assert delivered.offsets[0] > 0
 
     end = delivered.offsets[-1] + 1
     consumer = new_log_consumer(log.kafka)
@@ -398,6 +399,18 @@ async def test_a_reader_that_stalls_connects_again_and_goes_on(log: Log) -> None
         await log.append(2)
         await waiting
         assert delivered.values == [1, 2]
+
+
+async def test_a_stall_is_noticed_although_nobody_waits(log: Log) -> None:
+    await log.append(1)
+    kafka = log.kafka.model_copy(update={"log_stall_timeout_s": 0.2})
+    async with reading(log, kafka=kafka) as (reader, delivered):
+        await reader.caught_up()
+        assert reader._consumer is not None
+        reader._consumer.pause(log.partition)  # as if the broker did not answer its requests
+        await log.append(2)
+        await until(lambda: delivered.values == [1, 2])
+        assert reconnects(log) == 1
 
 
 async def test_reading_continues_after_the_broker_was_killed(log: Log, broker: Broker) -> None:
