@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.core.pricing.models import _PROVIDER_OF, name_candidates
-from streams.core.pricing.price_defaults import DefaultPrices, default_prices
+from streams.core.pricing.price_defaults import _MAKERS, DefaultPrices, default_prices
 
 DEFAULTS = default_prices()
 
@@ -55,6 +55,22 @@ def test_every_listed_model_has_one_price_under_all_prefixes_of_its_provider() -
                 wrong.append((spelling, found(spelling)))
     assert not wrong
     assert checked > 20_000
+
+
+RESOLD = {"arcee", "aws", "cursor", "zai"}
+"""Providers that sell models of others, or whose models another one sells under the same name."""
+
+
+def test_a_model_without_a_provider_has_the_price_of_its_maker() -> None:
+    checked = 0
+    for provider, name in listed_names():
+        is_resold = provider in RESOLD or (provider == "google" and "claude" in name)
+        if provider in _MAKERS and not is_resold and "/" not in name:
+            expected = prices_of(DEFAULTS, f"{provider}/{name}")
+            for spelling in (name, name.upper(), f" {name}"):
+                assert prices_of(DEFAULTS, spelling) == expected, spelling
+            checked += 1
+    assert checked > 500
 
 
 BEDROCK = "aws/regional.anthropic.claude-sonnet-4-5-20250929-v1:0"
