@@ -206,6 +206,7 @@ def said_by_trace(row: TraceRow) -> dict[str, Any]:
         "unpriced_count",
         "usage",
         "total_cost_pico",
+        "summaries",
     ):
         del said[total]
     return said
