@@ -19,6 +19,7 @@ from producers.gateway.langfuse.ingestion_events import event_of, read_event
 from producers.gateway.mapping import Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
 from producers.gateway.otlp.export import Origin
+from producers.gateway.values.usage import usage_of_object
 from streams.core.pricing.price_book import PriceBook, Priced, total_of_given
 from streams.core.pricing.units import unit_of
 from tests.billing.rows import Price, Row, Table, billed, rows
@@ -148,6 +149,29 @@ def test_a_reported_usage_costs_what_the_provider_bills(
     assert Decimal(listed.total_pico) / PICO == Decimal(row.usd)
     published = cost_of(book_of(table.price_of(row)), row, observation)
     assert Decimal(published.total_pico) / PICO == Decimal(row.usd)
+
+
+def reversed_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: reversed_keys(value[key]) for key in reversed(value)}
+    return [reversed_keys(item) for item in reversed(value)] if isinstance(value, list) else value
+
+
+def in_texts(value: Any) -> Any:
+    """Return a usage object with decimal texts instead of whole numbers."""
+    if isinstance(value, dict):
+        return {key: in_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_texts(item) for item in value]
+    return str(value) if type(value) is int else value
+
+
+@pytest.mark.parametrize("spelled", [reversed_keys, in_texts])
+def test_order_and_spelling_of_the_numbers_change_nothing(spelled: Callable[[Any], Any]) -> None:
+    usages = [row.json for _, row in ROWS if row.usage]
+    assert [usage_of_object(spelled(usage)) for usage in usages] == [
+        usage_of_object(usage) for usage in usages
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from producers.gateway.mapping.sources import Attribute, Computed, Source, in_scope
 from producers.gateway.mapping.token_counts import Counts, CountsByHand, OfModels
+from producers.gateway.mapping.types import MODEL_KEYS
 from producers.gateway.mapping.values import object_of
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 from producers.gateway.values.usage import (
@@ -130,6 +133,27 @@ _VERCEL_TIERS: Final[tuple[tuple[str, ...], ...]] = (
 )
 
 
+def _mlflow(span: ExportedSpan) -> Reconciled | None:
+    """Read MLflow's usage, which has Anthropic's cache beside the input or in it.
+
+    Its integrations differ, and their totals add the two sums, so that only more cached tokens than
+    input show where they are.
+    """
+    usage = object_of(span.attributes[_MLFLOW])
+    found = _usage_details(usage) if usage else None
+    if found is None or found.uncertain or not any("cache" in name for name in found.counts):
+        return found
+    is_claude = any("claude" in str(span.attributes.get(key)) for key in _MODELS_OF_MLFLOW)
+    is_inside = found.counts.get("total") == count_of((usage or {}).get("total_tokens"))
+    if not (is_claude and is_inside and found.counts.get("input")):
+        return found
+    return replace(found, uncertain="cached tokens may be beside the input")
+
+
+_MLFLOW: Final = "mlflow.chat.tokenUsage"
+_MODELS_OF_MLFLOW: Final = (*MODEL_KEYS, "mlflow.llm.model")
+
+
 def _genkit(span: ExportedSpan) -> Reconciled | None:
     usage = _at(object_of(span.attributes.get("genkit:output")), ("usage",))
     if not isinstance(usage, dict):
@@ -186,7 +210,7 @@ USAGE: Final[tuple[Source, ...]] = (
         ("gen_ai.usage.", "llm.token_count.", "llm.usage.", "anthropic.usage."),
         frozenset({"cost"}),
     ),
-    Attribute("mlflow.chat.tokenUsage", _usage_details),
+    Computed((_MLFLOW,), _mlflow),
     CountsByHand(),
     *(OfModels(Attribute(key, _usage_details)) for key in _OBJECTS),
 )
