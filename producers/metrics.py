@@ -63,6 +63,10 @@ OVER_LIMIT = Counter(
     "Requests refused with 429 because their project exceeds a limit, by limit.",
     ["limit"],
 )
+EVENTS_UNPLACED = Counter(
+    "tracemill_gateway_events_unplaced_total",
+    "Events without a trace id, of an observation that this gateway does not remember.",
+)
 VALUES_DROPPED = Counter(
     "tracemill_gateway_values_dropped_total",
     "Implausible values that were dropped from accepted events, by field.",

@@ -199,6 +199,9 @@ class GatewaySettings(BaseSettings):
     """Minimum rate of a large body while another request waits for a slot; below it: 503."""
     batch_events_max: int = Field(10_000, ge=1)
     """Maximum number of events of an ingestion batch, or of scores in a list; above it: 413."""
+    recent_traces_max_bytes: int = Field(32 * MIB, ge=64 * KIB)
+    """Maximum memory for the trace ids of recent observations of the ingestion API, about 500 bytes
+    each. Events without a trace id join them; other observations are looked up in the store."""
     batch_max_bytes: int = Field(128 * MIB, ge=1 * KIB)
     """Maximum total size of the events of a request as lines of JSON; above it: 413. Each event
     contains the attributes of its resource."""

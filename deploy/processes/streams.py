@@ -15,6 +15,7 @@ from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
 from streams.jobs.registry import KINDS
 from streams.observations.settings import StreamsSettings
+from streams.placement.settings import PlacementSettings
 from streams.quarantine.settings import QuarantineSettings
 from streams.rollups.settings import ProjectSettings
 from streams.runtime.worker import Streams
@@ -45,6 +46,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             {name: kind.settings() for name, kind in KINDS.items()},
             webhooks.model_copy(update={"forbidden_ports": forbidden}),
             QuarantineSettings(),
+            PlacementSettings(),
         )
         probes = {"stages": _takes_events(streams), "clock": streams.clock.fault}
         async with ProbeServer(process, probes, streams.work).running():

@@ -27,6 +27,7 @@ from producers.gateway.langfuse.scores import Scores
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
+from producers.gateway.recent_traces import RecentTraces
 from producers.options_requests import ServeOptionsRequests
 from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
 from producers.usage.counts import UsageCounts
@@ -60,6 +61,7 @@ class Gateway:
             admission=self._admission,
             disk=disk or DiskFloor(DiskSettings(paths="")),
             limits=ProjectLimits(limits or LimitsSettings(), control, usage or UsageCounts()),
+            recent_traces=RecentTraces(gateway.recent_traces_max_bytes),
         )
         traces = Traces(context)
         self._app = Starlette(

@@ -10,6 +10,7 @@ from producers.dead_letters import DeadLetter, encode_dead_letter
 from producers.errors import BatchTooLargeError, TooLargeError
 from producers.gateway.partition_queue import PartitionQueue
 from producers.settings import GatewaySettings
+from producers.unplaced_events import encode_unplaced
 from tracemill.contract import Event, encode_event
 from tracemill.partitioning import partition_key, partition_of
 
@@ -22,12 +23,14 @@ class EventBatch:
         project_id: str,
         queues: Sequence[PartitionQueue],
         dead_letter_queue: PartitionQueue,
+        unplaced_queue: PartitionQueue,
         gateway: GatewaySettings,
     ) -> None:
         self.project_id = project_id
         """``Principal.quota_key`` of the sender."""
         self._event_queues = queues
         self._dead_letter_queue = dead_letter_queue
+        self._unplaced_queue = unplaced_queue
         self._event_max_bytes = gateway.event_max_bytes
         self._max_bytes = self._free_bytes = gateway.batch_max_bytes
         self.dead_letter_reasons: Counter[str] = Counter()
@@ -40,8 +43,8 @@ class EventBatch:
         """Return the number of events and dead letters."""
         return self.event_count + self.dead_letter_reasons.total()
 
-    def add(self, event: Event) -> None:
-        """Add an event.
+    def add(self, event: Event, *, is_unplaced: bool = False) -> None:
+        """Add an event; one whose trace is not known yet (``is_unplaced``) is looked up later.
 
         Raises:
             TooLargeError: its line is longer than ``event_max_bytes``. It was not added.
@@ -54,12 +57,18 @@ class EventBatch:
             raise TooLargeError(
                 f"the event has {len(line)} bytes; the maximum is {self._event_max_bytes}"
             )
+        if is_unplaced:
+            metrics.EVENTS_UNPLACED.inc()
+            lines = self.lines_by_queue.setdefault(self._unplaced_queue, [])
+            lines.append(encode_unplaced(event))
+            self.event_count += 1
+            return
         trace = (event.project_id, partition_key(event))
-        lines = self._lines_of_trace.get(trace)
-        if lines is None:
+        of_trace = self._lines_of_trace.get(trace)
+        if of_trace is None:
             queue = self._event_queues[partition_of(*trace, len(self._event_queues))]
-            lines = self._lines_of_trace[trace] = self.lines_by_queue.setdefault(queue, [])
-        lines.append(line)
+            of_trace = self._lines_of_trace[trace] = self.lines_by_queue.setdefault(queue, [])
+        of_trace.append(line)
         self.event_count += 1
 
     def add_dead_letter(self, rejected: DeadLetter) -> None:

@@ -53,6 +53,7 @@ class EventPublisher:
             PartitionQueue(kafka.topics.events, number) for number in range(kafka.event_partitions)
         ]
         self._dead_letter_queue = PartitionQueue(kafka.topics.dead_letters, 0)
+        self._unplaced_queue = PartitionQueue(kafka.topics.unplaced_updates, 0)
         self._pending = ByteQuota(gateway.pending_max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,7 +71,7 @@ class EventPublisher:
         self._producer = await started(self._new_producer, self._kafka)
         self._tasks = [
             asyncio.create_task(self._run(queue), name=f"publish-{queue.topic}-{queue.partition}")
-            for queue in (*self._event_queues, self._dead_letter_queue)
+            for queue in (*self._event_queues, self._dead_letter_queue, self._unplaced_queue)
         ]
 
     async def stop(self) -> None:
@@ -96,7 +97,13 @@ class EventPublisher:
 
     def batch(self, project_id: str = "") -> EventBatch:
         """Return an empty batch for one request."""
-        return EventBatch(project_id, self._event_queues, self._dead_letter_queue, self._gateway)
+        return EventBatch(
+            project_id,
+            self._event_queues,
+            self._dead_letter_queue,
+            self._unplaced_queue,
+            self._gateway,
+        )
 
     def refuse_when_full(self) -> None:
         """Refuse a request before its body is read if nothing more can be queued.

@@ -59,6 +59,14 @@ class Topics:
         return f"{self.prefix}.events"
 
     @property
+    def unplaced_updates(self) -> str:
+        """Events without a trace id, and of an observation that no gateway remembers.
+
+        One partition; lines are ``producers.unplaced_events``.
+        """
+        return f"{self.prefix}.unplaced-updates"
+
+    @property
     def observations(self) -> str:
         """Rows of the table ``observations``; same partitions as ``events``.
 
@@ -151,6 +159,7 @@ class Topics:
 CONTROL: Final = Topic("control", Partitions.ONE, Cleanup.REPLACED)
 OWN_TOPICS: Final = (
     Topic("events", Partitions.BY_TRACE),
+    Topic("unplaced-updates", Partitions.ONE),
     Topic("deltas", Partitions.BY_PROJECT),
     Topic("deliveries", Partitions.ONE, Cleanup.REPLACED),
     Topic("jobs", Partitions.ONE, Cleanup.REPLACED),

@@ -23,6 +23,7 @@ from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.tokens import installed_tokens
 from streams.core.pricing.valuation import NoTokens, Tokens
+from streams.deletion.log_progress import LogProgress
 from streams.errors import StreamsStoppedError
 from streams.jobs.kind import JobContext
 from streams.jobs.registry import KINDS
@@ -31,6 +32,8 @@ from streams.observations.ignored_prices import IgnoredPrices
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
 from streams.observations.stage import ObservationsStage
+from streams.placement.settings import PlacementSettings
+from streams.placement.stage import placement_stage
 from streams.quarantine.log import QuarantineLog
 from streams.quarantine.settings import QuarantineSettings
 from streams.rollups.settings import ProjectSettings
@@ -49,7 +52,7 @@ NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
 
 
 class Streams:
-    """Stages 1 to 3 and further ones in one Faust worker, and each kind of job as a task."""
+    """All stages and further ones in one Faust worker, and each kind of job as a task."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Streams:
         job_settings: Mapping[str, Any],
         webhooks: WebhookSettings,
         quarantine_settings: QuarantineSettings,
+        placement_settings: PlacementSettings | None = None,
         more_stages: Sequence[NewStage] = (),
     ) -> None:
         self._kafka = kafka
@@ -71,6 +75,7 @@ class Streams:
         self._job_settings = job_settings
         self._webhooks = webhooks
         self._quarantine_settings = quarantine_settings
+        self._placement_settings = placement_settings or PlacementSettings()
         self._more_stages = more_stages
         self._hosts: list[PartitionHost[Any]] = []
         self._observations: ObservationsStage | None = None
@@ -129,7 +134,18 @@ class Streams:
             )
             await projects.start()
             stack.push_async_callback(projects.stop)
-            more = [PartitionHost(new(kafka, producer)) for new in self._more_stages]
+            log_progress = LogProgress(kafka, self._placement_settings.progress_poll_s)
+            stack.push_async_callback(log_progress.close)
+            placement = placement_stage(
+                kafka,
+                producer,
+                self._store,
+                self._control,
+                self._placement_settings,
+                log_progress.wait_until_processed,
+            )
+            specs = [placement, *(new(kafka, producer) for new in self._more_stages)]
+            more = [PartitionHost(spec) for spec in specs]
             hosts: list[PartitionHost[Any]] = [stage.host, projects.host, *more]
             for host in hosts:
                 host.register(app)

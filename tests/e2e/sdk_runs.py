@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -43,7 +44,11 @@ def run_program(installation: Server, command: list[str], **settings: str) -> st
 
 
 def read_trace(
-    client: httpx.Client, trace_id: str, observations: int, scores: int
+    client: httpx.Client,
+    trace_id: str,
+    observations: int,
+    scores: int,
+    when: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
     """The trace, once all of it is there."""
     deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
@@ -54,6 +59,7 @@ def read_trace(
             answer.status_code == 200
             and len(body["observations"]) == observations
             and len(body["scores"]) == scores
+            and when(body)
         ):
             return body
         assert time.monotonic() < deadline_s, f"not complete in time: {answer.text[:2000]}"

@@ -126,6 +126,27 @@ def test_a_langfuse_sdk_reads_traces_with_scores_of_every_type(
     assert found["observations of the trace"] == names
 
 
+@pytest.mark.parametrize("requirement", ["langfuse==2.27.3", "langfuse==2.28.2"])
+def test_a_call_that_is_longer_than_the_interval_of_sending_ends_in_its_trace(
+    requirement: str, installation: Server, client: httpx.Client, environments: Environments
+) -> None:
+    python = str(environments.python(requirement))
+    trace_id = run_program(installation, [python, str(PROGRAMS / "langfuse_v2_27.py")])
+
+    def is_ended(trace: dict[str, Any]) -> bool:
+        return all(each["endTime"] for each in trace["observations"])
+
+    trace = read_trace(client, trace_id, observations=2, scores=0, when=is_ended)
+    by_name = {each["name"]: each for each in trace["observations"]}
+    answer = by_name["write-answer"]
+    assert answer["output"] == "Under Billing."
+    assert answer["usageDetails"] == {"input": 1200, "output": 300, "total": 1500}
+    assert Decimal(str(trace["totalCost"])) == GPT_4O_MINI_COST
+    assert 0.4 < answer["latency"] < by_name["answer-question"]["latency"]
+    for observation in trace["observations"]:
+        assert client.get(f"/api/public/traces/{observation['id']}").status_code == 404
+
+
 def test_what_the_opentelemetry_sdk_sends_is_read_back(
     installation: Server, client: httpx.Client, environments: Environments
 ) -> None:

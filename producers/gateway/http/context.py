@@ -10,6 +10,7 @@ from producers.gateway.http.admission import AdmissionGate
 from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.publisher import EventPublisher
+from producers.gateway.recent_traces import RecentTraces
 from producers.settings import GatewaySettings
 
 
@@ -24,3 +25,4 @@ class GatewayContext:
     admission: AdmissionGate
     disk: DiskFloor
     limits: ProjectLimits
+    recent_traces: RecentTraces

@@ -31,6 +31,7 @@ from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refu
 from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
 from producers.gateway.http.response import Response
+from producers.gateway.langfuse.batch_traces import BatchTraces
 from producers.gateway.langfuse.bodies import IngestionBatch
 from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.ingestion_events import (
@@ -39,9 +40,10 @@ from producers.gateway.langfuse.ingestion_events import (
     ServerEventError,
     event_id_of,
     event_of,
+    lacks_trace,
     read_event,
-    traces_of_observations,
 )
+from producers.gateway.recent_traces import RecentTraces
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import (
     check_utf8,
@@ -94,7 +96,7 @@ class Ingestion(Endpoint):
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
         published = self.context.publisher.batch(call.principal.quota_key)
-        kinds = _take(batch.batch, call, published, outcome)
+        kinds = _take(batch.batch, call, published, outcome, self.context.recent_traces)
         for rejected in outcome.dead_letters:
             published.add_dead_letter(rejected)
         return published, outcome, kinds
@@ -149,7 +151,11 @@ class _Outcome:
 
 
 def _take(
-    raws: list[msgspec.Raw], call: Call, published: EventBatch, outcome: _Outcome
+    raws: list[msgspec.Raw],
+    call: Call,
+    published: EventBatch,
+    outcome: _Outcome,
+    recent: RecentTraces,
 ) -> Counter[str]:
     """Add valid events to ``published``; return the number of events of each kind."""
     times = Times(call.received_us)
@@ -161,12 +167,17 @@ def _take(
         except Exception as error:  # noqa: BLE001  a bug must refuse only this event
             outcome.refuse(raw, error)
     kinds: Counter[str] = Counter()
-    trace_of = traces_of_observations([event for _, event in read])
+    project_id = call.principal.project_id
+    traces = BatchTraces((event for _, event in read), project_id, recent)
     for raw, event in read:
         try:
-            entry = event_of(event, times, call.principal.project_id, trace_of)
+            is_unplaced, trace_id = False, None
+            if lacks_trace(event):
+                trace_id = traces.trace_of(event)
+                is_unplaced = trace_id is None
+            entry = event_of(event, times, project_id, trace_id)
             if entry is not None:
-                published.add(entry)
+                published.add(entry, is_unplaced=is_unplaced)
                 kinds[type(entry).__name__.lower()] += 1
         except BatchTooLargeError:
             raise
@@ -174,6 +185,7 @@ def _take(
             outcome.refuse(raw, error)
         else:
             outcome.accept(event.id)
+    recent.remember(project_id, traces.found)
     return kinds
 
 

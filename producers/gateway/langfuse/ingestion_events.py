@@ -123,19 +123,25 @@ def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
     return ReadEvent(event.id, ts_us, body, observation_type, is_update=verb == "update")
 
 
-def traces_of_observations(events: list[ReadEvent]) -> dict[str, str]:
-    """Return the trace id of each observation for which any event has one."""
-    return {
-        event.body.id: event.body.trace_id
-        for event in events
-        if isinstance(event.body, ObservationBody) and event.body.id and event.body.trace_id
-    }
+def lacks_trace(event: ReadEvent) -> bool:
+    """Return whether an event belongs to a trace that it does not name."""
+    body = event.body
+    if isinstance(body, ObservationBody):
+        return body.trace_id is None
+    return (
+        isinstance(body, ScoreBody)
+        and body.observation_id is not None
+        and body.trace_id is None
+        and body.session_id is None
+        and body.dataset_run_id is None
+    )
 
 
-def event_of(
-    event: ReadEvent, times: Times, project_id: str, trace_of: dict[str, str]
-) -> Event | None:
+def event_of(event: ReadEvent, times: Times, project_id: str, trace_id: str | None) -> Event | None:
     """Convert an event to the contract; return None for an event that is only logged.
+
+    ``trace_id`` is the trace of an event that does not name it. If that is not known, the event is
+    of a trace whose id is that of the observation.
 
     Raises:
         BodyError: fields contradict each other, or a time is invalid.
@@ -150,13 +156,15 @@ def event_of(
             ts_us=event.ts_us,
             observation_type=event.observation_type,
             is_update=event.is_update,
-            trace_id=trace_of.get(body.id) if body.id else None,
+            trace_id=trace_id,
         )
     if isinstance(body, TraceBody):
         return trace_update_of(
             body, times, project_id=project_id, event_id=event.id, ts_us=event.ts_us
         )
     if isinstance(body, ScoreBody):
+        if lacks_trace(event):
+            body.trace_id = trace_id or body.observation_id
         return score_of(body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
     entry = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
     log.info("sdk-log received", project=project_id, entry=entry)

@@ -1,0 +1,1 @@
+"""Decides when and where events without a trace id are placed."""

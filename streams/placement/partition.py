@@ -1,0 +1,211 @@
+"""Processes the partition of the topic of unplaced events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from producers.errors import BrokerUnavailableError
+from streams.core.placement.lines import events_of, placed_line, waiting_line
+from streams.core.placement.waiting import Placement, WaitingEvent, WaitingEvents
+from streams.placement import metrics
+from streams.placement.lookup import Lookup
+from streams.placement.settings import PlacementSettings
+from streams.runtime.event_wait import set_within
+from streams.runtime.lag import THE_STORE, Backlog, Lag, Position
+from streams.runtime.partition_worker import SourceMessage
+from tracemill.clock import now_us
+
+LOOKUPS_BEFORE_ALL: Final = 2
+"""Lookups of an event among recent days before one among all."""
+
+log = structlog.get_logger(__name__)
+
+
+class Output(Protocol):
+    """Appends lines to topics; returns once they are acknowledged."""
+
+    async def to_events(self, lines: Iterable[tuple[str, str, bytes]]) -> None:
+        """Append lines, each with its project and trace, to the topic of events."""
+
+    async def to_waiting(self, lines: Iterable[bytes]) -> None:
+        """Append lines to the topic that this stage reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementContext:
+    """What the stage depends on.
+
+    Attributes:
+        wait_until_processed: returns once all current records of the log are stored.
+        is_deleted: returns whether a project is deleted or being deleted.
+    """
+
+    settings: PlacementSettings
+    lookup: Callable[[Callable[[bool], None]], Lookup]
+    output: Output
+    wait_until_processed: Callable[[], Awaitable[None]]
+    is_deleted: Callable[[str], bool]
+
+
+class PlacementPartition:
+    """Looks up the traces of events and passes the events on to the topic of events.
+
+    1. Read records. 2. Look up the events that are due. 3. Append those that are placed to the
+    topic of events, and those of old records to this topic again. 4. Acknowledge the records all of
+    whose events were appended. After a crash in between, events are appended again, which changes
+    nothing: they are updates with the same content and time.
+    """
+
+    def __init__(self, context: PlacementContext) -> None:
+        self.is_restored = True
+        self._context = context
+        self._settings = settings = context.settings
+        self._lookup = context.lookup(self._store_failed)
+        self._waiting = WaitingEvents(settings.limits)
+        self._inbox: asyncio.Queue[SourceMessage] = asyncio.Queue(settings.inbox_records_max)
+        self._has_input = asyncio.Event()
+        self._acks: dict[int, Callable[[], object]] = {}
+        self._backlog = Backlog()
+        self._received_to = self._read_to = self._looked_up_to = 0
+        self._waits_for = ""
+        self._steps = 0
+        self._stored_us = 0
+        """Everything that was accepted before this time is stored."""
+        self._passing: asyncio.Task[None] | None = None
+        self._is_writing = asyncio.Lock()
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self._until_due()
+                async with self._is_writing:
+                    await self._step()
+        finally:
+            metrics.WAITING.set(0)
+            if self._passing is not None:
+                self._passing.cancel()
+                await asyncio.gather(self._passing, return_exceptions=True)
+
+    async def put(self, message: SourceMessage) -> None:
+        self._received_to = message.offset + 1
+        self._backlog.received(message.offset, message.append_us / 1e6)
+        await self._inbox.put(message)
+        self._has_input.set()
+
+    async def finish(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.revoke_timeout_s):
+                await self._is_writing.acquire()
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        return self._backlog.lag(end, now_s)
+
+    def position(self) -> Position:
+        return Position(self._looked_up_to, self._received_to, self._waits_for, self._steps)
+
+    async def _until_due(self) -> None:
+        next_us = self._waiting.next_due_us()
+        if next_us is None:
+            await self._has_input.wait()
+        else:
+            await set_within(self._has_input, max(0.0, (next_us - now_us()) / 1e6))
+
+    async def _step(self) -> None:
+        """Do the numbered steps once."""
+        unreadable = self._read()
+        placements = await self._look_up()
+        placements += self._waiting.evict()
+        await self._append(placements, unreadable, self._waiting.old(now_us()))
+        for offset in self._waiting.done():
+            self._acks.pop(offset)()
+        self._steps += 1
+        metrics.WAITING.set(self._waiting.count)
+
+    def _read(self) -> list[bytes]:
+        """Add records whose events are looked up by one query; return their unreadable lines."""
+        unreadable: list[bytes] = []
+        count = 0
+        while count < self._settings.lookup_events_max and not self._inbox.empty():
+            message = self._inbox.get_nowait()
+            is_read_again = message.offset in self._acks
+            self._acks[message.offset] = message.ack
+            if is_read_again:
+                continue
+            events, others = events_of(message.value, message.offset, message.append_us)
+            unreadable += others
+            self._waiting.add(message.offset, events)
+            self._read_to = message.offset + 1
+            count += len(events)
+        if self._inbox.empty():
+            self._has_input.clear()
+        for project_id in self._waiting.projects:
+            if self._context.is_deleted(project_id):
+                metrics.DROPPED.inc(self._waiting.drop_project(project_id))
+        return unreadable
+
+    async def _look_up(self) -> list[Placement]:
+        placements: list[Placement] = []
+        while True:
+            at_us, stored_us = now_us(), self._stored_us
+            events = self._waiting.due(at_us)
+            if not events:
+                break
+            found: dict[tuple[str, str], str] = {}
+            last = [each for each in events if self._searches_all(each, stored_us)]
+            recent = [each for each in events if not self._searches_all(each, stored_us)]
+            for some, everywhere in ((recent, False), (last, True)):
+                if some:
+                    keys = [key for event in some for key in event.keys]
+                    found |= await self._lookup.traces(keys, at_us, everywhere=everywhere)
+            placements += self._waiting.resolve(events, found, now_us(), stored_us)
+            if any(self._waiting.is_past_deadline(each, at_us) for each in events):
+                self._ask_for_progress()
+        self._looked_up_to = self._read_to
+        self._backlog.done(self._read_to)
+        return placements
+
+    def _searches_all(self, event: WaitingEvent, stored_us: int) -> bool:
+        is_last = self._waiting.is_past_deadline(event, stored_us)
+        return is_last or event.lookups == LOOKUPS_BEFORE_ALL
+
+    def _ask_for_progress(self) -> None:
+        """Compare what is stored with what was accepted until now, in the background."""
+        if self._passing is None or self._passing.done():
+            self._passing = asyncio.create_task(self._pass(), name="placement progress")
+
+    async def _pass(self) -> None:
+        begun_us = now_us()
+        try:
+            await self._context.wait_until_processed()
+        except (KafkaError, BrokerUnavailableError, OSError, TimeoutError) as error:
+            log.warning("progress_unknown", reason=repr(error))
+        else:
+            self._stored_us = begun_us
+
+    async def _append(
+        self, placements: list[Placement], unreadable: list[bytes], old: list[WaitingEvent]
+    ) -> None:
+        lines = [
+            (each.event.project_id, each.trace_id, placed_line(each.event, each.trace_id))
+            for each in placements
+        ]
+        # The next stage makes dead letters of unreadable lines.
+        lines += [("", "", line) for line in unreadable]
+        if lines:
+            await self._context.output.to_events(lines)
+        if old:
+            await self._context.output.to_waiting([waiting_line(event) for event in old])
+        for placement in placements:
+            metrics.PLACED.labels(placement.outcome).inc()
+            if placement.outcome in ("waiting_max", "waiting_bytes_max"):
+                metrics.LIMIT_REACHED.labels(placement.outcome).inc()
+
+    def _store_failed(self, has_failed: bool) -> None:
+        self._waits_for = THE_STORE if has_failed else ""
