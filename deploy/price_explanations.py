@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from producers.control.kinds.price import Price
+from producers.gateway.values.stated_costs import cost_in, total_of
 from query_api.money import usd_text
 from query_api.prices.amounts import usd_per_million
 from query_api.prices.explained import (
@@ -41,7 +42,7 @@ class BilledPrices:
     ) -> ExplainedCost:
         book = self._book_of(prices)
         found = explain(book, project_id, model, usage, at_us, service_tier=service_tier)
-        return _shown(found, model, at_us)
+        return _shown(found, model, at_us, cost_in(usage))
 
     def price_ids(
         self, prices: Iterable[Price], project_id: str, models: Sequence[str], at_us: int
@@ -54,13 +55,16 @@ class BilledPrices:
         return self._book
 
 
-def _shown(found: Explanation, model: str, at_us: int) -> ExplainedCost:
+def _shown(
+    found: Explanation, model: str, at_us: int, stated_pico: dict[str, int]
+) -> ExplainedCost:
     return ExplainedCost(
         model=model,
         at=iso(at_us),
         price=None if found.price is None else _price(found.price),
         reason=found.reason or None,
         cost_usd=None if found.total_pico is None else usd_text(found.total_pico),
+        stated_cost_usd=usd_text(total_of(stated_pico)) if stated_pico else None,
         amounts=[
             ExplainedAmount(
                 usage_type=each.usage_type,

@@ -23,7 +23,16 @@ _NO_ACCESS: Final = (0, 401, 403)
 
 _SUMMARY: Final = (
     *("model", "price", "origin", "provider", "listed_as", "match", "effective_from", "hours"),
-    *("source", "as_of", "conditions", "above_input_tokens", "cost_usd", "reason", "uncertain"),
+    *(
+        "source",
+        "as_of",
+        "conditions",
+        "above_input_tokens",
+        "cost_usd",
+        "stated_cost_usd",
+        "reason",
+        "uncertain",
+    ),
 )
 _AMOUNTS: Final = ("usage_type", "count", "priced_as", "usd_per_million", "cost_usd", "reason")
 _CANDIDATES: Final = ("id", "origin", "match", "effective_from", "hours", "outcome")
@@ -155,6 +164,7 @@ def _print(found: dict[str, Any]) -> None:
         "conditions": found["conditions"],
         "above_input_tokens": found["above_input_tokens"],
         "cost_usd": found["cost_usd"],
+        "stated_cost_usd": found.get("stated_cost_usd"),
         "reason": found["reason"],
         "uncertain": found["usage_uncertain"],
     }

@@ -128,6 +128,7 @@ RESOLVED_EXAMPLE: Final[dict[str, Any]] = {
     "price": _RESOLVED_PRICE,
     "reason": None,
     "cost_usd": "0.00425",
+    "stated_cost_usd": None,
     "amounts": [
         {
             "usage_type": "input",

@@ -76,6 +76,9 @@ class ExplainedCost(msgspec.Struct, kw_only=True):
     reason: str | None
     """Why there is no cost; null if there is one, or if no usage was given."""
     cost_usd: str | None
+    """The computed cost."""
+    stated_cost_usd: str | None
+    """The cost that the usage states itself, which counts instead; null if it states none."""
     amounts: list[ExplainedAmount]
     unpriced: list[UnpricedUsage]
     usage: dict[str, int]

@@ -41,6 +41,12 @@ async def test_the_price_and_the_cost_of_a_call_are_explained(api: Api) -> None:
     assert billed.total_pico == 3_000_000_000
 
 
+async def test_a_cost_that_the_usage_states_is_shown_beside_the_computed_one(api: Api) -> None:
+    found = await resolved(api, model="gpt-4o", usage={"prompt_tokens": 1000, "cost": 0.007})
+    assert (found["cost_usd"], found["stated_cost_usd"]) == ("0.0025", "0.007")
+    assert (await resolved(api, model="gpt-4o", usage={"input": 1}))["stated_cost_usd"] is None
+
+
 async def test_a_projects_price_comes_before_the_installations_and_that_before_the_list(
     api: Api,
 ) -> None:
