@@ -1,7 +1,7 @@
-"""Endpoints of OTLP, for HTTP and gRPC: traces are published, metrics are accepted and dropped.
+"""Define the endpoints of OTLP for HTTP and gRPC: traces are published, metrics are dropped.
 
-A span that cannot be stored is refused alone and becomes a dead letter. The partial success of the
-answer has the number of such spans and the first reasons.
+A span that cannot be stored is rejected alone and becomes a dead letter. The partial success of the
+response has the number of such spans and the first reasons.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Otlp(Endpoint):
-    """Format refusals for both signals."""
+    """Format error responses for traces and metrics."""
 
     body_limit = "otlp_body_max_bytes"
     scopes = ("ingest",)
@@ -75,7 +75,7 @@ class Traces(_Otlp):
     def _read(
         self, call: Call, content_type: str, inline_values_max: int | None
     ) -> tuple[EventBatch, list[str]]:
-        """Return the events of an export, and the reasons of refused spans."""
+        """Return the events of an export, and the reasons of rejected spans."""
         limits = replace(self._limits, inline_values_max=inline_values_max)
         export = refusing_body(decode_export, call.body, content_type, limits)
         _refuse_when_nothing_is_a_span(export)
@@ -129,7 +129,7 @@ def _check_ingestion_version(headers: Mapping[bytes, bytes]) -> None:
 
 
 def _sdk_of(headers: Mapping[bytes, bytes]) -> Sdk:
-    """Return the SDK that the headers name, with hyphens or underscores."""
+    """Return the SDK in the headers, whose names have hyphens or underscores."""
 
     def header(field: bytes) -> str:
         hyphens = headers.get(b"x-langfuse-sdk-" + field)
@@ -139,7 +139,7 @@ def _sdk_of(headers: Mapping[bytes, bytes]) -> Sdk:
 
 
 def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal]:
-    """Add observations to the batch; return those that are refused."""
+    """Add observations to the batch; return those that are rejected."""
     refusals = []
     for observation in observations:
         try:
@@ -158,12 +158,12 @@ def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal
 def _payload_of(observation: Observation) -> bytes:
     try:
         return encode_event(observation)
-    except Exception:  # noqa: BLE001  it is refused already, for another reason
+    except Exception:  # noqa: BLE001  it is already rejected for another reason
         return ascii(observation).encode()
 
 
 def _refuse_when_nothing_is_a_span(export: Export) -> None:
-    """Refuse an export that has no valid span, so that its sender gets an error.
+    """Reject an export without any valid span, so that its sender receives an error.
 
     Raises:
         BodyError, TooLargeError: the message names the first span and the reason.

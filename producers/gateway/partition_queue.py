@@ -1,4 +1,4 @@
-"""Queue the lines of one partition in chunks, served round-robin over projects."""
+"""Queue the lines of one partition in chunks, which are sent round-robin over projects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Chunk:
-    """Lines of one request for one partition that fit one record."""
+    """Lines of a request for one partition that fit in one record."""
 
     __slots__ = ("acked", "lines", "project_id", "queue", "size")
 
@@ -22,7 +22,7 @@ class Chunk:
 
 
 class PartitionQueue:
-    """The queue of one partition: chunks of each project in order, round-robin over projects."""
+    """The queue of one partition: chunks of a project in order, and round-robin over projects."""
 
     __slots__ = ("filled", "filled_at_s", "partition", "queues", "sending_since_s", "topic")
 
@@ -30,12 +30,12 @@ class PartitionQueue:
         self.topic = topic
         self.partition = partition
         self.queues: dict[str, deque[Chunk]] = {}
-        """Non-empty queue of each project; the project that is served next comes first."""
+        """Queues of projects that are not empty; the first one is served next."""
         self.filled = asyncio.Event()
         self.filled_at_s = 0.0
-        """Loop time when a chunk was added to the empty queue."""
+        """Time of the event loop at which a chunk was added to the empty queue."""
         self.sending_since_s: float | None = None
-        """Loop time when the record in flight was sent; None without one."""
+        """Time of the event loop at which the record in flight was sent; None if there is none."""
 
     def append(self, chunk: Chunk) -> None:
         """Add a chunk to the queue of its project."""
@@ -55,7 +55,7 @@ class PartitionQueue:
         return True
 
     def take(self, target_bytes: int) -> list[Chunk]:
-        """Remove and return chunks for one record of about ``target_bytes``, at least one."""
+        """Remove and return chunks for a record of about ``target_bytes``, at least one."""
         taken: list[Chunk] = []
         size = 0
         while self.queues:

@@ -1,8 +1,8 @@
 """Publish events to Kafka as micro-batches of NDJSON, with one queue per partition.
 
-A queue has at most one record in flight, and lines collect meanwhile: an idle partition sends at
-once, a busy one sends few large records. A caller waits until all of its lines are acknowledged,
-and gets one error for all of them if any record failed.
+A queue has at most one record in flight, and new lines are collected meanwhile. So an idle
+partition sends at once, and a busy one sends few large records. A caller waits until all of its
+lines are acknowledged. If any record fails, it receives one error for all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class EventPublisher:
-    """Publish events for many requests at once; limited in bytes and in time."""
+    """Publish the events of many requests, with limits of bytes and time."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class EventPublisher:
         gateway: GatewaySettings,
         no_backlog: asyncio.Event | None = None,
     ) -> None:
-        """Publish later, so that records are larger, while ``no_backlog`` exists and is not set."""
+        """Create a publisher; while ``no_backlog`` is not set, it collects lines for longer."""
         self._no_backlog = no_backlog
         self.clock = BrokerClock(kafka.clock_skew_max_s)
         self._kafka = kafka
@@ -63,7 +63,7 @@ class EventPublisher:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect and start to send from the queues.
+        """Connect, and start to send records.
 
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
@@ -75,7 +75,7 @@ class EventPublisher:
         ]
 
     async def stop(self) -> None:
-        """Deliver what is pending, for at most ``stop_timeout_s``, then close."""
+        """Publish pending events for at most ``stop_timeout_s``, and close the connection."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self._gateway.stop_timeout_s)
         for task in self._tasks:
@@ -85,7 +85,7 @@ class EventPublisher:
             await stopped(self._producer, self._gateway.stop_timeout_s)
 
     async def broker_answers(self) -> bool:
-        """Return whether the broker answers within ``request_timeout_s``."""
+        """Return whether the broker responds within ``request_timeout_s``."""
         if self._producer is None:
             return False
         try:
@@ -106,7 +106,7 @@ class EventPublisher:
         )
 
     def refuse_when_full(self) -> None:
-        """Refuse a request before its body is read if nothing more can be queued.
+        """Refuse a request, before its body is read, if nothing more can be queued.
 
         Raises:
             OverloadedError: ``pending_max_bytes`` is reached.
@@ -120,13 +120,13 @@ class EventPublisher:
         raise OverloadedError(limit)
 
     async def publish(self, batch: EventBatch) -> None:
-        """Return once the broker has acknowledged every event and every dead letter.
+        """Publish a batch, and wait until the broker has acknowledged all of it.
 
         Raises:
-            OverloadedError: ``pending_max_bytes`` would be exceeded, or an earlier record of a
-                partition has waited for longer than ``delivery_timeout_s``; nothing was published.
-            UndeliveredError: not everything was acknowledged within ``delivery_timeout_s``; some
-                of it may have been.
+            OverloadedError: ``pending_max_bytes`` would be exceeded, or the record in flight of a
+            partition is older than ``delivery_timeout_s``. Nothing was published. UndeliveredError:
+            not all events were acknowledged within ``delivery_timeout_s``. Some of them may have
+            been published.
         """
         self._refuse_behind_stalled(batch.lines_by_queue)
         chunks = self._enqueue(batch.project_id, batch.lines_by_queue)
@@ -146,7 +146,7 @@ class EventPublisher:
             metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
 
     def _refuse_behind_stalled(self, queues: Iterable[PartitionQueue]) -> None:
-        """Refuse lines of partitions whose record in flight is late: they would be late too."""
+        """Refuse lines of partitions whose record in flight is late: they would be late as well."""
         latest_s = asyncio.get_running_loop().time() - self._gateway.delivery_timeout_s
         for queue in queues:
             if queue.sending_since_s is not None and queue.sending_since_s < latest_s:
@@ -170,7 +170,7 @@ class EventPublisher:
         return chunks
 
     def _withdraw(self, chunks: Iterable[Chunk]) -> None:
-        """Remove chunks that are still queued: their client is refused and sends them again."""
+        """Remove chunks that are still queued; their client gets an error and sends them again."""
         for chunk in chunks:
             if chunk.queue.remove(chunk):  # otherwise it is in flight
                 self._add_pending(chunk.project_id, -chunk.size)
@@ -189,7 +189,7 @@ class EventPublisher:
         return chunks
 
     async def _run(self, queue: PartitionQueue) -> None:
-        """Send the queue's lines, one record at a time; nothing else takes lines from it."""
+        """Send the lines of a queue, one record at a time."""
         loop = asyncio.get_running_loop()
         linger_s = self._gateway.linger_ms / 1000
         sent_at = 0.0
@@ -206,10 +206,10 @@ class EventPublisher:
                 queue.sending_since_s = None
 
     async def _gather(self, queue: PartitionQueue) -> None:
-        """Wait until no request waits to be decoded, at most until a line is ``gather_max_ms`` old.
+        """Wait until no request waits to be decoded, for at most ``gather_max_ms``.
 
-        Under load one request is decoded in each pass of the event loop. Without this wait each
-        would become a record of its own, which costs the broker and every consumer.
+        Under load, one request is decoded in each pass of the event loop. Without this wait, each
+        request would become a separate record, at a cost for the broker and all consumers.
         """
         if self._no_backlog is None or self._no_backlog.is_set():
             return
@@ -247,18 +247,18 @@ class EventPublisher:
                 chunk.acked.set_result(None)
             else:
                 chunk.acked.set_exception(error)
-                chunk.acked.exception()  # retrieved here, because the caller may have given up
+                chunk.acked.exception()  # retrieve it, because the caller may have given up
 
     async def _replace(self, failed: AIOKafkaProducer) -> None:
         """Replace a producer after a failure.
 
-        Its sequence numbers then have a gap, and the broker accepts no record after a gap.
+        After a failure, its sequence numbers have a gap, after which the broker accepts no record.
         """
         async with self._replacing:
             is_replaced = self._producer is not failed
             if is_replaced:
                 return
-            # It may have records of other partitions in flight, and closes after them.
+            # It is closed after its records in flight of other partitions.
             closing = asyncio.create_task(stopped(failed, self._gateway.stop_timeout_s))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

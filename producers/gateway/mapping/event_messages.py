@@ -20,10 +20,11 @@ _CONTENT_KEYS: Final = {_PROMPT: "gen_ai.prompt", _COMPLETION: "gen_ai.completio
 
 
 def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> _InputOutput | None:
-    """Return input and output as JSON texts, from the first of these layouts that the span uses.
+    """Return input and output as JSON texts, from the first of three layouts that the span uses.
 
-    Since 1.37: one event whose attributes hold both (read by ``conversation``). Before: an event
-    for each message and choice. Originally: one event for the prompt, one for the completion.
+    Since version 1.37 of the conventions, one event has both in its attributes (``conversation``
+    reads them). Before, each message and each choice had an event. Originally, there was one event
+    for the prompt and one for the completion.
     """
     for event in events:
         if event.name == _DETAILS and (found := conversation(event.attributes)) is not None:
@@ -38,7 +39,7 @@ def messages_of_events(events: list[SpanEvent], conversation: _Conversation) -> 
 
 
 def _content(events: list[SpanEvent], name: str) -> str | None:
-    """Return the content attribute of the first event of this name, else all its attributes."""
+    """Return the content attribute of the first event with a name, or else all its attributes."""
     attributes = next((event.attributes for event in events if event.name == name), None)
     if attributes is None:
         return None

@@ -30,11 +30,11 @@ _LIVEKIT_DETAILS: Final = frozenset(
         "start_agent_activity",
     ]
 )
-"""Span names of livekit-agents' internals."""
+"""Names of internal spans of livekit-agents."""
 
 
 def vercel_name(span: ExportedSpan) -> str | None:
-    """Return ``function:operation``, or the operation if the caller gave no function id."""
+    """Return ``function:operation``, or only the operation if there is no function id."""
     operation = attribute_text(span.attributes.get("ai.operationId"))
     function = attribute_text(span.attributes.get("ai.telemetry.functionId"))
     return f"{function}:{operation}" if function and operation else operation
@@ -53,14 +53,14 @@ def message_of_status(span: ExportedSpan) -> str | None:
 
 
 def genkit_model(span: ExportedSpan) -> str | None:
-    """Return the span's name if it is a model's: Genkit names these spans after the model."""
+    """Return the name of a model span, which Genkit names after the model."""
     attributes = span.attributes
     is_model = attributes.get("genkit:metadata:subtype") == "model"
     return attribute_text(attributes.get("genkit:name")) if is_model else None
 
 
 def after_start(key: str) -> Callable[[ExportedSpan], int | None]:
-    """Return a reader of the time (µs) that is the attribute's milliseconds after the start.
+    """Return a function that adds the milliseconds in an attribute to the start of the span (µs).
 
     The milliseconds are rounded up.
     """

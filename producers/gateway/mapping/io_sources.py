@@ -1,6 +1,6 @@
-"""Read input and output of a span from the first convention that has either.
+"""Read input and output of a span from the first convention that has one of them.
 
-Every source returns both: input and output are never taken from different conventions.
+Every source returns both, so that input and output always come from the same convention.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Read input and output from attributes; keys are in order of preference."""
+    """Read input and output from attributes, whose keys are in order of preference."""
 
     inputs: _Keys
     outputs: _Keys
@@ -49,7 +49,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Read messages from the span's events."""
+    """Read messages from the events of a span."""
 
     def bind(self, shape: Shape) -> Reader | None:
         return Reader("", _read_events) if shape.has_events else None
@@ -69,7 +69,7 @@ def _first(attributes: dict[str, AttributeValue], *keys: str) -> AttributeValue:
 
 
 def _genkit(span: ExportedSpan) -> InputOutput | None:
-    """Read ``messages`` and ``message`` of model calls, and the whole values of other actions."""
+    """Read ``messages`` and ``message`` of model calls, and whole values of other actions."""
     found = []
     for key, inner in (("genkit:input", "messages"), ("genkit:output", "message")):
         value = span.attributes.get(key)
@@ -106,7 +106,7 @@ def _vercel(span: ExportedSpan) -> InputOutput | None:
 
 
 def _adk(span: ExportedSpan) -> InputOutput | None:
-    """Read the model's request and response, or the tool's where ADK sets the model's to ``{}``."""
+    """Read request and response of the model, or of the tool if those of the model are ``{}``."""
     found = []
     for model_key, tool_key in (
         ("llm_request", "tool_call_args"),
@@ -120,7 +120,7 @@ def _adk(span: ExportedSpan) -> InputOutput | None:
 
 
 def _events_attribute(span: ExportedSpan) -> InputOutput | None:
-    """Read Logfire's list of events: the choice is the output, all other events the input."""
+    """Read Logfire's list of events: the choice is the output, and all others are the input."""
     events = json_of(span.attributes["events"])
     if not isinstance(events, list):
         return None
@@ -143,7 +143,7 @@ def _conversation(span: ExportedSpan) -> InputOutput | None:
 
 
 def conversation(attributes: dict[str, AttributeValue]) -> InputOutput | None:
-    """Read messages, else a tool call, in the format of OpenTelemetry GenAI since 1.37."""
+    """Read messages, or else a tool call, in the format of OpenTelemetry GenAI since 1.37."""
     messages = with_system_instructions(
         attributes.get("gen_ai.input.messages"), attributes.get("gen_ai.system_instructions")
     )
@@ -264,5 +264,5 @@ _BELOW: Final = tuple(f"{prefix}." for prefix in _PREFIXES)
 
 
 def is_io_key(key: str) -> bool:
-    """Return whether any convention stores inputs or outputs in this attribute."""
+    """Return whether any convention has inputs or outputs in an attribute."""
     return key in _IO_KEYS or key.startswith(_BELOW)

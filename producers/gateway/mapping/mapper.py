@@ -1,4 +1,4 @@
-"""Map spans to observations by the tables."""
+"""Map spans to observations by the mapping tables."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tracemill.contract import Observation, TraceAttributes
 from tracemill.reconciliation import Reconciled
 
 ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
-"""Memory of the cached origins and what is derived from them."""
+"""Maximum memory of cached origins and of values that are derived from them."""
 SLICE_ATTRIBUTES_MAX: Final = 4_096
-"""Attributes per slice: takes a few milliseconds for spans of few shapes, 100 ms at worst."""
+"""Maximum attributes of a slice. Mapping one takes a few milliseconds, and at worst 100 ms."""
 _ATTRIBUTES_OF_SPAN: Final = 8
-"""Cost of a span itself, in attributes."""
+"""Weight of a span itself, as a number of attributes."""
 AGE_MAX_US: Final = 3_653 * 86_400_000_000
 """Maximum age of a span's start when it is received: ten years."""
 AHEAD_MAX_US: Final = 86_400_000_000
-"""Maximum lead of a client's clock: one day."""
+"""Maximum time that a client's clock may be ahead: one day."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Mapped(msgspec.Struct, frozen=True):
-    """Observations of an export and those that are refused."""
+    """The observations of an export, and those that are rejected."""
 
     observations: list[Observation]
     refusals: list[Refusal]
@@ -53,20 +53,20 @@ class Mapped(msgspec.Struct, frozen=True):
 _facts: BoundedCache[tuple[int, Sdk], tuple[Origin, OriginFacts]] = BoundedCache(
     "origins_max_bytes", ORIGINS_MAX_BYTES
 )
-"""Keyed by the id() of the origin; the value references it, so that the id stays unique."""
+"""Keys contain the ``id()`` of an origin, which stays unique because values reference it."""
 _NO_SDK: Final = Sdk()
 
 
 _ROUNDING_US: Final = 1_000
-"""Instrumentations round the time of the first token up to a millisecond."""
+"""Instrumentations round the time of the first token up to a full millisecond."""
 
 
 def map_in_slices(
     export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK
 ) -> Iterator[Mapped]:
-    """Map every span to an observation, in order, in slices between which the caller may yield.
+    """Map every span to an observation, in slices, so that callers can pause between them.
 
-    Spans whose times are out of range or that cannot be mapped are refused individually.
+    A span that has a time out of range, or that cannot be mapped, is rejected alone.
     """
     observations: list[Observation] = []
     refusals: list[Refusal] = []
@@ -105,7 +105,7 @@ def map_in_slices(
 
 
 def _first_token_us(first_us: int, start_us: int, end_us: int) -> int | None:
-    """Return the time of the first token, if it is within the span."""
+    """Return the time of the first token, or None if it is outside the span."""
     if end_us < first_us <= end_us + _ROUNDING_US:
         return end_us
     return first_token_within(first_us, start_us, end_us)
@@ -136,7 +136,7 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
     known = _facts.get((id(origin), sdk))
     if known is None:
         facts = facts_of(origin, sdk)
-        # Its metadata is kept twice, and the origin itself with it.
+        # The metadata is cached twice, and the origin itself as well.
         size = 3 * size_of(facts.metadata_text) + size_of(origin.resource) + size_of(origin.scope)
         size += size_of(sdk.name) + size_of(sdk.version)
         known = _facts.keep((id(origin), sdk), (origin, facts), size)
@@ -146,7 +146,7 @@ def _facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
 class _Mapper:
     """Map the spans of one origin.
 
-    Caches what depends on few attributes: templates of observations, and trace attributes.
+    Templates of observations and trace attributes depend on few attributes and are cached.
     """
 
     def __init__(self, facts: OriginFacts, project_id: str, received_us: int) -> None:
@@ -156,7 +156,7 @@ class _Mapper:
         self._blank = Observation(
             project_id=project_id, trace_id="", id="", ts_us=0, **facts.defaults
         )
-        # Keys contain the types of the values: 1, 1.0 and True are equal, but map differently.
+        # Keys contain the types of values: 1, 1.0 and True are equal, but mapped differently.
         self._templates: dict[tuple[Any, ...], Observation] = {}
         self._traces: dict[tuple[Any, ...], TraceAttributes] = {}
 
@@ -215,7 +215,7 @@ class _Mapper:
     def _trace(
         self, span: ExportedSpan, description: Description | None, is_root: bool
     ) -> TraceAttributes | None:
-        """Return the trace attributes that the span and its origin set."""
+        """Return the trace attributes that a span and its origin set."""
         if description is None:
             return self._trace_of_origin(is_root)
         values = description.values_of(span.attributes)
@@ -236,7 +236,7 @@ class _Mapper:
         return trace
 
     def _trace_of_origin(self, is_root: bool) -> TraceAttributes | None:
-        """Return the resource's release and, for roots, its service version."""
+        """Return the release of the resource and, for roots, its service version."""
         facts = self._facts
         version = facts.service_version if is_root else None
         if facts.release is None and version is None:
@@ -245,7 +245,7 @@ class _Mapper:
 
 
 def _set_usage(observation: Observation, usage: Reconciled) -> None:
-    """Spread the reconciled usage of a span over the fields of its observation."""
+    """Set the fields of an observation from the reconciled usage of its span."""
     observation.usage = usage.counts
     if usage.uncertain:
         observation.usage_uncertain = usage.uncertain
@@ -254,7 +254,7 @@ def _set_usage(observation: Observation, usage: Reconciled) -> None:
 
 
 def _read(plan: Fields, span: ExportedSpan, record: Observation | TraceAttributes) -> None:
-    """Set each field of a record to the first value that its readers find."""
+    """Set each field of a record to the first value that one of its readers returns."""
     attributes = span.attributes
     for field, readers in plan:
         for key, read, _needs in readers:

@@ -24,18 +24,18 @@ _MAPPED_TO_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlan:
-    """Which attributes of a shape are metadata, and under which names."""
+    """The attributes of a shape that are metadata, and their names in it."""
 
     whole: tuple[str, ...]
-    """Keys of whole metadata objects; the last one present wins."""
+    """Keys of whole metadata objects; the last one that a span has wins."""
     entries: tuple[tuple[str, str], ...]
-    """Key, and name in the metadata."""
+    """Pairs of a key and its name in the metadata."""
     experiment: tuple[str, ...]
-    """Keys that are kept under their own names."""
+    """Keys whose name in the metadata is the key."""
     others: tuple[str, ...]
     """Keys that no other rule maps, stored under ``attributes``."""
     read: Callable[[AttributeValue], AttributeValue]
-    """Converts an entry's attribute to its value."""
+    """Function that converts the attribute of an entry to its value."""
 
 
 def observation_metadata_plan(shape: Shape) -> MetadataPlan:
@@ -60,7 +60,7 @@ def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """Read a trace's metadata from a span; a root's own metadata is the trace's too."""
+    """Read metadata of the trace from a span; that of a root span includes its own metadata."""
 
     of_root: bool = False
 
@@ -79,9 +79,9 @@ class TraceMetadata:
 
 
 def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
-    """Return a span's metadata with its resource and scope; the span's own names take precedence.
+    """Return the metadata of a span with its resource and scope; names of the span win.
 
-    Attributes that no field was read from are included.
+    It includes the attributes from which no field is read.
     """
     attributes = span.attributes
     found = _own_metadata(attributes, plan) if plan.whole or plan.entries else {}
@@ -93,7 +93,7 @@ def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFa
         return facts.metadata_text
     if "scope" in found or "resourceAttributes" in found:
         return encode_json(facts.metadata | found).decode()
-    # Both are objects without a common name: joining the texts avoids encoding the constant part.
+    # Both are objects without common names; joining the texts avoids encoding the constant part.
     return f"{encode_json(found).decode()[:-1]},{facts.metadata_text[1:]}"
 
 
@@ -107,15 +107,14 @@ def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> 
 
 
 def _decode_nested(value: AttributeValue) -> AttributeValue:
-    """Decode texts that look like JSON objects or arrays; return other values unchanged."""
+    """Decode a text that looks like a JSON object or array; return other values unchanged."""
     return decoded(value) if type(value) is str and value[:1] in ("{", "[") else value
 
 
 def _decode_langfuse(value: AttributeValue) -> AttributeValue:
-    """Decode a value of a Langfuse SDK that encodes as JSON all but strings, integers and booleans.
+    """Decode a value of a Langfuse SDK, which encodes other types than str, int and bool as JSON.
 
-    A string is decoded as a fraction only if the SDK would have encoded the fraction as exactly
-    this text, so that encoding it again gives the same.
+    A text is decoded as a fraction only if the SDK would encode the fraction as the same text.
     """
     if type(value) is not str or not value or value == "null":
         return None if value == "null" else value
@@ -131,7 +130,7 @@ def _decode_langfuse(value: AttributeValue) -> AttributeValue:
 def _below(
     shape: Shape, prefixes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Return keys of whole objects, and (key, name) of single entries; later ones win."""
+    """Return the keys of whole objects, and pairs (key, name) of entries; later ones win."""
     whole = tuple(prefix for prefix in prefixes if prefix in shape.keys)
     entries = tuple(
         (key, key[len(prefix) + 1 :])

@@ -1,4 +1,4 @@
-"""Derive the values that all spans of an origin (a resource and a scope) share."""
+"""Derive the values that all spans of an origin (a resource and a scope) have in common."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SCOPES_WITH_RULES: Final = frozenset(
         CLAUDE_CODE_SCOPE,
     }
 )
-"""Scopes with their own mapping rules."""
+"""Names of scopes that have their own mapping rules."""
 _USAGE_OF_SCOPES: Final[dict[str, tuple[UsageDialect, tuple[int, int]]]] = {
     "opentelemetry.instrumentation.bedrock": (dialects.GEN_AI_CACHE_BESIDE, (0, 63)),
     "@arizeai/openinference-instrumentation-anthropic": (dialects.GEN_AI_CACHE_BESIDE, (0, 2)),
@@ -57,18 +57,19 @@ _USAGE_OF_SCOPES: Final[dict[str, tuple[UsageDialect, tuple[int, int]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Everything besides the attributes that decides which mapping rules apply to a span."""
+    """The properties of an origin that select the mapping rules for its spans."""
 
     scope: str = ""
-    """The scope's name if it has its own rules, else empty."""
+    """Name of the scope if it has its own rules, or else empty."""
     json_metadata: bool = False
-    """All metadata values are JSON, strings included (langfuse-sdk: Python 5, JavaScript 6)."""
+    """Whether all metadata values, also strings, are JSON (langfuse-sdk: Python 5, JavaScript
+    6)."""
     environment_rank: int = 3
-    """Index in ``ENVIRONMENT_KEYS`` of the key that the resource sets; 3 if it sets none."""
+    """Index in ``ENVIRONMENT_KEYS`` of the key that the resource has; 3 if it has none."""
     usage: UsageDialect = dialects.GEN_AI
     """What counts such as ``gen_ai.usage.input_tokens`` include."""
     untyped_generations: bool = False
-    """Generations may have the type ``span`` (langfuse-sdk for Python up to 3.3)."""
+    """Whether generations can have the type ``span`` (langfuse-sdk for Python up to 3.3)."""
 
     @property
     def is_langfuse(self) -> bool:
@@ -77,22 +78,22 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OriginFacts:
-    """Values that every observation of an origin gets."""
+    """The values that all observations of an origin have."""
 
     dialect: Dialect
     defaults: dict[str, Any]
-    """Field values of observations whose spans do not set them."""
+    """Values of fields that a span does not set."""
     service_version: str | None
     release: str | None
     metadata: dict[str, msgspec.Raw]
-    """``resourceAttributes`` and ``scope``, encoded."""
+    """``resourceAttributes`` and ``scope`` as JSON."""
     metadata_text: str
     """``metadata`` as the JSON text of one object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """The Langfuse SDK that sent a request: headers ``x-langfuse-sdk-name`` and ``-version``.
+    """The Langfuse SDK that sent a request (headers ``x-langfuse-sdk-name`` and ``-version``).
 
     Both are empty for other clients.
     """
@@ -105,13 +106,13 @@ _environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_by
 
 
 def normalise_environment(name: str) -> str:
-    """Return the normal form of an environment; recent results are cached."""
+    """Return the normal form of an environment; results are cached."""
     known = _environments.get(name)
     return _environments.keep(name, normal_environment(name)) if known is None else known
 
 
 def facts_of(origin: Origin, sdk: Sdk) -> OriginFacts:
-    """Return the shared values of the spans of an origin that ``sdk`` sent."""
+    """Return the values that the spans of an origin have in common."""
     resource = origin.resource
     environments = [_text(resource, key) or "" for key in ENVIRONMENT_KEYS]
     environment = next(filter(None, environments), DEFAULT_ENVIRONMENT)
@@ -146,7 +147,7 @@ def _dialect(origin: Origin, sdk: Sdk, environment_rank: int) -> Dialect:
     language = _text(origin.resource, "telemetry.sdk.language") or sdk.name
     language = _LANGUAGES.get(language, language)
     if not origin.scope_name.startswith(LANGFUSE_SCOPE):
-        # A Langfuse SDK in the process propagates attributes to other scopes, in its own encoding.
+        # A Langfuse SDK in the same process also sets attributes, in its encoding, on other scopes.
         return Dialect(
             scope=origin.scope_name if origin.scope_name in _SCOPES_WITH_RULES else "",
             environment_rank=environment_rank,

@@ -1,4 +1,4 @@
-"""Compile the mapping tables to plans, one per shape of span."""
+"""Compile the mapping tables to plans, one for each shape of spans."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from producers.gateway.mapping.tables import (
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 PLAN_MAX_BYTES: Final = 256 * 1024
-"""Maximum estimated size of a cached plan; larger ones are used once."""
+"""Maximum estimated size of a cached plan; a larger one is used once."""
 PLANS_MAX_BYTES: Final = 32 * 1024 * 1024
-"""Maximum estimated size of the cached plans: senders choose attributes, so shapes are endless."""
+"""Maximum estimated size of all cached plans; clients can send any number of shapes."""
 DESCRIPTIONS_MAX_BYTES: Final = 16 * 1024 * 1024
 """Maximum estimated size of the cached descriptions of traces."""
 _BYTES_OF_PLAN: Final = 2_048
 _BYTES_OF_KEY: Final = 300
 
 Field: TypeAlias = tuple[str, tuple[Reader, ...]]
-"""A field's name and its readers, in order of precedence."""
+"""The name of a field and its readers, in order of precedence."""
 Fields: TypeAlias = tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Description:
-    """Fields that depend on some attributes only: equal values of these give equal fields."""
+    """Fields that depend only on some attributes: if these are equal, the fields are equal."""
 
     fields: Fields
     values_of: Callable[[dict[str, AttributeValue]], tuple[Any, ...]]
-    """Returns the values of those attributes."""
+    """Function that returns the values of these attributes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The readers that apply to a shape, per field."""
+    """The readers of each field for a shape."""
 
     described: Description
-    """Descriptive fields, which observations with the same attribute values share."""
+    """Descriptive fields, which are equal for observations with equal attributes."""
     undecided: Fields
-    """Readers of descriptive fields that need the whole span; used where ``described`` has none."""
+    """Readers of descriptive fields that need the whole span, if ``described`` gives no value."""
     observation: Fields
     """The other fields."""
     prompt: Fields
@@ -66,7 +66,7 @@ class Plan:
 
 
 class _PlanCache:
-    """Bound the size of all plans; above ``PLANS_MAX_BYTES`` all are evicted."""
+    """Limit the size of all plans; above ``PLANS_MAX_BYTES``, all are evicted."""
 
     def __init__(self) -> None:
         self._bytes = 0
@@ -93,7 +93,7 @@ class _PlanCache:
 
 
 def _bytes_of(keys: tuple[str, ...]) -> int:
-    """Estimate the size of a plan for these keys."""
+    """Return the estimated size of a plan for these keys."""
     return _BYTES_OF_PLAN + _BYTES_OF_KEY * len(keys) + 2 * sum(map(getsizeof, keys))
 
 
@@ -104,7 +104,7 @@ _descriptions: BoundedCache[tuple[Dialect, tuple[str, ...], bool], Description] 
 
 
 class Plans:
-    """Plans of one dialect, compiled on first use and cached."""
+    """The plans of one dialect, which are compiled on first use and cached."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -127,7 +127,7 @@ class Plans:
 
 
 plans_of: Final = cache(Plans)
-"""Returns the plans of a dialect; dialects are few, as only a fixed list of scopes differs."""
+"""Return the plans of a dialect. There are few dialects: one per scope with its own rules."""
 
 
 def _plan_of(shape: Shape) -> Plan:
@@ -156,7 +156,7 @@ def _plan_of(shape: Shape) -> Plan:
 
 
 def _trace_description(shape: Shape, *, of_root: bool) -> Description | None:
-    """Return the description of the trace, shared by all shapes with the same trace attributes."""
+    """Return the description of the trace; shapes with the same trace attributes share it."""
     fields = _bound(TRACE_FIELDS_OF_ROOT if of_root else TRACE_FIELDS, shape)
     if not fields:
         return None
@@ -181,7 +181,7 @@ def _description(fields: Fields) -> Description:
     keys = tuple(dict.fromkeys(_keys_of(fields)))
     if not keys:
         return Description(fields, lambda _attributes: ())
-    # The first key is repeated because itemgetter of one key returns no tuple.
+    # The first key is repeated, because ``itemgetter`` of a single key returns no tuple.
     return Description(fields, itemgetter(keys[0], *keys))
 
 

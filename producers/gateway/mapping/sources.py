@@ -1,8 +1,8 @@
-"""Define the sources of field values that the mapping tables are made of.
+"""Define the sources of field values, of which the mapping tables consist.
 
-A table maps each field to a tuple of sources in order of precedence. A source is bound once per
-shape (the attribute keys and the dialect of a span): it returns a reader if spans of the shape can
-have the value, so that reading a span skips all other sources.
+A table maps each field to a tuple of sources in order of precedence. A source is bound once for
+each shape (the attribute keys and the dialect of a span). It returns a reader if spans of the shape
+can have the value, so that reading a span skips all other sources.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 
 class Reader(NamedTuple):
-    """Read a value from spans of one shape; the next reader is tried if it returns ``None``."""
+    """Read a value from spans of one shape; if it returns ``None``, the next reader is used."""
 
     key: str
-    """The attribute that is read; empty if ``read`` takes the span."""
+    """The attribute that is read; empty if the argument of ``read`` is the span."""
     read: Callable[[Any], Any] | None
-    """Converts the attribute (or span) to the value; ``None`` means ``attribute_text``, inlined."""
+    """Function from the attribute (or span) to the value; ``None`` means ``attribute_text``."""
     needs: tuple[str, ...] | None = None
-    """The attributes that determine the value; ``None`` if more than attributes do."""
+    """The attributes that determine the value; ``None`` if it depends on more than attributes."""
 
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-"""Attribute keys below a prefix, each with its part after the prefix."""
+"""Attribute keys below a prefix, each with the part after the prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What decides which readers apply to a span."""
+    """The properties of a span that select its readers."""
 
     dialect: Dialect
     keys: tuple[str, ...]
@@ -46,10 +46,10 @@ class Shape:
 
 
 class Source(Protocol):
-    """A possible origin of a field's value."""
+    """A possible source of the value of a field."""
 
     def bind(self, shape: Shape) -> Reader | None:
-        """Return the reader for spans of this shape; ``None`` if they cannot have the value."""
+        """Return the reader for spans of a shape; ``None`` if they cannot have the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Translate one attribute by a table, looked up exactly, then in lower case."""
+    """Translate one attribute by a table, first exactly, then in lower case."""
 
     key: str
     meanings: Mapping[str, str]
@@ -105,7 +105,7 @@ class Always:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Call ``read`` with spans that have any of the attributes; with all spans if no keys."""
+    """Call ``read`` with spans that have one of ``keys``; with all spans if there are no keys."""
 
     keys: tuple[str, ...]
     read: Callable[[ExportedSpan], Any]
@@ -125,7 +125,7 @@ class Status:
 
 
 def below(prefixes: tuple[str, ...], shape: Shape, excluded: frozenset[str]) -> Pairs:
-    """Return the attributes below prefixes, in the prefixes' order, without excluded names."""
+    """Return the attributes below prefixes, in the order of prefixes, without excluded names."""
     return tuple(
         (key, key[len(prefix) :])
         for prefix in prefixes
@@ -136,7 +136,7 @@ def below(prefixes: tuple[str, ...], shape: Shape, excluded: frozenset[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
-    """Call ``read`` with the span and its attributes below prefixes; it must read no others."""
+    """Call ``read`` with the span and its attributes below prefixes; it must not read others."""
 
     prefixes: tuple[str, ...]
     read: Callable[[ExportedSpan, Pairs], Any]
@@ -152,7 +152,7 @@ class Prefixed:
 
 @dataclass(frozen=True, slots=True)
 class InMetadata:
-    """Convert one attribute of a metadata map, decoded from JSON in dialects that encode it."""
+    """Convert one attribute of the metadata; decode it first in dialects that encode it as JSON."""
 
     key: str
     convert: Callable[[AttributeValue], Any] = attribute_text
@@ -170,7 +170,7 @@ class InMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Read the environment from a key, unless the resource has one of higher rank (0 is first)."""
+    """Read the environment from a key, unless the resource has a key with a lower ``rank``."""
 
     rank: int
     key: str
@@ -188,7 +188,7 @@ def _environment_of(value: AttributeValue) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Apply a source to spans of some dialects only."""
+    """Apply a source only to spans of some dialects."""
 
     holds: Callable[[Dialect], bool]
     source: Source

@@ -1,4 +1,4 @@
-"""List the sources of each field of an observation and of its trace; the first with a value wins.
+"""Define the sources of each field of observations and traces; the first with a value wins.
 
 The attributes are those of the Langfuse SDKs, of the OpenTelemetry GenAI semantic conventions,
 OpenInference, Traceloop, the Vercel AI SDK, Genkit, Logfire, pydantic-ai, MLflow, LiveKit, Flue and
@@ -137,7 +137,7 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
 DESCRIPTIVE_FIELDS: Final = frozenset(
     {"type", "name", "environment", "version", "level", "model", "model_parameters"}
 )
-"""Fields that spans of one operation usually share; cached by the attributes they depend on."""
+"""Fields that are usually equal for spans of an operation; cached by their attributes."""
 
 PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "prompt_name": (
@@ -151,7 +151,7 @@ PROMPT_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute(_VERCEL_PROMPT, vercel_prompt_version),
     ),
 }
-"""Read from generations only."""
+"""Fields that are read only from generations."""
 
 TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     "name": (Attribute("langfuse.trace.name"),),

@@ -17,7 +17,7 @@ from producers.gateway.otlp import ExportedSpan
 
 
 def _meanings(**names: str) -> dict[str, str]:
-    """Invert names per type to a type per lower-case name."""
+    """Return the type of each name, in lower case."""
     return {name.lower(): kind for kind, joined in names.items() for name in joined.split()}
 
 
@@ -99,7 +99,7 @@ _LIVEKIT: Final = {
 
 
 def _vercel_call(span: ExportedSpan) -> str | None:
-    """Return the type of a model call: a span with a known operation and a model."""
+    """Return the type of a model call, which is a span with a known operation and a model."""
     attributes = span.attributes
     if not any(attributes.get(key) for key in _VERCEL_MODEL_KEYS):
         return None

@@ -11,7 +11,7 @@ from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, ExportedSpan
 
 ARRAY_SLOTS_MAX: Final = 10_001
-"""Total length of a value's arrays: senders choose the indexes, and the highest sets a length."""
+"""Maximum total length of the arrays of a value; the highest index sets the length of an array."""
 PATH_LENGTH_MAX: Final = 32
 
 _Path: TypeAlias = tuple[str | int, ...]
@@ -19,7 +19,7 @@ _Paths: TypeAlias = tuple[tuple[str, _Path], ...]
 
 
 class _Node(dict[str | int, Any]):
-    """An object or array under construction, as opposed to an attribute value that is a dict."""
+    """An object or array that is being built, in contrast to a dict that is an attribute value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ def _with_lists(value: Any) -> Any:
 
 
 def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
-    """Return the keys below a prefix with their paths, within ``ARRAY_SLOTS_MAX``.
+    """Return the keys below a prefix with their paths, up to ``ARRAY_SLOTS_MAX``.
 
-    If an attribute's key is the prefix itself, it holds the whole value: only it is returned, with
+    If an attribute has the prefix itself as key, it is the whole value: it alone is returned, with
     an empty path.
     """
     if prefix in keys:

@@ -1,4 +1,4 @@
-"""Convert attribute values; no function here raises, for any value."""
+"""Convert attribute values; no function here raises an exception for any value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CACHED_TEXT_LENGTH_MAX: Final = 500
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value as JSON; cut it at ``DEPTH_MAX`` if it is too deep for the encoder."""
+    """Encode a value as JSON; cut a value that is too deep for the encoder at ``DEPTH_MAX``."""
     try:
         return _encoder.encode(value)
     except RecursionError:
@@ -51,7 +51,7 @@ def attribute_text(value: AttributeValue) -> str | None:
 
 
 def reference_of(value: AttributeValue) -> str | None:
-    """Return an id that can be part of a URL; ``None`` for one with control characters."""
+    """Return an id; ``None`` for one with control characters, which cannot be part of a URL."""
     if isinstance(value, str) and value and value.isprintable():  # fast path
         return value
     text = attribute_text(value)
@@ -84,7 +84,7 @@ def json_of(value: Any) -> Any:
 
 
 def decoded(value: AttributeValue) -> AttributeValue:
-    """Decode a JSON text; return everything else unchanged."""
+    """Decode a JSON text; return other texts and values unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -95,7 +95,7 @@ def decoded(value: AttributeValue) -> AttributeValue:
 
 
 def amounts_of(value: Any) -> Any:
-    """Decode a JSON text like ``json_of``, with fractions as ``Decimal``: for money."""
+    """Decode a JSON text like ``json_of``, with fractions as ``Decimal``, for amounts of money."""
     if not isinstance(value, str):
         return value
     try:
@@ -106,13 +106,13 @@ def amounts_of(value: Any) -> Any:
 
 
 def object_of(value: AttributeValue) -> dict[str, Any] | None:
-    """Return the JSON object that is given as text or as a key-value list; else ``None``."""
+    """Return an object that is given as JSON text or as a key-value list; otherwise ``None``."""
     found = json_of(value)
     return found if isinstance(found, dict) else None
 
 
 _objects: BoundedCache[str, bool] = BoundedCache("cached_objects_max_bytes", 1024 * 1024)
-"""Whether a text is a non-empty JSON object; cached, as model parameters repeat in every span."""
+"""Whether a text is a non-empty JSON object; cached, because model parameters repeat often."""
 
 
 def _is_object(text: str) -> bool:
@@ -124,7 +124,7 @@ def _is_object(text: str) -> bool:
 
 
 def object_text_of(value: AttributeValue) -> str | None:
-    """Return the JSON of an object given as text or as a key-value list; ``None`` if empty."""
+    """Return an object as JSON text, like ``object_of``; ``None`` if it is empty."""
     if isinstance(value, str):
         return value if _is_object(value) else None
     return attribute_text(value) if isinstance(value, dict) and value else None
@@ -157,9 +157,9 @@ def _distinct(tags: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def time_us_of(value: AttributeValue) -> int | None:
-    """Return the µs since the epoch of an ISO 8601 time, in UTC unless it has an offset.
+    """Convert an ISO 8601 time (UTC if it has no offset) to microseconds since the epoch.
 
-    Quotes around it (JSON within JSON) are stripped.
+    Quotes around it (JSON within JSON) are removed.
     """
     if not isinstance(value, str):
         return None

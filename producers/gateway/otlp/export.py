@@ -12,8 +12,8 @@ AttributeValue: TypeAlias = (
 )
 """Value of an attribute.
 
-Arrays are lists, or tuples if they hold only texts; key-value lists are dicts; bytes are base64
-text; a double that JSON cannot represent is its name, such as ``"NaN"``.
+Arrays are lists, or tuples if they have only texts. Key-value lists are dicts, and bytes are base64
+texts. A double that JSON cannot represent is its name, such as ``"NaN"``.
 """
 
 
@@ -26,13 +26,13 @@ def array_of(values: list[AttributeValue]) -> AttributeValue:
 class ExportLimits:
     """Limits of one export.
 
-    Too many spans, groups or values refuse the export. Everything else is truncated, which is
+    An export with too many spans, groups or values is rejected. Everything else is truncated and
     counted in ``Export.limits_reached``.
     """
 
     spans_max: int = 50_000
     groups_max: int = 10_000
-    """Resources and scopes, together."""
+    """Resources and scopes, in total."""
     values_max: int = 1_000_000
     """Attributes, and the values in their arrays and key-value lists."""
     json_values_max: int = 1_000_000
@@ -42,11 +42,11 @@ class ExportLimits:
     events_max: int = 2_000
     """Per span."""
     value_chars_max: int = 4_000_000
-    """Longest text; texts below 128 characters are never truncated."""
+    """Maximum length of a text; texts below 128 characters are never truncated."""
     inline_values_max: int | None = None
     """Values above which ``DecodeInThreadError`` is raised; None: no limit."""
     depth_max: int = 32
-    """Depth of nested arrays and key-value lists."""
+    """Maximum depth of nested arrays and key-value lists."""
 
 
 class SpanEvent(msgspec.Struct, gc=False):
@@ -71,7 +71,7 @@ class ExportedSpan(msgspec.Struct, gc=False):
     status_code: int = 0
     status_message: str = ""
     fault: str = ""
-    """Why the span cannot be stored; empty unless one of its times is invalid."""
+    """Reason why the span cannot be stored: an invalid time; empty if it can be stored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +109,7 @@ class Export(msgspec.Struct):
 
     groups: list[SpanGroup]
     limits_reached: dict[str, int]
-    """How often something was truncated, by the name of the limit."""
+    """Number of truncations, by the name of the limit."""
     refused: list[RefusedSpan] = []
     """Spans that could not be decoded and are in no group."""
 

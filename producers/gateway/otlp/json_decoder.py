@@ -37,7 +37,7 @@ from producers.gateway.values.json_text import check_utf8, without_lone_surrogat
 _STATUS_CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 
 _ENVELOPE_DEPTH: Final = 8
-"""Largest number of arrays and objects around a span."""
+"""Maximum number of arrays and objects around a span."""
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -56,7 +56,7 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     try:
         groups, reached = _decode_groups(body, limits, refused)
     except RecursionError:
-        # The cut span is still too deep, so that it is refused, and the others are decoded.
+        # A cut span is still too deep and is rejected; the others are decoded.
         body = cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH)
         refused = RefusedSpans()
         groups, reached = _decode_groups(body, limits, refused)

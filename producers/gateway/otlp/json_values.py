@@ -1,4 +1,4 @@
-"""Decode values of OTLP/JSON: ids, times, attributes, and the forms that JavaScript gives them."""
+"""Decode ids, times and attributes of OTLP/JSON, also in the forms that JavaScript sends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INT64_END: Final = 1 << 63
 
 
 def array_in(parent: Mapping[str, Any], name: str, path: str) -> list[Any]:
-    """Return an array of an object; an empty one if it is missing or null.
+    """Return an array of an object; an empty list if it is missing or null.
 
     Raises:
         BodyError: the value is not an array.
@@ -208,7 +208,7 @@ _SCALARS: Final[dict[str, Callable[[Any, ExportLimiter], AttributeValue]]] = {
 
 
 def time_ns_of(value: Any) -> int:
-    """Decode nanoseconds since the epoch; 0 if it is no time."""
+    """Decode nanoseconds since the epoch; return 0 for an invalid time."""
     number = int_of(value)
     return number if number is not None and 0 < number < _UINT64_END else 0
 
@@ -216,7 +216,7 @@ def time_ns_of(value: Any) -> int:
 def time_fault(span: dict[str, Any]) -> str:
     """Describe the first invalid time of a span; empty if there is none.
 
-    A time that is missing, null, empty or zero is valid: it is unknown.
+    A time that is missing, null, empty or zero is valid and means that the time is unknown.
     """
     for name in _TIMES:
         value = span.get(name)

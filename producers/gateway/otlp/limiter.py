@@ -21,8 +21,8 @@ _INLINE_SPANS_MAX: Final = 2_000
 class ExportLimiter:
     """Apply ``limits`` to one export.
 
-    Too many spans, groups or values refuse the export (``TooLargeError``), or stop its decoding on
-    the event loop (``DecodeInThreadError``). Everything else is truncated.
+    An export with too many spans, groups or values is rejected (``TooLargeError``), or must be
+    decoded in a thread (``DecodeInThreadError``). Everything else is truncated.
     """
 
     __slots__ = (
@@ -39,12 +39,12 @@ class ExportLimiter:
     def __init__(self, limits: ExportLimits) -> None:
         self.limits = limits
         self.reached: Counter[str] = Counter()
-        """How often something was truncated, by the name of the limit."""
+        """Number of truncations, by the name of the limit."""
         self.spans_left = limits.spans_max
         self.groups_left = limits.groups_max
         self.values_left = limits.values_max
         self._inline_end = -1
-        """``values_left`` below which decoding continues in a thread; -1: it is in one."""
+        """``values_left`` below which decoding continues in a thread; -1 in a thread."""
         if limits.inline_values_max is not None:
             self._inline_end = limits.values_max - limits.inline_values_max
         self._values_end = max(self._inline_end, 0)
@@ -67,7 +67,7 @@ class ExportLimiter:
             raise TooLargeError(f"more than {self.limits.spans_max} spans in one export")
 
     def count_groups(self, count: int) -> None:
-        """Count further resources or scopes; raises as ``count_spans``."""
+        """Count further resources or scopes; raise as ``count_spans``."""
         self.groups_left -= count
         if self._inline_end >= 0 and self.limits.groups_max - self.groups_left > _INLINE_SPANS_MAX:
             raise DecodeInThreadError
@@ -77,7 +77,7 @@ class ExportLimiter:
             raise TooLargeError(message)
 
     def count_values(self, count: int) -> None:
-        """Count further attributes, or values inside of one; raises as ``count_spans``."""
+        """Count further attributes or values in attributes; raise as ``count_spans``."""
         self.values_left = left = self.values_left - count
         if left < self._values_end:
             self._refuse_values()
@@ -89,7 +89,7 @@ class ExportLimiter:
         raise DecodeInThreadError
 
     def count_fields(self, count: int) -> None:
-        """Count further skipped fields, as values; raises as ``count_spans``."""
+        """Count further skipped fields as values; raise as ``count_spans``."""
         self.count_values(count)
 
     def text(self, value: str) -> str:
@@ -100,7 +100,7 @@ class ExportLimiter:
         return value[: self.limits.value_chars_max] + CUT_MARK
 
     def first(self, values: Sequence[T], limit: str) -> Sequence[T]:
-        """Return values up to the limit of that name."""
+        """Return the first values, up to the limit with this name."""
         count_max: int = getattr(self.limits, limit)
         if len(values) <= count_max:
             return values

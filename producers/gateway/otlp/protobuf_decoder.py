@@ -1,4 +1,4 @@
-"""Decode OTLP/protobuf without building messages of what surrounds the spans."""
+"""Decode OTLP/protobuf without creating messages for the levels above spans."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _decode_resource_spans(
                 _decode_spans(message.spans, path, limiter, spans, refused)
             groups.append(SpanGroup(_origin(resource, scope, limiter), spans))
         except DecodeError as error:
-            raise BodyError(f"{path} holds something that is not protobuf") from error
+            raise BodyError(f"{path} contains invalid protobuf") from error
 
 
 def _runs(
@@ -158,7 +158,7 @@ def _parsed_run(run: bytes) -> Any:
 def _decode_one_by_one(
     run: bytes, path: str, limiter: ExportLimiter, spans: list[ExportedSpan], refused: RefusedSpans
 ) -> bytes:
-    """Decode one by one the spans of a run that does not parse as a whole; return its scope."""
+    """Decode the spans of a run, which does not parse as a whole, one by one; return its scope."""
     scope = b""
     for field, begin, stop in fields(run, 0, len(run), limiter):
         if field == 1:

@@ -17,7 +17,7 @@ _KEY_TAG: Final = 0x0A
 _VALUE_TAG: Final = 0x12
 _STRING_TAG: Final = 0x0A
 _SLICED_TEXT_BYTES_MAX: Final = 16_300
-"""Longest text that is sliced out: the lengths around it take at most two bytes each."""
+"""Maximum size of a text that is sliced out: the lengths around it have at most two bytes."""
 
 CACHED_ENTRY_BYTES_MAX: Final = 80
 CACHED_ENTRIES_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -29,7 +29,7 @@ _entries: BoundedCache[bytes, tuple[str, AttributeValue]] = BoundedCache(
 
 
 def attributes_of(raw: Sequence[bytes], limiter: ExportLimiter) -> dict[str, AttributeValue]:
-    """Decode a list of encoded ``KeyValue`` messages; of a repeated key the last one counts.
+    """Decode a list of encoded ``KeyValue`` messages; the last of equal keys wins.
 
     Raises:
         DecodeError: one of them is not protobuf.
@@ -50,8 +50,8 @@ def _pair(entry: bytes, limiter: ExportLimiter) -> tuple[str, AttributeValue]:
     """Decode the key and value of one attribute.
 
     Nearly all values are strings below 16 KiB, encoded as tag, length, key, tag, length, tag,
-    length, text. The bytes before the text follow from the lengths of entry and key: if they are as
-    expected, the text is sliced out, which is faster than the parser that decodes all others.
+    length, text. The lengths of entry and key determine the bytes before the text. If they are as
+    expected, the text is sliced out, which is faster than parsing. All other entries are parsed.
     """
     size = len(entry)
     try:
@@ -83,7 +83,7 @@ def _length(count: int) -> tuple[int, ...]:
 
 
 def _headers() -> list[bytes]:
-    """Return headers by their own length plus that of the text; an invalid one where none fits."""
+    """Return headers by the sum of header and text length; an invalid one if none fits."""
     headers = [b"\xff"] * (_SLICED_TEXT_BYTES_MAX + 8)
     for text_bytes in range(_SLICED_TEXT_BYTES_MAX + 1):
         header = _header(text_bytes)

@@ -1,4 +1,4 @@
-"""Collect the spans of an export that cannot be decoded, so that the others are kept."""
+"""Collect the spans of an export that cannot be decoded, so that the others are accepted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RefusedSpans:
     def isolating(self, path: str, payload: bytes) -> _Isolation:
         """Return a context in which any exception refuses only the span that is being decoded.
 
-        Limits of the whole export (``TooLargeError``) pass through.
+        Reached limits of the whole export (``TooLargeError``) are raised.
         """
         return _Isolation(self, path, payload)
 
@@ -45,7 +45,7 @@ class RefusedSpans:
         elif isinstance(error, TooManyFieldsError):
             refused = RefusedSpan(path, TOO_LARGE, f"{path}: {error}", payload)
         elif isinstance(error, DecodeError):
-            detail = f"{path} holds something that is not protobuf"
+            detail = f"{path} contains invalid protobuf"
             refused = RefusedSpan(path, INVALID_SPAN, detail, payload)
         else:
             detail = describe_failure("span_decode", error)

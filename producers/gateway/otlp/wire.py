@@ -1,8 +1,8 @@
-"""Iterate over the fields of encoded protobuf messages, to check large ones before parsing them.
+"""Iterate over the fields of encoded protobuf messages, to check large messages before parsing.
 
-The parser makes an object of as little as two bytes, so that the messages of a small body can take
-gigabytes. Wire format of a field: a tag (field number and wire type) as a varint, then a varint,
-8 bytes, 4 bytes, or a length and that many bytes.
+The parser creates an object from as little as two bytes, so the messages of a small body can use
+gigabytes of memory. A field consists of a tag (field number and wire type) as a varint, and a
+value: a varint, 8 bytes, 4 bytes, or a length and that many bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from producers import metrics
 from producers.errors import TooLargeError
 
 PARSED_BYTES_MAX: Final = 1024 * 1024
-"""Size above which a message is checked before it is parsed, and split if it holds spans."""
+"""Size above which a message is checked before it is parsed, and split if it has spans."""
 FIELDS_MAX: Final = 100_000
-"""Fields of one message that is larger than ``PARSED_BYTES_MAX``."""
+"""Maximum number of fields of a message that is larger than ``PARSED_BYTES_MAX``."""
 
 _SKIPPED_STEP: Final = 1_000
 _VARINT: Final = 0
@@ -35,7 +35,7 @@ class FieldBudget(Protocol):
     """Limit the fields that are skipped in one export."""
 
     def count_fields(self, count: int) -> None:
-        """Count skipped fields; raises ``TooLargeError`` if there are too many."""
+        """Count skipped fields; raise ``TooLargeError`` if there are too many."""
 
 
 def fields(
@@ -44,7 +44,7 @@ def fields(
     """Yield number, start and end of each length-delimited field; others are skipped.
 
     Raises:
-        DecodeError: this is not protobuf.
+        DecodeError: the data is not protobuf.
         TooLargeError: more fields are skipped than ``budget`` allows.
     """
     at = start
@@ -78,7 +78,7 @@ def check_fields(data: bytes, start: int, end: int) -> None:
     """Check that parsing a message creates a limited number of objects.
 
     Raises:
-        DecodeError: this is not protobuf.
+        DecodeError: the data is not protobuf.
         TooManyFieldsError: it has more than ``FIELDS_MAX`` fields.
     """
     skipped = _Skipped()

@@ -1,1 +1,1 @@
-"""OTLP over gRPC. Only the modules of this package import grpcio, not the package itself."""
+"""OTLP over gRPC. Importing the package does not import grpcio; importing its modules does."""

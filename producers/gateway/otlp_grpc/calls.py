@@ -20,13 +20,13 @@ from producers.gateway.otlp_grpc.status import failure_of
 
 PROTOBUF: Final = b"application/x-protobuf"
 GZIP_MAGIC: Final = b"\x1f\x8b"
-"""No protobuf message begins like this: field 3 would have a wire type that does not exist."""
+"""Start of a gzip body. No protobuf message starts with it: its wire type does not exist."""
 _OWN_HEADERS: Final = frozenset({b"content-type", b"content-length", b"content-encoding"})
-"""Headers that describe a body in HTTP; ignored in metadata."""
+"""Headers that describe a body in HTTP; they are ignored in metadata."""
 
 
 class Context(Protocol):
-    """The part of grpcio's context of a call that is used here."""
+    """The part of grpcio's context of a call that this package uses."""
 
     def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...] | None: ...
 
@@ -38,9 +38,9 @@ class Context(Protocol):
 
 
 class Reading:
-    """Receive the messages of calls, a limited number at once.
+    """Receive the messages of calls, of a limited number of calls at the same time.
 
-    gRPC holds a message until it is complete, and does not declare its length before.
+    gRPC keeps a message in memory until it is complete, and does not declare its length in advance.
     """
 
     def __init__(self, quota: BodyQuota, body_timeout_s: float, limit: str) -> None:
@@ -52,9 +52,9 @@ class Reading:
         """Return the message of a call.
 
         Raises:
-            BodyError: the call ended without one.
-            OverloadedError: too many messages are being received, or this one for too long while
-                others wait.
+            BodyError: the call ended without a message.
+            OverloadedError: too many messages are being received, or this one arrives slowly while
+            others are waiting.
             TimeoutError: the message did not arrive within ``body_timeout_s``.
         """
         async with self._quota.slot(quota_key) as slot:
@@ -76,7 +76,7 @@ class GrpcRequest:
     """Present a gRPC call as a request of the gateway.
 
     Raises:
-        TooLargeError: it has too much metadata.
+        TooLargeError: the call has too much metadata.
     """
 
     def __init__(self, context: Context, reading: Reading, metadata_max_bytes: int) -> None:
@@ -103,10 +103,10 @@ class GrpcRequest:
         return self._credentials[0] if self._credentials else None
 
     def authenticated(self, principal: Principal) -> None:
-        """Do nothing: gRPC has limits of its own for connections."""
+        """Do nothing, because gRPC has its own limits of connections."""
 
     async def admitted(self, principal: Principal) -> None:
-        """Receive the message and set the headers that describe it in HTTP.
+        """Receive the message, and set the headers that would describe it in HTTP.
 
         Raises as ``Reading.message``.
         """
@@ -131,7 +131,7 @@ class Method:
         self._metadata_max_bytes = metadata_max_bytes
 
     async def serve(self, _: AsyncIterator[bytes], context: Context) -> bytes:
-        """Return the response message, or abort the call with the status of the refusal."""
+        """Return the response message, or abort the call with the status of an error."""
         started_s = time.perf_counter()
         name, status = self._endpoint.name, grpc.StatusCode.CANCELLED
         try:

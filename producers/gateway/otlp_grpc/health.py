@@ -15,11 +15,11 @@ from producers.gateway.otlp_grpc.status import failure_of
 
 SERVICE: Final = "grpc.health.v1.Health"
 SHARE: Final = "(health)"
-"""Key under which the quota counts health checks, which need no credential."""
+"""Key for counting health checks, which need no credential."""
 
 
 class Health:
-    """Answer ``Check`` with SERVING for every service of the server."""
+    """Serve ``Check``: return SERVING for every service of the server."""
 
     def __init__(self, reading: Reading, services: Collection[str], retry_after_s: int) -> None:
         self._reading = reading

@@ -1,4 +1,4 @@
-"""The gRPC server of OTLP: its options, its methods, and how it starts and stops."""
+"""The gRPC server of OTLP: its options, its methods, its start and its stop."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ METRICS: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 KEEPALIVE_TIMEOUT_S: Final = 20
 AGE_GRACE_S: Final = 30
 STREAM_WINDOW_BYTES: Final = 64 * 1024
-"""Bytes that a stream may send before its message is received."""
+"""Maximum bytes that a stream can send before its message is received."""
 _IDENTITY_AND_GZIP: Final = 0b101
 """Bits of ``grpc_compression_algorithm``."""
 CHECK_INTERVAL_S: Final = 1.0
-"""Interval of checking that the server runs, and of trying to start it again."""
+"""Interval at which the server is checked, and started again if it has ended."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +45,14 @@ class GrpcMetrics(Metrics):
 
 
 EXPORTS: Final[dict[str, type[Endpoint]]] = {TRACES: GrpcTraces, METRICS: GrpcMetrics}
-"""Services that take exports, each with the endpoint that serves it."""
+"""Services for exports, with their endpoints."""
 
 
 class _Calls(cygrpc.AioServer):  # type: ignore[misc]
-    """grpcio's server with another answer to calls of methods that do not exist.
+    """grpcio's server with a different response to calls of unknown methods.
 
-    grpcio decodes the name of such a method outside of any handler, so one that is not UTF-8 ends
-    the whole server. Calls of registered methods are not passed to ``_request_call``.
+    grpcio decodes the name of an unknown method outside any handler, so a name that is not UTF-8
+    would end the whole server. Calls of registered methods are not passed to ``_request_call``.
     """
 
     async def _request_call(self) -> Any:
@@ -89,7 +89,7 @@ class OtlpGrpcServer:
 
     @asynccontextmanager
     async def running(self, host: str, port: int) -> AsyncIterator[int]:
-        """Serve while the block runs and yield the port; at its end finish accepted calls.
+        """Serve during the block, and yield the port; at its end, finish accepted calls.
 
         Raises:
             OSError: the port cannot be listened on.
@@ -128,7 +128,7 @@ class OtlpGrpcServer:
         return int(bound)
 
     async def _restart_when_ended(self, host: str, port: int) -> None:
-        """Start another server whenever grpcio ends one after an internal exception."""
+        """Start a new server whenever grpcio has ended one because of an internal exception."""
         while True:
             if self._server is not None:
                 try:
@@ -160,7 +160,7 @@ class OtlpGrpcServer:
 
 
 def _register(server: _Server, service: str, method: str, handler: Any) -> None:
-    """Add a method as one with a stream of requests, to check metadata before reading."""
+    """Register a method with a stream of requests, so that metadata is checked before reading."""
     served = grpc.stream_unary_rpc_method_handler(handler)
     server.add_registered_method_handlers(service, {method: served})
 

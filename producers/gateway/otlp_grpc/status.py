@@ -16,7 +16,7 @@ from producers.gateway.http.body import ClientGoneError
 
 BODY_LATE: Final = "the body took too long to arrive"
 MESSAGE_CHARS_MAX: Final = 1_000
-"""A status is sent in HTTP/2 headers, which clients limit to 8 KiB by default."""
+"""Maximum length of a message. It is sent in HTTP/2 headers, which clients limit to 8 KiB."""
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 _TOO_MANY_REQUESTS: Final = 429
 
@@ -30,7 +30,7 @@ _CODES: Final = {
     415: grpc.StatusCode.UNIMPLEMENTED,
     _TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-"""gRPC code for the HTTP status of a refusal."""
+"""gRPC codes by the HTTP status of errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Failure:
     code: grpc.StatusCode
     message: str
     retry_after_s: int | None = None
-    """When to send the call again; None: no advice."""
+    """Time after which the call can be sent again; None if it is unknown."""
 
     @property
     def metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """Trailing metadata: ``google.rpc.Status`` with ``RetryInfo`` if there is advice."""
+        """Return trailing metadata: ``google.rpc.Status`` with ``RetryInfo``, or nothing."""
         if self.retry_after_s is None:
             return ()
         info = AnyMessage()

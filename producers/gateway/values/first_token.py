@@ -8,7 +8,7 @@ from producers import metrics
 def first_token_within(first_us: int, start_us: int | None, end_us: int | None) -> int | None:
     """Return ``first_us``, or ``None`` if it is before the start or after the end.
 
-    Dropped times are counted; one implausible field is no reason to refuse the observation.
+    A dropped time is counted. One implausible field is no reason to reject the observation.
     """
     too_early = start_us is not None and first_us < start_us
     too_late = end_us is not None and first_us > end_us

@@ -1,4 +1,4 @@
-"""Limit the size and depth of JSON by counting in its bytes, before it is decoded."""
+"""Limit the size and depth of JSON, by counting bytes before it is decoded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from producers import metrics
 from producers.errors import DecodeInThreadError, TooLargeError
 
 DEPTH_MAX: Final = 400
-"""Largest depth that is decoded, far below the interpreter's recursion limit, so that the result
-depends on neither the thread nor the call stack."""
+"""Maximum depth of decoded JSON. It is far below the interpreter's recursion limit, so that the
+result does not depend on the thread or the call stack."""
 VALUES_MAX: Final = 100_000
-"""Values of one item (a span, an event, a JSON text in an attribute) that are decoded, which takes
-a few milliseconds."""
+"""Maximum number of values of an item (a span, an event, a JSON text in an attribute). Decoding it
+takes a few milliseconds."""
 _VALUES_OF_ATTRIBUTE: Final = 3
 TOO_DEEP: Final = b'"[nested too deep]"'
 
@@ -36,8 +36,8 @@ class JsonLimitError(msgspec.DecodeError):
 def check_json_values(body: bytes, values_max: int) -> None:
     """Refuse a body of more than about ``values_max`` values.
 
-    Commas and opening brackets are counted: first all of them, and if those are too many, those
-    outside of strings. A body that is not JSON may pass; its parser refuses it.
+    Commas and opening brackets are counted: first all of them and, if those are too many, only
+    those outside strings. A body that is not JSON may pass; the parser rejects it.
 
     Raises:
         TooLargeError: it has more values.
@@ -49,7 +49,7 @@ def check_json_values(body: bytes, values_max: int) -> None:
 
 
 def check_inline(body: bytes, values_max: int | None) -> None:
-    """Refuse a body that takes too long to decode on the event loop; None: no limit.
+    """Check that a body can be decoded on the event loop; None: no limit.
 
     Raises:
         DecodeInThreadError: it may hold more than ``values_max`` attributes, each of a few values.
@@ -76,7 +76,7 @@ def check_item(text: str | bytes) -> None:
 
 
 def decode_json(text: str | bytes) -> Any:
-    """Decode a JSON text of bounded depth and size.
+    """Decode a JSON text of limited depth and size.
 
     Raises:
         msgspec.DecodeError: it is not JSON, or ``check_item`` refuses it.
@@ -89,7 +89,7 @@ def decode_json(text: str | bytes) -> Any:
 
 
 def is_deeper(text: bytes, depth_max: int) -> bool:
-    """Return whether arrays and objects are nested deeper than ``depth_max`` in ``text``."""
+    """Return whether arrays and objects in ``text`` are nested deeper than ``depth_max``."""
     if text.count(b"[") + text.count(b"{") <= depth_max:
         return False
     brackets = _outside_strings(_without_escapes(text)).translate(None, _NOT_BRACKETS)
@@ -135,7 +135,7 @@ def _without_escapes(text: bytes) -> bytes:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """Return what is outside of strings, in a text whose escapes have been removed."""
+    """Return the parts outside strings of a text whose escapes have been removed."""
     return b"".join(text.split(b'"')[::2])
 
 

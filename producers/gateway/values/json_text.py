@@ -70,20 +70,20 @@ def check_raw(raw: msgspec.Raw) -> None:
 def without_lone_surrogates(body: bytes) -> bytes:
     """Replace escaped lone surrogates, which UTF-8 cannot represent, by U+FFFD.
 
-    JavaScript clients send them where they truncate a text within a pair.
+    JavaScript clients send them when they truncate a text within a surrogate pair.
     """
     has_surrogates = b"\\ud" in body or b"\\uD" in body
     if not has_surrogates or b"\0" in body:  # the parser refuses zero bytes
         return body
-    # Hide escaped backslashes, after which "ud800" is not an escape. A body may have millions of
-    # matches, so both replacements are constants and no function is called for each match.
+    # Hide escaped backslashes, because "ud800" after them is not an escape. A body can have
+    # millions of matches, so both replacements are constants and call no function per match.
     hidden = body.replace(_BACKSLASH, _BACKSLASH_HIDDEN)
     replaced = b"".join(_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in _pieces(hidden))
     return replaced.replace(_BACKSLASH_HIDDEN, _BACKSLASH)
 
 
 def _pieces(hidden: bytes) -> Iterator[bytes]:
-    """Split a body into pieces of about 1 MiB to bound searches; no surrogate pair is split."""
+    """Split a body into pieces of about 1 MiB, but not within surrogate pairs."""
     start = 0
     while start < len(hidden):
         found = _BETWEEN_PAIRS.search(hidden, start + _PIECE_BYTES)

@@ -15,10 +15,10 @@ _exact: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 def pico_of_usd(amount: Any) -> int | None:
     """Convert an amount in USD to picodollars; return None if it is not a valid amount.
 
-    A decimal string, an ``int`` and a ``Decimal`` are converted exactly. Of a ``float`` the
-    shortest decimal that represents it is taken, which is what the client wrote. Fractions of a
-    picodollar are rounded half to even. Not valid: NaN, infinities, negative numbers, booleans, and
-    amounts above ``COST_MAX_PICO``.
+    A decimal string, an ``int`` and a ``Decimal`` are converted exactly. A ``float`` is converted
+    by its shortest decimal, which is what the client wrote. Fractions of a picodollar are rounded
+    half to even. NaN, infinities, negative numbers, booleans and amounts above ``COST_MAX_PICO``
+    are invalid.
     """
     if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
         return None

@@ -1,4 +1,4 @@
-"""Convert numbers from clients within bounds, so that no conversion raises or takes long."""
+"""Convert numbers of clients within limits, so that no conversion fails or takes long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 DECIMAL_CHARS_MAX: Final = 64
-"""Longest text of an amount, including sign and exponent."""
+"""Maximum length of the text of an amount, including sign and exponent."""
 _NO_NUMBER: Final = Decimal("NaN")
 
 

@@ -1,4 +1,4 @@
-"""Read usage and costs as clients report them.
+"""Read the usage and costs that clients report.
 
 Usage is reconciled into disjoint counts (``tracemill.reconciliation``), costs become picodollars.
 """
@@ -22,7 +22,7 @@ from tracemill.reconciliation.objects import dialect_of, number_of
 from tracemill.reconciliation.plain import UsageReader
 
 TYPES_MAX: Final = 100
-"""Usage types of one observation; further ones are dropped."""
+"""Maximum number of usage types of an observation; additional ones are dropped."""
 
 TYPE_LENGTH_MAX: Final = 200
 

@@ -132,7 +132,7 @@ def test_a_large_malformed_span_costs_itself_alone(position: int, size: int) -> 
 
     assert [each.span_id for each in export.groups[0].spans] == ["01" * 8, "02" * 8, "03" * 8]
     (refused,) = export.refused
-    assert f"spans[{position}] holds something that is not protobuf" in refused.detail
+    assert f"spans[{position}] contains invalid protobuf" in refused.detail
 
 
 def test_a_span_of_too_many_fields_costs_itself_alone() -> None:
