@@ -22,7 +22,7 @@ MISSED_PROBES_MIN: Final = 4
 class Health:
     """The result of a probe: no response, or the stalls that the process reports."""
 
-    answers: bool
+    responds: bool
     stalls: tuple[str, ...] = ()
 
 
@@ -34,7 +34,7 @@ class Liveness:
     timeout_s: float
 
 
-class AnswerMonitor:
+class ResponseMonitor:
     """The time for which a process has not responded, without suspensions of this process."""
 
     def __init__(self, timeout_s: float) -> None:
@@ -50,7 +50,7 @@ class AnswerMonitor:
             and now_s - self._probed_at_s > PROBE_INTERVAL_S + 2 * PROBE_TIMEOUT_S
         )
         before_s, self._probed_at_s = self._probed_at_s, now_s
-        if health.answers:
+        if health.responds:
             self._missing_since_s, self._missed_probes = None, 0
             # If this process was suspended, the other one was, too, and its stalls do not count.
             return "; ".join(health.stalls) or None if not was_suspended else None
@@ -68,9 +68,9 @@ async def until_hung(liveness: Liveness) -> str:
 
     Probes count only after the first response, because a start has its own deadline.
     """
-    while not (await liveness.probe()).answers:  # noqa: ASYNC110  (of another process)
+    while not (await liveness.probe()).responds:  # noqa: ASYNC110  (of another process)
         await asyncio.sleep(PROBE_INTERVAL_S)
-    monitor = AnswerMonitor(liveness.timeout_s)
+    monitor = ResponseMonitor(liveness.timeout_s)
     while True:
         await asyncio.sleep(PROBE_INTERVAL_S)
         found = monitor.failure(await liveness.probe(), time.monotonic())
@@ -86,10 +86,10 @@ def stalls_in(status: int, body: bytes) -> tuple[str, ...]:
     if status != SERVICE_UNAVAILABLE:
         return ()
     try:
-        answer = json.loads(body)
+        response = json.loads(body)
     except ValueError:
         return ()
-    if not isinstance(answer, dict) or answer.get("status") != STALLED:
+    if not isinstance(response, dict) or response.get("status") != STALLED:
         return ()
-    stalls = answer.get("stalls")
+    stalls = response.get("stalls")
     return tuple(map(str, stalls)) if isinstance(stalls, list) else ()

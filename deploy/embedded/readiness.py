@@ -10,8 +10,8 @@ BODY_MAX_BYTES = 64 * 1024
 
 async def http_answers(port: int, path: str, *, host: str = "127.0.0.1") -> bool:
     """Return whether `GET path` has a 2xx response within ANSWER_WITHIN_S."""
-    answer = await http_get(port, path, host=host)
-    return answer is not None and 200 <= answer[0] < 300
+    response = await http_get(port, path, host=host)
+    return response is not None and 200 <= response[0] < 300
 
 
 async def http_get(port: int, path: str, *, host: str = "127.0.0.1") -> tuple[int, bytes] | None:
@@ -25,13 +25,13 @@ async def http_get(port: int, path: str, *, host: str = "127.0.0.1") -> tuple[in
             try:
                 request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
                 writer.write(request.encode("ascii"))
-                answer = b""
-                while part := await reader.read(BODY_MAX_BYTES - len(answer)):
-                    answer += part
+                response = b""
+                while part := await reader.read(BODY_MAX_BYTES - len(response)):
+                    response += part
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return None
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     parts = head.split(maxsplit=2)
     return (int(parts[1]), body) if len(parts) >= 2 and parts[1].isdigit() else None

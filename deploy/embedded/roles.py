@@ -227,11 +227,13 @@ def _http_answers(port: int, path: str, *, host: str = LOOPBACK) -> Callable[[],
     return lambda: http_answers(port, path, host=host)
 
 
-def _engine_liveness(answers: Callable[[], Awaitable[bool]], settings: ProcessSettings) -> Liveness:
+def _engine_liveness(
+    responds: Callable[[], Awaitable[bool]], settings: ProcessSettings
+) -> Liveness:
     """Return a check that an engine responds, with a longer timeout, as it may be recovering."""
 
     async def probe() -> Health:
-        return Health(await answers())
+        return Health(await responds())
 
     return Liveness(probe, settings.engine_silent_after_s)
 
@@ -240,8 +242,8 @@ def _role_liveness(port: int, settings: ProcessSettings, *, host: str = LOOPBACK
     """Return a check that `/healthz` of a role responds and reports no stalls."""
 
     async def probe() -> Health:
-        answer = await http_get(port, "/healthz", host=host)
-        return Health(False) if answer is None else Health(True, stalls_in(*answer))
+        response = await http_get(port, "/healthz", host=host)
+        return Health(False) if response is None else Health(True, stalls_in(*response))
 
     return Liveness(probe, settings.stalled_after_s)
 

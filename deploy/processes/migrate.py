@@ -12,7 +12,7 @@ from clickhouse.store import Store
 from clickhouse.users import server_script
 from deploy.process import run_process
 from deploy.processes.log_check import refuse_lost_log
-from deploy.processes.prepared import until_engines_answer
+from deploy.processes.prepared import until_engines_respond
 from deploy.settings import ProcessSettings
 from producers.control.bootstrap import bootstrap
 from producers.control.log import ControlLog
@@ -35,7 +35,7 @@ async def _migrate(process: ProcessSettings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         store = Store(StoreSettings())
         stack.push_async_callback(store.close)
-        if not await until_engines_answer(process, kafka, store, stop):
+        if not await until_engines_respond(process, kafka, store, stop):
             return
         await refuse_lost_log(kafka, store)
         async with asyncio.TaskGroup() as group:

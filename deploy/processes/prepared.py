@@ -51,7 +51,7 @@ async def until_prepared(
     return has_tables
 
 
-async def until_engines_answer(
+async def until_engines_respond(
     process: ProcessSettings, kafka: KafkaSettings, store: Store, stop: asyncio.Event
 ) -> bool:
     """Wait until the broker and the store respond; return false if ``stop`` was set first.

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from deploy.liveness import MISSED_PROBES_MIN, PROBE_INTERVAL_S, AnswerMonitor, Health, stalls_in
+from deploy.liveness import MISSED_PROBES_MIN, PROBE_INTERVAL_S, Health, ResponseMonitor, stalls_in
 from deploy.stalls import LoopHeartbeat, StallDetector
 from producers.progress import PartitionProgress
 
@@ -93,7 +93,7 @@ def test_a_process_that_was_stopped_or_slept_begins_anew() -> None:
 
 
 def failure_after_silence(*, of_s: float, every_s: float = PROBE_INTERVAL_S) -> str | None:
-    monitor, now_s, found = AnswerMonitor(30), 0.0, None
+    monitor, now_s, found = ResponseMonitor(30), 0.0, None
     monitor.failure(Health(True), now_s)
     while now_s < of_s:
         now_s += every_s
@@ -108,20 +108,20 @@ def test_silence_counts_for_as_long_as_the_one_who_asks_was_awake() -> None:
 
 
 def test_one_answer_ends_the_silence() -> None:
-    monitor = AnswerMonitor(30)
+    monitor = ResponseMonitor(30)
     for now_s in range(0, 300, 2):
         assert monitor.failure(Health(now_s % 20 == 0), now_s) is None
 
 
 def test_few_probes_are_no_evidence_however_long_they_took() -> None:
-    monitor = AnswerMonitor(1)
+    monitor = ResponseMonitor(1)
     monitor.failure(Health(True), 0)
     found = [monitor.failure(Health(False), 7.0 * number) for number in range(1, 6)]
     assert [line is None for line in found] == [True] * (MISSED_PROBES_MIN - 1) + [False, False]
 
 
 def test_what_a_process_says_of_itself_counts_at_once_unless_both_were_stopped() -> None:
-    monitor = AnswerMonitor(30)
+    monitor = ResponseMonitor(30)
     stalled = Health(True, ("a", "b"))
     assert monitor.failure(stalled, 0) == "a; b"
     assert monitor.failure(stalled, 600) is None
