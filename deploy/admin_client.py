@@ -22,11 +22,11 @@ PAGE: Final = 500
 KEY_VARIABLE: Final = "TRACEMILL_ADMIN_SECRET_KEY"
 
 
-class Answer(NamedTuple):
-    """A successful answer."""
+class JsonResponse(NamedTuple):
+    """A successful response."""
 
     body: Any
-    """Its JSON; None if it has no body."""
+    """The JSON of the response; None if it has no body."""
     etag: str | None
 
 
@@ -56,10 +56,10 @@ class AdminClient:
         query: str = "",
         if_match: str | None = None,
     ) -> Any:
-        """Return the JSON of an answer; None if it has no body.
+        """Send a request and return the JSON of the response; None if it has no body.
 
         Raises:
-            ApiUnavailableError, RefusedError: as ``Connection.send``.
+            ApiUnavailableError, RefusedError: like ``Connection.send``.
         """
         return self.exchange(method, path, body, query, if_match).body
 
@@ -70,15 +70,15 @@ class AdminClient:
         body: Any = None,
         query: str = "",
         if_match: str | None = None,
-    ) -> Answer:
-        """Return an answer with its ``ETag``. Raises as ``call``."""
+    ) -> JsonResponse:
+        """Send a request and return the response with its ``ETag``. Raises like ``call``."""
         headers = {} if if_match is None else {"if-match": if_match}
         response = self._connection.send(method, f"{_joined(path)}{query}", body, headers)
         try:
             found = response.json() if response.content else None
         except ValueError:
             raise RefusedError(f"{self.url} is not tracemill: its response is not JSON") from None
-        return Answer(found, response.headers.get("etag"))
+        return JsonResponse(found, response.headers.get("etag"))
 
     def record(
         self,
@@ -88,16 +88,20 @@ class AdminClient:
         *,
         fields: Sequence[str] = ("id",),
     ) -> dict[str, Any]:
-        """Return the record of an answer. Raises as ``call``, and if it lacks one of ``fields``."""
+        """Send a request and return the record of the response. Raises like ``call``.
+
+        Raises:
+            RefusedError: the response is no record, or lacks one of ``fields``.
+        """
         return self.checked(method, path, self.call(method, path, body), fields)
 
     def checked(
         self, method: str, path: Sequence[str], found: Any, fields: Sequence[str]
     ) -> dict[str, Any]:
-        """Return an answer that is a record with ``fields``.
+        """Check that a response is a record with ``fields`` and return it.
 
         Raises:
-            RefusedError: it is something else.
+            RefusedError: the response is another one.
         """
         if not isinstance(found, dict) or not all(name in found for name in fields):
             raise self._unexpected(method, path)

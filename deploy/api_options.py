@@ -1,4 +1,4 @@
-"""Declare the arguments and options that several commands of the API have, each once."""
+"""Define the arguments and options that several commands of the API have."""
 
 from __future__ import annotations
 

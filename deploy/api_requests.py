@@ -1,4 +1,4 @@
-"""Send requests to tracemill, and turn every failure into an error with one line."""
+"""Send requests to tracemill, and convert every failure to an error with one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.record_output import printable
 DEFAULT_URL: Final = "http://127.0.0.1:7700"
 REASON_CHARS_MAX: Final = 300
 RETRY_AFTER_MAX_S: Final = 3 * 86_400
-"""Longer times in ``Retry-After`` are ignored."""
+"""Maximum time in ``Retry-After``; longer ones are ignored."""
 LATER: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses of requests that may succeed later."""
 
@@ -22,7 +22,7 @@ LATER: Final = frozenset({408, 429, 500, 502, 503, 504})
 def connect(
     url: str, *, timeout_s: float, secret: str, public_key: str = "", key_variable: str = ""
 ) -> Connection:
-    """Prepare requests with a project's key or, without ``public_key``, the admin key.
+    """Prepare requests with a project's key, or, if there is no public key, the admin key.
 
     Raises:
         DeployError: the URL is not valid.
@@ -45,7 +45,7 @@ def connect(
 
 
 class Connection:
-    """Sends requests to one address with one key."""
+    """A client that sends requests to one address with one key."""
 
     def __init__(self, url: str, client: httpx.Client, key: str) -> None:
         self.url = url
@@ -59,10 +59,10 @@ class Connection:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Return a successful response.
+        """Send a request and return the successful response.
 
         Raises:
-            ApiUnavailableError: there is no answer, or one that asks to try again later.
+            ApiUnavailableError: there is no response, or the request may succeed later.
             RefusedError: the server refuses the request, or is not tracemill.
         """
         try:

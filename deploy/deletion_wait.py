@@ -1,4 +1,4 @@
-"""Wait until a project is deleted, and show what is left of it."""
+"""Wait until a project is deleted, and show the progress."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 POLL_INTERVAL_S: Final = 1.0
 
 UNKNOWN_ROWS: Final = "rows left: unknown, the store does not answer"
-NO_ROWS: Final = "no rows left; it looks again before it is complete"
+NO_ROWS: Final = "no rows left; they are checked again before the deletion is complete"
 
 
 def progress_of(project: Mapping[str, Any]) -> str:
-    """Return in words how far the deletion of a project is; empty if it is not being deleted."""
+    """Describe the progress of deleting a project; empty if it is not being deleted."""
     if project.get("state") != "deleting":
         return ""
     left = project.get("rows_left")
@@ -38,13 +38,13 @@ def wait_until_deleted(
     path: tuple[str, ...],
     timeout_s: float,
 ) -> dict[str, Any]:
-    """Return the deleted project; print each progress to standard error.
+    """Wait until a project is deleted and return it; print the progress to standard error.
 
-    An API that does not answer is asked again until ``timeout_s``.
+    While the API does not respond, requests are repeated until ``timeout_s``.
 
     Raises:
-        WaitTimeoutError: it is still being deleted after ``timeout_s``.
-        RefusedError: the API refuses to show the project, or it is not being deleted.
+        WaitTimeoutError: the project is still being deleted after ``timeout_s``.
+        RefusedError: the API refuses the request, or the project is not being deleted.
     """
     end_s, printed = time.monotonic() + timeout_s, ""
     while True:
@@ -65,6 +65,6 @@ def wait_until_deleted(
         if left_s <= 0:
             raise WaitTimeoutError(
                 f"project {project_id} is not deleted after {timeout_s:g} s: {progress}. The"
-                f" deletion goes on; `tracemill projects show {project_id}` shows its state"
+                f" deletion continues; `tracemill projects show {project_id}` shows its state"
             )
         time.sleep(min(POLL_INTERVAL_S, left_s))

@@ -1,4 +1,4 @@
-"""Read durations such as `30m` in options."""
+"""Parse durations such as `30m` in options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_duration(text: str) -> bool:
 
 
 def seconds_in(text: str, option: str) -> int:
-    """Return the seconds of a duration.
+    """Return the number of seconds of a duration.
 
     Raises:
         typer.BadParameter: the text is not a duration.

@@ -6,9 +6,9 @@ DeployError                 ends the command with one line on the terminal and `
 ├── MisconfiguredError      a process cannot start with these settings
 ├── LogLostError            the log is not the one that the store was filled from
 ├── RefusedError            the API refuses a request
-├── ApiUnavailableError     the API does not answer, or asks to try again later
-├── WaitTimeoutError        what a command waits for has not happened in time
-├── NotPreparedError        the engines do not answer, or `tracemill migrate` has not run
+├── ApiUnavailableError     the API does not respond, or requests may succeed later
+├── WaitTimeoutError        a command has waited for longer than its timeout
+├── NotPreparedError        the engines do not respond, or `tracemill migrate` has not run
 ├── QuarantineError         a `tracemill quarantine` command failed
 ├── PortInUseError          another process listens on a port that is needed
 ├── OutputError             standard output cannot be written
@@ -22,7 +22,7 @@ from typing import Final
 EX_CONFIG: Final = 78
 """Exit code for errors that a restart cannot fix (<sysexits.h>)."""
 EX_WAIT_TIMEOUT: Final = 124
-"""Exit code if what a command waits for takes longer, as of timeout(1)."""
+"""Exit code of a command that has waited for too long, as of timeout(1)."""
 
 
 class DeployError(Exception):
@@ -64,18 +64,18 @@ class RefusedError(DeployError):
 
 
 class ApiUnavailableError(DeployError):
-    """The API does not answer, or asks to try again later."""
+    """The API does not respond, or the request may succeed later."""
 
     def __init__(self, message: str, status: int = 0, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status; 0 if there is no answer."""
+        """HTTP status; 0 if there is no response."""
         self.retry_after_s = retry_after_s
-        """When to try again; None if it does not answer, or does not say."""
+        """Time after which to try again; None if the server has not named one."""
 
 
 class WaitTimeoutError(DeployError):
-    """What a command waits for has not happened in time."""
+    """A command has waited for longer than its timeout."""
 
     exit_code = EX_WAIT_TIMEOUT
 

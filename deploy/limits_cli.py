@@ -13,7 +13,7 @@ from deploy.errors import RefusedError
 from deploy.record_output import print_records
 
 if TYPE_CHECKING:
-    from deploy.admin_client import AdminClient, Answer
+    from deploy.admin_client import AdminClient, JsonResponse
 
 limits = typer.Typer(
     name="limits",
@@ -31,7 +31,7 @@ limits = typer.Typer(
 DEFAULT: Final = "default"
 NO_LIMIT: Final = "none"
 CONFLICTS_MAX: Final = 5
-"""How often a change is repeated because somebody else changed the limits at the same time."""
+"""Maximum attempts of a change that conflicts with other changes of the limits."""
 
 _NUMBER: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([A-Za-z]*)")
 _BYTE_UNITS: Final = {
@@ -103,7 +103,7 @@ def set_limits(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set limits of a project. Limits that are not given stay as they are.
+    """Set limits of a project. Other limits are not changed.
 
     Example: `tracemill limits set support-chat --events-per-s 200 --quota-period month
     --quota-bytes 20GB`
@@ -124,7 +124,7 @@ def set_limits(
 
 @limits.command("clear")
 def clear_limits(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Clear all limits of a project: the defaults of the installation apply.
+    """Clear all limits of a project, so that the defaults of the installation apply.
 
     Example: `tracemill limits clear support-chat`
     """
@@ -144,7 +144,7 @@ def _path(project_id: str) -> tuple[str, ...]:
 
 
 def _change(client: AdminClient, project_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Replace the limits with those in force now and ``changes``; repeat if they have changed."""
+    """Apply ``changes`` to the current limits; repeat this if they change at the same time."""
     for attempt in range(CONFLICTS_MAX):
         read = client.exchange("GET", _path(project_id))
         try:
@@ -156,7 +156,7 @@ def _change(client: AdminClient, project_id: str, changes: dict[str, Any]) -> di
 
 
 def _put(
-    client: AdminClient, project_id: str, read: Answer, changes: dict[str, Any]
+    client: AdminClient, project_id: str, read: JsonResponse, changes: dict[str, Any]
 ) -> dict[str, Any]:
     path = _path(project_id)
     own = client.checked("GET", path, read.body, _SHAPE)["own"]
@@ -169,7 +169,7 @@ def _put(
 def _amount(
     text: str | None, option: str, units: dict[str, int] | None = None, *, none: bool = True
 ) -> float | int | str | None:
-    """Return a limit as a number, `default`, or None if it was not given."""
+    """Return a limit as a number or `default`; None if there is no such option."""
     if text is None or text == DEFAULT:
         return text
     if none and text == NO_LIMIT:

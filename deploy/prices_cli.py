@@ -146,7 +146,7 @@ def replace_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a price, all of it but its id. Calls that arrive later are priced by the new one.
+    """Replace a price and keep its id. Calls that arrive later have the new price.
 
     Example: `tracemill prices replace prc_1 --match gpt-4o --price input=2 --price output=8`
     """
@@ -187,11 +187,11 @@ def _client(
 def _defaults(
     url: str | None, public_key: str | None, secret_key: str | None, model: str | None
 ) -> list[dict[str, Any]]:
-    """Return the default prices from the API, or those that ship with this version.
+    """Return the default prices from the API, or those of this version.
 
-    The API is asked with the project's key if one was given, else with the admin key, else with the
-    key of a new installation. If no address or key was given and it does not answer or refuses,
-    the prices of this version are returned.
+    The request uses the project's key if there is an option for it, or else the admin key, or else
+    the key of a new installation. If there is no option for the address or a key, and the API does
+    not respond or refuses the request, the prices of this version are returned.
     """
     from deploy.admin_client import admin_client, project_client
 
@@ -233,7 +233,7 @@ def _body(
     effective_from: str | None,
     file: Any,
 ) -> dict[str, Any]:
-    """Return the body of a price: the file's fields, replaced by those of the other options."""
+    """Return the body of a price: the fields of the file, overridden by those of other options."""
     body = _body_in(file)
     given = {"match": match, "name": name, "effective_from": effective_from}
     body |= {field: value for field, value in given.items() if value is not None}

@@ -20,8 +20,8 @@ _ABOUT: Final = """
 
     The commands use the admin key in TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of
     `tracemill up`, the key in its data directory: set TRACEMILL_DATA_DIR to that of `tracemill up
-    --data-dir`. They exit with 1 if the server refuses or does not answer, 2 for invalid options,
-    and 78 if there is no admin key."""
+    --data-dir`. The exit code is 1 if the server refuses the request or does not respond, 2 if an
+    option is invalid, and 78 if there is no admin key."""
 
 projects = typer.Typer(
     name="projects",
@@ -35,7 +35,7 @@ keys = typer.Typer(
 )
 
 _YEAR_MAX: Final = 2254
-"""Last year of times in records."""
+"""Latest year of times in records."""
 _PROJECTS: Final = ("v1", "admin", "projects")
 
 
@@ -62,7 +62,7 @@ def list_projects(url: Url = None, as_json: AsJson = False) -> None:
 
 @projects.command("show")
 def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show a project; while it is being deleted, with how much of it is left.
+    """Show a project, and while it is being deleted, the progress.
 
     Example: `tracemill projects show support-chat`
     """
@@ -96,15 +96,15 @@ def delete_project(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until it is deleted, and show the progress. For a project that is already"
-            " being deleted, too.",
+            help="Wait until the project is deleted, and show the progress. This also works for a"
+            " project that is already being deleted.",
         ),
     ] = False,
     timeout: Annotated[
         str,
         typer.Option(
-            help="With --wait: how long, such as 90s or 2h. Then the command ends with 124, and the"
-            " deletion goes on."
+            help="Maximum time of --wait, such as 90s or 2h. After it, the command exits with 124,"
+            " and the deletion continues."
         ),
     ] = "30m",
     url: Url = None,
@@ -130,7 +130,7 @@ def delete_project(
         deleting = wait_until_deleted(client, project_id, _project(project_id), timeout_s)
     print_record(deleting, as_json, _PROJECT)
     if not as_json and not wait:
-        print(f"How much is left is shown by: tracemill projects show {project_id}")
+        print(f"To show the progress: tracemill projects show {project_id}")
 
 
 @keys.command("create")
@@ -226,9 +226,9 @@ def _key(project_id: str, key_id: str) -> tuple[str, ...]:
 
 
 def _with_last_use(key: dict[str, Any]) -> dict[str, Any]:
-    """Return a key with its last use in words.
+    """Return a key with a description of its last use.
 
-    The API records a use at most once per hour, so that the last one may be later than recorded.
+    The API records a use at most once per hour, so the last use may be later than recorded.
     """
     at = str(key.get("last_used_at") or "")
     return {**key, "last_used": f"in the hour after {at[:16]}Z" if at else "never"}
@@ -241,7 +241,7 @@ def _confirm(question: str) -> None:
 
 
 def _expiry(text: str) -> str:
-    """Convert a time, a date, or a duration from now, to a time for the API."""
+    """Convert a time, a date or a duration from now to a time for the API."""
     try:
         if is_duration(text):
             at = datetime.now(UTC) + timedelta(seconds=seconds_in(text, "--expires"))

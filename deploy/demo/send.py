@@ -17,9 +17,9 @@ from deploy.errors import ApiUnavailableError
 TRACES_PER_REQUEST: Final = 25
 ATTEMPTS_MAX: Final = 8
 RETRY_S: Final = 0.5
-"""Wait after the first refusal without ``Retry-After``; grows with each attempt."""
+"""Pause after the first response 429 or 503 without ``Retry-After``; it grows with each attempt."""
 RETRY_AFTER_MAX_S: Final = 120
-"""Longest wait; a quota may end much later."""
+"""Maximum pause; if the server requests a longer one, the demo ends."""
 TIMEOUT_S: Final = 10.0
 
 Show = Callable[[str], None]
@@ -95,10 +95,11 @@ def _send(connection: Connection, batch: list[DemoTrace], show: Show) -> None:
 
 
 def _post(connection: Connection, path: str, body: Any, show: Show) -> None:
-    """POST a body; wait and repeat it while the server answers 429 or 503.
+    """POST a body; repeat the request after a pause while the server answers 429 or 503.
 
     Raises:
-        DeployError: it does so too often, asks to wait too long, or answers something else.
+        DeployError: the server does so too often, requests a pause that is too long, or responds
+            with another error.
     """
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
