@@ -1,4 +1,4 @@
-"""`make bench`: the whole pipeline on Apache Kafka and the embedded store, measured from outside."""
+"""`make bench`: measure the whole pipeline on Apache Kafka and the embedded store from outside."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def _process(measured: Measured, role: str) -> str:
 def _crossings(found: CrossingTimes) -> str:
     return (
         f"budget crossing acknowledged → webhook received, under {found.spans_per_s:,} spans/s: "
-        f"{_quantiles_ms(found.latencies_s)} ms; {found.received} webhooks for {found.expected} thresholds"
+        f"{_quantiles_ms(found.latencies_s)} ms; "
+        f"{found.received} webhooks for {found.expected} thresholds"
     )
 
 

@@ -1,6 +1,7 @@
-"""`python -m tests.bench.kills`: kill processes 200 times with two stream workers and two sinks, under load; every total must be exact afterwards.
+"""`python -m tests.bench.kills`: kill processes 200 times under load, then check all totals.
 
-The load is sent again and again, shuffled, until all kills are done, and once more after the last. Exit code 1 if a total differs.
+There are two stream workers and two sinks. The load is sent repeatedly, shuffled, until all kills
+are done, and once more after the last. The exit code is 1 if a total differs.
 """
 
 from __future__ import annotations

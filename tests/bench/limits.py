@@ -1,4 +1,4 @@
-"""Measure what the limits of projects cost one request of the gateway: ``python -m tests.bench.limits``."""
+"""Measure the cost of project limits per gateway request: ``python -m tests.bench.limits``."""
 
 from __future__ import annotations
 

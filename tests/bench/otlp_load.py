@@ -1,6 +1,7 @@
 """Generate OTLP load at a few µs per span, so that the client does not limit the measurement.
 
-One export is encoded once, with the real protobuf classes of OpenTelemetry; for each request the bytes of its ids and times are replaced in place.
+One export is encoded once, with the protobuf classes of OpenTelemetry. For each request, the bytes
+of its ids and times are replaced in place.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def trace_id(request: int, trace: int) -> str:
 
 
 class Template:
-    """An export of ``spans`` spans in traces of five: a chain, a retriever, a tool and two generations."""
+    """An export of traces with five spans: a chain, a retriever, a tool and two generations."""
 
     def __init__(
         self,
@@ -135,7 +136,8 @@ class Connection:
         token = base64.b64encode(f"{public_key}:{secret_key}".encode()).decode()
         self._head = (
             f"POST /api/public/otel/v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Authorization: Basic {token}\r\nContent-Type: application/x-protobuf\r\nContent-Length: "
+            f"Authorization: Basic {token}\r\nContent-Type: application/x-protobuf\r\n"
+            "Content-Length: "
         ).encode()
 
     @asynccontextmanager
@@ -160,7 +162,7 @@ class Connection:
 
 
 async def post_until_accepted(post: Post, body: bytes, spans: int, answers: Answers) -> float:
-    """Post ``body``, again while the server says it is busy; the monotonic time of the acknowledgement."""
+    """Post ``body``, repeatedly while the server is busy; return the time of the response."""
     while True:
         begun_s = time.perf_counter()
         status = await post(body)

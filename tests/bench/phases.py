@@ -64,7 +64,7 @@ async def steady(
     environment: str = "steady",
     spans: int = 50,
 ) -> Measured:
-    """An open loop: exports of ``spans`` spans at a fixed rate, whether or not the last was answered."""
+    """Send exports of ``spans`` spans at a fixed rate, without waiting for responses."""
     template = Template(spans, environment=environment)
     measured = Measured(f"{spans_per_s:,} spans/s for {seconds:g} s", Answers())
     gap_s = spans / spans_per_s
@@ -124,7 +124,7 @@ async def flood(
         samples: list[asyncio.Task[float]] = []
 
         async def worker(sampling: bool) -> float:
-            """The last export's time until visible: when all workers' are, what remains to be counted is little."""
+            """Wait until the last export of each worker is visible; few others remain to count."""
             connection = Connection(server.url, server.public_key, server.secret_key)
             sample_due_s = begun_s
             async with connection.open() as post:
@@ -147,7 +147,10 @@ async def flood(
 
 
 async def _until_visible(client: httpx.AsyncClient, number: int, acknowledged_s: float) -> float:
-    """Poll the API for the first trace of request ``number`` until all its spans are there; seconds since it was acknowledged."""
+    """Poll the first trace of request ``number`` until all its spans are visible.
+
+    Returns the seconds since the acknowledgement.
+    """
     deadline_s = acknowledged_s + VISIBLE_TIMEOUT_S
     path = f"/v1/traces/{trace_id(number, 0)}/tree"
     while time.perf_counter() < deadline_s:
@@ -161,7 +164,7 @@ async def _until_visible(client: httpx.AsyncClient, number: int, acknowledged_s:
 async def count_visible(
     client: httpx.AsyncClient, environment: str, measured: Measured, begun_s: float
 ) -> None:
-    """Wait until as many observations are visible as were accepted, or until nothing more appears."""
+    """Wait until all accepted observations are visible, or until no more appear."""
     params: dict[str, str | int] = {"environment": environment, "limit": 1}
     moved_s = time.perf_counter()
     while True:

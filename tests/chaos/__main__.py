@@ -1,7 +1,8 @@
-"""`make chaos-disk`: full disks and a lost log, each on a small file system of its own.
+"""`make chaos-disk`: full disks and a lost log, each on its own small file system.
 
-As root: five times full and free again on tmpfs and ext4, and the deleted log. Otherwise the mounts are
-skipped, with a word, and the deleted log is shown in a temporary directory.
+As root, the disk becomes full and free again five times, on tmpfs and on ext4; then the log is
+deleted. Without root, the mounts are skipped with a message, and the log is deleted in a temporary
+directory.
 """
 
 from __future__ import annotations

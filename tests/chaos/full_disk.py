@@ -29,7 +29,8 @@ def fill_and_free(
     """Run an installation on ``mount`` through ``cycles`` of full and free, under load.
 
     Raises:
-        AssertionError: something accepted is missing or counted twice, or it does not go on by itself.
+        AssertionError: an accepted event is missing or counted twice, or the installation does not
+            resume automatically.
     """
     with running_server(mount / "data") as server:
         load = SteadyLoad(server, bodies_per_s=bodies_per_s, seed=int(time.time()))
@@ -40,7 +41,8 @@ def fill_and_free(
             ballast = mount / "ballast"
             taken = fill(ballast, mib_per_s=speed)
             print_line(
-                f"cycle {cycle + 1}: full ({taken // MIB} MiB of others), {len(load.acknowledged)} events accepted"
+                f"cycle {cycle + 1}: full ({taken // MIB} MiB of others), "
+                f"{len(load.acknowledged)} events accepted"
             )
             _refuses(load)
             _hold_full(mount / "more", hold_s)
@@ -49,7 +51,8 @@ def fill_and_free(
             freed_s = time.monotonic()
             _grow(load, by=300)
             print_line(
-                f"cycle {cycle + 1}: freed; accepting again after {time.monotonic() - freed_s:.1f} s"
+                f"cycle {cycle + 1}: freed; "
+                f"accepting again after {time.monotonic() - freed_s:.1f} s"
             )
         accepted = load.finish()
         print_line(f"answers: {dict(load.answers)}; reasons: {dict(load.reasons)}")

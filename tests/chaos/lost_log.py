@@ -1,4 +1,4 @@
-"""Deletes Kafka's data directory of a stopped installation, recovers, and compares everything with before."""
+"""Delete Kafka's data of a stopped installation, recover it, and compare everything with before."""
 
 from __future__ import annotations
 
@@ -82,7 +82,10 @@ def lose_and_recover(
 def _arrange(
     client: httpx.Client, hook: Receiver, first: list[Fact], all_facts: list[Fact]
 ) -> tuple[str, dict[str, str]]:
-    """A webhook and a budget per user: one threshold is crossed by ``first``, one by all; secret and budgets."""
+    """Create a webhook and a budget per user; return the secret and the budgets.
+
+    ``first`` crosses one threshold, all together cross another.
+    """
     created = client.post(
         "/v1/webhooks", json={"url": hook.url, "events": ["budget.threshold_crossed"]}
     )

@@ -142,7 +142,8 @@ async def test_every_alert_is_read_back_from_the_table_old_rows_included(
     before = [
         AlertRow(
             project_id="p", id=f"a{number}", budget_id="b", name="n\"'\\", scope=scope,
-            period_start_us=now_us() - 7, threshold=threshold, spent_pico=spent_pico, limit_pico=10**11,
+            period_start_us=now_us() - 7, threshold=threshold, spent_pico=spent_pico,
+            limit_pico=10**11,
             trace_id=trace_id, created_us=now_us() + number, row_version=1,
         )
         for number, (scope, threshold, spent_pico, trace_id) in enumerate([

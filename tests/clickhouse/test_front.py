@@ -45,7 +45,8 @@ def http(clickhouse_url: str) -> Iterator[httpx.Client]:
 async def table(client: AsyncClient, topic_prefix: str) -> AsyncIterator[str]:
     name = topic_prefix.replace("-", "_")
     await client.command(
-        f"CREATE TABLE {name} (a Int32, s String, t DateTime64(6, 'UTC'), m Map(String, Decimal(38, 12)))"
+        f"CREATE TABLE {name}"
+        " (a Int32, s String, t DateTime64(6, 'UTC'), m Map(String, Decimal(38, 12)))"
         " ENGINE = MergeTree ORDER BY a"
     )
     yield name
@@ -212,7 +213,9 @@ def test_inserts_by_plain_http(http: httpx.Client, table: str) -> None:
     insert(b"(6),(7)", f"INSERT INTO {table} (a) VALUES")
     assert count() == 7
     insert(
-        f"/* FORMAT */ insert into {table} (a) settings async_insert = 0 format CSV\n8\n9\n".encode()
+        (
+            f"/* FORMAT */ insert into {table} (a) settings async_insert = 0 format CSV\n8\n9\n"
+        ).encode()
     )
     assert count() == 9
     insert(f"INSERT INTO {table} (a) SELECT number FROM numbers(3)".encode())
@@ -253,7 +256,10 @@ def test_bytes_that_are_no_text_are_refused_with_the_engines_words(
 def test_an_insert_that_fails_after_parsing_is_refused(http: httpx.Client, table: str) -> None:
     """The engine's streaming insert reports such rows as written."""
     checked = f"{table}_checked"
-    ddl = f"CREATE TABLE {checked} (d Date, CONSTRAINT c CHECK d != '2026-01-09') ENGINE = MergeTree PARTITION BY d ORDER BY d"
+    ddl = (
+        f"CREATE TABLE {checked} (d Date, CONSTRAINT c CHECK d != '2026-01-09')"
+        " ENGINE = MergeTree PARTITION BY d ORDER BY d"
+    )
     assert http.post("/", content=ddl).status_code == 200
     insert = f"INSERT INTO {checked} SETTINGS max_partitions_per_insert_block = 2 FORMAT CSV"
     violates = http.post("/", params={"query": insert}, content=b"2026-01-08\n2026-01-09\n")
@@ -332,7 +338,8 @@ async def test_a_query_whose_client_left_is_killed(
 ) -> None:
     async def running() -> int:
         result = await client.query(
-            "SELECT count() FROM system.processes WHERE query LIKE '%77777777777%' AND query NOT LIKE '%processes%'"
+            "SELECT count() FROM system.processes"
+            " WHERE query LIKE '%77777777777%' AND query NOT LIKE '%processes%'"
         )
         return int(result.result_rows[0][0])
 

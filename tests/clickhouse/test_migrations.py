@@ -124,7 +124,8 @@ async def test_other_hot_days_alter_the_tables_and_edit_no_migration(empty_store
         "hot_days_of_traces",
     ]
     rows = await empty_store.query(
-        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = 'observations'",
+        "SELECT engine_full FROM system.tables"
+        " WHERE database = {database:String} AND name = 'observations'",
         {"database": empty_store.database},
     )
     assert "toIntervalDay(30) TO VOLUME 'cold'" in rows[0]["engine_full"]

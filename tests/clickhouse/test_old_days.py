@@ -136,8 +136,10 @@ async def test_an_interrupted_move_is_resumed(old_store: Store) -> None:
     before = await contents(old_store)
     # As after a crash with the first partition copied, the second copied and dropped.
     await old_store.command(
-        "CREATE TABLE traces_repartitioned AS traces ENGINE = ReplacingMergeTree(row_version, is_deleted)"
-        " PARTITION BY if(toDate(start_time) < toDate('2020-01-01'), toStartOfYear(start_time), toDate(start_time))"
+        "CREATE TABLE traces_repartitioned AS traces"
+        " ENGINE = ReplacingMergeTree(row_version, is_deleted)"
+        " PARTITION BY if(toDate(start_time) < toDate('2020-01-01'),"
+        " toStartOfYear(start_time), toDate(start_time))"
         " ORDER BY (project_id, toDate(start_time), id)"
     )
     ids = await old_store.query(
@@ -161,7 +163,8 @@ async def test_versions_of_a_row_meet_across_the_border_of_old_days(
     clickhouse_store: Store,
 ) -> None:
     (row,) = await clickhouse_store.query(
-        "SELECT toDate(extract(partition_key, '\\\\d{4}-\\\\d{2}-\\\\d{2}')) AS day FROM system.tables"
+        "SELECT toDate(extract(partition_key, '\\\\d{4}-\\\\d{2}-\\\\d{2}')) AS day"
+        " FROM system.tables"
         " WHERE database = {database:String} AND name = 'observations'",
         {"database": clickhouse_store.database},
     )

@@ -210,7 +210,8 @@ async def test_rows_of_every_table_are_accepted_without_fields_that_have_default
 
 async def test_windows_merge_their_sketches(clickhouse_store: Store) -> None:
     (sketch,) = await clickhouse_store.query(
-        "SELECT hex(quantilesDDState(0.01, 0.5, 0.95, 0.99)(toFloat64(number + 1))) AS state FROM numbers(10000)"
+        "SELECT hex(quantilesDDState(0.01, 0.5, 0.95, 0.99)(toFloat64(number + 1))) AS state"
+        " FROM numbers(10000)"
     )
 
     def window(minute: int, version: int, state: str, count: int) -> WindowRow:
@@ -227,7 +228,8 @@ async def test_windows_merge_their_sketches(clickhouse_store: Store) -> None:
     )
     await write(clickhouse_store, "windows", window(1, 2, sketch["state"], 10_000))
     (answer,) = await clickhouse_store.query(
-        "SELECT sum(observation_count) AS n, quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS q FROM windows FINAL"
+        "SELECT sum(observation_count) AS n,"
+        " quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS q FROM windows FINAL"
     )
     assert answer["n"] == 20_000
     assert answer["q"] == pytest.approx([5000, 9500, 9900], rel=0.011)

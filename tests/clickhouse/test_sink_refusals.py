@@ -83,7 +83,7 @@ async def test_a_dead_letter_refers_to_the_record_of_its_row(
 async def test_a_refused_row_that_is_too_long_is_cut_and_marked(
     kafka_broker: str, topic_prefix: str, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
-    """Quotes are escaped once in the row and twice in its letter, which is half as long again as a record may be."""
+    """Quotes are escaped once in the row and twice in its dead letter, which exceeds a record."""
     kafka = KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix, record_max_bytes=MIB)
     await ensure_topics(kafka)
     text = b'\\"' * 450_000

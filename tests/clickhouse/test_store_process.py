@@ -46,7 +46,8 @@ async def test_accepted_rows_survive_kill_9(tmp_path: Path, store_at: StoreAt) -
         process.wait(WITHIN_S)
     with running_store(tmp_path, port):
         (counted,) = await store.query(
-            "SELECT uniqExact(splitByChar('-', id)[1]) AS n, count() AS rows FROM observations FINAL"
+            "SELECT uniqExact(splitByChar('-', id)[1]) AS n, count() AS rows"
+            " FROM observations FINAL"
         )
         (slim,) = await store.query("SELECT count() AS rows FROM observations_slim FINAL")
         assert accepted > 0
@@ -84,7 +85,8 @@ async def test_a_running_query_does_not_keep_it_from_stopping(
         endless = asyncio.create_task(store.query(ENDLESS))
         deadline = time.monotonic() + WITHIN_S
         while not await store.query(
-            "SELECT 1 FROM system.processes WHERE query LIKE '%100000000000%' AND query NOT LIKE '%processes%'"
+            "SELECT 1 FROM system.processes"
+            " WHERE query LIKE '%100000000000%' AND query NOT LIKE '%processes%'"
         ):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)

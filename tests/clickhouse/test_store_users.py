@@ -206,7 +206,8 @@ def test_an_unauthenticated_body_is_not_read(url: str) -> None:
     assert port is not None
     with socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S) as connection:
         connection.sendall(
-            b"POST /?query=SELECT+1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000000\r\n\r\nx"
+            b"POST /?query=SELECT+1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Length: 1000000000\r\n\r\nx"
         )
         received = b""
         while piece := connection.recv(65536):  # until the store has closed
@@ -275,7 +276,8 @@ NOT_A_READERS: Final = (
     "SELECT 1;;",
     "SELECT ';' /* ; */; -- ;\nSELECT 2",
     "SELECT 1 -- x\n; DROP TABLE tracemill.schema_history",
-    "SELECT `a\\`; DROP TABLE tracemill.schema_history; --` FROM tracemill.schema_history; SELECT 1",
+    ("SELECT `a\\`; DROP TABLE tracemill.schema_history; --` FROM tracemill.schema_history;"
+    " SELECT 1"),
     "SELECT $x$ $x$; DROP TABLE tracemill.schema_history",
     "SELECT 1 # comment\n",
     "SELECT \u2018 \u2019",
@@ -434,12 +436,18 @@ def test_a_request_cannot_raise_its_limits(
         "SELECT 'it''s; \\'' AS `x;y`",
         "(SELECT 1) UNION ALL (SELECT 2)",
         "WITH a AS (SELECT 1 AS n) SELECT sumIf(n, n > 0), quantiles(0.5, 0.9)(n) FROM a",
-        "SELECT toDecimal64(1.5, 2), CAST(1 AS Nullable(Int8)), arrayMap((x, y) -> x + y, [1], [2])",
+        (
+            "SELECT toDecimal64(1.5, 2), CAST(1 AS Nullable(Int8)),"
+            " arrayMap((x, y) -> x + y, [1], [2])"
+        ),
         "SELECT {v:Array(String)}, now64(3), coalesce(NULL, 1), JSONExtractString('{}', 'a')",
         "SELECT name FROM system.tables WHERE database = 'tracemill'",
         "SELECT count() FROM system.parts SETTINGS readonly = 2, max_execution_time = 0.5",
         "SELECT row_number() OVER (ORDER BY 1) FROM tracemill.schema_history LIMIT 1 BY (number)",
-        "SELECT countMerge(s) FROM (SELECT countState() AS s) SETTINGS max_memory_usage = 100000000",
+        (
+            "SELECT countMerge(s) FROM (SELECT countState() AS s)"
+            " SETTINGS max_memory_usage = 100000000"
+        ),
     ],
 )
 async def test_the_query_user_can_read(

@@ -26,10 +26,11 @@ from tracemill.clock import now_us
 BUCKET, PREFIX = "cold-rows", "tracemill/rows"
 MOVED_WITHIN_S = 120.0
 DAYS = (*range(6), *range(7, 11))
-"""Ages of rows. None is on its last hot day: it would be over if midnight came while a test runs."""
+"""Ages of rows. None is on its last hot day, which could end while a test runs at midnight."""
 HOT_AND_COLD = {"default": 120, "cold": 80}
 ANSWER = (
-    "SELECT count() AS n, sum(total_cost) AS cost, sum(cityHash64(id, input, toString(start_time))) AS content"
+    "SELECT count() AS n, sum(total_cost) AS cost,"
+    " sum(cityHash64(id, input, toString(start_time))) AS content"
     " FROM observations FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"
 )
 
@@ -84,7 +85,8 @@ async def write_ten_days(store: Store) -> None:
 async def disks(store: Store, table: str = "observations") -> dict[str, int]:
     rows = await store.query(
         "SELECT disk_name, sum(rows) AS rows FROM system.parts"
-        " WHERE active AND database = {database:String} AND table = {table:String} GROUP BY disk_name",
+        " WHERE active AND database = {database:String} AND table = {table:String}"
+        " GROUP BY disk_name",
         {"database": store.database, "table": table},
     )
     return {row["disk_name"]: row["rows"] for row in rows}
@@ -119,7 +121,7 @@ async def test_rows_move_when_they_are_old_and_queries_find_them(
     assert await disks(store) == {"default": 200}
     before = await store.query(ANSWER)
     objects_before = len(objects_in(bucket))
-    # Nobody waits a week here: instead of the rows getting older, the limit comes nearer. The move is the same.
+    # Lowering the limit has the same effect as waiting for a week.
     await migrate(store, TieringSettings(hot_days=7))
     deadline = time.monotonic() + MOVED_WITHIN_S
     while await disks(store) != HOT_AND_COLD:

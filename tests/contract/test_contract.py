@@ -85,8 +85,10 @@ def test_fixtures_name_every_type_of_observation() -> None:
     [
         ('{"kind":"observation","project_id":"p","trace_id":"t","ts_us":1}', "id"),
         ('{"kind":"observation","project_id":"p","trace_id":"t","id":"i","ts_us":"now"}', "ts_us"),
-        ('{"kind":"observation","project_id":"p","trace_id":"t","id":"i","ts_us":1,"level":"LOUD"}', "level"),
-        ('{"kind":"observation","project_id":"p","trace_id":"t","id":"i","ts_us":1,"usage":{"input":1.5}}', "usage"),
+        ('{"kind":"observation","project_id":"p","trace_id":"t","id":"i","ts_us":1,"level":"LOUD"}',
+            "level"),
+        (('{"kind":"observation","project_id":"p","trace_id":"t","id":"i","ts_us":1,'
+         '"usage":{"input":1.5}}'), "usage"),
         ('{"kind":"score","project_id":"p","id":"i","ts_us":1,"name":"n"}', "data_type"),
         ('{"kind":"rumour","project_id":"p"}', "kind"),
     ],
@@ -125,7 +127,8 @@ _updates = st.builds(
 _scores = st.builds(
     Score,
     project_id=st.text(), id=st.text(), ts_us=st.integers(0, 2**53), name=st.text(),
-    data_type=st.sampled_from(get_args(ScoreDataType)), source=st.sampled_from(get_args(ScoreSource)),
+    data_type=st.sampled_from(get_args(ScoreDataType)),
+    source=st.sampled_from(get_args(ScoreSource)),
     value=st.none() | st.floats(allow_nan=False, allow_infinity=False), string_value=_texts,
     trace_id=_texts, session_id=_texts,
 )  # fmt: skip

@@ -96,7 +96,8 @@ def test_a_demo_without_a_server_explains_how_to_set_another_address() -> None:
     ended = run("demo", TRACEMILL_URL="http://127.0.0.1:1")
     assert ended.returncode == 1
     assert ended.stderr == (
-        "tracemill demo: no answer from tracemill at http://127.0.0.1:1: [Errno 111] Connection refused; "
+        "tracemill demo: no answer from tracemill at http://127.0.0.1:1: "
+        "[Errno 111] Connection refused; "
         "set its address with --url or TRACEMILL_URL\n"
     )
 

@@ -74,6 +74,7 @@ def test_a_directory_of_an_unknown_user_is_an_invalid_setting(variable: str) -> 
     )
 
     assert ended.stderr == (
-        f"tracemill: {variable} '~no-such-user/x' cannot be used: there is no such user, or the user "
+        f"tracemill: {variable} '~no-such-user/x' cannot be used: "
+        "there is no such user, or the user "
         f"has no home directory (default {default_data_dir()})\n"
     )

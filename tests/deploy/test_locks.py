@@ -14,7 +14,7 @@ LOCKS = ROOT / "deploy" / "locks"
 
 
 def locked_versions() -> dict[str, set[str]]:
-    """The pinned versions of every distribution (several where they depend on the Python version)."""
+    """The pinned versions of every distribution; some depend on the Python version."""
     versions: dict[str, set[str]] = {}
     for line in (LOCKS / "requirements.lock").read_text().splitlines():
         if match := re.match(r"([a-z0-9][a-z0-9.-]*)==([^ ;]+)", line):

@@ -1,4 +1,4 @@
-"""A role that is started before its engines, or before `tracemill migrate`, waits and says for what."""
+"""A role that is started before its engines, or before `tracemill migrate`, waits for them."""
 
 from __future__ import annotations
 

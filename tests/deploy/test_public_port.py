@@ -1,4 +1,4 @@
-"""Both halves of the API on one port, asked over sockets: every status is documented, every path lists its methods."""
+"""Gateway and query API on one port: statuses are documented, and paths list their methods."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ async def test_a_process_that_never_starts_ends_the_run_with_its_last_line(
     neighbour = stage.role("broker")
     with pytest.raises(EngineError, match=r"store does not start: .*exit code 1: no space left"):
         await stage.supervisor(failing, neighbour).run(on_ready=lambda: None)
-    # Stopped while it started, the neighbour may not have come to its first word, or only to its last.
+    # The neighbour was stopped while it started, so its first or last line may be missing.
     possible = (["broker up", "broker down"], ["broker down"], [])
     await until(lambda: stage.entries() in possible)
 
@@ -217,7 +217,9 @@ from deploy.supervisor import Process, Supervisor
 async def yes():
     return True
 supervisor = Supervisor(
-    [Process("broker", ["sleep", "60"], is_ready=yes)], log_dir=Path({str(stage.path)!r}), print_line=print
+    [Process("broker", ["sleep", "60"], is_ready=yes)],
+    log_dir=Path({str(stage.path)!r}),
+    print_line=print,
 )
 asyncio.run(supervisor.run(on_ready=lambda: print("pid", supervisor.pids["broker"], flush=True)))
 """

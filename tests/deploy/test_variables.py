@@ -55,7 +55,7 @@ def uncommented() -> str:
 
 
 def environment_after(script: str) -> dict[str, str]:
-    """What a shell that starts with nothing exports once it has read ``script``, which it must do silently."""
+    """Return the variables that an empty shell exports after it has read ``script``, silently."""
     read = subprocess.run(
         ["/bin/sh", "-euc", f"set -a\n{script}\nexec /usr/bin/env -0"],
         env={},

@@ -21,7 +21,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`tracemill up` on a new data directory, patient: SDKs would complain of the 503 that a slow machine earns them."""
+    """`tracemill up` on a new data directory, with long timeouts, so that SDKs get no 503."""
     data_dir = tmp_path_factory.mktemp("installation") / "data"
     with running_server(
         data_dir,

@@ -49,7 +49,7 @@ class Fact:
 
 
 def facts(observations: int, *, start_ns: int, spread_ns: int, seed: int) -> list[Fact]:
-    """``observations`` facts in traces of five, with start times between ``start_ns`` and ``start_ns + spread_ns``."""
+    """``observations`` facts in traces of five, which start within ``spread_ns``."""
     random = Random(seed)
     made: list[Fact] = []
     for trace in range(observations // SPANS_PER_TRACE):

@@ -23,7 +23,7 @@ class NodeEnvironments:
         self._root = cache_dir("sdk-environments")
 
     def command(self, source: Path) -> list[str]:
-        """Runs ``source``'s program, copied to where Node.js finds the packages its lock file pins."""
+        """Run the program ``source`` in a directory with the packages of its lock file."""
         content = b"".join((source / name).read_bytes() for name in LOCKED)
         digest = hashlib.sha256(content).hexdigest()[:12]
         home = self._root / f"node-{source.name}-{digest}"

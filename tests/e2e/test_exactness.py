@@ -57,7 +57,7 @@ class Killer(Thread):
 
 
 def send_all(installation: Server, all_facts: list[Fact], random: Random) -> None:
-    """Send every fact once, shuffled; a request without an answer, or answered 503, is sent again."""
+    """Send every fact once, shuffled; repeat requests without a response or answered 503."""
     shuffled = all_facts[:]
     random.shuffle(shuffled)
     bodies = [

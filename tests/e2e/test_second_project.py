@@ -1,4 +1,4 @@
-"""A second project, made from the command line: it sends and reads, and sees nothing of the first."""
+"""A second project, created by the CLI, sends and reads events, and sees none of the first."""
 
 from __future__ import annotations
 

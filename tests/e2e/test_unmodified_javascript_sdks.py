@@ -1,4 +1,4 @@
-"""Unmodified JavaScript SDKs, pinned by a lock file each, against a whole installation: what was sent is read back."""
+"""What unmodified JavaScript SDKs send to a whole installation can be read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unmodified SDKs, each version in an environment of its own, against a whole installation: what was sent is read back."""
+"""What unmodified SDKs, each in its own environment, send to an installation can be read back."""
 
 from __future__ import annotations
 

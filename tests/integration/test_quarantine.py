@@ -1,4 +1,4 @@
-"""An event that ends its worker by a signal is set aside; the others are processed, and it can be sent in again."""
+"""An event that kills its worker is quarantined; others are processed, and it can be replayed."""
 
 from __future__ import annotations
 
@@ -237,7 +237,10 @@ async def run_until_stored(
     *,
     counted: list[Observation] | None = None,
 ) -> int:
-    """Start the worker again whenever it ends, until exactly ``events`` are stored, and ``counted`` are in windows; how often it ended."""
+    """Restart the worker until ``events`` are stored and ``counted`` are in windows.
+
+    Returns how often the worker ended.
+    """
     deaths = 0
     arguments = ["streams"] if module == "deploy" else []
     worker = start_worker(module, *arguments)

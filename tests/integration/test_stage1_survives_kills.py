@@ -1,4 +1,4 @@
-"""Stage 1 on the real broker and the real store: everything sent twice and shuffled, workers killed at random moments and sharing the work."""
+"""Stage 1 with broker and store: events are sent twice, shuffled, and workers killed at random."""
 
 from __future__ import annotations
 

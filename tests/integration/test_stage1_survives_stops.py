@@ -1,4 +1,4 @@
-"""A worker that is stopped in the middle of its work for longer than its session writes nothing more when it goes on."""
+"""A worker that was suspended for longer than its session writes nothing after it resumes."""
 
 from __future__ import annotations
 

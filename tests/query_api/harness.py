@@ -43,7 +43,7 @@ NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
 
 
 class ControlInMemory:
-    """What the control-plane log does for its reader, without a broker: the log itself is tested where it lives."""
+    """The control-plane log as its reader sees it, without a broker; other tests cover the log."""
 
     def __init__(self) -> None:
         self.view = ControlView()

@@ -192,8 +192,8 @@ async def test_a_key_that_cannot_be_made_names_the_field(
             PROJECTS,
             {"name": "x", "id": "a b"},
             (
-                "id: 'a b' is not allowed; an id is 1 to 128 letters (a-z), digits and . _ : @ -, does"
-                " not begin with -, and is neither . nor .."
+                "id: 'a b' is not allowed; an id is 1 to 128 letters (a-z), digits and"
+                " . _ : @ -, does not begin with -, and is neither . nor .."
             ),
         ),
         (PROJECTS, {"name": ["x"]}, "name: a list is not allowed; a string is expected"),
@@ -201,8 +201,8 @@ async def test_a_key_that_cannot_be_made_names_the_field(
             "/v1/admin/prices",
             {"match": "m", "usd_per_million": {"ä": "1"}},
             (
-                "usd_per_million.ä.[key]: 'ä' is not allowed; 1 to 100 letters (a-z), digits, spaces"
-                " and _ . : / -, beginning with a letter, a digit or _ are expected"
+                "usd_per_million.ä.[key]: 'ä' is not allowed; 1 to 100 letters (a-z), digits,"
+                " spaces and _ . : / -, beginning with a letter, a digit or _ are expected"
             ),
         ),
         (

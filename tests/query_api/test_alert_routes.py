@@ -110,7 +110,8 @@ async def test_alerts_are_listed_page_by_page(api: Api) -> None:
         *(
             AlertRow(
                 project_id=PROJECT, id=f"a{number}", budget_id=f"b{number % 2}", name="day",
-                scope='{"user_id":"u1"}', period_start_us=NOON_US, threshold="0.8", spent_pico=85 * 10**9,
+                scope='{"user_id":"u1"}', period_start_us=NOON_US, threshold="0.8",
+                spent_pico=85 * 10**9,
                 limit_pico=10**11, trace_id="t1", created_us=NOON_US + number // 3, row_version=1,
             )
             for number in range(8)
@@ -121,7 +122,8 @@ async def test_alerts_are_listed_page_by_page(api: Api) -> None:
     assert found[-1] == {
         "id": "a0", "type": "budget.threshold_crossed", "budget_id": "b0", "name": "day",
         "scope": {"user_id": "u1"}, "period_start": "2026-11-21T12:00:00.000Z", "threshold": 0.8,
-        "spent_usd": "0.085", "limit_usd": "0.1", "trace_id": "t1", "created_at": "2026-11-21T12:00:00.000Z",
+        "spent_usd": "0.085", "limit_usd": "0.1", "trace_id": "t1",
+        "created_at": "2026-11-21T12:00:00.000Z",
     }  # fmt: skip
     of_one = await pages(api, "/v1/alerts", budget_id="b1", limit=2)
     assert [each["id"] for each in of_one] == ["a7", "a5", "a3", "a1"]
@@ -133,16 +135,19 @@ async def test_dead_letters_are_listed_page_by_page(api: Api) -> None:
             DeadLetterRow(
                 project_id=PROJECT, id=f"d{number}", created_us=NOON_US + number // 2,
                 stage="gateway" if number % 2 else "observations", reason="bad", detail="why",
-                source_topic="tracemill.events", source_partition=1, source_offset=number, payload="{\x00",
+                source_topic="tracemill.events", source_partition=1, source_offset=number,
+                payload="{\x00",
             )
             for number in range(5)
         ),
-        DeadLetterRow(project_id=PROJECT, id="edge", created_us=NOON_US - 1, stage="gateway", reason="worse"),
+        DeadLetterRow(project_id=PROJECT, id="edge", created_us=NOON_US - 1, stage="gateway",
+            reason="worse"),
     )  # fmt: skip
     found = await pages(api, "/v1/dead-letters", limit=2)
     assert [each["id"] for each in found] == ["d4", "d3", "d2", "d1", "d0", "edge"]
     assert found[0] == {
-        "id": "d4", "stage": "observations", "reason": "bad", "detail": "why", "source_topic": "tracemill.events",
+        "id": "d4", "stage": "observations", "reason": "bad", "detail": "why",
+        "source_topic": "tracemill.events",
         "payload": "{\x00", "created_at": "2026-11-21T12:00:00.000002Z",
     }  # fmt: skip
     assert found[-1]["source_topic"] is None
@@ -159,7 +164,8 @@ async def test_dead_letters_are_listed_page_by_page(api: Api) -> None:
     [
         ('["acme",3,901,[],[]]', '["acme",null,null,[],[]]'),
         ('["a\\"],1,2",3,901,[],[[1,2]],5]', '["a\\"],1,2",null,null,[],[[1,2]],5]'),
-        ('{"project_id":"acme","row_version":901,"x":1}', '{"project_id":"acme","row_version":null,"x":1}'),
+        ('{"project_id":"acme","row_version":901,"x":1}',
+            '{"project_id":"acme","row_version":null,"x":1}'),
         ('{"input":"\\"row_version\\":901"}', '{"input":"\\"row_version\\":901"}'),
         ('{"batch":[1,2]}', '{"batch":[1,2]}'),
     ],

@@ -39,7 +39,8 @@ def test_costs_tokens_and_errors_are_summed_over_descendants() -> None:
         [
             row("root", end=100, total_cost_pico=1),
             row("a", "root", 10, 40, total_cost_pico=10, usage={"input": 5, "output": 1}),
-            row("b", "root", 30, 60, total_cost_pico=100, usage={"input": 2, "total": 9}, level="ERROR"),
+            row("b", "root", 30, 60, total_cost_pico=100, usage={"input": 2, "total": 9},
+                level="ERROR"),
             row("c", "b", 35, 50, total_cost_pico=1000, usage={"output": 4}),
         ]
     )  # fmt: skip
@@ -91,7 +92,8 @@ def test_orphans_are_children_of_the_trace_and_marked() -> None:
 
 def test_a_cycle_is_broken_at_its_earliest_observation() -> None:
     tree = call_tree(
-        [row("a", "c", 5), row("b", "a", 1), row("c", "b", 3), row("leaf", "c", 6), row("self", "self", 9)]
+        [row("a", "c", 5), row("b", "a", 1), row("c", "b", 3), row("leaf", "c", 6),
+            row("self", "self", 9)]
     )  # fmt: skip
     assert [(node.row.id, node.orphan) for node in tree.root.children if node.row] == [
         ("b", True),
@@ -163,10 +165,12 @@ def test_every_observation_is_in_the_tree_once_and_the_path_covers_the_trace(
 
 async def test_the_tree_of_a_stored_trace(api: Api) -> None:
     await api.insert(
-        trace("t", end_us=NOON_US + 100_000, name="answer", observation_count=2, total_cost_pico=12 * 10**9),
+        trace("t", end_us=NOON_US + 100_000, name="answer", observation_count=2,
+            total_cost_pico=12 * 10**9),
         observation("t", "root", end_us=NOON_US + 100_000, name="root", total_cost_pico=2 * 10**9),
         observation(
-            "t", "call", NOON_US + 25_000, end_us=NOON_US + 75_500, parent_id="root", type="GENERATION",
+            "t", "call", NOON_US + 25_000, end_us=NOON_US + 75_500, parent_id="root",
+            type="GENERATION",
             name="call", model="gpt-4o", total_cost_pico=10**10, usage={"input": 3, "output": 2},
         ),
     )  # fmt: skip
@@ -200,7 +204,8 @@ async def test_the_tree_shows_sources_of_costs_and_how_many_are_missing(api: Api
         trace("t", observation_count=4, unpriced_count=2),
         observation("t", "root"),
         observation("t", "given", NOON_US + 1, parent_id="root", cost_source="given"),
-        observation("t", "guess", NOON_US + 2, parent_id="root", cost_source="unpriced", usage_estimated=1),
+        observation("t", "guess", NOON_US + 2, parent_id="root", cost_source="unpriced",
+            usage_estimated=1),
         observation("t", "below", NOON_US + 3, parent_id="guess", cost_source="unpriced"),
     )  # fmt: skip
     shown = (await api.client.get("/v1/traces/t/tree")).json()
@@ -219,7 +224,8 @@ async def test_the_tree_shows_sources_of_costs_and_how_many_are_missing(api: Api
 @pytest.mark.parametrize("end", [0, 5])
 def test_what_never_ended_has_no_latency(end: int) -> None:
     open_row = StoredObservation(
-        project_id="acme", trace_id="t", id="o", row_version=1, start_us=NOON_US, end_us=end and NOON_US + end
+        project_id="acme", trace_id="t", id="o", row_version=1, start_us=NOON_US,
+        end_us=end and NOON_US + end
     )  # fmt: skip
     of_trace = StoredTrace(project_id="acme", id="t", start_us=NOON_US, row_version=1)
     shown = tree_out(of_trace, call_tree([open_row]), truncated=False, depth_max=5)

@@ -73,7 +73,8 @@ async def test_a_public_key_alone_reads_nothing(api: Api) -> None:
         ({"orderBy": "cost.desc"}, ["orderBy"]),
         ({"orderBy": "timestamp.sideways"}, ["orderBy"]),
         ({"filter": "["}, ["filter"]),
-        ({"filter": '[{"type":"string","column":"secret","operator":"=","value":"x"}]'}, ["filter[0].column"]),
+        ({"filter": '[{"type":"string","column":"secret","operator":"=","value":"x"}]'},
+            ["filter[0].column"]),
     ],
 )  # fmt: skip
 async def test_a_malformed_parameter_is_an_issue_with_its_path(
@@ -320,17 +321,23 @@ texts = st.one_of(
 )
 names = st.sampled_from(
     [
-        "page", "limit", "cursor", "fields", "filter", "orderBy", "name", "userId", "tags", "tags[]", "environment",
-        "fromTimestamp", "toTimestamp", "fromStartTime", "level", "type", "value", "operator", "scoreIds", "from", "to",
-        "step", "group_by", "model", "time_zone", "parentObservationId", "isRootObservation", "expandMetadata", "stage",
+        "page", "limit", "cursor", "fields", "filter", "orderBy", "name", "userId", "tags",
+        "tags[]", "environment",
+        "fromTimestamp", "toTimestamp", "fromStartTime", "level", "type", "value", "operator",
+        "scoreIds", "from", "to",
+        "step", "group_by", "model", "time_zone", "parentObservationId", "isRootObservation",
+        "expandMetadata", "stage",
     ]
 )  # fmt: skip
 entries = st.fixed_dictionaries(
     {
-        "type": st.sampled_from(["string", "number", "datetime", "stringOptions", "arrayOptions", "stringObject", "numberObject", "booleanObject", "boolean", "null", "nonsense"]),
+        "type": st.sampled_from(["string", "number", "datetime", "stringOptions", "arrayOptions",
+            "stringObject", "numberObject", "booleanObject", "boolean", "null", "nonsense"]),
         "column": st.sampled_from([*OBSERVATION_COLUMNS, "timestamp", "public", "nonsense"]),
-        "operator": st.sampled_from(["=", "<>", ">", "<=", "contains", "matches", "any of", "none of", "all of", "is null", "is not null", "is set", "nonsense"]),
-        "value": st.one_of(texts, st.integers(), st.floats(), st.booleans(), st.none(), st.lists(texts, max_size=3)),
+        "operator": st.sampled_from(["=", "<>", ">", "<=", "contains", "matches", "any of",
+            "none of", "all of", "is null", "is not null", "is set", "nonsense"]),
+        "value": st.one_of(texts, st.integers(), st.floats(), st.booleans(), st.none(),
+            st.lists(texts, max_size=3)),
         "key": texts,
     }
 )  # fmt: skip
@@ -378,11 +385,13 @@ def test_the_filter_grammar_is_understood_or_refused_by_name(
 @given(
     path=st.sampled_from(["/v1/budgets", "/v1/webhooks"]),
     body=st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts),
+        st.one_of(st.none(), st.booleans(), st.integers(),
+            st.floats(allow_nan=False, allow_infinity=False), texts),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
             st.dictionaries(
-                st.sampled_from(["name", "scope", "period", "time_zone", "limit_usd", "thresholds", "url", "events", "user_id"]),
+                st.sampled_from(["name", "scope", "period", "time_zone", "limit_usd", "thresholds",
+                    "url", "events", "user_id"]),
                 inner,
                 max_size=5,
             ),

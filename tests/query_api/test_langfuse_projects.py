@@ -98,8 +98,10 @@ async def test_a_project_cannot_find_out_which_public_keys_exist(api: Api, given
         ("", {"name": "x", "metadata": "m"}, "metadata"),
         (f"/{PROJECT}/apiKeys", {"publicKey": "pk-lf-0123456789"}, "secretKey"),
         (f"/{PROJECT}/apiKeys", {"secretKey": "sk-lf-0123456789abcdef"}, "publicKey"),
-        (f"/{PROJECT}/apiKeys", {"publicKey": "x", "secretKey": "sk-lf-0123456789abcdef"}, "publicKey"),
-        (f"/{PROJECT}/apiKeys", {"publicKey": "pk-a:b-0123456789", "secretKey": "sk-" + "x" * 20}, "publicKey"),
+        (f"/{PROJECT}/apiKeys", {"publicKey": "x", "secretKey": "sk-lf-0123456789abcdef"},
+            "publicKey"),
+        (f"/{PROJECT}/apiKeys", {"publicKey": "pk-a:b-0123456789", "secretKey": "sk-" + "x" * 20},
+            "publicKey"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_made_names_the_field(

@@ -134,7 +134,7 @@ versions = st.tuples(
 
 
 def stream_of(drawn: list[tuple[int, int, bool, str]]) -> list[ObservationRow]:
-    """Rows as the streams write them: one content per version, tombstones where a row left its minute."""
+    """Rows as the streams write them: one content per version, and tombstones of moved rows."""
     written: dict[int, ObservationRow] = {}
     rows: list[ObservationRow] = []
     for number, second, is_deleted, level in drawn:

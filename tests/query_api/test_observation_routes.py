@@ -16,10 +16,14 @@ def generation() -> Any:
         "t1", "g1", NOON_US + 412_000, end_us=NOON_US + 1_842_000, type="GENERATION", name="call",
         parent_id="o1", completion_start_us=NOON_US + 733_000, model="gpt-4o", level="WARNING",
         status_message="slow", version="3", model_parameters='{"temperature":0.2}',
-        usage={"input": 1000, "input_cached_tokens": 24, "output": 60, "output_reasoning_tokens": 7},
-        cost_pico={"input": 2_500_000_000, "input_cached_tokens": 30_000_000, "output": 600_000_000},
-        total_cost_pico=3_130_000_000, price_id="openai:gpt-4o", input='[{"role":"user","content":"hi"}]',
-        output='{"role":"assistant"}', metadata=json.dumps({"short": "s", "long": "x" * 300, "list": [1] * 200}),
+        usage={"input": 1000, "input_cached_tokens": 24, "output": 60,
+            "output_reasoning_tokens": 7},
+        cost_pico={"input": 2_500_000_000, "input_cached_tokens": 30_000_000,
+            "output": 600_000_000},
+        total_cost_pico=3_130_000_000, price_id="openai:gpt-4o",
+        input='[{"role":"user","content":"hi"}]',
+        output='{"role":"assistant"}',
+        metadata=json.dumps({"short": "s", "long": "x" * 300, "list": [1] * 200}),
         prompt_name="answer", prompt_version=3, environment="production",
     )  # fmt: skip
 
@@ -31,10 +35,12 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
     metadata = found.pop("metadata")
     assert (metadata["short"], len(metadata["long"]), metadata["list"]) == ("s", 300, [1] * 200)
     assert found == {
-        "id": "g1", "projectId": PROJECT, "traceId": "t1", "parentObservationId": "o1", "name": "call",
+        "id": "g1", "projectId": PROJECT, "traceId": "t1", "parentObservationId": "o1",
+        "name": "call",
         "type": "GENERATION", "environment": "production", "startTime": "2026-11-21T12:00:00.412Z",
         "endTime": "2026-11-21T12:00:01.842Z", "completionStartTime": "2026-11-21T12:00:00.733Z",
-        "version": "3", "input": [{"role": "user", "content": "hi"}], "output": {"role": "assistant"},
+        "version": "3", "input": [{"role": "user", "content": "hi"}],
+        "output": {"role": "assistant"},
         "toolDefinitions": {}, "toolCalls": [], "toolCallNames": [],
         "level": "WARNING", "statusMessage": "slow", "model": "gpt-4o",
         "modelParameters": {"temperature": 0.2}, "modelId": "openai:gpt-4o", "promptId": None,
@@ -44,7 +50,8 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
         "costDetails": {"input": 0.0025, "input_cached_tokens": 0.00003, "output": 0.0006, "total": 0.00313},
         "usage": {"unit": "TOKENS", "input": 1024, "output": 67, "total": 1091},
         "unit": "TOKENS", "promptTokens": 1024, "completionTokens": 67, "totalTokens": 1091,
-        "usagePricingTierId": None, "usagePricingTierName": None, "inputPrice": None, "outputPrice": None,
+        "usagePricingTierId": None, "usagePricingTierName": None, "inputPrice": None,
+        "outputPrice": None,
         "totalPrice": None, "calculatedInputCost": 0.00253, "calculatedOutputCost": 0.0006,
         "calculatedTotalCost": 0.00313, "latency": 1.43, "timeToFirstToken": 0.321,
         "userId": None, "sessionId": None,
@@ -55,7 +62,8 @@ async def test_an_observation_has_every_field_of_the_first_version(api: Api) -> 
 
 async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
     await api.insert(
-        generation(), trace("t1", name="answer", user_id="u1", session_id="s1", tags=("a",), release="r")
+        generation(), trace("t1", name="answer", user_id="u1", session_id="s1", tags=("a",),
+            release="r")
     )  # fmt: skip
 
     async def only(**params: str) -> dict[str, Any]:
@@ -67,7 +75,8 @@ async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
     assert set(await only(fields="core")) == core
     basic = await only()
     assert set(basic) - core == {
-        "name", "level", "statusMessage", "version", "environment", "bookmarked", "public", "userId",
+        "name", "level", "statusMessage", "version", "environment", "bookmarked", "public",
+        "userId",
         "sessionId", "isRootObservation",
     }  # fmt: skip
     assert (basic["userId"], basic["isRootObservation"]) == ("u1", False)
@@ -99,7 +108,8 @@ async def test_the_second_version_answers_in_groups_of_fields(api: Api) -> None:
 async def test_a_given_cost_that_differs_is_shown_with_the_computed_one(api: Api) -> None:
     await api.insert(
         trace("t"),
-        observation("t", "differs", cost_source="given", total_cost_pico=2 * 10**12, computed_cost_pico=10**12, price_id="p"),
+        observation("t", "differs", cost_source="given", total_cost_pico=2 * 10**12,
+            computed_cost_pico=10**12, price_id="p"),
         observation("t", "free", cost_source="given", total_cost_pico=10**12, price_id="p"),
         observation("t", "agrees", cost_source="given", total_cost_pico=10**12),
         observation("t", "computed", cost_source="computed", total_cost_pico=10**12, price_id="p"),
@@ -186,7 +196,8 @@ async def test_a_long_status_message_is_returned_whole(api: Api) -> None:
         ({"parseIoAsJson": "true"}, "parseIoAsJson"),
         ({"limit": "1001"}, "limit"),
         ({"cursor": "not-one-of-ours"}, "cursor"),
-        ({"cursor": "eyJsYXN0U3RhcnRUaW1lVXMiOjkyMjMzNzIwMzY4NTQ3NzU4MDcsImxhc3RUcmFjZUlkIjoiIiwibGFzdElkIjoiIn0="}, "cursor"),
+        ({"cursor": "eyJsYXN0U3RhcnRUaW1lVXMiOjkyMjMzNzIwMzY4NTQ3NzU4MDcs"
+            "Imxhc3RUcmFjZUlkIjoiIiwibGFzdElkIjoiIn0="}, "cursor"),
         ({"isRootObservation": "perhaps"}, "isRootObservation"),
         ({"fromStartTime": "2026-11-21T12:00:00"}, "fromStartTime"),
     ],
@@ -223,20 +234,25 @@ async def test_cursors_visit_everything_once_also_where_times_are_equal(api: Api
 
 @pytest.fixture(scope="module")
 def stored_traces(kept: Kept) -> str:
-    """Trace a: user u1, root r1 with a child; trace b: user u2, an app root whose parent is elsewhere."""
+    """Trace a of user u1 has root r1 and a child; trace b of u2 an app root with another parent."""
     return kept(
         [
             trace("a", user_id="u1", session_id="s1", name="first", tags=("x", "y"), release="one"),
             trace("b", user_id="u2", session_id="s2", name="second", tags=("y",)),
-            observation("a", "r1", NOON_US, end_us=NOON_US + 4 * SECOND_US, name="root", environment="e1"),
+            observation("a", "r1", NOON_US, end_us=NOON_US + 4 * SECOND_US, name="root",
+                environment="e1"),
             observation(
-                "a", "g1", NOON_US + SECOND_US, end_us=NOON_US + 3 * SECOND_US, type="GENERATION", parent_id="r1",
-                completion_start_us=NOON_US + 2 * SECOND_US, name="call", model="gpt-4o", level="ERROR", version="2",
+                "a", "g1", NOON_US + SECOND_US, end_us=NOON_US + 3 * SECOND_US, type="GENERATION",
+                parent_id="r1",
+                completion_start_us=NOON_US + 2 * SECOND_US, name="call", model="gpt-4o",
+                level="ERROR", version="2",
                 usage={"input": 10, "output": 4}, cost_pico={"input": 10**9, "output": 2 * 10**9},
                 total_cost_pico=3 * 10**9, input="the quick Brown fox", output="100% sure_thing",
-                metadata='{"tier":"gold"}', prompt_name="p", prompt_version=2, status_message="it broke",
+                metadata='{"tier":"gold"}', prompt_name="p", prompt_version=2,
+                status_message="it broke",
             ),
-            observation("b", "r2", NOON_US + 5 * SECOND_US, parent_id="elsewhere", app_root=1, type="AGENT", name="agent"),
+            observation("b", "r2", NOON_US + 5 * SECOND_US, parent_id="elsewhere", app_root=1,
+                type="AGENT", name="agent"),
         ]
     )  # fmt: skip
 
@@ -308,18 +324,26 @@ async def test_the_second_version_narrows_further(
         ({"type": "number", "column": "promptVersion", "operator": "=", "value": 2}, ["g1"]),
         ({"type": "string", "column": "input", "operator": "matches", "value": "BROWN"}, ["g1"]),
         ({"type": "string", "column": "input", "operator": "contains", "value": "BROWN"}, []),
-        ({"type": "string", "column": "output", "operator": "contains", "value": "% sure_"}, ["g1"]),
-        ({"type": "string", "column": "statusMessage", "operator": "ends with", "value": "broke"}, ["g1"]),
-        ({"type": "stringObject", "column": "metadata", "key": "tier", "operator": "=", "value": "gold"}, ["g1"]),
-        ({"type": "boolean", "column": "isRootObservation", "operator": "<>", "value": True}, ["g1"]),
-        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["x", "y"]}, ["g1", "r1"]),
-        ({"type": "arrayOptions", "column": "traceTags", "operator": "none of", "value": ["x"]}, ["r2"]),
+        ({"type": "string", "column": "output", "operator": "contains", "value": "% sure_"},
+            ["g1"]),
+        ({"type": "string", "column": "statusMessage", "operator": "ends with", "value": "broke"},
+            ["g1"]),
+        ({"type": "stringObject", "column": "metadata", "key": "tier", "operator": "=",
+            "value": "gold"}, ["g1"]),
+        ({"type": "boolean", "column": "isRootObservation", "operator": "<>", "value": True},
+            ["g1"]),
+        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["x", "y"]},
+            ["g1", "r1"]),
+        ({"type": "arrayOptions", "column": "traceTags", "operator": "none of", "value": ["x"]},
+            ["r2"]),
         ({"type": "string", "column": "traceName", "operator": "=", "value": "second"}, ["r2"]),
-        ({"type": "stringOptions", "column": "sessionId", "operator": "none of", "value": ["s1"]}, ["r2"]),
+        ({"type": "stringOptions", "column": "sessionId", "operator": "none of", "value": ["s1"]},
+            ["r2"]),
         ({"type": "null", "column": "parentObservationId", "operator": "is null"}, ["r1"]),
         ({"type": "null", "column": "endTime", "operator": "is null"}, ["r2"]),
         ({"type": "null", "column": "latency", "operator": "is null"}, ["r2"]),
-        ({"type": "datetime", "column": "endTime", "operator": ">", "value": "2026-11-21T12:00:03.5Z"}, ["r1"]),
+        ({"type": "datetime", "column": "endTime", "operator": ">",
+            "value": "2026-11-21T12:00:03.5Z"}, ["r1"]),
     ],
 )  # fmt: skip
 async def test_the_filter_grammar_narrows_observations_down(
@@ -339,10 +363,16 @@ async def test_the_filter_grammar_narrows_observations_down(
         ({"key": "nthFromEnd", "value": 2}, [], ["r1"]),
         ({"key": "nthFromStart", "value": 3}, [], []),
         # Among all observations of the trace, not among those that meet the rest.
-        ({"key": "first"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}], []),
-        ({"key": "last"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}], ["g1"]),
-        ({"key": "last"}, [{"type": "string", "column": "input", "operator": "matches", "value": "BROWN"}], ["g1"]),
-        ({"key": "first"}, [{"type": "string", "column": "traceName", "operator": "=", "value": "second"}], ["r2"]),
+        ({"key": "first"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}],
+            []),
+        ({"key": "last"}, [{"type": "string", "column": "name", "operator": "=", "value": "call"}],
+            ["g1"]),
+        ({"key": "last"},
+            [{"type": "string", "column": "input", "operator": "matches", "value": "BROWN"}],
+            ["g1"]),
+        ({"key": "first"},
+            [{"type": "string", "column": "traceName", "operator": "=", "value": "second"}],
+            ["r2"]),
     ],
 )  # fmt: skip
 async def test_observations_are_found_by_their_place_in_the_trace(

@@ -13,12 +13,17 @@ def stored_scores(kept: Kept) -> str:
     return kept(
         [
             trace("t1", user_id="u1", tags=("a",), environment="production", session_id="s1"),
-            score("n", trace_id="t1", name="accuracy", value=0.75, comment="fine", metadata='{"by":"me"}'),
-            score("b", NOON_US + SECOND_US, trace_id="t1", data_type="BOOLEAN", value=1.0, string_value="True"),
-            score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1", data_type="CATEGORICAL", string_value="good", source="EVAL"),
+            score("n", trace_id="t1", name="accuracy", value=0.75, comment="fine",
+                metadata='{"by":"me"}'),
+            score("b", NOON_US + SECOND_US, trace_id="t1", data_type="BOOLEAN", value=1.0,
+                string_value="True"),
+            score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1",
+                data_type="CATEGORICAL", string_value="good", source="EVAL"),
             score("s", NOON_US + 3 * SECOND_US, session_id="s1", value=2.0, environment="staging"),
-            score("r", NOON_US + 4 * SECOND_US, dataset_run_id="run1", data_type="TEXT", string_value="well done"),
-            score("x", NOON_US + 5 * SECOND_US, trace_id="t1", data_type="CORRECTION", name="output", string_value="better"),
+            score("r", NOON_US + 4 * SECOND_US, dataset_run_id="run1", data_type="TEXT",
+                string_value="well done"),
+            score("x", NOON_US + 5 * SECOND_US, trace_id="t1", data_type="CORRECTION",
+                name="output", string_value="better"),
         ]
     )  # fmt: skip
 
@@ -53,8 +58,10 @@ async def ids(api: Api, path: str, **params: object) -> str:
         ({"value": "0.75"}, "n"),
         ({"fromTimestamp": "2026-11-21T12:00:03Z"}, "xrs"),
         ({"toTimestamp": "2026-11-21T12:00:01Z"}, "n"),
-        ({"filter": json.dumps([{"type": "string", "column": "stringValue", "operator": "=", "value": "good"}])}, "c"),
-        ({"filter": json.dumps([{"type": "stringObject", "column": "metadata", "key": "by", "operator": "=", "value": "me"}])}, "n"),
+        ({"filter": json.dumps([{"type": "string", "column": "stringValue", "operator": "=",
+            "value": "good"}])}, "c"),
+        ({"filter": json.dumps([{"type": "stringObject", "column": "metadata", "key": "by",
+            "operator": "=", "value": "me"}])}, "n"),
     ],
 )  # fmt: skip
 async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], expected: str) -> None:

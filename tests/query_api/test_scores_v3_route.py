@@ -12,12 +12,18 @@ PATH = "/api/public/v3/scores"
 def stored_scores(kept: Kept) -> str:
     return kept(
         [
-            score("n", trace_id="t1", name="accuracy", value=0.75, comment="fine", metadata='{"by":"me"}', config_id="c1"),
-            score("b", NOON_US + SECOND_US, trace_id="t1", data_type="BOOLEAN", value=1.0, string_value="True"),
-            score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1", data_type="CATEGORICAL", string_value="good", source="EVAL"),
-            score("s", NOON_US + 3 * SECOND_US, session_id="s1", value=2.0, environment="staging", queue_id="q", author_user_id="ada"),
-            score("r", NOON_US + 3 * SECOND_US, dataset_run_id="run1", data_type="TEXT", string_value="well done"),
-            score("x", NOON_US + 5 * SECOND_US, trace_id="t2", data_type="CORRECTION", name="output", string_value="better"),
+            score("n", trace_id="t1", name="accuracy", value=0.75, comment="fine",
+                metadata='{"by":"me"}', config_id="c1"),
+            score("b", NOON_US + SECOND_US, trace_id="t1", data_type="BOOLEAN", value=1.0,
+                string_value="True"),
+            score("c", NOON_US + 2 * SECOND_US, trace_id="t1", observation_id="o1",
+                data_type="CATEGORICAL", string_value="good", source="EVAL"),
+            score("s", NOON_US + 3 * SECOND_US, session_id="s1", value=2.0, environment="staging",
+                queue_id="q", author_user_id="ada"),
+            score("r", NOON_US + 3 * SECOND_US, dataset_run_id="run1", data_type="TEXT",
+                string_value="well done"),
+            score("x", NOON_US + 5 * SECOND_US, trace_id="t2", data_type="CORRECTION",
+                name="output", string_value="better"),
         ]
     )  # fmt: skip
 

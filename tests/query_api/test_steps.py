@@ -153,7 +153,8 @@ async def test_a_query_over_decades_fits_into_a_request(api: Api) -> None:
     await api.insert(
         WindowRow(
             project_id=PROJECT, environment="e", model="m", name="n", row_version=1,
-            observation_count=1, latency_state_hex=state_hex({}), window_s=s("2026-11-21T12:00:00Z"),
+            observation_count=1, latency_state_hex=state_hex({}),
+            window_s=s("2026-11-21T12:00:00Z"),
         )
     )  # fmt: skip
     for zone in ("Africa/Casablanca", "Australia/Lord_Howe", "America/St_Johns"):

@@ -24,7 +24,7 @@ EXECUTION_MAX_S = 1
 GRACE_S = 0.5
 HEALTH_MAX_S = 1.0
 LATE_S = 20.0
-"""What a busy machine may add; without the limits that are tested here it would be 32 s and more."""
+"""Time that a busy machine may add; without the tested limits it would be at least 32 s."""
 GOES_ON_WITHIN_S = 60.0
 QUESTIONS = (
     "/v1/windows",
@@ -73,7 +73,7 @@ async def hangable(own_store: tuple[str, Hanging]) -> AsyncIterator[tuple[Api, H
 
 
 async def answered(client: httpx.AsyncClient, path: str, **params: str) -> int:
-    """The status once the store keeps our short limits again: first it works off what was given up."""
+    """Return the status after the store has finished abandoned queries and respects our limits."""
     deadline_s = time.monotonic() + GOES_ON_WITHIN_S
     while (answer := await client.get(path, params=params)).status_code in {422, 503}:
         assert time.monotonic() < deadline_s, answer.text

@@ -50,10 +50,12 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         latency_state_hex=EMPTY_SKETCH, **given,
     )  # fmt: skip
     yield SpendRow(
-        bucket_s=NOON_US // 10**6, user_id="u", model="m", environment="e", total_cost_pico=1, **given
+        bucket_s=NOON_US // 10**6, user_id="u", model="m", environment="e", total_cost_pico=1,
+        **given
     )  # fmt: skip
     yield AlertRow(
-        id="a", budget_id="b", name=mark, scope="{}", period_start_us=NOON_US, threshold="1", spent_pico=1,
+        id="a", budget_id="b", name=mark, scope="{}", period_start_us=NOON_US, threshold="1",
+        spent_pico=1,
         limit_pico=1, created_us=NOON_US, **given,
     )  # fmt: skip
     yield DeadLetterRow(

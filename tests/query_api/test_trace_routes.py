@@ -30,7 +30,8 @@ async def answer_question(api: Api) -> None:
             root_observation_id="o1", observation_count=2, total_cost_pico=3_100_000_000_001,
             usage={"input": 10, "output": 5}, environment="production", public=1,
         ),
-        observation("t1", "o1", end_us=NOON_US + 1_842_001, name="root", input='{"q":"what?"}', output="42"),
+        observation("t1", "o1", end_us=NOON_US + 1_842_001, name="root", input='{"q":"what?"}',
+            output="42"),
         observation(
             "t1", "o2", NOON_US + 412_000, end_us=NOON_US + 1_842_000, parent_id="o1",
             completion_start_us=NOON_US + 733_000, type="GENERATION", name="call", model="gpt-4o",
@@ -42,10 +43,13 @@ async def answer_question(api: Api) -> None:
 async def test_a_trace_comes_with_its_observations_and_scores(api: Api) -> None:
     await answer_question(api)
     found = (await api.client.get("/api/public/traces/t1")).json()
-    assert {name: found[name] for name in found if name not in {"createdAt", "updatedAt", "observations", "scores"}} == {
+    assert {name: found[name] for name in found if name not in {"createdAt", "updatedAt",
+        "observations", "scores"}} == {
         "id": "t1", "projectId": PROJECT, "timestamp": "2026-11-21T12:00:00.000Z", "name": "answer",
-        "userId": "u1", "sessionId": "s1", "release": "1.0", "version": "v1", "environment": "production",
-        "externalId": None, "public": True, "bookmarked": False, "tags": ["a", "b"], "level": "DEFAULT",
+        "userId": "u1", "sessionId": "s1", "release": "1.0", "version": "v1",
+        "environment": "production",
+        "externalId": None, "public": True, "bookmarked": False, "tags": ["a", "b"],
+        "level": "DEFAULT",
         "input": {"q": "what?"}, "output": 42, "metadata": {"region": "eu", "n": {"x": 1}},
         "htmlPath": "/project/acme/traces/t1", "latency": 1.842001, "totalCost": 3.100000000001,
     }  # fmt: skip
@@ -140,10 +144,13 @@ def seven_traces(kept: Kept) -> str:
     return kept(
         trace(
             f"t{number}", NOON_US + number * SECOND_US, name="even" if number % 2 == 0 else "odd",
-            user_id=f"u{number % 3}", session_id=f"s{number}", release=f"r{number}", version=f"v{number}",
-            tags=("all", f"n{number}"), environment=f"e{number % 2}", total_cost_pico=number * 10**9,
+            user_id=f"u{number % 3}", session_id=f"s{number}", release=f"r{number}",
+            version=f"v{number}",
+            tags=("all", f"n{number}"), environment=f"e{number % 2}",
+            total_cost_pico=number * 10**9,
             end_us=NOON_US + number * 2 * SECOND_US, usage={"input": number, "output": 1},
-            metadata=json.dumps({"n": number, "s": f"x{number}", "deep": {"er": f"y{number}"}, "a.b": "dot", "flag": number == 3}),
+            metadata=json.dumps({"n": number, "s": f"x{number}", "deep": {"er": f"y{number}"},
+                "a.b": "dot", "flag": number == 3}),
         )
         for number in range(7)
     )  # fmt: skip
@@ -194,31 +201,46 @@ async def test_traces_are_narrowed_down(many: Api, params: dict[str, str], expec
         ({"type": "string", "column": "name", "operator": "starts with", "value": "ev"}, "6420"),
         ({"type": "string", "column": "id", "operator": "ends with", "value": "3"}, "3"),
         ({"type": "string", "column": "name", "operator": "contains", "value": "d"}, "531"),
-        ({"type": "string", "column": "name", "operator": "does not contain", "value": "d"}, "6420"),
+        ({"type": "string", "column": "name", "operator": "does not contain", "value": "d"},
+            "6420"),
         ({"type": "string", "column": "name", "operator": "matches", "value": "ODD"}, "531"),
-        ({"type": "stringOptions", "column": "userId", "operator": "any of", "value": ["u1"]}, "41"),
-        ({"type": "stringOptions", "column": "userId", "operator": "none of", "value": ["u1", "u2"]}, "630"),
-        ({"type": "arrayOptions", "column": "tags", "operator": "any of", "value": ["n1", "n2"]}, "21"),
-        ({"type": "arrayOptions", "column": "tags", "operator": "none of", "value": ["n1", "n2"]}, "65430"),
-        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["all", "n2"]}, "2"),
+        ({"type": "stringOptions", "column": "userId", "operator": "any of", "value": ["u1"]},
+            "41"),
+        ({"type": "stringOptions", "column": "userId", "operator": "none of",
+            "value": ["u1", "u2"]}, "630"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "any of", "value": ["n1", "n2"]},
+            "21"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "none of", "value": ["n1", "n2"]},
+            "65430"),
+        ({"type": "arrayOptions", "column": "tags", "operator": "all of", "value": ["all", "n2"]},
+            "2"),
         ({"type": "number", "column": "totalCost", "operator": ">=", "value": 0.005}, "65"),
         ({"type": "number", "column": "totalCost", "operator": "=", "value": "0.005"}, "5"),
         ({"type": "number", "column": "latency", "operator": "<", "value": 2}, "10"),
         ({"type": "number", "column": "totalTokens", "operator": ">", "value": 6}, "6"),
-        ({"type": "datetime", "column": "timestamp", "operator": ">", "value": "2026-11-21T12:00:05Z"}, "6"),
+        ({"type": "datetime", "column": "timestamp", "operator": ">",
+            "value": "2026-11-21T12:00:05Z"}, "6"),
         ({"type": "boolean", "column": "public", "operator": "=", "value": True}, ""),
         ({"type": "boolean", "column": "bookmarked", "operator": "<>", "value": True}, "6543210"),
         ({"type": "null", "column": "userId", "operator": "is null"}, ""),
         ({"type": "null", "column": "sessionId", "operator": "is not null"}, "6543210"),
-        ({"type": "stringObject", "column": "metadata", "key": "s", "operator": "=", "value": "x3"}, "3"),
-        ({"type": "stringObject", "column": "metadata", "key": "n", "operator": "=", "value": "3"}, "3"),
-        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "ends with", "value": "4"}, "4"),
-        ({"type": "stringObject", "column": "metadata", "key": "a.b", "operator": "=", "value": "dot"}, "6543210"),
+        ({"type": "stringObject", "column": "metadata", "key": "s", "operator": "=", "value": "x3"},
+            "3"),
+        ({"type": "stringObject", "column": "metadata", "key": "n", "operator": "=", "value": "3"},
+            "3"),
+        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "ends with",
+            "value": "4"}, "4"),
+        ({"type": "stringObject", "column": "metadata", "key": "a.b", "operator": "=",
+            "value": "dot"}, "6543210"),
         ({"type": "stringObject", "column": "metadata", "key": "none", "operator": "is set"}, ""),
-        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "is not set"}, ""),
-        ({"type": "numberObject", "column": "metadata", "key": "n", "operator": ">", "value": 4.5}, "65"),
-        ({"type": "booleanObject", "column": "metadata", "key": "flag", "operator": "=", "value": True}, "3"),
-        ({"type": "categoryOptions", "column": "metadata", "key": "s", "operator": "any of", "value": ["x1", "x2"]}, "21"),
+        ({"type": "stringObject", "column": "metadata", "key": "deep.er", "operator": "is not set"},
+            ""),
+        ({"type": "numberObject", "column": "metadata", "key": "n", "operator": ">", "value": 4.5},
+            "65"),
+        ({"type": "booleanObject", "column": "metadata", "key": "flag", "operator": "=",
+            "value": True}, "3"),
+        ({"type": "categoryOptions", "column": "metadata", "key": "s", "operator": "any of",
+            "value": ["x1", "x2"]}, "21"),
     ],
 )  # fmt: skip
 async def test_the_filter_grammar_narrows_down(
@@ -260,7 +282,8 @@ async def test_more_observations_than_an_answer_may_hold_are_refused(api: Api) -
 async def test_a_list_has_some_ids_of_a_large_trace_and_marks_it(api: Api) -> None:
     await api.insert(
         trace("large", observation_count=4), *(observation("large", f"o{n}") for n in range(4)),
-        trace("small", NOON_US - 1, observation_count=3), *(observation("small", f"p{n}") for n in range(3)),
+        trace("small", NOON_US - 1, observation_count=3),
+        *(observation("small", f"p{n}") for n in range(3)),
         *(score(f"s{n}", trace_id="large") for n in range(4)), score("s9", trace_id="small"),
     )  # fmt: skip
     few, clients = make_api(api.store, QuerySettings(trace_ids_max=3))
@@ -290,7 +313,8 @@ async def test_a_trace_without_metadata_has_that_of_its_root(api: Api) -> None:
     said = {"input": "q", "output": "a", "metadata": '{"of":"root"}'}
     await api.insert(
         trace("t1", root_observation_id="o", observation_count=1, input="mine"),
-        trace("t2", NOON_US - 1, root_observation_id="o", observation_count=1, metadata='{"of":"me"}'),
+        trace("t2", NOON_US - 1, root_observation_id="o", observation_count=1,
+            metadata='{"of":"me"}'),
         observation("t1", "o", **said), observation("t2", "o", **said),
     )  # fmt: skip
     listed = (await api.client.get("/api/public/traces")).json()["data"]

@@ -23,7 +23,8 @@ def sketch(values_us: Iterable[float]) -> str:
 
 def window(minute: int, values_us: list[float], **fields: Any) -> WindowRow:
     given = {
-        "project_id": PROJECT, "environment": "production", "model": "m1", "name": "call", "row_version": 1,
+        "project_id": PROJECT, "environment": "production", "model": "m1", "name": "call",
+        "row_version": 1,
         "observation_count": len(values_us), "latency_state_hex": sketch(values_us), **fields,
     }  # fmt: skip
     return WindowRow(window_s=NOON_S + 60 * minute, **given)
@@ -39,7 +40,8 @@ def stored_windows(kept: Kept) -> str:
                 usage={"input": 10, "output": 1},
             ),
             window(1, LATENCIES_US[1000:2000], total_cost_pico=10**12, usage={"input": 5}),
-            window(1, LATENCIES_US[2000:], model="m2", name="other", error_count=2, total_cost_pico=5),
+            window(1, LATENCIES_US[2000:], model="m2", name="other", error_count=2,
+                total_cost_pico=5),
             window(70, [], environment="staging", observation_count=3, total_cost_pico=7),
             window(12 * 60 + 30, [2000.0], model="m2", total_cost_pico=11),
         ]
@@ -146,7 +148,8 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
         ({"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T11:00:00Z"}, "from", None),
         ({"from": "2020-01-01T00:00:00Z"}, "from", None),
         ({"time_zone": "Factory"}, "time_zone", None),
-        ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name", "time_zone"]),
+        ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name",
+            "time_zone"]),
     ],
 )  # fmt: skip
 async def test_the_error_for_an_invalid_query_names_the_field(

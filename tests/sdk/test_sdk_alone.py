@@ -29,7 +29,7 @@ print(*[name for name in sys.argv[1:] if importlib.util.find_spec(name)])
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the SDK, as a built distribution, and its dependencies."""
+    """The Python of an environment with only the SDK's distribution and its dependencies."""
     folder = tmp_path_factory.mktemp("alone")
     source = shutil.copytree(SDK, folder / "source", ignore=shutil.ignore_patterns("*.egg-info"))
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

@@ -169,7 +169,8 @@ def test_objects_of_any_kind_become_bounded_texts(
     endless: list[object] = []
     endless.append(endless)
     odd: dict[str, object] = {
-        "endless": endless, "hostile": Hostile(), "odd": Odd(), "bytes": b"\xff", "nan": float("nan"),
+        "endless": endless, "hostile": Hostile(), "odd": Odd(), "bytes": b"\xff",
+        "nan": float("nan"),
         "keys": {(1, 2): 3}, "vast": [[0] * 1_000] * 1_000, "long": "é" * 5_000_000,
         "surrogate": "\ud800!", "error": ValueError("x"), "type": int, "generator": (i for i in ()),
     }  # fmt: skip

@@ -58,7 +58,7 @@ class World:
     spend_sunk_to: int = 0
     crashes: int = 0
     writes_late: bool = False
-    """Workers are also stopped: what is on its way then arrives later, between records of others."""
+    """Whether workers are suspended: their records in flight arrive later, between others."""
     late: list[deque[tuple[list[Any], Any]]] = field(default_factory=list)
     logs: int = 0
 
@@ -72,7 +72,7 @@ class World:
         self.windows_sunk_to = self.spend_sunk_to = 0
 
     def write(self, topic: list[Any], *records: Any) -> None:
-        """Append records that are on their way together; the worker may die or be stopped meanwhile."""
+        """Append records that are in flight together; the worker may die or be suspended."""
         self.effect()
         if self.writes_late and self.rng.random() < self.crash_rate:
             arrived = self.rng.randint(0, len(records))
@@ -127,7 +127,7 @@ class World:
         self.sink(len(self.windows_topic), len(self.spend_topic))
 
     def start_checkpoint(self) -> Checkpoint:
-        """The checkpoint that counts, and what was written after it; a new log's first one is written."""
+        """Return the valid checkpoint and later rows; write the first checkpoint of a new log."""
         if not any(found for _, found in self.windows_topic):
             self.logs += 1
             checkpoint = first_checkpoint(

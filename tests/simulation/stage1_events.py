@@ -1,4 +1,4 @@
-"""Generates random events of few traces: whole, partial, corrections, ties, changes of minute and day."""
+"""Generate random events of few traces: whole, partial, corrections, ties, changes of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computes the expected rows from the set of events, by applying them in the order of their times."""
+"""Compute the expected rows from the set of events, by applying them in the order of time."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _price(row: dict[str, Any]) -> None:
 
 
 def _rank(event: Observation) -> bytes:
-    """Return a rank of a whole event, in the order of ``streams.core.observations.state.rank_of``."""
+    """Return a rank of a whole event, in the order of ``rank_of`` of the observation state."""
     given = -1
     if event.cost:
         given = event.cost.get("total", sum(event.cost.values()))

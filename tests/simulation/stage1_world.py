@@ -212,7 +212,7 @@ class World:
     # Lives.
 
     async def live(self, settings: StreamsSettings, steps: int | None, *, gracefully: bool) -> None:
-        """One worker's life: it dies after ``steps`` steps of the world, or ends when everything is written."""
+        """Run a worker, which dies after ``steps`` steps or ends when everything is written."""
         self.lives += 1
         self.seen_traces_max = settings.seen_traces_max
         stage = PartitionStage(

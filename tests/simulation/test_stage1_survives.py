@@ -64,7 +64,7 @@ async def survive(seed: int) -> None:
 
 
 def in_records(chance: Random, events: list[Event]) -> list[tuple[int, bytes]]:
-    """Put every event into records once or more, in any order, with the broker's receiving times."""
+    """Put every event into records at least once, in any order, with the broker's times."""
     lines = [encode_event(event) for event in events]
     lines += chance.choices(lines, k=chance.randrange(len(lines) + 1))
     chance.shuffle(lines)

@@ -31,7 +31,8 @@ MIGRATION = (
     MODIFY ORDER BY (project_id, window_start, environment, model, name, service_tier, session_id)
     """,
     """ALTER TABLE spend ADD COLUMN service_tier String, ADD COLUMN session_id String,
-    MODIFY ORDER BY (project_id, bucket_start, user_id, model, environment, service_tier, session_id)
+    MODIFY ORDER BY
+        (project_id, bucket_start, user_id, model, environment, service_tier, session_id)
     """,
 )
 

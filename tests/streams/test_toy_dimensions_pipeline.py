@@ -1,8 +1,9 @@
 # ruff: noqa: PLC0415  # imports follow the registration of the dimensions
 """Dimensions that are defined in a test, from Kafka through the worker and the sink to the API.
 
-The worker holds so few observations that traces are read back from the store when their session
-changes. ``python -m tests.streams.test_toy_dimensions_pipeline`` is the process that registers them.
+The worker keeps so few observations that traces are read back from the store when their session
+changes. ``python -m tests.streams.test_toy_dimensions_pipeline`` is the process that registers the
+dimensions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`python -m tests.bench.fuzz_core --events N --seed S`: N random events through the core, in worlds of a few thousand each."""
+"""`python -m tests.bench.fuzz_core --events N --seed S`: fold N random events with the core.
+
+Each installation processes a few thousand of them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ if __name__ == "__main__":
         if seed % 10 == 0 or done >= options.events:
             took_s = time.monotonic() - began
             print(  # it is a command
-                f"{done} events, each folded twice, in {took_s:.0f} s: 0 failures, largest record {largest:,} bytes, "
+                f"{done} events, each folded twice, in {took_s:.0f} s: 0 failures, "
+                f"largest record {largest:,} bytes, "
                 f"{dead_letters} dead letters, limits reached {dict(world.reached)}",
                 flush=True,
             )

@@ -22,7 +22,8 @@ def campaign(seed: int, events: int = EVENTS_PER_WORLD) -> CoreWorld:
     """Fold the events of a seed, and check what came of it.
 
     Raises:
-        AssertionError: an event failed, a record is too large, a total is wrong, or grouping made a difference.
+        AssertionError: an event failed, a record is too large, a total is wrong, or the result
+            depends on how records are grouped.
     """
     chance = Random(seed)
     lines = list(map(encode_event, HostileEvents(seed).take(events)))

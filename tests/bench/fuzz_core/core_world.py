@@ -37,7 +37,7 @@ class CoreWorld:
     """One partition.
 
     Args:
-        observations_max, text_bytes_max: what may be resident; little makes it read back all the time.
+        observations_max, text_bytes_max: limits of memory; low ones cause many evictions.
         tokens: estimates what nobody counted.
     """
 
@@ -145,7 +145,7 @@ class CoreWorld:
         assert {k: n for k, n in spend.items() if n} == {k: n for k, n in self._spend.items() if n}
 
     def state(self) -> tuple[Any, ...]:
-        """All that is stored, but for what depends on whether a whole event was taken for a part of its observation."""
+        """Return the stored rows without fields that depend on the order of partial updates."""
         observations = {
             (key, id_): _plain(row)
             for key, rows in self.observations.items()
@@ -170,7 +170,7 @@ def counted(trace: TraceRow, row: ObservationRow) -> tuple[dict[str, int], int]:
 
 
 def _plain(row: ObservationRow) -> ObservationRow:
-    """A row without its marks and what it says about its trace, and with metadata as it is once it was merged."""
+    """Return a row without merge state and attributes of its trace, with merged metadata."""
     metadata = row.metadata
     if metadata and not row.merge_state:
         merged = Metadata()

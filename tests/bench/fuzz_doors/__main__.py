@@ -1,4 +1,7 @@
-"""`python -m tests.bench.fuzz_doors --bodies N --door NAME --seed S`: exits with 1 if a body was answered 500, or cost a good item beside it."""
+"""`python -m tests.bench.fuzz_doors --bodies N --door NAME --seed S`: send mutated bodies.
+
+The exit code is 1 if a body was answered 500, or caused the loss of a valid item.
+"""
 
 from __future__ import annotations
 

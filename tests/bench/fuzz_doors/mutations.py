@@ -39,7 +39,7 @@ def mutated_bytes(body: bytes, chance: Random) -> bytes:
 
 
 def mutated_gzip(body: bytes, chance: Random) -> bytes:
-    """A gzip of the body that is right, damaged, cut, in several members, or followed by something."""
+    """A gzip of the body: valid, damaged, cut, in several members, or followed by other bytes."""
     packed = gzip.compress(body, 1)
     match chance.randrange(6):
         case 0:
@@ -95,7 +95,7 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
 
 
 def mutated_message(message: bytes, chance: Random, depth: int = 0) -> bytes:
-    """A protobuf message in which fields were dropped, repeated, retyped, cut, or mutated within."""
+    """A protobuf message with fields that were dropped, repeated, retyped, cut, or mutated."""
     fields = _fields_of(message)
     if not fields:
         return mutated_bytes(message, chance)

@@ -1,6 +1,7 @@
-"""`python -m tests.bench.hostile`: one project sends hostile inputs; how long does another project wait meanwhile?
+"""`python -m tests.bench.hostile`: measure how long a project waits while another is hostile.
 
-Starts an installation of its own with two projects. Exit code 1 if the quiet project waited longer than the bar, anything was answered 500, or anything was lost.
+It starts its own installation with two projects. The exit code is 1 if the quiet project waited for
+longer than the limit, a request was answered 500, or an event was lost.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def with_two_projects(data_dir: Path):
-    """An installation whose first start made the quiet project, and whose second made the usual one."""
+    """An installation whose first start creates the quiet project, and the second the usual one."""
     quiet_id, (public_key, secret_key) = "quiet", QUIET
     with running_server(
         data_dir,

@@ -38,7 +38,7 @@ class Hostile:
 
 
 def otlp(*spans: dict[str, Any], times: int = 1, together: int = 1) -> Call:
-    """Spans by their attributes; ``_name``, ``_trace``, ``_id``, ``_start_ns`` set fields of the span."""
+    """Spans by their attributes; ``_name``, ``_trace``, ``_id``, ``_start_ns`` set their fields."""
     export = ExportTraceServiceRequest()
     scope = export.resource_spans.add().scope_spans.add()
     scope.scope.name = "langfuse-sdk"
@@ -60,7 +60,7 @@ def otlp(*spans: dict[str, Any], times: int = 1, together: int = 1) -> Call:
 
 
 def otlp_json(attribute: str) -> Call:
-    """An export as JSON text whose only span has ``attribute``, a JSON text, and a good one beside it."""
+    """An export as JSON text: a span with ``attribute``, a JSON text, and a valid span."""
     now_ns = time.time_ns()
 
     def span(attributes: str) -> str:

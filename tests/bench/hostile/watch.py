@@ -43,7 +43,7 @@ class QuietProject:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[Seen]:
-        """What is seen while the block runs, and until the last span that was sent in it can be read."""
+        """Measure while the block runs, and until the last span that was sent in it is visible."""
         self.seen = Seen()
         sending = asyncio.create_task(self._send_all())
         try:

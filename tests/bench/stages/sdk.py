@@ -1,5 +1,7 @@
-"""The SDK's tracer into Apache Kafka, its process held on one core: events made by hand and sent as they are (what the pipeline behind the tracer can do), and whole
-``with tracer.generation(…)`` blocks (what an application sees).
+"""Measure the SDK's tracer with Apache Kafka, in a process on one core.
+
+It sends prepared events, to measure the pipeline behind the tracer, and complete
+``with tracer.generation(…)`` blocks, to measure the cost for an application.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _WORDS = "".join(map(chr, range(97, 123)))
 
 
 def _texts(count: int) -> list[tuple[str, str]]:
-    """Questions and answers that no codec finds too easy: random words, about 250 and 550 characters."""
+    """Texts that do not compress too well: random words, about 250 and 550 characters."""
     chance = random.Random(7)
     words = ["".join(chance.choices(_WORDS, k=chance.randint(1, 9))) for _ in range(3_000)]
     return [
@@ -65,7 +67,7 @@ def _blocks(tracer: Tracer, number: int) -> None:
 
 
 def _us_per_event(tracer: Tracer, say: Callable[[Tracer, int], None], events: int) -> float:
-    """Say ``events`` times something, waiting when the buffer is half full, until all is acknowledged."""
+    """Send ``events`` events, waiting while the buffer is half full; wait for acknowledgements."""
     before, begun_s = tracer.stats, time.process_time()
     for first in range(0, events, 1_000):
         for number in range(first, min(first + 1_000, events)):

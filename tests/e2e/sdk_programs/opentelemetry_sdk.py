@@ -1,4 +1,4 @@
-"""A program with nothing but OpenTelemetry and the semantic conventions of generative AI; prints the id of its trace."""
+"""A program with OpenTelemetry and its conventions for generative AI; prints its trace id."""
 
 import base64
 import os

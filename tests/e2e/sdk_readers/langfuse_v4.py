@@ -1,4 +1,4 @@
-"""Reads a trace with the client of langfuse 4.x, which refuses what its models do not know; prints what it found."""
+"""Read a trace with the client of langfuse 4.x, whose models are strict, and print it."""
 
 import json
 import sys

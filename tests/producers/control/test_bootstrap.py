@@ -43,7 +43,8 @@ def accepted(control: ControlLog) -> dict[str, set[str]]:
     """The secrets that work, of those these tests use, by public key."""
     return {
         key.public_key: {
-            secret for secret in ("sk-tm-dev", "sk-1", "sk-2") if secret_matches(key, secret.encode())
+            secret for secret in ("sk-tm-dev", "sk-1", "sk-2") if secret_matches(key,
+                secret.encode())
         }
         for key in control.view[ApiKey].values()
     }  # fmt: skip

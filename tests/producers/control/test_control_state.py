@@ -35,7 +35,7 @@ def key(key_id: str, public_key: str, note: str = "", *, project_id: str = "p") 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Written]:
-    """Logs of several writers that create, change and delete the same few ids and public keys at once."""
+    """Logs of several writers that change the same few ids and public keys at the same time."""
     log: list[Written] = []
     born: dict[str, int] = {}
     record_of: dict[str, ControlRecord] = {}

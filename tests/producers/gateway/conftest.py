@@ -23,12 +23,12 @@ from tracemill.contract import Event, decode_event
 
 KEYS = ("pk-tm-dev", "sk-tm-dev")
 DELIVERY_TIMEOUT_S = 30
-"""The default is for exporters that soon give up: where a test is not about it, the broker may take its time."""
+"""A long timeout, because the default suits exporters, not slow test machines."""
 
 
 @pytest.fixture(scope="session")
 def gateway_prefix() -> str:
-    """One set of topics for all of these tests: hundreds of sets are too much for a small broker."""
+    """The topics of all these tests, because hundreds of sets are too much for a small broker."""
     return f"test-gateway-{uuid.uuid4().hex[:12]}"
 
 

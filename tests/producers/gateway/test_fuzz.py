@@ -1,4 +1,4 @@
-"""Whatever JSON arrives: an answer for each event, never a 500, and only lines that the contract reads."""
+"""Any JSON results in a response per event, no status 500, and only lines of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OTLP routes against a real broker, with bodies made by OpenTelemetry's own protobuf classes."""
+"""The OTLP routes with a real broker and bodies of OpenTelemetry's own protobuf classes."""
 
 from __future__ import annotations
 
@@ -144,7 +144,8 @@ BAD = {
     "not UTF-8": (b'{"a":"\xff"}', "application/json", "not UTF-8"),
     "short trace id": (_json_span(traceId="abcd"), "application/json", "spans[0].traceId"),
     "no span id": (_json_span(spanId=None), "application/json", "spans[0].spanId is missing"),
-    "attributes are an object": (_json_span(attributes={}), "application/json", "attributes is not an array"),
+    "attributes are an object": (_json_span(attributes={}), "application/json",
+        "attributes is not an array"),
 }  # fmt: skip
 
 

@@ -243,7 +243,8 @@ async def test_a_killed_broker_is_a_503_with_retry_after_and_its_return_is_notic
 ) -> None:
     body = {
         "batch": [
-            {"id": "e", "type": "trace-create", "timestamp": "2024-01-01T00:00:00Z", "body": {"id": "t"}}
+            {"id": "e", "type": "trace-create", "timestamp": "2024-01-01T00:00:00Z",
+                "body": {"id": "t"}}
         ]
     }  # fmt: skip
     url = "/api/public/ingestion"
@@ -358,7 +359,7 @@ async def published_within(timeout_s: float, publisher: EventPublisher, event: O
 
 
 async def refused_within(timeout_s: float, publisher: EventPublisher, event: Observation) -> None:
-    """Publish until it is refused: a record counts as kept waiting a moment after its first caller gave up."""
+    """Publish until it is refused: a record counts as pending for a moment after a timeout."""
     async with asyncio.timeout(timeout_s):
         while True:
             try:

@@ -36,7 +36,7 @@ def webhook(**fields: Any) -> Webhook:
 
 
 def record(**fields: Any) -> Any:
-    """Return a record of ``alerts``, by default with an event that this version of tracemill does not support."""
+    """Return a record of ``alerts``, by default with an unsupported event."""
     row = {
         "project_id": "p1",
         "id": "a1",

@@ -1,4 +1,4 @@
-"""The notifier restarts by itself, sets poison aside alone, and delivers from one worker at a time."""
+"""The notifier restarts alone, isolates bad records, and runs on one worker at a time."""
 
 import json
 import time

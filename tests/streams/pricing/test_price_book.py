@@ -97,7 +97,8 @@ def test_all_spellings_of_cache_reads_have_the_same_unit(book: PriceBook, usage_
     [
         ("input", 1), ("input_tokens", 1), ("prompt_tokens", 1), ("promptTokens", 1),
         ("prompt_token_count", 1), ("inputTokens", 1), ("input_text", 1), ("input_modality_1", 1),
-        ("output", 2), ("output_tokens", 2), ("completion_tokens", 2), ("candidates_token_count", 2),
+        ("output", 2), ("output_tokens", 2), ("completion_tokens", 2),
+        ("candidates_token_count", 2),
         ("output_text", 2), ("output_modality_1", 2), ("output_accepted_prediction_tokens", 2),
         ("output_rejected_prediction_tokens", 2),
         ("output_reasoning", 3), ("output_reasoning_tokens", 3), ("reasoning_tokens", 3),

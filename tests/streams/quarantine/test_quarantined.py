@@ -70,7 +70,7 @@ def test_deaths_at_different_records_set_nothing_aside() -> None:
 
 
 class World:
-    """A partition whose records are processed alone; one of them ends each worker that reaches it."""
+    """A partition whose records are processed alone; one of them crashes every worker."""
 
     records = 20
 

@@ -26,7 +26,7 @@ LIMITS = FoldLimits(
 
 
 class PerUnit:
-    """A unit of the model ``m`` costs 3 picodollars, of ``gold`` one dollar; others have no price."""
+    """A unit of the model ``m`` costs 3 picodollars, of ``gold`` $1; others have no price."""
 
     _PICO = {"m": 3, "gold": 10**12}
 

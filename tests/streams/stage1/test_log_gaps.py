@@ -1,4 +1,4 @@
-"""Offsets without records, such as those of transactions, are skipped; missing records are errors."""
+"""Offsets without records, such as those of transactions, are skipped; missing ones are errors."""
 
 from __future__ import annotations
 

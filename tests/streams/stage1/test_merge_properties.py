@@ -156,5 +156,6 @@ def test_the_merge_state_in_rows_keeps_the_keys_that_earlier_versions_wrote():
             merged = merge_whole(merged, line, line.ts_us, 7, "rank", Bounds())
     write_merge_state(merged, row)
     assert json.loads(row.merge_state).keys() == {
-        "first_us", "marks", "whole_mark", "whole_rank", "start_mark", "environment_mark", "metadata"
+        "first_us", "marks", "whole_mark", "whole_rank", "start_mark", "environment_mark",
+        "metadata"
     }  # fmt: skip

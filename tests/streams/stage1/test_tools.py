@@ -80,29 +80,45 @@ def test_definitions_are_found_in_attributes(attributes: dict[str, object]) -> N
     [
         (
             {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": ARGUMENTS}}]},
+                {"id": "c1", "type": "function", "function": {"name": "weather",
+                    "arguments": ARGUMENTS}}]},
             "c1",
         ),
         (
             {"choices": [{"message": {"tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": ARGUMENTS}}]}}]},
+                {"id": "c1", "type": "function", "function": {"name": "weather",
+                    "arguments": ARGUMENTS}}]}}]},
             "c1",
         ),
         ({"role": "assistant", "function_call": {"name": "weather", "arguments": ARGUMENTS}}, ""),
-        ({"content": [{"type": "text", "text": "…"}, {"type": "tool_use", "id": "c1", "name": "weather", "input": SAID}]}, "c1"),
-        ([{"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "weather", "arguments": SAID}]}], "c1"),
-        ({"candidates": [{"content": {"role": "model", "parts": [{"functionCall": {"name": "weather", "args": SAID}}]}}]}, ""),
-        ({"content": {"role": "model", "parts": [{"function_call": {"id": "c1", "name": "weather", "args": SAID}}]}}, "c1"),
-        ({"output": {"message": {"content": [{"toolUse": {"toolUseId": "c1", "name": "weather", "input": SAID}}]}}}, "c1"),
-        ([{"toolCallType": "function", "toolCallId": "c1", "toolName": "weather", "args": ARGUMENTS}], "c1"),
+        ({"content": [{"type": "text", "text": "…"}, {"type": "tool_use", "id": "c1",
+            "name": "weather", "input": SAID}]}, "c1"),
+        ([{"role": "assistant",
+            "parts": [{"type": "tool_call", "id": "c1", "name": "weather", "arguments": SAID}]}],
+            "c1"),
+        ({"candidates": [{"content": {"role": "model",
+            "parts": [{"functionCall": {"name": "weather", "args": SAID}}]}}]}, ""),
+        ({"content": {"role": "model",
+            "parts": [{"function_call": {"id": "c1", "name": "weather", "args": SAID}}]}}, "c1"),
+        ({"output": {"message": {"content": [{"toolUse": {"toolUseId": "c1", "name": "weather",
+            "input": SAID}}]}}}, "c1"),
+        ([{"toolCallType": "function", "toolCallId": "c1", "toolName": "weather",
+            "args": ARGUMENTS}], "c1"),
         ([{"type": "tool-call", "toolCallId": "c1", "toolName": "weather", "input": SAID}], "c1"),
-        ({"role": "assistant", "content": "", "tool_calls": [{"toolCallId": "c1", "toolName": "weather", "args": SAID}]}, "c1"),
-        ({"output": [{"type": "reasoning"}, {"type": "function_call", "id": "fc", "call_id": "c1", "name": "weather", "arguments": ARGUMENTS}]}, "c1"),
-        ([{"message": {"tool_calls": [{"tool_call": {"id": "c1", "function": {"name": "weather", "arguments": ARGUMENTS}}}]}}], "c1"),
-        ([{"role": "assistant", "tool_calls": [{"id": "c1", "name": "weather", "arguments": ARGUMENTS}]}], "c1"),
-        ({"type": "ai", "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": SAID}],
-          "tool_calls": [{"id": "c1", "name": "weather", "args": SAID, "type": "tool_call"}]}, "c1"),
-        ({"role": "assistant", "tool_calls": json.dumps([{"id": "c1", "name": "weather", "args": SAID}])}, "c1"),
+        ({"role": "assistant", "content": "",
+            "tool_calls": [{"toolCallId": "c1", "toolName": "weather", "args": SAID}]}, "c1"),
+        ({"output": [{"type": "reasoning"}, {"type": "function_call", "id": "fc", "call_id": "c1",
+            "name": "weather", "arguments": ARGUMENTS}]}, "c1"),
+        ([{"message": {"tool_calls": [{"tool_call": {"id": "c1",
+            "function": {"name": "weather", "arguments": ARGUMENTS}}}]}}], "c1"),
+        ([{"role": "assistant",
+            "tool_calls": [{"id": "c1", "name": "weather", "arguments": ARGUMENTS}]}], "c1"),
+        ({"type": "ai",
+            "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": SAID}],
+          "tool_calls": [{"id": "c1", "name": "weather", "args": SAID, "type": "tool_call"}]},
+          "c1"),
+        ({"role": "assistant",
+            "tool_calls": json.dumps([{"id": "c1", "name": "weather", "args": SAID}])}, "c1"),
     ],
 )  # fmt: skip
 def test_calls_are_found_in_the_output(answer: object, call_id: str) -> None:
@@ -181,12 +197,15 @@ def test_tools_of_a_merged_observation_follow_its_latest_texts() -> None:
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["weather", "tool", "[{}]", ""]),
+    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["weather", "tool", "[{}]",
+        ""]),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(
         st.sampled_from(
-            ["tools", "functions", "function", "tool_calls", "toolCalls", "content", "parts", "role", "type",
-             "name", "toolName", "arguments", "args", "id", "functionCall", "functionDeclarations", "attributes"]
+            ["tools", "functions", "function", "tool_calls", "toolCalls", "content", "parts",
+                "role", "type",
+             "name", "toolName", "arguments", "args", "id", "functionCall", "functionDeclarations",
+             "attributes"]
         ),
         inner,
         max_size=4,

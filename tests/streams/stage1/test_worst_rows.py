@@ -147,9 +147,7 @@ def test_merged_metadata_never_takes_more_than_it_may_and_is_counted_as_it_comes
     assert restore_metadata(metadata.text(), metadata.logical_times()) == metadata
 
 
-def test_many_requests_about_one_trace_and_many_updates_of_one_generation_end_in_rows_that_fit() -> (
-    None
-):
+def test_many_updates_of_a_trace_and_of_a_generation_result_in_rows_that_fit() -> None:
     folding = Folding(FoldLimits(100, 2**40, 10, LIMITS.dead_letters))
     for ts in range(5):
         text = '"' * 4_400_000

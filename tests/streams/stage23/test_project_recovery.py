@@ -20,7 +20,8 @@ from tests.fixtures.store import running_store
 NOW_S = int(time.time())
 BUCKET_S = NOW_S // 900 * 900
 SPENT = """
-SELECT project_id, toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL GROUP BY project_id ORDER BY project_id
+SELECT project_id, toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL
+GROUP BY project_id ORDER BY project_id
 """
 COUNTED = "SELECT sum(observation_count) AS n FROM windows FINAL"
 

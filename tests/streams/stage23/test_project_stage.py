@@ -10,14 +10,18 @@ NOW_S = int(time.time())
 MINUTE_S, BUCKET_S = NOW_S // 60 * 60, NOW_S // 900 * 900
 
 WINDOWS = """
-SELECT toUnixTimestamp(window_start) AS at, model, observation_count AS n, toInt64(total_cost * 1000000000000) AS pico,
+SELECT toUnixTimestamp(window_start) AS at, model, observation_count AS n,
+    toInt64(total_cost * 1000000000000) AS pico,
     usage, finalizeAggregation(latency_state) AS percentiles
 FROM windows FINAL WHERE project_id = 'p1' ORDER BY at, model
 """
 COUNTED = """
-SELECT sum(observation_count) AS n, toInt64(sum(total_cost) * 1000000000000) AS pico FROM windows FINAL
+SELECT sum(observation_count) AS n, toInt64(sum(total_cost) * 1000000000000) AS pico
+FROM windows FINAL
 """
-SPENT = "SELECT toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL WHERE project_id = 'p1'"
+SPENT = """
+SELECT toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL WHERE project_id = 'p1'
+"""
 
 FEW_PERIODS = {"TRACEMILL_PROJECTS_BUDGET_PERIODS_MAX": "1"}
 """So that records wait for budgets, too."""
@@ -98,7 +102,7 @@ async def test_a_deleted_budget_alerts_no_more(pipeline, until):
     await pipeline.send(delta(0, 850))
     await until(pipeline.alerts)
     await pipeline.control.delete("budget", "b1")
-    # The worker hears of budgets and of spend by different ways: having heard of this one, it knows of the deletion.
+    # Budgets and spend arrive separately; if this budget has arrived, so has the deletion.
     await pipeline.put_budget(id="b3", limit_pico=1)
     await until(alerts_of("b3"))
     await pipeline.send(delta(1, 8_000))

@@ -1,4 +1,4 @@
-"""Bodies that are small as bytes and huge as objects, and callers that come all at once: refused before they cost time."""
+"""Bodies that become huge objects, and too many requests at a time, are refused early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While a disk has too little space the gateway takes nothing, says why, and lets the client try again."""
+"""While a disk has too little space, the gateway responds with 503 and the reason."""
 
 from __future__ import annotations
 

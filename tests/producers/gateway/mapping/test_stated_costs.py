@@ -1,4 +1,4 @@
-"""A cost that the sender states counts, whatever its spelling, and nothing else is taken for one."""
+"""A cost that the sender states is used, in any spelling, and no other value is taken as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts and costs that no call has: left out at every door, counted, and the observation is kept."""
+"""Implausible counts and costs are dropped at every endpoint and counted; observations are kept."""
 
 from __future__ import annotations
 
