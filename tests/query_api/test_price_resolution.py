@@ -81,8 +81,10 @@ async def test_conditions_select_the_rates(api: Api) -> None:
 
 async def test_the_time_selects_the_price(api: Api) -> None:
     body = {
-        "match": "acme-1", "effective_from": "2026-11-22T00:00:00Z", "usd_per_million": {"input": "1"},
-    }  # fmt: skip
+        "match": "acme-1",
+        "effective_from": "2026-11-22T00:00:00Z",
+        "usd_per_million": {"input": "1"},
+    }
     assert (await api.client.post("/v1/prices", json=body)).status_code == 201
     before = await resolved(api, model="acme-1", usage={"input": 1})
     assert (before["price"], before["cost_usd"]) == (None, None)

@@ -8,8 +8,13 @@ import pytest
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1%2Ftraces", "/api%2fpublic/ingestion", "/api/public%2Fscores", "/api/public/otel/v1%2Ftraces"],
-)  # fmt: skip
+    [
+        "/v1%2Ftraces",
+        "/api%2fpublic/ingestion",
+        "/api/public%2Fscores",
+        "/api/public/otel/v1%2Ftraces",
+    ],
+)
 async def test_it_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path, json={})
     assert answer.status_code == 404

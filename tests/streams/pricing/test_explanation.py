@@ -38,7 +38,9 @@ OWN = BOOK.with_prices(
 )
 
 
-def explained(model: str, book: PriceBook = BOOK, at_us: int = NOW_US, tier: str = "", **usage: object) -> Explanation:  # fmt: skip
+def explained(
+    model: str, book: PriceBook = BOOK, at_us: int = NOW_US, tier: str = "", **usage: object
+) -> Explanation:
     return explain(book, "p", model, usage, at_us, "", tier)
 
 
@@ -55,9 +57,12 @@ def test_the_price_of_a_shipped_model_is_shown_with_its_source_and_the_reading_o
         "provider openai",
         "suffix :nitro removed",
     )
-    assert [(each.usage_type, each.count, each.rate.pico, each.cost_pico) for each in found.amounts] == [
-        ("input", 1000, 2_500_000, 2_500_000_000), ("output", 100, 10_000_000, 1_000_000_000),
-    ]  # fmt: skip
+    assert [
+        (each.usage_type, each.count, each.rate.pico, each.cost_pico) for each in found.amounts
+    ] == [
+        ("input", 1000, 2_500_000, 2_500_000_000),
+        ("output", 100, 10_000_000, 1_000_000_000),
+    ]
     assert (found.total_pico, found.reason, found.unpriced) == (3_500_000_000, "", ())
 
 
