@@ -268,7 +268,8 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
     (
         FindUnpriced("acme", 5, 9, 51, (12, NASTY)),
         """
-        WITH mapFilter((k, v) -> v > 0 AND (k != 'total' OR length(usage) = 1) AND (cost_source = 'unpriced' OR has(unpriced_usage, k)), usage) AS missing
+        WITH mapFilter((k, v) -> v > 0 AND (k != 'total' OR length(usage) = 1)
+            AND (cost_source = 'unpriced' OR has(unpriced_usage, k)), usage) AS missing
         SELECT model,
           count() AS observations,
           countIf(cost_source = 'unpriced') AS unpriced_observations,
@@ -282,9 +283,11 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
           AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
           AND (cost_source = 'unpriced' OR notEmpty(unpriced_usage))
           AND (trace_id, id) NOT IN (
-            SELECT id, arrayJoin(mapKeys(mapFilter((k, v) -> arraySum(mapValues(v)) = 0, summaries)))
+            SELECT id,
+                arrayJoin(mapKeys(mapFilter((k, v) -> arraySum(mapValues(v)) = 0, summaries)))
             FROM traces FINAL WHERE project_id = {project_id:String}
-              AND start_time >= fromUnixTimestamp64Micro({p6:Int64}, 'UTC') AND start_time < fromUnixTimestamp64Micro({p7:Int64}, 'UTC') AND notEmpty(summaries)
+              AND start_time >= fromUnixTimestamp64Micro({p6:Int64}, 'UTC')
+              AND start_time < fromUnixTimestamp64Micro({p7:Int64}, 'UTC') AND notEmpty(summaries)
           )
         GROUP BY model
         HAVING observations < {p3:UInt64} OR (observations = {p3:UInt64} AND model > {p4:String})

@@ -15,7 +15,8 @@ MINUTE_US = 60_000_000
 
 def unpriced(id_: str, model: str, at_us: int = NOON_US, **fields: Any) -> Any:
     usage = fields.pop("usage", {"input": 10, "output": 2, "total": 12})
-    return observation("t", id_, at_us, model=model, usage=usage, **{"cost_source": "unpriced"} | fields)  # fmt: skip
+    return observation("t", id_, at_us, model=model, usage=usage,
+        **{"cost_source": "unpriced"} | fields)  # fmt: skip
 
 
 async def listed(api: Api, **query: object) -> list[dict[str, Any]]:
@@ -31,7 +32,8 @@ async def test_models_are_listed_by_traffic_with_what_has_no_price(api: Api) -> 
         unpriced("a1", "acme-1"),
         unpriced("a2", "acme-1", NOON_US + MINUTE_US),
         unpriced("b", "acme-2", usage={"total": 30}),
-        unpriced("c", "gpt-4o", usage=audio, cost_source="computed", unpriced_usage=("input_audio_tokens",)),
+        unpriced("c", "gpt-4o", usage=audio, cost_source="computed",
+            unpriced_usage=("input_audio_tokens",)),
         observation("t", "d", model="gpt-4o", usage=audio, cost_source="computed"),
         observation("t", "e", model="acme-1", usage=audio, cost_source="given"),
         unpriced("f", "acme-1", NOON_US - 24 * 60 * MINUTE_US),
@@ -139,4 +141,5 @@ async def test_a_cursor_keeps_its_range(api: Api) -> None:
     other = {"from": "2026-11-20T00:00:00Z", "cursor": page["meta"]["cursor"]}
     assert (await api.client.get(PATH, params=other)).json()["error"]["field"] == "from"
     same = {**RANGE, "cursor": page["meta"]["cursor"]}
-    assert [each["model"] for each in (await api.client.get(PATH, params=same)).json()["data"]] == ["acme-2"]  # fmt: skip
+    assert [each["model"] for each in (await api.client.get(PATH,
+        params=same)).json()["data"]] == ["acme-2"]  # fmt: skip

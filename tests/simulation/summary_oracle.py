@@ -10,7 +10,7 @@ AGGREGATES = ("SPAN", "AGENT", "CHAIN")
 
 
 def count(rows: Rows) -> None:
-    """Set ``counted_usage``, ``counted_pico`` and ``is_unpriced`` of the observations of a trace."""
+    """Set ``counted_usage``, ``counted_pico`` and ``is_unpriced`` of a trace's observations."""
     is_tangled = any(_loops(rows, id_) for id_ in rows if _tokens(rows[id_]) is not None)
     for id_, row in rows.items():
         reported = _tokens(row) or (0, 0, 0)
