@@ -28,6 +28,13 @@ OWN, THEIRS, ABSENT = "value-of-ours", "value-of-them", "value-nowhere"
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
 )
+DAY = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
+NEEDED: dict[str, dict[str, str]] = {
+    "/v1/windows": DAY | {"step": "1h"},
+    "/v1/prices/unpriced": DAY,
+    "/v1/prices/resolve": {"model": "m", "at": DAY["from"]},
+}
+"""Parameters without which an answer depends on the time, or is refused."""
 METHODS = ("get", "post", "put", "patch", "delete")
 BODIES: dict[str, Any] = {
     "/v1/prices": {"name": THEIRS, "match": THEIRS, "usd_per_million": {"input": "1"}},
@@ -163,11 +170,7 @@ async def test_a_foreign_value_in_a_filter_is_answered_like_an_unknown_one(
     both: Api, path: str, name: str
 ) -> None:
     path = path.replace("{traceId}", OWN).replace("{trace_id}", OWN)
-    needed = (
-        {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "step": "1h"}
-        if path == "/v1/windows"
-        else {}
-    )
+    needed = NEEDED.get(path, {})
     answers = []
     for value in (THEIRS, ABSENT):
         condition = {"type": "string", "column": "name", "operator": "=", "value": value}
