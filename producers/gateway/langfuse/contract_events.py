@@ -19,7 +19,12 @@ from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceB
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.first_token import first_token_within
-from producers.gateway.values.json_text import contract_text, decode_raw, metadata_of
+from producers.gateway.values.json_text import (
+    contract_text,
+    decode_raw,
+    members_of,
+    metadata_of,
+)
 from producers.gateway.values.stated_costs import cost_in
 from producers.gateway.values.usage import (
     cost_of_object,
@@ -35,6 +40,7 @@ from tracemill.contract import (
     TraceUpdate,
 )
 from tracemill.reconciliation import Reconciled
+from tracemill.reconciliation.objects import tier_in
 
 UPDATE_DELAY_US: Final = 1
 QUOTED_CHARS_MAX: Final = 64
@@ -177,7 +183,7 @@ def observation_of(
         model_parameters=_parameters(body.model_parameters),
         usage=usage.counts or None,
         usage_uncertain=usage.uncertain if usage.counts else None,
-        service_tier=usage.service_tier or None,
+        service_tier=usage.service_tier or _tier_in(body.metadata) or None,
         cost=cost,
         input=_input_or_output(body.input, is_update=is_update),
         output=_input_or_output(body.output, is_update=is_update),
@@ -253,6 +259,14 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
         message = f"value: TEXT takes 1 to {TEXT_SCORE_MAX_CHARS} characters"
         raise BodyError(message)
     return data_type, None, value
+
+
+def _tier_in(metadata: msgspec.Raw) -> str:
+    """Return the service tier that metadata state; they are decoded only if they may state one."""
+    text = bytes(metadata)
+    if b'"service_tier"' not in text and b'"serviceTier"' not in text:
+        return ""
+    return tier_in(members_of(metadata, ("service_tier", "serviceTier")))
 
 
 def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] | None]:

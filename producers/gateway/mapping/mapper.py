@@ -249,7 +249,7 @@ def _set_usage(observation: Observation, usage: Reconciled) -> None:
     observation.usage = usage.counts
     if usage.uncertain:
         observation.usage_uncertain = usage.uncertain
-    if usage.service_tier and observation.service_tier is None:
+    if usage.service_tier:  # outranks one in the metadata
         observation.service_tier = usage.service_tier
 
 

@@ -44,6 +44,7 @@ from producers.gateway.mapping.values import (
     is_true,
     object_text_of,
     reference_of,
+    service_tier_of,
     tags_of,
     time_us_of,
     true_or_none,
@@ -126,6 +127,10 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("anthropic.response.service_tier"),
         in_scope("ai", Computed(("ai.response.providerMetadata",), vercel_service_tier)),
         in_scope(CLAUDE_CODE_SCOPE, Choice("speed", {"fast": "fast"})),
+        InMetadata("langfuse.observation.metadata.service_tier", service_tier_of),
+        InMetadata("langfuse.observation.metadata.serviceTier", service_tier_of),
+        Attribute("langsmith.metadata.service_tier", service_tier_of),
+        Attribute("service_tier", service_tier_of),
     ),
     "cost": COST,
     "app_root": (

@@ -15,6 +15,7 @@ from producers.gateway.otlp import TOO_DEEP, AttributeValue
 from producers.gateway.values.huge_numbers import quote_huge_numbers
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.numbers import decimal_of
+from tracemill.reconciliation.objects import tier_of
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _exact_decoder: Final = msgspec.json.Decoder(float_hook=decimal_of)
@@ -174,3 +175,8 @@ def time_us_of(value: AttributeValue) -> int | None:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def service_tier_of(value: AttributeValue) -> str | None:
+    """Return the tier that metadata state; ``auto`` states none."""
+    return tier_of(attribute_text(value)) or None

@@ -116,6 +116,15 @@ def metadata_of(raw: msgspec.Raw) -> str | None:
     return None if value is None else _encode({"metadata": value}).decode()
 
 
+def members_of(raw: msgspec.Raw, names: Iterable[str]) -> dict[str, Any]:
+    """Return these members of an object; empty if it is no object or they are not JSON."""
+    try:
+        members = _decode_members(raw)
+        return {name: decode_json(bytes(members[name])) for name in names if name in members}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
 def is_truthy_member(raw: msgspec.Raw, names: Iterable[str]) -> bool:
     """Return whether an object has one of these members that is not empty, null, zero or false."""
     try:

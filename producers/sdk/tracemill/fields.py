@@ -13,6 +13,7 @@ from typing import Any, Final, TypedDict, get_args
 import msgspec
 
 from tracemill.contract import Level, Observation, ObservationType, TraceAttributes
+from tracemill.reconciliation.objects import tier_in
 from tracemill.texts import to_object_text, to_short_text, to_text
 from tracemill.usage import Usage, picodollars_of, reconciled_of, stated_cost_of
 
@@ -111,7 +112,12 @@ def _set_text(field: str) -> Setter:
 
 
 def _merge_metadata(event: Any, value: Any, limit: int) -> None:
-    """Merge metadata by key into that of the event."""
+    """Merge metadata by key into that of the event; a service tier in them is the one that served.
+
+    One that the usage states outranks it.
+    """
+    if isinstance(event, Observation) and isinstance(value, Mapping):
+        event.service_tier = event.service_tier or tier_in(value) or None
     metadata = to_object_text(value, limit)
     if metadata is not None and event.metadata is not None:
         merged = {**msgspec.json.decode(event.metadata), **msgspec.json.decode(metadata)}
@@ -133,7 +139,7 @@ def _set_usage(event: Any, value: Any, _limit: int) -> None:
         event.cost = picodollars_of(stated)
     event.usage = found.counts
     event.usage_uncertain = found.uncertain or None
-    event.service_tier = found.service_tier or None
+    event.service_tier = found.service_tier or event.service_tier
 
 
 def _one_of(choices: frozenset[str]) -> Callable[[Any], str]:

@@ -60,9 +60,20 @@ def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Recon
         tier = "fast"
     if not tier:
         tier = _TIER_OF_TRAFFIC.get(str(usage.get("trafficType") or usage.get("traffic_type")))
-    if isinstance(tier, str) and 0 < len(tier) <= _TIER_LENGTH_MAX and not found.service_tier:
-        return msgspec.structs.replace(found, service_tier=tier)
+    if (stated := tier_of(tier)) and not found.service_tier:
+        return msgspec.structs.replace(found, service_tier=stated)
     return found
+
+
+def tier_of(value: Any) -> str:
+    """Return a service tier; empty if the value is none, or leaves the choice (``auto``)."""
+    is_tier = isinstance(value, str) and 0 < len(value) <= _TIER_LENGTH_MAX
+    return value if is_tier and value != "auto" else ""
+
+
+def tier_in(metadata: Mapping[Any, Any]) -> str:
+    """Return the service tier that metadata of a call state."""
+    return tier_of(metadata.get("service_tier")) or tier_of(metadata.get("serviceTier"))
 
 
 def _counts_in(usage: Mapping[Any, Any], count: Count) -> Iterator[tuple[str, int]]:
