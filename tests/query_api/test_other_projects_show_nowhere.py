@@ -1,0 +1,242 @@
+"""Every answer to a project is the same, byte for byte, whether other projects are busy or not.
+
+Two installations get the same requests with the same project's key, on every route. In one of them,
+other projects write control records before each request, and have rows of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from clickhouse.all_topics import ensure_topics
+from clickhouse.rows import DeadLetterRow
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
+from deploy.default_prices import ShippedPrices
+from producers.control.auth import Authenticator
+from producers.control.keys import new_api_key
+from producers.control.kinds.budget import Budget
+from producers.control.kinds.project import Project
+from producers.control.log import ControlLog
+from producers.control.scopes import SCOPES
+from producers.settings import AdminSettings, KafkaSettings
+from query_api.app import create_query_api
+from query_api.settings import QuerySettings
+from tests.fixtures.control_log import following
+from tests.query_api.harness import ADMIN_KEY, NOON_US, OTHER, PROJECT, Kept, observation
+from tests.query_api.test_foreign_ids import BODIES, OPERATIONS, OWN, THEIRS, rows_of
+
+NOW_US = NOON_US + 600 * 10**6
+"""What the clock shows; the project's last event is too old for `failIfNoRecentEvents`."""
+MORE_BODIES: dict[str, Any] = {
+    **BODIES,
+    "/api/public/models": {
+        "modelName": "m", "matchPattern": "m", "unit": "TOKENS", "inputPrice": 1e-6,
+    },
+    "/v1/admin/projects/{project_id}/keys": {"note": "n"},
+    "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
+    "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
+}  # fmt: skip
+PARAMETERS: dict[str, list[dict[str, str]]] = {
+    "/api/public/health": [
+        {"failIfNoRecentEvents": "true"}, {"failIfDatabaseUnavailable": "true"},
+    ],
+    "/v1/windows": [
+        {
+            "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z",
+            "step": "1h", "group_by": "name",
+        },
+    ],
+}  # fmt: skip
+OF_PATHS = {
+    "project_id": PROJECT, "projectId": PROJECT, "traceId": OWN, "trace_id": OWN,
+    "observationId": OWN, "scoreId": OWN, "key_id": "rotated", "apiKeyId": "deleted",
+}  # fmt: skip
+ORDER = ("post", "get", "put", "patch", "delete")
+
+_STORED_AT = re.compile(rb'("(?:createdAt|updatedAt)":)"[^"]*"')
+"""When the store inserted the project's own rows, by its own clock."""
+Shown = tuple[str, int, list[tuple[str, str]], bytes]
+
+
+class FrozenSecrets:
+    """Random texts that depend only on the request for which they are drawn."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.step = ""
+        self._drawn = 0
+        monkeypatch.setattr(secrets, "token_bytes", self.token_bytes)
+        monkeypatch.setattr(secrets, "token_hex", lambda size: self.token_bytes(size).hex())
+        monkeypatch.setattr(secrets, "token_urlsafe", lambda size: self.token_bytes(size).hex())
+
+    def begin(self, step: str) -> None:
+        self.step, self._drawn = step, 0
+
+    def token_bytes(self, size: int) -> bytes:
+        self._drawn += 1
+        return hashlib.shake_128(f"{self.step}/{self._drawn}".encode()).digest(size)
+
+
+@dataclass
+class Installation:
+    client: httpx.AsyncClient
+    control: ControlLog
+    frozen: FrozenSecrets
+    is_busy: bool
+    shown: list[Shown] = field(default_factory=list)
+    steps: int = 0
+
+    async def ask(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Send a request and keep the answer; in a busy installation, others write before it."""
+        self.steps += 1
+        if self.is_busy:
+            self.frozen.begin(f"others {self.steps}")
+            await self.control.create(
+                Budget(
+                    id=f"theirs-{self.steps}", project_id=OTHER, name="theirs", period="day",
+                    limit_pico=1, thresholds=("1",), created_us=NOON_US,
+                )
+            )  # fmt: skip
+        self.frozen.begin(f"own {self.steps}")
+        answer = await self.client.request(method, path, **content)
+        headers = sorted(answer.headers.items())
+        body = _STORED_AT.sub(rb"\1", answer.content)
+        self.shown.append((f"{method} {path}", answer.status_code, headers, body))
+        return answer
+
+
+def rows(is_busy: bool) -> Iterator[msgspec.Struct]:
+    yield from rows_of(PROJECT, OWN)
+    position = 90_210 if is_busy else 5
+    for stage in ("observations", "projects"):
+        yield DeadLetterRow(
+            project_id=PROJECT, id=f"of-{stage}", created_us=NOON_US, stage=stage, reason="bad",
+            source_topic="t", source_partition=0, source_offset=position,
+            payload=f'["{PROJECT}",0,{position},[],[],0]' if stage == "projects" else "{}",
+        )  # fmt: skip
+    if is_busy:
+        yield from rows_of(OTHER, THEIRS)
+        for number in range(500):
+            yield observation(f"t{number}", f"o{number}", NOW_US - number, project_id=OTHER)
+
+
+@asynccontextmanager
+async def installation(
+    kafka: KafkaSettings, clickhouse_url: str, database: str, frozen: FrozenSecrets, *, busy: bool
+) -> AsyncIterator[Installation]:
+    await ensure_topics(kafka)
+    store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
+    try:
+        async with following(kafka) as control:
+            frozen.begin("start")
+            for project_id in (PROJECT, OTHER) if busy else (PROJECT,):
+                await control.create(Project(id=project_id, name=project_id, created_us=NOON_US))
+            for name in ("own", "rotated", "deleted"):
+                key = new_api_key(
+                    key_id=name, project_id=PROJECT, public_key=f"pk-{name}", secret="sk-own",
+                    created_us=NOON_US, scopes=list(SCOPES),
+                )  # fmt: skip
+                await control.create(key)
+            app = create_query_api(
+                store,
+                control,
+                Authenticator(control, AdminSettings(secret_key=SecretStr(ADMIN_KEY))),
+                QuerySettings(readiness_cache_s=0),
+                [],
+                default_prices=ShippedPrices(),
+            )
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://tracemill", auth=("pk-own", "sk-own")
+            ) as client:
+                yield Installation(client, control, frozen, busy)
+    finally:
+        await store.close()
+
+
+def id_in(body: Any) -> str:
+    return str(body["id"]) if isinstance(body, dict) and "id" in body else ""
+
+
+async def ask_everything(api: Installation) -> None:
+    ids = dict(OF_PATHS)
+    created: dict[str, str] = {}
+    bodies = {path: json.loads(json.dumps(body)) for path, body in MORE_BODIES.items()}
+
+    def filled(path: str, absent: bool = False) -> str:
+        record_id = next((ids for at, ids in created.items() if path.startswith(f"{at}/{{")), "x")
+        names = re.findall(r"{(\w+)}", path)
+        for name in names:
+            value = ids.get(name, record_id)
+            path = path.replace(f"{{{name}}}", "nowhere" if absent else value)
+        return path
+
+    ordered = sorted(
+        OPERATIONS, key=lambda each: (ORDER.index(each[0]), each[1].count("/"), each[1])
+    )
+    for method, path, parameters in ordered:
+        content: dict[str, Any] = {}
+        if method in ("post", "put", "patch"):
+            at = path.partition("/{")[0] if method == "put" else path
+            content["json"] = bodies.get(path, bodies.get(at, {"name": "n"}))
+        first = await api.ask(method, filled(path), **content)
+        if method == "post" and first.status_code in (200, 201) and path in MORE_BODIES:
+            created.setdefault(path, id_in(first.json()))
+            await api.ask(method, filled(path), **content)
+        if "{" in path:
+            await api.ask(method, filled(path, absent=True), **content)
+        if method in ("put", "patch", "delete") and "etag" in first.headers:
+            for tag in (first.headers["etag"], '"stale"', 'W/"weak"', "unquoted"):
+                await api.ask(method, filled(path), headers={"if-match": tag}, **content)
+        if method == "get":
+            given = [{"limit": "1"}] if "limit" in parameters else []
+            for query in [*given, *PARAMETERS.get(path, [])]:
+                page = await api.ask(method, filled(path), params=query)
+                cursor = re.search(r'"cursor":"([^"]+)"', page.text)
+                if cursor is not None:
+                    await api.ask(method, filled(path), params={**query, "cursor": cursor[1]})
+            await api.ask(method, filled(path), params={"unknown": "x"})
+            await api.ask("head", filled(path))
+
+
+async def test_no_answer_depends_on_other_projects(
+    kafka_broker: str,
+    topic_prefix: str,
+    clickhouse_url: str,
+    kept: Kept,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = FrozenSecrets(monkeypatch)
+    monkeypatch.setattr("tracemill.clock.time", SimpleNamespace(time_ns=lambda: NOW_US * 1_000))
+    answers: list[list[Shown]] = []
+    for busy in (False, True):
+        database = await asyncio.to_thread(kept, rows(busy))
+        kafka = KafkaSettings(
+            broker=kafka_broker,
+            topic_prefix=f"{topic_prefix}-{busy}".lower(),
+            event_partitions=1,
+            project_partitions=1,
+        )
+        async with installation(kafka, clickhouse_url, database, frozen, busy=busy) as api:
+            await ask_everything(api)
+            answers.append(api.shown)
+    idle, busy_ones = answers
+    assert [each[0] for each in idle] == [each[0] for each in busy_ones]
+    differences = [(one, other) for one, other in zip(idle, busy_ones, strict=True) if one != other]
+    assert not differences, f"{len(differences)} of {len(idle)}: {differences[:3]}"
+    assert {path.split()[0] for path, *_ in idle} == {*ORDER, "head"}
+    assert sum(status < 300 for _, status, *_ in idle) > len(OPERATIONS)
