@@ -26,7 +26,7 @@ MINUTE_US: Final = 60_000_000
 
 
 class BilledPrices:
-    """Explains costs; keeps the prices that it compiled for the last question."""
+    """Explanations of costs; the prices that were compiled for the last one are cached."""
 
     def __init__(self) -> None:
         self._book: PriceBook | None = None

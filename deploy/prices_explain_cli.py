@@ -1,4 +1,4 @@
-"""`tracemill prices explain`: which price applies to a call, what it costs, and why."""
+"""`tracemill prices explain`: explain which price applies to a call, and what the call costs."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def explain_price(
 def _online(
     query: dict[str, str], url: str | None, public_key: str | None, secret_key: str | None
 ) -> dict[str, Any]:
-    """Return the server's explanation; without a server, one by the list in this version."""
+    """Return the server's explanation; without a server, use the price list of this version."""
     import httpx
 
     from deploy.admin_client import project_client
@@ -115,7 +115,7 @@ def _online(
 
 
 def _offline(query: dict[str, str]) -> dict[str, Any]:
-    """Return the explanation by the list in this version; parameters are checked as by the API.
+    """Return an explanation by the price list of this version; check parameters like the API.
 
     Raises:
         typer.BadParameter: a parameter is not valid.
@@ -150,7 +150,7 @@ _OPTIONS: Final = {
 
 
 def _print(found: dict[str, Any]) -> None:
-    """Print the price, the amounts, how the name was read, and the other prices."""
+    """Print the price, the amounts, the interpretation of the name, and the other prices."""
     price = found["price"] or {}
     summary = {
         name: price.get(name)

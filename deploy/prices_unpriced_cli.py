@@ -1,4 +1,4 @@
-"""`tracemill prices unpriced`: models with usage that has no price, by traffic."""
+"""`tracemill prices unpriced`: list models with usage that has no price, by traffic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_unpriced(
 ) -> None:
     """List models with usage that has no price, those with the most calls first.
 
-    Then add a price with `tracemill prices create`.
+    Use `tracemill prices create` to add a price.
 
     Example: `tracemill prices unpriced --from 2026-11-01T00:00:00Z`
     """

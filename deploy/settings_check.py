@@ -16,7 +16,7 @@ from deploy.variables import SETTINGS, faults_in, variable_names
 
 PREFIX: Final = "TRACEMILL_"
 SIMILAR: Final = 0.9
-"""How similar an unknown variable must be to a setting to be a misspelling; 1: equal."""
+"""Minimum similarity of a misspelled variable to a setting; 1: equal."""
 
 
 def invalid_settings(ignored: Container[str]) -> list[str]:
@@ -30,7 +30,7 @@ def invalid_settings(ignored: Container[str]) -> list[str]:
 
 
 def misspelled_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a line for each variable that is not a setting, but almost has the name of one."""
+    """Return a line for each variable whose name is similar to that of a setting."""
     known = {name for settings in _classes() for name in variable_names(settings)}
     lines: list[str] = []
     for name in sorted(environment):
@@ -49,7 +49,7 @@ def _classes() -> Iterator[type[BaseSettings]]:
 def _faults(settings: type[BaseSettings]) -> list[tuple[str, str]]:
     """Return all invalid variables of a class, and a line for each.
 
-    Reading stops at the first variable that is not JSON: it is repeated without it.
+    Reading stops at a variable that is not JSON, so it is repeated without this variable.
     """
     unreadable: dict[str, str] = {}
     while True:
@@ -69,7 +69,7 @@ def _faults(settings: type[BaseSettings]) -> list[tuple[str, str]]:
 
 @contextmanager
 def _without(names: Container[str]) -> Iterator[None]:
-    """Remove variables from the environment in the block."""
+    """Remove variables from the environment while the block runs."""
     removed = {name: value for name, value in os.environ.items() if name in names}
     for name in removed:
         del os.environ[name]

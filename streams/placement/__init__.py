@@ -1,1 +1,1 @@
-"""Finds the traces of events that do not name them, and passes the events on."""
+"""Find the traces of events without a trace id, and forward the events."""

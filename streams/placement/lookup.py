@@ -1,4 +1,4 @@
-"""Looks up the traces of observations in the store."""
+"""Look up the traces of observations in the store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from streams.placement.settings import PlacementSettings
 log = structlog.get_logger(__name__)
 
 QUERY_CHARS_MAX: Final = 100_000
-"""Characters of the ids of one query, which are a part of its URL."""
+"""Maximum characters of the ids of one query, because they are part of its URL."""
 DAY_US: Final = 86_400_000_000
-# The filter on ids skips the granules without them. Of observations with the same id in several
-# traces the latest one is meant.
+# The filter on ids skips granules without them. If several traces have an observation with the same
+# id, the latest one is used.
 LOOKUP_SQL: Final = """
 SELECT project_id, id, argMax(trace_id, (start_time, trace_id)) AS found
 FROM observations
@@ -31,7 +31,7 @@ GROUP BY project_id, id
 
 
 class Lookup(Protocol):
-    """Finds the traces of observations."""
+    """An interface to look up the traces of observations."""
 
     async def traces(
         self, keys: Iterable[ObservationKey], now_us: int, *, everywhere: bool
@@ -40,7 +40,7 @@ class Lookup(Protocol):
 
 
 class StoreLookup:
-    """Queries the store; retries until it answers, so that an outage delays events."""
+    """Queries of the store, which are retried until it responds, so that outages delay events."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class StoreLookup:
         settings: PlacementSettings,
         on_failure: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """``on_failure`` is told whether the store has failed to answer the last query."""
+        """Create the lookup; ``on_failure`` is called with whether the last query failed."""
         self._store = store
         self._settings = settings
         self._on_failure = on_failure

@@ -1,4 +1,4 @@
-"""Metrics of the stage that places events without a trace id."""
+"""Define the metrics of the stage that places events without a trace id."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from prometheus_client import Counter, Gauge, Histogram
 WAITING: Final = Gauge("tracemill_placement_waiting", "Events that wait for their observation.")
 PLACED: Final = Counter(
     "tracemill_placement_placed_total",
-    "Events without a trace id that were passed on: in the trace of their observation (found), or"
-    " in one of their own (deadline, waiting_max, waiting_bytes_max).",
+    "Events without a trace id that were placed in the trace of their observation (found), or in"
+    " their own trace (deadline, waiting_max, waiting_bytes_max).",
     ["outcome"],
 )
 DROPPED: Final = Counter(

@@ -1,4 +1,4 @@
-"""Appends placed events, and those that go on waiting, to Kafka."""
+"""Append placed events, and events that still wait, to Kafka."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tracemill.partitioning import partition_of
 
 
 class PlacementOutput:
-    """Groups lines into records of about ``record_bytes`` per partition."""
+    """A writer that groups lines into records of about ``record_bytes`` per partition."""
 
     def __init__(self, kafka: KafkaSettings, producer: AIOKafkaProducer, record_bytes: int) -> None:
         self._kafka = kafka

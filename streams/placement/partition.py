@@ -1,4 +1,4 @@
-"""Processes the partition of the topic of unplaced events."""
+"""Process the partition of the topic of unplaced events."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from streams.runtime.partition_worker import SourceMessage
 from tracemill.clock import now_us
 
 LOOKUPS_BEFORE_ALL: Final = 2
-"""Lookups of an event among recent days before one among all."""
+"""Lookups of an event in recent days before one in all days."""
 
 log = structlog.get_logger(__name__)
 
 
 class Output(Protocol):
-    """Appends lines to topics; returns once they are acknowledged."""
+    """An interface to append lines to topics; it returns when they are acknowledged."""
 
     async def to_events(self, lines: Iterable[tuple[str, str, bytes]]) -> None:
         """Append lines, each with its project and trace, to the topic of events."""
@@ -40,10 +40,10 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlacementContext:
-    """What the stage depends on.
+    """The dependencies of the stage.
 
     Attributes:
-        wait_until_processed: returns once all current records of the log are stored.
+        wait_until_processed: waits until all current records of the log are stored.
         is_deleted: returns whether a project is deleted or being deleted.
     """
 
@@ -55,12 +55,12 @@ class PlacementContext:
 
 
 class PlacementPartition:
-    """Looks up the traces of events and passes the events on to the topic of events.
+    """A worker that looks up the traces of events and appends the events to the topic ``events``.
 
-    1. Read records. 2. Look up the events that are due. 3. Append those that are placed to the
-    topic of events, and those of old records to this topic again. 4. Acknowledge the records all of
-    whose events were appended. After a crash in between, events are appended again, which changes
-    nothing: they are updates with the same content and time.
+    1. Read records. 2. Look up the events that are due. 3. Append placed events to the topic
+    ``events``, and events of old records to this topic again. 4. Acknowledge the records whose
+    events were all appended. After a crash before step 4, events are appended again. This changes
+    nothing, because they are updates with the same content and time.
     """
 
     def __init__(self, context: PlacementContext) -> None:
@@ -77,7 +77,7 @@ class PlacementPartition:
         self._waits_for = ""
         self._steps = 0
         self._stored_us = 0
-        """Everything that was accepted before this time is stored."""
+        """Time before which all accepted events are stored."""
         self._passing: asyncio.Task[None] | None = None
         self._is_writing = asyncio.Lock()
 
@@ -118,7 +118,7 @@ class PlacementPartition:
             await set_within(self._has_input, max(0.0, (next_us - now_us()) / 1e6))
 
     async def _step(self) -> None:
-        """Do the numbered steps once."""
+        """Run steps 1 to 4 once."""
         unreadable = self._read()
         placements = await self._look_up()
         placements += self._waiting.evict()
@@ -129,7 +129,7 @@ class PlacementPartition:
         metrics.WAITING.set(self._waiting.count)
 
     def _read(self) -> list[bytes]:
-        """Add records whose events are looked up by one query; return their unreadable lines."""
+        """Add the records whose events one query looks up; return their invalid lines."""
         unreadable: list[bytes] = []
         count = 0
         while count < self._settings.lookup_events_max and not self._inbox.empty():
@@ -176,7 +176,7 @@ class PlacementPartition:
         return is_last or event.lookups == LOOKUPS_BEFORE_ALL
 
     def _ask_for_progress(self) -> None:
-        """Compare what is stored with what was accepted until now, in the background."""
+        """Start to wait, in the background, until all events accepted so far are stored."""
         if self._passing is None or self._passing.done():
             self._passing = asyncio.create_task(self._pass(), name="placement progress")
 
@@ -196,7 +196,7 @@ class PlacementPartition:
             (each.event.project_id, each.trace_id, placed_line(each.event, each.trace_id))
             for each in placements
         ]
-        # The next stage makes dead letters of unreadable lines.
+        # The next stage writes dead letters for invalid lines.
         lines += [("", "", line) for line in unreadable]
         if lines:
             await self._context.output.to_events(lines)

@@ -1,4 +1,4 @@
-"""Defines the stage that places events without a trace id."""
+"""Define the stage that places events without a trace id."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def placement_stage(
     """Define the stage.
 
     Args:
-        kafka: the broker.
-        producer: refuses to send for a worker that was suspended.
-        store: where observations are looked up.
-        control: names the projects that are deleted.
-        settings: limits.
-        wait_until_processed: returns once all current records of the log are stored.
+        kafka: settings of the broker.
+        producer: a producer that refuses to send after a suspension of the process.
+        store: the store in which observations are looked up.
+        control: the control plane, which lists deleted projects.
+        settings: limits of the stage.
+        wait_until_processed: waits until all current records of the log are stored.
     """
 
     def is_deleted(project_id: str) -> bool:

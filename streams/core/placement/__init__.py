@@ -1,1 +1,1 @@
-"""Decides when and where events without a trace id are placed."""
+"""Decide when events without a trace id are placed, and in which trace."""

@@ -1,4 +1,4 @@
-"""Reads and writes the lines of the topic of unplaced events."""
+"""Decode and encode the lines of the topic of unplaced events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tracemill.contract import TraceUpdate, decode_event, encode_event
 _decode: Final = msgspec.json.Decoder(UnplacedEvent).decode
 _encode: Final = msgspec.json.Encoder().encode
 _LOOKUPS_OF_OLD: Final = 16
-"""Lookups that an event which was written again seems to have had, so that pauses stay long."""
+"""Number of lookups that is assumed for an event that was written again, so that pauses stay
+long."""
 
 
 def events_of(value: bytes, offset: int, append_us: int) -> tuple[list[WaitingEvent], list[bytes]]:
-    """Return the events of a record, and its lines that are none."""
+    """Return the events of a record, and its invalid lines."""
     events: list[WaitingEvent] = []
     unreadable: list[bytes] = []
     for line in value.split(b"\n"):
@@ -59,5 +60,5 @@ def placed_line(event: WaitingEvent, trace_id: str) -> bytes:
 
 
 def waiting_line(event: WaitingEvent) -> bytes:
-    """Return the line of an event that goes on waiting, for a later record of its topic."""
+    """Return the line of an event that still waits, for a later record of its topic."""
     return _encode(UnplacedEvent(msgspec.Raw(event.line), event.since_us))

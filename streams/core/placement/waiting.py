@@ -1,8 +1,9 @@
-"""Keeps the events that wait until the trace of their observation is found.
+"""Keep the events that wait until the trace of their observation is found.
 
-Each event is looked up at once, then with growing pauses. It is placed in the trace that is found.
-An event that is not found is placed in a trace of its own when its deadline has passed and all that
-was accepted before it is stored: then its observation had been sent by nobody.
+Each event is looked up immediately, then with growing pauses, and placed in the trace that is
+found. If no trace is found, the event is placed in its own trace. This happens when its deadline
+has passed and all events that were accepted before it are stored: its observation cannot have been
+sent before.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ Outcome = Literal["found", "deadline", "waiting_max", "waiting_bytes_max"]
 
 
 class WaitingEvent(msgspec.Struct, eq=False):
-    """An event whose trace is not known yet.
+    """An event whose trace has not been found yet.
 
     Attributes:
-        ids: Observations whose trace is that of the event; the first that is found decides.
-        own_trace_id: Id of its trace if none is found.
-        line: The event as JSON, as if it were of that trace.
-        offset: Of its record.
-        since_us: When it was first appended to the topic.
-        append_us: When its record was.
+        ids: observations whose trace is that of the event; the first one that is found counts.
+        own_trace_id: id of the event's own trace, if no trace is found.
+        line: the event as JSON, in its own trace.
+        offset: offset of the record.
+        since_us: time when the event was first appended to the topic.
+        append_us: time when this record was appended.
     """
 
     project_id: str
@@ -66,7 +67,7 @@ class WaitingLimits:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An event, the trace that it is placed in, and why."""
+    """An event, the trace in which it is placed, and the reason."""
 
     event: WaitingEvent
     trace_id: str
@@ -74,21 +75,21 @@ class Placement:
 
 
 class WaitingEvents:
-    """The events of a partition that wait, and the records that they came in."""
+    """The waiting events of a partition, and their records."""
 
     def __init__(self, limits: WaitingLimits) -> None:
         self._limits = limits
         self._due: list[WaitingEvent] = []
         """A heap by the time of the next lookup; placed events are removed lazily."""
         self._of_project: dict[str, dict[int, WaitingEvent]] = {}
-        """Those of each project, the oldest first, by ``id()``."""
+        """Waiting events of each project by ``id()``, the oldest first."""
         self._records: deque[tuple[int, list[WaitingEvent]]] = deque()
-        """Offsets of records that are not done, in order, with their events."""
+        """Offsets of unfinished records, in order, with their events."""
         self.count = 0
         self.bytes = 0
 
     def add(self, offset: int, events: Iterable[WaitingEvent]) -> None:
-        """Add the next record; its events are due at once."""
+        """Add the next record; its events are due immediately."""
         added = list(events)
         self._records.append((offset, added))
         for event in added:
@@ -98,7 +99,7 @@ class WaitingEvents:
             heapq.heappush(self._due, event)
 
     def next_due_us(self) -> int | None:
-        """Return when the next event is due; None if none waits."""
+        """Return the time when the next event is due; None if no event waits."""
         while self._due and self._due[0].is_placed:
             heapq.heappop(self._due)
         return self._due[0].next_us if self._due else None
@@ -106,7 +107,7 @@ class WaitingEvents:
     def due(self, now_us: int) -> list[WaitingEvent]:
         """Remove and return the events to look up now, at most ``lookup_events_max``.
 
-        Each must be passed to ``resolve`` afterwards.
+        The caller must pass all of them to ``resolve``.
         """
         found: list[WaitingEvent] = []
         while len(found) < self._limits.lookup_events_max:
@@ -126,14 +127,13 @@ class WaitingEvents:
         now_us: int,
         stored_us: int,
     ) -> list[Placement]:
-        """Place the events that were looked up, if they were found or need not wait longer.
+        """Place the events that were looked up if a trace was found or the deadline has passed.
 
         Args:
-            events: those that were looked up.
-            traces: what was found.
-            now_us: the time.
-            stored_us: a time before which everything that was accepted had been stored before the
-                lookup.
+            events: the events that were looked up.
+            traces: the traces that were found, by observation.
+            now_us: the current time.
+            stored_us: events accepted before this time were stored before the lookup.
         """
         limits = self._limits
         placements: list[Placement] = []
@@ -153,10 +153,10 @@ class WaitingEvents:
         return placements
 
     def evict(self) -> list[Placement]:
-        """Place events in traces of their own while more wait than the limits allow.
+        """Place events in their own traces while more events wait than the limits allow.
 
-        The project with the most events that wait loses its oldest one. Only call it when every
-        event has been looked up at least once.
+        The oldest event of the project with the most waiting events is placed first. Call this only
+        when every event has been looked up at least once.
         """
         limits = self._limits
         placements: list[Placement] = []
@@ -175,8 +175,8 @@ class WaitingEvents:
     def old(self, now_us: int) -> list[WaitingEvent]:
         """Remove and return the events of records older than ``record_age_max_us``.
 
-        They go on waiting in a new record, so that a single event does not hold back the commit of
-        all later ones.
+        They continue to wait in a new record, so that a single event does not prevent the commit of
+        later offsets.
         """
         removed: list[WaitingEvent] = []
         for _, events in self._records:
@@ -197,13 +197,13 @@ class WaitingEvents:
 
     @property
     def projects(self) -> list[str]:
-        """Return the projects of the events that wait."""
+        """Return the projects of the waiting events."""
         return list(self._of_project)
 
     def done(self) -> list[int]:
-        """Remove and return the offsets of records all of whose events, and all before, are done.
+        """Remove and return the offsets of finished records without unfinished ones before them.
 
-        Call it when placed events are acknowledged.
+        Call this when placed events are acknowledged.
         """
         offsets = []
         while self._records and all(event.is_placed for event in self._records[0][1]):

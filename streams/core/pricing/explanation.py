@@ -1,7 +1,6 @@
-"""Explain what a call costs: which price applies, how the name was read, what has no price.
+"""Explain the cost of a call: the price, the interpretation of the name, and unpriced usage.
 
-The price, the rates and the amounts are those of ``PriceBook``, which bills; nothing is computed a
-second time here.
+The price, the rates and the amounts are those of ``PriceBook``, which computes the stored costs.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NOTHING_PRICED: Final = "none of the usage has a price"
 
 
 class ExplainedPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """A price that fits the name of a model, and why it applies or does not."""
+    """A price that matches the name of a model, and the reason why it applies or not."""
 
     id: str
     origin: str
@@ -34,18 +33,18 @@ class ExplainedPrice(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None
     model: str
     match: str
-    """The pattern or the name that fits."""
+    """The pattern or the name that matches."""
     matching: str
     """``whole_name`` or ``part`` for patterns, ``name`` for a listed name."""
     effective_from_us: int
     hours: Hours | None
     source: str
     as_of: str
-    """The day on which the source was read; empty for prices of the control plane."""
+    """Date of the source; empty for prices of the control plane."""
     created_us: int
-    """0 for shipped prices."""
+    """Time of creation; 0 for shipped prices."""
     outcome: str
-    """``applies``, or why it does not."""
+    """``applies``, or the reason why it does not."""
 
 
 class Amount(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +59,7 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unpriced(msgspec.Struct, frozen=True, kw_only=True):
-    """A usage type that costs nothing, and why."""
+    """A usage type without a cost, and the reason."""
 
     usage_type: str
     count: int
@@ -68,20 +67,20 @@ class Unpriced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call costs and why."""
+    """The explanation of a call's cost."""
 
     price: ExplainedPrice | None
     reason: str
-    """Why there is no cost; empty if there is one."""
+    """The reason why there is no cost; empty if there is one."""
     reading: tuple[str, ...]
-    """How the name was read to find a shipped price."""
+    """The steps that changed the name to find a shipped price."""
     conditions: Mapping[str, str]
     """Conditions of the call, such as its service tier."""
     tiers: tuple[Variant, ...]
-    """Conditional prices that apply, the first with a rate for a unit counts."""
+    """Conditional prices that apply; the first one with a rate for a unit is used."""
     input_tokens: int
     above_input_tokens: int | None
-    """Length of requests above which the rates are those shown; None: they are the first ones."""
+    """Number of input tokens above which these rates apply; None: those of short requests."""
     rates: Mapping[str, Rate]
     usage: Mapping[str, int]
     """Disjoint counts, as they are billed."""
@@ -89,9 +88,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     amounts: tuple[Amount, ...]
     unpriced: tuple[Unpriced, ...]
     total_pico: int | None
-    """None if nothing has a price, or nothing was used."""
+    """Total cost; None if no usage has a price, or there is no usage."""
     candidates: tuple[ExplainedPrice, ...]
-    """Prices that fit the name, in order of precedence."""
+    """Prices that match the name, in order of precedence."""
 
 
 def explain(
@@ -103,12 +102,12 @@ def explain(
     parameters: str = "",
     service_tier: str = "",
 ) -> Explanation:
-    """Explain what a call costs in a project.
+    """Explain the cost of a call in a project.
 
     Args:
         book: the prices.
-        project_id: the project whose prices come first.
-        model: as sent by the application.
+        project_id: the project, whose own prices take precedence.
+        model: the name of the model, as sent by the application.
         reported: usage as a client or a provider reports it; it is reconciled.
         at_us: time of the call.
         parameters: parameters of the call as a JSON object.
@@ -197,9 +196,9 @@ def _amounts(
 
 
 def _unpriced(usage: Mapping[str, int], cost: Mapping[str, int], reason: str) -> Iterator[Unpriced]:
-    """Yield what costs nothing, for ``reason`` or, if it is empty, one for each usage type.
+    """Yield usage types without a cost, with ``reason`` or, if it is empty, a reason for each.
 
-    A total beside its parts is not billed, so it is left out.
+    A total is left out if its parts are listed, because it is not billed.
     """
     for usage_type, count in usage.items():
         unit = unit_of(usage_type)
