@@ -1,4 +1,4 @@
-"""Cuts events to the limits of ``streams.core.observations.limits``, deterministically.
+"""Cut events to the limits of ``streams.core.observations.limits``, deterministically.
 
 Ids, names and dimensions keep their beginning and a hash of the whole, so that different values
 stay different and parent ids still match. A text keeps its beginning and a note of its length. The
@@ -63,7 +63,7 @@ _NAMES: Final = {
 
 
 class Bounds:
-    """Applies the limits of texts and counts how often each is reached."""
+    """The limits of texts, with counts of how often each is reached."""
 
     def __init__(
         self, limits: RowLimits = DEFAULT_ROW_LIMITS, reached: Counter[str] | None = None

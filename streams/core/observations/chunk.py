@@ -1,4 +1,4 @@
-"""Folds the source records of one chunk into rows, deltas and dead letters."""
+"""Fold the source records of one chunk into rows, deltas and dead letters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PartitionState:
 
 
 class ChunkFold:
-    """Folds records one after the other; ``finish`` adds the rows of the changed traces.
+    """Fold records one after the other; ``finish`` adds the rows of the changed traces.
 
     Attributes:
         effects: the effects of the records so far.

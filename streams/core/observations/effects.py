@@ -1,4 +1,4 @@
-"""Defines the output of folding a chunk of source records."""
+"""Define the output of folding a chunk of source records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodes the effects of a chunk as values of Kafka records.
+"""Encode the effects of a chunk as values of Kafka records.
 
 This is part of the fold, so that a row that cannot be encoded fails the fold.
 """

@@ -1,4 +1,4 @@
-"""Folds single events into the state of their traces, and into the deltas of windows and spend."""
+"""Fold single events into the state of their traces, and into the deltas of windows and spend."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RecordChanges:
 
 
 class EventFold:
-    """Folds the events of one chunk; methods return whether an event changed state.
+    """Fold the events of one chunk; methods return whether an event changed state.
 
     Attributes:
         is_changing: whether an event is changing state; if it raises then, the state of its trace

@@ -1,4 +1,4 @@
-"""Keeps the first, the last and the root observation of a large trace in heaps.
+"""Keep the first, the last and the root observation of a large trace in heaps.
 
 Observations that left the trace are removed from a heap when they reach its top, so a change costs
 at most the logarithm of their number.
@@ -20,7 +20,7 @@ _Entry = tuple[Any, int, ObservationState]
 
 
 class Extremes:
-    """Tracks the extremes of ``observations``; call ``enter`` for each that is added."""
+    """Track the extremes of ``observations``; call ``enter`` for each that is added."""
 
     __slots__ = ("_firsts", "_heaps", "_lasts", "_observations", "_roots")
 

@@ -1,4 +1,4 @@
-"""Checks the time of a first token against the times of its observation."""
+"""Check the time of a first token against the times of its observation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folds the events of one partition into rows and deltas; no I/O, no clock, no randomness.
+"""Fold the events of one partition into rows and deltas; no I/O, no clock, no randomness.
 
 For each chunk of records: ``needs`` returns what must be read back first, ``load`` adds it to the
 cache, and ``fold`` returns the effects. What a record produces depends on the records before it in

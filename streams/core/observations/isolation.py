@@ -1,4 +1,4 @@
-"""Finds the events that make folding a chunk fail, so that it is folded again without them.
+"""Find the events that make folding a chunk fail, so that it is folded again without them.
 
 ``streams.core.observations.fold`` sets aside an event that raises before it changed state. After
 any other failure, the traces of the chunk are read back and the chunk is folded again without the

@@ -1,4 +1,4 @@
-"""Decodes JSON in clients' texts without raising; no other module of the core decodes it.
+"""Decode JSON in clients' texts without raising; no other module of the core decodes it.
 
 A text that is invalid, nested deeper than ``DEPTH_MAX`` or longer than ``CHARS_MAX`` has no value.
 The depth is bounded because encoders recurse into nested values: every value can be encoded again.

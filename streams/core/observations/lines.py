@@ -1,4 +1,4 @@
-"""Decodes lines of the events topic: the contract's events, with long texts left as JSON.
+"""Decode lines of the events topic: the contract's events, with long texts left as JSON.
 
 ``input``, ``output`` and ``metadata`` make up most of an event. As ``msgspec.Raw`` they pass from
 the event into the row without being decoded and encoded again. A ``Raw`` is a view of its whole

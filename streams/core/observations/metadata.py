@@ -1,4 +1,4 @@
-"""Merges metadata key by key: the latest update of a key wins, at any depth.
+"""Merge metadata key by key: the latest update of a key wins, at any depth.
 
 A node is a ``Leaf`` (a scalar or a list with its logical timestamp) or a ``Branch`` (an object). A
 leaf that is set in place of an object removes all older keys of it, and ``Branch.floor`` keeps the

@@ -1,4 +1,4 @@
-"""Decodes source records into events, and rejects lines that are no valid events."""
+"""Decode source records into events, and reject lines that are no valid events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts scores to rows; older versions of a score are skipped."""
+"""Convert scores to rows; older versions of a score are skipped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def row_of(score: Score) -> ScoreRow:
 
 
 class LatestScores:
-    """Remembers the last written version of each score of a partition.
+    """The last written version of each score of a partition.
 
     A forgotten score is written again; the store keeps the highest version of an id.
 

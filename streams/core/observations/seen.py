@@ -1,4 +1,4 @@
-"""Remembers which traces the store may hold, as 64-bit hashes."""
+"""Keep the traces that the store may contain, as 64-bit hashes."""
 
 from __future__ import annotations
 

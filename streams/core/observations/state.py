@@ -1,4 +1,4 @@
-"""Defines the state kept of an observation: the numbers that totals depend on, without texts.
+"""Define the state kept of an observation: the numbers that totals depend on, without texts.
 
 An observation counts in the totals of its trace, and in one cell each of windows and of spend. When
 it changes, its old state is subtracted and its new state is added.

@@ -1,4 +1,4 @@
-"""Extracts the tools that a model was offered, and the calls that it made, from an observation.
+"""Extract the tools that a model was offered, and the calls that it made, from an observation.
 
 Only observations of type GENERATION have tools, because enclosing spans repeat their texts. Tools
 are read from the row's texts, not from fields of events, so they do not depend on how updates were
