@@ -113,7 +113,7 @@ class ExclusiveWriter:
                 limit_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt)
                 await asyncio.sleep(random.uniform(0, limit_s))  # noqa: S311  # spreads writers
         metrics.LIMIT_REACHED.labels(limit="control_write_attempts_max").inc()
-        raise ControlUnavailableError("other processes are changing the control plane; try again")
+        raise ControlUnavailableError("the change could not be written in time; try again")
 
     async def _finish(self, work: Coroutine[None, None, ResultT]) -> ResultT:
         """Finish the work in a task, as cancelling the caller must not interrupt a request."""
