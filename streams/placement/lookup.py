@@ -60,7 +60,7 @@ class StoreLookup:
         found: dict[ObservationKey, str] = {}
         for some in _queries(keys):
             try:
-                found |= await self._ask(some, since_us)
+                found |= await self._query(some, since_us)
             except QueryLimitReached as error:
                 if not everywhere:
                     raise
@@ -68,7 +68,7 @@ class StoreLookup:
                 log.warning("lookup_limited", reason=str(error))
         return found
 
-    async def _ask(self, keys: list[ObservationKey], since_us: int) -> dict[ObservationKey, str]:
+    async def _query(self, keys: list[ObservationKey], since_us: int) -> dict[ObservationKey, str]:
         parameters = {
             "projects": sorted({project_id for project_id, _ in keys}),
             "ids": sorted({observation_id for _, observation_id in keys}),

@@ -78,7 +78,7 @@ class PlacementPartition:
         self._steps = 0
         self._stored_us = 0
         """Time before which all accepted events are stored."""
-        self._passing: asyncio.Task[None] | None = None
+        self._progress: asyncio.Task[None] | None = None
         self._is_writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -89,9 +89,9 @@ class PlacementPartition:
                     await self._step()
         finally:
             metrics.WAITING.set(0)
-            if self._passing is not None:
-                self._passing.cancel()
-                await asyncio.gather(self._passing, return_exceptions=True)
+            if self._progress is not None:
+                self._progress.cancel()
+                await asyncio.gather(self._progress, return_exceptions=True)
 
     async def put(self, message: SourceMessage) -> None:
         self._received_to = message.offset + 1
@@ -166,7 +166,7 @@ class PlacementPartition:
                     found |= await self._lookup.traces(keys, at_us, everywhere=everywhere)
             placements += self._waiting.resolve(events, found, now_us(), stored_us)
             if any(self._waiting.is_past_deadline(each, at_us) for each in events):
-                self._ask_for_progress()
+                self._request_progress()
         self._looked_up_to = self._read_to
         self._backlog.done(self._read_to)
         return placements
@@ -175,12 +175,14 @@ class PlacementPartition:
         is_last = self._waiting.is_past_deadline(event, stored_us)
         return is_last or event.lookups == LOOKUPS_BEFORE_ALL
 
-    def _ask_for_progress(self) -> None:
+    def _request_progress(self) -> None:
         """Start to wait, in the background, until all events accepted so far are stored."""
-        if self._passing is None or self._passing.done():
-            self._passing = asyncio.create_task(self._pass(), name="placement progress")
+        if self._progress is None or self._progress.done():
+            self._progress = asyncio.create_task(
+                self._wait_for_progress(), name="placement progress"
+            )
 
-    async def _pass(self) -> None:
+    async def _wait_for_progress(self) -> None:
         begun_us = now_us()
         try:
             await self._context.wait_until_processed()

@@ -112,9 +112,9 @@ def _priced(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) ->
 
 
 def _compare(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) -> None:
-    """Keep the computed cost, with its price, if the given one differs from it.
+    """Keep the computed cost, with its price, if it differs from the given one.
 
-    A cost that lacks usage without a price differs only if it is higher.
+    If some usage has no price, the computed cost differs only if it is higher.
     """
     if not usage or not row.model:
         return
