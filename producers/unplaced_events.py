@@ -1,4 +1,4 @@
-"""Defines the lines of the topic of events whose trace is not known yet.
+"""Define the lines of the topic of events whose trace is not known yet.
 
 Clients may update or score an observation without naming its trace. If the gateway does not
 remember it, the streams look it up in the store (``streams.placement``).

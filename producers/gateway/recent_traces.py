@@ -1,4 +1,4 @@
-"""Remembers the traces of recent observations, for events that do not name their trace."""
+"""Remember the traces of recent observations, for events that do not name their trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENTRY_BYTES: Final = 400
 
 
 class RecentTraces:
-    """Remembers the traces of the observations that were accepted last.
+    """Remember the traces of the observations that were accepted last.
 
     There are two generations of entries: when the younger one has half of ``max_bytes``, it
     replaces the older one, whose entries are dropped. So at least half of the memory holds the

@@ -40,7 +40,7 @@ def _log_failure(record: ConsumerRecord, error: Exception) -> None:
 
 
 class LogReader:
-    """Calls ``deliver`` once for each record of a partition, in order, and never for two at once.
+    """Call ``deliver`` once for each record of a partition, in order, and never for two at once.
 
     When the connection fails, it connects again and continues with the next record.
     """

@@ -1,4 +1,4 @@
-"""Serve ``/api/public/projects/{projectId}/apiKeys``, the keys of a project."""
+"""Serve ``/api/public/projects/{projectId}/apiKeys``: the keys of a project."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def api_keys_router(context: AppContext) -> APIRouter:
         if (body.public_key is None) != (body.secret_key is None):
             missing = "secretKey" if body.secret_key is None else "publicKey"
             raise BadRequestError(
-                f"{missing}: publicKey and secretKey are given together or not at all",
+                f"{missing}: set both publicKey and secretKey, or neither",
                 field=missing,
             )
         issued = await keys.issue(
@@ -129,7 +129,7 @@ def api_keys_router(context: AppContext) -> APIRouter:
     @router.delete(
         f"{_KEYS}/{{apiKeyId}}",
         summary="Delete a key of a project",
-        description="It is refused from now on.",
+        description="The key is refused immediately.",
         responses={200: documented.response(ApiKeyDeletion, "It was deleted.", {"success": True})},
     )
     async def delete_api_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
@@ -140,15 +140,15 @@ def api_keys_router(context: AppContext) -> APIRouter:
 
 
 def _refuse_chosen_by_project(caller: Principal, body: LangfuseKeyBody) -> None:
-    """Refuse a chosen key of a project's caller.
+    """Refuse a chosen key pair, unless the caller is the installation's admin.
 
-    Public keys are unique in the installation: a conflict would reveal another project's key.
+    Public keys are unique in the installation, so a conflict would reveal a key of another project.
     """
     for field, chosen in (("publicKey", body.public_key), ("secretKey", body.secret_key)):
         if chosen is not None and caller.owner is not None:
             raise BadRequestError(
-                f"{field}: only the installation's admin key may choose it; leave out publicKey and"
-                " secretKey, and both are generated",
+                f"{field}: only the installation's admin key can choose it; without publicKey and"
+                " secretKey, both are generated",
                 field=field,
             )
 

@@ -35,7 +35,7 @@ _SERVICE_TIER: Final = ("service_tier", "serviceTier")
 UsdPerUnit = Annotated[
     int,
     BeforeValidator(pico_of_usd_per_unit, json_schema_input_type=float),
-    Field(description="US dollars per unit: a whole number of picodollars (12 decimals)."),
+    Field(description="US dollars per unit, with at most 12 decimals."),
 ]
 
 
@@ -55,7 +55,7 @@ class _Body(Body):
 
 
 class Condition(_Body):
-    """A condition on the input tokens of a call, or on its parameter ``service_tier``."""
+    """A condition on the number of input tokens of a call, or on its service tier."""
 
     usage_detail_pattern: str | None = Field(None, min_length=1, max_length=PATTERN_CHARS_MAX)
     operator: str = Field("in", max_length=10)
@@ -73,11 +73,11 @@ class Condition(_Body):
             self._check_usage(self.usage_detail_pattern)
         elif self.source != "model_parameters" or self.key not in _SERVICE_TIER:
             raise ValueError(
-                "a condition has a usageDetailPattern of input tokens,"
+                "a condition needs a usageDetailPattern of input tokens,"
                 " or the source model_parameters and the key service_tier"
             )
         elif self.operator != "in" or not self.values:
-            raise ValueError("a condition on service_tier has the operator in, and values")
+            raise ValueError("a condition on service_tier needs the operator in, and values")
         return self
 
     def _check_usage(self, text: str) -> None:
@@ -88,14 +88,14 @@ class Condition(_Body):
         if not pattern.matches("input") or pattern.matches("output") or pattern.matches("total"):
             raise ValueError("usageDetailPattern: must match input, and neither output nor total")
         if self.operator not in ("gt", "gte"):
-            raise ValueError("operator: gt and gte are supported for usage")
+            raise ValueError("operator: must be gt or gte for usage")
         least = 0 if self.operator == "gt" else 1
         if self.value is None or not least <= self.value < 2**53 or self.value % 1:
-            raise ValueError(f"value: a whole number of {least} or more is expected")
+            raise ValueError(f"value: must be a whole number of {least} or more")
 
     @property
     def input_above(self) -> int | None:
-        """Return the number of input tokens above which it is met; None for other conditions."""
+        """Return the number of input tokens above which it is met; None for a service tier."""
         if self.value is None or self.usage_detail_pattern is None:
             return None
         return int(self.value) - (self.operator == "gte")
@@ -119,9 +119,9 @@ class Tier(_Body):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.is_default and (self.priority or self.conditions):
-            raise ValueError("the default tier has the priority 0 and no conditions")
+            raise ValueError("the default tier must have the priority 0 and no conditions")
         if not self.is_default and not self.conditions:
-            raise ValueError("conditions: every tier but the default one needs some")
+            raise ValueError("conditions: every tier but the default one needs at least one")
         if sum(condition.source is not None for condition in self.conditions) > 1:
             raise ValueError("conditions: at most one on service_tier is supported")
         return self
@@ -156,7 +156,7 @@ def _start_us(text: object) -> int | None:
                 return start_us
     except (ValueError, OverflowError):
         pass
-    raise ValueError("an ISO 8601 date or time from 1970 on is expected")
+    raise ValueError("must be an ISO 8601 date or time, not before 1970")
 
 
 class ModelBody(_Body):
@@ -166,7 +166,7 @@ class ModelBody(_Body):
     match_pattern: str = Field(
         min_length=1,
         max_length=PATTERN_CHARS_MAX,
-        description="Regular expression (RE2) that is found in names of models.",
+        description="Regular expression (RE2) that matches a part of model names.",
     )
     start_date: Annotated[
         int | None, BeforeValidator(_start_us, json_schema_input_type=str | None)
@@ -177,7 +177,7 @@ class ModelBody(_Body):
     total_price: OptionalUsdPerUnit = None
     pricing_tiers: list[Tier] | None = Field(None, max_length=PRICE_TIERS_MAX + 1)
     tokenizer_id: Literal["openai", "claude"] | None = Field(
-        None, description="Kept and given back; tokens are counted by the model's name."
+        None, description="Stored and returned; the tokenizer depends on the model's name."
     )
     tokenizer_config: AnyJson = None
 
@@ -191,7 +191,7 @@ class ModelBody(_Body):
     @classmethod
     def _small(cls, config: Any) -> Any:
         if len(msgspec.json.encode(config)) > TOKENIZER_CONFIG_BYTES_MAX:
-            raise ValueError(f"at most {TOKENIZER_CONFIG_BYTES_MAX} bytes of JSON are allowed")
+            raise ValueError(f"must have at most {TOKENIZER_CONFIG_BYTES_MAX} bytes as JSON")
         return config
 
     @field_validator("pricing_tiers")
@@ -200,7 +200,7 @@ class ModelBody(_Body):
         if not tiers:
             return None
         if sum(tier.is_default for tier in tiers) != 1:
-            raise ValueError("exactly one tier has isDefault true")
+            raise ValueError("exactly one tier must have isDefault true")
         for names in ([tier.name for tier in tiers], [tier.priority for tier in tiers]):
             if len(set(names)) != len(names):
                 raise ValueError("names and priorities of tiers must be unique")
@@ -210,10 +210,10 @@ class ModelBody(_Body):
     def _priced_in_one_way(self) -> Self:
         if bool(self._flat()) == bool(self.pricing_tiers):
             raise ValueError(
-                "give either inputPrice, outputPrice or totalPrice, or pricingTiers, not both"
+                "set either inputPrice, outputPrice or totalPrice, or pricingTiers, not both"
             )
         if self.total_price is not None and len(self._flat()) > 1:
-            raise ValueError("totalPrice: must be null beside inputPrice or outputPrice")
+            raise ValueError("totalPrice: must be null if inputPrice or outputPrice is set")
         return self
 
     def _flat(self) -> dict[str, int]:
@@ -221,7 +221,7 @@ class ModelBody(_Body):
         return {name: pico for name, pico in flat.items() if pico is not None}
 
     def fields(self, chosen_id: str = "") -> dict[str, Any]:
-        """Return the fields of the price."""
+        """Return the fields of the price record."""
         given = sorted(self.pricing_tiers or (), key=lambda tier: tier.priority)
         default = next((tier for tier in given if tier.is_default), None)
         tiers = [tier for tier in given if not tier.is_default]

@@ -1,6 +1,6 @@
 """Serve ``/api/public/models``: prices in the format of Langfuse's model definitions.
 
-They are the records of ``/v1/prices``, those of ``/v1/admin/prices``, and the shipped prices.
+They are the prices of ``/v1/prices`` and ``/v1/admin/prices``, and the shipped prices.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def models_router(context: AppContext) -> APIRouter:
     async def list_models(
         project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
     ) -> Response:
-        """Return the project's models, then the installation's, then the shipped ones."""
+        """Return the models of the project, then of the installation, then the shipped ones."""
         return json_response(models.page(project_id, parameters))
 
     @router.post("/api/public/models", summary="Create a model", responses=one)
@@ -78,7 +78,7 @@ def models_router(context: AppContext) -> APIRouter:
         "/api/public/models/{model_id:path}", summary="Create or replace a model", responses=one
     )
     async def put_model(project_id: ProjectId, model_id: ModelId, body: ModelBody) -> Response:
-        """Create or replace a model; those of the installation and shipped ones are read-only."""
+        """Create or replace a model; models of the installation and shipped ones are read-only."""
         return json_response(await models.put(project_id, model_id, body))
 
     @router.delete(
@@ -165,8 +165,8 @@ class _Models:
         own = self._own(project_id, model_id)
         if own is None:
             raise NotFoundError(
-                "No model with this id found. Built-in models cannot be deleted:"
-                " a model of your own with the same name has precedence."
+                "No model with this id found. Built-in models cannot be deleted, but your own model"
+                " with the same name takes precedence."
             )
         await self._control.delete(own.kind, own.id)
 
@@ -189,6 +189,6 @@ def _shown(price: Price | DefaultPrice) -> Model:
 
 
 def _record_id(project_id: str, chosen_id: str) -> str:
-    """Return the record id for an id that a client chose; it is unique across projects."""
+    """Return the record id for an id that a client chose, which is unique across projects."""
     digest = hashlib.sha256(f"{project_id}\0{chosen_id}".encode(errors="replace")).hexdigest()
     return f"prc_{digest[:24]}"

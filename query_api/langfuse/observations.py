@@ -77,7 +77,7 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 
 class _Narrowing(LangfuseParameters):
-    """Filter parameters of both versions."""
+    """Filter parameters that both versions have."""
 
     name: Text | None = None
     user_id: Text | None = None
@@ -117,8 +117,8 @@ class ObservationV2ListParameters(_Narrowing):
     limit: Whole = Field(50, ge=1, le=1000)
     cursor: Text | None = None
     fields: Text | None = Field(None, examples=["core,basic,usage"])
-    expand_metadata: Text | None = Field(None, description="Metadata keys to show uncut.")
-    parse_io_as_json: bool = Field(False, description="Input and output are always raw strings.")
+    expand_metadata: Text | None = Field(None, description="Metadata keys that are not cut.")
+    parse_io_as_json: bool = Field(False, description="Must be false: values are raw strings.")
     session_id: Text | None = None
     parent_observation_id: Text | None = Field(
         None, description="An empty value selects observations without a parent."
@@ -203,13 +203,13 @@ def observations_router(context: AppContext) -> APIRouter:
         parameters: Annotated[ObservationV2ListParameters, Query()],
         request: Request,
     ) -> Response:
-        """Newest first, in pages by `meta.cursor`, which is absent on the last page.
+        """Newest first. `meta.cursor` is that of the next page; it is absent on the last page.
 
-        Input and output are raw strings; metadata values are cut at 200 characters unless
+        Input and output are raw strings. Metadata values are cut at 200 characters, unless
         `expandMetadata` contains their keys.
         """
         if parameters.parse_io_as_json:
-            message = "parseIoAsJson: input and output are raw strings here"
+            message = "parseIoAsJson: not supported; input and output are raw strings"
             raise BadRequestError(message, field="parseIoAsJson", allowed=("false",))
         groups = chosen_groups(parameters.fields, GROUPS, _DEFAULT_GROUPS) | {"core"}
         parentless = request.query_params.get("parentObservationId") == ""

@@ -16,25 +16,25 @@ from query_api.store.filters import parse_filter
 PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
 Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)]
-"""Limits whose sum is below an HTTP server's limit of a URL's length."""
+"""List parameters; their limits keep URLs below the length that HTTP servers allow."""
 CommaSeparated = Annotated[
-    str, Field(max_length=8_000, description="One or several, comma-separated.")
+    str, Field(max_length=8_000, description="One value, or several separated by commas.")
 ]
 FilterText = Annotated[
     str,
     Field(
         max_length=32_000,
-        description="JSON array of `{type, column, operator, value[, key]}`; takes precedence over"
-        " the parameter of the same column. Observations have the type and column"
-        " `positionInTrace`, their position among all observations of the trace; its `key` is"
-        " `root`, `first`, `last`, `nthFromStart` or `nthFromEnd`.",
+        description="JSON array of `{type, column, operator, value[, key]}`. It takes precedence"
+        " over the parameter of the same column. The type and column `positionInTrace` is the"
+        " position of an observation in its trace; its `key` is `root`, `first`, `last`,"
+        " `nthFromStart` or `nthFromEnd`.",
         examples=['[{"type":"string","column":"name","operator":"contains","value":"chat"}]'],
     ),
 ]
 
 
 class LangfuseParameters(BaseModel):
-    """Parameters with camel-case names; unknown ones are ignored, empty values count as absent."""
+    """Parameters with camel-case names. Unknown ones and empty values are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
@@ -56,14 +56,14 @@ class PageParameters(LangfuseParameters):
 
 
 def parts_of(text: str | None) -> tuple[str, ...]:
-    """Split a comma-separated list; empty parts are dropped."""
+    """Split a comma-separated list, without empty parts."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def chosen_groups(
     fields: str | None, groups: tuple[str, ...], default: frozenset[str]
 ) -> frozenset[str]:
-    """Return the groups of fields of a comma-separated list.
+    """Return the groups of fields in a comma-separated list.
 
     Raises:
         BadRequestError: A group does not exist.
@@ -79,7 +79,7 @@ def chosen_groups(
 
 
 class ConditionList:
-    """Conditions of parameters and of ``filter=``, which wins over parameters of its columns."""
+    """Conditions of parameters and of ``filter=``, which takes precedence for its columns."""
 
     def __init__(self, columns: Mapping[str, Column], filter_text: str | None) -> None:
         self._columns = columns
@@ -87,7 +87,7 @@ class ConditionList:
         self._conditions: list[Condition] = []
 
     def add(self, column: str, operator: Operator, value: Value) -> None:
-        """Add a condition, unless the value is absent or the filter has one on the column."""
+        """Add a condition, unless the value is absent or ``filter=`` has the column."""
         if value is None or value == () or column in self._filtered:
             return
         self._conditions.append(Condition(self._columns[column], operator, value))

@@ -1,4 +1,4 @@
-"""Serve ``/api/public/projects``, with which Langfuse SDKs check their credential."""
+"""Serve ``/api/public/projects``, by which Langfuse SDKs check their credential."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LangfuseProjectBody(Body):
 
     name: str = Field(min_length=1, max_length=255)
     metadata: JsonObject | None = None
-    retention: int | None = Field(None, description="Only 0: rows are kept.")
+    retention: int | None = Field(None, description="Must be 0: rows are not deleted by age.")
 
 
 class Organization(msgspec.Struct):
@@ -100,7 +100,7 @@ def projects_router(context: AppContext) -> APIRouter:
         _ONE,
         status_code=202,
         summary="Delete a project",
-        description="Its keys are refused from now on; its rows are deleted afterwards.",
+        description="Its keys are refused immediately, and its rows are deleted in the background.",
         responses={
             202: documented.response(
                 ProjectDeletion, "It is being deleted.", PROJECT_DELETION_EXAMPLE
@@ -117,12 +117,12 @@ def projects_router(context: AppContext) -> APIRouter:
 def _refuse_retention(body: LangfuseProjectBody) -> None:
     if body.retention:
         raise BadRequestError(
-            "retention: 0 is expected, rows of one project cannot be deleted by age",
+            "retention: must be 0, rows of one project cannot be deleted by age",
             field="retention",
         )
 
 
 def _shown(project: Project) -> ProjectOut:
-    # There are no organizations: each project is its own.
+    # There are no organizations, so each project has its own.
     own = Organization(project.id, project.name)
     return ProjectOut(project.id, project.name, own, metadata_of(project))

@@ -51,8 +51,8 @@ class ScoreV3ListParameters(LangfuseParameters):
     cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
     fields: Text | None = Field(
         None,
-        description="Groups besides the core: details (comment, configId, metadata), subject,"
-        " annotation (authorUserId, queueId).",
+        description="Groups of fields in addition to the core: details (comment, configId,"
+        " metadata), subject, annotation (authorUserId, queueId).",
         examples=["details,subject"],
     )
     id: CommaSeparated | None = None
@@ -104,7 +104,7 @@ class ScoreV3ListParameters(LangfuseParameters):
 
     def _refuse_subjects_together(self) -> None:
         if self.observation_id and not self.trace_id:
-            message = "observationId: needs traceId beside it"
+            message = "observationId: requires traceId"
             raise BadRequestError(message, field="observationId")
         subjects = {
             "traceId": self.trace_id,
@@ -113,7 +113,7 @@ class ScoreV3ListParameters(LangfuseParameters):
         }
         given = [name for name, ids in subjects.items() if ids]
         if len(given) > 1:
-            message = f"{given[1]}: not together with {given[0]}"
+            message = f"{given[1]}: cannot be combined with {given[0]}"
             raise BadRequestError(message, field=given[1])
 
     def _types(self) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ class ScoreV3ListParameters(LangfuseParameters):
     def _add_values(self, conditions: ConditionList, types: tuple[str, ...]) -> None:
         for name, bound in (("valueMin", self.value_min), ("valueMax", self.value_max)):
             if bound is not None and types != ("NUMERIC",):
-                raise BadRequestError(f"{name}: needs dataType=NUMERIC", field=name)
+                raise BadRequestError(f"{name}: requires dataType=NUMERIC", field=name)
         conditions.add("value", "ge", self.value_min)
         conditions.add("value", "le", self.value_max)
         values = parts_of(self.value)
@@ -141,7 +141,7 @@ class ScoreV3ListParameters(LangfuseParameters):
             case ("CATEGORICAL",):
                 conditions.add("stringValue", "in", values)
             case _:
-                message = "value: needs one dataType: NUMERIC, BOOLEAN or CATEGORICAL"
+                message = "value: requires one dataType: NUMERIC, BOOLEAN or CATEGORICAL"
                 raise BadRequestError(message, field="value")
 
 

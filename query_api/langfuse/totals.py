@@ -14,7 +14,7 @@ class Total(msgspec.Struct):
 
 
 async def total_of(reader: Reader, count: StoreQuery, page: PageParameters, found: int) -> int:
-    """Return the total; skip the query ``count`` if a page with ``found`` rows is the last one."""
+    """Return the total; do not run ``count`` if a page with ``found`` rows must be the last."""
     if found < page.limit and (found or not page.offset):
         return page.offset + found
     row = await reader.row(count, Total)

@@ -143,9 +143,9 @@ def traces_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Newest first, unless `orderBy` is given.
 
-        `fields` selects groups of fields. In groups that are not selected, lists of ids are empty,
-        and cost and latency are -1. If a trace has very many observations or scores, only the
-        first ids are listed, and `truncated` names the lists.
+        `fields` selects groups of fields. In other groups, lists of ids are empty, and cost and
+        latency are -1. If a trace has too many observations or scores, only the first ids are
+        listed, and `truncated` has the names of these lists.
         """
         conditions, (order, descending) = parameters.conditions(), parameters.order()
         groups = chosen_groups(parameters.fields, GROUPS, _ALL)
@@ -199,7 +199,7 @@ def traces_router(context: AppContext) -> APIRouter:
 
     @router.get("/project/{_project}/traces/{traceId:path}", include_in_schema=False)
     async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
-        """Redirect the URLs of the SDKs' `get_trace_url`."""
+        """Redirect from the URLs that `get_trace_url` of the SDKs returns."""
         return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
 
     return router

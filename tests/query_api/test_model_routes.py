@@ -197,7 +197,7 @@ def tier(**fields: Any) -> dict[str, Any]:
         (tier(prices={"input": 1e-14}), ["pricingTiers", 1, "prices", "input"], "picodollars"),
         (tier(conditions=[FLEX | {"key": "speed"}]), ["pricingTiers", 1], "service_tier"),
         (tier(conditions=[FLEX | {"source": "metadata"}]), ["pricingTiers", 1], "service_tier"),
-        (tier(conditions=[LONG | {"operator": "lt"}]), ["pricingTiers", 1], "gt and gte"),
+        (tier(conditions=[LONG | {"operator": "lt"}]), ["pricingTiers", 1], "gt or gte"),
         (tier(conditions=[LONG | {"usageDetailPattern": ".*"}]), ["pricingTiers", 1], "input"),
         (tier(conditions=[LONG | {"usageDetailPattern": "("}]), ["pricingTiers", 1], "regular"),
         (tier(conditions=[LONG | {"value": 1.5}]), ["pricingTiers", 1], "whole number"),

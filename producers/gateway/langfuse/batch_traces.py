@@ -1,4 +1,4 @@
-"""Finds the traces of the events of one batch that do not name them."""
+"""Find the traces of the events of one batch that do not name them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from producers.gateway.recent_traces import RecentTraces
 
 
 class BatchTraces:
-    """Resolves the traces of the events of one batch.
+    """Resolve the traces of the events of one batch.
 
     An event without a trace id belongs to the trace that other events of its observation name, then
     to that of its parent. A create without a parent begins a trace of its own.

@@ -1,4 +1,4 @@
-"""Shape prices as Langfuse's model definitions."""
+"""Convert prices to the format of Langfuse's model definitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from query_api.times import iso, iso_or_none
 
 _NOTHING: Final = LangfuseModel()
 _INPUT: Final = "^(input|cache)"
-"""A pattern of the usage types that are input tokens."""
+"""Pattern of the usage types that are input tokens."""
 
 
 class ModelPrice(msgspec.Struct):
@@ -42,14 +42,15 @@ class Model(msgspec.Struct, rename="camel", kw_only=True):
     tokenizer_id: str | None
     tokenizer_config: Any
     is_langfuse_managed: bool
-    """True: of the installation, or of the list that ships; a project cannot change it."""
+    """Whether it is a price of the installation or a shipped price, which projects cannot
+    change."""
     created_at: str
     prices: dict[str, ModelPrice]
     pricing_tiers: list[PricingTier]
 
 
 def model_of_record(price: Price) -> Model:
-    """Shape a price of a project or of the installation."""
+    """Convert a price of a project or of the installation."""
     extra = price.langfuse or _NOTHING
     prices = _usd(price.prices)
     model_id = extra.id or price.id
@@ -83,12 +84,12 @@ def model_of_record(price: Price) -> Model:
 
 
 def id_of_default(price: DefaultPrice) -> str:
-    """Return an id that can be a part of a path as it is: clients do not encode it."""
+    """Return an id that can be part of a path without encoding, which clients omit."""
     return price.id.replace("#", "@")
 
 
 def model_of_default(price: DefaultPrice) -> Model:
-    """Shape a price of the list that ships."""
+    """Convert a shipped price."""
     prices = _usd_per(price.prices)
     model_id = id_of_default(price)
     tiers = [_default_tier(model_id, "Standard", prices)]
@@ -120,7 +121,7 @@ def model_of_default(price: DefaultPrice) -> Model:
 
 
 def _simple(price: DefaultPrice) -> Iterator[DefaultTier]:
-    """Yield tiers without what Langfuse's shape cannot say: dates and hours."""
+    """Yield the tiers that Langfuse's format can represent: those without dates and hours."""
     for tier in price.tiers:
         if tier.hours is None and (tier.when or tier.input_above is not None):
             yield tier
@@ -133,7 +134,7 @@ def _default_tier(model_id: str, name: str, prices: dict[str, float]) -> Pricing
 
 
 def _derived(tier: PriceTier, number: int) -> LangfuseTier:
-    """Describe a tier that was not given in Langfuse's shape."""
+    """Return the Langfuse fields of a tier that was not created with the Langfuse API."""
     parameters = {"service_tier": list(tier.service_tiers)} if tier.service_tiers else {}
     conditions = [*_conditions(tier.input_above, parameters)]
     return LangfuseTier(

@@ -21,9 +21,9 @@ from query_api.usage import (
 
 
 class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """An observation; latencies are in seconds, costs in US dollars as JSON numbers.
+    """An observation. Latencies are in seconds, and costs are US dollars as JSON numbers.
 
-    Tools are JSON texts: definitions by name, calls as ``{id, name, arguments}``.
+    Tools are JSON texts: definitions by name, and calls as ``{id, name, arguments}``.
     """
 
     id: str
@@ -59,7 +59,7 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     usage_role: str | None
     """``summary`` if the trace counts the usage of its descendants instead; else null."""
     computed_total_cost: float | None
-    """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
+    """Computed cost, if it differs by more than 10 % from the given cost, which is used."""
     usage_details: dict[str, int]
     cost_details: dict[str, float]
     usage: LegacyUsage
@@ -138,7 +138,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
 
 
 def first_token_us(row: StoredObservation) -> int:
-    """Return the time of the first token; 0 if there is none within the observation."""
+    """Return the time of the first token, or 0 if it is unknown or outside the observation."""
     first_us, end_us = row.completion_start_us, row.end_us
     is_within = row.start_us <= first_us and (not end_us or first_us <= end_us)
     return first_us if is_within else 0

@@ -22,7 +22,7 @@ from query_api.usage import (
 )
 
 METADATA_CUT: Final = 200
-"""Maximum length of metadata values, unless they are requested in full."""
+"""Length to which metadata values are cut, unless ``expandMetadata`` has their key."""
 
 _UNSET: Final = msgspec.UNSET
 _Unset = msgspec.UnsetType
@@ -73,7 +73,7 @@ class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     usage_role: str | _Unset | None = _UNSET
     """``summary`` if the trace counts the usage of its descendants instead; else null."""
     computed_total_cost: float | _Unset | None = _UNSET
-    """Cost by the price list, if it differs by more than 10 % from the given one, which counts."""
+    """Computed cost, if it differs by more than 10 % from the given cost, which is used."""
     total_cost: float | _Unset | None = _UNSET
     usage_pricing_tier_name: str | _Unset | None = _UNSET
     prompt_id: str | _Unset | None = _UNSET
@@ -92,9 +92,9 @@ def observation_v2(
     groups: frozenset[str],
     expanded: frozenset[str],
 ) -> ObservationV2:
-    """Return an observation; ``expanded`` names the metadata that is not cut.
+    """Return an observation; ``expanded`` has the metadata keys that are not cut.
 
-    User, session and the trace's context come from ``trace``.
+    The user, the session and the context of the trace are those of ``trace``.
     """
     shown = ObservationV2(
         id=row.id,
@@ -225,7 +225,7 @@ GROUPS: Final = tuple(_GROUPS)
 
 
 def _cut(value: msgspec.Raw) -> msgspec.Raw:
-    """Cut a string, or the JSON of another value if it is too long."""
+    """Cut a string, or the JSON of another value, if it is too long."""
     if len(bytes(value)) <= METADATA_CUT:
         return value
     parsed = msgspec.json.decode(value)

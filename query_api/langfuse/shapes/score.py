@@ -21,10 +21,10 @@ class ScoreTrace(msgspec.Struct, rename="camel", gc=False):
 
 
 class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """A score; ``value`` is a number, also of booleans (0 or 1), categories and corrections.
+    """A score; ``value`` is a number, also for booleans (0 or 1), categories and corrections.
 
-    It is 0 for categories and corrections without a number, whose text is ``stringValue``, and
-    absent for texts. Clients reject a whole trace if one of its scores deviates from this.
+    For categories and corrections without a number it is 0, and their text is ``stringValue``. For
+    texts it is absent. Clients cannot parse a trace if one of its scores has another form.
     """
 
     id: str

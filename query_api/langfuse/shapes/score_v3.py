@@ -1,4 +1,4 @@
-"""Define scores of ``/api/public/v3/scores``: one value of the data type, and groups of fields."""
+"""Define scores of ``/api/public/v3/scores``, with a value of the data type and field groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Unset = msgspec.UnsetType
 
 
 class ScoreSubject(msgspec.Struct, rename="camel", gc=False):
-    """What was scored; ``kind`` is trace, observation (with its trace), session or experiment."""
+    """The subject of a score; ``kind`` is trace, observation, session or experiment."""
 
     kind: str
     id: str
@@ -25,7 +25,7 @@ class ScoreSubject(msgspec.Struct, rename="camel", gc=False):
 
 
 class ScoreV3(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """A score; ``value`` is a number, a boolean, or the text of a category, text or correction."""
+    """A score; ``value`` is a number, a boolean, or a text (category, text or correction)."""
 
     id: str
     project_id: str

@@ -1,4 +1,4 @@
-"""Define traces of ``/api/public/traces``: lists name ids, details have whole observations."""
+"""Define traces of ``/api/public/traces``: with ids in lists, with observations in details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_REQUESTED: Final = -1.0
 
 
 class TraceOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """A trace; latency is in seconds, cost in US dollars as a JSON number."""
+    """A trace. The latency is in seconds, and the cost is US dollars as a JSON number."""
 
     id: str
     project_id: str
@@ -50,7 +50,7 @@ class TraceInList(TraceOut, kw_only=True, gc=False):
     observations: list[str]
     scores: list[str]
     truncated: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Names of the lists that have only the first ids; absent if both are complete."""
+    """Names of the lists that contain only the first ids; absent if both are complete."""
 
 
 class TraceInDetail(TraceOut, kw_only=True, gc=False):
