@@ -1,7 +1,7 @@
-"""Define the lines of the topic of events whose trace is not known yet.
+"""Define the format of events whose trace is not yet known, on their topic.
 
-Clients may update or score an observation without naming its trace. If the gateway does not
-remember it, the streams look it up in the store (``streams.placement``).
+Clients can update or score an observation without sending its trace id. If the gateway has not
+seen the observation recently, the streams find its trace in the store (``streams.placement``).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tracemill.contract import Event, Observation, encode_event
 
 
 class UnplacedEvent(msgspec.Struct, omit_defaults=True, gc=False):
-    """An event, and since when its trace is looked up.
+    """An event whose trace has to be found.
 
     Attributes:
-        event: As it becomes if its observation is not found: of a trace whose id is that of the
-            observation.
-        since_us: When it was first written to the topic; 0: the time of this record.
+        event: The event as it is used if the observation is not found; its trace id is then the id
+        of the observation. since_us: When it was first written to the topic; 0 means the time of
+        this record.
     """
 
     event: msgspec.Raw
@@ -35,7 +35,7 @@ def encode_unplaced(event: Event) -> bytes:
 
 
 def observation_ids(event: Event) -> tuple[str, ...]:
-    """Return the ids of observations whose trace is that of the event; the first found decides."""
+    """Return the ids of observations in the same trace as the event, in order of preference."""
     if isinstance(event, Observation):
         return (event.id, event.parent_id) if event.parent_id else (event.id,)
     observation_id = getattr(event, "observation_id", None)

@@ -1,4 +1,4 @@
-"""Remember the traces of recent observations, for events that do not name their trace."""
+"""Cache the traces of recent observations, for events without a trace id."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 from producers import metrics
 
 ENTRY_BYTES: Final = 400
-"""Memory of an entry besides the characters of its ids."""
+"""Memory of an entry, in addition to the characters of its ids."""
 
 
 class RecentTraces:
-    """Remember the traces of the observations that were accepted last.
+    """Cache the trace ids of recently accepted observations.
 
-    There are two generations of entries: when the younger one has half of ``max_bytes``, it
-    replaces the older one, whose entries are dropped. So at least half of the memory holds the
-    latest observations, at the cost of a dict.
+    There are two generations of entries. When the younger one exceeds half of ``max_bytes``, it
+    becomes the older one, and the previous older one is evicted. So at least half of the memory is
+    used for the latest observations.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -28,12 +28,12 @@ class RecentTraces:
         self._lock = Lock()  # large bodies are decoded in threads
 
     def trace_of(self, project_id: str, observation_id: str) -> str | None:
-        """Return the trace of an observation; None if it is not remembered."""
+        """Return the trace id of an observation; None if it is not cached."""
         key = (project_id, observation_id)
         return self._younger.get(key) or self._older.get(key)
 
     def remember(self, project_id: str, trace_of: Mapping[str, str]) -> None:
-        """Remember the trace of each observation."""
+        """Cache the trace id of each observation."""
         with self._lock:
             for observation_id, trace_id in trace_of.items():
                 key = (project_id, observation_id)

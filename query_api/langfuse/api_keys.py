@@ -79,7 +79,7 @@ def api_keys_router(context: AppContext) -> APIRouter:
         summary="List the keys of a project",
         responses={
             200: documented.response(
-                ApiKeyList, "All of them, without secrets.", {"apiKeys": [API_KEY_EXAMPLE]}
+                ApiKeyList, "The keys, without secrets.", {"apiKeys": [API_KEY_EXAMPLE]}
             )
         },
     )
@@ -95,7 +95,7 @@ def api_keys_router(context: AppContext) -> APIRouter:
         " `publicKey` and `secretKey` are only for the installation's admin key.",
         responses={
             201: documented.response(
-                ApiKeyCreated, "It is valid from now on.", API_KEY_CREATED_EXAMPLE
+                ApiKeyCreated, "The key, which is valid immediately.", API_KEY_CREATED_EXAMPLE
             )
         },
     )

@@ -56,7 +56,7 @@ def models_router(context: AppContext) -> APIRouter:
     @router.get(
         "/api/public/models",
         summary="List models",
-        responses={200: context.documented.response(ModelList, "A page of them.", page)},
+        responses={200: context.documented.response(ModelList, "A page of models.", page)},
     )
     async def list_models(
         project_id: ProjectId, parameters: Annotated[PageParameters, Query()]

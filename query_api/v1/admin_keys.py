@@ -102,7 +102,9 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         summary="Create a key",
         description="Only this response contains the secret.",
         responses={
-            201: documented.response(KeyCreated, "It is valid from now on.", KEY_CREATED_EXAMPLE)
+            201: documented.response(
+                KeyCreated, "The key, which is valid immediately.", KEY_CREATED_EXAMPLE
+            )
         },
     )
     async def create_key(
@@ -152,7 +154,9 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         description="The public key is unchanged. Only this response contains the new secret.",
         responses={
             200: documented.response(
-                KeyCreated, "The new secret is valid from now on.", KEY_CREATED_EXAMPLE
+                KeyCreated,
+                "The key with its new secret, which is valid immediately.",
+                KEY_CREATED_EXAMPLE,
             )
         },
     )

@@ -104,7 +104,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         summary="Set the limits of a project",
         description="They apply immediately. Omitted and null limits are the defaults of the"
         " installation; 0 means no limit. With `If-Match: <ETag of an earlier response>`, the"
-        " request has an effect only if they have not changed since; otherwise it is 409.",
+        " request has an effect only if they have not changed since; otherwise: 409.",
         responses={200: shown},
     )
     async def set_limits(

@@ -105,7 +105,7 @@ def admin_projects_router(context: AppContext) -> APIRouter:
         description="Oldest first; all projects unless `limit` is given. With the key of a project,"
         " the list contains only this project.",
         responses={
-            200: documented.response(AdminProjectList, "All of them.", {"data": [PROJECT_EXAMPLE]})
+            200: documented.response(AdminProjectList, "The projects.", {"data": [PROJECT_EXAMPLE]})
         },
     )
     async def list_projects(

@@ -34,7 +34,9 @@ def alerts_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/alerts",
         summary="List alerts",
-        responses={200: documented.response(alert_list, "Newest first.", ALERT_LIST_EXAMPLE)},
+        responses={
+            200: documented.response(alert_list, "Alerts, newest first.", ALERT_LIST_EXAMPLE)
+        },
     )
     async def list_alerts(
         project_id: ProjectId, parameters: Annotated[AlertParameters, Query()]

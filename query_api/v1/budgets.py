@@ -224,6 +224,6 @@ RESOURCE: Final = Resource(
     shown=_shown,
     shown_type=BudgetOut,
     example=BUDGET_EXAMPLE,
-    about_create="It includes spend of the current period from before its creation.",
+    about_create="Spend of the current period from before the creation is included.",
     routes=(_add_status,),
 )

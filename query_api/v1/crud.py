@@ -266,7 +266,7 @@ def _add_replace(
         methods=["PUT"],
         name=resource.route_name("replace"),
         summary=f"Replace {_a(resource)}",
-        description=f"All of it but its id and `created_at`. {IF_MATCH}",
+        description=f"Everything but the id and `created_at` is replaced. {IF_MATCH}",
         responses={200: _documented(context, resource)},
     )
 

@@ -87,7 +87,7 @@ def default_prices_router(context: AppContext) -> APIRouter:
         summary="List default prices",
         responses={
             200: context.documented.response(
-                DefaultPricesPage, "A page of them.", DEFAULT_PRICES_EXAMPLE
+                DefaultPricesPage, "A page of prices.", DEFAULT_PRICES_EXAMPLE
             )
         },
     )

@@ -36,7 +36,7 @@ class ResolveParameters(NativeParameters):
         None,
         max_length=USAGE_CHARS_MAX,
         description="JSON object of the call's usage: counts by usage type, or the usage object of"
-        " a provider. Without it, the answer has only rates.",
+        " a provider. Without it, the response has only rates.",
         examples=['{"input": 1000, "output": 100}'],
     )
     at_us: Instant | None = Field(
@@ -86,8 +86,8 @@ def price_resolution_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Return the price that applies to a call, and what the call costs.
 
-        It is computed as costs of arriving calls are, with the prices that exist now. `candidates`
-        are all prices that fit the name, with the reason why each does not apply.
+        The cost is computed like that of a call that arrives now. `candidates` are all prices that
+        fit the name, with the reason why they do not apply.
         """
         view = context.control.view
         records = [
@@ -105,10 +105,10 @@ def explained(
     project_id: str,
     parameters: ResolveParameters,
 ) -> ExplainedCost:
-    """Return what the call costs that parameters describe.
+    """Return the cost of the call that the parameters describe.
 
     Raises:
-        BadRequestError: names the parameter that is not valid.
+        BadRequestError: a parameter is invalid; the message names it.
     """
     usage = usage_of(parameters.usage)
     found = explainer.explain(

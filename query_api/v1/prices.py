@@ -199,6 +199,7 @@ RESOURCE: Final = Resource(
     shown_type=PriceOut,
     example=PRICE_EXAMPLE,
     about_create="It applies to calls of the project that arrive from now on, in place of the"
-    " defaults; what was priced before is not priced again. Of several prices for a name, the most"
-    " specific pattern counts, then the latest `effective_from` that has come, then the youngest.",
+    " defaults. Costs of earlier calls do not change. Of several prices for a name, the one with"
+    " the most specific pattern applies, then the one with the latest `effective_from` in the"
+    " past, then the newest one.",
 )

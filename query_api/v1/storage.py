@@ -48,7 +48,9 @@ def storage_router(context: AppContext) -> APIRouter:
         "/v1/storage",
         summary="Get the use of storage",
         responses={
-            200: context.documented.response(Storage, "By table and volume.", STORAGE_EXAMPLE)
+            200: context.documented.response(
+                Storage, "The use, by table and volume.", STORAGE_EXAMPLE
+            )
         },
     )
     async def get_storage(_: Installation) -> Response:

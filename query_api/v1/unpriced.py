@@ -52,15 +52,15 @@ class UnpricedModel(msgspec.Struct, kw_only=True):
     observations: int
     """Calls with usage that has no price."""
     unpriced_observations: int
-    """Those that have no cost at all; of the others, a part of the usage has a price."""
+    """Those of them without any cost; of the others, a part of the usage has a price."""
     units: int
-    """Number of tokens, and of other units, without a price."""
+    """Number of tokens and other units without a price."""
     usage: dict[str, int]
     """The same by usage type."""
     first_seen: str
     last_seen: str
     price: str | None
-    """Id of the price that fits the model now; calls from before it was created stay unpriced."""
+    """Id of a price that now fits the model; calls from before its creation remain unpriced."""
 
 
 class UnpricedMeta(msgspec.Struct, rename={"from_": "from"}):
@@ -107,10 +107,9 @@ def unpriced_router(context: AppContext) -> APIRouter:
     async def list_unpriced(
         project_id: ProjectId, parameters: Annotated[UnpricedParameters, Query()]
     ) -> Response:
-        """Return models with usage that has no price, those with the most calls first.
+        """Return the models with usage that has no price, with the most calls first.
 
-        Create a price with `POST /v1/prices` for a model that is listed; it applies to calls that
-        arrive afterwards.
+        To add a price for a model, use `POST /v1/prices`. It applies to calls that arrive later.
         """
         from_us, to_us, below = _range_of(parameters, now_us())
         query = FindUnpriced(project_id, from_us, to_us, parameters.limit + 1, below)

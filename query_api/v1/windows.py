@@ -191,7 +191,9 @@ def windows_router(context: AppContext) -> APIRouter:
     @router.get(
         "/v1/windows",
         summary="Count, errors, cost, tokens and latency over time",
-        responses={200: context.documented.response(WindowList, "By start.", WINDOWS_EXAMPLE)},
+        responses={
+            200: context.documented.response(WindowList, "Steps, sorted by start.", WINDOWS_EXAMPLE)
+        },
     )
     async def list_windows(
         project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]

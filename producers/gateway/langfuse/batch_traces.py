@@ -1,4 +1,4 @@
-"""Find the traces of the events of one batch that do not name them."""
+"""Find the traces of events without a trace id, from the other events of their batch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from producers.gateway.recent_traces import RecentTraces
 
 
 class BatchTraces:
-    """Resolve the traces of the events of one batch.
+    """Find the traces of the events of a batch.
 
-    An event without a trace id belongs to the trace that other events of its observation name, then
-    to that of its parent. A create without a parent begins a trace of its own.
+    An event without a trace id belongs to the trace of other events of its observation, or else to
+    the trace of its parent. A create event without a parent begins a new trace.
     """
 
     def __init__(self, events: Iterable[ReadEvent], project_id: str, recent: RecentTraces) -> None:
         self._project_id = project_id
         self._recent = recent
         self.found: dict[str, str] = {}
-        """Trace of each observation of the batch whose trace is known."""
+        """Trace ids by observation, as far as they are known."""
         self._parents: dict[str, str] = {}
         self._begins: set[str] = set()
         for event in events:
