@@ -177,7 +177,7 @@ async def test_an_operator_skips_a_record_before_it_is_processed(
     assert "has 0 to 2" in await command("skip", *place, "7", fails=True)
     async with sinking(kafka, clickhouse_store):
         await run_until_stored(start_worker, clickhouse_store, good, "deploy")
-        assert "processed already" in await command("skip", *place, "0", fails=True)
+        assert "already been processed" in await command("skip", *place, "0", fails=True)
         (letter,) = await until_letters(clickhouse_store, 1)
         assert (letter["project_id"], letter["reason"]) == ("b", "skipped_by_operator")
         assert "was appended again" in await command("replay", letter["id"])
