@@ -18,8 +18,8 @@ class UnplacedEvent(msgspec.Struct, omit_defaults=True, gc=False):
 
     Attributes:
         event: The event as it is used if the observation is not found; its trace id is then the id
-        of the observation. since_us: When it was first written to the topic; 0 means the time of
-        this record.
+            of the observation.
+        since_us: When it was first written to the topic; 0 means the time of this record.
     """
 
     event: msgspec.Raw

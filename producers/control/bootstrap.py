@@ -32,7 +32,7 @@ async def bootstrap(control: ControlLog, init: InitSettings) -> None:
     Raises:
         ControlConflictError: the public key belongs to another project.
         InitError: the settings name a key or a project that does not exist, and are insufficient to
-        create it.
+            create it.
         ControlUnavailableError: the log was not written or read in time.
     """
     view = control.view

@@ -62,7 +62,7 @@ def target_of(url: str) -> WebhookTarget:
 
     Raises:
         WebhookAddressError: it is not a URL of http or https, has no host, or has credentials or a
-        fragment.
+            fragment.
     """
     if len(url) > URL_LENGTH_MAX:
         raise WebhookAddressError(f"the URL is longer than {URL_LENGTH_MAX} characters")

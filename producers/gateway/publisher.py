@@ -124,9 +124,9 @@ class EventPublisher:
 
         Raises:
             OverloadedError: ``pending_max_bytes`` would be exceeded, or the record in flight of a
-            partition is older than ``delivery_timeout_s``. Nothing was published. UndeliveredError:
-            not all events were acknowledged within ``delivery_timeout_s``. Some of them may have
-            been published.
+                partition is older than ``delivery_timeout_s``. Nothing was published.
+            UndeliveredError: not all events were acknowledged within ``delivery_timeout_s``. Some
+                of them may have been published.
         """
         self._refuse_behind_stalled(batch.lines_by_queue)
         chunks = self._enqueue(batch.project_id, batch.lines_by_queue)

@@ -67,7 +67,7 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
         BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         TopicError: the broker refused to create a topic.
         TopicMismatchError: a topic has another number of partitions than the settings. This would
-        change the partition of traces and break the order of their events.
+            change the partition of traces and break the order of their events.
     """
     shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)

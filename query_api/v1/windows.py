@@ -97,7 +97,7 @@ class WindowParameters(_Filtered):
 
         Raises:
             BadRequestError: the range is empty, outside the range of the store, or has more than
-            ``steps_max`` steps.
+                ``steps_max`` steps.
         """
         step_s = STEP_S[self.step]
         to_us = at_us if self.to_us is None else self.to_us

@@ -55,7 +55,7 @@ class AdmissionGate:
 
         Raises:
             OverloadedError: too many requests are waiting, or no slot became free within
-            ``turn_timeout_s``.
+                ``turn_timeout_s``.
         """
         if not principal.has_secret or not self._is_large(headers):
             yield None

@@ -79,7 +79,7 @@ class Times:
 
         Raises:
             BodyError: it is not a time, or is too far from the arrival; the message names
-            ``field``.
+                ``field``.
         """
         try:
             moment = datetime.fromisoformat(text)

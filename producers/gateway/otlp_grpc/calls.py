@@ -54,7 +54,7 @@ class Reading:
         Raises:
             BodyError: the call ended without a message.
             OverloadedError: too many messages are being received, or this one arrives slowly while
-            others are waiting.
+                others are waiting.
             TimeoutError: the message did not arrive within ``body_timeout_s``.
         """
         async with self._quota.slot(quota_key) as slot:
