@@ -10,6 +10,7 @@ import typer
 
 from deploy.arguments import checked_url
 from deploy.directories import absolute, default_data_dir
+from deploy.examples import add_examples
 from deploy.limits_cli import limits
 from deploy.output import safe_output
 from deploy.prices_unpriced_cli import prices
@@ -367,6 +368,7 @@ app.add_typer(keys)
 app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)
+add_examples(app)
 
 
 def main() -> None:

@@ -82,10 +82,7 @@ Bytes = Annotated[
 
 @limits.command("show")
 def show_limits(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show the limits of a project, those that apply, and what is used of the quotas.
-
-    Example: `tracemill limits show support-chat`
-    """
+    """Show the limits of a project, those that apply, and what is used of the quotas."""
     client = _client(url)
     path = _path(project_id)
     _print(client.record("GET", path, fields=_SHAPE), as_json)
@@ -103,11 +100,7 @@ def set_limits(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set limits of a project. Other limits are not changed.
-
-    Example: `tracemill limits set support-chat --events-per-s 200 --quota-period month
-    --quota-bytes 20GB`
-    """
+    """Set limits of a project. Other limits are not changed."""
     given = {
         "events_per_s": _amount(events_per_s, "--events-per-s"),
         "bytes_per_s": _amount(bytes_per_s, "--bytes-per-s", _BYTE_UNITS),
@@ -124,10 +117,7 @@ def set_limits(
 
 @limits.command("clear")
 def clear_limits(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Clear all limits of a project, so that the defaults of the installation apply.
-
-    Example: `tracemill limits clear support-chat`
-    """
+    """Clear all limits of a project, so that the defaults of the installation apply."""
     client = _client(url)
     client.call("DELETE", _path(project_id))
     _print(client.record("GET", _path(project_id), fields=_SHAPE), as_json)

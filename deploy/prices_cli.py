@@ -77,8 +77,6 @@ def list_prices(
     """List prices, oldest first, or default prices by id.
 
     Without a key, --defaults shows the prices in this version.
-
-    Example: `tracemill prices list --defaults --model gpt-4o`
     """
     if model is not None and not defaults:
         raise typer.BadParameter("give it with --defaults", param_hint="--model")
@@ -101,10 +99,7 @@ def show_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a price.
-
-    Example: `tracemill prices show prc_1`
-    """
+    """Show a price."""
     client = _client(url, public_key, secret_key, installation=installation)
     print_record(client.record("GET", _one(price_id, installation=installation)), as_json, _FIELDS)
 
@@ -122,10 +117,7 @@ def create_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a price.
-
-    Example: `tracemill prices create --match 'gpt-4o(-mini)?' --price input=2.25 --price output=9`
-    """
+    """Create a price."""
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     made = client.record("POST", _path(installation=installation), body)
@@ -146,10 +138,7 @@ def replace_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a price and keep its id. Calls that arrive later have the new price.
-
-    Example: `tracemill prices replace prc_1 --match gpt-4o --price input=2 --price output=8`
-    """
+    """Replace a price and keep its id. Calls that arrive later have the new price."""
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     changed = client.record("PUT", _one(price_id, installation=installation), body)
@@ -165,10 +154,7 @@ def delete_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a price. Calls that arrive later are priced without it.
-
-    Example: `tracemill prices delete prc_1`
-    """
+    """Delete a price. Calls that arrive later are priced without it."""
     client = _client(url, public_key, secret_key, installation=installation)
     client.call("DELETE", _one(price_id, installation=installation))
     print(json.dumps({"id": price_id, "deleted": True}) if as_json else f"deleted {price_id}")

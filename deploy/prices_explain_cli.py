@@ -75,8 +75,6 @@ def explain_price(
     """Explain which price applies to a model, and what a call costs.
 
     If no server answers, and no address or key is given, the list in this version is used.
-
-    Example: `tracemill prices explain openai/gpt-4o --usage '{"input": 1000, "output": 100}'`
     """
     given = {
         "model": model,

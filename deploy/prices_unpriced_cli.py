@@ -42,8 +42,6 @@ def list_unpriced(
     """List models with usage that has no price, those with the most calls first.
 
     Use `tracemill prices create` to add a price.
-
-    Example: `tracemill prices unpriced --from 2026-11-01T00:00:00Z`
     """
     import httpx
 

@@ -62,10 +62,7 @@ def list_projects(url: Url = None, as_json: AsJson = False) -> None:
 
 @projects.command("show")
 def show_project(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show a project, and while it is being deleted, the progress.
-
-    Example: `tracemill projects show support-chat`
-    """
+    """Show a project, and while it is being deleted, the progress."""
     found = _client(url).record("GET", _project(project_id))
     if as_json:
         print_record(found, as_json, _PROJECT)
@@ -113,8 +110,6 @@ def delete_project(
     """Delete a project with all its data. Its keys are refused immediately.
 
     The data is deleted in the background.
-
-    Example: `tracemill projects delete support-chat --yes --wait --timeout 10m`
     """
     timeout_s = seconds_in(timeout, "--timeout")
     client = _client(url)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -20,6 +23,7 @@ from deploy.cli import app
 from deploy.embedded.data_dir import data_dir_lock
 from deploy.embedded.ports import free_ports
 from deploy.errors import EX_CONFIG, EngineError, NotPreparedError
+from deploy.examples import EXAMPLES
 from deploy.failures import exit_code_for, lines_for
 from producers.errors import InitError, TopicError, TopicMismatchError
 from streams.core.dead_letters.limit import TooManyDeadLettersError
@@ -192,10 +196,50 @@ def test_the_help_of_a_command_lists_the_variables_that_it_reads(
 
 
 def test_every_option_of_every_command_is_explained() -> None:
-    for name, command in _commands().items():
+    for name, command in _commands():
         silent = [each.name for each in command.params if not getattr(each, "help", None)]
         assert silent == [], name
 
 
-def _commands() -> dict[str, object]:
-    return get_command(app).commands
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_command_has_an_example_that_it_accepts(name: str) -> None:
+    commands = dict(_commands())
+    words = [word for word in shlex.split(EXAMPLES[name]) if not re.match("[A-Z_]+=", word)]
+    assert words[0] == "tracemill"
+    path = name.split()
+    assert words[1 : 1 + len(path)] == path
+    commands[name].make_context(name, words[1 + len(path) :])
+    help_text = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "300"}).output
+    assert f"Example: {EXAMPLES[name]}" in help_text
+
+
+def test_no_command_lacks_an_example() -> None:
+    assert [name for name, _ in _commands() if name not in EXAMPLES] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [(("projcts",), "projects"), (("projects", "list", "--jsn"), "--json"), (("dmo",), "demo")],
+)
+def test_a_misspelled_word_is_answered_with_the_right_one(
+    words: tuple[str, ...], suggestion: str
+) -> None:
+    ended = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert ended.exit_code == 2
+    assert suggestion in ended.output
+
+
+def test_completion_can_be_installed() -> None:
+    shown = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert shown.returncode == 0
+    assert "complete" in shown.stdout
+
+
+def _commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command with its words."""
+    for name, command in get_command(app).commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield name, command
+        else:
+            yield from ((f"{name} {each}", found) for each, found in inner.items())
