@@ -6,12 +6,14 @@ import asyncio
 import time
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.consumer.fetcher import Fetcher
 
 from clickhouse.all_topics import ensure_topics, topic_shapes
 from producers.errors import TopicError
-from producers.kafka.clients import client_options, new_admin, new_producer
+from producers.kafka.clients import client_options, new_admin, new_consumer, new_producer
 from producers.settings import KafkaSettings
 
 
@@ -102,3 +104,27 @@ async def test_another_partition_count_is_a_clear_error(kafka: KafkaSettings) ->
 
     with pytest.raises(TopicError, match="has 3 partitions, but the settings define 5"):
         await ensure_topics(kafka.model_copy(update={"event_partitions": 5}))
+
+
+async def test_the_ends_of_all_topics_are_found_in_one_attempt(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between attempts, aiokafka pauses for 0.1 s."""
+    await ensure_topics(kafka)
+    attempts, ask = [], Fetcher._proc_offset_requests
+
+    async def counted(fetcher: Fetcher, partitions: object) -> object:
+        attempts.append(partitions)
+        return await ask(fetcher, partitions)
+
+    monkeypatch.setattr(Fetcher, "_proc_offset_requests", counted)
+    partitions = [TopicPartition(shape.name, 0) for shape in topic_shapes(kafka)]
+    consumer = new_consumer(kafka)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+    finally:
+        await consumer.stop()
+    assert ends == begins == dict.fromkeys(partitions, 0)
+    assert len(attempts) == 2
