@@ -60,6 +60,13 @@ _RULES: Final = tuple(
             "OpenAI pricing, 2026-11: the output of speech models is audio",
         ),
         _Rule(
+            r"^(?:alibaba|zai|zhipuai)$",
+            r"^(?!.*(?:omni|audio|image))",
+            ("input_image", "input_video"),
+            "Price lists of the providers, 2026-11: image and video tokens of vision models are "
+            "input tokens",
+        ),
+        _Rule(
             r"^(?:anthropic|aws|x-ai|mistral|meta|moonshotai)$",
             r"^(?!.*(?:audio|voxtral|sonic|image|canvas|reel))",
             ("input_image",),

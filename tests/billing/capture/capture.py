@@ -118,6 +118,14 @@ def openai_agents() -> None:
     agents.Runner.run_sync(agents.Agent(name="agent", model="gpt-5-mini"), "Is it?")
 
 
+def llama_index() -> None:
+    llm = importlib.import_module("llama_index.llms.openai").OpenAI(
+        model="gpt-5-mini", api_base=f"{ADDRESS}/v1", api_key="k"
+    )
+    message = importlib.import_module("llama_index.core.llms").ChatMessage
+    llm.chat([message(role="user", content="Is it?")])
+
+
 def dspy() -> None:
     module = importlib.import_module("dspy")
     lm = module.LM("openai/gpt-5-mini", api_base=f"{ADDRESS}/v1", api_key="k", cache=False)
@@ -161,6 +169,7 @@ def agno() -> None:
 CALLS: dict[str, Callable[[], None]] = {
     "langfuse-openai": langfuse_openai,
     "openai-agents": openai_agents,
+    "llama-index": llama_index,
     "dspy": dspy,
     "smolagents": smolagents,
     "strands": strands,
@@ -179,6 +188,9 @@ INSTRUMENTORS = {
     ("official", "google"): "opentelemetry.instrumentation.google_genai.GoogleGenAiSdkInstrumentor",
     ("openinference", "openai-agents"): (
         "openinference.instrumentation.openai_agents.OpenAIAgentsInstrumentor"
+    ),
+    ("openinference", "llama-index"): (
+        "openinference.instrumentation.llama_index.LlamaIndexInstrumentor"
     ),
     ("openinference", "dspy"): "openinference.instrumentation.dspy.DSPyInstrumentor",
     ("openinference", "smolagents"): (
