@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
-from aiokafka.errors import KafkaError
 
-from producers.errors import BrokerUnavailableError
 from streams.core.placement.lines import events_of, placed_line, waiting_line
 from streams.core.placement.waiting import Placement, WaitingEvent, WaitingEvents
 from streams.placement import metrics
@@ -151,12 +149,10 @@ class PlacementPartition:
         return unreadable
 
     async def _look_up(self) -> list[Placement]:
+        """Look up all new events, and at least one batch of those that are due."""
         placements: list[Placement] = []
-        while True:
+        while events := self._waiting.due(now_us()):
             at_us, stored_us = now_us(), self._stored_us
-            events = self._waiting.due(at_us)
-            if not events:
-                break
             found: dict[tuple[str, str], str] = {}
             last = [each for each in events if self._searches_all(each, stored_us)]
             recent = [each for each in events if not self._searches_all(each, stored_us)]
@@ -167,6 +163,8 @@ class PlacementPartition:
             placements += self._waiting.resolve(events, found, now_us(), stored_us)
             if any(self._waiting.is_past_deadline(each, at_us) for each in events):
                 self._request_progress()
+            if not self._waiting.has_new:
+                break  # append what was placed, however many others are due
         self._looked_up_to = self._read_to
         self._backlog.done(self._read_to)
         return placements
@@ -186,7 +184,7 @@ class PlacementPartition:
         begun_us = now_us()
         try:
             await self._context.wait_until_processed()
-        except (KafkaError, BrokerUnavailableError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is may pass
             log.warning("progress_unknown", reason=repr(error))
         else:
             self._stored_us = begun_us

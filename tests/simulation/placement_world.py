@@ -93,6 +93,8 @@ class World:
                 if key in self.stored_at_us and self.stored_at_us[key][0] <= self.now_us
             }
             placements += waiting.resolve(due, traces, self.now_us, stored_us)
+            if not waiting.has_new:
+                break
         placements += waiting.evict()
         self._maybe_crash()
         for each in placements:

@@ -104,6 +104,11 @@ class WaitingEvents:
             heapq.heappop(self._due)
         return self._due[0].next_us if self._due else None
 
+    @property
+    def has_new(self) -> bool:
+        """Return whether an event waits that was not looked up since it was added."""
+        return self.next_due_us() == 0
+
     def due(self, now_us: int) -> list[WaitingEvent]:
         """Remove and return the events to look up now, at most ``lookup_events_max``.
 
