@@ -42,7 +42,7 @@ class Leaf(msgspec.Struct, gc=False):
 
 
 class Branch(msgspec.Struct):
-    """An object; updates before ``floor`` do not change it."""
+    """An object; updates before ``floor`` do not change it. 0: only floors above it count."""
 
     floor: int = 0
     children: dict[str, Leaf | Branch] = {}
@@ -135,7 +135,7 @@ class Metadata(msgspec.Struct, eq=False):
         """Drop all values up to ``logical_ts``, and ignore updates up to it from now on."""
         self.written = None
         self.root.floor = logical_ts
-        self._drop_below(self.root, logical_ts + 1)
+        self._drop_below(self.root, logical_ts + 1, logical_ts)
 
     def _join(
         self, branch: Branch, value: dict[str, Any], merge: MetadataMerge, floor: int, depth: int
@@ -147,7 +147,7 @@ class Metadata(msgspec.Struct, eq=False):
             if isinstance(child, dict) and depth > 1:
                 self._join_object(branch, key, child, merge, floor, depth)
             elif child != {}:
-                self._join_leaf(branch, key, child, merge)
+                self._join_leaf(branch, key, child, merge, floor)
 
     def _join_object(
         self,
@@ -175,22 +175,24 @@ class Metadata(msgspec.Struct, eq=False):
                 self.keys -= 1
                 self.bytes -= _key_bytes(key)
         elif merge.logical_ts >= existing.logical_ts:
-            opened = Branch(existing.logical_ts, {})
+            opened = Branch(existing.logical_ts if existing.logical_ts > floor else 0, {})
             self._join(opened, value, merge, floor, depth - 1)
             if opened.children:
                 self.bytes -= _leaf_bytes(existing.value)
                 branch.children[key] = opened
                 merge.changed = True
 
-    def _join_leaf(self, branch: Branch, key: str, value: Any, merge: MetadataMerge) -> None:
+    def _join_leaf(
+        self, branch: Branch, key: str, value: Any, merge: MetadataMerge, floor: int
+    ) -> None:
         existing, logical_ts = branch.children.get(key), merge.logical_ts
         if existing is None:
             self._add_leaf(branch, key, value, merge)
         elif isinstance(existing, Branch):
-            if logical_ts > existing.floor:
+            if logical_ts > max(existing.floor, floor):
                 existing.floor = logical_ts
                 merge.changed = True
-                self._drop_below(existing, logical_ts)
+                self._drop_below(existing, logical_ts, logical_ts)
                 if not existing.children:
                     self._replace(branch, key, value, 0, merge)
         elif logical_ts > existing.logical_ts or (
@@ -247,16 +249,22 @@ class Metadata(msgspec.Struct, eq=False):
             existing.logical_ts = logical_ts
             merge.changed = True
 
-    def _drop_below(self, branch: Branch, floor: int) -> None:
-        """Drop the values that were set before ``floor``."""
+    def _drop_below(self, branch: Branch, least_ts: int, floor: int) -> None:
+        """Drop the values that were set before ``least_ts``.
+
+        Floors up to ``floor``, which is that of an ancestor, are reset: they have no effect below
+        it, and the state must not depend on the order of updates.
+        """
         dropped = []
         for key, child in branch.children.items():
             if isinstance(child, Leaf):
-                if child.logical_ts < floor:
+                if child.logical_ts < least_ts:
                     self.bytes -= _leaf_bytes(child.value)
                     dropped.append(key)
             else:
-                self._drop_below(child, floor)
+                self._drop_below(child, least_ts, floor)
+                if child.floor <= floor:
+                    child.floor = 0
                 if not child.children:
                     dropped.append(key)
         for key in dropped:

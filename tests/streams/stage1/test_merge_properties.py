@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from random import Random
 
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clickhouse.rows import ObservationRow
@@ -21,6 +23,8 @@ from streams.core.observations.merge import (
 from streams.core.observations.metadata import CUT_KEY, Metadata, restore_metadata
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, last_trace, observation
 from tracemill.contract import TraceAttributes, encode_event
+
+EXAMPLES = int(os.environ.get("TRACEMILL_MERGE_EXAMPLES", "200"))
 
 scalars = st.one_of(
     st.integers(0, 3), st.sampled_from(["x", "y"]), st.lists(st.integers(0, 2), max_size=2)
@@ -42,7 +46,12 @@ def merged(sent: list[tuple[str, int]], bounds: Bounds | None = None) -> Metadat
     return metadata
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.lists(updates, max_size=5), st.randoms(use_true_random=False))
+@example(
+    [('{"b": {"a": 0}}', 1), ('{"b": {"a": {"a": 0}}}', 2), ('{"b": 0}', 2)],
+    Random(0),
+)
 def test_metadata_merges_the_same_in_any_order_and_any_number_of_times(sent, chance):
     again = [*sent, *chance.choices(sent, k=len(sent))] if sent else []
     chance.shuffle(again)
