@@ -1,8 +1,8 @@
-"""Route requests by the segments of the path as it was sent.
+"""Route requests by the segments of the encoded path.
 
-Servers decode the path before it is routed, so that `/projects/x%2Flimits` would be routed as
-`/projects/x/limits`: an id with an encoded slash would reach another route. Here, an encoded slash
-is part of its segment: it never separates segments, and the parameters of routes contain it as `/`.
+Servers decode the path before it is routed. An id with an encoded slash would reach another route:
+`/projects/x%2Flimits` would be routed as `/projects/x/limits`. Here, an encoded slash does not
+separate segments, and path parameters contain it as `/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ENCODED: Final = re.compile("%2[Ff]")
 _KEPT: Final = "\udc2f"
-"""An encoded slash in the path that is routed. No path contains a lone surrogate otherwise."""
+"""Replaces an encoded slash in the routed path; other paths contain no lone surrogate."""
 
 
 class _Segment(StringConvertor):
@@ -29,13 +29,13 @@ class _Segments(PathConvertor):
         return value.replace(_KEPT, "/")
 
 
-# These replace Starlette's own for routes that are defined later; other paths convert as before.
+# They replace Starlette's converters for routes that are defined later.
 register_url_convertor("str", _Segment())
 register_url_convertor("path", _Segments())
 
 
 def routed(scope: Scope) -> Scope:
-    """Return the scope with a path in which encoded slashes do not separate segments."""
+    """Return a scope with a path in which encoded slashes do not separate segments."""
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path is None or b"%2" not in raw_path:
         return scope
@@ -46,12 +46,12 @@ def routed(scope: Scope) -> Scope:
 
 
 def shown_path(scope: Scope) -> str:
-    """Return the path of a request for messages."""
+    """Return the path of a request, for messages."""
     return str(scope["path"]).replace(_KEPT, "%2F")
 
 
 class KeepEncodedSlashes:
-    """Routes requests with ``routed``."""
+    """Route requests with the scope that ``routed`` returns."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
 """Serve ``/api/public/health`` and ``/api/public/ready``.
 
-Neither needs a credential; details are only for the installation's admin: they depend on what all
-projects send.
+They require no credential. Only the installation's admin receives details, because these depend on
+the data of all projects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the cost that a span states, from the attributes of each convention."""
+"""Read the cost in the attributes of a span, in each convention."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from producers.gateway.values.usage import cost_of_object
 
 _OF_CALLS: Final = ("gen_ai.", "llm.", "operation.cost", "mlflow.", "litellm.", "openrouter.")
 _ALONE: Final = frozenset({"response_cost", "cost_usd", "usage.cost"})
-"""Attributes that state the cost of a call. Other names, such as ``total_cost``, do so only beside
-a model, because the spans of a shop have costs too."""
+"""Attributes that are the cost of a call. Other names, such as ``total_cost``, count only in spans
+with a model, because spans of a shop have costs as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatedCost:
-    """Read all attributes whose names say that they are the cost of a call, or of a side of it."""
+    """Read all attributes whose names mean the cost of a call, or of its input or output."""
 
     def bind(self, shape: Shape) -> Reader | None:
         is_call = shape.has_any(MODEL_KEYS) or any(key.startswith("gen_ai.") for key in shape.keys)
@@ -42,7 +42,7 @@ class StatedCost:
 
 @dataclass(frozen=True, slots=True)
 class CostInObject:
-    """Read the cost that an object states among other values, such as OpenRouter's usage."""
+    """Read the cost from an object with other values, such as OpenRouter's usage."""
 
     key: str
 
@@ -57,7 +57,7 @@ def _cost_in(value: AttributeValue) -> dict[str, int] | None:
 
 
 def _vercel(span: ExportedSpan) -> dict[str, int] | None:
-    """Read the cost of model calls only: the operation around them repeats it."""
+    """Read the cost only from model calls, because the operation around them repeats it."""
     operation = attribute_text(span.attributes.get("ai.operationId"))
     if operation is not None and operation not in VERCEL_CALLS:
         return None
@@ -71,7 +71,7 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
 
 
 def _value_of(key: str, value: AttributeValue) -> Any:
-    """Return what an attribute states; OpenLIT states 0 if its list lacks the model's price."""
+    """Return the value of an attribute; 0 of OpenLIT means that it knows no price."""
     if key == "gen_ai.usage.cost" and value == 0:
         return None
     return amounts_of(value) if isinstance(value, str) and value[:1] == "{" else value

@@ -5,7 +5,7 @@ wire-compatible with it. They differ to make decoding cheap:
 
 * Fields that are not used are not declared.
 * Attributes, events, status, scope, arrays and key-value lists are ``bytes``, which are not parsed
-with the span. Most are found in a cache by their bytes, or are never needed.
+  with the span. Most are found in a cache by their bytes, or are never needed.
 * ``Values`` is both an array and a key-value list.
 * Names are ``bytes``, so that invalid UTF-8 does not cause the rejection of the whole export.
 

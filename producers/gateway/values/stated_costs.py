@@ -1,9 +1,9 @@
-"""Find the cost that a client states, whatever its spelling.
+"""Find the cost that a client sends, in any spelling of its name.
 
-The name decides, by the words in it: ``cost``, ``totalCost``, ``response_cost``, ``cost_usd`` and
-``gen_ai.usage.cost`` are the cost of a call, ``llm.cost.prompt`` and ``inputCost`` that of a side.
-A name with any other word is something else, such as a rate (``input_cost_per_token``) or an amount
-in another currency.
+The words of the name decide. ``cost``, ``totalCost``, ``response_cost``, ``cost_usd`` and
+``gen_ai.usage.cost`` are the cost of a call. ``llm.cost.prompt`` and ``inputCost`` are the cost of
+a side (input or output). A name with any other word is not a cost, but for example a rate
+(``input_cost_per_token``) or an amount in another currency.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tracemill.contract import COST_MAX_PICO, is_within_cost_max
 from tracemill.reconciliation.objects import number_of
 
 NAME_CHARS_MAX: Final = 100
-"""Longer names state no cost."""
+"""Maximum length of a name; a longer name is not a cost."""
 MEMBERS_MAX: Final = 100
-"""Members of an object that are looked at."""
+"""Maximum number of members of an object that are read."""
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS: Final = re.compile(r"[a-z0-9]+")
@@ -35,7 +35,7 @@ _NEUTRAL: Final = {
     *("usage", "response", "operation", "call", "model", "api", "generation", "observation"),
     *("gen", "genai", "ai", "llm", "openai", "openrouter", "litellm", "mlflow", "langfuse"),
 }
-"""Words that say where a cost is from, and not what it is for."""
+"""Words that do not change the meaning of a name."""
 _TICKS: Final = "ticks"
 PICO_PER_TICK: Final = 100
 """xAI, Cost tracking: 10,000,000,000 ticks of ``cost_in_usd_ticks`` are 1 USD."""
@@ -45,10 +45,9 @@ _roles: BoundedCache[str, str] = BoundedCache("cached_cost_names_max_bytes", 512
 
 
 def role_of(name: str) -> str:
-    """Return what a name says that its value is: the cost in ``total``, or of a side.
+    """Return the role of a value by its name: ``total``, ``input`` or ``output``; empty: no cost.
 
-    ``details`` are an object of those, ``ticks`` are a total in another unit. Empty: something
-    else.
+    The role ``details`` is an object with such values. ``ticks`` is a total in another unit.
     """
     role = _roles.get(name)
     if role is None:
@@ -85,10 +84,10 @@ def cost_in(stated: Any) -> dict[str, int]:
 
 
 def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
-    """Return picodollars by ``total``, or by side, of named values.
+    """Return the cost in picodollars by ``total``, ``input`` and ``output``, from named values.
 
-    Of several names for a total, the one that contains the word counts, as a cost of Perplexity's
-    has parts of other names. The sides are kept beside a total only if they add up to it.
+    Of several values for the total, one whose name contains "total" wins, because Perplexity's cost
+    has parts with other names. The sides are returned only if they add up to the total.
     """
     found: dict[str, int] = {}
     for name, value in sorted(
@@ -117,9 +116,9 @@ def _pico_of_ticks(value: Any) -> int | None:
 
 
 def with_total(cost: dict[str, int]) -> dict[str, int]:
-    """Return a cost by usage type with its sum as ``total``, where it has another name.
+    """Return a cost by usage type, with the sum renamed to ``total``.
 
-    ``total_cost`` beside ``input_cost`` and ``output_cost`` is no third part.
+    For example, ``total_cost`` next to ``input_cost`` and ``output_cost`` is the sum, not a part.
     """
     if "total" in cost:
         return cost
@@ -135,13 +134,13 @@ def _is_total(name: str) -> bool:
 
 
 def total_of(cost: dict[str, int]) -> int:
-    """Return the total of a cost: the stated one, or the sum of its parts."""
+    """Return the total of a cost: the given one, or the sum of the parts."""
     total = cost.get("total")
     return sum(cost.values()) if total is None else total
 
 
 def believed(cost: dict[str, int]) -> dict[str, int]:
-    """Return a cost, or nothing if it is above that of one observation."""
+    """Return a cost; return an empty one if it exceeds the maximum of an observation."""
     if is_within_cost_max(cost):
         return cost
     metrics.LIMIT_REACHED.labels(limit="observation_cost_max").inc()
