@@ -22,6 +22,7 @@ from streams.core.observations.first_token import is_within
 from streams.core.observations.lines import ObservationLine, decoded_row_text, decoded_text
 from streams.core.observations.logical_time import partial_update_ts, whole_event_ts
 from streams.core.observations.metadata import Metadata, restore_metadata
+from streams.core.pricing.valuation import without_tier_note
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
 LATEST: Final[dict[str, str]] = {
@@ -295,6 +296,9 @@ def restore_merged(row: ObservationRow) -> Merged:
         latest["completion_start_us"] = (logical_ts, state.completion_start_us)
     if "app_root" in latest:
         latest["app_root"] = (state.logical_times["app_root"], True)
+    if "usage_uncertain" in latest:
+        logical_ts, uncertain = latest["usage_uncertain"]
+        latest["usage_uncertain"] = logical_ts, without_tier_note(uncertain)
     return Merged(
         state.first_us,
         row.event_us,
@@ -311,6 +315,7 @@ def merged_of_whole_row(row: ObservationRow, rank: str, bounds: Bounds) -> Merge
     """Return the merged updates of a whole event, from its row with texts."""
     logical_ts = whole_event_ts(row.event_us)
     latest = {field: (logical_ts, getattr(row, of_row)) for field, of_row in LATEST.items()}
+    latest["usage_uncertain"] = logical_ts, without_tier_note(row.usage_uncertain)
     values = {field: value for field, value in latest.items() if value[1]}
     for field in _TEXTS:
         if field in values:

@@ -14,6 +14,7 @@ from streams.core.pricing.price_book import Candidate, PriceBook, rates_of
 from streams.core.pricing.rates import Hours, Period, Rate, RateTable, Variant, input_tokens_of
 from streams.core.pricing.request import conditions_of
 from streams.core.pricing.units import fallbacks, unit_of
+from streams.core.pricing.valuation import with_tier_note
 from tracemill.reconciliation import Reconciled, reconcile_object
 
 PROJECT, INSTALLATION, SHIPPED = "project", "installation", "shipped"
@@ -138,7 +139,7 @@ def explain(
         above_input_tokens=_exceeded(period, input_tokens),
         rates=table.rates,
         usage=read.counts,
-        usage_uncertain=read.uncertain,
+        usage_uncertain=read.uncertain if priced.has_tier else with_tier_note(read.uncertain, tier),
         amounts=tuple(_amounts(table, read.counts, priced.cost)),
         unpriced=tuple(_unpriced(read.counts, priced.cost, "")),
         total_pico=priced.total_pico if priced.cost else None,

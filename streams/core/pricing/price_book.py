@@ -21,7 +21,12 @@ from producers.model_patterns import Matching, ModelPattern
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 from streams.core.pricing.price_defaults import DefaultPrices, Resolved, default_prices
 from streams.core.pricing.rates import Period, Rate, RateTable, Variant, input_tokens_of
-from streams.core.pricing.request import conditions_of
+from streams.core.pricing.request import (
+    NO_CONTEXT,
+    TIERS_WITH_OWN_PRICES,
+    conditions_of,
+    served_by,
+)
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
@@ -70,7 +75,8 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
 
     ``cost`` contains ``total`` only if the usage consists of a total, and ``requests`` if the model
     is charged per request. ``has_price`` is False if no part of the usage has a price. ``unpriced``
-    lists the usage types without a price.
+    lists the usage types without a price. ``has_tier`` is False if the tier that served the call
+    has no price of its own, so that the standard price was used.
     """
 
     cost: dict[str, int]
@@ -78,6 +84,7 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
     price_id: str
     has_price: bool
     unpriced: tuple[str, ...] = ()
+    has_tier: bool = True
 
 
 class Candidate(NamedTuple):
@@ -157,7 +164,10 @@ class PriceBook:
         else:
             return _nothing_known(usage)
         table = rates_of(period, usage, at_us, parameters, served_tier)
-        return _priced(table, usage, period.price_id)
+        priced = _priced(table, usage, period.price_id)
+        if served_tier and not _has_tier(period, served_tier.lower()):
+            return msgspec.structs.replace(priced, has_tier=False)
+        return priced
 
     def candidates(self, project_id: str, model: str) -> Iterator[Candidate]:
         """Yield the prices of a model in order of precedence; the first one in force applies."""
@@ -197,6 +207,13 @@ def rates_of(
         input_tokens = input_tokens_of(usage) if period.lengths else 0
         return period.table_for(conditions_of(parameters, served_tier), at_us, input_tokens)
     return period.standard
+
+
+def _has_tier(period: Period, tier: str) -> bool:
+    if tier not in TIERS_WITH_OWN_PRICES:
+        return True
+    conditions = served_by(tier, NO_CONTEXT).items()
+    return any(variant.when.items() & conditions for variant in period.variants)
 
 
 def total_of_given(cost_pico: Mapping[str, int]) -> int:

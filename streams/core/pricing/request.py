@@ -15,6 +15,9 @@ CACHED_CHARS_MAX: Final = 4_096
 VALUE_CHARS_MAX: Final = 100
 """Maximum length of a condition's value; longer values match no condition."""
 
+TIERS_WITH_OWN_PRICES: Final = frozenset({"batch", "fast", "flex", "priority"})
+"""Service tiers that providers sell at other prices than the standard ones."""
+
 NO_CONTEXT: Final[Mapping[str, str]] = {}
 _CONDITIONS: Final = ("speed", "processing", "route", "search_type")
 

@@ -18,6 +18,7 @@ PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
 """Types of observations whose missing usage is estimated."""
 
 
+_TIER_NOTE: Final = "the service tier "
 DIFFERENCE_MIN: Final = 10
 """A computed cost is kept if it differs from the given one by more than 1/10 of it."""
 
@@ -96,13 +97,30 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
     if not priced.has_price or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
         return not priced.has_price
+    _set_computed(row, priced)
+    return True
+
+
+def _set_computed(row: ObservationRow, priced: Priced) -> None:
     row.cost_pico = priced.cost
     row.total_cost_pico = priced.total_pico
     row.cost_source = "computed"
     row.price_id = priced.price_id
     if priced.unpriced:
         row.unpriced_usage = priced.unpriced
-    return True
+    if not priced.has_tier:
+        row.usage_uncertain = with_tier_note(row.usage_uncertain, row.service_tier)
+
+
+def with_tier_note(uncertain: str, tier: str) -> str:
+    """Add to the reported uncertainty that a tier has no price of its own."""
+    note = f"{_TIER_NOTE}{tier!r} has no price: the standard price is used"
+    return f"{uncertain}; {note}" if uncertain else note
+
+
+def without_tier_note(uncertain: str) -> str:
+    """Return the reported uncertainty of a row."""
+    return uncertain.partition(_TIER_NOTE)[0].removesuffix("; ")
 
 
 def _priced(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) -> Priced:
