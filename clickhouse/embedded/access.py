@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from clickhouse.embedded.engine import Engine, Session
-from clickhouse.embedded.lexer import UnreadableSql, one_statement, tokens
+from clickhouse.embedded.lexer import UnreadableSql, is_one_statement, tokens
 from clickhouse.embedded.policy import (
     FUNCTIONS_SQL,
     NotAllowed,
@@ -81,7 +81,7 @@ class User:
             found = list(tokens(text))
         except UnreadableSql as error:
             raise BadRequest(400, SYNTAX_ERROR, f"The statement {error} (SYNTAX_ERROR)") from None
-        if not one_statement(found) or (insert is not None and found[-1].is_mark(";")):
+        if not is_one_statement(found) or (insert is not None and found[-1].is_symbol(";")):
             raise BadRequest(400, SYNTAX_ERROR, "Multi-statements are not allowed (SYNTAX_ERROR)")
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Split SQL into tokens; reject everything that ClickHouse might split differently."""
+"""Split SQL into tokens; reject syntax that ClickHouse might split differently."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["string", "quoted", "number", "word", "mark"]
+Kind = Literal["string", "quoted", "number", "word", "symbol"]
 
-# Everything else is rejected, such as dollar quotes, hash comments, typographic quotes, non-ASCII
+# All other syntax is rejected, such as dollar quotes, hash comments, typographic quotes, non-ASCII
 # letters outside of quotes, and unterminated quotes and comments.
 _TOKEN: Final = re.compile(
     rb"""(?P<skip>[ \t\r\n\f\v]+|--[^\n]*|/\*.*?\*/)
@@ -17,13 +17,13 @@ _TOKEN: Final = re.compile(
     |(?P<quoted>"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)
     |(?P<number>[0-9][0-9A-Za-z_.]*)
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<mark>/(?!\*)|[()\[\]{},.;:?+\-*%<>=!|&@^~])""",
+    |(?P<symbol>/(?!\*)|[()\[\]{},.;:?+\-*%<>=!|&@^~])""",
     re.VERBOSE | re.DOTALL,
 )
 
 
 class UnreadableSql(ValueError):
-    """The statement has a character that ClickHouse might interpret differently."""
+    """The statement has syntax that this lexer does not support."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,15 @@ class Token:
         """Return whether the token is one of these keywords, given in upper case."""
         return self.kind == "word" and self.text.upper() in words
 
-    def is_mark(self, mark: str) -> bool:
-        return self.kind == "mark" and self.text == mark
+    def is_symbol(self, symbol: str) -> bool:
+        return self.kind == "symbol" and self.text == symbol
 
 
 def tokens(sql: bytes) -> Iterator[Token]:
     """Yield the tokens of ``sql`` without whitespace and comments.
 
     Raises:
-        UnreadableSql: a character is not part of any token.
+        UnreadableSql: the statement has unsupported syntax.
     """
     at = 0
     while at < len(sql):
@@ -65,9 +65,9 @@ def tokens(sql: bytes) -> Iterator[Token]:
             yield Token(kind, text)  # type: ignore[arg-type]  # the groups' names are the kinds
 
 
-def one_statement(found: list[Token]) -> bool:
-    """Return whether no token follows a semicolon."""
-    ends = [at for at, token in enumerate(found) if token.is_mark(";")]
+def is_one_statement(found: list[Token]) -> bool:
+    """Return whether the only semicolon, if any, is the last token."""
+    ends = [at for at, token in enumerate(found) if token.is_symbol(";")]
     return not ends or ends == [len(found) - 1]
 
 

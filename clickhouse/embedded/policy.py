@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from clickhouse.embedded.lexer import Token, UnreadableSql, one_statement, tokens
+from clickhouse.embedded.lexer import Token, UnreadableSql, is_one_statement, tokens
 from clickhouse.users import SYSTEM_TABLES
 
 CACHED_SQL_MAX_BYTES: Final = 16 * 1024
@@ -200,9 +200,9 @@ class Policy:
         return ""
 
     def _require_select(self, found: list[Token]) -> None:
-        if not one_statement(found):
+        if not is_one_statement(found):
             raise NotAllowed("one statement at a time is allowed")
-        first = next((token for token in found if not token.is_mark("(")), None)
+        first = next((token for token in found if not token.is_symbol("(")), None)
         if first is None or not first.is_word("SELECT", "WITH"):
             raise NotAllowed("only SELECT is allowed")
         for token in found:
@@ -211,13 +211,13 @@ class Policy:
         self._require_functions(found)
         self._require_tables(found)
         for at, token in enumerate(found):
-            is_a_name = at > 0 and found[at - 1].is_mark(".")  # the table system.settings
+            is_a_name = at > 0 and found[at - 1].is_symbol(".")  # the table system.settings
             if token.is_word("SETTINGS") and not is_a_name:
                 self._require_settings(found[at + 1 :])
 
     def _require_functions(self, found: list[Token]) -> None:
         for token, after in itertools.pairwise(found):
-            if not (after.is_mark("(") and token.is_name):
+            if not (after.is_symbol("(") and token.is_name):
                 continue
             if token.is_word(*_KEYWORDS_BEFORE_BRACKETS):
                 continue
@@ -233,7 +233,7 @@ class Policy:
                 token.text != "system"
                 or dot is None
                 or name is None
-                or not dot.is_mark(".")
+                or not dot.is_symbol(".")
                 or name.text not in SYSTEM_TABLES
             ):
                 table = f"{token.text}.{name.text if name else ''}"
@@ -244,14 +244,14 @@ class Policy:
         at = 0
         while True:
             name, equals, value, after = (*behind[at : at + 4], None, None, None, None)[:4]
-            if name is None or equals is None or value is None or not equals.is_mark("="):
+            if name is None or equals is None or value is None or not equals.is_symbol("="):
                 raise NotAllowed("SETTINGS must be followed by name = value")
             if name.kind != "word" or value.kind not in {"string", "number", "word"}:
                 raise NotAllowed("SETTINGS must be followed by name = value")
             if not _SETTING_VALUE.fullmatch(value.text):
                 raise NotAllowed(f"the value of the setting {name.text} is not allowed")
             self._require_setting(name.text, value.text.strip("'"))
-            if after is None or not after.is_mark(","):
+            if after is None or not after.is_symbol(","):
                 return at + 3
             at += 4
 
@@ -272,14 +272,14 @@ def _is_delete_of_partition(head: list[Token]) -> bool:
         and all(token.is_word(word) for token, word in zip(words, _DELETE, strict=True))
         and head[-1].kind == "string"
         and all(token.is_name for token in table[::2])
-        and all(token.is_mark(".") for token in table[1::2])
+        and all(token.is_symbol(".") for token in table[1::2])
     )
 
 
 def _is_comparison(condition: list[Token]) -> bool:
     """Return whether tokens are a column, or a function of columns and texts, ``= 'text'``."""
     value, end = condition[:-2], condition[-2:]
-    if not value or len(end) < 2 or not end[0].is_mark("=") or end[1].kind != "string":
+    if not value or len(end) < 2 or not end[0].is_symbol("=") or end[1].kind != "string":
         return False
     shape = "".join("n" if token.is_name else token.text[:1] for token in value)
     is_simple = re.fullmatch(r"n(?:\((?:n|')(?:,(?:n|'))*\))?", shape) is not None

@@ -1,4 +1,4 @@
-"""Define the feed of observations, merged and priced by stage 1."""
+"""Define the feed of observations, which the observations stage merges and prices."""
 
 from __future__ import annotations
 

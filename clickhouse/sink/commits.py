@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Commits:
-    """Offsets to commit; if they are lost, the same rows are inserted again."""
+    """Collects offsets to commit; if some are lost, their rows are read and inserted again."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -21,7 +21,7 @@ class Commits:
         self._committing = asyncio.Lock()
 
     @property
-    def are_pending(self) -> bool:
+    def has_pending(self) -> bool:
         return bool(self._pending)
 
     def add(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -38,8 +38,8 @@ class Commits:
             try:
                 await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalGenerationError):
-                # The next sink of these partitions starts at the last commit and inserts the rows
-                # again.
+                # The next consumer of these partitions starts at the last commit and inserts the
+                # rows again.
                 log.info("commit_after_rebalance", partitions=len(offsets))
                 self.forget(offsets)
             except KafkaError as error:

@@ -56,7 +56,7 @@ class DeadLetters:
         for refused, source in rows:
             if table == TABLE and _is_minimal(refused.line):
                 # The store rejects even a dead letter without payload; it remains in the topic.
-                metrics.LETTERS_DROPPED.inc()
+                metrics.DEAD_LETTERS_DROPPED.inc()
                 log.error("dead_letter_refused", offset=source.offset, reason=refused.reason[:300])
                 continue
             try:

@@ -40,9 +40,9 @@ LAG_INTERVAL_S: Final = 1.0
 
 
 class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
-    """The sink, which inserts the rows of all row topics into their tables.
+    """Inserts the rows of each feed's topic into the feed's table.
 
-    One batch per table is inserted at a time.
+    At most one batch of fresh rows and one of old rows are inserted per table at a time.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         tables = tuple(self.table_of.values())
         self._by_day = frozenset(feed.table for feed in feeds if feed.is_by_day)
-        # The keys are the names of tables, and of the queues of old rows.
+        # The keys are queues: a table, for its fresh rows, or ``queue_of`` the table, for old ones.
         self._filling = {
             queue: Batch() for queue in (*tables, *map(old_days.queue_of, sorted(self._by_day)))
         }
@@ -120,7 +120,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._pause_or_resume()
                 await self._fetch()
                 self._start_due_writes()
-                if self._commits.are_pending:
+                if self._commits.has_pending:
                     self._committing.start_if_due()
                 self._reporting.start_if_due()
                 if self._writing_positions is not None:
@@ -138,7 +138,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._positions.write(is_last=True)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("stop_timeout_s").inc()
-            log.warning("stopped_with_rows_unwritten", will="be read again")
+            log.warning("stopped_with_rows_unwritten", detail="they will be read again")
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish and commit running inserts; drop buffered rows, which are read again."""
@@ -174,13 +174,15 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         now_s = time.monotonic()
         fetched_bytes = 0
         for partition, records in fetched.items():
-            fetched_bytes += self._take(partition, records, now_s)
+            fetched_bytes += self._buffer(partition, records, now_s)
         self._pace.fetched(fetched_bytes, now_s)
         if fetched:
             metrics.FETCHES.inc()
             self._fetch_again_at_s = now_s + self._pace.fetch_interval_s
 
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float) -> int:
+    def _buffer(
+        self, partition: TopicPartition, records: list[ConsumerRecord], now_s: float
+    ) -> int:
         """Buffer the rows of ``records``, old ones separately; return the number of bytes."""
         table = self.table_of[partition.topic]
         batch = self._filling[table]
@@ -242,7 +244,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._store_rows(table, batch)
         else:
             await self._store_old_rows(table, batch)
-        # After a failure, the batch stays here, so that no later offsets are committed.
+        # After a failure, the batch stays in flight, so that no later offsets are committed.
         self._in_flight.pop(queue, None)
         self._add_commits(table, batch)
 
@@ -254,12 +256,12 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             metrics.BYTES_WRITTEN.labels(table).inc(batch.size_bytes)
             metrics.BATCHES.labels(table).inc()
             metrics.BATCH_BYTES.labels(table).observe(batch.size_bytes)
-        await self._set_aside(table, batch, refused)
+        await self._write_dead_letters(table, batch, refused)
 
     async def _store_old_rows(self, table: str, batch: Batch) -> None:
-        """Insert a few partitions at a time, with pauses in which fresh rows are inserted."""
+        """Insert rows of a few ClickHouse partitions at a time, with pauses for fresh rows."""
         with suppress(StoreError):
-            # If this fails, the number of days is limited instead of that of partitions.
+            # If this fails, each part is limited to a number of days instead of partitions.
             await self._partition_keys.load(table)
         partition_of = partial(self._partition_keys.of, table)
         parts = batch.in_parts(partition_of, self._settings.old_rows_partitions_max)
@@ -271,9 +273,10 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(time.monotonic() - started_s)
 
     def _add_commits(self, table: str, batch: Batch) -> None:
-        """Add the offset of the first record with an unstored row, which may be in another batch.
+        """Add the offsets to commit: those before which all rows are stored.
 
-        Fresh and old rows of a record are in different batches.
+        Fresh and old rows of a record are in different batches, so rows before the end of ``batch``
+        may still be unstored.
         """
         offsets = {}
         for partition, offset in batch.next_offsets.items():
@@ -286,7 +289,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             offsets[partition] = min([stored, *unstored])
         self._commits.add(offsets)
 
-    async def _set_aside(self, table: str, batch: Batch, refused: list[Refused]) -> None:
+    async def _write_dead_letters(self, table: str, batch: Batch, refused: list[Refused]) -> None:
         """Write dead letters for the rows of a batch that could not be stored."""
         count = len(refused) + len(batch.unreadable)
         reasons = [*refused, *(record for record, _ in batch.unreadable)]

@@ -32,10 +32,10 @@ REFUSED_ROWS: Final = Counter(
 )
 ROWS_DROPPED: Final = Counter(
     "tracemill_sink_rows_dropped_total",
-    "Rows of deleted projects, which are not stored.",
+    "Rows that were dropped because their project is deleted.",
     ["table"],
 )
-LETTERS_DROPPED: Final = Counter(
+DEAD_LETTERS_DROPPED: Final = Counter(
     "tracemill_sink_letters_dropped_total",
     "Dead letters without payload that the store refused; they remain in the topic.",
 )

@@ -1,4 +1,7 @@
-"""Write the log's positions to the store, so that a replaced or truncated log is detected."""
+"""Write the log's positions to the store, so that a replaced or truncated log is detected.
+
+The log is the set of all Kafka topics; see ``LogPosition``.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,19 @@ from clickhouse.store import Store
 from producers.settings import KafkaSettings
 
 HEARTBEAT_S: Final = 60.0
-"""Interval of writing unchanged positions; their time is the last time when the log existed."""
+"""Interval of writing all positions, even if unchanged, so that their time stays recent."""
 
 log = structlog.get_logger(__name__)
 
 StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
+"""Return the offset before which all records of a partition are stored."""
 
 
 class PositionWriter:
-    """The writer of the positions of this sink's partitions and of the streams' input."""
+    """Writes the positions of the partitions that are assigned to this sink.
+
+    The sink of the control topic also writes those of the streams' input topics.
+    """
 
     def __init__(
         self,
@@ -51,7 +58,10 @@ class PositionWriter:
         self._next_heartbeat_s = 0.0
 
     async def write(self, *, is_last: bool = False) -> None:
-        """Write the positions that changed since the last successful write."""
+        """Write the positions that changed since the last successful write.
+
+        All positions are written if ``is_last``, and at intervals of ``HEARTBEAT_S``.
+        """
         if is_last or time.monotonic() >= self._next_heartbeat_s:
             self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
             self._written.clear()
@@ -60,7 +70,7 @@ class PositionWriter:
                 positions = await self._positions()
             await write_positions(self._store, positions)
         except (KafkaError, StoreError, TimeoutError) as error:
-            log.warning("log_positions_not_noted", reason=repr(error)[:300])
+            log.warning("log_positions_not_written", reason=repr(error)[:300])
         else:
             for each in positions:
                 partition = TopicPartition(each.topic, each.topic_partition)
@@ -74,8 +84,8 @@ class PositionWriter:
             return []
         found = {each: await self._stored_up_to(each) for each in mine}
         topics = self._kafka.topics
-        if TopicPartition(topics.control, 0) in mine:  # only one sink writes the others
-            found |= await self._processed()
+        if TopicPartition(topics.control, 0) in mine:  # only one sink has this partition
+            found |= await self._committed()
         ends = await self._consumer.end_offsets(list(found))
         self._version = max(self._version + 1, time.time_ns() // 1_000_000)
         return [
@@ -84,15 +94,15 @@ class PositionWriter:
                 topic_partition=each.partition,
                 cluster_id=self._cluster_id,
                 end_offset=ends[each],
-                stored_offset=min(done, ends[each]),
+                stored_offset=min(offset, ends[each]),
                 row_version=self._version,
             )
-            for each, done in found.items()
-            if self._written.get(each) != (ends[each], min(done, ends[each]))
+            for each, offset in found.items()
+            if self._written.get(each) != (ends[each], min(offset, ends[each]))
         ]
 
-    async def _processed(self) -> dict[TopicPartition, int]:
-        """Return the committed offsets of the streams' input."""
+    async def _committed(self) -> dict[TopicPartition, int]:
+        """Return the committed offsets of the streams' input topics."""
         kafka, topics = self._kafka, self._kafka.topics
         partitions = [TopicPartition(topics.events, each) for each in range(kafka.event_partitions)]
         partitions += [

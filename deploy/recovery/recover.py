@@ -1,4 +1,4 @@
-"""Run the steps of `tracemill recover`, each of which can be repeated."""
+"""Run the steps of `tracemill recover`, which rebuilds the Kafka topics from the store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ If more are lost, the broker must be restored from a backup, or another topic pr
 """
 PADDING_BATCH: Final = 1_000
 DELIVERY_UNCERTAIN_S: Final = 60
-"""Time before the last recorded positions whose alerts may not have been delivered."""
+"""Alerts that are this much older than the last recorded positions, or newer, are sent again.
+
+Their deliveries may have failed or may not have been recorded.
+"""
 
 PrintLine = Callable[[str], None]
 Confirm = Callable[[str], bool]

@@ -1,4 +1,4 @@
-"""Define the bodies of model definitions, and convert them to prices."""
+"""Define the request bodies of Langfuse's model definitions, and convert them to prices."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ UsdPerUnit = Annotated[
 ]
 
 
-def _absent_or_pico(amount: object) -> int | None:
+def _optional_pico(amount: object) -> int | None:
     return None if amount is None else pico_of_usd_per_unit(amount)
 
 
 OptionalUsdPerUnit = Annotated[
     int | None,
-    BeforeValidator(_absent_or_pico, json_schema_input_type=float | None),
+    BeforeValidator(_optional_pico, json_schema_input_type=float | None),
     Field(description="US dollars per unit; only without `pricingTiers`."),
 ]
 
@@ -68,16 +68,18 @@ class Condition(_Body):
     )
 
     @model_validator(mode="after")
-    def _supported(self) -> Self:
+    def _check_support(self) -> Self:
         if self.usage_detail_pattern is not None:
             self._check_usage(self.usage_detail_pattern)
         elif self.source != "model_parameters" or self.key not in _SERVICE_TIER:
             raise ValueError(
-                "a condition needs a usageDetailPattern of input tokens,"
+                "a condition needs either usageDetailPattern,"
                 " or the source model_parameters and the key service_tier"
             )
         elif self.operator != "in" or not self.values:
-            raise ValueError("a condition on service_tier needs the operator in, and values")
+            raise ValueError(
+                "a condition on service_tier needs the operator `in` and at least one value"
+            )
         return self
 
     def _check_usage(self, text: str) -> None:
@@ -95,12 +97,12 @@ class Condition(_Body):
 
     @property
     def input_above(self) -> int | None:
-        """Return the number of input tokens above which it is met; None for a service tier."""
+        """Number of input tokens above which the condition is met; None for a service tier."""
         if self.value is None or self.usage_detail_pattern is None:
             return None
         return int(self.value) - (self.operator == "gte")
 
-    def as_given(self) -> dict[str, Any]:
+    def as_langfuse(self) -> dict[str, Any]:
         """Return the condition in Langfuse's format."""
         if self.usage_detail_pattern is None:
             names = ("source", "key", "operator", "values")
@@ -117,25 +119,25 @@ class Tier(_Body):
     prices: dict[UsageType, UsdPerUnit] = Field(min_length=1, max_length=USAGE_TYPES_MAX)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_tier(self) -> Self:
         if self.is_default and (self.priority or self.conditions):
             raise ValueError("the default tier must have the priority 0 and no conditions")
         if not self.is_default and not self.conditions:
-            raise ValueError("conditions: every tier but the default one needs at least one")
+            raise ValueError("conditions: must not be empty, except of the default tier")
         if sum(condition.source is not None for condition in self.conditions) > 1:
-            raise ValueError("conditions: at most one on service_tier is supported")
+            raise ValueError("conditions: must have at most one condition on service_tier")
         return self
 
     def as_record(self) -> PriceTier:
-        lengths = [each.input_above for each in self.conditions if each.input_above is not None]
+        limits = [each.input_above for each in self.conditions if each.input_above is not None]
         return PriceTier(
-            input_above=max(lengths, default=None),
+            input_above=max(limits, default=None),
             service_tiers=tuple(value for each in self.conditions for value in each.values),
             prices=self.prices,
         )
 
-    def as_given(self) -> LangfuseTier:
-        conditions = [condition.as_given() for condition in self.conditions]
+    def as_langfuse(self) -> LangfuseTier:
+        conditions = [condition.as_langfuse() for condition in self.conditions]
         return LangfuseTier(
             name=self.name,
             priority=self.priority,
@@ -144,7 +146,7 @@ class Tier(_Body):
 
 
 def _start_us(text: object) -> int | None:
-    """Parse a date or a time, in UTC unless it has an offset."""
+    """Convert a date or a time, in UTC unless it has an offset, to Unix microseconds."""
     if text is None:
         return None
     try:
@@ -177,26 +179,27 @@ class ModelBody(_Body):
     total_price: OptionalUsdPerUnit = None
     pricing_tiers: list[Tier] | None = Field(None, max_length=PRICE_TIERS_MAX + 1)
     tokenizer_id: Literal["openai", "claude"] | None = Field(
-        None, description="Stored and returned; the tokenizer depends on the model's name."
+        None,
+        description="Stored and returned, but not used: the model's name determines the tokenizer.",
     )
     tokenizer_config: AnyJson = None
 
     @field_validator("match_pattern")
     @classmethod
-    def _usable(cls, pattern: str) -> str:
+    def _check_pattern(cls, pattern: str) -> str:
         ModelPattern(pattern, "part")
         return pattern
 
     @field_validator("tokenizer_config")
     @classmethod
-    def _small(cls, config: Any) -> Any:
+    def _check_size(cls, config: Any) -> Any:
         if len(msgspec.json.encode(config)) > TOKENIZER_CONFIG_BYTES_MAX:
             raise ValueError(f"must have at most {TOKENIZER_CONFIG_BYTES_MAX} bytes as JSON")
         return config
 
     @field_validator("pricing_tiers")
     @classmethod
-    def _of_one_model(cls, tiers: list[Tier] | None) -> list[Tier] | None:
+    def _check_tiers(cls, tiers: list[Tier] | None) -> list[Tier] | None:
         if not tiers:
             return None
         if sum(tier.is_default for tier in tiers) != 1:
@@ -207,16 +210,16 @@ class ModelBody(_Body):
         return tiers
 
     @model_validator(mode="after")
-    def _priced_in_one_way(self) -> Self:
-        if bool(self._flat()) == bool(self.pricing_tiers):
+    def _check_prices(self) -> Self:
+        if bool(self._flat_prices()) == bool(self.pricing_tiers):
             raise ValueError(
-                "set either inputPrice, outputPrice or totalPrice, or pricingTiers, not both"
+                "set either pricingTiers, or some of inputPrice, outputPrice and totalPrice"
             )
-        if self.total_price is not None and len(self._flat()) > 1:
+        if self.total_price is not None and len(self._flat_prices()) > 1:
             raise ValueError("totalPrice: must be null if inputPrice or outputPrice is set")
         return self
 
-    def _flat(self) -> dict[str, int]:
+    def _flat_prices(self) -> dict[str, int]:
         flat = {"input": self.input_price, "output": self.output_price, "total": self.total_price}
         return {name: pico for name, pico in flat.items() if pico is not None}
 
@@ -230,7 +233,7 @@ class ModelBody(_Body):
             "match": self.match_pattern,
             "matching": "part",
             "effective_from_us": self.start_date or 0,
-            "prices": default.prices if default else self._flat(),
+            "prices": default.prices if default else self._flat_prices(),
             "tiers": tuple(tier.as_record() for tier in tiers),
             "langfuse": LangfuseModel(
                 id=chosen_id,
@@ -238,6 +241,6 @@ class ModelBody(_Body):
                 tokenizer_id=self.tokenizer_id,
                 tokenizer_config=msgspec.json.encode(self.tokenizer_config).decode(),
                 default_tier=default.name if default else "Standard",
-                tiers=tuple(tier.as_given() for tier in tiers),
+                tiers=tuple(tier.as_langfuse() for tier in tiers),
             ),
         }

@@ -1,4 +1,4 @@
-"""Query one-minute windows, merged to longer steps, by their dimensions."""
+"""Query one-minute windows, merged into longer steps and grouped by dimensions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ WINDOW_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
 class ReadWindows(StoreQuery):
     """Select count, errors, cost, tokens and latency quantiles (µs) by step and dimensions.
 
-    The range is the whole minutes from ``from_s`` to ``to_s`` (exclusive), which ``runs`` must
-    cover. Empty windows are left out. Quantiles are computed from merged sketches, with an error of
-    at most 1 %. At most ``limit`` rows are selected, sorted by start.
+    ``runs`` defines the steps, and must cover the whole minutes from ``from_s`` to ``to_s``
+    (exclusive). Empty windows are left out. Quantiles are computed from merged sketches, with an
+    error of at most 1 %. At most ``limit`` rows are selected, sorted by start.
     """
 
     name: ClassVar[str] = "read_windows"
