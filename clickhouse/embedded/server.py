@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from clickhouse.embedded.access import Users, configured_passwords, new_policy, users_xml
+from clickhouse.embedded.background_work import BackgroundWork
 from clickhouse.embedded.config import s3_endpoint, write_config, write_users
-from clickhouse.embedded.disk_yield import BackgroundWork
 from clickhouse.embedded.engine import Engine
 from clickhouse.embedded.front import StoreFront
 from clickhouse.errors import StoreError

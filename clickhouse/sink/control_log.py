@@ -23,7 +23,7 @@ def control_row(
 
     ``secrets`` encrypts secret fields (``producers.control.fields``), so that the log can be
     restored from the table. Without it, they are redacted. Fields that this version does not define
-    are dropped, because they may be secret. Of records that are of an unknown kind or cannot be
+    are dropped, because they may be secret. Of a record that is of an unknown kind or cannot be
     decoded, only the key and the time are kept.
     """
     log_key = (record.key or b"").decode("utf-8", "replace")
@@ -57,14 +57,14 @@ def _without_secrets(value: bytes, secrets: SecretBox | None, kinds: ControlKind
         kind = kinds[envelope.kind]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return ""
-    redacted = secret_fields(kind)
+    secret = secret_fields(kind)
     kept: dict[str, Any] = {
-        name: _hidden(content, secrets) if name in redacted else content
+        name: _encrypted_or_redacted(content, secrets) if name in secret else content
         for name, content in envelope.record.items()
         if name in kind.model_fields
     }
     return msgspec.json.encode(msgspec.structs.replace(envelope, record=kept)).decode()
 
 
-def _hidden(content: Any, secrets: SecretBox | None) -> str:
+def _encrypted_or_redacted(content: Any, secrets: SecretBox | None) -> str:
     return REDACTED if secrets is None else secrets.encrypt_value(content)

@@ -1,4 +1,4 @@
-"""Run `tracemill streams`: prices, totals, windows, budgets and webhooks in one Faust worker."""
+"""Run `tracemill streams`: all stages of stream processing in one Faust worker."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             QuarantineSettings(),
             PlacementSettings(),
         )
-        probes = {"stages": _takes_events(streams), "clock": streams.clock.fault}
+        probes = {"stages": _stages_probe(streams), "clock": streams.clock.fault}
         async with ProbeServer(process, probes, streams.work).running():
             await streams.run(stop)
 
 
-def _takes_events(streams: Streams) -> Probe:
+def _stages_probe(streams: Streams) -> Probe:
     async def probe() -> str | None:
         return None if streams.is_ready else "partitions are being restored"
 

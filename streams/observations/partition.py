@@ -26,11 +26,11 @@ from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
 from streams.errors import RecordGapError
 from streams.observations import metrics
+from streams.observations.inbox import Inbox
 from streams.observations.ports import History, Output
 from streams.observations.restoring import adopt_restored, complete_traces, restored_from
 from streams.observations.screen import ObservationsScreen
 from streams.observations.settings import StreamsSettings
-from streams.observations.source import Inbox
 from streams.observations.writer import ChunkWriter, summary_of
 from streams.quarantine.screen import Screen
 from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
@@ -223,7 +223,7 @@ class PartitionStage:
         began = 0.0
         while True:
             wait_s = began + traffic.stretched(linger_s, linger_max_s) - time.monotonic()
-            if wait_s > 0 and not self._inbox.holds(
+            if wait_s > 0 and not self._inbox.has_chunk(
                 settings.chunk_records_max, settings.chunk_bytes_max
             ):
                 await asyncio.sleep(wait_s)

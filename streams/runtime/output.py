@@ -12,11 +12,11 @@ from aiokafka.structs import RecordMetadata
 from producers.kafka.broker_clock import BrokerClock
 from streams.observations.ports import Headers
 
-COMPARE_CLOCKS_EVERY_S: Final = 5.0
+COMPARE_CLOCKS_INTERVAL_S: Final = 5.0
 
 
 class KafkaOutput:
-    """An idempotent producer: it keeps the order per partition and writes no duplicates."""
+    """Writes records in order and without duplicates, through an idempotent producer."""
 
     def __init__(self, producer: AIOKafkaProducer, clock: BrokerClock | None = None) -> None:
         self._producer = producer
@@ -36,10 +36,10 @@ class KafkaOutput:
         )
         loop = asyncio.get_running_loop()
         if self._clock is not None and loop.time() >= self._compare_clocks_at_s:
-            self._compare_clocks_at_s = loop.time() + COMPARE_CLOCKS_EVERY_S
+            self._compare_clocks_at_s = loop.time() + COMPARE_CLOCKS_INTERVAL_S
             _compare_clocks(self._clock, sent)
         offset: asyncio.Future[int] = loop.create_future()
-        sent.add_done_callback(lambda done: _pass_on(done, offset))
+        sent.add_done_callback(lambda done: _copy_result(done, offset))
         return offset
 
 
@@ -53,7 +53,7 @@ def _compare_clocks(clock: BrokerClock, sent: asyncio.Future[RecordMetadata]) ->
     sent.add_done_callback(acknowledged)
 
 
-def _pass_on(sent: asyncio.Future[RecordMetadata], offset: asyncio.Future[int]) -> None:
+def _copy_result(sent: asyncio.Future[RecordMetadata], offset: asyncio.Future[int]) -> None:
     if offset.done():
         return
     if sent.cancelled():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clickhouse.embedded.access import users_xml
+from clickhouse.embedded.background_work import BackgroundWork
 from clickhouse.embedded.config import write_config, write_users
-from clickhouse.embedded.disk_yield import BackgroundWork
 from clickhouse.embedded.engine import Engine
 from clickhouse.settings import TieringSettings
 from producers.disk import MIB, DiskFloor, DiskSettings, Space

@@ -9,7 +9,12 @@ from producers.gateway.mapping.sources import Attribute, Computed, Reader, Shape
 from producers.gateway.mapping.types import MODEL_KEYS, VERCEL_CALLS
 from producers.gateway.mapping.values import amounts_of, attribute_text
 from producers.gateway.otlp import AttributeValue, ExportedSpan
-from producers.gateway.values.stated_costs import believed, cost_in, cost_of_members, role_of
+from producers.gateway.values.stated_costs import (
+    cost_in,
+    cost_of_members,
+    cost_within_limit,
+    role_of,
+)
 from producers.gateway.values.usage import cost_of_object
 
 _OF_CALLS: Final = ("gen_ai.", "llm.", "operation.cost", "mlflow.", "litellm.", "openrouter.")
@@ -35,7 +40,7 @@ class StatedCost:
         def read(span: ExportedSpan) -> dict[str, int] | None:
             attributes = span.attributes
             found = cost_of_members([(key, _value_of(key, attributes[key])) for key in keys])
-            return believed(found) or None
+            return cost_within_limit(found) or None
 
         return Reader("", read, keys)
 

@@ -75,12 +75,12 @@ def cost_in(stated: Any) -> dict[str, int]:
     if not isinstance(stated, dict):
         return {}
     found = cost_of_members(list(stated.items())[:MEMBERS_MAX])
-    # With the customer's own key, OpenRouter bills a fee, and the provider the call.
+    # With a key of the customer (BYOK), OpenRouter bills only a fee, and the provider the call.
     if found and stated.get("is_byok") is True:
         details = stated.get("cost_details")
         upstream = details.get("upstream_inference_cost") if isinstance(details, dict) else None
         found = {"total": total_of(found) + (pico_of_usd(upstream) or 0)}
-    return believed(found)
+    return cost_within_limit(found)
 
 
 def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
@@ -139,7 +139,7 @@ def total_of(cost: dict[str, int]) -> int:
     return sum(cost.values()) if total is None else total
 
 
-def believed(cost: dict[str, int]) -> dict[str, int]:
+def cost_within_limit(cost: dict[str, int]) -> dict[str, int]:
     """Return a cost; return an empty one if it exceeds the maximum of an observation."""
     if is_within_cost_max(cost):
         return cost

@@ -14,7 +14,7 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.money import pico_of_usd
-from producers.gateway.values.stated_costs import believed, cost_in, with_total
+from producers.gateway.values.stated_costs import cost_in, cost_within_limit, with_total
 from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import Reconciled, reconcile_object
 from tracemill.reconciliation.objects import count_of as whole_count_of
@@ -30,7 +30,7 @@ NO_USAGE: Final = Reconciled({})
 
 _TOKENS: Final = "TOKENS"
 _UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
-_NO_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
+_NOT_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 _readers: BoundedCache[tuple[str, ...], UsageReader] = BoundedCache(
@@ -41,7 +41,10 @@ _READER_COPIES: Final = 4
 
 
 def count_of(value: Any) -> int | None:
-    """Return a whole count from 0 to ``COUNT_MAX``, also of its decimal text; else ``None``."""
+    """Convert a number, or its decimal text, to a count; None unless whole and in the range.
+
+    The range is from 0 to ``COUNT_MAX``.
+    """
     number = number_of(value)
     if number is not None and number > COUNT_MAX:
         metrics.LIMIT_REACHED.labels(limit="count_max").inc()
@@ -50,7 +53,7 @@ def count_of(value: Any) -> int | None:
 
 
 def usage_of_object(usage: Any) -> Reconciled:
-    """Reconcile a ``usageDetails`` object, or the usage object of a provider in its place."""
+    """Reconcile a ``usageDetails`` object, or a provider's usage object that is sent instead."""
     if not isinstance(usage, dict):
         return NO_USAGE
     if len(usage) > TYPES_MAX:
@@ -59,7 +62,7 @@ def usage_of_object(usage: Any) -> Reconciled:
 
 
 def usage_of_json(text: str) -> Reconciled:
-    """Reconcile usage given as JSON text; text that is no JSON object has none."""
+    """Reconcile usage given as JSON text; return ``NO_USAGE`` if it is not a JSON object."""
     try:
         check_item(text)
         counts = _decode_counts(text)
@@ -93,12 +96,12 @@ def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
     """Return usage, and costs in picodollars, of the ingestion API's older ``usage`` object.
 
     Takes ``{input, output, total, unit, inputCost, outputCost, totalCost}`` and ``{promptTokens,
-    completionTokens, totalTokens}``; a provider's object in its place is read like
-    ``usageDetails``. Counts in another unit than tokens get types of their own.
+    completionTokens, totalTokens}``; a provider's object that is sent instead is read like
+    ``usageDetails``. Counts in another unit than tokens get usage types that name the unit.
     """
     if not isinstance(usage, dict):
         return NO_USAGE, {}
-    found = usage_of_object({k: v for k, v in usage.items() if k not in _NO_COUNTS})
+    found = usage_of_object({k: v for k, v in usage.items() if k not in _NOT_COUNTS})
     unit = usage.get("unit")
     if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
         found = Reconciled(_in_unit(found.counts, unit.lower()))
@@ -106,9 +109,9 @@ def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
 
 
 def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
-    """Rename sums by their unit: 1,000 ``input_characters`` are not 1,000 ``input`` tokens."""
+    """Rename usage types by their unit: 1,000 characters are not 1,000 ``input`` tokens."""
     if usage.keys() & {"input", "output"}:
-        # A total alone is all there is to price; beside its parts it only adds them up.
+        # The total is priced only if it is the only count; otherwise, its parts are.
         usage = {name: count for name, count in usage.items() if name != "total"}
     names = {"input": f"input_{unit}", "output": f"output_{unit}", "total": unit}
     return {names.get(name, name): count for name, count in usage.items()}
@@ -117,8 +120,8 @@ def _in_unit(usage: dict[str, int], unit: str) -> dict[str, int]:
 def cost_of_object(cost: Any) -> dict[str, int]:
     """Return picodollars by usage type of a ``costDetails`` object.
 
-    Amounts that are not numbers (or their decimal texts), or are negative, are left out; a cost
-    above that of one observation is ignored.
+    Amounts that are not numbers (or their decimal texts), or are negative, are left out. The result
+    is empty if the cost exceeds the maximum of one observation.
     """
     if not isinstance(cost, dict):
         return {}
@@ -127,7 +130,7 @@ def cost_of_object(cost: Any) -> dict[str, int]:
         pico = pico_of_usd(value)
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
-    return believed(with_total(found))
+    return cost_within_limit(with_total(found))
 
 
 def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:

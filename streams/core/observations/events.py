@@ -75,8 +75,8 @@ class EventFold:
             cache: traces of the partition, including all that the chunk needs.
             prices: prices of the chunk's observations.
             tokens: estimates tokens of events without usage.
-            trace_observations_max: observations of a trace; events about further ones are rejected.
-                Which those are depends only on the log, so a replay rejects the same ones.
+            trace_observations_max: maximum observations of a trace; events of others are rejected.
+                The decision depends only on the log, so a replay rejects the same events.
             bounds: limits of texts; counts the limits that are reached, by name.
             merged: observations with a partial update in the chunk: all their events are merged.
             effects: receives rows of observations that are not merged.
@@ -93,14 +93,14 @@ class EventFold:
         self._merged_rows: dict[ObservationKey, list[ObservationRow]] = {}
         """The last row of each merged observation, then deletions of older rows."""
         self._unfinished: dict[ObservationKey, Merged | None] = {}
-        """Merged observations with an incomplete row; None: their row is that of a whole event."""
+        """Merged observations whose rows ``finish_rows`` completes; None: equal a whole event."""
         self.begin_record(0)
 
     def begin_record(self, version_floor: int) -> RecordChanges:
         """Begin the next record; return the changes, to which its events will add.
 
         Args:
-            version_floor: least version of the rows of its events.
+            version_floor: lowest version of the rows of its events.
         """
         self._floor = version_floor
         self._changed: dict[TraceKey, Trace] = {}
@@ -109,9 +109,9 @@ class EventFold:
         return RecordChanges(self._changed, self._books, self._rejected)
 
     def observation(self, line: ObservationLine) -> bool:  # noqa: C901, PLR0912  # hot path
-        """Fold an observation: first every step that its content can make fail, then the changes.
+        """Fold an observation; steps that its content can make fail come before any change.
 
-        An exception while ``is_changing`` is False has changed nothing.
+        If it raises while ``is_changing`` is False, nothing has changed.
         """
         key = (line.project_id, line.trace_id)
         trace = self._cache.traces.get(key)
@@ -231,9 +231,10 @@ class EventFold:
         *,
         is_near_limit: bool,
     ) -> Change | None:
-        """Merge a whole event; one that covers all earlier updates gives the row of a sole event.
+        """Merge a whole event into an observation with partial updates.
 
-        So its row does not depend on which updates share its chunk.
+        If the event replaces all of them, its row is the same as without them, so the row does not
+        depend on which updates are in the chunk.
         """
         before = None if old is None else old.merged
         row = self._whole_row(line)
@@ -255,9 +256,9 @@ class EventFold:
     def _to_change(
         self, before: Merged | None, line: ObservationLine, *, is_near_limit: bool
     ) -> Merged | None:
-        """Return what an event is merged into: a copy if the event may still be rejected.
+        """Return the state to merge an event into, whose metadata is changed in place.
 
-        Metadata is changed in place.
+        It is a copy if the event may still be rejected.
         """
         if before is not None and (before.metadata or line.metadata is not NO_TEXT):
             if is_near_limit:
@@ -358,7 +359,7 @@ class EventFold:
             self._recount(trace, book, new)
 
     def _recount(self, trace: Trace, book: DeltaBook, new: ObservationState) -> None:
-        """Count what summaries leave to their descendants only once."""
+        """Count usage once that both a summarizing observation and its descendants report."""
         values, trace_id = trace.attributed, trace.key[1]
         for state, usage, cost_pico in trace.recounts(new):
             book.count(state, -1, values)
@@ -376,7 +377,7 @@ class EventFold:
     def _merged_row(
         self, key: TraceKey, observation_id: str, merged: Merged, tokens: Tokens
     ) -> ObservationRow:
-        """Build the row of a merged observation, but for version and fields of ``finish_rows``."""
+        """Build the row of a merged observation without version and fields of ``finish_rows``."""
         row = ObservationRow(
             project_id=key[0],
             trace_id=key[1],

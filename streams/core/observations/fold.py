@@ -43,12 +43,12 @@ from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
 from tracemill.contract import Score
 
-NOTHING_SET_ASIDE: Final = Isolation()
+NOTHING_ISOLATED: Final = Isolation()
 FIRST_VERSION: Final = RecordVersion(-1, 0)
 
 TRACE_OBSERVATIONS_MAX = 20_000
-"""Well below the size of the cache: a larger trace would be evicted and read back with every chunk,
-and evict all others."""
+"""Well below the size of the cache, because a larger trace would evict all others, and would itself
+be evicted after every chunk and read back for the next."""
 
 DEFAULT_ENCODING: Final = EncodingLimits(
     project_partitions=1, record_bytes=512 * 1024, record_max_bytes=16 * 1024 * 1024
@@ -91,7 +91,7 @@ class Needs:
 
 
 class ObservationsFold:
-    """The state of one partition of the events topic."""
+    """Folds the events of one partition, and holds its state."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class ObservationsFold:
         self._tokens = tokens
         self._guard = DeadLetterGuard(limits.dead_letters, f"{topic}/{partition}")
         self._version = version
-        """Of the last folded record."""
+        """Version of the last folded record."""
         self._before = self._version, self._guard
         """Version and guard before the last chunk."""
 
@@ -140,7 +140,7 @@ class ObservationsFold:
         return reached
 
     def needs(
-        self, records: Iterable[ReadRecord], isolation: Isolation = NOTHING_SET_ASIDE
+        self, records: Iterable[ReadRecord], isolation: Isolation = NOTHING_ISOLATED
     ) -> Needs:
         """Return what has to be loaded before these records are folded."""
         set_aside = isolation.set_aside
@@ -177,7 +177,7 @@ class ObservationsFold:
         """Add traces that were read back to the cache.
 
         Raises:
-            TraceFailedError: a row does not convert; later traces are not loaded.
+            TraceFailedError: a row cannot be converted; later traces are not loaded.
         """
         for history in histories:
             try:
@@ -211,20 +211,20 @@ class ObservationsFold:
         records: Sequence[ReadRecord],
         needs: Needs,
         chunk: int,
-        isolation: Isolation = NOTHING_SET_ASIDE,
+        isolation: Isolation = NOTHING_ISOLATED,
     ) -> Effects:
         """Return the effects of a chunk of records.
 
         Args:
-            records: the next ones of the partition.
-            needs: their needs, already loaded.
+            records: the next records of the partition.
+            needs: what ``needs`` returned for them; it must have been loaded.
             chunk: number of the chunk, from 1.
             isolation: events to set aside, and traces to check, because of earlier failures.
 
         Raises:
             EventFailedError: an event raised while it changed state. ``forget`` the records, then
                 fold them again without it.
-            FoldFailedError: something else raised; likewise.
+            FoldFailedError: another step raised. ``forget`` the records, then fold them again.
             TooManyDeadLettersError: most of the input is rejected.
         """
         effects, guard, version = Effects(records[-1].offset), self._guard.copy(), self._version

@@ -10,8 +10,8 @@ from producers.kafka.topics import Topics
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, encoded, records_of
 from streams.core.rollups.deltas import Delta
+from streams.observations.inbox import Inbox
 from streams.observations.ports import Ends
-from streams.observations.source import Inbox
 from streams.observations.writer import SOURCE_OFFSET, TRACE_VERSION, ChunkWriter, summary_of
 from streams.runtime.partition_worker import SourceMessage
 

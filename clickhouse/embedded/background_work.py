@@ -14,16 +14,16 @@ from producers.disk import DiskFloor
 # Merges are stopped because a merge writes its result before it frees the source parts.
 STOP: Final = ("SYSTEM STOP MERGES", "SYSTEM STOP TTL MERGES")
 START: Final = ("SYSTEM START MERGES", "SYSTEM START TTL MERGES")
-# Moves are stopped only if the cold volume is local: they free no space then.
+# Moves are stopped only if the cold volume is local, because then they free no space.
 STOP_MOVES: Final = "SYSTEM STOP MOVES"
 START_MOVES: Final = "SYSTEM START MOVES"
-JOIN_WITHIN_S: Final = 5.0
+JOIN_TIMEOUT_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
 
 class BackgroundWork:
-    """Merges and moves, which are stopped while the disk is nearly full."""
+    """Stops merges and moves while the disk is nearly full."""
 
     def __init__(self, disk: DiskFloor, run: Callable[[str], None], *, cold_is_local: bool) -> None:
         self._disk = disk
@@ -33,7 +33,7 @@ class BackgroundWork:
         self.is_stopped = False
 
     def check(self) -> None:
-        """Compare the free space and stop or start the work. Raises like the engine."""
+        """Stop or start the work, depending on the free space. Raises like the engine."""
         reason = self._disk.reason()
         if (reason is not None) == self.is_stopped:
             return
@@ -47,7 +47,7 @@ class BackgroundWork:
 
     @contextmanager
     def watched(self, interval_s: float) -> Iterator[None]:
-        """Check every ``interval_s``, in a thread, while the block runs."""
+        """Call ``check`` every ``interval_s``, in a thread, while the block runs."""
         ended = threading.Event()
 
         def watch() -> None:
@@ -63,4 +63,4 @@ class BackgroundWork:
             yield
         finally:
             ended.set()
-            thread.join(JOIN_WITHIN_S)
+            thread.join(JOIN_TIMEOUT_S)

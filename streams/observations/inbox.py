@@ -1,4 +1,4 @@
-"""Queue source records between Kafka and the fold."""
+"""Queue the source records of a partition between the consumer and the fold."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ class Inbox:
         return "inbox_bytes_max" if self._bytes >= self._bytes_max else None
 
     async def close(self) -> None:
-        """Drop records that are put from now on; ``put`` no longer waits."""
+        """Make ``put`` drop records instead of waiting; wake callers that wait."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     async def put(self, message: SourceMessage) -> None:
+        """Append a record; wait while the queue is full."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._closed or not self.is_full)
             if self._closed:
@@ -67,6 +68,6 @@ class Inbox:
             self._changed.notify_all()
             return taken
 
-    def holds(self, records: int, size: int) -> bool:
-        """Return whether the queue has ``records`` records or ``size`` bytes: a full chunk."""
-        return len(self._waiting) >= records or self._bytes >= size
+    def has_chunk(self, records: int, size_bytes: int) -> bool:
+        """Return whether there are enough records or bytes for a full chunk."""
+        return len(self._waiting) >= records or self._bytes >= size_bytes
