@@ -185,7 +185,9 @@ def _adk(span: ExportedSpan) -> Reconciled | None:
     cached = count_of(_at(usage, ("cached_content_token_count",)))
     if cached:
         counts.setdefault("input_cached_tokens", cached)
-    return _of_counts(counts, dialects.GEN_AI)
+    # Versions with this name report the candidates as the output, without the thoughts.
+    is_beside = "experimental.reasoning_tokens" in counts
+    return _of_counts(counts, dialects.GEN_AI_OF_GEMINI if is_beside else dialects.GEN_AI)
 
 
 _GEMINI_SUMS: Final = frozenset({"prompt_token_count", "candidates_token_count"})

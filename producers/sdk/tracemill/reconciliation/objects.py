@@ -11,6 +11,7 @@ from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import dialects
 from tracemill.reconciliation.counts import Reconciled
 from tracemill.reconciliation.dialects import Dialect
+from tracemill.reconciliation.iterations import further_iterations
 from tracemill.reconciliation.partition import reconcile
 from tracemill.reconciliation.reported import PARTS_MAX
 from tracemill.reconciliation.roles import NAME_LENGTH_MAX
@@ -54,7 +55,10 @@ def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Recon
     if isinstance(billed, Mapping):
         usage = billed
     pairs = list(_counts_in(usage, count))
-    found = reconcile(pairs, dialect_of({name for name, _ in pairs}))
+    further = further_iterations(usage, pairs, count)
+    found = reconcile(further.pairs, dialect_of({name for name, _ in pairs}))
+    if (doubt := further.doubt or _doubt(usage)) and not found.uncertain:
+        found = msgspec.structs.replace(found, uncertain=doubt)
     tier = usage.get("service_tier") or usage.get("serviceTier")
     if usage.get("speed") == "fast":  # Anthropic's fast mode, which has prices of its own
         tier = "fast"
@@ -63,6 +67,13 @@ def reconcile_object(usage: Mapping[Any, Any], count: Count = count_of) -> Recon
     if (stated := tier_of(tier)) and not found.service_tier:
         return msgspec.structs.replace(found, service_tier=stated)
     return found
+
+
+def _doubt(usage: Mapping[Any, Any]) -> str:
+    """Return what decides the price of a call, but has none in the list; empty if nothing does."""
+    geo = usage.get("inference_geo")
+    is_surcharged = isinstance(geo, str) and geo.lower() == "us"
+    return "inference_geo us has a surcharge that is not in the cost" if is_surcharged else ""
 
 
 def tier_of(value: Any) -> str:

@@ -63,7 +63,7 @@ class Beside(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """A value that is not a count, such as a duration, or that repeats others."""
+    """A value that is not a count, such as a duration or a limit, or that repeats others."""
 
 
 NameRole = Role | Total | Beside | Ignored
@@ -95,7 +95,7 @@ _NOISE: Final = frozenset(
         *("number", "of", "n", "metadata", "units", "gen", "ai", "llm", "content", "eval"),
         *("modality", "read", "hit", "hits", "ephemeral", "use", "used", "claude", "accepted"),
         *("rejected", "model", "billed", "by", "ttl", "total", "the", "for", "from"),
-        *("raw", "original", "provider", "native"),
+        *("raw", "original", "provider", "native", "experimental"),
     }
 )
 _TOKEN_WORDS: Final = frozenset({"token", "tokens", "tokencount"})
@@ -120,6 +120,7 @@ _NOT_COUNTS: Final = frozenset(
         "geo",
         "percent",
         "bytes",
+        *("max", "maximum", "limit", "limits", "window", "budget", "remaining", "quota"),
     }
 )
 _EXACT: Final[dict[str, NameRole]] = {
