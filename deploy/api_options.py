@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.arguments import checked_id, checked_url
+from deploy.arguments import checked_id, checked_price_id, checked_url
 
 Url = Annotated[
     str | None,
@@ -30,7 +30,7 @@ KeyId = Annotated[
     str, typer.Argument(metavar="KEY", help="Id of the key: key_….", callback=checked_id)
 ]
 PriceId = Annotated[
-    str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….", callback=checked_id)
+    str, typer.Argument(metavar="PRICE", help="Id of the price: prc_….", callback=checked_price_id)
 ]
 
 Installation = Annotated[

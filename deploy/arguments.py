@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 _ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_SHIPPED: Final = re.compile(r"(?!prc_)[a-z0-9_-]+/[A-Za-z0-9._:@/-]{1,128}")
 _URL: Final = re.compile(r"https?://[^/]", re.IGNORECASE)
 
 
@@ -22,6 +23,21 @@ def checked_id(text: str) -> str:
             f"{text[:128]!r} is not an id: 1 to 128 letters (a-z), digits and . _ : @ -"
         )
     return text
+
+
+def checked_price_id(text: str) -> str:
+    """Check the id of a price that was created, and return it.
+
+    Raises:
+        typer.BadParameter: the text cannot be such an id; shipped prices have other ids.
+    """
+    if _SHIPPED.fullmatch(text):
+        model = text.partition("/")[2]
+        raise typer.BadParameter(
+            f"{text!r} is not an id of a created price (prc_…); `tracemill prices list --defaults"
+            f" --model {model}` shows prices shipped with tracemill, which are read-only"
+        )
+    return checked_id(text)
 
 
 def checked_url(url: str | None) -> str | None:

@@ -167,7 +167,9 @@ def _amount(
     found = _NUMBER.fullmatch(text)
     unit = (units or {"": 1}).get(found[2].lower()) if found is not None else None
     if found is None or unit is None:
-        kind = "a number, perhaps with a unit such as MB or MiB" if units else "a number"
+        kind = "a number of 0 or more"
+        if units:
+            kind += ", perhaps with a unit such as MB or MiB"
         words = f"{kind}, nor '{NO_LIMIT}' or '{DEFAULT}'" if none else f"{kind}, nor '{DEFAULT}'"
         raise typer.BadParameter(f"{text!r} is not {words}", param_hint=option)
     number = float(found[1]) if "." in found[1] else int(found[1])

@@ -56,6 +56,15 @@ def test_ids_that_the_server_cannot_have_are_not_sent(
     assert sent == []
 
 
+def test_an_id_of_a_shipped_price_is_answered_with_the_command_that_shows_it(
+    sent: list[tuple[Any, ...]],
+) -> None:
+    for command in ("show", "delete"):
+        said = refusal("prices", command, "openai/gpt-4o")
+        assert "`tracemill prices list --defaults --model gpt-4o`" in said
+    assert sent == []
+
+
 def test_each_segment_of_a_path_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     client, paths = AdminClient("http://test/base", "x"), []
 

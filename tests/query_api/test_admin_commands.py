@@ -88,7 +88,8 @@ async def test_limits_that_change_meanwhile_are_kept(
     ("words", "named"),
     [
         ((), "at least one limit"),
-        (("--events-per-s", "many"), "'many' is not a number, nor 'none' or 'default'"),
+        (("--events-per-s", "many"), "'many' is not a number of 0 or more, nor 'none'"),
+        (("--events-per-s", "-5"), "'-5' is not a number of 0 or more"),
         (("--events-per-s", "5MB"), "'5MB' is not a number"),
         (("--bytes-per-s", "5 apples"), "a unit such as MB or MiB"),
         (("--burst-s", "none"), "'none' is not a number"),
