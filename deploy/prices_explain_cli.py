@@ -159,7 +159,7 @@ def _print(found: dict[str, Any]) -> None:
         "price": price.get("id"),
         "listed_as": price.get("model"),
         "effective_from": price.get("effective_from"),
-        "conditions": found["conditions"],
+        "conditions": _conditions(found),
         "above_input_tokens": found["above_input_tokens"],
         "cost_usd": found["cost_usd"],
         "stated_cost_usd": found.get("stated_cost_usd"),
@@ -178,6 +178,20 @@ def _print(found: dict[str, Any]) -> None:
     if len(found["candidates"]) > 1 or (found["candidates"] and not price):
         print("\nprices that fit the name")
         print_records(found["candidates"], as_json=False, fields=_CANDIDATES)
+
+
+def _conditions(found: dict[str, Any]) -> dict[str, str]:
+    """Return the conditions of the call, and name those to which no rate of the price applies."""
+    conditions: dict[str, str] = found["conditions"]
+    if not found["price"]:
+        return conditions
+    applied = [tier["when"] for tier in found.get("tiers", ())]
+    return {
+        name: value
+        if any(when.get(name) == value for when in applied)
+        else f"{value} (no prices of its own)"
+        for name, value in conditions.items()
+    }
 
 
 def _section(title: str, lines: Iterable[str]) -> None:

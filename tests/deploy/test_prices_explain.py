@@ -45,6 +45,15 @@ def test_the_list_in_this_version_explains_without_a_server() -> None:
     assert bedrock["price"]["provider"] == "aws"
 
 
+def test_a_condition_without_prices_of_its_own_is_named() -> None:
+    def conditions(tier: str) -> str:
+        output = run("gpt-5-mini", "--usage", USAGE, "--tier", tier, "--offline").output
+        return next(line for line in output.splitlines() if line.startswith("conditions"))
+
+    assert conditions("flex").endswith("service_tier: flex")
+    assert conditions("nonsense").endswith("service_tier: nonsense (no prices of its own)")
+
+
 def test_a_table_shows_the_price_the_amounts_and_the_reading_of_the_name() -> None:
     usage = '{"input": 1000, "output": 100, "input_audio_tokens": 4}'
     shown = run("litellm:openai/gpt-4o:nitro", "--usage", usage, "--offline").output
