@@ -45,7 +45,7 @@ def startup_message(
   OpenTelemetry SDKs export to {url}/v1/traces{_over_grpc(reachable, grpc_port)},
   with basic authentication by the same keys.
 
-{_examples(url, public_key, shown) if not remark else ""}{_for_tracers(kafka, password_file)}
+{_examples(url, public_key, shown) if not remark else ""}{_for_tracers(kafka, password_file)}\
   API: {url}/docs   Kafka: {kafka.broker}   Ctrl-C stops everything; the data is kept.
 """
 
@@ -73,11 +73,12 @@ def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:
     """Return the settings that a program with ``Tracer`` needs in addition to the address."""
     if password_file is None:
         return ""
-    return f"""
+    return f"""\
   Programs that use tracemill's Tracer, which sends to Kafka directly, also need:
 
     export TRACEMILL_BROKER_USERNAME={kafka.broker_username}
     export TRACEMILL_BROKER_PASSWORD="$(cat {shlex.quote(str(password_file))})"
+
 """
 
 

@@ -26,6 +26,7 @@ def test_a_second_start_without_settings_keeps_the_keys_and_prints_valid_ones(
         assert status(server, "pk-mine", "sk-tm-dev") == 401
         second = startup_message(tmp_path, server)
     for text in (first, second):
+        assert "\n\n\n" not in text
         assert re.findall(r"LANGFUSE_PUBLIC_KEY=(.*)", text)[-1] == "pk-mine"
         assert "sk-tm-dev" not in text
         assert "sk-mine" not in text

@@ -227,7 +227,11 @@ class Shipper:
             except (KafkaError, OSError) as error:
                 await _abandon(producer)
                 self._problems.warn(
-                    "connect", "tracemill: no broker at %s: %r", self._options.broker, error
+                    "connect",
+                    "tracemill: no broker at %s, or it refuses the user or password"
+                    " (TRACEMILL_BROKER_USERNAME, TRACEMILL_BROKER_PASSWORD): %r",
+                    self._options.broker,
+                    error,
                 )
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self._options.reconnect_max_s)
