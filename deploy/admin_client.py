@@ -164,6 +164,15 @@ def project_client(url: str | None, public_key: str, secret_key: str) -> AdminCl
     return AdminClient(_address(url, installation), secret_key, public_key)
 
 
+def server_address(url: str | None) -> str:
+    """Return ``url``, or else the address of the environment or of the local installation.
+
+    Raises:
+        DeployError: a file of the installation cannot be read.
+    """
+    return _address(url, read_installation(ProcessSettings().data_dir))
+
+
 def _joined(path: Sequence[str]) -> str:
     """Return a path of quoted segments, none of which can be ``..`` or contain a slash."""
     return "".join(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.arguments import checked_url
+from deploy.api_options import Url
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
 from deploy.limits_cli import limits
@@ -123,12 +123,7 @@ def up(
 
 @app.command()
 def demo(
-    url: Annotated[
-        str,
-        typer.Option(
-            help="Public address of tracemill.", envvar="TRACEMILL_URL", callback=checked_url
-        ),
-    ] = "http://127.0.0.1:7700",
+    url: Url = None,
     public_key: Annotated[
         str,
         typer.Option(
@@ -161,10 +156,12 @@ def demo(
     Each trace has a retrieval and two generations, and some have a score. In one period the
     generations are slow; in another period many of them fail.
     """
+    from deploy.admin_client import server_address
     from deploy.demo.send import send_demo
     from deploy.errors import DeployError
 
     try:
+        url = server_address(url)
         send_demo(url, public_key, secret_key, traces=traces, minutes=minutes, rate=rate)
     except DeployError as error:
         print(f"tracemill demo: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.demo import send
+from deploy.embedded.data_dir import Installation, InternalPorts
 
 Answer = tuple[int, dict[str, str]]
 OK: Answer = (200, {})
@@ -104,3 +106,17 @@ def test_another_error_is_one_line(serve: Callable[..., str], answer: Answer, li
     code, output = demo(serve(answer))
     assert code == 1
     assert output.splitlines()[-1].endswith(line)
+
+
+def test_it_finds_the_server_of_the_local_installation(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    port = int(serve().rpartition(":")[2])
+    monkeypatch.delenv("TRACEMILL_URL", raising=False)
+    monkeypatch.setenv("TRACEMILL_DATA_DIR", str(tmp_path))
+    ports = InternalPorts(broker=1, broker_controller=2, store=3, streams_metrics=4, sink_metrics=5)
+    installation = Installation(public_port=port, ports=ports)
+    (tmp_path / "config.json").write_text(installation.model_dump_json())
+    ended = CliRunner().invoke(app, ("demo", "--traces", "1", "--rate", "0"))
+    assert ended.exit_code == 0, ended.output
+    assert f"http://127.0.0.1:{port}/v1/windows" in ended.output
