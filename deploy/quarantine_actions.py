@@ -26,7 +26,7 @@ SKIPPED: Final = "skipped_by_operator"
 CUT_PAYLOAD: Final = re.compile(r"payload (is )?cut|cut by tracemill")
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
 REPLAYED_FEEDS: Final = tuple(
-    feed for feed in FEEDS if feed.topic.cleanup is Cleanup.OLD and feed.row is not DeadLetterRow
+    feed for feed in FEEDS if feed.topic.cleanup is Cleanup.DELETE and feed.row is not DeadLetterRow
 )
 """Feeds whose refused rows can be written to their topic again."""
 _ENTRY: Final = re.compile(r"(events|deltas)/(\d+)/(\d+)")

@@ -1,4 +1,4 @@
-"""Run statements on the in-process engine: connections to one chDB path, and blocking calls."""
+"""Run statements on the in-process engine (chDB), through a pool of connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clickhouse.embedded.rows_files import RowsFile, RowsFiles
 from clickhouse.embedded.statement import FormattedInsert
 from clickhouse.errors import StoreError
 
-# chDB's Python wrapper serializes calls and parses progress options. It is not used here.
+# chDB's Python wrapper is not used, because it serializes calls and parses progress options.
 _connect: Any = _chdb.connect  # type: ignore[attr-defined]  # a compiled module without stubs
 
 _NOT_IN_PATHS = frozenset("?%&\\")
@@ -39,12 +39,12 @@ def engine_address(data_dir: Path, config_file: Path) -> str:
     """Return the connection string for a directory and its configuration.
 
     Raises:
-        StoreError: the directory's name contains a character with a meaning in the string.
+        StoreError: the path contains a character that is special in a connection string.
     """
     found = sorted(_NOT_IN_PATHS & set(str(data_dir)))
     if found:
         raise StoreError(
-            f"the embedded store cannot use the directory {data_dir}: its name has a {found[0]!r}"
+            f"the embedded store cannot use the directory {data_dir}: the path contains {found[0]!r}"
         )
     return f"{data_dir / 'data'}?config-file={config_file}"
 
@@ -81,7 +81,7 @@ class _Connection:
         self.settings: dict[str, str] = {}
         self.role = ""
 
-    def enter(self, session: Session) -> None:
+    def switch_to(self, session: Session) -> None:
         """Switch to a session; change only the values that differ."""
         if session.role != self.role:
             self.raw.query(f"SET ROLE {session.role or 'ALL'}", "TSV")
@@ -103,7 +103,7 @@ class _Connection:
 
     @property
     def is_locked(self) -> bool:
-        """Return whether the session is read-only, which cannot be undone."""
+        """Return whether the session is read-only; the engine does not allow to undo this."""
         return self.settings.get("readonly", "0") != "0"
 
 
@@ -135,7 +135,7 @@ class Engine:
         if connection is None:
             connection = _Connection(_connect(self._address), self._defaults)
         try:
-            connection.enter(session)
+            connection.switch_to(session)
         except RuntimeError as error:
             connection.raw.close()
             raise EngineError(str(error)) from None
@@ -164,8 +164,8 @@ class Engine:
 
     def rows(self, sql: str) -> list[Any]:
         """Return the rows of an internal query, whose format must be JSONCompactEachRow."""
-        answer: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
-        return [json.loads(line) for line in answer.splitlines()]
+        lines: bytes = self._anchor.query(sql, "JSONCompactEachRow").bytes()
+        return [json.loads(line) for line in lines.splitlines()]
 
     def kill(self, prefix: str) -> None:
         """Cancel the running statement that starts with ``prefix``; do not wait for its end."""

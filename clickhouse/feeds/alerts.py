@@ -11,5 +11,5 @@ from producers.kafka.topics import Cleanup, Partitions, Topic
 FEED: Final = Feed(
     table="alerts",
     row=AlertRow,
-    topic=Topic("alerts", Partitions.ONE, Cleanup.REPLACED),
+    topic=Topic("alerts", Partitions.ONE, Cleanup.COMPACT),
 )

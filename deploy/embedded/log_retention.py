@@ -121,7 +121,7 @@ class LogRetention:
         self._read_at_start = {feed.topic_in(topics) for feed in FEEDS if feed.is_state}
         self._by_streams = (topics.events, topics.deltas)
         self._by_sink = tuple(
-            feed.topic_in(topics) for feed in FEEDS if feed.topic.cleanup is Cleanup.OLD
+            feed.topic_in(topics) for feed in FEEDS if feed.topic.cleanup is Cleanup.DELETE
         )
 
     async def watch(self) -> None:

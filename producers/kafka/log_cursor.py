@@ -1,4 +1,4 @@
-"""Read records of one partition in order, and report logs that are cut off or do not arrive."""
+"""Read the records of a partition in order; detect truncated logs and stalled reads."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ POLL_MS: Final = 500
 Isolation = Literal["read_committed", "read_uncommitted"]
 
 SCAN_WAIT_MS: Final = 20
-"""How long the broker waits for new records when a scan is at the end of its log."""
+"""Maximum time that the broker waits for new records when a scan is at the end of the log."""
 
 log = structlog.get_logger(__name__)
 
 
 class WhenTruncated(Enum):
-    """What to do when the log does not hold the next offset.
+    """What to do when the log does not contain the next offset.
 
-    Retention removed it, or the topic was created again.
+    The reason is that retention removed it, or that the topic was created again.
     """
 
     FAIL = "fail"
     CONTINUE = "continue"
-    """Continue with the first record that the log holds; records may be read again."""
+    """Continue with the first record in the log; records may be read again."""
 
 
 def new_log_consumer(
     kafka: KafkaSettings, isolation: Isolation = "read_uncommitted", **options: Any
 ) -> AIOKafkaConsumer:
-    """Return a consumer for ``LogCursor``, which follows a log."""
+    """Return a consumer for a ``LogCursor`` that follows a log without end."""
     return new_consumer(
         kafka,
-        auto_offset_reset="none",  # aiokafka would continue elsewhere without a notice
+        auto_offset_reset="none",  # otherwise aiokafka would silently change the offset
         isolation_level=isolation,
         request_timeout_ms=int(kafka.request_timeout_s * 1000),
         **options,
@@ -56,8 +56,8 @@ def new_scan_consumer(
 ) -> AIOKafkaConsumer:
     """Return a consumer for ``records_between``, to read up to known ends and then to stop.
 
-    At the end of a log, the broker answers it soon that there are no new records. Until that answer
-    it would not answer a question for offsets, which comes through the same connection.
+    At the end of a log, the broker waits only ``SCAN_WAIT_MS`` for new records. While it waits, it
+    answers no other request on the same connection, such as a request for offsets.
     """
     return new_log_consumer(kafka, isolation, fetch_max_wait_ms=SCAN_WAIT_MS, **options)
 
@@ -87,7 +87,7 @@ class LogCursor:
         self.position = begin
         """The offset of the next record."""
         self.truncations = 0
-        """How often the log did not hold the next offset."""
+        """How often the log did not contain the next offset."""
         consumer.assign([partition])
         consumer.seek(partition, begin)
 
@@ -95,9 +95,9 @@ class LogCursor:
         """Return the next records, if any arrive in time; ``end`` is the known end of the log.
 
         Raises:
-            LogStalledError: there are records before ``end``, but none came in ``stall_timeout_s``.
-            LogTruncatedError: the log does not hold the next offset.
-            KafkaError: the broker refused.
+            LogStalledError: there are records before ``end``, but none arrived within ``stall_timeout_s``.
+            LogTruncatedError: the log does not contain the next offset.
+            KafkaError: a request failed.
         """
         try:
             polled = await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)
@@ -126,7 +126,7 @@ class LogCursor:
         end = (await self._consumer.end_offsets([partition]))[partition]
         if first <= self.position <= end:
             return
-        message = f"{_name(partition)} holds the offsets {first} to {end}, not {self.position}"
+        message = f"{_name(partition)} contains the offsets {first} to {end}, not {self.position}"
         metrics.LOG_TRUNCATIONS.labels(partition.topic).inc()
         if self._when_truncated is WhenTruncated.FAIL:
             raise LogTruncatedError(message)
@@ -148,9 +148,9 @@ async def records_between(
     """Yield the records from the offset ``begin`` to before ``end``, an offset that existed.
 
     Raises:
-        LogStalledError: no record came in ``stall_timeout_s``.
-        LogTruncatedError: the log does not hold ``begin`` any more, or has become shorter.
-        KafkaError: the broker refused.
+        LogStalledError: no record arrived within ``stall_timeout_s``.
+        LogTruncatedError: the log no longer contains ``begin``, or has become shorter.
+        KafkaError: a request failed.
     """
     if begin >= end:
         return
@@ -163,7 +163,7 @@ async def records_between(
             if record.offset < end:
                 yield record
         if cursor.position < before:
-            message = f"{_name(partition)} has become shorter than the offset {before}"
+            message = f"{_name(partition)} has become shorter: it ends before the offset {before}"
             raise LogTruncatedError(message)
 
 

@@ -43,7 +43,7 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
         "compression.type": "producer",
         TIMESTAMP_TYPE: BROKER_TIME,
     }
-    if topic.cleanup is Cleanup.OLD:
+    if topic.cleanup is Cleanup.DELETE:
         config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
     else:
         # Tombstones are kept long enough for every running process to read them.

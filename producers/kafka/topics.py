@@ -18,10 +18,10 @@ class Partitions(Enum):
 class Cleanup(Enum):
     """Cleanup policy of a topic: which records the broker deletes."""
 
-    OLD = "delete"
-    """Records older than ``topic_retention_h``."""
-    REPLACED = "compact"
-    """Records whose key has a newer record."""
+    DELETE = "delete"
+    """Delete records older than ``topic_retention_h``."""
+    COMPACT = "compact"
+    """Delete records whose key has a newer record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Topic:
 
     name: str
     partitions: Partitions
-    cleanup: Cleanup = Cleanup.OLD
+    cleanup: Cleanup = Cleanup.DELETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +156,15 @@ class Topics:
         return f"{self.prefix}.control"
 
 
-CONTROL: Final = Topic("control", Partitions.ONE, Cleanup.REPLACED)
+CONTROL: Final = Topic("control", Partitions.ONE, Cleanup.COMPACT)
 OWN_TOPICS: Final = (
     Topic("events", Partitions.BY_TRACE),
     Topic("unplaced-updates", Partitions.ONE),
     Topic("deltas", Partitions.BY_PROJECT),
-    Topic("deliveries", Partitions.ONE, Cleanup.REPLACED),
-    Topic("jobs", Partitions.ONE, Cleanup.REPLACED),
-    Topic("quarantine", Partitions.ONE, Cleanup.REPLACED),
-    Topic("usage", Partitions.ONE, Cleanup.REPLACED),
+    Topic("deliveries", Partitions.ONE, Cleanup.COMPACT),
+    Topic("jobs", Partitions.ONE, Cleanup.COMPACT),
+    Topic("quarantine", Partitions.ONE, Cleanup.COMPACT),
+    Topic("usage", Partitions.ONE, Cleanup.COMPACT),
     CONTROL,
 )
 """Topics without rows of a table; ``clickhouse.feeds`` declares the others."""

@@ -32,7 +32,7 @@ from query_api.store.rows import TRACE_CONTEXT, StoredScore
 from query_api.store.trace_reading import read_traces
 from query_api.times import Instant
 
-_COMPARED: Final[dict[str, Operator]] = {
+_OPERATORS: Final[dict[str, Operator]] = {
     "=": "eq",
     "!=": "ne",
     "<": "lt",
@@ -78,7 +78,7 @@ class ScoreListParameters(PageParameters):
         conditions.add("timestamp", "lt", self.to_timestamp)
         conditions.add("environment", "in", tuple(self.environment))
         conditions.add("source", "eq", self.source)
-        conditions.add("value", _COMPARED[self.operator], self.value)
+        conditions.add("value", _OPERATORS[self.operator], self.value)
         conditions.add("id", "in", parts_of(self.score_ids))
         conditions.add("configId", "eq", self.config_id)
         conditions.add("sessionId", "eq", self.session_id)
@@ -99,8 +99,8 @@ def scores_router(context: AppContext) -> APIRouter:
     }
     single: Responses = {200: documented.response(ScoreOut, "The score.", SCORE_EXAMPLE)}
 
-    async def page(project_id: str, parameters: ScoreListParameters, *also: Condition) -> Response:
-        conditions = (*parameters.conditions(), *also)
+    async def page(project_id: str, parameters: ScoreListParameters, *extra: Condition) -> Response:
+        conditions = (*parameters.conditions(), *extra)
         query = FindScores(project_id, conditions, parameters.limit, parameters.offset)
         rows = await reader.rows(query, StoredScore)
         count = CountScores(project_id, conditions)
@@ -115,8 +115,8 @@ def scores_router(context: AppContext) -> APIRouter:
         meta = page_meta(parameters.page, parameters.limit, total)
         return json_response(ScoreList(data, meta))
 
-    async def one(project_id: str, score_id: str, *also: Condition) -> Response:
-        conditions = (Condition(SCORE_COLUMNS["id"], "eq", score_id), *also)
+    async def one(project_id: str, score_id: str, *extra: Condition) -> Response:
+        conditions = (Condition(SCORE_COLUMNS["id"], "eq", score_id), *extra)
         row = await reader.row(FindScores(project_id, conditions, 1), StoredScore)
         if row is None:
             raise NotFoundError("Score not found within authorized project")

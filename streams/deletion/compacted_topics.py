@@ -28,7 +28,7 @@ async def remove_records(kafka: KafkaSettings, project_id: str, feeds: Iterable[
         KafkaError, BrokerUnavailableError: the broker did not respond.
     """
     compacted = [
-        feed for feed in feeds if feed.topic.cleanup is Cleanup.REPLACED and feed.topic != CONTROL
+        feed for feed in feeds if feed.topic.cleanup is Cleanup.COMPACT and feed.topic != CONTROL
     ]
     removed = 0
     consumer = await started(lambda: new_scan_consumer(kafka), kafka)

@@ -16,7 +16,7 @@ from deploy.errors import EngineError
 @pytest.mark.parametrize("name", ["a?b", "a%b", "a&b", "a\\b"])
 def test_a_directory_that_the_store_would_misread_is_refused(name: str) -> None:
     directory = Path("/data") / name
-    with pytest.raises(StoreError, match=r"cannot use the directory /data/a.b: its name has a"):
+    with pytest.raises(StoreError, match=r"cannot use the directory /data/a.b: the path contains"):
         engine_address(directory, directory / "engine.xml")
 
 

@@ -1,4 +1,4 @@
-"""API keys: the credentials of a project."""
+"""Define API keys, the credentials of a project."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ApiKey(ProjectRecord):
     """Hash of the secret before the last rotation, with ``previous_salt``."""
     previous_salt: Annotated[str, DigestField()] = Field("", max_length=64, repr=False)
     previous_valid_until_us: Microseconds | None = None
-    """Time until which the secret before the last rotation is valid; None: it is not."""
+    """Time until which the secret before the last rotation is valid; None: it is invalid."""
     last_used_us: Microseconds | None = None
     """Approximate time of the last use; None: no use is known."""
 
@@ -43,5 +43,5 @@ class ApiKey(ProjectRecord):
 
     @field_validator("scopes")
     @classmethod
-    def _in_order(cls, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    def _sorted(cls, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
         return tuple(scope for scope in SCOPES if scope in scopes)

@@ -1,4 +1,4 @@
-"""Limits: how much a project may send, if it differs from the defaults of the installation."""
+"""Define the record of a project's own rate limits and quotas, which replace the defaults."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Limits(ProjectRecord):
     events_per_s: Amount | None = None
     bytes_per_s: Amount | None = None
     burst_s: BurstSeconds | None = None
-    """After a pause, the amount of this many seconds can be sent at once."""
+    """Size of a burst after a pause, in seconds of the maximum rates."""
     quota_period: Literal["day", "month"] | None = None
-    """In UTC."""
+    """Period of the quotas, in UTC."""
     quota_events: Count | None = None
     """Maximum number of events per period."""
     quota_bytes: Count | None = None
@@ -35,7 +35,7 @@ class Limits(ProjectRecord):
     created_us: Microseconds
 
     @model_validator(mode="after")
-    def _is_the_only_one(self) -> Self:
+    def _check_id(self) -> Self:
         if self.id != self.project_id:
-            raise ValueError("the id of a project's limits is that of the project")
+            raise ValueError("id: must equal project_id")
         return self

@@ -10,12 +10,12 @@ from producers.usage.periods import QuotaPeriod
 
 
 class EffectiveLimits(NamedTuple):
-    """The limits of a project over all gateways; 0 means no limit."""
+    """The limits of a project for all gateways together; 0 means no limit."""
 
     events_per_s: float
     bytes_per_s: float
     burst_s: float
-    """After a pause, the amount of this many seconds can be sent at once."""
+    """Size of a burst after a pause, in seconds of the maximum rates."""
     quota_period: QuotaPeriod
     quota_events: int
     """Maximum number of events per period."""
@@ -35,6 +35,6 @@ def effective_limits(own: Limits | None, defaults: LimitsSettings) -> EffectiveL
     """Return the limits of a project from its own limits and the defaults."""
     found = {name: getattr(defaults, name) for name in EffectiveLimits._fields}
     if own is not None:
-        set_here = {name: getattr(own, name) for name in EffectiveLimits._fields}
-        found |= {name: value for name, value in set_here.items() if value is not None}
+        own_values = {name: getattr(own, name) for name in EffectiveLimits._fields}
+        found |= {name: value for name, value in own_values.items() if value is not None}
     return EffectiveLimits(**found)

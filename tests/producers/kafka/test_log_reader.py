@@ -335,14 +335,14 @@ async def test_a_log_that_lost_its_beginning_is_read_on_or_refused(log: Log) -> 
         await reader.caught_up()
         assert delivered.values == [3, 4]
     async with reading(log, begin=0, when_truncated=WhenTruncated.FAIL) as (reader, delivered):
-        with pytest.raises(LogTruncatedError, match="holds the offsets 2 to 4, not 0"):
+        with pytest.raises(LogTruncatedError, match="contains the offsets 2 to 4, not 0"):
             await reader.caught_up()
         assert delivered.values == []
 
     consumer = new_log_consumer(log.kafka)
     await consumer.start()
     try:
-        with pytest.raises(LogTruncatedError, match="holds the offsets 2 to 4, not 1"):
+        with pytest.raises(LogTruncatedError, match="contains the offsets 2 to 4, not 1"):
             async for _ in records_between(consumer, log.partition, 1, 4, stall_timeout_s=5):
                 pass
         found = [
