@@ -226,7 +226,7 @@ class ControlLog:
 
         def tombstones() -> list[LogRecord]:
             if expected is not None and self._state.holder(claim) is not None:
-                self._checks.refuse_other_version(claim, expected)
+                self._checks.check_version(claim, expected)
             # Delete also the creations that lost: one of them would otherwise take effect.
             return [(log_key, None) for log_key in self._state.log_keys(claim)]
 
@@ -239,8 +239,8 @@ class ControlLog:
             message = f"{claim} already exists"
             raise ControlConflictError(message)
         log_key = f"{claim}/{secrets.token_hex(8)}"
-        self._checks.refuse_taken_claims(record, log_key)
-        self._checks.refuse_beyond_limits(record, is_new=True)
+        self._checks.check_unique_keys(record, log_key)
+        self._checks.check_limits(record, is_new=True)
         await self._append(log_key, value_of(record, None))
         winner = self._state.holder(claim)
         if winner is not None and winner.log_key == log_key:
@@ -252,12 +252,12 @@ class ControlLog:
     def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
         """Return the log record that replaces a record; an empty list if there is none."""
         if expected is not None:
-            self._checks.refuse_other_version(identity(record), expected)
+            self._checks.check_version(identity(record), expected)
         held = self._state.holder(identity(record))
         if held is None:
             return []
-        self._checks.refuse_taken_claims(record, held.log_key)
-        self._checks.refuse_beyond_limits(record, is_new=False)
+        self._checks.check_unique_keys(record, held.log_key)
+        self._checks.check_limits(record, is_new=False)
         return [(held.log_key, value_of(record, held.born))]
 
     async def _change(self, change: Callable[[], list[LogRecord]]) -> bool:

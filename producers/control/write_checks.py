@@ -17,7 +17,7 @@ class WriteChecks:
         self._records_max = kafka.control_records_max
         self._record_max_bytes = kafka.control_record_max_bytes
 
-    def refuse_other_version(self, claim: str, expected: int) -> None:
+    def check_version(self, claim: str, expected: int) -> None:
         """Check that a record has the version ``expected``.
 
         Raises:
@@ -30,7 +30,7 @@ class WriteChecks:
             # Versions are offsets in a log that all projects share; do not show them to clients.
             raise ControlVersionError(f"{claim} has changed: read it again")
 
-    def refuse_taken_claims(self, record: ControlRecord, log_key: str) -> None:
+    def check_unique_keys(self, record: ControlRecord, log_key: str) -> None:
         """Check that no other record has a unique key of this record.
 
         Raises:
@@ -42,7 +42,7 @@ class WriteChecks:
                 message = f"{claim} is taken"
                 raise ControlConflictError(message)
 
-    def refuse_beyond_limits(self, record: ControlRecord, *, is_new: bool) -> None:
+    def check_limits(self, record: ControlRecord, *, is_new: bool) -> None:
         """Check the size of a record and, if it is new, the number of records.
 
         Raises:

@@ -76,14 +76,18 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
             "sasl_plain_password": kafka.broker_password.get_secret_value(),
         }
         if protocol == "SASL_PLAINTEXT" and _is_loopback(kafka.broker):
-            _quiet_about_plain_passwords()
+            _suppress_plain_password_warning()
     if protocol.endswith("SSL"):
         options["ssl_context"] = ssl_context(kafka)
     return options
 
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Return the TLS context of the settings, which clients share; raise as ``client_options``."""
+    """Return the TLS context of the settings, which all clients share.
+
+    Raises:
+        OSError: like ``client_options``.
+    """
     return _ssl_context(
         kafka.broker_ssl_cafile, kafka.broker_ssl_certfile, kafka.broker_ssl_keyfile
     )
@@ -105,23 +109,23 @@ def _is_loopback(addresses: str) -> bool:
         return False
 
 
-def _quiet_about_plain_passwords() -> None:
+def _suppress_plain_password_warning() -> None:
     """Suppress aiokafka's warning about plain passwords, which it logs for each connection."""
-    logging.getLogger("aiokafka.conn").addFilter(_is_not_about_plain_passwords)
+    logging.getLogger("aiokafka.conn").addFilter(_is_no_plain_password_warning)
 
 
-def _is_not_about_plain_passwords(record: logging.LogRecord) -> bool:
+def _is_no_plain_password_warning(record: logging.LogRecord) -> bool:
     return record.msg != "Sending username and password in the clear"
 
 
-class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka carries no types
+class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no type annotations
     """An admin client with a method ``stop``, like the other clients."""
 
     async def stop(self) -> None:
         await self.close()
 
 
-class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka carries no types
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no type annotations
     """A consumer that reads the metadata of several topics at once.
 
     To find the offsets of n unknown topics, aiokafka reads the metadata of one topic after the
@@ -210,7 +214,7 @@ async def stopped(client: _Client, timeout_s: float) -> None:
 async def _stop_parts(producer: AIOKafkaProducer) -> None:
     """Stop the parts of an idempotent producer individually.
 
-    Its ``stop`` would wait for endless retries.
+    Its ``stop`` waits until all records are sent, which it retries without limit.
     """
     await producer._sender.close()  # noqa: SLF001  # no public API
     producer._message_accumulator.fail_all(KafkaConnectionError("stopped"))  # noqa: SLF001

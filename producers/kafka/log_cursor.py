@@ -95,7 +95,7 @@ class LogCursor:
         """Return the next records, if any arrive in time; ``end`` is the known end of the log.
 
         Raises:
-            LogStalledError: there are records before ``end``, but none arrived within ``stall_timeout_s``.
+            LogStalledError: no record before ``end`` arrived within ``stall_timeout_s``.
             LogTruncatedError: the log does not contain the next offset.
             KafkaError: a request failed.
         """

@@ -26,10 +26,13 @@ from producers.kafka.log_cursor import (
 from producers.settings import KafkaSettings
 
 AWAITED_POLL_MS: Final = 50
-"""The same while a caller waits: records that are not delivered do not end a poll."""
+"""Maximum duration of a poll while a caller waits for an offset.
+
+It is short because offsets without a record for this reader do not end a poll.
+"""
 RECONNECT_FIRST_S: Final = 0.1
-ASK_AGAIN_S: Final = 0.2
-LOOK_TIMEOUT_S: Final = 1.0
+END_RETRY_S: Final = 0.2
+END_TIMEOUT_S: Final = 1.0
 STOP_TIMEOUT_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -40,9 +43,9 @@ def _log_failure(record: ConsumerRecord, error: Exception) -> None:
 
 
 class LogReader:
-    """Call ``deliver`` once for each record of a partition, in order, and never for two at once.
+    """Call ``deliver`` once for each record of a partition, in order, one at a time.
 
-    When the connection fails, it connects again and continues with the next record.
+    After a failure of the connection, the reader connects again and continues with the next record.
     """
 
     def __init__(
@@ -61,16 +64,16 @@ class LogReader:
         """Prepare to read; ``start`` connects.
 
         Args:
-            kafka: where the log is; its ``log_reconnect_max_s`` and ``log_stall_timeout_s`` apply.
-            partition: what to read.
+            kafka: address of the broker, ``log_reconnect_max_s`` and ``log_stall_timeout_s``.
+            partition: the partition to read.
             deliver: called with each record.
             isolation: whether records of open and aborted transactions are delivered.
-            begin: the first offset; None: that of the first record that the log holds.
-            when_truncated: what to do when the log does not hold the next offset any more.
+            begin: the first offset; None: the beginning of the log.
+            when_truncated: what to do when the log no longer contains the next offset.
             on_failure: called when ``deliver`` raised; the record is skipped.
             on_progress: called with the next offset and the end of the log after each poll.
-            disconnected_max_s: how long to wait for a broker that does not return the end of the
-                log; None: as long as it takes, so that callers set a deadline.
+            disconnected_max_s: maximum time to wait for a broker that does not return the end of
+                the log; None: no limit, so that callers must set a deadline.
         """
         self._kafka = kafka
         self._partition = partition
@@ -87,8 +90,8 @@ class LogReader:
         self._failure: LogTruncatedError | None = None
         self._advanced = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
-        self._asking: AIOKafkaConsumer | None = None
-        """Asks for the ends of logs; on the other's connection requests wait for a fetch."""
+        self._end_consumer: AIOKafkaConsumer | None = None
+        """Requests the ends of logs; ``_consumer`` would delay these requests during a fetch."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -97,7 +100,7 @@ class LogReader:
         Raises:
             BrokerUnavailableError: no broker answered within ``broker_wait_s``.
         """
-        self._asking = await started(self._new_consumer, self._kafka)
+        self._end_consumer = await started(self._new_consumer, self._kafka)
         self._consumer = await started(self._new_consumer, self._kafka)
         self._task = asyncio.create_task(self._follow(), name=f"log {self._partition.topic}")
 
@@ -107,7 +110,7 @@ class LogReader:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        for consumer in (self._consumer, self._asking):
+        for consumer in (self._consumer, self._end_consumer):
             if consumer is not None:
                 await stopped(consumer, STOP_TIMEOUT_S)
 
@@ -117,21 +120,21 @@ class LogReader:
         Raises:
             TopicError: the topic does not exist.
             BrokerUnavailableError: no broker answered within ``disconnected_max_s``.
-            LogTruncatedError: the log does not hold the next offset any more.
+            LogTruncatedError: the log no longer contains the next offset.
         """
         is_reached = False
         while not is_reached:
             truncations = self._truncations
             end = await self.end_of(self._partition)
-            is_reached = await self._reached(end, truncations)
+            is_reached = await self._wait_for(end, truncations)
 
     async def read_up_to(self, offset: int) -> None:
         """Return once all records before an offset are delivered.
 
         Raises:
-            LogTruncatedError: the log does not hold the next offset any more.
+            LogTruncatedError: the log no longer contains the next offset.
         """
-        if not await self._reached(offset, self._truncations):
+        if not await self._wait_for(offset, self._truncations):
             message = f"{self._partition.topic} was created again, or records were removed"
             raise LogTruncatedError(message)
 
@@ -142,12 +145,12 @@ class LogReader:
             TopicError: the topic does not exist.
             BrokerUnavailableError: no broker answered within ``disconnected_max_s``.
         """
-        assert self._asking is not None, "start() comes first"
+        assert self._end_consumer is not None, "call start() first"
         clock = asyncio.get_running_loop().time
         begun_s = clock()
         while True:
             try:
-                ends: dict[TopicPartition, int] = await self._asking.end_offsets([partition])
+                ends: dict[TopicPartition, int] = await self._end_consumer.end_offsets([partition])
                 return ends[partition]
             except KafkaError as error:
                 waited_s = clock() - begun_s
@@ -158,16 +161,16 @@ class LogReader:
                 if self._disconnected_max_s is not None and waited_s >= self._disconnected_max_s:
                     message = f"no Kafka broker answers at {self._kafka.broker}"
                     raise BrokerUnavailableError(message) from error
-            await asyncio.sleep(ASK_AGAIN_S)
+            await asyncio.sleep(END_RETRY_S)
 
     async def _is_missing(self, partition: TopicPartition) -> bool:
-        assert self._asking is not None
+        assert self._end_consumer is not None
         try:
-            return partition.topic not in await self._asking.topics()
+            return partition.topic not in await self._end_consumer.topics()
         except KafkaError:
             return False
 
-    async def _reached(self, offset: int, truncations: int) -> bool:
+    async def _wait_for(self, offset: int, truncations: int) -> bool:
         """Wait for an offset; return False if the log was truncated since ``truncations``."""
         self._awaited = max(self._awaited, offset)
 
@@ -185,7 +188,7 @@ class LogReader:
         return self._truncations == truncations
 
     async def _follow(self) -> None:
-        """Deliver records; after any failure connect again, with growing pauses."""
+        """Deliver records; after each failure, connect again with exponential backoff."""
         pause_s, topic = RECONNECT_FIRST_S, self._partition.topic
         while self._failure is None:
             before = self._next_offset
@@ -195,7 +198,7 @@ class LogReader:
                 async with self._advanced:
                     self._failure = error
                     self._advanced.notify_all()
-            except Exception as error:  # noqa: BLE001  # no failure of a connection ends this loop
+            except Exception as error:  # noqa: BLE001  # connects again after every error
                 log.warning("log_reader_disconnected", topic=topic, reason=repr(error))
                 metrics.LOG_RECONNECTS.labels(topic).inc()
                 if self._next_offset != before:
@@ -229,21 +232,21 @@ class LogReader:
             when_truncated=self._when_truncated,
         )
         clock = asyncio.get_running_loop().time
-        next_look_s = clock() + self._kafka.log_stall_timeout_s
+        next_end_s = clock() + self._kafka.log_stall_timeout_s
         poll_ms = AWAITED_POLL_MS  # a caller may wait for the beginning of an empty log
         while True:
             truncations = cursor.truncations
             for record in await cursor.poll(poll_ms, self._awaited):
                 try:
                     self._deliver(record)
-                except Exception as error:  # noqa: BLE001  # whatever the record holds
+                except Exception as error:  # noqa: BLE001  # continue with the next record
                     self._on_failure(record, error)
-                # The connection may fail before the next poll: no record is delivered twice.
+                # After each record, so that none is delivered twice if the connection fails.
                 self._next_offset = record.offset + 1
-                next_look_s = clock() + self._kafka.log_stall_timeout_s
-            if clock() >= next_look_s:
-                await self._look_for_end()
-                next_look_s = clock() + self._kafka.log_stall_timeout_s
+                next_end_s = clock() + self._kafka.log_stall_timeout_s
+            if clock() >= next_end_s:
+                await self._read_end()
+                next_end_s = clock() + self._kafka.log_stall_timeout_s
             async with self._advanced:
                 self._next_offset = cursor.position
                 if cursor.truncations != truncations:
@@ -255,12 +258,12 @@ class LogReader:
                 end = consumer.highwater(partition) or cursor.position
                 self._on_progress(cursor.position, max(end, cursor.position))
 
-    async def _look_for_end(self) -> None:
-        """Ask for the end of an idle log, so that a stall is noticed when nobody waits, too."""
-        assert self._asking is not None
+    async def _read_end(self) -> None:
+        """Read the end of an idle log, so that stalls are detected even if no caller waits."""
+        assert self._end_consumer is not None
         with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                ends = await self._asking.end_offsets([self._partition])
+            async with asyncio.timeout(END_TIMEOUT_S):
+                ends = await self._end_consumer.end_offsets([self._partition])
                 self._awaited = max(self._awaited, ends[self._partition])
 
     def _new_consumer(self) -> AIOKafkaConsumer:

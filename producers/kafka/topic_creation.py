@@ -35,8 +35,8 @@ class TopicShape:
 
 def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     """Return the shape of ``topic`` that the settings define."""
-    # The broker keeps the compression of the producer. It sets the timestamps, so one clock
-    # applies to all machines, and the wrong clock of a machine causes no rejected records.
+    # The broker stores batches as the producer compressed them. It sets the timestamps, so that
+    # all have the same clock, and no record is rejected because of a producer's wrong clock.
     config = {
         "max.message.bytes": str(kafka.record_max_bytes),
         "cleanup.policy": topic.cleanup.value,
@@ -74,9 +74,9 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
     try:
         async with asyncio.timeout(kafka.broker_wait_s):
             created = await _ensure(admin, shapes, kafka)
-            old = {name: shape.config for name, shape in shapes.items() if name not in created}
+            existing = {name: shape.config for name, shape in shapes.items() if name not in created}
             adjusted: set[str] = set()
-            while changed := await align_configs(admin, old):  # until the broker confirms it
+            while changed := await align_configs(admin, existing):  # until the broker confirms it
                 adjusted.update(changed)
                 await asyncio.sleep(CREATE_RETRY_S)
             if adjusted:
@@ -159,8 +159,8 @@ async def _create(
 
 
 async def _partitions_of(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
-    known = set(await admin.list_topics())
-    present = [name for name in names if name in known]
+    all_names = set(await admin.list_topics())
+    present = [name for name in names if name in all_names]
     if not present:
         return {}
     return {

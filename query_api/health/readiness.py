@@ -109,7 +109,7 @@ def readiness_checks(
     watch: PipelineWatch,
     clock: BrokerClock,
 ) -> tuple[ReadinessCheck, ...]:
-    """Return the checks of all that an event needs to become visible."""
+    """Return the checks of each component that an event passes until it can be queried."""
     return (
         ReadinessCheck("keys", keys_probe(control)),
         ReadinessCheck("broker", watch.broker_fault),

@@ -23,19 +23,19 @@ FIELDS_MAX: Final = 100_000
 _SKIPPED_STEP: Final = 1_000
 _VARINT: Final = 0
 _LENGTH: Final = 2
-_NO_KIND: Final = -1
+_INVALID_TYPE: Final = -1
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 
 
 class TooManyFieldsError(TooLargeError):
-    """One message has more fields than are parsed; others of the export can be."""
+    """A message has too many fields; other messages of the export are still parsed."""
 
 
 class FieldBudget(Protocol):
     """Limit the fields that are skipped in one export."""
 
     def count_fields(self, count: int) -> None:
-        """Count skipped fields; raise ``TooLargeError`` if there are too many."""
+        """Add to the count; raise ``TooLargeError`` if it exceeds the limit."""
 
 
 def fields(
@@ -52,17 +52,17 @@ def fields(
     try:
         while at < end:
             tag, at = _varint(data, at)
-            kind = tag & 7 if tag > 7 else _NO_KIND
-            if kind == _LENGTH:
+            wire_type = tag & 7 if tag > 7 else _INVALID_TYPE
+            if wire_type == _LENGTH:
                 size, begin = _varint(data, at)
                 at = begin + size
                 if at <= end:
                     yield tag >> 3, begin, at
                 continue
-            if kind == _VARINT:
+            if wire_type == _VARINT:
                 _, at = _varint(data, at)
             else:
-                at += _FIXED_BYTES[kind]
+                at += _FIXED_BYTES[wire_type]
             skipped += 1
             if skipped == _SKIPPED_STEP:
                 skipped = 0
@@ -105,7 +105,7 @@ def parsed(message: Any, data: bytes) -> Any:
     """Parse ``data`` as a message; check its fields first if it is large.
 
     Raises:
-        DecodeError, TooManyFieldsError: as ``check_fields``.
+        DecodeError, TooManyFieldsError: for the same reasons as in ``check_fields``.
     """
     if len(data) > PARSED_BYTES_MAX:
         check_fields(data, 0, len(data))

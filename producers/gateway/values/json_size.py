@@ -49,10 +49,12 @@ def check_json_values(body: bytes, values_max: int) -> None:
 
 
 def check_inline(body: bytes, values_max: int | None) -> None:
-    """Check that a body can be decoded on the event loop; None: no limit.
+    """Check that a body is small enough to be decoded on the event loop.
+
+    There is no limit if ``values_max`` is None.
 
     Raises:
-        DecodeInThreadError: it may hold more than ``values_max`` attributes, each of a few values.
+        DecodeInThreadError: it may contain more than ``values_max`` attributes of a few values.
     """
     if values_max is not None and _count_separators(body) > _VALUES_OF_ATTRIBUTE * values_max:
         raise DecodeInThreadError
@@ -109,7 +111,7 @@ def cut_deep(body: bytes, depth_max: int) -> bytes:
             if depth <= depth_max < depth + len(token):
                 begin = found.start() + depth_max - depth
                 kept += body[kept_to:begin], TOO_DEEP
-                kept_to = len(body)  # unless it is closed
+                kept_to = len(body)  # changed if a closing bracket follows
             depth += len(token)
         elif token[0] in b"]}":
             if depth > depth_max >= depth - len(token):
