@@ -44,7 +44,8 @@ def engine_address(data_dir: Path, config_file: Path) -> str:
     found = sorted(_NOT_IN_PATHS & set(str(data_dir)))
     if found:
         raise StoreError(
-            f"the embedded store cannot use the directory {data_dir}: the path contains {found[0]!r}"
+            f"the embedded store cannot use the directory {data_dir}: "
+            f"the path contains {found[0]!r}"
         )
     return f"{data_dir / 'data'}?config-file={config_file}"
 
