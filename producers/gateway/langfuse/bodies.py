@@ -15,6 +15,8 @@ NO_CONTROLS: Final = r"\A[^\x00-\x1f\x7f]*\Z"
 Name = Annotated[str, msgspec.Meta(max_length=1000)]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
 EntityId = Annotated[str, msgspec.Meta(min_length=1, max_length=800, pattern=NO_CONTROLS)]
+OptionalId = Annotated[str, msgspec.Meta(max_length=800, pattern=NO_CONTROLS)]
+"""An id that some clients send empty if they have none."""
 Reference = Annotated[str, msgspec.Meta(pattern=NO_CONTROLS)]
 Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
 PromptVersion = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -70,7 +72,7 @@ class ObservationBody(_Body, kw_only=True):
     """Body of all observation events; each type uses some of the fields."""
 
     id: EntityId | None = None
-    trace_id: EntityId | None = None
+    trace_id: OptionalId | None = None
     parent_observation_id: Reference | None = None
     type: str | None = None
     name: str | None = None

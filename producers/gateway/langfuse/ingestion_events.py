@@ -116,6 +116,7 @@ def _read_observation(event: IngestionEvent, ts_us: int) -> ReadEvent:
         message = f"type: unknown type {event.type[:QUOTED_CHARS_MAX]!r}"
         raise BodyError(message)
     body = _read_body(_decode_observation, event.body)
+    body.trace_id = body.trace_id or None
     observation_type = TYPE_OF_EVENT.get(kind) or LEGACY_TYPES.get(body.type or "")
     if observation_type is None:
         message = f"body.type: must be one of {', '.join(LEGACY_TYPES)}"

@@ -41,6 +41,15 @@ async def test_an_update_in_a_request_of_its_own_joins_the_trace_of_its_create(
     assert (updated.id, updated.output) == (f"a-{kind}", "done")
 
 
+async def test_an_empty_trace_id_is_none(client: httpx.AsyncClient, log: Log) -> None:
+    await send(client, event("generation-create", {"id": "empty-a", "traceId": "t9"}))
+    updated = event("generation-update", {"id": "empty-a", "traceId": "", "output": "done"})
+    response = await send(client, updated)
+
+    assert response.json()["errors"] == []
+    assert {each.trace_id for each in await log.events()} == {"t9"}
+
+
 async def test_children_and_scores_join_the_trace_of_their_observation(
     client: httpx.AsyncClient, log: Log
 ) -> None:
