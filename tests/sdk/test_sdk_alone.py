@@ -73,3 +73,15 @@ def _run(command: list[str]) -> str:
     )
     assert run.returncode == 0, f"{command}: {run.stderr}"
     return run.stdout
+
+
+def test_a_clone_in_the_current_directory_does_not_hide_the_package(tmp_path: Path) -> None:
+    (tmp_path / "tracemill").mkdir()
+    run = subprocess.run(
+        [sys.executable, "-c", "from tracemill import Tracer"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
