@@ -70,7 +70,7 @@ def restore_control(
             latest[entry.log_key] = entry.record
     state = ControlState(kinds)
     for offset, (log_key, text) in enumerate(latest.items()):
-        record, is_new_secret = _record(text, box, kinds)
+        record, is_new_secret = _restored_record(text, box, kinds)
         if record is None:
             restored.unreadable.append(log_key)
             continue
@@ -83,7 +83,7 @@ def restore_control(
     return restored
 
 
-def _record(
+def _restored_record(
     text: str, box: SecretBox | None, kinds: ControlKinds
 ) -> tuple[ControlRecord | None, bool]:
     """Return the record, None if it cannot be decoded, and whether it has a new secret."""

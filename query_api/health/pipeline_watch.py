@@ -189,7 +189,7 @@ class PipelineWatch:
         partitions: list[TopicPartition],
     ) -> None:
         names = (self.streams.group, self.sink.group)
-        # Committed offsets are read first, so that a record that arrives in between is unprocessed.
+        # Committed offsets are read first, so that a record that arrives in between counts as lag.
         committed: dict[TopicPartition, int] = {}
         for name in names:
             committed |= await groups.committed(name)
@@ -219,7 +219,7 @@ class PipelineWatch:
         """Send a canary to each partition without recent records, and await all of them."""
         now_s = time.monotonic()
         interval_s = self._settings.readiness_canary_interval_s
-        quiet = [
+        idle = [
             partition
             for partition, progress in self._progress.items()
             if partition.topic in self._canary_topics
@@ -234,9 +234,9 @@ class PipelineWatch:
                 partition=partition.partition,
                 headers=list(CANARY_HEADERS),
             )
-            for partition in quiet
+            for partition in idle
         ]
-        for partition in quiet:
+        for partition in idle:
             self._canary_at_s[partition] = now_s
         for found in await asyncio.gather(*sent):
             if self._clock is not None:

@@ -1,4 +1,4 @@
-"""Define how the cost of a call is explained: response of ``/v1/prices/resolve``.
+"""Define the response of ``/v1/prices/resolve``, which explains the cost of a call.
 
 The price list and the rules belong to the stream processors; the composition root passes an
 implementation of ``PriceExplainer`` to the API.
@@ -22,7 +22,7 @@ class HoursOut(msgspec.Struct):
 
 
 class ExplainedPriceOut(msgspec.Struct, kw_only=True):
-    """A price whose pattern or name fits the model."""
+    """A price whose pattern or name matches the model."""
 
     id: str
     origin: str
@@ -30,9 +30,9 @@ class ExplainedPriceOut(msgspec.Struct, kw_only=True):
     provider: str | None
     model: str
     match: str
-    """The pattern, or the listed name, that fits."""
+    """The pattern, or the listed name, that matches."""
     matching: str
-    """``whole_name`` and ``part``: of a pattern; ``name``: it is listed by this name."""
+    """``whole_name`` or ``part`` for a pattern, ``name`` for a listed name."""
     effective_from: str | None
     hours: HoursOut | None
     source: str
@@ -43,7 +43,7 @@ class ExplainedPriceOut(msgspec.Struct, kw_only=True):
 
 
 class ExplainedTier(msgspec.Struct, kw_only=True):
-    """Conditions, which the call meets, of rates that replace the standard ones."""
+    """Rates that replace the standard ones, because the call meets their conditions."""
 
     input_above: int | None
     when: dict[str, str]
@@ -78,26 +78,26 @@ class ExplainedCost(msgspec.Struct, kw_only=True):
     cost_usd: str | None
     """The computed cost."""
     stated_cost_usd: str | None
-    """The cost that the usage states itself, which counts instead; null if it states none."""
+    """The cost that the usage contains, which takes precedence; null if it contains none."""
     amounts: list[ExplainedAmount]
     unpriced: list[UnpricedUsage]
     usage: dict[str, int]
-    """The usage as it is billed: disjoint counts."""
+    """The billed usage, as disjoint counts."""
     usage_uncertain: str | None
-    """What does not add up in the usage; null if everything does."""
+    """Why the usage is inconsistent; null if it is consistent."""
     conditions: dict[str, str]
     """Conditions of the call, such as its service tier."""
     tiers: list[ExplainedTier]
-    """Tiers whose conditions the call meets; of several, the first with a rate counts."""
+    """Tiers whose conditions the call meets; the first one with a rate for a unit applies."""
     input_tokens: int
     above_input_tokens: int | None
     """Input tokens above which these rates apply; null if they apply from the first on."""
     usd_per_million: dict[str, str]
     """Rates of this call by unit."""
     reading: list[str]
-    """How the name was read to find a shipped price."""
+    """Steps that normalized the model's name to find a shipped price."""
     candidates: list[ExplainedPriceOut]
-    """All prices that fit the name, in order of precedence."""
+    """All prices that match the name, in order of precedence."""
 
 
 class PriceExplainer(Protocol):
@@ -145,4 +145,4 @@ class _NoExplainer:
 
 
 NO_EXPLAINER: Final = _NoExplainer()
-"""For an API that is built without prices."""
+"""Used by an API that is built without prices."""

@@ -26,7 +26,7 @@ class IssuedKey:
 
 
 class Keys:
-    """The keys of projects."""
+    """Finds, creates, rotates and revokes the API keys of projects."""
 
     def __init__(self, control: ControlLog, per_project_max: int) -> None:
         self._control = control
@@ -106,7 +106,7 @@ class Keys:
         return IssuedKey(rotated, secret)
 
     async def revoke(self, project: Project, key_id: str) -> None:
-        """Delete a key, which is refused from then on.
+        """Delete a key; later requests with it are refused.
 
         Raises:
             NotFoundError: the project has no such key.

@@ -37,7 +37,7 @@ IF_MATCH: Final = (
 )
 
 Create = Callable[[str, BodyT], Awaitable[RecordT]]
-"""Return the new record that a body describes; the owner is a project, or None (installation)."""
+"""Return the record of an owner (project, or None: the installation) that a body describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def find(context: AppContext, record: type[RecordT], owner: str | None, record_i
     """Return a record of a project, or of the installation.
 
     Raises:
-        NotFoundError: it has no such record.
+        NotFoundError: the owner has no such record.
     """
     found = context.control.view.in_project(record, owner).get(record_id)
     if found is None:
@@ -141,7 +141,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
     shown = resource.created or resource.shown
 
     async def create(owner: Any, body: BaseModel) -> Response:
-        made = await make(owner, body)  # type: ignore[arg-type]  # it is checked to be one
+        made = await make(owner, body)  # type: ignore[arg-type]  # FastAPI has validated it
         if quota is None:
             await context.control.create(made)
         else:
@@ -158,7 +158,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
         methods=["POST"],
         status_code=201,
         name=resource.route_name("create"),
-        summary=f"Create {_a(resource)}",
+        summary=f"Create {_with_article(resource)}",
         description=resource.about_create,
         responses={201: context.documented.response(created_type, resource.about_created, example)},
     )
@@ -207,11 +207,11 @@ def _add_get(router: APIRouter, context: AppContext, resource: Resource[RecordT,
 
     _annotate(get, resource)
     router.add_api_route(
-        _one(resource),
+        _record_path(resource),
         get,
         methods=["GET"],
         name=resource.route_name("get"),
-        summary=f"Get {_a(resource)}",
+        summary=f"Get {_with_article(resource)}",
         responses={200: _documented(context, resource)},
     )
 
@@ -231,11 +231,11 @@ def _add_change(
 
     _annotate(change_record, resource, body=change.body)
     router.add_api_route(
-        _one(resource),
+        _record_path(resource),
         change_record,
         methods=["PATCH"],
         name=resource.route_name("change"),
-        summary=f"Change {_a(resource)}",
+        summary=f"Change {_with_article(resource)}",
         description=IF_MATCH,
         responses={200: _documented(context, resource)},
     )
@@ -256,16 +256,16 @@ def _add_replace(
             owner,
             record_id,
             if_match,
-            lambda held: replace(held, body),  # type: ignore[arg-type]  # it is checked to be one
+            lambda held: replace(held, body),  # type: ignore[arg-type]  # FastAPI has validated it
         )
 
     _annotate(replace_record, resource, body=resource.body)
     router.add_api_route(
-        _one(resource),
+        _record_path(resource),
         replace_record,
         methods=["PUT"],
         name=resource.route_name("replace"),
-        summary=f"Replace {_a(resource)}",
+        summary=f"Replace {_with_article(resource)}",
         description=f"Everything but the id and `created_at` is replaced. {IF_MATCH}",
         responses={200: _documented(context, resource)},
     )
@@ -304,12 +304,12 @@ def _add_delete(router: APIRouter, context: AppContext, resource: Resource[Recor
     endpoint = delete_version if resource.versioned else delete
     _annotate(endpoint, resource)
     router.add_api_route(
-        _one(resource),
+        _record_path(resource),
         endpoint,
         methods=["DELETE"],
         status_code=204,
         name=resource.route_name("delete"),
-        summary=f"Delete {_a(resource)}",
+        summary=f"Delete {_with_article(resource)}",
         description=IF_MATCH if resource.versioned else "",
     )
 
@@ -340,10 +340,10 @@ def _documented(context: AppContext, resource: Resource[RecordT, BodyT]) -> dict
     return context.documented.response(resource.shown_type, about, resource.example)
 
 
-def _one(resource: Resource[RecordT, BodyT]) -> str:
+def _record_path(resource: Resource[RecordT, BodyT]) -> str:
     return f"{resource.path}/{{{resource.noun}_id}}"
 
 
-def _a(resource: Resource[RecordT, BodyT]) -> str:
+def _with_article(resource: Resource[RecordT, BodyT]) -> str:
     noun = resource.noun.replace("_", " ")
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -48,11 +48,11 @@ from streams.runtime.suspension import SuspensionGuard
 log = structlog.get_logger(__name__)
 
 NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
-"""A function that defines a further stage, with the producer of this worker."""
+"""Return an additional stage, which uses the producer of this worker."""
 
 
 class Streams:
-    """All stages and further ones in one Faust worker, and each kind of job as a task."""
+    """Runs all stages and ``more_stages`` in one Faust worker, and each kind of job as a task."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Streams:
                 KafkaOutput(producer, self.clock),
                 StoreHistory(kafka, self._store, settings, progress),
                 self._prices(),
-                tokens_of_this_worker(),
+                tokens_or_warning(),
                 quarantine,
             )
             projects = ProjectStage(
@@ -166,7 +166,7 @@ class Streams:
             for host in (stage.host, *more):
                 stack.push_async_callback(host.stop)
             self._hosts = hosts
-            await _first_of(stop, app, guard.suspended, *(host.failed for host in hosts))
+            await _wait_for_stop(stop, app, guard.suspended, *(host.failed for host in hosts))
 
     def _prices(self) -> PriceBook:
         self._book = self._book.with_prices(self._control.view[Price].values())
@@ -185,13 +185,13 @@ class Streams:
             self._observations.use_prices(self._prices())
 
 
-def tokens_of_this_worker() -> Tokens:
+def tokens_or_warning() -> Tokens:
     """Return the tokenizer for events without token counts; log once if it is not installed."""
     tokens = installed_tokens()
     if tokens is None:
         log.warning(
             "usage_not_estimated",
-            reason="the package bpe-openai is not installed: missing token counts stay missing",
+            reason="the package bpe-openai is not installed",
         )
         return NoTokens()
     return tokens
@@ -207,7 +207,9 @@ async def _running(app: faust.App) -> AsyncIterator[None]:
         await app.stop()
 
 
-async def _first_of(stop: asyncio.Event, app: faust.App, *failures: asyncio.Future[None]) -> None:
+async def _wait_for_stop(
+    stop: asyncio.Event, app: faust.App, *failures: asyncio.Future[None]
+) -> None:
     """Wait until ``stop`` is set; raise the first failure before that."""
     stopped = asyncio.create_task(stop.wait())
     crashed = asyncio.create_task(app.wait_until_stopped())

@@ -17,12 +17,12 @@ GZIP_ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})
 
 
 class ClientGoneError(ProducersError):
-    """The client closed the connection before its body was complete."""
+    """The client closed the connection before the body was complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Limits of the size of a body."""
+    """Limits of a body: its size, sent and decompressed, and its gzip members."""
 
     setting: str
     """Name of the setting with the value ``wire_max_bytes``."""
@@ -45,7 +45,7 @@ async def read_body(
     ``on_part`` is called with the size of each part.
 
     Raises:
-        TooLargeError: it exceeds a limit. No more than the limit is kept in memory.
+        TooLargeError: it exceeds ``wire_max_bytes``; no more than that is kept in memory.
         UnsupportedError: the content encoding is not gzip.
         OverloadedError: too many bytes are in flight.
         ClientGoneError: the connection ended before the body was complete.

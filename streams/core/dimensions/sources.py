@@ -1,6 +1,6 @@
-"""Build expressions that read the values of dimensions.
+"""Generate Python expressions that read the values of dimensions.
 
-``ObservationState`` has a field for each of the first dimensions (``STATE_FIELDS``), and the tuple
+``ObservationState`` has a field for each dimension in ``STATE_FIELDS``, and the tuple
 ``more`` for the others. Each trace has a tuple with the values of the dimensions from traces.
 """
 
@@ -57,7 +57,7 @@ def value(dimension: Dimension, own: str, values: str = "values") -> str:
 def _converted(
     dimensions: Sequence[Dimension], fields: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the expression of fields converted to dimension values, and its objects by name."""
+    """Return an expression that converts fields to values, and the objects that it names."""
     names: dict[str, Any] = {"cut": cut_name}
     parts = []
     for number, (dimension, field) in enumerate(zip(dimensions, fields, strict=True)):

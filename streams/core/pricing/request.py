@@ -28,7 +28,7 @@ def context_of(parameters: str) -> Mapping[str, str]:
 
 
 def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the requested conditions, with the tier that served the call instead of its own."""
+    """Return the requested conditions with the tier that served the call, not the requested one."""
     tier = tier.lower()
     context = {**requested, "service_tier": tier}
     if tier == "batch":
@@ -39,7 +39,7 @@ def served_by(tier: str, requested: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def conditions_of(parameters: str, served_tier: str) -> Mapping[str, str]:
-    """Return the pricing conditions of a call: those requested, but in the tier that served it."""
+    """Return the pricing conditions of a call: the requested ones, in the tier that served it."""
     context = context_of(parameters)
     return served_by(served_tier, context) if served_tier else context
 

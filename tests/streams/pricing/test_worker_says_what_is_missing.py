@@ -12,7 +12,7 @@ def test_a_worker_without_tokenizers_logs_that_nothing_is_estimated(
 ) -> None:
     monkeypatch.setattr(worker, "installed_tokens", lambda: None)
     with capture_logs() as logs:
-        assert isinstance(worker.tokens_of_this_worker(), NoTokens)
+        assert isinstance(worker.tokens_or_warning(), NoTokens)
     assert [(each["event"], each["log_level"]) for each in logs] == [
         ("usage_not_estimated", "warning")
     ]
