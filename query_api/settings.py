@@ -32,9 +32,9 @@ RecordLimits = _record_limits(KINDS)
 
 
 class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
-    """Limits of the query API. Each is counted under its name when it is reached.
+    """Limits of the query API; a metric counts how often each is reached.
 
-    If a limit is exceeded, the response is 422, or it is marked ``truncated``.
+    A request that exceeds a limit gets a 422 response, or one that is marked ``truncated``.
     """
 
     model_config = SettingsConfigDict(
@@ -115,6 +115,6 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
 
     @field_validator("webhooks_forbidden_ports")
     @classmethod
-    def _parses(cls, texts: str) -> str:
+    def _check_ports(cls, texts: str) -> str:
         own_endpoints(texts)
         return texts

@@ -37,9 +37,9 @@ def otlp_grpc_port(host: str, *, print_line: Callable[[str], None]) -> int:
     except PortInUseError as error:
         print_line(f"{error}: it is not served; set {VARIABLE} to another port")
         return 0
-    if not reserve(port):  # another start has chosen it and does not listen yet
+    if not reserve(port):  # another process has reserved it, but does not listen yet
         print_line(
-            f"port {port} is taken: OTLP over gRPC is not served; set {VARIABLE} to another port"
+            f"port {port} is in use: OTLP over gRPC is not served; set {VARIABLE} to another port"
         )
         return 0
     return port

@@ -22,10 +22,10 @@ FILTERS_MAX: Final = 50
 POSITION_MAX: Final = 2**31
 OPTIONS_MAX: Final = 1_000
 
-_COMPARED: Final[Mapping[str, Operator]] = MappingProxyType(
+_COMPARISONS: Final[Mapping[str, Operator]] = MappingProxyType(
     {"=": "eq", "!=": "ne", "<>": "ne", ">": "gt", "<": "lt", ">=": "ge", "<=": "le"}
 )
-_SEARCHED: Final[Mapping[str, Operator]] = MappingProxyType(
+_TEXT_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
     {
         "=": "eq",
         "!=": "ne",
@@ -36,13 +36,17 @@ _SEARCHED: Final[Mapping[str, Operator]] = MappingProxyType(
         "matches": "matches",
     }
 )
-_CHOSEN: Final[Mapping[str, Operator]] = MappingProxyType({"any of": "in", "none of": "not_in"})
-_HELD: Final[Mapping[str, Operator]] = MappingProxyType(
+_OPTION_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
+    {"any of": "in", "none of": "not_in"}
+)
+_LIST_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
     {"any of": "has_any", "none of": "has_none", "all of": "has_all"}
 )
-_PRESENT: Final[Mapping[str, Operator]] = MappingProxyType({"is set": "set", "is not set": "unset"})
+_PRESENCE: Final[Mapping[str, Operator]] = MappingProxyType(
+    {"is set": "set", "is not set": "unset"}
+)
 _NULL: Final[Mapping[str, Operator]] = MappingProxyType({"is null": "unset", "is not null": "set"})
-_AT_POSITION: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq"})
+_POSITION_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq"})
 _POSITIONS: Final = MappingProxyType(
     {
         "root": ("root", False),
@@ -52,23 +56,23 @@ _POSITIONS: Final = MappingProxyType(
         "nthFromEnd": ("end", True),
     }
 )
-"""Origin of each position, and whether ``value`` is the position."""
-_FLAGGED: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq", "<>": "ne"})
+"""For each key: where counting starts, and whether ``value`` is the position (otherwise 1)."""
+_FLAG_OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType({"=": "eq", "<>": "ne"})
 
 _OPERATORS: Final[Mapping[str, Mapping[str, Operator]]] = MappingProxyType(
     {
-        "datetime": _COMPARED,
-        "string": _SEARCHED,
-        "number": _COMPARED,
-        "stringOptions": _CHOSEN,
-        "arrayOptions": _HELD,
-        "categoryOptions": _CHOSEN,
-        "stringObject": {**_SEARCHED, **_PRESENT},
-        "numberObject": {**_COMPARED, **_PRESENT},
-        "booleanObject": {**_FLAGGED, **_PRESENT},
-        "boolean": _FLAGGED,
+        "datetime": _COMPARISONS,
+        "string": _TEXT_OPERATORS,
+        "number": _COMPARISONS,
+        "stringOptions": _OPTION_OPERATORS,
+        "arrayOptions": _LIST_OPERATORS,
+        "categoryOptions": _OPTION_OPERATORS,
+        "stringObject": {**_TEXT_OPERATORS, **_PRESENCE},
+        "numberObject": {**_COMPARISONS, **_PRESENCE},
+        "booleanObject": {**_FLAG_OPERATORS, **_PRESENCE},
+        "boolean": _FLAG_OPERATORS,
         "null": _NULL,
-        "positionInTrace": _AT_POSITION,
+        "positionInTrace": _POSITION_OPERATORS,
     }
 )
 _KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
@@ -126,11 +130,11 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
     column = _one_of(columns, entry.column, f"{at}.column")
     operator = _one_of(operators, entry.operator, f"{at}.operator")
     if column.kind not in _KINDS[entry.type] or operator not in OPERATORS_OF[column.kind]:
-        fitting = tuple(name for name, kinds in _KINDS.items() if column.kind in kinds)
+        allowed = tuple(name for name, kinds in _KINDS.items() if column.kind in kinds)
         raise BadRequestError(
             f"{at}.type: {entry.type!r} does not fit the column {entry.column!r}",
             field=f"{at}.type",
-            allowed=fitting,
+            allowed=allowed,
         )
     if column.kind is Kind.OBJECT and not entry.key:
         message = f"{at}.key: the name of a member of {entry.column!r} is required"
@@ -182,7 +186,7 @@ def _number(value: Any) -> Value:
     try:
         number = float(value)
     except OverflowError as error:
-        raise ValueError("a number that fits a double is expected") from error
+        raise ValueError("a number in the range of a double is expected") from error
     if not math.isfinite(number):
         raise ValueError("a finite number is expected")
     return number
@@ -210,7 +214,7 @@ def _texts(value: Any) -> Value:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings is expected")
     if len(value) > OPTIONS_MAX:
-        raise ValueError(f"at most {OPTIONS_MAX} strings")
+        raise ValueError(f"must have at most {OPTIONS_MAX} strings")
     return tuple(value)
 
 

@@ -26,13 +26,13 @@ _TIME_EXCEEDED: Final = frozenset({159, 160})
 _ROWS_EXCEEDED: Final = 158
 _BYTES_EXCEEDED: Final = 307
 _RESULT_EXCEEDED: Final = 396
-"""Error codes of ClickHouse; all others of reached limits are limits of memory."""
+"""Error codes of ClickHouse; a reached limit with another code is a limit of memory."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """Run queries with limited resources and limited concurrency."""
+    """Runs queries with limited resources and limited concurrency."""
 
     def __init__(self, store: Store, settings: QuerySettings) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class Reader:
         """Call ``run`` with a ``SETTINGS`` clause that limits its statement.
 
         Raises:
-            TooCostlyError, UnavailableError: As ``rows``.
+            TooCostlyError, UnavailableError: like ``rows``.
         """
         started_s = time.perf_counter()
         outcome = "ok"
@@ -78,11 +78,11 @@ class Reader:
         except QueryLimitReached as error:
             outcome = "limit"
             metrics.LIMITS_REACHED.labels(_limit_reached(error)).inc()
-            # The store's message has amounts of memory and rows in which other projects count, too.
+            # Do not show the store's message: its amounts include the usage of other projects.
             setting = _limit_reached(error)
             allowed = f"{setting}: {getattr(self._settings, setting)}"
             raise TooCostlyError(
-                f"the query exceeds a limit ({allowed}); narrow it down"
+                f"the query exceeds a limit ({allowed}); reduce its range or add filters"
             ) from error
         except StoreUnavailable as error:
             outcome = "unavailable"
@@ -98,7 +98,7 @@ class Reader:
             metrics.QUERY_SECONDS.labels(name, outcome).observe(elapsed_s)
 
     async def row(self, query: StoreQuery, row_type: type[Row]) -> Row | None:
-        """Return the first row, or None; raise as ``rows``."""
+        """Return the first row, or None; raise like ``rows``."""
         rows = await self.rows(query, row_type)
         return rows[0] if rows else None
 

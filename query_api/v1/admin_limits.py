@@ -30,13 +30,13 @@ RATE_MIN: Final = 0.001
 """Minimum rate; a lower one would refuse a project for days."""
 
 
-def _zero_or_enough(rate: float) -> float:
+def _check_rate(rate: float) -> float:
     if 0 < rate < RATE_MIN:
         raise ValueError(f"must be 0 (no limit) or at least {RATE_MIN}")
     return rate
 
 
-Rate = Annotated[Amount, Field(strict=True), AfterValidator(_zero_or_enough)]
+Rate = Annotated[Amount, Field(strict=True), AfterValidator(_check_rate)]
 
 
 class LimitsBody(Body):
@@ -49,9 +49,9 @@ class LimitsBody(Body):
     events_per_s: Rate | None = None
     bytes_per_s: Rate | None = None
     burst_s: BurstSeconds | None = Field(
-        None, description="After a pause, the amount of this many seconds can be sent at once."
+        None, description="Size of a burst after a pause, in seconds of the maximum rates."
     )
-    quota_period: QuotaPeriod | None = Field(None, description="In UTC.")
+    quota_period: QuotaPeriod | None = Field(None, description="Period of the quotas, in UTC.")
     quota_events: Count | None = None
     quota_bytes: Count | None = None
 
@@ -86,7 +86,7 @@ class LimitsOut(msgspec.Struct, kw_only=True):
     in_force: LimitsInForceOut
     """Limits that apply to all gateways together; 0 means no limit."""
     used: QuotaUseOut | None
-    """What was sent in the current period; null if there is no quota."""
+    """Amounts that were sent in the current period; null if there is no quota."""
 
 
 def admin_limits_router(context: AppContext) -> APIRouter:
@@ -104,7 +104,7 @@ def admin_limits_router(context: AppContext) -> APIRouter:
         summary="Set the limits of a project",
         description="They apply immediately. Omitted and null limits are the defaults of the"
         " installation; 0 means no limit. With `If-Match: <ETag of an earlier response>`, the"
-        " request has an effect only if they have not changed since; otherwise: 409.",
+        " request has an effect only if the limits have not changed since; otherwise: 409.",
         responses={200: shown},
     )
     async def set_limits(
