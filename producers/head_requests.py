@@ -25,7 +25,7 @@ class ServeHeadRequests:
             return
         is_head = scope["method"] == HEAD
 
-        async def answering(message: Message) -> None:
+        async def send_without_body(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if message["status"] == METHOD_NOT_ALLOWED:
                     message = {**message, "headers": _with_head(message["headers"])}
@@ -36,7 +36,7 @@ class ServeHeadRequests:
                 await send({"type": "http.response.body", "body": b""})
 
         inner = {**scope, "method": GET} if is_head else scope
-        await self._app(inner, receive, answering)
+        await self._app(inner, receive, send_without_body)
 
 
 def _with_head(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -44,8 +44,8 @@ def _with_head(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     found = []
     for name, value in headers:
         methods = methods_in(value) if name == b"allow" else set()
-        is_incomplete = GET in methods
+        allows_get = GET in methods
         found.append(
-            (name, ", ".join(sorted(methods | {HEAD})).encode()) if is_incomplete else (name, value)
+            (name, ", ".join(sorted(methods | {HEAD})).encode()) if allows_get else (name, value)
         )
     return found

@@ -47,7 +47,7 @@ def has_cost(row: StoredObservation) -> bool:
 
 
 def differing_cost_pico(row: StoredObservation) -> int | None:
-    """Return the computed cost where it differs by more than a tenth from the given one."""
+    """Return the computed cost if it differs by more than a tenth from the given one."""
     return row.computed_cost_pico if row.cost_source == "given" and row.price_id else None
 
 

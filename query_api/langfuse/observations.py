@@ -76,8 +76,8 @@ class _Cursor(msgspec.Struct, rename="camel"):
     last_id: str
 
 
-class _Narrowing(LangfuseParameters):
-    """Filter parameters that both versions have."""
+class _FilterParameters(LangfuseParameters):
+    """The filter parameters of both versions of the list."""
 
     name: Text | None = None
     user_id: Text | None = None
@@ -90,7 +90,7 @@ class _Narrowing(LangfuseParameters):
     version: Text | None = None
     filter: FilterText | None = None
 
-    def narrowed(self) -> ConditionList:
+    def filter_conditions(self) -> ConditionList:
         conditions = ConditionList(OBSERVATION_COLUMNS, self.filter)
         conditions.add("name", "eq", self.name)
         conditions.add("userId", "eq", self.user_id)
@@ -104,16 +104,16 @@ class _Narrowing(LangfuseParameters):
         return conditions
 
 
-class ObservationListParameters(_Narrowing, PageParameters):
+class ObservationListParameters(_FilterParameters, PageParameters):
     parent_observation_id: Text | None = None
 
     def conditions(self) -> tuple[Condition, ...]:
-        conditions = self.narrowed()
+        conditions = self.filter_conditions()
         conditions.add("parentObservationId", "eq", self.parent_observation_id)
         return conditions.done()
 
 
-class ObservationV2ListParameters(_Narrowing):
+class ObservationV2ListParameters(_FilterParameters):
     limit: Whole = Field(50, ge=1, le=1000)
     cursor: Text | None = None
     fields: Text | None = Field(None, examples=["core,basic,usage"])
@@ -126,7 +126,7 @@ class ObservationV2ListParameters(_Narrowing):
     is_root_observation: bool | None = None
 
     def conditions(self, *, parentless: bool) -> tuple[Condition, ...]:
-        conditions = self.narrowed()
+        conditions = self.filter_conditions()
         conditions.add("sessionId", "eq", self.session_id)
         parent = "" if parentless else self.parent_observation_id
         conditions.add("parentObservationId", "eq", parent)
@@ -194,7 +194,7 @@ def observations_router(context: AppContext) -> APIRouter:
         summary="List observations by groups of fields",
         responses={
             200: context.documented.response(
-                ObservationV2List, "Observations below the cursor.", OBSERVATION_V2_LIST_EXAMPLE
+                ObservationV2List, "A page of observations.", OBSERVATION_V2_LIST_EXAMPLE
             )
         },
     )

@@ -91,7 +91,7 @@ class ExplainedCost(msgspec.Struct, kw_only=True):
     """Tiers whose conditions the call meets; the first one with a rate for a unit applies."""
     input_tokens: int
     above_input_tokens: int | None
-    """Input tokens above which these rates apply; null if they apply from the first on."""
+    """Input tokens above which these rates apply; null if they apply to any number."""
     usd_per_million: dict[str, str]
     """Rates of this call by unit."""
     reading: list[str]

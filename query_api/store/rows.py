@@ -16,8 +16,10 @@ from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 class StoredObservation(ObservationRow, kw_only=True, gc=False):
     inserted_ms: int = 0
     counted: dict[str, int] | None = None
-    """What a summary counts: tokens by side, and ``cost_pico``. Set by ``store.summaries``; None
-    for other observations, which count what they report."""
+    """Amounts of a summary that its descendants do not report: tokens by side, and ``cost_pico``.
+
+    Set by ``store.summaries``; None for other observations, whose reported amounts all count.
+    """
 
 
 class StoredTrace(TraceRow, kw_only=True, gc=False):
@@ -191,7 +193,7 @@ TRACE_SUMMARIES: Final = (
     "is_deleted",
     "summaries",
 )
-"""Columns of a trace from which its summaries are known."""
+"""The key of a trace and its summaries."""
 TRACE_TEXTS: Final = ("input", "output", "metadata")
 TRACE_WHOLE: Final = (*TRACE_CORE, *TRACE_TEXTS)
 TRACE_DETAIL: Final = (*TRACE_WHOLE, "summaries")

@@ -22,8 +22,8 @@ class JobSettings(BaseModel):
     attempts_per_target_max: int = Field(4, ge=1)
     """Concurrent attempts at one target; further ones wait."""
     attempts_max: int = Field(256, ge=1)
-    """Concurrent attempts in total; further ones wait. A project starts an attempt only while it
-    runs fewer attempts than are free."""
+    """Concurrent attempts in total; further ones wait. A project may start an attempt only while
+    its running attempts are fewer than the free ones."""
     age_max_h: float = Field(24 * 7, gt=0)
     """Time since its creation after which a job that was never attempted is not started."""
     memory_h: float = Field(24 * 14, gt=0)

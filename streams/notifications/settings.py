@@ -42,8 +42,8 @@ class NotifierSettings(BaseSettings):
     attempts_per_endpoint_max: int = Field(4, ge=1)
     """Concurrent attempts at one webhook; further ones wait."""
     attempts_max: int = Field(256, ge=1)
-    """Concurrent attempts in total; further ones wait. A project starts an attempt only while it
-    runs fewer attempts than are free."""
+    """Concurrent attempts in total; further ones wait. A project may start an attempt only while
+    its running attempts are fewer than the free ones."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
     """Maximum age of an alert whose delivery is started. The limit is counted once per subscribed
     webhook."""

@@ -1,4 +1,4 @@
-"""Restore a partition of stage 1: its last commit, and the traces that its tail contains."""
+"""Restore a partition of stage 1: its last commit, and the traces in the tail of its output."""
 
 from __future__ import annotations
 

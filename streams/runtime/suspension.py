@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class SuspensionGuard:
-    """A guard that refuses writes after the process was suspended for more than ``limit_s``.
+    """Refuses writes after the process was suspended for more than ``limit_s``.
 
     The future ``suspended`` then raises ``SuspendedError``.
     """
@@ -44,7 +44,7 @@ class SuspensionGuard:
         self._limit_s = limit_s
         self._now_s = now_s
         self._seen_s = now_s()
-        self._away_s = 0.0
+        self._suspended_s = 0.0
         self._ended = Event()
         self.suspended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -70,28 +70,28 @@ class SuspensionGuard:
             SuspendedError: the process was suspended for more than ``limit_s``.
         """
         # After a suspension, this call may run before the thread.
-        away_s = self._away_s or self._now_s() - self._seen_s
-        if away_s > self._limit_s:
-            self._away_s = away_s
+        suspended_s = self._suspended_s or self._now_s() - self._seen_s
+        if suspended_s > self._limit_s:
+            self._suspended_s = suspended_s
             raise SuspendedError(self._message())
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._ended.wait(TICK_S):
             now_s = self._now_s()
             if now_s - self._seen_s > self._limit_s:
-                self._away_s = now_s - self._seen_s
+                self._suspended_s = now_s - self._seen_s
             self._seen_s = now_s
-            if self._away_s:
+            if self._suspended_s:
                 loop.call_soon_threadsafe(self._fail)
                 return
 
     def _fail(self) -> None:
         if not self.suspended.done():
-            log.warning("was_suspended", seconds=round(self._away_s, 1))
+            log.warning("was_suspended", seconds=round(self._suspended_s, 1))
             self.suspended.set_exception(SuspendedError(self._message()))
 
     def _message(self) -> str:
         return (
-            f"this process was suspended for {self._away_s:.1f} s, more than the allowed"
+            f"this process was suspended for {self._suspended_s:.1f} s, more than the allowed"
             f" {self._limit_s:g} s, so another worker may have its partitions; it restarts"
         )

@@ -1,4 +1,4 @@
-"""Compile functions of one expression, so that any number of dimensions takes one call.
+"""Compile functions of one expression, so that one call reads any number of dimensions.
 
 Expressions consist of names from the registry, which are identifiers, and of literals.
 """

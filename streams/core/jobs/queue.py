@@ -1,4 +1,4 @@
-"""Choose the jobs to run: due ones, few per target, so that a dead target delays no other."""
+"""Choose due jobs to run, with a limit per target, so that a slow target delays no others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 class JobQueue:
     """A queue of job ids, ordered by the time of the next attempt.
 
-    Targets are served round robin. An owner (a project) starts an attempt only while it runs fewer
-    attempts than are free, so that one owner never takes all remaining capacity.
+    Targets are served round robin. An owner (a project) may start an attempt only while its
+    running attempts are fewer than the free ones, so that it never takes all free capacity.
     """
 
     def __init__(self, *, per_target_max: int, running_max: int) -> None:
