@@ -91,7 +91,7 @@ class AdminClient:
         """Send a request and return the record of the response. Raises like ``call``.
 
         Raises:
-            RefusedError: the response is no record, or lacks one of ``fields``.
+            RefusedError: the response is not a record, or lacks one of ``fields``.
         """
         return self.checked(method, path, self.call(method, path, body), fields)
 
@@ -101,7 +101,7 @@ class AdminClient:
         """Check that a response is a record with ``fields`` and return it.
 
         Raises:
-            RefusedError: the response is another one.
+            RefusedError: the response is not such a record.
         """
         if not isinstance(found, dict) or not all(name in found for name in fields):
             raise self._unexpected(method, path)

@@ -95,9 +95,9 @@ def _model(model: genai.ModelInfo) -> ModelEntry:
 
 
 def _variants(variants: Sequence[genai.PriceVariant]) -> tuple[VariantEntry, ...]:
-    """Return the prices under conditions; the first of each condition applies from the beginning.
+    """Return the prices under conditions; the first price of each condition has no start date.
 
-    Its date is that of its entry in the package, not of the tier.
+    In the package, its date is when the price was recorded, not when it began to apply.
     """
     entries = [
         VariantEntry(variant.when, _rates(variant.prices), *_when(variant.constraint))

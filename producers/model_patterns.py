@@ -14,9 +14,10 @@ import re2
 
 PATTERN_CHARS_MAX: Final = 500
 AUTOMATON_SIZE_MAX: Final = 1_000
-"""Maximum number of instructions: at most about 0.1 ms for a name of 200 characters.
+"""Maximum number of instructions of a compiled pattern.
 
-A literal character is one instruction.
+A literal character is one instruction. A match takes at most about 0.1 ms for a name of 200
+characters.
 """
 NAME_CHARS_MAX: Final = 200
 """Maximum length of a name; longer names match no pattern."""

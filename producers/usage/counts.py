@@ -131,7 +131,7 @@ class UsageCounts:
         self.add_to(self.of(project_id), events, size)
 
     def add_to(self, counts: ProjectCounts, events: int, size: int) -> None:
-        """Count the same in the project's counts, which costs less."""
+        """Like ``add``, but without looking up the counts of the project."""
         if self.now_s() >= self.day_ends_s:
             self._begin_day(self.now_s())
         # Not a loop, because this is done for each request.
@@ -149,7 +149,7 @@ class UsageCounts:
         amounts[1] += size
         if events < 0 or size < 0:
             for amounts in (counts.own_day, counts.own_month):
-                # What was counted before midnight is not in the new day.
+                # The subtracted amounts may have been counted before midnight, on the previous day.
                 amounts[:] = max(amounts[0], 0), max(amounts[1], 0)
             self._add_up(counts)
         self._changed.add(counts.project_id)

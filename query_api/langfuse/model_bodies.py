@@ -123,7 +123,9 @@ class Tier(_Body):
         if self.is_default and (self.priority or self.conditions):
             raise ValueError("the default tier must have the priority 0 and no conditions")
         if not self.is_default and not self.conditions:
-            raise ValueError("conditions: must not be empty, except of the default tier")
+            raise ValueError(
+                "conditions: must have at least one condition unless isDefault is true"
+            )
         if sum(condition.source is not None for condition in self.conditions) > 1:
             raise ValueError("conditions: must have at most one condition on service_tier")
         return self
