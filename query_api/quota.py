@@ -15,7 +15,7 @@ class Quota:
     """Count records when their write begins, so that concurrent writes respect the limit.
 
     This is exact within a process. If n processes write at the same time, the limit can be exceeded
-    by n - 1, because a process counts records of others only when it has read them.
+    by n - 1, because a process counts the records of other processes only after it has read them.
     """
 
     def __init__(self, kind: str, setting: str, limit: int) -> None:

@@ -122,7 +122,7 @@ async def _restore_control(
         for identity in restored.new_secrets:
             print_line(
                 f"changed: {identity} has a new, unknown secret, because the old one was stored "
-                "without a key or with another TRACEMILL_ENCRYPTION_KEY: delete it and create it "
+                "without TRACEMILL_ENCRYPTION_KEY or with another one: delete it and create it "
                 "again to get a secret"
             )
         for log_key in restored.unreadable:

@@ -64,7 +64,7 @@ class ResolveParameters(NativeParameters):
     def full_name(self) -> str:
         name = self.model if self.provider is None else f"{self.provider}/{self.model}"
         if len(name) > NAME_CHARS_MAX:
-            message = f"model: at most {NAME_CHARS_MAX} characters with the provider"
+            message = f"model: must have at most {NAME_CHARS_MAX} characters, with the provider"
             raise BadRequestError(message, field="model")
         return name
 
@@ -87,7 +87,7 @@ def price_resolution_router(context: AppContext) -> APIRouter:
         """Return the price that applies to a call, and what the call costs.
 
         The cost is computed like that of a call that arrives now. `candidates` are all prices that
-        fit the name, with the reason why they do not apply.
+        match the name, with the reason why they do not apply.
         """
         view = context.control.view
         records = [
@@ -141,7 +141,9 @@ def usage_of(text: str | None) -> dict[str, Any]:
             'usage: a JSON object such as {"input": 1000} is expected', field="usage"
         )
     if len(usage) > USAGE_TYPES_MAX:
-        raise BadRequestError(f"usage: at most {USAGE_TYPES_MAX} usage types", field="usage")
+        raise BadRequestError(
+            f"usage: must have at most {USAGE_TYPES_MAX} usage types", field="usage"
+        )
     for name, count in usage.items():
         is_number = isinstance(count, int | float) and not isinstance(count, bool)
         if is_number and (count < 0 or ("cost" not in name.lower() and count % 1 != 0)):

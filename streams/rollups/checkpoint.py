@@ -99,7 +99,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
     windows = TopicPartition(kafka.topics.windows, partition)
     spend = TopicPartition(kafka.topics.spend, partition)
     consumer: AIOKafkaConsumer = await started(lambda: new_scan_consumer(kafka), kafka)
-    # Retention may have removed what followed the checkpoint.
+    # Retention may have removed records after the checkpoint.
     read = partial(
         records_between,
         consumer,
@@ -125,7 +125,7 @@ async def read_progress(kafka: KafkaSettings, partition: int) -> Progress:
                 for row in _spend.decode_lines(record.value or b"")
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            log.exception("rows_beyond_marker_unreadable", partition=partition)
+            log.exception("rows_after_checkpoint_unreadable", partition=partition)
             return Progress(with_unknown_horizons(checkpoint), False, ends)
         return Progress(with_rows_beyond(checkpoint, windows_s, spend_s), False, ends)
     finally:
@@ -143,13 +143,13 @@ async def _last_checkpoint(
         earlier: list[tuple[Checkpoint, int, int]] = []
         async for record in read(lower, upper):
             try:
-                marked = checkpoint_of_record(record)
+                decoded = checkpoint_of_record(record)
             except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
                 # Continue from the previous checkpoint: later input is read again.
-                log.exception("marker_unreadable", offset=record.offset)
+                log.exception("checkpoint_unreadable", offset=record.offset)
                 continue
-            if marked is not None:
-                earlier.append((marked[0], record.offset + 1, marked[1]))
+            if decoded is not None:
+                earlier.append((decoded[0], record.offset + 1, decoded[1]))
         found = earlier + found
         if found:
             latest = found[index_of_latest([checkpoint for checkpoint, _, _ in found])]

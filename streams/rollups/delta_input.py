@@ -133,7 +133,7 @@ class DeltaInput:
         to = self.expected = await context.next_record(partition, max(expected, earliest))
         if to == received:
             return
-        log.warning("going_back", partition=partition, to=to)
+        log.warning("seeking_back", partition=partition, to=to)
         await self._seek(to)
 
     async def _seek(self, offset: int) -> None:

@@ -112,9 +112,9 @@ def _set_text(field: str) -> Setter:
 
 
 def _merge_metadata(event: Any, value: Any, limit: int) -> None:
-    """Merge metadata by key into that of the event; a service tier in them is the one that served.
+    """Merge metadata by key into that of the event, and set the service tier that it contains.
 
-    One that the usage states outranks it.
+    A service tier from the usage takes precedence.
     """
     if isinstance(event, Observation) and isinstance(value, Mapping):
         event.service_tier = event.service_tier or tier_in(value) or None
@@ -132,7 +132,7 @@ def _set_parameters(event: Any, value: Any, limit: int) -> None:
 
 
 def _set_usage(event: Any, value: Any, _limit: int) -> None:
-    """Set the counts of a usage, and its service tier and cost if it states them."""
+    """Set the counts of a usage, and its service tier and cost if it contains them."""
     found = reconciled_of(value)
     stated = stated_cost_of(value)
     if event.cost is None and isinstance(stated, int | float | str):

@@ -48,7 +48,7 @@ class TraceCache:
         self.text_bytes = 0
         self.evicted = 0
         self.evicted_chunk = 0
-        """The latest chunk that changed a trace which has been evicted."""
+        """The latest chunk that changed any of the evicted traces."""
         self._observations_max = observations_max
         self._text_bytes_max = text_bytes_max
         self._trace_text_bytes_max = text_bytes_max // TRACE_SHARE
@@ -64,7 +64,8 @@ class TraceCache:
         """Mark traces as most recently changed, then evict what exceeds the limits."""
         for trace in traces:
             if trace.text_bytes > self._trace_text_bytes_max:
-                # Otherwise the trace would evict all others. Half, so that not every change evicts.
+                # Otherwise the trace would evict all others. Reduce its texts to half of the
+                # limit, so that not every change evicts some.
                 trace.evict_texts(self._trace_text_bytes_max // 2)
                 self._reached["resident_text_bytes_max"] += 1
             self._measure(trace)

@@ -27,9 +27,9 @@ class NameCandidate(NamedTuple):
     provider: str | None
     name: str
     is_exact: bool = False
-    """Whether only a model that is listed by this very name is meant."""
+    """Whether the name matches only a model that is listed under exactly this name."""
     steps: tuple[str, ...] = ()
-    """How the id was read, in words."""
+    """Descriptions of the steps that normalized the id."""
 
 
 _PROVIDERS: Final = {
@@ -86,7 +86,7 @@ _WRAPPERS: Final = re.compile(
 )
 _ARN: Final = re.compile(r"arn:aws[\w-]*:([\w-]*):[^:]*:[^:]*:([\w-]+)/(.*)$")
 _ARN_RESOURCES: Final = {"foundation-model", "inference-profile"}
-"""Bedrock's resources that are named by their model; ids of others are random."""
+"""Bedrock's resources whose ids contain the model's name; ids of other resources are random."""
 _REGIONS: Final = "us|us-gov|eu|ap|apac|au|ca|jp|sa|in|me|af|mx|il|global"
 _BEDROCK: Final = re.compile(
     rf"^(?:({_REGIONS})\.)?"
@@ -177,7 +177,7 @@ def _after_slash(
     """Yield the candidates of ``provider/rest``, where the first part may be a provider or not."""
     name, known = f"{provider}/{rest}", provider_of(provider)
     of_provider = f"provider {provider}" + (f", listed as {known}" if known != provider else "")
-    # Of Bedrock's names, a region or the name of an API may precede the id.
+    # In Bedrock's names, a region or the name of an API may precede the id.
     at_provider = name.rpartition("/")[2] if known == "aws" else rest
     yield from _candidates(known, at_provider, (*steps, of_provider))
     if known == "aws":
@@ -198,7 +198,8 @@ def _after_slash(
 def _after_colon(name: str, steps: tuple[str, ...], prefixes_max: int) -> Iterator[NameCandidate]:
     """Yield the candidates of ``openai:gpt-4o``.
 
-    Ollama names versions with a colon, too (``mistral:latest``), so the whole name is one as well.
+    Ollama also names versions with a colon (``mistral:latest``), so the whole name is a candidate
+    as well.
     """
     prefix, colon, named = name.partition(":")
     if colon and named and (prefix in _COLON_PREFIXES or _ROUTED.match(prefix)):
@@ -206,7 +207,7 @@ def _after_colon(name: str, steps: tuple[str, ...], prefixes_max: int) -> Iterat
 
 
 def _at_bedrock(name: str, steps: tuple[str, ...]) -> Iterator[NameCandidate]:
-    """Yield the candidates of one of Bedrock's ids: there, then at the maker of the model."""
+    """Yield the candidates of a Bedrock id: prices of Bedrock, then those of the model's maker."""
     steps = (*steps, "an id of Bedrock")
     found = _BEDROCK.match(name)
     region = found[1] if found else None

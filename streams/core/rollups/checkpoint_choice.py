@@ -1,11 +1,12 @@
 """Choose the checkpoint to continue from.
 
-A checkpoint follows all rows that it covers, so any checkpoint is a valid start, whichever worker
-wrote it. Checkpoints of a suspended worker may follow those of its successor, which cover more.
+A checkpoint follows all rows that it covers in the log, so any checkpoint of any worker is a valid
+start. In the log, checkpoints of a suspended worker may follow those of its successor, which cover
+more records.
 
-Row versions count from the base in the log's first checkpoint. A worker that finds no checkpoint
-writes one and reads the log again. If two workers do so, both use the first one: with two bases,
-the version of a row would not determine the records that it contains.
+Row versions count from ``version_base`` of the first checkpoint in the log. A worker that finds no
+checkpoint writes one and reads the log again. If two workers do so, both use the first one: with
+two bases, the version of a row would not determine the records that it contains.
 """
 
 from __future__ import annotations
