@@ -1,4 +1,4 @@
-"""Metrics of this package."""
+"""Define the metrics of this package."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ OVER_LIMIT = Counter(
 )
 EVENTS_UNPLACED = Counter(
     "tracemill_gateway_events_unplaced_total",
-    "Events without a trace id, of an observation that this gateway does not remember.",
+    "Events without a trace id, of an observation that is not in this gateway's cache.",
 )
 VALUES_DROPPED = Counter(
     "tracemill_gateway_values_dropped_total",
@@ -95,7 +95,7 @@ PRODUCE_SECONDS = Histogram(
 )
 RECORD_EVENTS = Histogram(
     "tracemill_publisher_record_events",
-    "Lines of a record.",
+    "Number of lines in a record.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
 )
 PRODUCE_FAILURES = Counter(
@@ -107,16 +107,16 @@ CONTROL_LAG_RECORDS = Gauge(
     "tracemill_control_lag_records", "Records of the control-plane log that were not read yet."
 )
 USAGE_LAG_RECORDS = Gauge(
-    "tracemill_usage_lag_records", "Counts of other gateways' usage that were not read yet."
+    "tracemill_usage_lag_records", "Records of other gateways' usage that were not read yet."
 )
 LOG_RECONNECTS = Counter(
     "tracemill_log_reconnects_total",
-    "How often a reader of a whole log connected again, by topic.",
+    "How often a reader of a whole topic reconnected, by topic.",
     ["topic"],
 )
 LOG_TRUNCATIONS = Counter(
     "tracemill_log_truncations_total",
-    "How often a log did not hold the next offset of its reader any more, by topic.",
+    "How often a reader's next offset was no longer in the topic, by topic.",
     ["topic"],
 )
 CONTROL_WRITES_REPEATED: Final = Counter(

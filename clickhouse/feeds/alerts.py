@@ -1,4 +1,4 @@
-"""Define the feed of alerts, from stage 3."""
+"""Define the feed of alerts, which the rollups stage writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the feed of one-minute windows, from stage 2."""
+"""Define the feed of one-minute windows, which the rollups stage writes."""
 
 from __future__ import annotations
 

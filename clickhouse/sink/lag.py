@@ -18,10 +18,11 @@ from producers.progress import PartitionProgress
 
 RESPONSE_TIMEOUT_S: Final = 2.0
 UNMEASURED_MAX_S: Final = 10.0
+"""Age of the last measurement beyond which the sink's loop is considered blocked."""
 
 
 class Lag:
-    """The lag of each row topic; ``unstored`` returns the batches that are not stored yet."""
+    """The lag of each row topic; ``unstored`` returns a table's batches that are not stored yet."""
 
     def __init__(
         self,
@@ -39,8 +40,8 @@ class Lag:
         self._table_of = table_of
         self._work: list[PartitionProgress] = []
         self._reported_at_s = time.monotonic()
-        # A broker processes the requests of a connection in order, so this one may wait for a
-        # fetch.
+        # A broker processes the requests of a connection in order, so a request for offsets may
+        # wait for a fetch.
         self._timeout_s = fetch_wait_max_s + RESPONSE_TIMEOUT_S
         self._reported: set[TopicPartition] = set()
 
@@ -58,7 +59,7 @@ class Lag:
                 metrics.LAG_RECORDS.labels(_label(partition)).set(math.nan)
             self._work = [replace(each, waits_for="the broker") for each in self._work]
         else:
-            self._work = [self._work_on(each, done[each], ends[each]) for each in mine]
+            self._work = [self._progress_of(each, done[each], ends[each]) for each in mine]
             for partition in mine:
                 behind = max(0, ends[partition] - done[partition])
                 metrics.LAG_RECORDS.labels(_label(partition)).set(behind)
@@ -69,13 +70,14 @@ class Lag:
     def work(self) -> list[PartitionProgress]:
         """Return the last measured position of each partition; other threads may call this.
 
-        The sink's loop measures the positions, so they do not change while the loop is blocked.
+        The sink's loop measures the positions, so they do not change while the loop is blocked. All
+        are then returned as having input and waiting for nothing, so that a stall is detected.
         """
         if time.monotonic() - self._reported_at_s <= UNMEASURED_MAX_S:
             return self._work
         return [replace(each, has_input=True, waits_for="") for each in self._work]
 
-    def _work_on(self, partition: TopicPartition, done: int, end: int) -> PartitionProgress:
+    def _progress_of(self, partition: TopicPartition, done: int, end: int) -> PartitionProgress:
         is_writing = self._is_writing(self._table_of[partition.topic])
         waits_for = "the store" if is_writing else ""
         return PartitionProgress(

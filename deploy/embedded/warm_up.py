@@ -21,8 +21,8 @@ from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
 from deploy.errors import DeployError, EngineError
 
-READY_WITHIN_S = 60
-RECORDED_WITHIN_S = 120
+READY_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 120
 PROBE_INTERVAL_S = 0.1
 STARTUP_CACHES_KEPT = 6
 """Maximum start-up caches in the directory, one per virtual environment; older ones are deleted."""
@@ -32,7 +32,7 @@ def warm_up(cache_dir: Path) -> None:
     """Download the jars and create the start-up cache, unless they exist.
 
     Raises:
-        DownloadError: a jar could not be fetched.
+        DownloadError: a jar could not be downloaded.
         EngineError: the cache could not be created; the broker works without it.
     """
     ensure_jars(cache_dir)
@@ -73,9 +73,9 @@ def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
     try:
         asyncio.run(_await_ready(broker, process))
         process.terminate()
-        process.wait(RECORDED_WITHIN_S)
+        process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise EngineError("the embedded broker did not stop after its first start") from error
+        raise EngineError(f"the embedded broker did not stop within {STOP_TIMEOUT_S} s") from error
     finally:
         process.kill()
         process.wait()
@@ -85,13 +85,15 @@ def _record(staging: Path, cache_dir: Path, recorded: Path) -> None:
 
 async def _await_ready(broker: EmbeddedKafka, process: subprocess.Popen[bytes]) -> None:
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(READY_TIMEOUT_S):
             while process.poll() is None:
                 if await broker_answers(broker.client_settings()):
                     return
                 await asyncio.sleep(PROBE_INTERVAL_S)
     except TimeoutError as error:
-        raise EngineError("the embedded broker did not become ready") from error
+        raise EngineError(
+            f"the embedded broker was not ready within {READY_TIMEOUT_S} s"
+        ) from error
 
 
 def main() -> int:

@@ -67,7 +67,7 @@ class DefaultPriceParameters(NativeParameters):
         None,
         min_length=1,
         max_length=NAME_CHARS_MAX,
-        description="Only prices for this model name, in the form that applications send.",
+        description="Only prices that apply to this model name, as applications send it.",
         examples=["gpt-4o"],
     )
     limit: Whole = Field(default=50, ge=1, le=500)
@@ -98,9 +98,9 @@ def default_prices_router(context: AppContext) -> APIRouter:
 
         The admin key may read them, too.
 
-        A project's own price for a model takes precedence over one of the installation, and that
-        over one of the list. Of several prices, the one that applies at the time of the call is
-        used.
+        A project's own price for a model takes precedence over one of the installation, and one of
+        the installation over a shipped one. Of several such prices, the one with the most specific
+        pattern applies, then the one with the latest `effective_from` that is not after the call.
         """
         records = context.control.view.in_project(Price, None).values()
         after = (False, "")
@@ -108,7 +108,7 @@ def default_prices_router(context: AppContext) -> APIRouter:
             position = cursors.decode(parameters.cursor, _Position)
             after = position.is_shipped, position.id
         page: list[DefaultPriceOut] = []
-        for shown in _in_order(records, context.default_prices, parameters.model, after):
+        for shown in _sorted_prices(records, context.default_prices, parameters.model, after):
             if len(page) == parameters.limit:
                 last = page[-1]
                 cursor = cursors.encode(_Position(last.origin == "shipped", last.id))
@@ -123,10 +123,10 @@ def default_prices_router(context: AppContext) -> APIRouter:
 
 def shipped_prices(shipped: DefaultPriceList, model: str | None) -> Iterator[DefaultPriceOut]:
     """Yield the prices that ship with tracemill, by id; with ``model`` only those that match it."""
-    return _in_order((), shipped, model, (False, ""))
+    return _sorted_prices((), shipped, model, (False, ""))
 
 
-def _in_order(
+def _sorted_prices(
     records: Iterable[Price],
     shipped: DefaultPriceList,
     model: str | None,
@@ -139,7 +139,7 @@ def _in_order(
     prices = shipped.every() if model is None else shipped.of_model(model)
     for price in sorted(prices, key=by_id):
         if (True, price.id) > after:
-            yield _of_list(price)
+            yield _of_shipped(price)
 
 
 def _matches(price: Price, model: str) -> bool:
@@ -166,7 +166,7 @@ def _of_installation(price: Price) -> DefaultPriceOut:
 
 
 def _tiers(tier: PriceTier) -> Iterator[DefaultTierOut]:
-    """Yield a tier for each service tier that it applies to."""
+    """Yield one tier per service tier that it applies to, or one if it applies to all."""
     for when in [{"service_tier": name} for name in tier.service_tiers] or [{}]:
         yield DefaultTierOut(
             input_above=tier.input_above,
@@ -177,7 +177,7 @@ def _tiers(tier: PriceTier) -> Iterator[DefaultTierOut]:
         )
 
 
-def _of_list(price: DefaultPrice) -> DefaultPriceOut:
+def _of_shipped(price: DefaultPrice) -> DefaultPriceOut:
     return DefaultPriceOut(
         id=price.id,
         origin="shipped",
@@ -186,7 +186,7 @@ def _of_list(price: DefaultPrice) -> DefaultPriceOut:
         match=price.match,
         effective_from=iso_or_none(price.effective_from_us),
         hours=_hours(price.hours),
-        usd_per_million=_texts(price.prices),
+        usd_per_million=_usd_per_million(price.prices),
         tiers=[_tier(tier) for tier in price.tiers],
         source=price.source,
         as_of=price.as_of,
@@ -199,11 +199,11 @@ def _tier(tier: DefaultTier) -> DefaultTierOut:
         when=tier.when,
         effective_from=iso_or_none(tier.effective_from_us),
         hours=_hours(tier.hours),
-        usd_per_million=_texts(tier.prices),
+        usd_per_million=_usd_per_million(tier.prices),
     )
 
 
-def _texts(prices: dict[str, tuple[int, int]]) -> dict[str, str]:
+def _usd_per_million(prices: dict[str, tuple[int, int]]) -> dict[str, str]:
     return {name: usd_per_million(pico, per) for name, (pico, per) in prices.items()}
 
 

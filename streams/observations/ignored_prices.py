@@ -12,15 +12,15 @@ log = structlog.get_logger(__name__)
 
 
 class IgnoredPrices:
-    """The ignored prices that were logged; each is logged once."""
+    """Reports ignored prices; each is logged once per reason."""
 
     def __init__(self) -> None:
-        self._shown: Mapping[str, str] = {}
+        self._logged: Mapping[str, str] = {}
 
-    def show(self, ignored: Mapping[str, str]) -> None:
-        """Report all prices that are ignored now; ``ignored`` has the reasons by price id."""
+    def report(self, ignored: Mapping[str, str]) -> None:
+        """Report all currently ignored prices: ``ignored`` has the reasons by price id."""
         for price_id, reason in ignored.items():
-            if self._shown.get(price_id) != reason:
+            if self._logged.get(price_id) != reason:
                 log.warning("price_ignored", price=price_id, reason=reason)
-        self._shown = dict(ignored)
+        self._logged = dict(ignored)
         metrics.PRICES_IGNORED.set(len(ignored))

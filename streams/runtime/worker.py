@@ -170,7 +170,7 @@ class Streams:
 
     def _prices(self) -> PriceBook:
         self._book = self._book.with_prices(self._control.view[Price].values())
-        self._ignored_prices.show(self._book.ignored)
+        self._ignored_prices.report(self._book.ignored)
         return self._book
 
     def _on_change(self, change: Change) -> None:

@@ -92,11 +92,11 @@ class Ingestion(Endpoint):
             raise DecodeInThreadError
         outcome = _Outcome(
             call,
-            answers_errors=not _is_from_sdk(call.headers, batch.metadata),
+            reports_errors=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
         published = self.context.publisher.batch(call.principal.quota_key)
-        kinds = _take(batch.batch, call, published, outcome, self.context.recent_traces)
+        kinds = _add_events(batch.batch, call, published, outcome, self.context.recent_traces)
         for rejected in outcome.dead_letters:
             published.add_dead_letter(rejected)
         return published, outcome, kinds
@@ -105,10 +105,10 @@ class Ingestion(Endpoint):
 class _Outcome:
     """Collect the results of the events of a batch, and its dead letters."""
 
-    def __init__(self, call: Call, *, answers_errors: bool, dead_letter_max_bytes: int) -> None:
+    def __init__(self, call: Call, *, reports_errors: bool, dead_letter_max_bytes: int) -> None:
         self._call = call
         self._dead_letter_max_bytes = dead_letter_max_bytes
-        self._answers_errors = answers_errors
+        self._reports_errors = reports_errors
         self.successes: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self.dead_letters: list[DeadLetter] = []
@@ -118,7 +118,7 @@ class _Outcome:
         self.successes.append({"id": event_id, "status": 201})
 
     def refuse(self, raw: msgspec.Raw, error: Exception) -> None:
-        """Report an event as rejected, and make it a dead letter if its sender may send it."""
+        """Report an event as rejected; it becomes a dead letter if the client may send its type."""
         event_id = event_id_of(raw)
         if isinstance(error, ScopeError):
             metrics.EVENTS_REFUSED.labels("denied").inc()
@@ -127,9 +127,9 @@ class _Outcome:
             metrics.EVENTS_REFUSED.labels("server_event").inc()
             self._fail(event_id, 400, INVALID, str(error))
         else:
-            self._set_aside(raw, event_id, error)
+            self._add_dead_letter(raw, event_id, error)
 
-    def _set_aside(self, raw: msgspec.Raw, event_id: str, error: Exception) -> None:
+    def _add_dead_letter(self, raw: msgspec.Raw, event_id: str, error: Exception) -> None:
         reason, fault = _reason_and_fault(error)
         metrics.EVENTS_REFUSED.labels(reason).inc()
         rejected = dead_letter(
@@ -141,7 +141,7 @@ class _Outcome:
             max_bytes=self._dead_letter_max_bytes,
         )
         self.dead_letters.append(rejected)
-        if self._answers_errors:
+        if self._reports_errors:
             self._fail(event_id, 400, INVALID, fault)
         else:
             self.accept(event_id)
@@ -150,7 +150,7 @@ class _Outcome:
         self.errors.append({"id": event_id, "status": status, "message": message, "error": error})
 
 
-def _take(
+def _add_events(
     raws: list[msgspec.Raw],
     call: Call,
     published: EventBatch,
@@ -164,7 +164,7 @@ def _take(
     for raw in raws:
         try:
             read.append((raw, read_event(raw, times, scores_only=scores_only)))
-        except Exception as error:  # noqa: BLE001  a bug must refuse only this event
+        except Exception as error:  # noqa: BLE001  a bug must reject only this event
             outcome.refuse(raw, error)
     kinds: Counter[str] = Counter()
     project_id = call.principal.project_id
@@ -197,7 +197,8 @@ def _batch_of(body: bytes, settings: GatewaySettings) -> IngestionBatch:
         try:
             batch = _decode_batch(body)
         except RecursionError:
-            # A cut event is still too deep and is rejected; the others are decoded.
+            # Only events that are nested too deeply are cut. They still exceed the limit and are
+            # rejected; the others are decoded.
             batch = _decode_batch(cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error

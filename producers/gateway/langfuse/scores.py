@@ -71,12 +71,12 @@ class Scores(Endpoint):
             raise BodyError(scores.faults[0])
         if not scores.faults:
             return Response(202, _encode({"message": "Accepted"}))
-        answered = {
+        summary = {
             "accepted": scores.batch.event_count,
             "rejected": len(scores.faults),
             "errors": [{"message": fault} for fault in scores.faults[:ERRORS_MAX]],
         }
-        return Response(207, _encode(answered))
+        return Response(207, _encode(summary))
 
     def _read(self, call: Call, inline_values_max: int | None) -> _Scores:
         settings = self.context.settings
@@ -90,7 +90,7 @@ class Scores(Endpoint):
             raise TooLargeError(message)
         scores = _Scores(self.context.publisher.batch(call.principal.quota_key), is_list)
         for index, raw in enumerate(raws):
-            place = f"[{index}]: " if is_list else ""
+            prefix = f"[{index}]: " if is_list else ""
             try:
                 score_id = _add_score(scores.batch, raw, call)
             except BatchTooLargeError:
@@ -99,14 +99,18 @@ class Scores(Endpoint):
                 if not is_list:
                     raise
                 metrics.EVENTS_REFUSED.labels("invalid_event").inc()
-                scores.faults.append(f"{place}{error}")
-            except Exception as error:  # noqa: BLE001  a bug must refuse only this score
-                scores.faults.append(f"{place}{self._set_aside(scores.batch, raw, call, error)}")
+                scores.faults.append(f"{prefix}{error}")
+            except Exception as error:  # noqa: BLE001  a bug must reject only this score
+                detail = self._add_dead_letter(scores.batch, raw, call, error)
+                scores.faults.append(f"{prefix}{detail}")
             else:
                 scores.score_id = None if is_list else score_id
         return scores
 
-    def _set_aside(self, batch: EventBatch, raw: msgspec.Raw, call: Call, error: Exception) -> str:
+    def _add_dead_letter(
+        self, batch: EventBatch, raw: msgspec.Raw, call: Call, error: Exception
+    ) -> str:
+        """Add a dead letter for a score that raised ``error``; return the description."""
         metrics.EVENTS_REFUSED.labels(PROCESSING_FAILED).inc()
         detail = describe_failure("score", error)
         rejected = dead_letter(
@@ -131,7 +135,8 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         try:
             return _decode_list(body), True
         except RecursionError:
-            # A cut score is still too deep and is rejected; the others are decoded.
+            # Only scores that are nested too deeply are cut. They still exceed the limit and are
+            # rejected; the others are decoded.
             return _decode_list(cut_deep(body, DEPTH_MAX + 2)), True
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)) from error
@@ -157,10 +162,10 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
 
 def _issue(fault: str) -> dict[str, Any]:
     """Return an error in Langfuse's format: code, path and message."""
-    described, _, place = fault.partition(" - at `$.")
+    described, _, path = fault.partition(" - at `$.")
     field, colon, rest = fault.partition(": ")
-    if place:
-        return {"code": "custom", "path": place.rstrip("`").split("."), "message": described}
+    if path:
+        return {"code": "custom", "path": path.rstrip("`").split("."), "message": described}
     if colon and field.isidentifier():
         return {"code": "custom", "path": [field], "message": rest}
     return {"code": "custom", "path": [], "message": fault}

@@ -24,14 +24,14 @@ _MAPPED_TO_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlan:
-    """The attributes of a shape that are metadata, and their names in it."""
+    """The attributes of spans of one ``Shape`` that are metadata, and their names in it."""
 
     whole: tuple[str, ...]
-    """Keys of whole metadata objects; the last one that a span has wins."""
+    """Keys of whole metadata objects; the last one that is not empty is used."""
     entries: tuple[tuple[str, str], ...]
     """Pairs of a key and its name in the metadata."""
     experiment: tuple[str, ...]
-    """Keys whose name in the metadata is the key."""
+    """Keys that are also the names in the metadata."""
     others: tuple[str, ...]
     """Keys that no other rule maps, stored under ``attributes``."""
     read: Callable[[AttributeValue], AttributeValue]
@@ -60,7 +60,7 @@ def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """Read metadata of the trace from a span; that of a root span includes its own metadata."""
+    """Reads metadata of the trace from a span; for a root span, also the span's own metadata."""
 
     of_root: bool = False
 
@@ -79,9 +79,9 @@ class TraceMetadata:
 
 
 def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFacts) -> str:
-    """Return the metadata of a span with its resource and scope; names of the span win.
+    """Return the metadata of a span, its resource and its scope; for equal names, the span's.
 
-    It includes the attributes from which no field is read.
+    It includes the attributes that are not mapped to any field.
     """
     attributes = span.attributes
     found = _own_metadata(attributes, plan) if plan.whole or plan.entries else {}
@@ -112,7 +112,7 @@ def _decode_nested(value: AttributeValue) -> AttributeValue:
 
 
 def _decode_langfuse(value: AttributeValue) -> AttributeValue:
-    """Decode a value of a Langfuse SDK, which encodes other types than str, int and bool as JSON.
+    """Decode a value of a Langfuse SDK, which encodes all but str, int and bool as JSON.
 
     A text is decoded as a fraction only if the SDK would encode the fraction as the same text.
     """
@@ -130,7 +130,10 @@ def _decode_langfuse(value: AttributeValue) -> AttributeValue:
 def _below(
     shape: Shape, prefixes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Return the keys of whole objects, and pairs (key, name) of entries; later ones win."""
+    """Return the keys of whole objects, and pairs (key, name) of entries, by prefix.
+
+    Of several entries with the same name, the last one is used.
+    """
     whole = tuple(prefix for prefix in prefixes if prefix in shape.keys)
     entries = tuple(
         (key, key[len(prefix) + 1 :])

@@ -26,6 +26,7 @@ TRACES: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
 METRICS: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 KEEPALIVE_TIMEOUT_S: Final = 20
 AGE_GRACE_S: Final = 30
+"""Time to finish the calls of a connection that has reached its maximum age."""
 STREAM_WINDOW_BYTES: Final = 64 * 1024
 """Maximum bytes that a stream can send before its message is received."""
 _IDENTITY_AND_GZIP: Final = 0b101
@@ -48,7 +49,7 @@ EXPORTS: Final[dict[str, type[Endpoint]]] = {TRACES: GrpcTraces, METRICS: GrpcMe
 """Services for exports, with their endpoints."""
 
 
-class _Calls(cygrpc.AioServer):  # type: ignore[misc]
+class _CallServer(cygrpc.AioServer):  # type: ignore[misc]
     """grpcio's server with a different response to calls of unknown methods.
 
     grpcio decodes the name of an unknown method outside any handler, so a name that is not UTF-8
@@ -68,15 +69,15 @@ async def _refuse_unknown(state: Any) -> None:
     loop = asyncio.get_running_loop()
     context = cygrpc._ServicerContext(state, None, None, loop)  # noqa: SLF001
     with suppress(cygrpc.AbortError, cygrpc.ExecuteBatchError):  # the client may be gone
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown method")
 
 
 class _Server(aio_server.Server):  # type: ignore[misc]
-    """``grpc.aio.Server`` on ``_Calls``."""
+    """``grpc.aio.Server`` on ``_CallServer``."""
 
     def __init__(self, options: Mapping[str, int]) -> None:
         self._loop = cygrpc.get_working_loop()
-        self._server = _Calls(self._loop, None, (), (), tuple(options.items()), None)
+        self._server = _CallServer(self._loop, None, (), (), tuple(options.items()), None)
 
 
 class OtlpGrpcServer:
@@ -108,7 +109,7 @@ class OtlpGrpcServer:
 
     async def fault(self) -> str | None:
         """Return why the server is not ready; None while it runs."""
-        return None if self._server is not None else "its server does not run"
+        return None if self._server is not None else "the server is not running"
 
     async def _start(self, host: str, port: int) -> int:
         server = _Server(_options(self._settings, self._context.settings.otlp_body_max_bytes))
@@ -135,7 +136,7 @@ class OtlpGrpcServer:
                     if await self._server.wait_for_termination(CHECK_INTERVAL_S):
                         continue  # it still runs
                     reason = "unknown"
-                except Exception as error:  # noqa: BLE001  whatever ended it
+                except Exception as error:  # noqa: BLE001  the server is replaced after any error
                     reason = repr(error)
                 self._server = None
                 log.error("otlp_grpc_server_ended", reason=reason)

@@ -1,10 +1,12 @@
-"""Limits of what stage 1 keeps and writes, which guarantee that every row fits into a record.
+"""Limits of what the observations stage keeps and writes, so that each row fits into a record.
 
 ``streams.core.observations.bounding`` limits the fields of single events, and the merges limit the
 results of many. Lengths of names, ids and dimensions are constants instead of settings: they decide
 which values are equal, and all workers must agree about that.
 
-The sizes add up as follows, in bytes of JSON, where a character takes at most six:
+The sizes are as follows, in bytes of JSON, where a character takes at most six. Tags, usage and
+summaries of a trace are in rows of traces; status message, parameters, costs and tools are in rows
+of observations. So each kind of row stays below ``FIXED_BYTES_MAX``:
 
 ====================================================  ==========================
 short texts of a row, 16 of at most 1,000 characters              96,000
@@ -15,7 +17,7 @@ tags of a trace: 256 of 200 characters                           310,000
 usage of a trace: 1,024 types of 200 characters                1,300,000
 summaries of a trace: 1,000 ids, 40,000 characters               330,000
 field names, numbers                                              10,000
-everything but texts and metadata: ``FIXED_BYTES_MAX``         3,145,728
+all fields but texts and metadata: ``FIXED_BYTES_MAX``         3,670,016
 ====================================================  ==========================
 
 ``RowLimits`` divides the rest of a row between input, output and metadata.
@@ -57,7 +59,7 @@ METADATA_KEYS_MAX: Final = 2_000
 METADATA_KEY_CHARS_MAX: Final = 1_000
 
 ESCAPED_BYTES_MAX: Final = 6
-"""Most bytes that one character takes as JSON."""
+"""Maximum bytes of one character in JSON."""
 FIXED_BYTES_MAX: Final = 3 * 2**20 + 2**19
 ROW_BYTES_MAX: Final = 16 * 2**20 - 64 * 2**10
 """Largest row that fits into a record of the default size."""
@@ -84,7 +86,7 @@ DEFAULT_ROW_LIMITS: Final = RowLimits()
 def row_limits(row_bytes_max: int) -> RowLimits:
     """Return limits that keep rows within ``row_bytes_max``.
 
-    If that is small, only rows with names of usual length are certain to fit.
+    If ``row_bytes_max`` is small, rows with very long names may exceed it.
     """
     texts = max(row_bytes_max - FIXED_BYTES_MAX, row_bytes_max // 2)
     return RowLimits(texts * 5 // 12, texts * 2 // 12)

@@ -6,9 +6,9 @@ after those of the successor. Therefore a version states how much of the log its
 nothing else: a late row has the same version and content as the successor's row for the same
 record.
 
-The version of a record is derived from its receiving time, or is the version of the previous record
-plus their distance in offsets, whichever is higher. Each commit contains the last version, and the
-next worker continues from it.
+The version of a record is the higher of two numbers: one derived from its receiving time, and the
+version of the previous record plus the difference of their offsets. Each commit contains the last
+version, and the next worker continues from it.
 
 The version does not depend on the trace. A trace that is read back may be ahead of the commit,
 because rows of traces are written before it. If its version were incremented instead, a restarted
@@ -38,7 +38,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 VERSION_SHIFT = 20
-"""The least version of a record is its receiving time in milliseconds, shifted by this."""
+"""Number of bits by which a time in milliseconds is shifted left, which gives a version."""
 
 
 class RecordVersion(NamedTuple):
@@ -54,5 +54,5 @@ class RecordVersion(NamedTuple):
 
 
 def version_floor(append_us: int) -> int:
-    """Return the least version of a record that was received at this time."""
+    """Return the lowest version of a record that the broker received at this time."""
     return append_us // 1_000 << VERSION_SHIFT

@@ -172,7 +172,7 @@ def _without_price(
 
 
 def _exceeded(period: Period, input_tokens: int) -> int | None:
-    return max((above for above in period.lengths if above < input_tokens), default=None)
+    return max((above for above in period.thresholds if above < input_tokens), default=None)
 
 
 def _amounts(

@@ -203,8 +203,8 @@ def rates_of(
     served_tier: str = "",
 ) -> RateTable:
     """Return the rates of a call by a price; arguments as of ``PriceBook.cost_of``."""
-    if period.lengths or ((parameters or served_tier) and period.variants):
-        input_tokens = input_tokens_of(usage) if period.lengths else 0
+    if period.thresholds or ((parameters or served_tier) and period.variants):
+        input_tokens = input_tokens_of(usage) if period.thresholds else 0
         return period.table_for(conditions_of(parameters, served_tier), at_us, input_tokens)
     return period.standard
 

@@ -37,7 +37,7 @@ class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...] = ()
 
     def at(self, input_tokens: int) -> Rate:
-        """Return the rate for a request of this length."""
+        """Return the rate of a request with this number of input tokens."""
         pico = self.pico
         for step in self.steps:
             if input_tokens > step.over:
@@ -68,7 +68,7 @@ class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class RateTable(dict[str, "int | Rate | None"]):
     """Rates by usage type, computed on first use; None: the type has no price or is a total.
 
-    ``rates`` are by unit and have no steps.
+    ``rates`` has the rates by unit, which have no steps.
     """
 
     __slots__ = ("per_request", "rates")
@@ -97,7 +97,7 @@ class RateTable(dict[str, "int | Rate | None"]):
         return next((name for name in fallbacks(unit) if name in self.rates), None)
 
     def rate_of_total(self) -> Rate | None:
-        """Return the rate of a total: its own, or that of all tokens if it is the same."""
+        """Return the rate of a total: its own, or the one rate of all tokens, if there is one."""
         rate_in, rate_out = self.rates.get("input"), self.rates.get("output")
         if "total" in self.rates:
             return self.rates["total"]
@@ -163,9 +163,9 @@ class Period:
         "_tables",
         "from_us",
         "hours",
-        "lengths",
         "price_id",
         "standard",
+        "thresholds",
         "variants",
     )
 
@@ -184,14 +184,14 @@ class Period:
         self._rates = rates
         self._some_are_unconditional = any(not variant.when for variant in variants)
         all_rates = (*rates.values(), *(rate for v in variants for rate in v.rates.values()))
-        self.lengths = sorted(
+        self.thresholds = sorted(
             {step.over for rate in all_rates for step in rate.steps}
             | {variant.input_above for variant in variants if variant.input_above >= 0}
         )
         """Numbers of input tokens above which a rate changes."""
         self._tables: dict[tuple[int, tuple[int, ...]], RateTable] = {}
         self.standard = self.table_for({}, from_us, 0)
-        """Rates of requests without conditions that are below all ``lengths``."""
+        """Rates of requests without conditions that are below all ``thresholds``."""
 
     def in_force(self, at_us: int) -> bool:
         return self.from_us <= at_us and (self.hours is None or self.hours.include(at_us))
@@ -199,7 +199,7 @@ class Period:
     def applying(
         self, context: Mapping[str, str], at_us: int, input_tokens: int
     ) -> tuple[int, ...]:
-        """Return the numbers of the variants that apply to a request."""
+        """Return the indexes of the variants that apply to a request."""
         if not context and not self._some_are_unconditional:
             return ()
         return tuple(
@@ -211,7 +211,7 @@ class Period:
     def table_for(self, context: Mapping[str, str], at_us: int, input_tokens: int) -> RateTable:
         """Return the rates of a request with ``input_tokens`` under the conditions ``context``."""
         applying = self.applying(context, at_us, input_tokens)
-        key = (bisect_left(self.lengths, input_tokens), applying)
+        key = (bisect_left(self.thresholds, input_tokens), applying)
         table = self._tables.get(key)
         if table is None:
             rates = dict(self._rates)

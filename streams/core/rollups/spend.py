@@ -21,14 +21,14 @@ _COLUMNS = tuple(each.name for each in SPEND_DIMENSIONS)
 
 
 class SpendCell:
-    """An absolute sum in picodollars; ``row_version`` and ``contains`` as in ``WindowCell``."""
+    """A sum of costs in picodollars; the other fields are as in ``WindowCell``."""
 
-    __slots__ = ("capped", "contains", "cost_pico", "row_version")
+    __slots__ = ("capped", "contained_version", "cost_pico", "row_version")
 
     def __init__(self) -> None:
         self.cost_pico = 0
         self.row_version = 0
-        self.contains = 0
+        self.contained_version = 0
         self.capped = False
         """Whether the row that was read back has a capped amount, as in ``WindowCell``."""
 
@@ -43,7 +43,7 @@ class SpendCell:
         """
         if undo is not None:
             undo.append((self, None, (self.cost_pico, self.row_version)))
-        if version <= self.contains:
+        if version <= self.contained_version:
             return False
         self.cost_pico += change.cost_pico
         if self.cost_pico < 0 and self.capped:
@@ -67,5 +67,5 @@ def spend_cell(row: SpendRow) -> SpendCell:
     cell = SpendCell()
     cell.cost_pico = row.total_cost_pico
     cell.capped = is_capped(row.total_cost_pico)
-    cell.row_version = cell.contains = row.row_version
+    cell.row_version = cell.contained_version = row.row_version
     return cell

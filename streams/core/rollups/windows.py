@@ -1,7 +1,8 @@
 """Window cells: the totals of one minute of event time, per project and dimensions.
 
-Totals are absolute. ``row_version`` is derived from the offset of the last record of ``deltas``
-applied to the cell. After a cell is read back, records that it already contains are skipped.
+Rows contain totals, not changes. ``row_version`` is derived from the offset of the last record of
+the topic ``deltas`` that changed the cell. After a cell is read back from the store, records whose
+changes it already contains are skipped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class WindowCell:
     __slots__ = (
         "bins",
         "capped",
-        "contains",
+        "contained_version",
         "cost_pico",
         "errors",
         "observations",
@@ -46,10 +47,10 @@ class WindowCell:
         self.usage: dict[str, int] = {}
         self.bins: dict[int, int] = {}
         self.row_version = 0
-        self.contains = 0
+        self.contained_version = 0
         """Version of the row that was read back; changes up to this version are skipped."""
         self.capped = False
-        """Whether an amount of that row was capped, so that corrections may exceed the amount."""
+        """Whether an amount of that row was capped, so that corrections may make it negative."""
 
     def restore(self, numbers: tuple[int, int, int, int, dict[str, int]]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
@@ -64,7 +65,7 @@ class WindowCell:
             undo = []
         numbers = (self.observations, self.errors, self.cost_pico, self.row_version, self.usage)
         undo.append((self, None, numbers))
-        if version <= self.contains:
+        if version <= self.contained_version:
             return False
         self.observations += change.observations
         self.errors += change.errors
@@ -82,7 +83,7 @@ class WindowCell:
         return True
 
     def _within_limit(self, change: Mapping[str, int]) -> dict[str, int]:
-        """Return ``change`` with the usage types that exceed the window's limit combined."""
+        """Return ``change`` with usage types beyond the window's limit as ``OTHER_USAGE``."""
         named = dict.fromkeys(self.usage, 0)
         add_amounts(named, change, 1, CELL_USAGE_TYPES_MAX)
         return named
@@ -114,17 +115,17 @@ def window_cell(row: WindowRow) -> WindowCell:
     cell.cost_pico = row.total_cost_pico
     cell.usage = {kind: units for kind, units in row.usage.items() if units}
     cell.bins = bins_of(bytes.fromhex(row.latency_state_hex))
-    cell.row_version = cell.contains = row.row_version
+    cell.row_version = cell.contained_version = row.row_version
     cell.capped = is_capped(max(cell.cost_pico, *cell.usage.values(), 0))
     return cell
 
 
 def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int], undo: Undo) -> None:
     """Add amounts by key; remove keys whose total becomes zero."""
-    for key, by in change.items():
+    for key, amount in change.items():
         before = totals.get(key, 0)
         undo.append((totals, key, before))
-        total = before + by
+        total = before + amount
         if total:
             totals[key] = total
         else:
