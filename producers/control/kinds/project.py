@@ -1,4 +1,4 @@
-"""Projects: the tenants of an installation."""
+"""Define projects, the tenants of an installation."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Build the record that replays a quarantined one.
 
 Lines of ``events`` are sent unchanged, because an event replaces earlier copies of itself. Deltas
-are applied once per source record. A replayed delta gets the number of a source record that does
-not exist otherwise. So it is applied once, however often it is sent.
+are applied once per source record (partition and offset). A replayed delta gets a source partition
+that no other delta has, so it is applied once, however often it is sent.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ PARTITIONS_MAX: Final = 1_024
 """Upper bound of ``KafkaSettings.event_partitions``."""
 
 REPLAYED: Final = 2**61
-"""First source number of replayed deltas."""
+"""Lowest source partition of replayed deltas."""
 
 _decoder: Final = msgspec.json.Decoder(Delta)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def replay_source(partition: int, offset: int) -> int:
-    """Return the source number of replayed ``deltas``, above that of every real partition.
+    """Return the source partition of a replayed delta, which is above those of the topic.
 
-    It depends on the source record, not on the offset in ``deltas``: after crashes, the same delta
-    may be there twice.
+    It depends on the source record, not on the offset in ``deltas``, because after a crash the
+    topic may contain the same delta twice.
     """
     return REPLAYED + offset * PARTITIONS_MAX + partition
 
@@ -37,7 +37,7 @@ def replayed_value(entry: Entry, value: bytes) -> bytes:
     """Return the record to append for the quarantined part of the source record ``value``.
 
     Raises:
-        msgspec.DecodeError: a line is no delta.
+        msgspec.DecodeError: a line is not a delta.
     """
     if entry.kind == "events":
         return only_lines(value, entry.lines)
