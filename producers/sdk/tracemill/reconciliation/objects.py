@@ -33,9 +33,11 @@ Count = Callable[[Any], int | None]
 
 
 def number_of(value: Any) -> int | float | None:
-    """Return a number, also of the decimal text of a whole one; else ``None``."""
+    """Return a number, also of the decimal text of a whole one (``12.0``); else ``None``."""
     if isinstance(value, str):
-        text = value.strip()
+        text, _, decimals = value.strip().partition(".")
+        if decimals.strip("0"):
+            return None
         is_whole = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
         return int(text) if is_whole else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -123,6 +123,13 @@ _NOT_COUNTS: Final = frozenset(
         *("max", "maximum", "limit", "limits", "window", "budget", "remaining", "quota"),
     }
 )
+_OF_OTHER_CALLS: Final = frozenset(
+    {
+        *("cumulative", "accumulated", "aggregated", "aggregate", "running", "session", "previous"),
+        *("estimated", "estimate", "expected", "saved", "avg", "average", "mean"),
+    }
+)
+"""Words of token counts that are not those of this call: of several calls, or not reported ones."""
 _EXACT: Final[dict[str, NameRole]] = {
     "prompt_eval_count": Role("input", "sum"),
     "eval_count": Role("output", "sum"),
@@ -151,7 +158,7 @@ def _role_of(name: str) -> NameRole:
         return exact
     words = _lifetime_joined(_WORDS.findall(snake))
     found = set(words)
-    if found & _NOT_COUNTS:
+    if found & _NOT_COUNTS or (found & _OF_OTHER_CALLS and found & _TOKEN_WORDS):
         return Ignored()
     if found & _NOT_TOKENS and not found & _TOKEN_WORDS:
         return Beside(is_unit=True)
