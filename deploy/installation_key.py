@@ -1,4 +1,4 @@
-"""Read the key that encrypts secrets in the store from the environment or the data directory."""
+"""Read the key that encrypts secrets in the store, from the environment or the data directory."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ limits = typer.Typer(
     no_args_is_help=True,
     help="""Show, set and clear the limits of a project: rates per second, and quotas.
 
-    A limit that is not set for a project is the default of the installation
-    (TRACEMILL_LIMITS_…). Limits apply immediately, in every gateway.
+    If a limit is not set for a project, the default of the installation (TRACEMILL_LIMITS_…)
+    applies. Limits apply immediately, in every gateway.
 
     The commands use the admin key in TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of
     `tracemill up`, the key in its data directory: set TRACEMILL_DATA_DIR to that of `tracemill up
@@ -46,16 +46,16 @@ _FIELDS: Final = (
 )
 _UNLIMITED_BY_0: Final = frozenset(_FIELDS) - {"burst_s", "quota_period"}
 _SHAPE: Final = ("own", "in_force", "used")
-_PRECEDING: Final = "'none' is no limit, 'default' the default of the installation."
+_SPECIAL_VALUES: Final = "'none' for no limit, 'default' for the default of the installation."
 
 EventsPerS = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help=f"Events per second; {_PRECEDING}")
+    str | None, typer.Option(metavar="NUMBER", help=f"Events per second; {_SPECIAL_VALUES}")
 ]
 BytesPerS = Annotated[
     str | None,
     typer.Option(
         metavar="BYTES",
-        help=f"Bytes of decompressed bodies per second, such as 5000000 or 5MB; {_PRECEDING}",
+        help=f"Bytes of decompressed bodies per second, such as 5000000 or 5MB; {_SPECIAL_VALUES}",
     ),
 ]
 BurstS = Annotated[
@@ -69,20 +69,20 @@ Period = Annotated[
     typer.Option(metavar="PERIOD", help="Period of the quotas in UTC: day, month or 'default'."),
 ]
 Events = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help=f"Events per period; {_PRECEDING}")
+    str | None, typer.Option(metavar="NUMBER", help=f"Events per period; {_SPECIAL_VALUES}")
 ]
 Bytes = Annotated[
     str | None,
     typer.Option(
         metavar="BYTES",
-        help=f"Bytes of decompressed bodies per period, such as 20GB; {_PRECEDING}",
+        help=f"Bytes of decompressed bodies per period, such as 20GB; {_SPECIAL_VALUES}",
     ),
 ]
 
 
 @limits.command("show")
 def show_limits(project_id: ProjectId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show the limits of a project, those that apply, and what is used of the quotas."""
+    """Show the limits of a project, the limits in force, and the used part of the quotas."""
     client = _client(url)
     path = _path(project_id)
     _print(client.record("GET", path, fields=_SHAPE), as_json)
@@ -111,7 +111,7 @@ def set_limits(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise typer.BadParameter("give at least one limit, such as --events-per-s 200")
+        raise typer.BadParameter("at least one limit is required, such as --events-per-s 200")
     _print(_change(_client(url), project_id, changes), as_json)
 
 

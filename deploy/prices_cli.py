@@ -34,8 +34,8 @@ prices = typer.Typer(
 
     Prices are US dollars per million units.
 
-    A price of the project takes precedence over one of the installation, and that over the list
-    of prices in tracemill. A new price applies to calls that arrive after it was created.
+    A price of the project takes precedence over one of the installation, and one of the
+    installation over a shipped one. A new price applies to calls that arrive after it was created.
 
     The commands use the project's key. With --installation, they use the admin key in
     TRACEMILL_ADMIN_SECRET_KEY, or, on the machine of `tracemill up`, the key in its data
@@ -62,7 +62,7 @@ def list_prices(
         bool,
         typer.Option(
             "--defaults",
-            help="List the prices of the installation and those in tracemill, with sources.",
+            help="List the prices of the installation and the shipped ones, with their sources.",
         ),
     ] = False,
     model: Annotated[
@@ -76,12 +76,12 @@ def list_prices(
 ) -> None:
     """List prices, oldest first, or default prices by id.
 
-    Without a key, --defaults shows the prices in this version.
+    Without a key, --defaults lists the shipped prices of this version.
     """
     if model is not None and not defaults:
-        raise typer.BadParameter("give it with --defaults", param_hint="--model")
+        raise typer.BadParameter("is only allowed with --defaults", param_hint="--model")
     if defaults and installation:
-        raise typer.BadParameter("give --defaults or --installation", param_hint="--defaults")
+        raise typer.BadParameter("cannot be used with --installation", param_hint="--defaults")
     if defaults:
         found = _defaults(url, public_key, secret_key, model)
         print_records(found, as_json, _DEFAULT_COLUMNS)
@@ -138,7 +138,7 @@ def replace_price(
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replace a price and keep its id. Calls that arrive later have the new price."""
+    """Replace a price and keep its id. The new price applies to calls that arrive later."""
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     changed = client.record("PUT", _one(price_id, installation=installation), body)
@@ -173,11 +173,11 @@ def _client(
 def _defaults(
     url: str | None, public_key: str | None, secret_key: str | None, model: str | None
 ) -> list[dict[str, Any]]:
-    """Return the default prices from the API, or those of this version.
+    """Return the default prices from the API, or the shipped ones of this version.
 
-    The request uses the project's key if there is an option for it, or else the admin key, or else
-    the key of a new installation. If there is no option for the address or a key, and the API does
-    not respond or refuses the request, the prices of this version are returned.
+    The request uses the project's key if it is given, or else the admin key, or else the key of a
+    new installation. If neither an address nor a key is given, and the API does not respond or
+    refuses the request, the shipped prices are returned.
     """
     from deploy.admin_client import admin_client, project_client
 
@@ -195,7 +195,7 @@ def _defaults(
     except (ApiUnavailableError, RefusedError) as error:
         if is_given:
             raise
-        print(f"tracemill: the prices in this version: {error}", file=sys.stderr)
+        print(f"tracemill: listing the prices in this version, because: {error}", file=sys.stderr)
     import msgspec
 
     from deploy.default_prices import ShippedPrices

@@ -23,17 +23,17 @@ from producers.progress import PartitionProgress
 
 CHECK_INTERVAL_S: Final = 1.0
 SUSPENDED_AFTER_S: Final = 5.0
-"""Time between two checks that shows that the process was suspended."""
+"""Time between two checks above which the process is considered to have been suspended."""
 HEARTBEAT_INTERVAL_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
 
 class LoopHeartbeat:
-    """The last time when the event loop ran; the traceback of a blocked loop is logged.
+    """Records when the event loop last ran, and writes the traceback of a blocked loop to stderr.
 
-    A thread that does not need the interpreter's lock writes the traceback, so this works even if
-    the loop hangs in C code.
+    The traceback is written by a thread that does not need the interpreter's lock, so this works
+    even if the loop is blocked in C code.
     """
 
     def __init__(self, blocked_after_s: float) -> None:
@@ -62,7 +62,7 @@ class LoopHeartbeat:
 
 
 class StallDetector:
-    """A detector that has a line per stall in ``stalls``; ``check`` must be called every second."""
+    """Detects stalls on each ``check``, to be called every second; ``stalls`` describes them."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class StallDetector:
         self._checked_at_s = now_s
         try:
             work = list(self._work())
-        except RuntimeError:  # the event loop's thread changed the partitions during the iteration
+        except RuntimeError:  # the event loop's thread changed the partitions meanwhile
             return
         blocked_s = now_s - max(self._heartbeat.at_s, self._resumed_at_s)
         self._report_blocked(blocked_s, work)

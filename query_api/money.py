@@ -13,7 +13,7 @@ __all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
 
 
 def usd_number(pico: int) -> float:
-    """Return the nearest JSON number, for clients that do not support decimal strings."""
+    """Return US dollars as the nearest float, for clients that do not support decimal strings."""
     return pico / PICO_PER_USD
 
 

@@ -49,7 +49,7 @@ class _Range(NativeParameters):
     step: Step = "1m"
     group_by: Dimensions = Field(
         default=[],
-        description=f"Any of {', '.join(DIMENSIONS)}: several parameters, or separated by commas.",
+        description=f"Any of {', '.join(DIMENSIONS)}; separate several by commas or repeat it.",
     )
 
 
@@ -72,7 +72,7 @@ else:
 class WindowParameters(_Filtered):
     time_zone: TimeZone = Field(
         default="UTC",
-        description="Time zone of steps of hours and days.",
+        description="Time zone in which hours and days begin.",
         examples=["Europe/Berlin"],
     )
 

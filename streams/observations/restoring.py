@@ -44,7 +44,7 @@ async def restored_from(
 def adopt_restored(fold: ObservationsFold, histories: Iterable[TraceHistory]) -> None:
     """Add the restored traces to the cache.
 
-    Traces with invalid rows are left out. They are read back when they are needed.
+    Traces with invalid rows are left out and are read back from the store when they are needed.
     """
     nothing = Needs(set(), set())
     for history in histories:

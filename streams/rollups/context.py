@@ -1,4 +1,4 @@
-"""Define the context that the partitions of stages 2 and 3 share."""
+"""Define the context that the partitions of the rollups stage share."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class KafkaOutput:
     def __init__(self, producer: AIOKafkaProducer, clock: BrokerClock | None = None) -> None:
         self._producer = producer
         self._clock = clock
-        self._compare_clocks_at_s = 0.0
+        self._next_clock_check_s = 0.0
 
     async def send(
         self, topic: str, partition: int, value: bytes, headers: Headers = ()
@@ -35,8 +35,8 @@ class KafkaOutput:
             topic, value, partition=partition, headers=list(headers)
         )
         loop = asyncio.get_running_loop()
-        if self._clock is not None and loop.time() >= self._compare_clocks_at_s:
-            self._compare_clocks_at_s = loop.time() + COMPARE_CLOCKS_INTERVAL_S
+        if self._clock is not None and loop.time() >= self._next_clock_check_s:
+            self._next_clock_check_s = loop.time() + COMPARE_CLOCKS_INTERVAL_S
             _compare_clocks(self._clock, sent)
         offset: asyncio.Future[int] = loop.create_future()
         sent.add_done_callback(lambda done: _copy_result(done, offset))

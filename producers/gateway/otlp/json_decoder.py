@@ -56,7 +56,8 @@ def decode_json(body: bytes, limits: ExportLimits) -> Export:
     try:
         groups, reached = _decode_groups(body, limits, refused)
     except RecursionError:
-        # A cut span is still too deep and is rejected; the others are decoded.
+        # Only spans that are nested too deeply are cut. They still exceed the limit and are
+        # rejected; the others are decoded.
         body = cut_deep(body, DEPTH_MAX + _ENVELOPE_DEPTH)
         refused = RefusedSpans()
         groups, reached = _decode_groups(body, limits, refused)
@@ -106,7 +107,7 @@ def _value_of(raw: bytes | msgspec.Raw | None, path: str) -> Any:
     """Decode one item.
 
     Raises:
-        BodyError: it is nested too deep, too large, or has a number that is out of range.
+        BodyError: it is nested too deeply or too large, or has a number that is out of range.
     """
     if raw is None:
         return None

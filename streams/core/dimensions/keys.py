@@ -1,4 +1,4 @@
-"""Compute the keys of cells from observations, deltas and rows."""
+"""Compute the keys of window and spend cells from observations, deltas and rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Shape = tuple[bool, ...]
 """Whether each value of a scope is set."""
 
 SHAPES_MAX: Final = 4_096
-"""Maximum shapes whose compiled function is cached."""
+"""Maximum number of cached functions of ``scope_of_shape``."""
 MINUTE_S: Final = 60
 MINUTE_US: Final = MINUTE_S * 1_000_000
 BUCKET_S: Final = 900
@@ -75,7 +75,7 @@ def _key_of_delta(dimensions: Sequence[Dimension], first: Sequence[str]) -> Any:
 
 
 def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, str]:
-    """Return values by the names of their dimensions, without defaults."""
+    """Return values by the names of their dimensions; values equal to the default are left out."""
     return {
         each.name: value
         for each, value in zip(dimensions, values, strict=True)
@@ -97,7 +97,7 @@ own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
 )
 """Return the part of the spend cell's key that depends only on the observation."""
 spend_key_of_own: Final[Callable[[StartedKey, TraceValues], StartedKey]] = _spend_key_of_own()
-"""Return the key of the spend cell, given such a part and the dimension values of the trace."""
+"""Return the key of the spend cell from an ``own_spend_key`` and the trace's dimension values."""
 
 window_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(WINDOW_DIMENSIONS, WINDOW_KEY)
 spend_key_of_delta: Final[Callable[[Any], CellKey]] = _key_of_delta(SPEND_DIMENSIONS, SPEND_KEY)
@@ -116,6 +116,6 @@ def scope_of(named_values: Any) -> Scope:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
-    """Compile a function that returns the scope of the given shape that contains a key."""
+    """Return a compiled function from a key to the scope of this shape that contains the key."""
     parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
     return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -30,20 +30,20 @@ from streams.core.observations.lines import (
 from tracemill.contract import COST_MAX_PICO, Score, is_within_cost_max
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
-"""Event times this far before receipt are rejected: the client's unit or clock is wrong."""
+"""Events that are older on receipt are rejected, because the client's unit or clock is wrong."""
 FUTURE_MAX_US: Final = 86_400_000_000
-"""Likewise for event times after receipt."""
+"""Events that are further in the future on receipt are rejected for the same reason."""
 _TIMES_ALLOWED: Final = (
     f"allowed are {PAST_MAX_US // FUTURE_MAX_US} days before receipt to one day after it"
 )
 PAYLOAD_BYTES_MAX: Final = 12 * 2**20
-"""Longest payload of a dead letter as JSON: longer than an event, shorter than a record."""
+"""Maximum size of a dead letter's payload as JSON: above that of an event, below a record's."""
 DETAIL_CHARS_MAX: Final = 2_000
 """Longest detail of a rejected line; it may quote the line."""
 
 STAGE: Final = "observations"
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
-"""Reasons that mean a foreign writer on the topic; the others are mistakes of single clients."""
+"""Reasons that mean that another program writes to the topic; others are errors of clients."""
 
 
 FULL_TRACE: Final = "trace_full"
@@ -61,7 +61,7 @@ class Rejection(msgspec.Struct, frozen=True, gc=False):
     """A line, or an event, that becomes a dead letter."""
 
     line_number: int
-    """Index among all lines of the record; of failed events and full traces, among its events."""
+    """Index among the record's lines; for failed events and full traces, among its events."""
     reason: str
     detail: str
     payload: bytes
@@ -77,7 +77,7 @@ class ReadRecord(msgspec.Struct, frozen=True):
     reached: Mapping[str, int] = {}
     """Number of fields cut to each limit, by the limit's name."""
     dropped: Sequence[str] = ()
-    """Fields that were dropped, each as often as it was, because another one contradicts them."""
+    """Names of the fields that were dropped because others contradict them; one per occurrence."""
 
 
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Rejection]:
@@ -100,7 +100,7 @@ def failed_events(record: ReadRecord, failures: Mapping[int, str]) -> Iterator[R
 
 
 def read(record: SourceRecord, limits: RowLimits = DEFAULT_ROW_LIMITS) -> ReadRecord:
-    """Decode the events of a record in order; invalid lines are rejected, the others count."""
+    """Decode the events of a record in order; reject only its invalid lines."""
     value = record.value
     if len(value) > limits.texts_bytes_max:
         return _read_line_by_line(record, limits)
@@ -144,7 +144,7 @@ def _read_line_by_line(record: SourceRecord, limits: RowLimits) -> ReadRecord:
             fault = ("long_identity", str(error))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  # a bug costs this line, not the whole record
+        except Exception as error:  # noqa: BLE001  # a bug must reject only this line
             fault = (PROCESSING_FAILED, describe_error(error))
         if fault is None:
             lines.append(line)
@@ -160,7 +160,7 @@ Fault = tuple[str, str]
 def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost time on this path
     line: Line, earliest_us: int, latest_us: int, dropped: list[str]
 ) -> Fault | None:
-    """Return why a decoded event is invalid; None for most.
+    """Return why a decoded event is invalid; None if it is valid.
 
     A field that is contradicted by another one is removed, and its name is added to ``dropped``.
     """
@@ -196,7 +196,10 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
             dropped.append("completion_start_us")
     if line.cost is not None and not is_within_cost_max(line.cost):
         total_pico = sum(line.cost.values())
-        return "absurd_cost", f"cost adds up to {total_pico}, {COST_MAX_PICO} are allowed"
+        return (
+            "absurd_cost",
+            f"cost adds up to {total_pico} picodollars; the maximum is {COST_MAX_PICO}",
+        )
     try:
         validate_texts(line)
     except msgspec.ValidationError as error:

@@ -58,7 +58,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         self._control = context.control
         self._settings: NotifierSettings = context.settings
         self._alerts: dict[str, Alert] = {}
-        """Alerts that can be delivered to new or changed webhooks."""
+        """Recent alerts by id, which are also delivered to new or changed webhooks."""
         self._sender = WebhookSender(
             self._settings,
             allow_private=context.webhooks.allow_private,
@@ -74,7 +74,8 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         """Return the deliveries of an alert."""
         alert = alert_of_record(record.value)
         if not self._is_too_old(alert, now_us()):
-            # Keep the first version of a repeated alert, so that a webhook-id has only one body.
+            # Keep the first version of a repeated alert, so that a webhook-id always has the same
+            # body.
             alert = self._alerts.setdefault(alert.id, alert)
         webhooks = self._control.view.in_project(Webhook, alert.project_id)
         return _deliveries([alert], webhooks.values())
@@ -92,7 +93,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         if webhook is None or webhook.disabled:
             return Dropped("the webhook is deleted or disabled")
         event_type = self.context.event_types.get(job.alert.event)
-        if event_type is None:  # a newer version wrote it and can deliver it
+        if event_type is None:  # written by a newer version, which can deliver it
             return Failed(f"this version of tracemill does not support the event {job.alert.event}")
         body = event_type.webhook_body(job.alert)
         with webhook_metrics.ATTEMPT_S.time():
@@ -113,7 +114,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         return Failed(result.detail, pause_s)
 
     async def _disable(self, webhook: Webhook) -> bool:
-        """Disable a webhook whose receiver responded with 410; return whether it was written."""
+        """Disable a webhook whose receiver responded with 410; return false if this failed."""
         try:
             await self._control.update(
                 Webhook, webhook.id, lambda current: current.model_copy(update={"disabled": True})
@@ -137,7 +138,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
     @classmethod
     def metrics(cls) -> webhook_metrics.DeliveryMetrics:
-        """Return the metrics, which also have the names of earlier versions."""
+        """Return the metrics, which are also exported by their names in earlier versions."""
         return webhook_metrics.DeliveryMetrics(cls.name)
 
     @classmethod
@@ -183,7 +184,7 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
 
 
 def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterator[WebhookDelivery]:
-    """Yield a delivery per webhook and alert of its events, without alerts before its creation."""
+    """Yield a delivery for each alert whose event a webhook subscribes to, since its creation."""
     for webhook in webhooks:
         for alert in alerts:
             if (
