@@ -111,6 +111,9 @@ async def test_the_ends_of_all_topics_are_found_in_one_attempt(
 ) -> None:
     """Between attempts, aiokafka pauses for 0.1 s."""
     await ensure_topics(kafka)
+    partitions = [TopicPartition(shape.name, 0) for shape in topic_shapes(kafka)]
+    async with new_consumer(kafka) as first:
+        await first.end_offsets(partitions)  # the broker knows the leaders of the new topics now
     attempts, ask = [], Fetcher._proc_offset_requests
 
     async def counted(fetcher: Fetcher, partitions: object) -> object:
@@ -118,7 +121,6 @@ async def test_the_ends_of_all_topics_are_found_in_one_attempt(
         return await ask(fetcher, partitions)
 
     monkeypatch.setattr(Fetcher, "_proc_offset_requests", counted)
-    partitions = [TopicPartition(shape.name, 0) for shape in topic_shapes(kafka)]
     consumer = new_consumer(kafka)
     await consumer.start()
     try:
