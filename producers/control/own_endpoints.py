@@ -1,7 +1,7 @@
 """Recognize the installation's own endpoints, which webhooks must not reach.
 
 A port alone means this port on all addresses of this machine, including loopback. HOST:PORT means
-a port of another machine, such as a broker. Both names and resolved addresses are compared.
+a port of one host, such as a broker; its name and its resolved addresses are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PORT_MAX = 65_535
 
 @dataclass(frozen=True, slots=True)
 class OwnEndpoints:
-    """Ports of this machine, and ports of other hosts."""
+    """Ports of this machine, and ports of named hosts."""
 
     ports: frozenset[int] = frozenset()
     hosts: frozenset[tuple[str, int]] = frozenset()

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Partitions(Enum):
-    """Partitioning of a topic; the value is the name of the setting with the number."""
+    """Partitioning of a topic. Except for ``ONE``, the value names the setting with the number."""
 
     BY_TRACE = "event_partitions"
     BY_PROJECT = "project_partitions"
@@ -60,9 +60,9 @@ class Topics:
 
     @property
     def unplaced_updates(self) -> str:
-        """Events without a trace id, and of an observation that no gateway remembers.
+        """Events that lack a trace id and refer to an observation that was not seen recently.
 
-        One partition; lines are ``producers.unplaced_events``.
+        One partition; ``producers.unplaced_events`` defines the format of lines.
         """
         return f"{self.prefix}.unplaced-updates"
 
@@ -128,7 +128,7 @@ class Topics:
 
     @property
     def usage(self) -> str:
-        """Counts of gateways for quotas, one JSON object per record.
+        """Usage that each gateway has counted for quotas, one JSON object per record.
 
         One compacted partition; keys are ``month/gateway/project``.
         """
@@ -167,4 +167,4 @@ OWN_TOPICS: Final = (
     Topic("usage", Partitions.ONE, Cleanup.COMPACT),
     CONTROL,
 )
-"""Topics without rows of a table; ``clickhouse.feeds`` declares the others."""
+"""Control topic, and topics without rows of a table. ``clickhouse.feeds`` declares the others."""

@@ -87,7 +87,7 @@ def health_router(context: AppContext, readiness: Readiness, version: str) -> AP
 
         `failIfDatabaseUnavailable`: return 503 if the store does not respond.
         `failIfNoRecentEvents`: return 503 if no observation or trace started in the last three
-        minutes: of the project, if the request has its key, otherwise of any project.
+        minutes. With the key of a project, only this project counts; otherwise all do.
         """
         fault = await _fault(context, parameters, _owner_of(request))
         return json_response(Health(fault or "OK", version), status=503 if fault else 200)
@@ -148,7 +148,7 @@ async def _has_recent_events(context: AppContext, owner: Owner) -> bool:
 
 
 def _owner_of(request: Request) -> Owner:
-    """Return the project of a credential, the installation, or None without a valid one."""
+    """Return the project or installation of the credential; None if there is no valid one."""
     try:
         principal = authenticated(request)
     except UnauthorizedError:

@@ -3,7 +3,7 @@
 A page that is sorted by time needs only the newest rows, but the store would merge all versions of
 all rows to find them. So the last minutes are queried first, then the last day, and then all rows.
 As soon as a page is full, it is complete, because all other rows are older. If an index finds the
-rows, all of them are queried immediately.
+rows that meet the conditions, the first query is on all of them.
 """
 
 from __future__ import annotations
