@@ -36,8 +36,9 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     "materialize_statistics_on_insert": "0",
 }
 
-# ClickHouse's error codes: too many queries, sockets, read-only table, no space, too many parts,
-# aborted, replicas, unknown status, cancelled, keeper.
+# ClickHouse's error codes, in this order: too many queries, no free connection, socket timeout,
+# network error, aborted, read-only table, not enough space, too many parts, too few live replicas,
+# unknown status of an insert, query cancelled, system error, keeper error.
 _UNAVAILABLE_CODES: Final = frozenset(
     {202, 203, 209, 210, 236, 242, 243, 252, 285, 319, 394, 425, 999}
 )
@@ -50,8 +51,10 @@ _NO_SPACE: Final = "No space left on device"
 PING_MAX_S: Final = 5.0
 """Time limit of a ping."""
 RESPONSE_GRACE_S: Final = 2.0
-"""Time for a query's response in addition to its time limit, which a hung store does not apply."""
-# Limits on rows, time, bytes, columns, result, set, limit, memory.
+"""Time that the client waits after a query's time limit, because a hung store does not apply the
+limit itself."""
+# Limits on, in this order: rows, time, speed, columns, size of sets, memory, any other resource,
+# bytes, and size of results.
 _TIMEOUT_CODE: Final = 159
 _LIMIT_CODES: Final = frozenset({158, _TIMEOUT_CODE, 160, 161, 191, 241, 290, 307, 396})
 

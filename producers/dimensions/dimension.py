@@ -36,13 +36,14 @@ class Dimension:
     trace_field: str | None = None
     """Field of traces with the value (a field of ``TraceAttributes``)."""
     value_of: Callable[[Any], str] = text_of_value
-    """A pure function that converts the field to the value, if it is not empty."""
+    """A pure function that converts the field to the value; it is not called for an empty field."""
     in_windows: bool = False
     """Whether it is a dimension of windows."""
     in_spend: bool = False
     """Whether it is a dimension of spend and of scopes of budgets."""
     default: str = ""
-    """Value if neither has one; also the value of rows that are older than the dimension."""
+    """Value if neither the observation nor its trace has one; also the value of rows that are older
+    than the dimension."""
     chars_max: int = VALUE_CHARS_MAX
     """Maximum length of a value; a longer one is replaced by its beginning and a hash."""
     normal_form: Callable[[str], str] = as_is

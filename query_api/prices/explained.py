@@ -91,7 +91,7 @@ class ExplainedCost(msgspec.Struct, kw_only=True):
     """Tiers whose conditions the call meets; the first one with a rate for a unit applies."""
     input_tokens: int
     above_input_tokens: int | None
-    """Input tokens above which these rates apply; null if they apply to any number."""
+    """Input tokens above which ``usd_per_million`` applies; null if it applies to any number."""
     usd_per_million: dict[str, str]
     """Rates of this call by unit."""
     reading: list[str]
@@ -101,7 +101,7 @@ class ExplainedCost(msgspec.Struct, kw_only=True):
 
 
 class PriceExplainer(Protocol):
-    """Explains costs by the rules that bill them."""
+    """An interface to explain costs by the rules that compute them."""
 
     def explain(
         self,
@@ -125,7 +125,7 @@ class PriceExplainer(Protocol):
 class _NoExplainer:
     def explain(
         self,
-        prices: Iterable[Price],  # there is nothing to explain
+        prices: Iterable[Price],
         project_id: str,
         model: str,
         usage: Mapping[str, Any],

@@ -125,7 +125,7 @@ class JobRunner(Generic[JobT]):
             self._book.load_state(job_id, state)
 
     def _on_failed_record(self, record: ConsumerRecord, error: Exception) -> None:
-        """Write the dead letter of a record that raised; reading continues."""
+        """Write the dead letter of a record that could not be processed; reading continues."""
         task = asyncio.create_task(self._dead_letters.record(record, error))
         self._tasks.add(task)
         task.add_done_callback(lambda _: self._wake.set())

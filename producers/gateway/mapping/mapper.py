@@ -22,7 +22,7 @@ from tracemill.reconciliation import Reconciled
 ORIGINS_MAX_BYTES: Final = 32 * 1024 * 1024
 """Maximum memory of cached origins and of values that are derived from them."""
 SLICE_ATTRIBUTES_MAX: Final = 4_096
-"""Maximum attributes of a slice. Mapping one takes a few milliseconds, and at worst 100 ms."""
+"""Maximum attributes of a slice. A slice is mapped in a few milliseconds, or at worst in 100."""
 _ATTRIBUTES_OF_SPAN: Final = 8
 """Weight of a span itself, as a number of attributes."""
 AGE_MAX_US: Final = 3_653 * 86_400_000_000
@@ -44,7 +44,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Mapped(msgspec.Struct, frozen=True):
-    """The observations of an export, and those that are rejected."""
+    """The observations of one slice of an export, and those that are rejected."""
 
     observations: list[Observation]
     refusals: list[Refusal]

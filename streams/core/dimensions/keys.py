@@ -116,6 +116,6 @@ def scope_of(named_values: Any) -> Scope:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
-    """Return a compiled function from a key to the scope of this shape that contains the key."""
+    """Return a compiled function that converts a key to the scope of this shape that matches it."""
     parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
     return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -47,8 +47,9 @@ NOTHING_ISOLATED: Final = Isolation()
 FIRST_VERSION: Final = RecordVersion(-1, 0)
 
 TRACE_OBSERVATIONS_MAX = 20_000
-"""Well below the size of the cache, because a larger trace would evict all others, and would itself
-be evicted after every chunk and read back for the next."""
+"""Default maximum of observations of a trace. It is well below the size of the cache, because a
+larger trace would evict all others, and would itself be evicted after every chunk and read back for
+the next."""
 
 DEFAULT_ENCODING: Final = EncodingLimits(
     project_partitions=1, record_bytes=512 * 1024, record_max_bytes=16 * 1024 * 1024
@@ -91,7 +92,7 @@ class Needs:
 
 
 class ObservationsFold:
-    """Folds the events of one partition, and holds its state."""
+    """The fold of the events of one partition, with its state."""
 
     def __init__(
         self,
