@@ -114,7 +114,7 @@ def decimal_text(number: object) -> str | None:
 
 
 def iso_time(at_us: int) -> str:
-    """Return a time as ISO 8601 with milliseconds, or with microseconds if they are not 0."""
+    """Return a time as ISO 8601 with 3 decimals of the second, or with 6 if 3 are not exact."""
     seconds, micros = divmod(at_us, _SECOND_US)
     at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
     return at.isoformat(timespec="microseconds" if micros % 1000 else "milliseconds") + "Z"

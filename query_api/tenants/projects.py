@@ -50,7 +50,8 @@ class Projects:
         """Create a project; generate an id if none is given.
 
         Raises:
-            ConflictError: the id or the name is taken, or there are too many projects.
+            ConflictError: the id is taken, or there are too many projects.
+            ControlConflictError: the name is taken.
             BadRequestError: the metadata is too large.
             ControlError: as ``ControlLog.create``.
         """
@@ -82,8 +83,8 @@ class Projects:
         """Change the given fields of a project.
 
         Raises:
-            NotFoundError: there is no such project, or it was deleted.
-            ConflictError: the name is taken.
+            NotFoundError: there is no such project.
+            ControlConflictError: the project was deleted, or the name is taken.
             BadRequestError: the metadata is too large.
             ControlError: as ``ControlLog.update``.
         """

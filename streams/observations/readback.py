@@ -46,8 +46,8 @@ LIMIT {limit:UInt64}
 """
 TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
 # FINAL is not used, because it would read the texts of all neighbouring rows. The latest of several
-# versions is selected here. Deletions can be left out: each is written together with the row that
-# replaces the deleted one, with the same version and another sort key.
+# versions is selected here. Rows with ``is_deleted`` can be left out: each is written together with
+# the row that replaces the deleted one, and this row has the same version and another sort key.
 TRACES_SQL: Final = """
 SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id,
     session_id, environment, release, version, external_id, public, tags, metadata, input, output,
@@ -195,7 +195,7 @@ class StoreHistory:
     async def _latest(
         self, sql: str, parameters: dict[str, list[str]]
     ) -> dict[ObservationKey, ObservationRow]:
-        """Return the latest version of each observation, over all sort keys of its rows."""
+        """Return the latest version of each observation; versions may differ in the sort key."""
         rows = await self._retrying(lambda: self._store.query_bytes(sql, parameters))
         return {
             ((row.project_id, row.trace_id), row.id): row
@@ -236,7 +236,7 @@ def _decoded(
 
 
 def _parts_of(parts: Collection[ObservationKey]) -> dict[str, list[str]]:
-    """Return query parameters: the distinct values of each part of the keys."""
+    """Return query parameters: the distinct projects, traces and observation ids of the keys."""
     return {
         "projects": sorted({key[0] for key, _ in parts}),
         "traces": sorted({key[1] for key, _ in parts}),

@@ -24,7 +24,8 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     spent_pico: int
     limit_pico: int
     trace_id: str = ""
-    """The trace whose cost crossed the threshold; empty if spend had crossed it before."""
+    """The trace whose cost crossed the threshold; empty if spend had already crossed it when the
+    evaluation of the period began."""
 
 
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):

@@ -1,8 +1,9 @@
 """Decide by arithmetic which reported counts include which, and return disjoint counts.
 
 Each kind of part (cache reads, cache writes, tool prompts, reasoning, modalities, others) is
-either inside its side's sum or beside it. The documented meaning of the source is tried first; if
-it does not add up to the reported total, the nearest other hypothesis that does is taken.
+either included in the sum of its side (input or output) or reported in addition to it. The
+documented meaning of the source is tried first; if it does not add up to the reported total, the
+nearest other hypothesis that does is taken.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ class _Hypothesis(NamedTuple):
     other: bool
 
     def deviations(self, documented: _Hypothesis) -> float:
-        """Count the kinds that differ; cache reads and writes that differ together count once."""
+        """Count the kinds that differ.
+
+        Cache reads and cache writes count 1 if both differ, and 1.25 if only one of them does.
+        """
         differ = [mine != theirs for mine, theirs in zip(self, documented, strict=True)]
         read, write, *others = differ
         return sum(others) + (1 if read and write else 1.25 * (read + write))
 
 
 class _Split(NamedTuple):
-    """Tokens under a hypothesis: of each side, and what its sum has besides its inner parts."""
+    """Tokens under a hypothesis: of each side without its parts, and of all sides and parts."""
 
     input_fresh: int
     output_fresh: int
@@ -45,9 +49,9 @@ class _Split(NamedTuple):
 def reconcile(pairs: Iterable[tuple[str, int]], dialect: Dialect) -> Reconciled:
     """Return disjoint counts of what ``pairs`` (name, count) report.
 
-    The order of the pairs does not matter, nor do parts of zero. No token is counted twice: where
-    nothing adds up to the reported total, the nearest sum that is possible is taken, and
-    ``uncertain`` says what was reported.
+    The order of the pairs does not matter, and parts with the count 0 have no effect. No token is
+    counted twice: where nothing adds up to the reported total, the nearest sum that is possible is
+    taken, and ``uncertain`` says what was reported.
     """
     reported = Reported(pairs)
     documented = _Hypothesis(
@@ -99,7 +103,12 @@ def _nearest(
     totals: set[int],
     dialect: Dialect,
 ) -> tuple[_Hypothesis, _Split, str]:
-    """Return the hypothesis nearest to a total; one that exceeds it only if all do."""
+    """Return the best hypothesis if none agrees with all counts.
+
+    In order of preference: it adds up to a total; the tokens missing to the total can be added to
+    one side; the total is that of the two sums; it is nearest to a total. In the last case,
+    hypotheses that exceed all totals are used only if there is no other.
+    """
     for hypothesis, split in possible:
         if split.tokens in totals:
             return hypothesis, split, _rests_text(reported, split)
@@ -127,7 +136,7 @@ def _nearest(
 def _filled(
     side: Side, possible: list[tuple[_Hypothesis, _Split]], totals: set[int]
 ) -> tuple[_Hypothesis, _Split, str] | None:
-    """Return the first hypothesis that leaves some of the total, which is added to ``side``."""
+    """Return the first hypothesis below the total, with the missing tokens added to ``side``."""
     total = max(totals)
     for hypothesis, split in possible:
         if (rest := total - split.tokens) <= 0:
@@ -158,7 +167,7 @@ def _hypotheses(reported: Reported, documented: _Hypothesis) -> Iterator[_Hypoth
 
 
 def _split(reported: Reported, hypothesis: _Hypothesis) -> _Split | None:
-    """Return what a hypothesis makes of the counts; ``None`` if a sum is less than its parts."""
+    """Return the split under a hypothesis; ``None`` if a sum is less than its parts."""
     fresh_in = _fresh(
         reported,
         "input",
@@ -199,11 +208,11 @@ def _fresh(
     *,
     cached: int,
 ) -> int | None:
-    """Return a side's tokens that are in none of ``parts``; ``None`` if that is less than none."""
+    """Return a side's tokens that are in none of ``parts``; ``None`` if its sum is too small."""
     by_modality = sum(reported.of_modality(side).values())
     stated = reported.sums.get(side)
     if stated is None:
-        # Without a sum, what is reported by modality or as the rest is the sum.
+        # Without a sum, use the count of tokens outside all parts, or the counts by modality.
         rest = reported.rests.get(side)
         if rest is not None:
             return max(rest, by_modality)
