@@ -42,9 +42,10 @@ class PartitionRows:
 
 
 async def project_tables(store: Store, feeds: Iterable[Feed] = FEEDS) -> list[ProjectTable]:
-    """Return the tables of all feeds, and other tables with a column ``project_id``.
+    """Return the tables that have rows of projects.
 
-    Materialized views fill these other tables. Raises like ``Store.query``.
+    These are tables of feeds, and other tables with a column ``project_id``, which materialized
+    views fill. Raises like ``Store.query``.
     """
     found = {feed.table: feed.project_sql for feed in feeds if feed.project_sql}
     params = {"database": store.database, "column": PROJECT_COLUMN}

@@ -93,9 +93,9 @@ class IsolatingInserts:
     """A client that inserts rows and retries without limit, except for rows that are refused.
 
     A row is refused in two cases: the store rejects it but accepts the statement without rows; or
-    inserting it exceeded a limit or dropped the connection ``insert_attempts_max`` times, while the
-    store responded in between and accepted other rows. While the store is down, full or read-only,
-    inserts wait.
+    inserting it dropped the connection ``insert_attempts_max`` times, or exceeded a limit twice as
+    often, while the store responded in between and accepted other rows. While the store is down,
+    full or read-only, inserts wait.
     """
 
     def __init__(self, store: Store, settings: SinkSettings, feeds: Iterable[Feed]) -> None:

@@ -46,7 +46,7 @@ class Lag:
         self._reported: set[TopicPartition] = set()
 
     async def report(self) -> None:
-        """Set the gauges; records are NaN while the broker does not respond."""
+        """Set the gauges; the lag in records is NaN while the broker does not respond."""
         self._report_seconds()
         self._reported_at_s = time.monotonic()
         mine = sorted(self._consumer.assignment())

@@ -29,7 +29,8 @@ from producers.settings import KafkaSettings
 CHECK_INTERVAL_S: Final = 2.0
 PRINT_INTERVAL_S: Final = 300.0
 SHRINK_FACTOR: Final = 2
-"""Records are deleted while the free space is below the floor times this factor."""
+"""Records are deleted while free space is below this factor times the level ``floor``, which
+``producers.disk`` describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def deletable(
 
 
 class LogRetention:
-    """A task that deletes committed records of the embedded broker with the log ``log_dir``."""
+    """A task that deletes committed records of the embedded broker, whose log is in ``log_dir``."""
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class LogRetention:
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def shrink(self) -> int:
-        """Delete committed records if the log is too large; return the bytes that this frees.
+        """Delete committed records if ``excess`` is positive; return the bytes that this frees.
 
         Raises:
             KafkaError, BrokerUnavailableError: the broker did not respond.
@@ -170,7 +171,7 @@ class LogRetention:
         return freed
 
     def excess(self, segments: Iterable[Segment]) -> int:
-        """Return the number of bytes to delete for the log's share and the free space."""
+        """Return how many bytes to delete, because of the log's size or too little free space."""
         space = self._measure(self._log_dir)
         share = int(space.size * self._settings.log_max_share)
         shrink_at = levels_of(self._settings, space.size).floor * SHRINK_FACTOR

@@ -1,8 +1,8 @@
 """Find the input that crashes the process, by trying it in child processes.
 
-The screens of the stages (``streams.observations.screen``, ``streams.rollups.screen``) use this
-after an unclean end. Each batch is first tried as a whole. If that fails, a binary search finds the
-shortest failing prefix, first by records, then by lines of the last record.
+``streams.observations.screen`` and ``streams.rollups.screen`` use this when the previous process
+has not ended cleanly. Each batch is first tried as a whole. If that fails, a binary search finds
+the shortest failing prefix, first by records, then by lines of the last record.
 """
 
 from __future__ import annotations
@@ -80,10 +80,11 @@ class Trials:
         return death
 
     async def find(self, records: Sequence[Record], work: Work) -> Culprit | None:
-        """Return the first input that ends ``trial_deaths`` consecutive child processes, or None.
+        """Return the first input that makes child processes fail, or None.
 
-        Returns None also if child processes without input fail or none can be created, because
-        trials prove nothing then.
+        All records together are tried up to ``trial_deaths`` times; one success means None. Returns
+        None also if child processes without input fail or none can be created, because trials prove
+        nothing then.
         """
         try:
             death = None

@@ -178,5 +178,5 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def service_tier_of(value: AttributeValue) -> str | None:
-    """Return the tier that metadata state; ``auto`` states none."""
+    """Return the service tier in a value of the metadata; ``None`` for ``auto``."""
     return tier_of(attribute_text(value)) or None
