@@ -25,7 +25,7 @@ class ShippedPrices:
     """The price list of this version of tracemill, which is read on first use."""
 
     def every(self) -> Sequence[DefaultPrice]:
-        """Return all prices, by id."""
+        """Return all prices, sorted by id."""
         return self._sorted
 
     def of_model(self, model: str) -> Sequence[DefaultPrice]:

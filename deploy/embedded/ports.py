@@ -18,7 +18,8 @@ LOOPBACK = "127.0.0.1"
 FIRST_INTERNAL_PORT = 20_000
 USUAL_FIRST_EPHEMERAL_PORT = 32_768
 
-_RANDOM = random.SystemRandom()  # tests seed the global one: processes would choose the same ports
+# The global generator is not used, because tests seed it: processes would choose the same ports.
+_RANDOM = random.SystemRandom()
 
 
 def free_ports(count: int, *, except_for: Collection[int] = ()) -> list[int]:

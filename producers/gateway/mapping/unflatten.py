@@ -73,7 +73,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def _paths_below(prefix: str, keys: tuple[str, ...]) -> _Paths:
-    """Return the keys below a prefix with their paths, up to ``ARRAY_SLOTS_MAX``.
+    """Return the keys below a prefix with their paths, except those above ``ARRAY_SLOTS_MAX``.
 
     If an attribute has the prefix itself as key, it is the whole value: it alone is returned, with
     an empty path.

@@ -27,7 +27,7 @@ _FILES: Final = ("supplement.json", "genai_prices.json")
 """Files in order of precedence: manual entries override compiled ones."""
 
 _BEDROCK_SCOPES: Final = ("regional.", "global.")
-"""How ids of Bedrock's models begin whose price depends on the region."""
+"""Prefixes of the ids of Bedrock models whose price depends on the region."""
 
 _MAKERS: Final = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "alibaba"),
@@ -133,7 +133,7 @@ class _Provider:
 
 
 class Resolved(NamedTuple):
-    """The entry that prices a model, and the reading of its name that led there."""
+    """The entry with the prices of a model, and the form of the model's name that matched it."""
 
     provider: str
     entry: ModelEntry
@@ -156,7 +156,7 @@ class DefaultPrices:
         return _compiled(resolved.provider, resolved.entry) if resolved else ()
 
     def list_of(self, resolved: Resolved) -> PriceList:
-        """Return the list that has an entry."""
+        """Return the list that contains the entry of ``resolved``."""
         return next(
             prices
             for prices in self.lists
@@ -166,12 +166,12 @@ class DefaultPrices:
         )
 
     def find(self, model: str) -> tuple[str, ModelEntry] | None:
-        """Return the entry that prices a model, with the id of its provider."""
+        """Return the entry with the prices of a model, after the id of its provider."""
         found = self.resolve(model)
         return found and (found.provider, found.entry)
 
     def resolve(self, model: str) -> Resolved | None:
-        """Return what prices a model, and how its name was read."""
+        """Return the entry with the prices of a model, and the form of its name that matched."""
         names_provider = False
         for candidate in name_candidates(model):
             name, is_exact = candidate.name, candidate.is_exact
