@@ -19,7 +19,10 @@ def forbidden_ports(
     otlp_grpc: OtlpGrpcSettings,
     configured: str,
 ) -> str:
-    """Return the process's own ports and those of ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS``."""
+    """Return the ports of the process and its engines, and the configured ones.
+
+    ``configured`` is ``TRACEMILL_WEBHOOKS_FORBIDDEN_PORTS``.
+    """
     brokers = [
         address if ":" in address else f"{address}:{KAFKA_PORT}"
         for address in map(str.strip, kafka.broker.split(","))

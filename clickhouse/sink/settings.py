@@ -67,6 +67,6 @@ class SinkSettings(BaseSettings):
     refused_rows_ratio_max: float = Field(default=0.5, gt=0, le=1)
     """Share of refused rows of a table. Above the limit, the sink stops."""
     refused_rows_sample: int = Field(default=10_000, ge=1)
-    """Number of the latest rows from which this share is computed."""
+    """Number of the latest rows from which the share of refused rows is computed."""
     stop_timeout_s: float = Field(default=10.0, gt=0)
     """Time limit for storing buffered rows when the sink stops. Other rows are read again later."""

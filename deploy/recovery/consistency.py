@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 async def disagreements(store: Store) -> list[str]:
-    """Compare the totals by day; return a line for each day that differs, the latest first.
+    """Compare the totals by day; return a line for each of the latest days that differ.
 
     If the store cannot compare them, this is logged, and there are no lines.
     """

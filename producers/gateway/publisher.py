@@ -258,7 +258,7 @@ class EventPublisher:
             is_replaced = self._producer is not failed
             if is_replaced:
                 return
-            # It is closed after its records in flight of other partitions.
+            # It is closed when its records in flight to other partitions are done.
             closing = asyncio.create_task(stopped(failed, self._gateway.stop_timeout_s))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

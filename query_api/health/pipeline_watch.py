@@ -1,9 +1,10 @@
 """Check periodically whether the streams and the sink process their records.
 
 A check makes five requests to the broker: one for the ends of the logs, and two for the offsets and
-the members of each consumer group. It does not depend on the number of clients that request
-readiness. If a partition of events or deltas has had no new records for a while, a canary is sent
-to it (``producers.kafka.canary``), so that a hung stage is detected without input.
+the members of each consumer group. While partitions have no commit, a sixth one is for their first
+offsets. Checks do not depend on the number of clients that request readiness. If a partition of
+events or deltas has had no new records for a while, a canary is sent to it
+(``producers.kafka.canary``), so that a hung stage is detected without input.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class PipelineWatch:
         return f"{faults[0]}{more}"
 
     def _is_current(self) -> bool:
-        """Return whether the last check is recent; it is not after a suspension of this process."""
+        """Return whether the last check is recent, which it is not after a suspension."""
         limit_s = self._settings.readiness_look_interval_s + self._settings.readiness_timeout_s
         return self._checked_at_s is not None and time.monotonic() - self._checked_at_s <= limit_s
 
@@ -121,7 +122,8 @@ class PipelineWatch:
         self, partition: TopicPartition, progress: PartitionProgress, now_s: float
     ) -> str | None:
         age_max_s = self._settings.readiness_record_age_max_s
-        # Canaries produce no traces, scores or alerts, so only records of these topics count.
+        # Canaries produce no records in some topics, such as traces, scores and alerts. These may
+        # have made no progress yet, so only an old unprocessed record is a fault.
         if partition.topic not in self._topics_with_canaries and progress.age_s(now_s) <= age_max_s:
             return None
         return progress.fault(

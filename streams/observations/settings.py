@@ -79,10 +79,10 @@ class StreamsSettings(BaseSettings):
     """Rows of a partition's output that are read when the partition is assigned. Traces beyond the
     limit are read from the store when they change again."""
     restore_bytes_max: int = Field(128 * MIB, ge=1)
-    """Bytes of these rows."""
+    """Bytes of the rows that are read when a partition is assigned."""
     restore_age_max_s: float = Field(3_600.0, gt=0)
-    """Maximum age of these rows, compared to the newest one. Older rows are read only to find the
-    last commit."""
+    """Maximum age of rows that are restored when a partition is assigned, compared to the newest
+    row. Older ones are read only to find the last commit."""
     read_back_traces_max: int = Field(500, ge=1)
     """Traces that one query reads from the store. More are read by several queries."""
     store_retry_s: float = Field(0.2, gt=0)
@@ -102,7 +102,7 @@ class StreamsSettings(BaseSettings):
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
     """Share of unreadable lines. Above the limit, the partition stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
-    """Number of the latest lines from which this share is computed."""
+    """Number of the latest lines from which the share of unreadable lines is computed."""
 
     def fold_limits(self, encoding: EncodingLimits) -> FoldLimits:
         largest = encoding.value_bytes_max

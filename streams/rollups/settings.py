@@ -84,7 +84,7 @@ class ProjectSettings(BaseSettings):
     dead_letters_ratio_max: float = Field(0.5, gt=0, le=1)
     """Share of deltas that may fail. Above the limit, the partition stops."""
     dead_letters_sample_lines: int = Field(10_000, ge=1)
-    """Number of the latest deltas from which this share is computed."""
+    """Number of the latest deltas from which the share of unreadable ones is computed."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before a failed partition is restarted. Each further failure doubles the pause,
     with jitter."""

@@ -38,9 +38,9 @@ class StatelessApp(faust.App):
 
 
 class NoTables(TableManager):
-    """Faust's manager of tables, of which there are none: its start does not wait for them.
+    """Faust's table manager for an application without tables, which starts without a wait.
 
-    Otherwise it waits for a second, and the application subscribes after that.
+    The original waits for one second, and the application subscribes only after that.
     """
 
     async def on_start(self) -> None:

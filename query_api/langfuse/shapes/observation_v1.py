@@ -57,7 +57,8 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     unpriced_usage: tuple[str, ...]
     service_tier: str | None
     usage_role: str | None
-    """``summary`` if the trace counts the usage of its descendants instead; else null."""
+    """``summary`` if the trace counts the usage of the observation's descendants instead of its
+    own; else null."""
     computed_total_cost: float | None
     """Computed cost, if it differs by more than 10 % from the given cost, which is used."""
     usage_details: dict[str, int]

@@ -71,7 +71,8 @@ class ObservationV2(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     unpriced_usage: tuple[str, ...] | _Unset = _UNSET
     service_tier: str | _Unset | None = _UNSET
     usage_role: str | _Unset | None = _UNSET
-    """``summary`` if the trace counts the usage of its descendants instead; else null."""
+    """``summary`` if the trace counts the usage of the observation's descendants instead of its
+    own; else null."""
     computed_total_cost: float | _Unset | None = _UNSET
     """Computed cost, if it differs by more than 10 % from the given cost, which is used."""
     total_cost: float | _Unset | None = _UNSET

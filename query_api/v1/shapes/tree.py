@@ -41,7 +41,8 @@ class TreeNode(msgspec.Struct, kw_only=True, gc=False):
     """Usage types that the cost does not include, because they have no price."""
     service_tier: str | None
     usage_role: str | None
-    """``summary`` if the totals count the usage of its descendants instead; else null."""
+    """``summary`` if the totals count the usage of the observation's descendants instead of its
+    own; else null."""
     self_cost_usd: str
     total_cost_usd: str
     self_tokens: dict[str, int]
