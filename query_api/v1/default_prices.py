@@ -54,7 +54,7 @@ class DefaultPriceOut(msgspec.Struct, kw_only=True):
     tiers: list[DefaultTierOut]
     source: str
     as_of: str
-    """Time when the source was read, or when the price was created."""
+    """Date on which the source was read, or the price was created."""
 
 
 class DefaultPricesPage(msgspec.Struct):
@@ -122,7 +122,7 @@ def default_prices_router(context: AppContext) -> APIRouter:
 
 
 def shipped_prices(shipped: DefaultPriceList, model: str | None) -> Iterator[DefaultPriceOut]:
-    """Yield the prices that ship with tracemill, by id; with ``model`` only those that match it."""
+    """Yield the prices that ship with tracemill, sorted by id; with ``model`` only its own."""
     return _sorted_prices((), shipped, model, (False, ""))
 
 

@@ -149,7 +149,7 @@ class ProjectDeletion:
             self._requested_at_s.pop((table.name, partition_id), None)
 
     async def _request_rewrite(self, table: ProjectTable, partition_id: str) -> None:
-        """Request a rewrite, again after ``rewrite_timeout_s`` because of rows added since."""
+        """Request a rewrite; repeat this after ``rewrite_timeout_s``, in case rows were added."""
         now_s = asyncio.get_running_loop().time()
         requested_at_s = self._requested_at_s.get((table.name, partition_id))
         if requested_at_s is not None:

@@ -19,7 +19,7 @@ from streams.runtime.partition_worker import SourceMessage
 
 
 class Applier:
-    """A task that reads back the groups that records change, then applies their deltas.
+    """A task that reads back the groups to which deltas belong, then applies the deltas.
 
     Attributes:
         appended_s: the latest append time of the applied records, by the broker's clock.

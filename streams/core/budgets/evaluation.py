@@ -64,7 +64,7 @@ class Baseline:
     end_s: int
     in_memory: tuple[int, ...]
     arrivals: int
-    """Number of groups loaded so far; the result is only valid if it does not change until then."""
+    """Number of groups loaded so far; the result is valid only if no more are loaded meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Budgets:
         return []
 
     def begin(self, spend: Groups[SpendKey, SpendCell], limit: int) -> list[Baseline]:
-        """Start up to ``limit`` unsettled periods with the cells in memory; return the queries."""
+        """Add up the cells in memory for up to ``limit`` unsettled periods; return the queries."""
         first = list(islice(self._unsettled.items(), limit))
         baselines: list[Baseline] = []
         for key, period in first:

@@ -1,4 +1,4 @@
-"""Add up the changes of windows and spend by one source record: one ``Delta`` per project."""
+"""Add up how one source record changes windows and spend, as one ``Delta`` per project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.core.rollups.sketch import key_of
 
 
 class DeltaBook:
-    """The changes of one project by one source record."""
+    """The changes that one source record makes to the windows and spend of one project."""
 
     __slots__ = ("_spend", "_windows")
 
