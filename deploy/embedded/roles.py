@@ -174,7 +174,7 @@ def _clickhouse_url(options: UpOptions, installation: Installation) -> str:
 
 
 def _parallelism(options: UpOptions) -> dict[str, str]:
-    """Return the numbers of partitions of an embedded broker, unless the user has set them.
+    """Return the numbers of partitions of an embedded broker: the user's, or else small ones.
 
     There is only one worker, so more partitions would only make batches smaller.
     """

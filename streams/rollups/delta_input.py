@@ -119,7 +119,7 @@ class DeltaInput:
             self._backlog.done(self.written_to)
 
     async def _seek_back(self, expected: int, received: int) -> None:
-        """Seek back to ``expected``: Faust dropped records, or committed unwritten ones.
+        """Seek back to ``expected``, if Faust dropped records or committed them before the write.
 
         Do not seek if the log has no record between ``expected`` and ``received``.
         """

@@ -1,9 +1,8 @@
 """Keep the events that wait until the trace of their observation is found.
 
 Each event is looked up immediately, then with growing pauses, and placed in the trace that is
-found. If no trace is found, the event is placed in its own trace. This happens when its deadline
-has passed and all events that were accepted before it are stored: its observation cannot have been
-sent before.
+found. If no trace is found, the event is placed in its own trace. This happens when all events that
+were accepted before its deadline are stored: its observation was not among them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class WaitingEvent(msgspec.Struct, eq=False):
     Attributes:
         ids: observations whose trace is that of the event; the first one that is found counts.
         own_trace_id: id of the event's own trace, if no trace is found.
-        line: the event as JSON, in its own trace.
+        line: the event as JSON, with the id of its own trace.
         offset: offset of the record.
         since_us: time when the event was first appended to the topic.
         append_us: time when this record was appended.
