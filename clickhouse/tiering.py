@@ -11,7 +11,7 @@ from typing import Final
 
 from clickhouse.store import Store
 
-# Tables without the policy are on the server's default disk, which counts as the hot volume.
+# Tables without a storage policy are on the default disk, which counts as the hot volume.
 _USE: Final = """
 WITH
     (

@@ -122,7 +122,7 @@ def default_prices_router(context: AppContext) -> APIRouter:
 
 
 def shipped_prices(shipped: DefaultPriceList, model: str | None) -> Iterator[DefaultPriceOut]:
-    """Yield the prices that ship with tracemill, sorted by id; with ``model`` only its own."""
+    """Yield the prices that ship with tracemill, sorted by id; with ``model``, only its prices."""
     return _sorted_prices((), shipped, model, (False, ""))
 
 

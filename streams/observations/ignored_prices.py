@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 
 class IgnoredPrices:
-    """Reports ignored prices; each is logged once per reason."""
+    """Report ignored prices; each is logged once per reason."""
 
     def __init__(self) -> None:
         self._logged: Mapping[str, str] = {}

@@ -8,17 +8,18 @@ from typing import ClassVar, Final
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 TRACE_MAX_US: Final = 7 * 86_400_000_000
-"""A trace that begins earlier than this before the range is not looked up."""
+"""Maximum time between the start of a trace and the range; older traces are not searched for
+summaries."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindUnpriced(StoreQuery):
     """Select models with usage without a price, those with the most observations first.
 
-    Observations that start from ``from_us`` to ``to_us`` (exclusive) count: those without any
-    price, and those of whose usage only a part has one, but no summaries, which only repeat the
-    usage of their descendants. ``unpriced`` and ``units`` are what has no
-    price; a total counts only where it is all that was reported. ``below`` is the number of
+    An observation counts if it starts from ``from_us`` to ``to_us`` (exclusive), and all or a part
+    of its usage has no price. Summaries do not count, because they only repeat the usage of their
+    descendants. ``unpriced`` is the usage without a price by type, and ``units`` is its sum. The
+    type ``total`` is included only if an observation has no other. ``below`` is the number of
     observations and the model at the end of the previous page.
     """
 

@@ -20,6 +20,7 @@ _SLOTS: Final = {
     ("input", "tool"): 5,
     ("output", "reasoning"): 6,
 }
+"""Index of a count in the list that ``UsageReader.read`` fills, by side and kind."""
 _TOTAL: Final = 2
 _SLOTS_COUNT: Final = 7
 
@@ -36,7 +37,7 @@ class UsageReader:
     def __init__(
         self, keys: Sequence[tuple[str, str]], dialect: Dialect, count: Count = count_of
     ) -> None:
-        """Read the values under ``keys``, pairs of (key, name of the count), by ``count``."""
+        """Create a reader of ``keys``, pairs of (key, name of the count)."""
         read = [(key, name) for key, name in keys if not isinstance(role_of(name), Ignored)]
         self._keys = tuple(key for key, _ in read)
         self._names = tuple(name for _, name in read)
