@@ -35,7 +35,7 @@ class EncodingLimits:
 
     Attributes:
         project_partitions: partitions of the deltas topic.
-        record_bytes: size from which on the next row begins a new record.
+        record_bytes: minimum size of a record before the next row begins a new one.
         record_max_bytes: largest record that the broker accepts.
     """
 
@@ -121,7 +121,7 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
 def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:
     """Return whether ``following`` deletes the row that ``row`` replaces.
 
-    Only the first of several deletions belongs to the row: it deletes the one in the store. Deltas
+    Only the first of several deletions belongs to the row: it deletes the stored version. Deltas
     need not share a record, because each is applied once by its offset, project and part.
     """
     return bool(getattr(following, "is_deleted", 0)) and not getattr(row, "is_deleted", 0)
