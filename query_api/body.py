@@ -1,4 +1,4 @@
-"""Define the base class of bodies, which fixes how JSON values become fields."""
+"""Define the base class of request bodies, and types of JSON values that can be stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Body(BaseModel):
 def _require_storable(value: Any) -> Any:
     """Refuse what JSON cannot represent, which encoders would replace by null.
 
-    Python's parser reads `NaN`, and numbers beyond the range of doubles as infinity.
+    Python's parser accepts `NaN`, and turns numbers beyond the range of doubles into infinity.
     """
     pending = [value]
     while pending:
