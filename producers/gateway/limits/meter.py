@@ -22,7 +22,7 @@ class Meter:
         now_s: Callable[[], float],
         quota: Quota | None = None,
     ) -> None:
-        """Allow the fraction of the rates that this process has among ``gateways`` processes."""
+        """Allow an equal share of the rates, because ``gateways`` processes divide them."""
         self._gateways = gateways
         self._now_s = now_s
         self._of_events = RateLimit()
