@@ -56,9 +56,9 @@ class PlacementPartition:
     """A worker that looks up the traces of events and appends the events to the topic ``events``.
 
     1. Read records. 2. Look up the events that are due. 3. Append placed events to the topic
-    ``events``, and events of old records to this topic again. 4. Acknowledge the records whose
-    events were all appended. After a crash before step 4, events are appended again. This changes
-    nothing, because they are updates with the same content and time.
+    ``events``, and events of old records to the topic that this stage reads. 4. Acknowledge the
+    records whose events were all appended. After a crash before step 4, events are appended again.
+    This changes nothing, because they are updates with the same content and time.
     """
 
     def __init__(self, context: PlacementContext) -> None:
@@ -127,7 +127,7 @@ class PlacementPartition:
         metrics.WAITING.set(self._waiting.count)
 
     def _read(self) -> list[bytes]:
-        """Add the records whose events one query looks up; return their invalid lines."""
+        """Add records, up to the number of events of one lookup; return their invalid lines."""
         unreadable: list[bytes] = []
         count = 0
         while count < self._settings.lookup_events_max and not self._inbox.empty():
@@ -184,7 +184,7 @@ class PlacementPartition:
         begun_us = now_us()
         try:
             await self._context.wait_until_processed()
-        except Exception as error:  # noqa: BLE001  # whatever it is may pass
+        except Exception as error:  # noqa: BLE001  # any error may be temporary
             log.warning("progress_unknown", reason=repr(error))
         else:
             self._stored_us = begun_us

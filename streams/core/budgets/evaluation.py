@@ -64,7 +64,8 @@ class Baseline:
     end_s: int
     in_memory: tuple[int, ...]
     arrivals: int
-    """Number of groups loaded so far; the result is only valid if it does not change until then."""
+    """Number of the project's groups that were loaded or created before the query. The result is
+    valid only if this number is still the same when it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
