@@ -38,9 +38,10 @@ class StatelessApp(faust.App):
 
 
 class NoTables(TableManager):
-    """Faust's manager of tables, of which there are none: its start does not wait for them.
+    """A replacement of Faust's table manager, for an application without tables.
 
-    Otherwise it waits for a second, and the application subscribes after that.
+    At the start, Faust's own manager waits for a second before the application subscribes. This one
+    does not wait.
     """
 
     async def on_start(self) -> None:
