@@ -37,7 +37,7 @@ def connect(
             timeout=timeout_s,
             headers={} if public_key else {"authorization": f"Bearer {secret}"},
             auth=(public_key, secret) if public_key else None,
-            limits=httpx.Limits(max_keepalive_connections=0),  # so that nothing must be closed
+            limits=httpx.Limits(max_keepalive_connections=0),  # none stays open
         )
     except (httpx.InvalidURL, ValueError) as error:
         raise DeployError(f"{url!r} is not a URL like {DEFAULT_URL}: {error}") from error

@@ -2,8 +2,8 @@
 
 Each event is looked up immediately, then with growing pauses, and placed in the trace that is
 found. If no trace is found, the event is placed in its own trace. This happens when its deadline
-has passed and all events that were accepted before it are stored: its observation cannot have been
-sent before.
+has passed and all events that were accepted before the deadline are stored, so that its observation
+cannot be among them.
 """
 
 from __future__ import annotations
