@@ -28,14 +28,17 @@ class _Hypothesis(NamedTuple):
     other: bool
 
     def deviations(self, documented: _Hypothesis) -> float:
-        """Count the kinds that differ; cache reads and writes that differ together count once."""
+        """Return the number of kinds that differ.
+
+        Cache reads and writes count 1 if both differ, and 1.25 if only one does.
+        """
         differ = [mine != theirs for mine, theirs in zip(self, documented, strict=True)]
         read, write, *others = differ
         return sum(others) + (1 if read and write else 1.25 * (read + write))
 
 
 class _Split(NamedTuple):
-    """Tokens under a hypothesis: of each side, and what its sum has besides its inner parts."""
+    """Tokens under a hypothesis: of each side without its parts (``fresh``), and in total."""
 
     input_fresh: int
     output_fresh: int
@@ -127,7 +130,7 @@ def _nearest(
 def _filled(
     side: Side, possible: list[tuple[_Hypothesis, _Split]], totals: set[int]
 ) -> tuple[_Hypothesis, _Split, str] | None:
-    """Return the first hypothesis that leaves some of the total, which is added to ``side``."""
+    """Return the first hypothesis with fewer tokens than the total; add the rest to ``side``."""
     total = max(totals)
     for hypothesis, split in possible:
         if (rest := total - split.tokens) <= 0:
@@ -199,11 +202,11 @@ def _fresh(
     *,
     cached: int,
 ) -> int | None:
-    """Return a side's tokens that are in none of ``parts``; ``None`` if that is less than none."""
+    """Return a side's tokens that are in no part; ``None`` if counts contradict the hypothesis."""
     by_modality = sum(reported.of_modality(side).values())
     stated = reported.sums.get(side)
     if stated is None:
-        # Without a sum, what is reported by modality or as the rest is the sum.
+        # If no sum is reported, the reported rest or the counts by modality take its place.
         rest = reported.rests.get(side)
         if rest is not None:
             return max(rest, by_modality)
