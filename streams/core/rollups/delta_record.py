@@ -67,7 +67,7 @@ def dead_letter_of_line(failed: FailedLine, source: Source, row_bytes_max: int) 
 def dead_letter_of_delta(failed: FailedDelta, source: Source, row_bytes_max: int) -> DeadLetterRow:
     """Build the dead letter of a failed delta; it is the same for each replay of the delta."""
     delta = failed.delta
-    # Projects see the id, and may not guess the position in a topic that all projects share.
+    # Projects see the id. It must not reveal the position in a topic that all projects share.
     content = msgspec.json.encode(msgspec.structs.replace(delta, partition=0, offset=0))
     return dead_letter_of_error(
         stage=STAGE,
