@@ -134,7 +134,7 @@ def budget_alert(
 
 
 def _object(text: str) -> msgspec.Raw:
-    """Return the text of a JSON object; an empty object if the text is none."""
+    """Return the text of a JSON object; an empty object for any other text."""
     try:
         _members.decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):

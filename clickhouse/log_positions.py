@@ -1,6 +1,6 @@
 """Read and write the log's positions in ClickHouse.
 
-The sink writes them. Each role compares them with the log when it starts.
+The sink and ``tracemill recover`` write them. Each role compares them with the log when it starts.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ async def read_positions(store: Store) -> list[LogPosition]:
 
     Raises:
         StoreUnavailable: the store did not respond.
+        QueryRejected: the store refused the query.
     """
     try:
         return list(_positions.decode_lines(await store.query_bytes(_SQL)))

@@ -2,8 +2,8 @@
 
 A migration is a template of idempotent statements. Its variables are ``$database``, ``$hot_days``,
 ``$storage_policy`` and ``$old_before``, the first day with a partition of its own. Applied
-migrations are never edited; a change is a new file. The number of hot days is not part of a
-migration, but adjusted to the settings.
+migrations are never edited; a change is a new file. If the setting ``hot_days`` changes later, the
+tables are adjusted without a migration.
 """
 
 from __future__ import annotations

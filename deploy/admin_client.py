@@ -108,7 +108,11 @@ class AdminClient:
         return found
 
     def pages(self, path: Sequence[str], **parameters: str) -> list[dict[str, Any]]:
-        """Return all items of a paged list. Raises like ``call``, or if there is no such list."""
+        """Return all items of a paged list. Raises like ``call``.
+
+        Raises:
+            RefusedError: a response is not a page of a list.
+        """
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -136,7 +140,8 @@ def admin_client(url: str | None) -> AdminClient:
     The key of the local installation is only sent to this machine.
 
     Raises:
-        DeployError: there is no admin key, or a file of the installation cannot be read.
+        DeployError: there is no admin key, a file of the installation cannot be read, or the URL
+            is not valid.
     """
     data_dir = ProcessSettings().data_dir
     installation = read_installation(data_dir)

@@ -64,7 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Whether the last head will be parsed again without ``Upgrade``."""
         self._in_head = False
         self._head_bytes = 0
-        """Bytes of the current head that were parsed, or received if these are more."""
+        """Bytes of the current head: the number parsed or the number received, if it is higher."""
         self._head_timer: asyncio.TimerHandle | None = None
         self._rejection: tuple[int, str, str] | None = None
         self.address = ""

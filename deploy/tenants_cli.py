@@ -223,7 +223,8 @@ def _key(project_id: str, key_id: str) -> tuple[str, ...]:
 def _with_last_use(key: dict[str, Any]) -> dict[str, Any]:
     """Return a key with a description of its last use.
 
-    The API records a use at most once per hour, so the last use may be later than recorded.
+    By default, the API records a use at most once per hour, so the last use may be later than
+    recorded.
     """
     at = str(key.get("last_used_at") or "")
     return {**key, "last_used": f"in the hour after {at[:16]}Z" if at else "never"}

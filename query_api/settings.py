@@ -34,7 +34,8 @@ RecordLimits = _record_limits(KINDS)
 class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
     """Limits of the query API; a metric counts how often each is reached.
 
-    A request that exceeds a limit gets a 422 response, or one that is marked ``truncated``.
+    A request that exceeds a limit gets a 422 response, or one that is marked ``truncated``, unless
+    the limit's description states another status.
     """
 
     model_config = SettingsConfigDict(

@@ -38,7 +38,8 @@ def split_by_age(rows: bytes, oldest_us: int) -> tuple[Rows, Rows]:
     """Split rows into those that start at ``oldest_us`` or later, and earlier ones.
 
     Numbers are compared as text, because all times in microseconds from 2001 to 2286 have 16
-    digits. The pattern cannot match within a text, where quotes are escaped; maps follow the start.
+    digits. The pattern cannot match within a text, where quotes are escaped. The first match is the
+    row's start, because maps, which can have the same key, follow it.
     """
     oldest = b"%d" % oldest_us
     count = _count_if_fresh(rows, oldest)

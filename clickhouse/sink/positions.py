@@ -31,7 +31,7 @@ StoredUpTo = Callable[[TopicPartition], Awaitable[int]]
 
 
 class PositionWriter:
-    """Writes the positions of the partitions that are assigned to this sink.
+    """Write the positions of the partitions that are assigned to this sink.
 
     The sink of the control topic also writes those of the streams' input topics.
     """

@@ -221,8 +221,8 @@ class EmbeddedKafka:
             raise EngineError(f"cannot format the broker's storage: {' '.join(last)}")
 
     def _java(self) -> list[str]:
-        # The class path has the order of the lock file and no other files, because the start-up
-        # cache is only valid for exactly this class path.
+        # The class path consists of the files in the lock file, in the same order, because the
+        # start-up cache is only valid for exactly this class path.
         class_path = ":".join(str(self._cache_dir / jar.file_name) for jar in read_lock())
         return [
             str(java_executable()),
@@ -306,7 +306,7 @@ def startup_cache(cache_dir: Path) -> Path:
     """Return the path of Java's ahead-of-time cache (JEP 514); the file may not exist.
 
     With this cache, the broker starts in half the time, with half the CPU. The name depends on the
-    runtime, the jars and the flags, because Java ignores a cache of others.
+    runtime, the jars and the flags, because Java ignores a cache that was created with other ones.
     """
     java = java_executable()
     runtime = (java.parent.parent / "lib" / "modules").stat()

@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class KeyUses:
-    """Set ``last_used_us`` of keys that were used, each at most once per interval.
+    """Set ``last_used_us`` of keys that were used, each at most once per ``last_use_interval_s``.
 
-    Each process may write once per interval. A use that cannot be written now is written later; if
-    the process ends before, the next use is written.
+    Processes that have not read each other's writes yet may each write the same key. A use that
+    cannot be written is tried again; it is lost if the process ends first.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class KeyUses:
         settings: KeySettings,
         now_us: Callable[[], int] = now_us,
     ) -> None:
-        """Write the uses that ``authenticator`` records."""
+        """Create a writer of the uses that ``authenticator`` records."""
         self._control = control
         self._authenticator = authenticator
         self._settings = settings
@@ -44,7 +44,7 @@ class KeyUses:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write once per interval while the block runs."""
+        """Write every ``last_use_write_interval_s`` while the block runs."""
         task = asyncio.create_task(self._run(), name="uses of keys")
         try:
             yield

@@ -1,7 +1,7 @@
 """The registry of the kinds of control records.
 
 A module in ``producers.control.kinds`` defines a kind as a subclass of ``ControlRecord``. The log,
-its view, the copy in the store and the recovery use only this class.
+its view, the copy in the store and the recovery use only the interface of ``ControlRecord``.
 """
 
 from __future__ import annotations

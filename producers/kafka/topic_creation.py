@@ -64,10 +64,10 @@ async def create_topics(kafka: KafkaSettings, topics: Iterable[Topic]) -> list[s
     Several processes can call this at the same time. Return the names of created topics.
 
     Raises:
-        BrokerUnavailableError: no broker answered within ``broker_wait_s``.
+        BrokerUnavailableError: no broker answered within ``broker_wait_s``, or a request failed.
         TopicError: the broker refused to create a topic.
-        TopicMismatchError: a topic has another number of partitions than the settings. This would
-            change the partition of traces and break the order of their events.
+        TopicMismatchError: a topic has another number of partitions than the settings. Its use
+            would change the partition of traces and break the order of their events.
     """
     shapes = {shape.name: shape for topic in topics for shape in (shape_of(topic, kafka),)}
     admin = await started(lambda: new_admin(kafka), kafka)

@@ -69,7 +69,8 @@ class ProjectCounts:
 class UsageCounts:
     """The counts of the current day and month, of this process and of all others.
 
-    Memory is proportional to the number of counted projects and of gateway processes in a month.
+    Memory is at most proportional to the number of counted projects, times the number of gateway
+    processes in a month.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class UsageCounts:
         self.gateway_id = gateway_id or secrets.token_hex(8)
         self._today = Today.of(now_s())
         self.day_ends_s = self._today.ends_s
-        """When ``today`` must be called before counts are read."""
+        """From this time on, read ``today`` before the counts: it removes those of past periods."""
         self._projects: dict[str, ProjectCounts] = {}
         self._others: dict[tuple[str, str], Used] = {}
         """What other processes have counted, by project and period."""

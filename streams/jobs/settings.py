@@ -30,7 +30,7 @@ class JobSettings(BaseModel):
     """Time for which the states of ended jobs are kept. It must exceed ``age_max_h``, so that no
     job is repeated."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """Interval of removing older states."""
+    """Interval at which states that are older than ``memory_h`` are removed."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before a failed runner is restarted. Each further failure doubles the pause,
     with jitter."""

@@ -1,7 +1,8 @@
 """Run one kind of job in its own task, which is restarted after failures.
 
 The kind runs on the worker to which its consumer group assigns the only partition of the source.
-The group's consumer reads no records; the runner reads both logs from their start.
+The group's consumer reads no records; the runner reads the source and the log of states from their
+start.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class NotifierSettings(BaseSettings):
     """Time for which the states of ended deliveries are kept. It must exceed ``alert_age_max_h``,
     so that no delivery is repeated."""
     sweep_interval_s: float = Field(600.0, gt=0)
-    """Interval of removing older states."""
+    """Interval at which states that are older than ``delivery_memory_h`` are removed."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before the failed notifier is restarted. Each further failure doubles the pause,
     with jitter."""

@@ -27,8 +27,8 @@ async def restored_from(
     """Read the tail of a partition's output; return it with the version of the last record.
 
     1. Read the tail. 2. Wait until the store has all earlier rows. 3. If no commit has a version,
-    write an empty commit with a version above those of all rows, and repeat from step 1. If several
-    workers write such a commit, all of them use the first one in the log.
+    write an empty commit with the highest version of any trace row, and repeat from step 1. If
+    several workers write such a commit, all of them use the first one in the log.
     """
     while True:
         restored = await history.restore(partition)

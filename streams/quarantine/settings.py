@@ -15,8 +15,8 @@ class QuarantineSettings(BaseSettings):
     """Limits of the quarantine of events that crash a worker.
 
     After a worker has ended uncleanly, its input is first tried in child processes. The limits
-    apply only then. ``tracemill_quarantine_limit_reached_total`` counts by name how often a limit
-    was reached.
+    apply only then, except ``write_timeout_s``. ``tracemill_quarantine_limit_reached_total`` counts
+    by name how often a limit was reached.
     """
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_QUARANTINE_", frozen=True)
@@ -40,10 +40,10 @@ class QuarantineSettings(BaseSettings):
     """Consecutive workers that must end at the same record before it is quarantined, if no child
     process crashes."""
     single_wait_s: float = Field(2.0, gt=0)
-    """Time after the start of a record, processed alone, in which the end of its worker counts
-    against the record. Later ends have other causes, such as an unresponsive broker."""
+    """If a worker processes a record alone and ends within this time, the end counts against the
+    record. Later ends have other causes, such as an unresponsive broker."""
     single_pause_max_s: float = Field(1.0, ge=0)
-    """Maximum random pause before such a record is processed, so that kills at a fixed time after
-    a start do not hit the same record each time."""
+    """Maximum random pause before a record is processed alone, so that kills at a fixed time after
+    the start of a worker do not hit the same record each time."""
     write_timeout_s: float = Field(5.0, gt=0)
     """Time limit for writing to the quarantine log when the worker stops."""

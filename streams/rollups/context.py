@@ -32,7 +32,7 @@ class StageContext:
     """Return the first available offset of a partition of ``deltas``."""
     next_record: Callable[[int, int], Awaitable[int]]
     """Return the offset of the first record at or after an offset, in a partition of ``deltas``.
-    The two differ because transaction markers have offsets, too."""
+    It may be after the given offset, because transaction markers have offsets, too."""
     seek: Callable[[int, int], Awaitable[None]]
     """Continue reading a partition of ``deltas`` at an offset."""
 

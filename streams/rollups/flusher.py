@@ -41,7 +41,7 @@ class Flusher:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Flush until ``stop`` is called, and once after that."""
+        """Flush until ``stop`` is called."""
         settings = self._settings
         while not self._stopping.is_set():
             if await set_within(self._changed, settings.marker_interval_s):
@@ -49,7 +49,7 @@ class Flusher:
             await self._flush()
 
     def stop(self) -> None:
-        """End ``run`` after a last flush."""
+        """End ``run`` after the current flush, or after one more if none is running."""
         self._stopping.set()
         self._changed.set()
 

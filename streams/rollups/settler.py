@@ -15,7 +15,10 @@ BASELINE_RETRY_S = 0.05
 
 
 class BudgetSettler:
-    """A task that adds the stored spend of budget periods to the spend that the fold counts."""
+    """A task that adds the stored spend of budget periods to the spend that the fold counts.
+
+    A period is *settled* once its stored spend is added (``streams.core.budgets.evaluation``).
+    """
 
     def __init__(
         self,

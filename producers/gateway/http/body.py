@@ -46,7 +46,7 @@ async def read_body(
 
     Raises:
         TooLargeError: it exceeds ``wire_max_bytes``; no more than that is kept in memory.
-        UnsupportedError: the content encoding is not gzip.
+        UnsupportedError: the body has a content encoding other than gzip.
         OverloadedError: too many bytes are in flight.
         ClientGoneError: the connection ended before the body was complete.
     """

@@ -32,7 +32,7 @@ class BodySlot:
 
     @contextmanager
     def reading_body(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """Allow other requests to revoke the slot during the block, which expires ``deadline``."""
+        """Let other requests revoke the slot during the block, by expiring ``deadline``."""
         self.deadline = deadline
         try:
             yield
@@ -69,7 +69,7 @@ class BodyQuotaLimits:
     waiting: NamedLimit
     """Maximum number of requests that wait for a slot."""
     timeout_s: NamedLimit
-    """Maximum time that they wait."""
+    """Maximum time that a request waits for a slot."""
     rate_bytes_per_s: NamedLimit
     """Minimum rate of a body while another request waits for a slot."""
 

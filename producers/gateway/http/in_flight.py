@@ -40,7 +40,7 @@ class InFlightBytes:
 
 
 class Lease:
-    """The bytes that a request has reserved; the end of the block releases them."""
+    """The bytes that a request has reserved; the end of the ``with`` block releases them."""
 
     def __init__(self, in_flight: InFlightBytes, project_id: str) -> None:
         self._in_flight = in_flight

@@ -22,7 +22,7 @@ class Meter:
         now_s: Callable[[], float],
         quota: Quota | None = None,
     ) -> None:
-        """Allow the fraction of the rates that this process has among ``gateways`` processes."""
+        """Allow an equal share of the rates, because ``gateways`` processes divide them."""
         self._gateways = gateways
         self._now_s = now_s
         self._of_events = RateLimit()
@@ -42,7 +42,7 @@ class Meter:
         return not (self._events is None and self._bytes is None and self._quota is None)
 
     def check(self, events: int, size: int) -> None:
-        """Refuse a request with at least these events and bytes if it exceeds a limit.
+        """Refuse a request if ``events`` and ``size``, which may be a part of it, exceed a limit.
 
         Raises:
             TooManyRequestsError: the request can be sent again after ``retry_after_s``.

@@ -24,7 +24,7 @@ _MAPPED_TO_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlan:
-    """The attributes of spans of one ``Shape`` that are metadata, and their names in it."""
+    """The attributes of a ``Shape`` that are metadata, and their names in the metadata."""
 
     whole: tuple[str, ...]
     """Keys of whole metadata objects; the last one that is not empty is used."""

@@ -38,7 +38,8 @@ _NEUTRAL: Final = {
 """Words that do not change the meaning of a name."""
 _TICKS: Final = "ticks"
 PICO_PER_TICK: Final = 100
-"""xAI, Cost tracking: 10,000,000,000 ticks of ``cost_in_usd_ticks`` are 1 USD."""
+"""Picodollars per tick of xAI's ``cost_in_usd_ticks``: 10,000,000,000 ticks are 1 USD. Source:
+xAI's documentation, "Cost tracking"."""
 _DETAILS: Final = frozenset({"details", "breakdown"})
 
 _roles: BoundedCache[str, str] = BoundedCache("cached_cost_names_max_bytes", 512 * 1024)
@@ -75,7 +76,7 @@ def cost_in(stated: Any) -> dict[str, int]:
     if not isinstance(stated, dict):
         return {}
     found = cost_of_members(list(stated.items())[:MEMBERS_MAX])
-    # With a key of the customer (BYOK), OpenRouter bills only a fee, and the provider the call.
+    # With a key of the customer (BYOK), OpenRouter bills only a fee; the provider bills the call.
     if found and stated.get("is_byok") is True:
         details = stated.get("cost_details")
         upstream = details.get("upstream_inference_cost") if isinstance(details, dict) else None
@@ -87,7 +88,8 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     """Return the cost in picodollars by ``total``, ``input`` and ``output``, from named values.
 
     Of several values for the total, one whose name contains "total" wins, because Perplexity's cost
-    has parts with other names. The sides are returned only if they add up to the total.
+    has parts with other names. If there is a total, the sides are returned only if they add up to
+    it.
     """
     found: dict[str, int] = {}
     for name, value in sorted(

@@ -121,7 +121,10 @@ def model_of_default(price: DefaultPrice) -> Model:
 
 
 def _simple(price: DefaultPrice) -> Iterator[DefaultTier]:
-    """Yield the tiers that Langfuse's format can represent: those without dates and hours."""
+    """Yield the tiers without hours and with a condition other than a date.
+
+    Langfuse's format has neither dates nor hours.
+    """
     for tier in price.tiers:
         if tier.hours is None and (tier.when or tier.input_above is not None):
             yield tier

@@ -61,7 +61,8 @@ class ReadTraces(StoreQuery):
     """Select the newest version of traces by id, including deleted ones.
 
     It does not use ``FINAL``, because merging parts costs more than reading a few keys. It does not
-    exclude deleted rows, because the outer query would make it 1.5 times as expensive.
+    exclude deleted rows, because the outer query that this needs would make it 1.5 times as
+    expensive.
     """
 
     name: ClassVar[str] = "read_traces"

@@ -15,8 +15,8 @@ class Job:
     """One job; each kind has a subclass with the input of its attempts."""
 
     id: str
-    """Id that depends only on the record, so that a record that is read again creates no second
-    job."""
+    """Id that depends only on the record that creates the job, so that a record that is read again
+    creates no second job."""
     target: str
     """The system that receives the attempts, such as an endpoint or a model provider."""
     project_id: str
@@ -28,7 +28,7 @@ JobT = TypeVar("JobT", bound=Job)
 
 @dataclass(slots=True)
 class JobBook(Generic[JobT]):
-    """The jobs of one kind and their states, read from its two logs.
+    """The jobs of one kind, read from one log, and their states, read from another.
 
     Load the states before jobs are added, because a job without a state is due immediately.
     """

@@ -43,7 +43,7 @@ DETAIL_CHARS_MAX: Final = 2_000
 
 STAGE: Final = "observations"
 UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
-"""Reasons that mean that another program writes to the topic; others are errors of clients."""
+"""Reasons that mean that another program writes to the topic. Other reasons concern one event."""
 
 
 FULL_TRACE: Final = "trace_full"

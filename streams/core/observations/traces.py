@@ -95,19 +95,19 @@ class Trace:
         self._with_amounts = 0
         """Number of observations with usage or cost, until the trace is nested."""
         self._has_inner = False
-        """Whether one of these has had a child."""
+        """Whether an observation with usage or cost has had a child."""
         self._start_us = 0
         self._end_us = 0
         self._root: ObservationState | None = None
         self._extremes: Extremes | None = None
-        """Set in large traces once the first, the last or the root observation is removed."""
+        """Created in large traces when first needed, for example when the root is removed."""
         self._text_bytes: dict[str, int] | None = None
         """Size of the texts of each observation, least recently changed first; None: no texts."""
         self._spent: dict[StartedKey, int] | None = None
         """Computed on first use."""
 
     def add(self, state: ObservationState) -> None:  # noqa: C901  # hot path
-        """Add an observation; if the trace ``is_nested`` then, ``recounts`` has to follow."""
+        """Add an observation; if ``is_nested`` is true afterwards, call ``recounts`` next."""
         self.observations[state.id] = state
         self.severities[state.severity] += 1
         if state.cost_pico:
@@ -170,16 +170,16 @@ class Trace:
                 del self.usage[key]
 
     def recounts(self, state: ObservationState) -> Iterator[Recount]:
-        """Return the observations that count other amounts since ``state`` was added.
+        """Return the observations whose counted amounts change because ``state`` was added.
 
-        Pass each to ``recount`` before the next.
+        Pass each one to ``recount`` before you take the next from the iterator.
         """
         if self.nesting is None:
             return self.all_recounts()
         return self.nesting.put(state, self.observations)
 
     def all_recounts(self) -> Iterator[Recount]:
-        """Return likewise for a trace whose observations were all added without ``recounts``."""
+        """Return the same for a trace whose observations were all added without ``recounts``."""
         self.nesting = Nesting()
         return self.nesting.build(self.observations)
 
@@ -207,9 +207,9 @@ class Trace:
             self.is_near_limit = True
 
     def fits(self, state: ObservationState) -> bool:
-        """Return whether usage types and spend cells stay within their limits if it is added.
+        """Return whether usage types and spend cells stay within limits if ``state`` is added.
 
-        What summaries report is included, because they may count it later.
+        All that summaries report (see ``Nesting``) is included, because they may count it later.
         """
         nesting = self.nesting
         types = self.usage.keys() | (nesting.usage_types.keys() if nesting is not None else ())

@@ -28,9 +28,9 @@ row whose day changed is the one case that is not proven, see ``streams.runtime.
 * Rows of observations need no such rule: folding a record again changes nothing, so their versions
   do not rise on a replay.
 
-If no commit has a version (at the first start, or in a new log), an empty commit is written with a
-version above all existing rows, and read back before the first record is folded. If two workers
-write one, the first in the log is valid for both.
+If no commit has a version (at the first start, or in a new log), an empty commit is written with
+the highest version of any existing trace row, and read back before the first record is folded. If
+two workers write one, the first in the log is valid for both.
 """
 
 from __future__ import annotations

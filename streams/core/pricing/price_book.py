@@ -1,10 +1,11 @@
 """Compute the exact cost of a usage, by project, model and time.
 
 Prices of the project take precedence over those for all projects, and these over the default list.
-Within one of these sources, the price with the most literal characters in its pattern is chosen,
-then the one with the latest ``effective_from_us`` that is not in the future, then the newest
-record. Only the chosen price is used: units that it does not list cost as much as its more general
-units (cache read → input, reasoning → output).
+Within one of these sources, a price with a later ``effective_from_us`` than the request is ignored.
+Of the others, the one whose pattern has the most letters and digits (escapes are not counted) is
+chosen, then the one with the latest ``effective_from_us``, then the newest record. Only the chosen
+price is used: units that it does not list cost as much as its more general units (cache read →
+input, reasoning → output).
 
 Usage types must not overlap, so that each token is charged once.
 """
@@ -73,7 +74,7 @@ class PriceRecord(Protocol):
 class Priced(msgspec.Struct, frozen=True, gc=False):
     """The cost of a usage: picodollars by usage type, and ``total_pico``, their sum.
 
-    ``cost`` contains ``total`` only if the usage consists of a total, and ``requests`` if the model
+    ``cost`` contains ``total`` only if no other usage type is priced, and ``requests`` if the model
     is charged per request. ``has_price`` is False if no part of the usage has a price. ``unpriced``
     lists the usage types without a price. ``has_tier`` is False if the tier that served the call
     has no price of its own, so that the standard price was used.
@@ -105,7 +106,7 @@ class PriceBook:
         *,
         compiled: Mapping[str, _Override] | None = None,
     ) -> None:
-        """Compile ``records``, except those that ``compiled`` contains by id."""
+        """Compile ``records``, except those that ``compiled`` contains by id, unchanged."""
         self.defaults = default_prices() if defaults is None else defaults
         self._compiled: dict[str, _Override] = {}
         self._own: dict[str | None, list[_Override]] = {}
@@ -127,7 +128,7 @@ class PriceBook:
         self._periods: dict[tuple[str, str], tuple[Period, ...]] = {}
 
     def with_prices(self, records: Iterable[PriceRecord]) -> PriceBook:
-        """Return a price book with the default list and ``records``, all of the control plane.
+        """Return a price book with the default list and ``records``, the control plane's prices.
 
         Records that this book contains are not compiled again. Records that cannot be compiled are
         listed in ``ignored``.
@@ -202,7 +203,7 @@ def rates_of(
     parameters: str = "",
     served_tier: str = "",
 ) -> RateTable:
-    """Return the rates of a call by a price; arguments as of ``PriceBook.cost_of``."""
+    """Return the rates of a price for a call; ``PriceBook.cost_of`` describes the arguments."""
     if period.thresholds or ((parameters or served_tier) and period.variants):
         input_tokens = input_tokens_of(usage) if period.thresholds else 0
         return period.table_for(conditions_of(parameters, served_tier), at_us, input_tokens)
@@ -292,7 +293,7 @@ def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced
 
 
 def _cost_of_total(table: RateTable, usage: Mapping[str, int]) -> dict[str, int]:
-    """Return the cost of a usage that has only a total."""
+    """Return the cost of a usage's total, for a usage without other priced types."""
     count = max((usage[key] for key in usage if unit_of(key) == "total"), default=0)
     rate = table.rate_of_total()
     return {"total": rate.amount(count)} if rate and count > 0 else {}

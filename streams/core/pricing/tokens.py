@@ -1,8 +1,9 @@
 """Estimate token counts from texts, with the encoding of the model's family.
 
 The estimate is exact for OpenAI's text models, except for tokens that the provider adds around
-messages. It is approximate for others, whose encodings are not public or not included. Rows with
-estimates are marked. Encodings come from the optional package bpe-openai; nothing is downloaded.
+messages, and for texts longer than ``TEXT_MAX_CHARS``. It is approximate for others, whose
+encodings are not public or not included. Rows with estimates are marked. Encodings come from the
+optional package bpe-openai; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TEXT_MAX_CHARS: Final = 32_000
 extrapolated."""
 
 CACHE_BYTES_MAX: Final = 4 * 2**20
-"""Maximum size of the cache of encodings by model name."""
+"""Maximum size of the cache that contains the name of the encoding for each model."""
 _PER_MESSAGE: Final = 4
 _PER_REPLY: Final = 3
 """Tokens around each message and before the reply in OpenAI's chat format. Source: their
@@ -147,7 +148,7 @@ def _is_message(value: Any) -> bool:
 
 
 def _texts_of(message: dict[str, Any]) -> Iterator[str]:
-    """Yield the texts and tool calls of a message, without images and field names."""
+    """Yield the texts of a message, without images, and its tool calls as JSON."""
     for key in ("content", "parts", "text"):
         text = message.get(key)
         if isinstance(text, str):

@@ -17,8 +17,8 @@ A child does not reproduce every crash, for example one while writing. So after 
 without progress, the worker processes one record at a time and first writes its offset to the
 quarantine log. A record is quarantined if ``worker_deaths`` workers in a row ended while processing
 it. Random kills do not hit the same record each time, because the worker pauses for a random time
-before it. Ends later than ``single_wait_s`` after the start of a record do not count, because only
-an unresponsive broker or store takes that long.
+before it. A worker that ends later than ``single_wait_s`` after it began to process the record does
+not count, because only an unresponsive broker or store takes that long.
 """
 
 from __future__ import annotations

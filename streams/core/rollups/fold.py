@@ -112,7 +112,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class FailedDelta:
-    """A delta that was not applied, because that raised."""
+    """A delta that was not applied, because applying it raised."""
 
     index: int
     """Index among the deltas of the record."""
