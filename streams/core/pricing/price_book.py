@@ -1,10 +1,11 @@
 """Compute the exact cost of a usage, by project, model and time.
 
 Prices of the project take precedence over those for all projects, and these over the default list.
-Within one of these sources, the price with the most literal characters in its pattern is chosen,
-then the one with the latest ``effective_from_us`` that is not in the future, then the newest
-record. Only the chosen price is used: units that it does not list cost as much as its more general
-units (cache read → input, reasoning → output).
+Only prices whose ``effective_from_us`` is not after the request apply. Among those of the project,
+and among those for all projects, the price with the most letters and digits in its pattern is
+chosen, then the one with the latest ``effective_from_us``, then the newest record. Only the chosen
+price is used: units that it does not list cost as much as its more general units (cache read →
+input, reasoning → output).
 
 Usage types must not overlap, so that each token is charged once.
 """
@@ -105,7 +106,7 @@ class PriceBook:
         *,
         compiled: Mapping[str, _Override] | None = None,
     ) -> None:
-        """Compile ``records``, except those that ``compiled`` contains by id."""
+        """Compile ``records``; reuse prices in ``compiled``, by id, that have the same record."""
         self.defaults = default_prices() if defaults is None else defaults
         self._compiled: dict[str, _Override] = {}
         self._own: dict[str | None, list[_Override]] = {}
@@ -127,7 +128,7 @@ class PriceBook:
         self._periods: dict[tuple[str, str], tuple[Period, ...]] = {}
 
     def with_prices(self, records: Iterable[PriceRecord]) -> PriceBook:
-        """Return a price book with the default list and ``records``, all of the control plane.
+        """Return a price book with the default list and the control plane's ``records``.
 
         Records that this book contains are not compiled again. Records that cannot be compiled are
         listed in ``ignored``.
@@ -202,7 +203,7 @@ def rates_of(
     parameters: str = "",
     served_tier: str = "",
 ) -> RateTable:
-    """Return the rates of a call by a price; arguments as of ``PriceBook.cost_of``."""
+    """Return the rates of a price for a call; for the arguments, see ``PriceBook.cost_of``."""
     if period.thresholds or ((parameters or served_tier) and period.variants):
         input_tokens = input_tokens_of(usage) if period.thresholds else 0
         return period.table_for(conditions_of(parameters, served_tier), at_us, input_tokens)
