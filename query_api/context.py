@@ -90,7 +90,9 @@ async def project_of(request: Request) -> str:
 
 
 async def reader_of(request: Request) -> Principal:
-    """Return a caller who may read what all projects share: with ``read``, or the admin key.
+    """Return the caller, who may read what all projects share.
+
+    The credential must have the scope ``read``, or be the installation's admin key.
 
     Raises:
         UnauthorizedError, ForbiddenError: as ``principal_of``.

@@ -143,7 +143,8 @@ class Score(
     """A score of a trace, an observation, a session or a dataset run.
 
     A later score with the same ``id`` replaces it. ``value`` is set for numeric scores, and for
-    boolean ones (0 or 1); ``string_value`` is the text of the others.
+    boolean ones (0 or 1); ``string_value`` is the text of the others, and
+    optionally ``True`` or ``False`` for boolean ones.
     """
 
     project_id: str
