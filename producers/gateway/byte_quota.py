@@ -6,8 +6,9 @@ from __future__ import annotations
 class ByteQuota:
     """Count the bytes that each project uses of ``max_bytes``.
 
-    A project may not use more than is left free. So one project alone can use half of the limit,
-    two projects a third each, and some bytes are always left for another project.
+    A project that uses bytes already may use more only if the sum is at most what is free before.
+    So, if the single sizes are small, one project alone can use half of the limit and two projects
+    a third each, and some bytes are left for another project.
     """
 
     def __init__(self, max_bytes: int) -> None:

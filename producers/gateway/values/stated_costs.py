@@ -87,7 +87,8 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     """Return the cost in picodollars by ``total``, ``input`` and ``output``, from named values.
 
     Of several values for the total, one whose name contains "total" wins, because Perplexity's cost
-    has parts with other names. The sides are returned only if they add up to the total.
+    has parts with other names. If there is a total, the sides are returned only if they add up to
+    it.
     """
     found: dict[str, int] = {}
     for name, value in sorted(
