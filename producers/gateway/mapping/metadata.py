@@ -24,7 +24,7 @@ _MAPPED_TO_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlan:
-    """The attributes of spans of one ``Shape`` that are metadata, and their names in it."""
+    """The attributes of spans of one ``Shape`` that are metadata, and their names as metadata."""
 
     whole: tuple[str, ...]
     """Keys of whole metadata objects; the last one that is not empty is used."""
@@ -60,7 +60,7 @@ def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """Reads metadata of the trace from a span; for a root span, also the span's own metadata."""
+    """Read metadata of the trace from a span; for a root span, also the span's own metadata."""
 
     of_root: bool = False
 
