@@ -1,4 +1,4 @@
-"""Group the counts that a client reports by role."""
+"""Group by role the counts that a client reports."""
 
 from __future__ import annotations
 
