@@ -10,7 +10,7 @@ from typing import Final
 SYSTEM_TABLES: Final = (
     "columns", "databases", "disks", "one", "parts", "settings", "storage_policies", "tables",
 )  # fmt: skip
-"""Tables of ``system`` that clients and roles read; none contains other users' statements."""
+"""Tables of ``system`` that clients and processes read; none contains other users' statements."""
 
 READ_ONLY: Final = 2
 """Value of ClickHouse's ``readonly`` that forbids writes and DDL but permits settings."""
@@ -21,7 +21,7 @@ THREADS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class UserPrivileges:
-    """A user: the roles that use it, and its privileges."""
+    """A user: its privileges, and the processes or commands of tracemill that use it."""
 
     name: str
     used_by: str
@@ -36,8 +36,9 @@ class UserPrivileges:
 
 
 INGEST: Final = UserPrivileges("ingest", "sink and streams", ("SELECT", "INSERT", "ALTER DELETE"))
-"""This user may delete rows, because the streams delete those of deleted projects. Without that
-privilege, it could still replace any row by a higher version."""
+"""This user may delete rows, because the streams delete those of deleted projects. To withhold
+that privilege would not protect rows, because the user can also replace any row by a higher
+version."""
 QUERY: Final = UserPrivileges("query", "query and edge", ("SELECT",), is_read_only=True)
 MIGRATE: Final = UserPrivileges(
     "migrate",

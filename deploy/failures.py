@@ -29,7 +29,10 @@ PERMANENT_ERRORS = (
 
 
 def lines_for(error: BaseException) -> list[str]:
-    """Return a line for each error in ``error``; no lines if one of them is a defect."""
+    """Return a line for each error; no lines if one of them is a defect.
+
+    The errors are ``error`` itself, or those that it contains as an exception group.
+    """
     lines: list[str] = []
     for leaf in _leaves(error):
         if isinstance(leaf, EXPECTED_ERRORS):

@@ -146,7 +146,7 @@ async def copy_output(
 
 
 def readable(line: str) -> str:
-    """Format a structured line as event and fields; return other lines unchanged."""
+    """Return a line for the console, truncated; a structured line as its event and fields."""
     text, fields = line.strip(), _fields(line)
     if fields:
         rest = (f"{k}={v}" for k, v in fields.items() if k not in _HIDDEN_FIELDS)

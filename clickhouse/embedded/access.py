@@ -31,7 +31,7 @@ _BROWSER_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-m
 
 
 class AccessDenied(BadRequest):
-    """The request is not authenticated; its body is not read."""
+    """The request is not authenticated, or is from a browser; its body is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def configured_passwords(
 
 
 def new_policy(engine: Engine, embedded: EmbeddedStoreSettings) -> Policy:
-    """Build the policy of users without administrator privileges from the engine's functions."""
+    """Return the policy of the users ``ingest`` and ``query``, from the engine's functions."""
     functions = function_names(engine.rows(FUNCTIONS_SQL))
     limits = {
         "max_execution_time": embedded.execution_time_max_s,
@@ -164,7 +164,8 @@ def refuse_browsers(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Reject requests of web pages in a browser, also with DNS rebinding.
 
     Raises:
-        AccessDenied: the request has a browser's headers, or the host name is not this machine's.
+        AccessDenied: the request has a browser's headers, or ``Host`` is neither an IP address nor
+            ``localhost``.
     """
     for name, value in headers:
         if name in _BROWSER_HEADERS:

@@ -128,7 +128,7 @@ def function_names(rows: Iterable[tuple[str, int, int, str]]) -> FunctionNames:
 
 
 class Policy:
-    """The restrictions of users that only read, or read and insert rows."""
+    """The restrictions of the users ``query`` and ``ingest``."""
 
     def __init__(self, functions: FunctionNames, limits: Mapping[str, int]) -> None:
         self._functions = functions
@@ -139,7 +139,7 @@ class Policy:
         """Allow one SELECT with allowed functions, tables and settings.
 
         Raises:
-            NotAllowed: the statement is another one.
+            NotAllowed: the statement is not such a SELECT.
         """
         refusal = self._check_cached(sql) if len(sql) <= CACHED_SQL_MAX_BYTES else self._check(sql)
         if refusal:

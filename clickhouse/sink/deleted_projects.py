@@ -52,7 +52,7 @@ class ProjectFilter:
         return b"\n".join(kept)
 
     def rows_of(self, rows_of: RowsOf) -> RowsOf:
-        """Wrap a function that converts records to rows, so that it drops such rows."""
+        """Wrap a function that converts records to rows; drop the rows of deleted projects."""
 
         def filtered(record: ConsumerRecord) -> Rows:
             rows = rows_of(record)

@@ -47,7 +47,7 @@ def control_is_current(control: ControlLog) -> Probe:
 
 
 def disk_has_room(disk: DiskFloor) -> Probe:
-    """Return a probe that checks that the engines' disks have enough free space."""
+    """Return a probe that checks that the watched file systems have enough free space."""
 
     async def probe() -> str | None:
         return disk.reason()

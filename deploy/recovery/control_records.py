@@ -16,7 +16,7 @@ from producers.control.registry import KINDS, ControlKinds
 from producers.control.secret_box import SecretBox
 from producers.control.state import ControlState, Envelope, value_of
 
-# Sorted by time first, because the offsets of each log start at 0.
+# Sorted by time first, because the offsets start at 0 again when the broker is replaced.
 _SQL: Final = """
 SELECT log_key, is_tombstone, record
 FROM control_log FINAL
@@ -86,7 +86,10 @@ def restore_control(
 def _restored_record(
     text: str, box: SecretBox | None, kinds: ControlKinds
 ) -> tuple[ControlRecord | None, bool]:
-    """Return the record, None if it cannot be decoded, and whether it has a new secret."""
+    """Return the record, and whether it has a new secret.
+
+    The record is None if it is to be listed in ``RestoredControl.unreadable``.
+    """
     is_new_secret = False
     try:
         envelope = msgspec.json.decode(text, type=Envelope)

@@ -1,4 +1,4 @@
-"""Scopes of credentials. Every route and gRPC method requires one of them."""
+"""Scopes of credentials. Routes and gRPC methods that read or change data require one of them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class EventBatch:
         return self.event_count + self.dead_letter_reasons.total()
 
     def add(self, event: Event, *, is_unplaced: bool = False) -> None:
-        """Add an event; one whose trace is not known yet (``is_unplaced``) is looked up later.
+        """Add an event; with ``is_unplaced``, its trace is not known yet and is looked up later.
 
         Raises:
             TooLargeError: its line is longer than ``event_max_bytes``. It was not added.

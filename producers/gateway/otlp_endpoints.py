@@ -165,6 +165,8 @@ def _payload_of(observation: Observation) -> bytes:
 def _refuse_when_nothing_is_a_span(export: Export) -> None:
     """Reject an export without any valid span, so that its sender receives an error.
 
+    An export whose first span is refused because of a defect (``PROCESSING_FAILED``) is accepted.
+
     Raises:
         BodyError, TooLargeError: the message names the first span and the reason.
     """

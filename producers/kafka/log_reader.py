@@ -139,7 +139,7 @@ class LogReader:
             raise LogTruncatedError(message)
 
     async def end_of(self, partition: TopicPartition) -> int:
-        """Return the offset after the last record of any partition that can be read.
+        """Return the offset after the last record that can be read, in any partition.
 
         Raises:
             TopicError: the topic does not exist.

@@ -208,7 +208,7 @@ def traces_router(context: AppContext) -> APIRouter:
 async def _in_list(
     reader: Reader, traces: list[StoredTrace], groups: frozenset[str], ids_max: int
 ) -> list[TraceInList]:
-    """Return traces of one project as in lists, with their ids of observations and scores."""
+    """Return traces of one project as items of a list, with their observation and score ids."""
     observation_ids, score_ids, _ = await asyncio.gather(
         observation_ids_of(reader, traces if "observations" in groups else (), ids_max),
         score_ids_of(reader, traces if "scores" in groups else (), ids_max),

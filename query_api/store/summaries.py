@@ -1,4 +1,7 @@
-"""Mark observations that repeat the usage of their descendants; the rows of traces list them."""
+"""Mark summaries: observations that repeat the usage of their descendants.
+
+The rows of traces list them, with the amounts that they count.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from query_api.store.trace_reading import read_traces
 async def mark_summaries(
     reader: Reader, project_id: str, rows: Sequence[StoredObservation]
 ) -> None:
-    """Set ``counted`` of the summaries among observations of any traces of a project."""
+    """Set ``counted`` of the summaries among observations of a project, of one or more traces."""
     of_calls = [row for row in rows if row.usage or row.total_cost_pico]
     traces = await read_traces(
         reader, project_id, (row.trace_id for row in of_calls), TRACE_SUMMARIES

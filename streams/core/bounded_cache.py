@@ -16,7 +16,7 @@ class BoundedCache(dict[str, ValueT], Generic[ValueT]):
     """A cache: ``cache[text]`` is ``compute(text)``; above the limit, the oldest are evicted.
 
     Args:
-        compute: returns a value of a few hundred bytes, or a shared one.
+        compute: returns a value of at most a few hundred bytes, or one that many entries share.
         bytes_max: maximum size of all keys plus ``ENTRY_BYTES`` per entry.
         key_chars_max: maximum length of a key; longer texts are not cached, as they rarely repeat.
     """

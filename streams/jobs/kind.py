@@ -136,7 +136,10 @@ class JobKind(ABC, Generic[JobT]):
         return msgspec.json.decode(value, type=JobState)
 
     def sweep(self, now_us: int) -> None:
-        """Remove input in memory that can create no more jobs, every ``sweep_interval_s``."""
+        """Remove input from memory that can create no more jobs.
+
+        The runner calls this every ``sweep_interval_s``.
+        """
 
     async def close(self) -> None:
         """Close connections; the runner calls this when no attempt is running."""

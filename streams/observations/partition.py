@@ -149,7 +149,7 @@ class PartitionStage:
         """Restore the state and fold events, until cancelled.
 
         1. Read the tail of the output: the last commit, and the traces that it contains completely.
-        2. Wait until the store has all rows before that tail; query the traces that it has.
+        2. Wait until the store has all rows before that tail; query which traces it has.
         3. Fold chunks; traces that are not cached are read back first. ``ChunkWriter`` writes the
         results.
 
@@ -280,8 +280,8 @@ class PartitionStage:
             for each in messages
         ]
         isolation = Isolation()
-        # Each attempt but the first two isolates at least one event. More attempts would mean that
-        # the isolation itself is defective.
+        # Each attempt isolates events, or determines what the next one checks. The limit ends the
+        # attempts if the isolation itself is defective.
         attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
         while True:
             try:

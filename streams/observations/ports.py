@@ -61,7 +61,7 @@ class History(Protocol):
     """An interface to read stored rows and earlier output."""
 
     async def next_record(self, partition: int, offset: int) -> int:
-        """Return the offset of the first source record at or after ``offset``, which must exist."""
+        """Return the offset of the first source record at or after ``offset``. One must exist."""
 
     async def restore(self, partition: int) -> Restored:
         """Read the tail of the partition's output."""

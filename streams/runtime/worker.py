@@ -48,11 +48,11 @@ from streams.runtime.suspension import SuspensionGuard
 log = structlog.get_logger(__name__)
 
 NewStage = Callable[[KafkaSettings, AIOKafkaProducer], StageSpec[Any]]
-"""Return an additional stage, which uses the producer of this worker."""
+"""A function that returns an additional stage, which uses the producer of this worker."""
 
 
 class Streams:
-    """Runs all stages and ``more_stages`` in one Faust worker, and each kind of job as a task."""
+    """Run all stages and ``more_stages`` in one Faust worker, and each kind of job as a task."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Convert bodies of the ingestion API to events of the contract.
 
-A body is a partial update of a trace or an observation, with the ``timestamp`` of its event. For
+The body of a trace or an observation is a partial update, with the ``timestamp`` of its event. For
 each field, the update with the latest timestamp wins, independent of the order of arrival. The
 timestamp of ``*-update`` events is increased by ``UPDATE_DELAY_US``, so that they win over a create
 event with the same timestamp.
@@ -147,7 +147,8 @@ def observation_of(
     If the body has no trace id, ``trace_id`` is used, or else the id of the observation.
 
     Raises:
-        BodyError: an update has no id, a prompt name or version is missing, or a time is invalid.
+        BodyError: an update has no id, a prompt name is set without a version or vice versa, or a
+            time is invalid.
     """
     if is_update and body.id is None:
         message = "id: missing"
@@ -262,7 +263,7 @@ def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | No
 
 
 def _tier_in(metadata: msgspec.Raw) -> str:
-    """Return the service tier that metadata state; they are decoded only if they may state one."""
+    """Return the service tier in metadata, which are decoded only if they may contain one."""
     text = bytes(metadata)
     if b'"service_tier"' not in text and b'"serviceTier"' not in text:
         return ""

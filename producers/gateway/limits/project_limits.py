@@ -24,7 +24,7 @@ class ProjectLimits:
     """
 
     def __init__(self, settings: LimitsSettings, control: ControlLog, usage: UsageCounts) -> None:
-        """``usage`` has the counts for quotas."""
+        """Create no meters yet; ``usage`` has the counts for quotas."""
         self._usage = usage
         self.now_s = time.monotonic
         self._settings = settings
@@ -51,7 +51,7 @@ class ProjectLimits:
         """Return a meter with the current limits; None if there are none."""
         limits = effective_limits(self._view[Limits].get(project_id), self._settings)
         quota = None
-        # Quotas exclude requests with only a public key, with which others could use them up.
+        # Requests with only a public key are not in quotas, because others could use these up.
         if limits.has_quota and quota_key == project_id:
             quota = Quota(quota_key, limits, self._usage)
         meter = self._unlimited.pop(quota_key, None)
@@ -69,7 +69,10 @@ class ProjectLimits:
         return defaults.has_rates or defaults.has_quota or bool(self._view[Limits])
 
     def _control_changed(self, change: Change) -> None:
-        """Apply changed limits to the meters of a project, which keep what was used."""
+        """Apply changed limits to the meters of a project, which keep what was used.
+
+        The meters of a project that is being deleted are removed.
+        """
         if isinstance(change, Project) and change.state != "active":
             for quota_key in self._keys_of(change.id):
                 self._meters.pop(quota_key, None)

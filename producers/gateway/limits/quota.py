@@ -23,7 +23,9 @@ class Quota:
         self._used = self._of_project.of(limits.quota_period)
 
     def check(self, events: int, size: int) -> None:
-        """Refuse a request with at least these events and bytes if they exceed what is left.
+        """Refuse a request if its events or bytes exceed what is left.
+
+        They may be lower bounds, as long as the body is not read or decoded.
 
         Raises:
             TooManyRequestsError: the request can be sent again in the next period.

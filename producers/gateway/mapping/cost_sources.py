@@ -19,8 +19,9 @@ from producers.gateway.values.usage import cost_of_object
 
 _OF_CALLS: Final = ("gen_ai.", "llm.", "operation.cost", "mlflow.", "litellm.", "openrouter.")
 _ALONE: Final = frozenset({"response_cost", "cost_usd", "usage.cost"})
-"""Attributes that are the cost of a call. Other names, such as ``total_cost``, count only in spans
-with a model, because spans of a shop have costs as well."""
+"""Attributes that are the cost of a call in any span, as are those with the prefixes above. Other
+names, such as ``total_cost``, count only in spans of model calls, because spans of other
+operations, such as an order in a shop, can have costs as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
 
 
 def _value_of(key: str, value: AttributeValue) -> Any:
-    """Return the value of an attribute; 0 of OpenLIT means that it knows no price."""
+    """Return the value of an attribute; None for a 0 of OpenLIT, which then knows no price."""
     if key == "gen_ai.usage.cost" and value == 0:
         return None
     return amounts_of(value) if isinstance(value, str) and value[:1] == "{" else value

@@ -60,7 +60,7 @@ def _reader_for(dialect: Dialect) -> Callable[[AttributeValue], AttributeValue]:
 
 @dataclass(frozen=True, slots=True)
 class TraceMetadata:
-    """Reads metadata of the trace from a span; for a root span, also the span's own metadata."""
+    """Read metadata of the trace from a span; for a root span, also the span's own metadata."""
 
     of_root: bool = False
 

@@ -34,7 +34,8 @@ class RefusedSpans:
     def isolating(self, path: str, payload: bytes) -> _Isolation:
         """Return a context in which any exception refuses only the span that is being decoded.
 
-        Reached limits of the whole export (``TooLargeError``) are raised.
+        Exceptions that concern the whole export are raised: ``TooLargeError`` and
+        ``DecodeInThreadError``.
         """
         return _Isolation(self, path, payload)
 

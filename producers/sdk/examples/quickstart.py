@@ -2,7 +2,8 @@
 
 Needs a Kafka broker with the events topic. ``tracemill up`` starts one, by default at
 127.0.0.1:7709, and prints how to set its address, TRACEMILL_BROKER_USERNAME and
-TRACEMILL_BROKER_PASSWORD. It uses the project ``default``, which the first start creates.
+TRACEMILL_BROKER_PASSWORD. The example uses the project ``default``, which the first ``tracemill
+up`` creates.
 """
 
 from __future__ import annotations

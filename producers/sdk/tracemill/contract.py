@@ -142,8 +142,9 @@ class Score(
 ):
     """A score of a trace, an observation, a session or a dataset run.
 
-    A later score with the same ``id`` replaces it. ``value`` is the number of numeric and boolean
-    scores (0 or 1), ``string_value`` the text of the others.
+    A later score with the same ``id`` replaces it. ``value`` is set for numeric scores, and for
+    boolean ones (0 or 1); ``string_value`` is the text of the others, and
+    optionally ``True`` or ``False`` for boolean ones.
     """
 
     project_id: str

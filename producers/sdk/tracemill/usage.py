@@ -112,7 +112,7 @@ def picodollars_of(cost: Any) -> dict[str, int]:
     ``float`` and are rounded to a picodollar; of a ``float``, the shortest decimal text counts.
 
     Raises:
-        ValueError: An amount is not a number, negative or not finite, or the cost is above
+        ValueError: An amount is negative or is not a finite number, or the cost is above
             ``COST_MAX_PICO``.
     """
     amounts = cost if isinstance(cost, Mapping) else {"total": cost}

@@ -11,7 +11,11 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 @dataclass(frozen=True, slots=True)
 class FindDeadLetters(StoreQuery):
-    """Select dead letters, newest first; with ``below``, those after ``(created_us, id)``."""
+    """Select dead letters, newest first.
+
+    With ``below``, a ``(created_us, id)``, only older ones are selected; of equal times, those with
+    a lower id.
+    """
 
     name: ClassVar[str] = "find_dead_letters"
     limit: int = 50

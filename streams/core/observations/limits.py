@@ -4,9 +4,11 @@
 results of many. Lengths of names, ids and dimensions are constants instead of settings: they decide
 which values are equal, and all workers must agree about that.
 
-The sizes are as follows, in bytes of JSON, where a character takes at most six. Tags, usage and
-summaries of a trace are in rows of traces; status message, parameters, costs and tools are in rows
-of observations. So each kind of row stays below ``FIXED_BYTES_MAX``:
+The sizes are as follows, in bytes of JSON, where a character takes at most six. A summary is an
+observation that counts less than it reports, because observations below it report the same usage
+(``streams.core.observations.summaries``). Tags, usage and summaries of a trace are in rows of
+traces; status message, parameters, costs and tools are in rows of observations. So each kind of row
+stays below ``FIXED_BYTES_MAX``:
 
 ====================================================  ==========================
 short texts of a row, 16 of at most 1,000 characters              96,000
@@ -44,8 +46,8 @@ TRACE_TAGS_MAX: Final = 256
 TRACE_USAGE_TYPES_MAX: Final = 1_024
 """Usage types of all observations of a trace; an event that would add more is rejected."""
 TRACE_SPEND_CELLS_MAX: Final = 4_096
-"""Quarter-hours × models × environments of a trace's spend; events that would exceed it are
-rejected."""
+"""Spend cells of one trace: quarter-hours × the dimensions of spend. Events that would exceed it
+are rejected."""
 TRACE_SUMMARIES_MAX: Final = 1_000
 """Summaries that the row of a trace lists. Totals are exact beyond it."""
 TRACE_SUMMARY_ID_CHARS_MAX: Final = 40_000

@@ -2,8 +2,9 @@
 
 Each field keeps the logical timestamp (``streams.core.observations.logical_time``) of the update
 that set it. The latest update wins, except for start time and environment, where the first wins
-because they determine the row's place in the store. Empty values set nothing. A whole event sets
-every field, so it replaces everything older than itself.
+because they determine the row's place in the store. An empty value of a partial update leaves its
+field unchanged. A whole event replaces everything older than itself, including the fields that it
+leaves empty.
 
 Texts that are too long are cut before they are compared; metadata is merged in place, within its
 limits.
@@ -86,11 +87,11 @@ class Merged(msgspec.Struct):
         return msgspec.structs.replace(self, metadata=self.metadata.copy())
 
     def is_outranked_by(self, ts_us: int, rank: str) -> bool:
-        """Return whether a whole event with this time and rank is later than all before it."""
+        """Return whether a whole event with this time and rank is later than all merged ones."""
         return (whole_event_ts(ts_us), rank) > (self.whole_ts, self.whole_rank)
 
     def is_covered_by(self, ts_us: int) -> bool:
-        """Return whether a whole event at ``ts_us`` replaces every earlier update."""
+        """Return whether a whole event at ``ts_us`` replaces all updates merged so far."""
         logical_ts = whole_event_ts(ts_us)
         return (
             self.last_us <= ts_us

@@ -7,8 +7,10 @@ delta again changes nothing. Numbers may be negative, because a correction subtr
 it replaces.
 
 Deltas of one source partition are sent in ascending source offset, across lines and Kafka records.
-So the last applied offset determines all applied deltas. After a crash, deltas are sent again from
-an earlier offset. Therefore a Kafka record must not contain the deltas of a single project only.
+So the last applied offset determines all applied deltas, also if deltas are sent again from an
+earlier offset after a crash. Therefore a Kafka record must not contain the deltas of a single
+project only: in the next record, the deltas of other projects would have lower offsets, and would
+not be applied.
 """
 
 from __future__ import annotations

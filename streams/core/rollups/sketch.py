@@ -5,8 +5,8 @@ A sketch maps bin keys to counts. Values are microseconds. Bin ``k`` contains th
 key is the integer part of log(v)/log(γ), as in ClickHouse (``DDSketch/Mapping.h``). Values below
 1 µs, including negative ones from clock skew, are counted under ``ZERO_KEY``.
 
-Sketches are merged by adding counts. A change of a sketch is a sketch with negative counts, so
-removing a value is exact.
+Sketches are merged by adding counts. A change of a sketch is a sketch whose counts may be negative,
+so removing a value is exact.
 
 The state has little-endian integers (ClickHouse ``DDSketch.h``, ``Store.h``; the format of
 DataDog's sketches-java):
@@ -29,7 +29,8 @@ ZERO_KEY: Final = -1
 """Key of values below 1 µs; no other key is negative."""
 
 VALUE_MAX_US: Final = float(2**63 - 1)
-"""Maximum value; greater ones are counted as this value, so a sketch has at most 2,184 bins."""
+"""Maximum value; greater ones are counted as this value. So a sketch has at most 2,184 bins, and
+one under ``ZERO_KEY``."""
 
 _GAMMA: Final = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)
 _MULTIPLIER: Final = 1 / math.log2(_GAMMA)

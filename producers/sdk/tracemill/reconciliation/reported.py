@@ -1,4 +1,4 @@
-"""Gather the counts that a client reports by their roles."""
+"""Group by role the counts that a client reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reported:
         self.others: dict[tuple[Side, str], int] = {}
         self.beside: dict[str, int] = {}
         self.of_no_side: dict[Modality, str] = {}
-        """Names of counts by modality that do not say whether they are input or output."""
+        """By modality: the name of a count that does not say whether it is input or output."""
         self.tiers: set[str] = set()
         self.names: dict[tuple[Side, str, Modality], str] = {}
         for name, count in sorted(pairs)[:PARTS_MAX]:
@@ -68,10 +68,10 @@ class Reported:
         self.names.setdefault((side, kind, modality), name)
 
     def _complete(self) -> None:
-        """Add the sums of parts that are reported by modality or lifetime only.
+        """Compute parts of which only the counts by modality or by cache lifetime are reported.
 
-        A sum of zero beside parts that are more, or where only a total is more, is taken as not
-        reported.
+        A sum of zero counts as not reported if parts of its side are above zero, or if only a total
+        of the call is.
         """
         if self.totals and not any(self.sums.values()) and not self._has_parts:
             self.sums.clear()
