@@ -10,6 +10,12 @@ import sys
 
 import pytest
 
+
+def heed_interrupts() -> None:
+    """Start a process that does not ignore SIGINT, even if the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 INTERRUPTED_AT_IMPORT = """
 import os, signal, sys
 
@@ -45,6 +51,7 @@ def test_while_modules_are_imported(module: str, words: tuple[str, ...]) -> None
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=heed_interrupts,
     )
     assert (ended.returncode, ended.stderr) == (130, "")
 
@@ -62,6 +69,7 @@ def test_while_the_server_does_not_answer(words: tuple[str, ...]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509  # no threads
         )
         server.settimeout(60)
         connection, _ = server.accept()
