@@ -33,7 +33,7 @@ from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
 from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
-from query_api.prices.explained import NO_EXPLAINER, PriceExplainer
+from query_api.prices.explained import PriceExplainer
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -83,10 +83,11 @@ def create_query_api(
     authenticator: Authenticator,
     settings: QuerySettings,
     readiness: Sequence[ReadinessCheck],
+    *,
+    explainer: PriceExplainer,
     event_types: EventTypes = EVENT_TYPES,
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
-    explainer: PriceExplainer = NO_EXPLAINER,
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
 ) -> FastAPI:

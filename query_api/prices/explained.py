@@ -7,7 +7,7 @@ implementation of ``PriceExplainer`` to the API.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -120,29 +120,3 @@ class PriceExplainer(Protocol):
     ) -> list[str | None]:
         """Return the id of the price that applies to each model, None if there is none."""
         ...
-
-
-class _NoExplainer:
-    def explain(
-        self,
-        prices: Iterable[Price],
-        project_id: str,
-        model: str,
-        usage: Mapping[str, Any],
-        at_us: int,
-        service_tier: str = "",
-    ) -> ExplainedCost:
-        raise NotImplementedError(model, usage, at_us, service_tier)
-
-    def price_ids(
-        self,
-        prices: Iterable[Price],  # noqa: ARG002
-        project_id: str,  # noqa: ARG002
-        models: Sequence[str],
-        at_us: int,  # noqa: ARG002
-    ) -> list[str | None]:
-        return [None] * len(models)
-
-
-NO_EXPLAINER: Final = _NoExplainer()
-"""Used by an API that is built without prices."""

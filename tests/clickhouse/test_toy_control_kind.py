@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from clickhouse.feeds import FEEDS
 from clickhouse.sink.control_log import control_row
 from clickhouse.store import Store
+from deploy.price_explanations import BilledPrices
 from deploy.recovery.control_records import read_control_log, restore_control
 from producers.control.auth import Authenticator
 from producers.control.fields import SecretField
@@ -101,7 +102,13 @@ BOX: Final = SecretBox("the key of this installation")
 def client_of(store: Store, control: ControlLog, project_id: str = "p") -> httpx.AsyncClient:
     """A client of the query API on the log, as the role ``query`` puts it together."""
     app = create_query_api(
-        store, control, Authenticator(control), QuerySettings(), [], resources=[ROBOTS]
+        store,
+        control,
+        Authenticator(control),
+        QuerySettings(),
+        [],
+        resources=[ROBOTS],
+        explainer=BilledPrices(),
     )
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),

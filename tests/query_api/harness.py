@@ -164,7 +164,7 @@ def make_api(
         Authenticator(control, AdminSettings(secret_key=SecretStr(ADMIN_KEY))),
         settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
         [ReadinessCheck("store", probe)],
-        event_types,
+        event_types=event_types,
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
     )

@@ -19,6 +19,7 @@ from clickhouse.rows import (
     TraceRow,
     WindowRow,
 )
+from deploy.price_explanations import BilledPrices
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
@@ -99,7 +100,7 @@ async def both(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
 
 def operations() -> list[tuple[str, str, tuple[str, ...]]]:
     """Every method and path of the application, with the names of its query parameters."""
-    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    app = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
     found = []
     for path, item in app.openapi()["paths"].items():
         for method in METHODS:

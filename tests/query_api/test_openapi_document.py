@@ -4,6 +4,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
+from deploy.price_explanations import BilledPrices
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, KafkaSettings
 from query_api.app import create_query_api
@@ -20,7 +21,7 @@ INGESTION = {
 
 
 def document() -> dict[str, Any]:
-    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    app = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
     return app.openapi()
 
 

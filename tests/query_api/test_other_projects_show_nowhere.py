@@ -27,6 +27,7 @@ from clickhouse.rows import DeadLetterRow
 from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.default_prices import ShippedPrices
+from deploy.price_explanations import BilledPrices
 from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.budget import Budget
@@ -158,6 +159,7 @@ async def installation(
                 QuerySettings(readiness_cache_s=0),
                 [],
                 default_prices=ShippedPrices(),
+                explainer=BilledPrices(),
             )
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(

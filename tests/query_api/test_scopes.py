@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from deploy.price_explanations import BilledPrices
 from producers.control.keys import new_api_key
 from producers.control.scopes import SCOPES, Scope
 from query_api.app import create_query_api
@@ -23,7 +24,7 @@ PUBLIC = {
     "/api/public/health",
     "/api/public/ready",
 }
-APP = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+APP = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
 ROUTES = list(scopes_of(APP))
 
 

@@ -9,6 +9,7 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 
+from deploy.price_explanations import BilledPrices
 from query_api.app import create_query_api
 from query_api.body import Body
 from query_api.settings import QuerySettings
@@ -124,7 +125,7 @@ async def test_usual_notations_are_accepted(api: Api, value: str) -> None:
 
 
 def test_every_body_has_the_base_class_that_converts_nothing() -> None:
-    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    app = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
     bodies = {
         parameter.field_info.annotation
         for each in iter_route_contexts(app.routes)

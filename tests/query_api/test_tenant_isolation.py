@@ -16,6 +16,7 @@ from clickhouse.rows import (
     TraceRow,
     WindowRow,
 )
+from deploy.price_explanations import BilledPrices
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
@@ -83,7 +84,7 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
 
 def every_get_path() -> list[str]:
     """Of the application's own description, so that a new route is tested the day it comes."""
-    app = create_query_api(None, None, None, QuerySettings(), [])  # type: ignore[arg-type]
+    app = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
     return sorted(path for path, item in app.openapi()["paths"].items() if "get" in item)
 
 
