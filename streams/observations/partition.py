@@ -280,9 +280,9 @@ class PartitionStage:
             for each in messages
         ]
         isolation = Isolation()
-        # Each attempt isolates events, or determines what the next one checks. The limit ends the
-        # attempts if the isolation itself is defective.
-        attempts_left = sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
+        # An attempt sets aside an event, or names a trace that the next one checks: at most two per
+        # event. The limit ends the attempts if the isolation itself is defective.
+        attempts_left = 2 * sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
         while True:
             try:
                 effects, chunk = await self._attempt(fold, writer, records, isolation)

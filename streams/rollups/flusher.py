@@ -41,15 +41,17 @@ class Flusher:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Flush until ``stop`` is called."""
+        """Flush until ``stop`` is called, and once more after that."""
         settings = self._settings
-        while not self._stopping.is_set():
+        is_last = False
+        while not is_last:
             if await set_within(self._changed, settings.marker_interval_s):
                 await set_within(self._stopping, settings.flush_interval_s)
+            is_last = self._stopping.is_set()
             await self._flush()
 
     def stop(self) -> None:
-        """End ``run`` after the current flush, or after one more if none is running."""
+        """End ``run`` after one more flush, which writes what was applied until now."""
         self._stopping.set()
         self._changed.set()
 

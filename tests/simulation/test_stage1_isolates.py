@@ -29,6 +29,7 @@ from tests.simulation.test_stage1_survives import (
     check_traces,
     in_records,
 )
+from tests.streams.stage1.stage1_folding import NOW_US, observation
 from tracemill.contract import Event, Observation, decode_event, encode_event
 
 STEPS = ("price", "count", "trace-row", "delta", "encode-observation")
@@ -95,6 +96,24 @@ def test_an_event_that_raises_is_set_aside_alone(first: int) -> None:
         except BaseException as error:
             error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
             raise
+
+
+def test_a_chunk_of_many_traces_that_do_not_encode_is_isolated_without_a_restart() -> None:
+    asyncio.run(asyncio.wait_for(_survive_failing_traces(), DEADLINE_S))
+
+
+async def _survive_failing_traces() -> None:
+    chance = Random(7)
+    failing = [
+        observation(f"o{at}", trace_id=f"t{at}", name="fail-encode-observation") for at in range(40)
+    ]
+    good = observation("good", trace_id="good")
+    world = World(chance)
+    world.source = [(NOW_US, b"\n".join(map(encode_event, [*failing, good])))]
+    await world.live(StreamsSettings(chunk_linger_ms=0), None, gracefully=True)
+    await world.sink_all()
+    assert len(world.dead_letters()) == len(failing)
+    assert [row.id for row in world.rows(TOPICS.observations)] == ["good"]
 
 
 async def _survive(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 PROJECTS_REMEMBERED_MAX: Final = 1_000
@@ -101,6 +102,8 @@ class DeadLetterGuard:
 
     def _counted(self, failing: Sequence[str]) -> int:
         """Return how many of the failing events count toward the limit."""
-        self._failing_projects.update(failing[:PROJECTS_REMEMBERED_MAX])
+        free = PROJECTS_REMEMBERED_MAX - len(self._failing_projects)
+        unknown = dict.fromkeys(each for each in failing if each not in self._failing_projects)
+        self._failing_projects.update(islice(unknown, free))
         good = self._good_projects | self._good_projects_before
         return 0 if good - self._failing_projects else len(failing)
