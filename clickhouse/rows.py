@@ -249,6 +249,60 @@ class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     row_version: int
 
 
+class AlertStateRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """The state of a group of an alert rule. Key: project, rule, group.
+
+    The key of its record is ``rule_id/`` and a hash of the group.
+    """
+
+    project_id: str
+    rule_id: str
+    group: str
+    """JSON object of the group's dimensions and values, sorted by name, without spaces; ``{}`` if
+    the rule has no ``group_by``."""
+    state: str
+    """``inactive``, ``pending``, ``firing``, ``recovering``, ``resolved``, ``no_data`` or
+    ``error``."""
+    is_deleted: int = 0
+    rule_version: int = 0
+    severity: str = ""
+    labels: dict[str, str] = {}
+    """Labels of the rule, and the values of the group."""
+    episode_id: str = ""
+    """Id of the current or last episode; empty if there was none."""
+    sequence: int = 0
+    """Number of alerts of the episode so far."""
+    started_us: int = 0
+    """Start of the episode, in event time."""
+    since_us: int = 0
+    """Time of the last change of ``state``, in event time."""
+    value: Decimal | None = None
+    """The last evaluated value, in the unit of the metric."""
+    threshold: Decimal | None = None
+    window_start_us: int = 0
+    window_end_us: int = 0
+    """End of the evaluated window, exclusive."""
+    silenced: int = 0
+    """Whether a silence, an inhibition or the mode ``shadow`` suppresses notifications."""
+    suppressed_by: str = ""
+    """What suppresses them: the id of a silence or rule, or ``shadow``."""
+    acknowledged_by: str = ""
+    exemplars: tuple[str, ...] = ()
+    """Ids of the latest traces that contributed to the value."""
+    incomplete: int = 0
+    """Whether data of the window may be missing."""
+    complete_since_us: int = 0
+    """Time from which the data are complete, if ``incomplete`` is set; 0 if not known yet."""
+    reason: str = ""
+    """Why the state was entered, as text; the error in the state ``error``."""
+    notified_us: int = 0
+    """Time of the last notification; 0 if there was none."""
+    input_offset: int = -1
+    """Offset of the last record of ``deltas`` that the row contains."""
+    updated_us: int
+    row_version: int
+
+
 class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Input that could not be processed. Key: project, day, id."""
 

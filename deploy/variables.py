@@ -31,6 +31,7 @@ SETTINGS: Final = (
     ("gateway and query", "producers.settings", ("LimitsSettings",)),
     ("streams", "streams.observations.settings", ("StreamsSettings",)),
     ("streams", "streams.rollups.settings", ("ProjectSettings",)),
+    ("streams", "streams.alerting.settings", ("AlertingSettings",)),
     ("streams", "streams.placement.settings", ("PlacementSettings",)),
     ("streams", "streams.notifications.settings", ("NotifierSettings",)),
     ("streams", "streams.deletion.settings", ("DeletionSettings",)),

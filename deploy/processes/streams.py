@@ -13,6 +13,7 @@ from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
+from streams.alerting.settings import AlertingSettings
 from streams.jobs.registry import KINDS
 from streams.observations.settings import StreamsSettings
 from streams.placement.settings import PlacementSettings
@@ -47,6 +48,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             webhooks.model_copy(update={"forbidden_ports": forbidden}),
             QuarantineSettings(),
             PlacementSettings(),
+            alerting_settings=AlertingSettings(),
         )
         probes = {"stages": _stages_probe(streams), "clock": streams.clock.fault}
         async with ProbeServer(process, probes, streams.work).running():

@@ -49,6 +49,11 @@ class Topics:
         return f"{self.prefix}-streams"
 
     @property
+    def alerting_group(self) -> str:
+        """Consumer group whose members evaluate rules and budgets; it commits no offsets."""
+        return f"{self.prefix}-alerting"
+
+    @property
     def sink_group(self) -> str:
         """Consumer group that commits the offsets of stored rows."""
         return f"{self.prefix}-sink"

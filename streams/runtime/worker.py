@@ -20,6 +20,8 @@ from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started
 from producers.progress import PartitionProgress
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.alerting.settings import AlertingSettings
+from streams.alerting.stage import AlertingStage
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.tokens import installed_tokens
 from streams.core.pricing.valuation import NoTokens, Tokens
@@ -66,6 +68,7 @@ class Streams:
         quarantine_settings: QuarantineSettings,
         placement_settings: PlacementSettings | None = None,
         more_stages: Sequence[NewStage] = (),
+        alerting_settings: AlertingSettings | None = None,
     ) -> None:
         self._kafka = kafka
         self._store = store
@@ -77,6 +80,7 @@ class Streams:
         self._quarantine_settings = quarantine_settings
         self._placement_settings = placement_settings or PlacementSettings()
         self._more_stages = more_stages
+        self._alerting_settings = alerting_settings or AlertingSettings()
         self._hosts: list[PartitionHost[Any]] = []
         self._observations: ObservationsStage | None = None
         self._lag: LagWatch | None = None
@@ -146,9 +150,20 @@ class Streams:
             )
             specs = [placement, *(new(kafka, producer) for new in self._more_stages)]
             more = [PartitionHost(spec) for spec in specs]
-            hosts: list[PartitionHost[Any]] = [stage.host, projects.host, *more]
-            for host in hosts:
+            in_faust: list[PartitionHost[Any]] = [stage.host, projects.host, *more]
+            for host in in_faust:
                 host.register(app)
+            alerting = AlertingStage(
+                kafka,
+                self._control,
+                self._alerting_settings,
+                clock=self.clock,
+                guard=guard,
+                instance_id=settings.instance_id,
+            )
+            alerting.start()
+            stack.push_async_callback(alerting.stop)
+            hosts = [*in_faust, alerting.host]
             for name, job_settings in self._job_settings.items():
                 context = JobContext(
                     kafka, self._control, self._webhooks, job_settings, store=self._store

@@ -1,0 +1,1 @@
+"""Run the alerting stage: rules and budgets, evaluated on ``deltas`` without the store."""

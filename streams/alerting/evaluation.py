@@ -1,0 +1,126 @@
+"""Call the evaluators of a partition; one that raises does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from producers.control.record import Change
+from producers.notifications.alert import Alert
+from streams.alerting import metrics
+from streams.core.alerting.evaluator import Evaluator, State
+from streams.core.alerting.source_order import Applied, SourceOrder
+from streams.core.rollups.delta_record import read_deltas
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An evaluator, its name and the full name of its topic of states."""
+
+    name: str
+    topic: str
+    evaluator: Evaluator
+
+
+class Evaluation:
+    """The evaluators of a partition, and the position up to which they have seen ``deltas``.
+
+    Attributes:
+        input_offset: offset of the last applied record.
+        appended_us: its append time.
+    """
+
+    def __init__(self, evaluators: Iterable[Running]) -> None:
+        self.input_offset = -1
+        self.appended_us = 0
+        self._evaluators = list(evaluators)
+        self._order = SourceOrder({})
+        self._now_us = 0
+
+    def control_changed(self, change: Change, now_us: int) -> None:
+        """Pass a control record to all evaluators."""
+        for each in self._evaluators:
+            self._call(each, lambda it: it.control_changed(change, now_us))
+
+    def restore(self, topic: str, key: str, value: bytes) -> None:
+        """Restore a state of a topic."""
+        for each in self._evaluators:
+            if each.topic == topic:
+                self._call(each, lambda it: it.restore(key, value))
+
+    def restore_alert(self, alert: Alert) -> None:
+        """Pass an earlier alert to all evaluators."""
+        for each in self._evaluators:
+            self._call(each, lambda it: it.restore_alert(alert))
+
+    def restored(self, input_offset: int, applied: Applied, now_us: int) -> None:
+        """Begin to evaluate, after the record at ``input_offset``."""
+        self.input_offset = input_offset
+        self._order = SourceOrder(applied)
+        for each in self._evaluators:
+            self._call(each, lambda it: it.restored(now_us))
+
+    def apply(self, offset: int, append_us: int, value: bytes) -> None:
+        """Apply a record of ``deltas``; records must be passed in order."""
+        self.appended_us = max(self.appended_us, append_us)
+        self._now_us = max(self._now_us, append_us)
+        record = read_deltas(value)
+        metrics.UNREADABLE.inc(len(record.failed))
+        repeats = 0
+        for delta in record.deltas:
+            if not self._order.is_new(delta):
+                repeats += 1
+                continue
+            for each in self._evaluators:
+                try:
+                    each.evaluator.apply(delta, offset, self._now_us)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
+        metrics.DELTAS.inc(len(record.deltas))
+        metrics.REPEATS.inc(repeats)
+        self.input_offset = offset
+
+    def tick(self, now_us: int) -> None:
+        """Evaluate what depends on time."""
+        self._now_us = max(self._now_us, now_us)
+        for each in self._evaluators:
+            self._call(each, lambda it: it.tick(self._now_us))
+
+    def take_alerts(self) -> list[Alert]:
+        """Return the alerts of all evaluators since the last call."""
+        alerts: list[Alert] = []
+        for each in self._evaluators:
+            self._call(each, lambda it: alerts.extend(it.take_alerts()))
+        return alerts
+
+    def take_states(self) -> dict[str, list[State]]:
+        """Return the changed states by topic."""
+        states: dict[str, list[State]] = {}
+        for each in self._evaluators:
+            changed: list[State] = []
+            try:
+                changed += each.evaluator.take_states()
+            except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                _failed(each, error)
+            metrics.STATES.labels(each.name).inc(len(changed))
+            states.setdefault(each.topic, []).extend(changed)
+        return states
+
+    def applied(self) -> Applied:
+        """Return the applied source records, for a checkpoint."""
+        return self._order.applied()
+
+    def _call(self, running: Running, call: Callable[[Evaluator], None]) -> None:
+        try:
+            call(running.evaluator)
+        except Exception as error:  # noqa: BLE001  # the other evaluators continue
+            _failed(running, error)
+
+
+def _failed(running: Running, error: Exception) -> None:
+    metrics.FAILURES.labels(running.name).inc()
+    log.error("evaluator_failed", evaluator=running.name, exc_info=error)

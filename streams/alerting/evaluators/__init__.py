@@ -1,0 +1,1 @@
+"""One module per evaluator defines ``EVALUATOR``; ``streams.alerting.registry`` finds them."""

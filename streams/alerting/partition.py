@@ -1,0 +1,255 @@
+"""Process one partition of ``deltas`` in the alerting stage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from producers.control.log import ControlLog
+from producers.control.record import Change
+from producers.kafka.clients import started, stopped
+from producers.kafka.log_cursor import LogCursor, WhenTruncated, new_log_consumer
+from producers.settings import KafkaSettings
+from streams.alerting import metrics
+from streams.alerting.checkpoint import Checkpoint
+from streams.alerting.evaluation import Evaluation, Running
+from streams.alerting.output import AlertingOutput
+from streams.alerting.restoring import read_alerts, read_states
+from streams.alerting.settings import AlertingSettings
+from streams.core.alerting.evaluator import EvaluatorContext, EvaluatorKind
+from streams.core.rollups.deltas import partition_of_project
+from streams.runtime.event_wait import set_within
+from streams.runtime.lag import THE_BROKER, Backlog, Lag, Position
+from streams.runtime.partition_worker import SourceMessage
+
+STOP_TIMEOUT_S: Final = 2.0
+RECORDS_PER_TURN: Final = 16
+"""Records that are applied before other tasks run."""
+BACKLOG_AGE_S: Final = 2.0
+"""Age of the newest applied record above which the partition does not pause."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionContext:
+    """What the partitions of this process share; ``now_us`` is the time of the broker's clock."""
+
+    kafka: KafkaSettings
+    settings: AlertingSettings
+    control: ControlLog
+    kinds: Mapping[str, EvaluatorKind]
+    now_us: Callable[[], int]
+
+
+class AlertingPartition:
+    """The worker of one partition (``streams.runtime.partition_worker``).
+
+    It reads its partition itself, from its checkpoint on; the consumer group only assigns
+    partitions.
+    """
+
+    def __init__(self, partition: int, context: PartitionContext, output: AlertingOutput) -> None:
+        self.is_restored = False
+        self._partition = partition
+        self._context = context
+        self._kafka, self._settings = context.kafka, context.settings
+        self._deltas = TopicPartition(context.kafka.topics.deltas, partition)
+        self._output = output
+        self._evaluation = Evaluation(self._evaluators())
+        self._backlog = Backlog()
+        self._received_to = 0
+        self._written_to: int | None = None
+        self._unflushed = 0
+        self._is_changed = False
+        self._flushed_at_s = self._ticked_at_s = 0.0
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def put(self, message: SourceMessage) -> None:
+        """Ignore a record, because the worker reads its partition itself."""
+
+    async def run(self) -> None:
+        """1. Restore the states. 2. Repeat: read, apply, tick, send alerts and flush.
+
+        Raises:
+            KafkaError, LogStalledError, BrokerUnavailableError: the broker does not answer.
+        """
+        try:
+            await self._restore()
+            consumer: AIOKafkaConsumer = await started(
+                lambda: new_log_consumer(self._kafka), self._kafka
+            )
+            try:
+                await self._process(consumer)
+            finally:
+                await stopped(consumer, STOP_TIMEOUT_S)
+        finally:
+            self._ended.set()
+
+    async def finish(self) -> None:
+        """Stop after a last flush."""
+        self._stopping.set()
+        if self.is_restored:
+            await self._ended.wait()
+
+    def lag(self, end: int | None, now_s: float) -> Lag:
+        """Return how far the partition is behind ``end`` (``streams.runtime.lag.Backlog.lag``)."""
+        return self._backlog.lag(end, now_s)
+
+    def position(self) -> Position:
+        """Return the progress of this worker; other threads may call this."""
+        waits_for = THE_BROKER if self._output.is_writing else ""
+        return Position(self._written_to, self._received_to, waits_for)
+
+    def control_changed(self, change: Change) -> None:
+        """Pass a change of the control plane to the evaluators."""
+        self._evaluation.control_changed(change, self._context.now_us())
+        self._is_changed = True
+
+    async def _restore(self) -> None:
+        """Restore the evaluators.
+
+        1. Pass them all control records; from here on, also changes. 2. Restore the states.
+        3. Read all alerts. 4. Begin after the last checkpoint, or at the start of the log.
+        """
+        began = time.monotonic()
+        for record in self._context.control.view.records():
+            self._evaluation.control_changed(record, self._context.now_us())
+        topics = self._kafka.topics
+        names = dict.fromkeys(
+            [self._output.states_topic, *(topics.of(kind.states) for kind in self._kinds())]
+        )
+        written = await read_states(self._kafka, self._partition, names)
+        for topic, states in written.states.items():
+            for key, value in states.items():
+                self._evaluation.restore(topic, key, value)
+        async for alert in read_alerts(self._kafka):
+            if self._owns(alert.project_id):
+                self._evaluation.restore_alert(alert)
+        checkpoint = written.checkpoint or Checkpoint()
+        self._evaluation.restored(
+            checkpoint.input_offset, checkpoint.applied, self._context.now_us()
+        )
+        self._written_to = self._received_to = checkpoint.input_offset + 1
+        self._backlog.done(self._written_to)
+        self.is_restored = True
+        metrics.RESTORE_S.observe(time.monotonic() - began)
+        log.info(
+            "alerting_restored",
+            partition=self._partition,
+            next_offset=self._written_to,
+            states=sum(map(len, written.states.values())),
+        )
+
+    async def _process(self, consumer: AIOKafkaConsumer) -> None:
+        cursor = LogCursor(
+            consumer,
+            self._deltas,
+            self._evaluation.input_offset + 1,
+            stall_timeout_s=self._kafka.log_stall_timeout_s,
+            when_truncated=WhenTruncated.CONTINUE,
+        )
+        self._flushed_at_s = time.monotonic()
+        while not self._stopping.is_set():
+            records = await cursor.poll(self._poll_ms(), 0)
+            began_s = time.monotonic()
+            await self._apply(records)
+            is_behind = cursor.position < (consumer.highwater(self._deltas) or 0)
+            self._tick(is_behind)
+            busy_s = time.monotonic() - began_s
+            await self._send_alerts()
+            if time.monotonic() >= self._flush_due_s():
+                await self._flush()
+            await self._gather(busy_s if records else 0.0)
+        await self._flush()
+
+    def _poll_ms(self) -> int:
+        """Return the time until the next tick or flush."""
+        due_s = min(self._ticked_at_s + self._settings.tick_interval_s, self._flush_due_s())
+        return max(1, int((due_s - time.monotonic()) * 1_000))
+
+    def _flush_due_s(self) -> float:
+        settings = self._settings
+        if self._unflushed >= settings.unflushed_records_max:
+            metrics.LIMIT_REACHED.labels("unflushed_records_max").inc()
+            return 0.0
+        is_changed = self._unflushed or self._is_changed
+        interval_s = settings.flush_interval_s if is_changed else settings.checkpoint_interval_s
+        return self._flushed_at_s + interval_s
+
+    async def _apply(self, records: list[ConsumerRecord]) -> None:
+        for number, record in enumerate(records):
+            if number % RECORDS_PER_TURN == RECORDS_PER_TURN - 1:
+                await asyncio.sleep(0)  # other stages share the event loop
+            append_us = record.timestamp * 1_000
+            self._backlog.received(record.offset, append_us / 1e6)
+            self._received_to = record.offset + 1
+            self._evaluation.apply(record.offset, append_us, record.value or b"")
+        self._unflushed += len(records)
+
+    def _tick(self, is_behind: bool) -> None:
+        """Evaluate what depends on time, at intervals.
+
+        While records are waiting, time is that of the log: otherwise, a rule about silence would
+        see silence where there is a backlog.
+        """
+        now_s = time.monotonic()
+        if now_s < self._ticked_at_s + self._settings.tick_interval_s:
+            return
+        self._ticked_at_s = now_s
+        appended_us = self._evaluation.appended_us
+        self._evaluation.tick(appended_us if is_behind else self._context.now_us())
+        self._is_changed = True
+
+    async def _send_alerts(self) -> None:
+        await self._output.send_alerts(self._evaluation.take_alerts(), self._evaluation.appended_us)
+
+    async def _gather(self, busy_s: float) -> None:
+        """Let further records arrive, so that they are applied together.
+
+        The pause is proportional to the time that applying the last records took. A backlog is
+        applied without pauses.
+        """
+        settings = self._settings
+        age_s = (self._context.now_us() - self._evaluation.appended_us) / 1e6
+        if busy_s and age_s < BACKLOG_AGE_S:
+            pause_s = min(settings.gather_max_s, busy_s * (1 / settings.gather_cpu_share - 1))
+            await set_within(self._stopping, pause_s)
+
+    async def _flush(self) -> None:
+        """Write changed states and a checkpoint (``AlertingOutput.flush``), if there are any."""
+        now_s = time.monotonic()
+        states = self._evaluation.take_states()
+        is_due = now_s >= self._flushed_at_s + self._settings.checkpoint_interval_s
+        self._is_changed, unflushed, self._unflushed = False, self._unflushed, 0
+        self._flushed_at_s = now_s
+        if not (unflushed or is_due or any(states.values())):
+            return
+        input_offset = self._evaluation.input_offset
+        await self._output.flush(states, Checkpoint(input_offset, self._evaluation.applied()))
+        self._written_to = input_offset + 1
+        self._backlog.done(self._written_to)
+
+    def _kinds(self) -> Iterable[EvaluatorKind]:
+        return self._context.kinds.values()
+
+    def _owns(self, project_id: str) -> bool:
+        number = partition_of_project(project_id, self._kafka.project_partitions)
+        return number == self._partition
+
+    def _evaluators(self) -> Iterator[Running]:
+        for kind in self._kinds():
+            context = EvaluatorContext(self._partition, self._owns, self._settings, _count_limit)
+            yield Running(kind.name, self._kafka.topics.of(kind.states), kind.new(context))
+
+
+def _count_limit(name: str, count: int) -> None:
+    metrics.LIMIT_REACHED.labels(name).inc(count)

@@ -1,0 +1,40 @@
+"""Settings of the alerting stage: rules and budgets."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AlertingSettings(BaseSettings):
+    """Limits of the alerting stage, which evaluates alert rules and budgets.
+
+    ``tracemill_alerting_limit_reached_total`` counts by name how often a limit was reached.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_ALERTING_", frozen=True)
+
+    flush_interval_s: float = Field(0.25, ge=0.01, le=60)
+    """Time from a change until the changed states are written to Kafka. Alerts are sent at
+    once."""
+    tick_interval_s: float = Field(0.5, ge=0.05, le=1)
+    """Interval of evaluating rules that depend on time."""
+    gather_max_s: float = Field(0.5, ge=0, le=5)
+    """Maximum time for which records of ``deltas`` are gathered before they are applied together.
+    While little arrives, they are applied at once."""
+    gather_cpu_share: float = Field(0.1, gt=0, le=1)
+    """Share of a CPU above which records are gathered for longer, up to ``gather_max_s``."""
+    unflushed_records_max: int = Field(50_000, ge=1)
+    """Records of ``deltas`` that are applied but not contained in a checkpoint, per partition. At
+    the limit, a flush follows at once."""
+    states_in_flight_max: int = Field(10_000, ge=1)
+    """States of a flush that are sent before the broker acknowledges the first of them."""
+    checkpoint_interval_s: float = Field(3_600.0, gt=0)
+    """Interval of writing a checkpoint while a partition is idle."""
+    restart_pause_s: float = Field(1.0, gt=0)
+    """First pause before a failed partition is restarted. Each further failure doubles the pause,
+    with jitter."""
+    restart_pause_max_s: float = Field(30.0, gt=0)
+    """Maximum pause before a failed partition is restarted."""
+    stop_timeout_s: float = Field(5.0, gt=0)
+    """Time limit for the last flush when a worker stops."""

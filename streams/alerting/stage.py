@@ -1,0 +1,185 @@
+"""Run the alerting stage: a worker for each assigned partition of ``deltas``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+
+from clickhouse.feeds.alert_states import FEED as ALERT_STATES
+from producers.control.log import ControlLog
+from producers.control.record import Change, ControlRecord
+from producers.kafka.broker_clock import BrokerClock
+from producers.kafka.clients import new_consumer, new_producer, started, stopped
+from producers.settings import KafkaSettings
+from streams.alerting import metrics
+from streams.alerting.output import AlertingOutput
+from streams.alerting.partition import AlertingPartition, PartitionContext
+from streams.alerting.registry import EVALUATORS
+from streams.alerting.settings import AlertingSettings
+from streams.core.alerting.evaluator import EvaluatorKind
+from streams.core.dead_letters.texts import describe_error
+from streams.core.rollups.deltas import partition_of_project
+from streams.runtime.app import SESSION_TIMEOUT_S
+from streams.runtime.partition_host import PartitionHost, Restarts, StageSpec
+from streams.runtime.restarts import keep_running
+from streams.runtime.suspension import SuspensionGuard
+from tracemill.clock import now_us
+
+log = structlog.get_logger(__name__)
+
+POLL_MS: Final = 500
+
+
+class AlertingStage:
+    """A member of the consumer group ``alerting_group``, and the workers of its partitions.
+
+    It depends only on Kafka, so that rules and budgets are evaluated without the store.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        control: ControlLog,
+        settings: AlertingSettings,
+        *,
+        clock: BrokerClock | None = None,
+        guard: SuspensionGuard | None = None,
+        instance_id: str = "",
+        kinds: Mapping[str, EvaluatorKind] = EVALUATORS,
+    ) -> None:
+        self._kafka = kafka
+        self._control = control
+        self._settings = settings
+        self._may_send = None if guard is None else guard.check
+        self._instance_id = instance_id
+        self._context = PartitionContext(kafka, settings, control, kinds, _time_of(clock))
+        self._producer: AIOKafkaProducer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.host = PartitionHost(
+            StageSpec(
+                name="alerting",
+                topic=kafka.topics.deltas,
+                new_worker=self._new_partition,
+                lag_records=metrics.LAG_RECORDS,
+                lag_s=metrics.LAG_S,
+                finish_timeout_s=settings.stop_timeout_s,
+                restarts=Restarts(
+                    settings.restart_pause_s,
+                    settings.restart_pause_max_s,
+                    lambda number, error, again_in_s: _failed(error, again_in_s, number),
+                ),
+            )
+        )
+
+    def start(self) -> None:
+        """Start to take part in the group; failures of the broker are retried."""
+        self._control.subscribe(self._control_changed)
+        self._task = asyncio.create_task(
+            keep_running(
+                self._run_in_group,
+                first_pause_s=self._settings.restart_pause_s,
+                pause_max_s=self._settings.restart_pause_max_s,
+                on_failure=_failed,
+            ),
+            name="alerting",
+        )
+
+    async def stop(self) -> None:
+        """Flush within ``stop_timeout_s``, and leave the group."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run_in_group(self) -> None:
+        """Join the group, and run the workers of the assigned partitions until a failure."""
+        timeout_s = self._settings.stop_timeout_s
+        async with AsyncExitStack() as stack:
+            self._producer = await started(
+                lambda: new_producer(
+                    self._kafka,
+                    batch_bytes=self._kafka.control_record_max_bytes,
+                    may_send=self._may_send,
+                ),
+                self._kafka,
+            )
+            stack.push_async_callback(stopped, self._producer, timeout_s)
+            consumer = await started(self._new_consumer, self._kafka)
+            stack.push_async_callback(stopped, consumer, timeout_s)
+            stack.push_async_callback(self.host.stop)
+            assignment = _Assignment(self.host, consumer)
+            consumer.subscribe([self._kafka.topics.deltas], listener=assignment)
+            while True:
+                await consumer.getmany(timeout_ms=POLL_MS)
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        return new_consumer(
+            self._kafka,
+            group_id=self._kafka.topics.alerting_group,
+            group_instance_id=self._instance_id or None,
+            auto_offset_reset="latest",
+            session_timeout_ms=int(SESSION_TIMEOUT_S * 1_000),
+            heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 200),
+            request_timeout_ms=int(self._kafka.request_timeout_s * 1_000),
+        )
+
+    def _new_partition(self, number: int, _: AlertingPartition | None) -> AlertingPartition:
+        assert self._producer is not None, "the group is joined after the producer has started"
+        output = AlertingOutput(
+            self._producer,
+            self._kafka.topics,
+            self._kafka.topics.of(ALERT_STATES.topic),
+            number,
+            self._kafka.record_max_bytes,
+            self._settings.states_in_flight_max,
+        )
+        return AlertingPartition(number, self._context, output)
+
+    def _control_changed(self, change: Change) -> None:
+        owner = change.owner if isinstance(change, ControlRecord) else None
+        if owner is None:
+            for worker in self.host.workers.values():
+                worker.control_changed(change)
+            return
+        owned = self.host.workers.get(partition_of_project(owner, self._kafka.project_partitions))
+        if owned is not None:
+            owned.control_changed(change)
+
+
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """A listener that starts and ends the workers of partitions."""
+
+    def __init__(self, host: PartitionHost[AlertingPartition], consumer: AIOKafkaConsumer) -> None:
+        self._host = host
+        self._consumer = consumer
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        # The workers read for themselves; the consumer only keeps the membership.
+        self._consumer.pause(*assigned)
+        self._host.assign(sorted(each.partition for each in assigned))
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._host.revoke(sorted(each.partition for each in revoked))
+
+
+def _time_of(clock: BrokerClock | None) -> Callable[[], int]:
+    if clock is None:
+        return now_us
+    return lambda: now_us() - round(clock.skew_s * 1e6)
+
+
+def _failed(error: Exception, again_in_s: float, partition: int | None = None) -> None:
+    metrics.RESTARTS.inc()
+    log.error(
+        "alerting_failed",
+        partition=partition,
+        reason=describe_error(error),
+        again_in_s=round(again_in_s, 1),
+        exc_info=error,
+    )

@@ -1,0 +1,121 @@
+"""Define the interface of evaluators, which compute alerts and states from deltas.
+
+The alerting stage (``streams.alerting``) creates one instance of each kind of evaluator for each
+partition of ``deltas``, and calls it from one task, in this order:
+
+1. ``control_changed`` with each control record that exists.
+2. ``restore`` with each state that was written, ``restore_alert`` with each alert that was written,
+   and ``restored``.
+3. ``apply`` with each delta, in the order of the log; ``control_changed`` with each change;
+   ``tick`` at least once per second, also without deltas. ``take_alerts`` follows soon after each
+   of them, and ``take_states`` with each flush.
+
+A flush writes 1. the alerts, 2. the states, 3. the checkpoint: the position in ``deltas`` up to
+which the states are complete. A crash can occur between any two of them. After it, the stage
+continues from the checkpoint, so an evaluator sees deltas again that its newest states already
+contain, and alerts that its states do not contain yet. Therefore
+
+* a state must contain the offset of the last delta that changed it, if applying a delta twice would
+  change it;
+* an alert's id must not depend on when it is computed again, or ``restore_alert`` must prevent its
+  repetition.
+
+The stage drops deltas that the log contains several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from producers.control.record import Change
+from producers.kafka.topics import Topic
+from producers.notifications.alert import Alert
+from streams.core.rollups.deltas import Delta
+
+
+class State(NamedTuple):
+    """The new value of a record on an evaluator's compacted topic."""
+
+    key: str
+    row: msgspec.Struct
+    """Row of the feed of this topic."""
+    is_deleted: bool = False
+    """Whether the record is removed from the topic after ``row`` was written, which must then tell
+    the store that it is deleted."""
+
+
+class Evaluator(Protocol):
+    """The state of one kind of rules of the projects of one partition.
+
+    A rule that cannot be evaluated must not raise here: it is set aside, and its state names the
+    error. If a method raises nevertheless, the stage counts it and continues with the next call.
+    """
+
+    def control_changed(self, change: Change, now_us: int) -> None:
+        """Add, replace or remove a rule; called with all records and tombstones of all kinds."""
+
+    def restore(self, key: str, value: bytes) -> None:
+        """Restore a state, the newest value of ``key`` on the topic of states."""
+
+    def restore_alert(self, alert: Alert) -> None:
+        """Read an alert of any rule of the partition's projects that was written earlier."""
+
+    def restored(self, now_us: int) -> None:
+        """Begin to evaluate, after the last call of ``restore`` and ``restore_alert``."""
+
+    def apply(self, delta: Delta, offset: int, now_us: int) -> None:
+        """Apply a delta.
+
+        Args:
+            delta: changes of windows and spend of one project; they must not be modified.
+            offset: offset of its record in ``deltas``.
+            now_us: time when the broker appended the record.
+        """
+
+    def tick(self, now_us: int) -> None:
+        """Evaluate what depends on time; it never runs backwards.
+
+        While the stage is behind, ``now_us`` is the append time of the last applied record.
+        """
+
+    def take_alerts(self) -> list[Alert]:
+        """Return the alerts since the last call; they are sent at once."""
+
+    def take_states(self) -> list[State]:
+        """Return the newest version of the states that changed since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorContext:
+    """What an evaluator may depend on.
+
+    Attributes:
+        partition: number of the partition of ``deltas``.
+        owns: whether a project belongs to this partition.
+        settings: ``streams.alerting.settings.AlertingSettings``.
+        limit_reached: counts that the limit with this name in the settings was reached.
+    """
+
+    partition: int
+    owns: Callable[[str], bool]
+    settings: Any
+    limit_reached: Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorKind:
+    """The definition of a kind of evaluator.
+
+    Attributes:
+        name: name in logs and metrics.
+        states: compacted topic of its states, which is partitioned like ``deltas``.
+        new: creates the evaluator of a partition.
+    """
+
+    name: str
+    states: Topic
+    new: Callable[[EvaluatorContext], Evaluator]

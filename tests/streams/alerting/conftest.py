@@ -1,0 +1,3 @@
+from tests.streams.project_pipeline import pipeline, until
+
+__all__ = ["pipeline", "until"]
