@@ -339,6 +339,15 @@ class ControlLogRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     appended_us: int
 
 
+class TierRow(msgspec.Struct, kw_only=True, gc=False):
+    """The tier of a user; empty if it was removed. Key: project and user."""
+
+    project_id: str
+    user_id: str
+    tier: str
+    row_version: int
+
+
 class LogPositionRow(msgspec.Struct, kw_only=True, gc=False):
     """The position of one partition of the log. Key: topic and partition."""
 

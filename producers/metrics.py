@@ -109,6 +109,12 @@ CONTROL_LAG_RECORDS = Gauge(
 USAGE_LAG_RECORDS = Gauge(
     "tracemill_usage_lag_records", "Records of other gateways' usage that were not read yet."
 )
+TIERS_LAG_RECORDS: Final = Gauge(
+    "tracemill_tiers_lag_records", "Records of users' tiers that were not read yet."
+)
+TIERS_UNREADABLE: Final = Counter(
+    "tracemill_tiers_unreadable_total", "Records of users' tiers that this version cannot read."
+)
 LOG_RECONNECTS = Counter(
     "tracemill_log_reconnects_total",
     "How often a reader of a whole topic reconnected, by topic.",

@@ -72,7 +72,10 @@ class KafkaSettings(BaseSettings):
     """Maximum number of attempts of a write while other processes write as well; after them:
     503."""
     control_write_timeout_s: float = Field(10.0, gt=0)
-    """Maximum time of writing a control record and reading it back; after it: 503."""
+    """Maximum time of writing a control record, or users' tiers, and reading them back; after it:
+    503."""
+    tiers_max: int = Field(1_000_000, ge=1)
+    """Maximum number of users of the installation that have a tier; above it: 409."""
     control_transaction_timeout_s: float = Field(2.0, ge=0.5, le=60)
     """Time after which the broker aborts the transaction of a writer that was killed.
 

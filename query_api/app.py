@@ -39,6 +39,7 @@ from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
 from query_api.tenants.projects import Projects
+from query_api.tenants.tiers import NO_TIERS, Tiers
 from query_api.v1.admin_keys import admin_keys_router
 from query_api.v1.admin_limits import admin_limits_router
 from query_api.v1.admin_projects import admin_projects_router
@@ -49,6 +50,7 @@ from query_api.v1.default_prices import default_prices_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
+from query_api.v1.tiers import tiers_router
 from query_api.v1.tree import tree_router
 from query_api.v1.unpriced import unpriced_router
 from query_api.v1.windows import windows_router
@@ -70,6 +72,7 @@ ROUTERS: Final = (
     price_resolution_router,
     unpriced_router,
     storage_router,
+    tiers_router,
     admin_projects_router,
     admin_keys_router,
     admin_limits_router,
@@ -90,6 +93,7 @@ def create_query_api(
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
+    tiers: Tiers = NO_TIERS,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -108,6 +112,7 @@ def create_query_api(
         explainer=explainer,
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
+        tiers=tiers,
     )
     app = FastAPI(
         title="tracemill",

@@ -29,6 +29,7 @@ from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
 from query_api.tenants.projects import Projects
+from query_api.tenants.tiers import Tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class AppContext:
     limits: LimitsSettings
     """The default limits of projects."""
     usage: UsageCounts
+    tiers: Tiers
 
 
 def authenticated(request: Request) -> Principal:

@@ -79,6 +79,10 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of rows in a response of ``/v1/windows``."""
     installation_prices_max: int = Field(default=1_000, ge=1)
     """Maximum number of prices of the installation."""
+    tiers_per_project_max: int = Field(default=200_000, ge=1)
+    """Maximum number of users of a project that have a tier; above it: 409."""
+    tiers_per_request_max: int = Field(default=1_000, ge=1)
+    """Maximum number of users in one ``PUT /v1/tiers``."""
     retry_after_s: int = Field(default=1, ge=1)
     """Value of ``Retry-After`` in 503 responses, in seconds."""
     readiness_cache_s: float = Field(default=1.0, ge=0)

@@ -41,6 +41,7 @@ from producers.settings import (
     LimitsSettings,
     OtlpGrpcSettings,
 )
+from producers.tiers.log import TierLog
 from producers.usage.log import UsageLog
 from query_api.app import create_query_api
 from query_api.health.pipeline_watch import PipelineWatch
@@ -156,6 +157,9 @@ async def _serve(
             probes["clock"] = clock.fault
         if queries:
             settings = QuerySettings()
+            tiers = TierLog(kafka, disk)
+            stack.push_async_callback(tiers.stop)
+            await tiers.start()
             forbidden = forbidden_ports(
                 process, kafka, store_settings, otlp_grpc, settings.webhooks_forbidden_ports
             )
@@ -175,6 +179,7 @@ async def _serve(
                 explainer=BilledPrices(),
                 limits=limits,
                 usage=usage.counts,
+                tiers=tiers,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = ServeOptionsRequests(Starlette(routes=routes))

@@ -29,6 +29,8 @@ from producers.control.view import ControlView
 from producers.errors import ControlConflictError, ControlUnavailableError, ControlVersionError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import AdminSettings
+from producers.tiers.book import TierBook
+from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
@@ -106,6 +108,18 @@ class ControlInMemory:
         return
 
 
+class TiersInMemory:
+    """The tiers of users without a broker; other tests cover their topic."""
+
+    def __init__(self) -> None:
+        self.book = TierBook()
+
+    async def write(self, tiers: Sequence[Tier], *, per_project_max: int) -> None:
+        await asyncio.sleep(0)
+        for each in tiers:
+            self.book.apply(each)
+
+
 @dataclass
 class Api:
     """A client per project, the store behind it, and what it is ready for."""
@@ -167,6 +181,7 @@ def make_api(
         event_types=event_types,
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
+        tiers=TiersInMemory(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 

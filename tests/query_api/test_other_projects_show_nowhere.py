@@ -35,9 +35,11 @@ from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.control.scopes import SCOPES
 from producers.settings import AdminSettings, KafkaSettings
+from producers.tiers.log import TierLog
+from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
-from tests.fixtures.control_log import following
+from tests.fixtures.control_log import following, following_tiers
 from tests.query_api.harness import ADMIN_KEY, NOON_US, OTHER, PROJECT, Kept, observation
 from tests.query_api.test_foreign_ids import BODIES, OPERATIONS, OWN, THEIRS, rows_of
 
@@ -49,6 +51,8 @@ MORE_BODIES: dict[str, Any] = {
         "modelName": "m", "matchPattern": "m", "unit": "TOKENS", "inputPrice": 1e-6,
     },
     "/v1/admin/projects/{project_id}/keys": {"note": "n"},
+    "/v1/tiers": {"data": [{"user_id": user, "tier": "free"} for user in (OWN, "second")]},
+    "/v1/tiers/{user_id}": {"tier": "pro"},
     "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
     "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
 }  # fmt: skip
@@ -66,6 +70,7 @@ PARAMETERS: dict[str, list[dict[str, str]]] = {
 OF_PATHS = {
     "project_id": PROJECT, "projectId": PROJECT, "traceId": OWN, "trace_id": OWN,
     "observationId": OWN, "scoreId": OWN, "key_id": "rotated", "apiKeyId": "deleted",
+    "user_id": OWN,
 }  # fmt: skip
 ORDER = ("post", "get", "put", "patch", "delete")
 
@@ -96,6 +101,7 @@ class FrozenSecrets:
 class Installation:
     client: httpx.AsyncClient
     control: ControlLog
+    tiers: TierLog
     frozen: FrozenSecrets
     is_busy: bool
     shown: list[Shown] = field(default_factory=list)
@@ -112,6 +118,8 @@ class Installation:
                     limit_pico=1, thresholds=("1",), created_us=NOON_US,
                 )
             )  # fmt: skip
+            theirs = [Tier(OTHER, user, "theirs") for user in (OWN, f"u{self.steps}")]
+            await self.tiers.write(theirs, per_project_max=1_000)
         self.frozen.begin(f"own {self.steps}")
         answer = await self.client.request(method, path, **content)
         headers = sorted(answer.headers.items())
@@ -142,7 +150,7 @@ async def installation(
     await ensure_topics(kafka)
     store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
     try:
-        async with following(kafka) as control:
+        async with following(kafka) as control, following_tiers(kafka) as tiers:
             frozen.begin("start")
             for project_id in (PROJECT, OTHER) if busy else (PROJECT,):
                 await control.create(Project(id=project_id, name=project_id, created_us=NOON_US))
@@ -160,12 +168,13 @@ async def installation(
                 [],
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
+                tiers=tiers,
             )
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://tracemill", auth=("pk-own", "sk-own")
             ) as client:
-                yield Installation(client, control, frozen, busy)
+                yield Installation(client, control, tiers, frozen, busy)
     finally:
         await store.close()
 

@@ -79,6 +79,7 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
                 assert (await client.post(path, json=body)).status_code == 201
+            assert (await client.put("/v1/tiers/u", json={"tier": mark})).status_code == 200
         yield api
 
 
@@ -94,7 +95,7 @@ SAY_NOTHING_OF_ROWS = {
     "/api/public/projects",
     "/v1/prices/defaults",
 }
-ID_OF = {"traceId": "t", "trace_id": "t", "observationId": "o", "scoreId": "sc"}
+ID_OF = {"traceId": "t", "trace_id": "t", "observationId": "o", "scoreId": "sc", "user_id": "u"}
 RANGE = {
     "from": "2026-11-21T00:00:00Z",
     "to": "2026-11-22T00:00:00Z",
