@@ -1,4 +1,4 @@
-"""Route requests by the segments of the encoded path.
+"""Route requests by the segments of the encoded path, with or without a slash at its end.
 
 Servers decode the path before it is routed. An id with an encoded slash would reach another route:
 `/projects/x%2Flimits` would be routed as `/projects/x/limits`. Here, an encoded slash does not
@@ -35,14 +35,18 @@ register_url_convertor("path", _Segments())
 
 
 def routed(scope: Scope) -> Scope:
-    """Return a scope with a path in which encoded slashes do not separate segments."""
-    raw_path: bytes | None = scope.get("raw_path")
-    if raw_path is None or b"%2" not in raw_path:
-        return scope
-    parts = _ENCODED.split(raw_path.decode("latin-1"))
-    if len(parts) == 1:
-        return scope
-    return {**scope, "path": _KEPT.join(map(unquote, parts))}
+    """Return a scope whose path has no slash at its end, and keeps encoded slashes in segments."""
+    path, raw_path = scope["path"], scope.get("raw_path")
+    if raw_path is not None and b"%2" in raw_path:
+        parts = _ENCODED.split(raw_path.decode("latin-1"))
+        path = _KEPT.join(map(unquote, parts)) if len(parts) > 1 else path
+    path = without_trailing_slash(path)
+    return scope if path == scope["path"] else {**scope, "path": path}
+
+
+def without_trailing_slash(path: str) -> str:
+    """Return a path without the slash at its end; the root path is returned unchanged."""
+    return path[:-1] if path.endswith("/") and len(path) > 1 else path
 
 
 def shown_path(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""Convert stored texts to JSON values."""
+"""Convert stored texts to JSON values, as the Langfuse API returns them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Final
 import msgspec
 
 _raw: Final = msgspec.json.Decoder(msgspec.Raw)
+_text: Final = msgspec.json.Decoder(str)
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FAILURES: Final = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+_NUMBER_START: Final = frozenset("-0123456789")
+_VALUE_START: Final = _NUMBER_START | frozenset("tfn{[")
+_EXPERIMENT: Final = "langfuse.experiment."
+"""Prefix of attributes that describe the experiment of an observation, and are no metadata."""
 
 Shown = msgspec.Raw | str | None
 
@@ -15,24 +21,65 @@ Shown = msgspec.Raw | str | None
 def shown(text: str) -> Shown:
     r"""Return JSON as its raw value, other texts as a string, and ``None`` for an empty text.
 
-    An object ``{"a": 1}`` and a string ``"{\"a\": 1}"`` of a client are stored as the same text.
-    Both are returned as the object, like in Langfuse.
+    An object ``{"a": 1}`` and a string ``"{\"a\": 1}"`` of a client are stored as the same text, as
+    are a number and its digits. Both are returned as the object, and as the string of digits, like
+    in Langfuse.
     """
     if not text:
         return None
+    if text[0] in _NUMBER_START:
+        return text
     try:
         return _raw.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+    except _FAILURES:
         return text
 
 
 def members(text: str) -> dict[str, msgspec.Raw]:
-    """Return the members of a JSON object; another value becomes the member ``metadata``."""
+    """Return the members of a metadata object; another value becomes the member ``metadata``.
+
+    A string that is the JSON of another type is returned as that value: SDKs encode values that are
+    not strings as JSON, and Langfuse decodes all of them.
+    """
     if not text:
         return {}
     try:
-        return _object.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        value = shown(text)
-        raw = value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(text))
-        return {"metadata": raw}
+        found = _object.decode(text)
+    except _FAILURES:
+        try:
+            raw = _raw.decode(text)
+        except _FAILURES:
+            raw = msgspec.Raw(msgspec.json.encode(text))
+        return {"metadata": _unquoted(raw)}
+    return {
+        key: _unquoted(value) for key, value in found.items() if not key.startswith(_EXPERIMENT)
+    }
+
+
+def parameters(text: str) -> Shown | dict[str, msgspec.Raw]:
+    """Return model parameters: numbers and strings as they are, other values as their JSON text."""
+    try:
+        found = _object.decode(text)
+    except _FAILURES:
+        return shown(text)
+    return {key: _parameter(value) for key, value in found.items()}
+
+
+def _parameter(value: msgspec.Raw) -> msgspec.Raw:
+    text = bytes(value)
+    if text[:1] in b'"-0123456789' or text == b"null":
+        return value
+    return msgspec.Raw(msgspec.json.encode(text.decode()))
+
+
+def _unquoted(value: msgspec.Raw) -> msgspec.Raw:
+    """Return the value of which a JSON string is the JSON; other values unchanged."""
+    if bytes(value)[:1] != b'"':
+        return value
+    try:
+        text = _text.decode(value)
+        if text[:1] not in _VALUE_START:
+            return value
+        return _raw.decode(text)
+    except _FAILURES:
+        return value

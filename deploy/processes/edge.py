@@ -30,6 +30,7 @@ from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
+from producers.encoded_slashes import without_trailing_slash
 from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
 from producers.options_requests import ServeOptionsRequests
@@ -70,7 +71,7 @@ def by_path(
     """Return an application that passes each request to probes, gateway or query API."""
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
-        path = scope.get("path", "")
+        path = without_trailing_slash(scope.get("path", ""))
         if path in OWN_PATHS:
             chosen = probes
         elif gateway is not None and (query is None or is_ingestion(scope["method"], path)):

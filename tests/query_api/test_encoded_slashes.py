@@ -79,3 +79,14 @@ async def test_a_path_that_is_no_route_is_shown_as_text(api: Api, path: str) -> 
     answer = await api.client.get(path)
     assert answer.status_code == 404
     assert "%2F" in answer.json()["error"]["message"]
+
+
+async def test_a_slash_at_the_end_changes_nothing(api: Api) -> None:
+    for method, path, _ in OPERATIONS:
+        if method != "get":
+            continue
+        requested = re.sub(r"{\w+}", "x", path)
+        client = api.client_for(path)
+        without, with_slash = await client.get(requested), await client.get(f"{requested}/")
+        assert with_slash.status_code == without.status_code, requested
+        assert with_slash.content[:20] == without.content[:20], requested

@@ -74,7 +74,7 @@ async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
     answer = (await scored.client.get("/api/public/v2/scores")).json()
     by_id = {each["id"]: each for each in answer["data"]}
     assert answer["meta"] == {"page": 1, "limit": 50, "totalItems": 6, "totalPages": 1}
-    assert (by_id["n"]["value"], "stringValue" in by_id["n"]) == (0.75, False)
+    assert (by_id["n"]["value"], by_id["n"]["stringValue"]) == (0.75, None)
     assert (by_id["n"]["comment"], by_id["n"]["metadata"]) == ("fine", {"by": "me"})
     assert (by_id["b"]["value"], by_id["b"]["stringValue"]) == (1, "True")
     assert (by_id["c"]["value"], by_id["c"]["stringValue"]) == (0, "good")

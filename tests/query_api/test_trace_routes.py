@@ -50,7 +50,7 @@ async def test_a_trace_comes_with_its_observations_and_scores(api: Api) -> None:
         "environment": "production",
         "externalId": None, "public": True, "bookmarked": False, "tags": ["a", "b"],
         "level": "DEFAULT",
-        "input": {"q": "what?"}, "output": 42, "metadata": {"region": "eu", "n": {"x": 1}},
+        "input": {"q": "what?"}, "output": "42", "metadata": {"region": "eu", "n": {"x": 1}},
         "htmlPath": "/project/acme/traces/t1", "latency": 1.842001, "totalCost": 3.100000000001,
     }  # fmt: skip
     assert [each["id"] for each in found["observations"]] == ["o1", "o2"]

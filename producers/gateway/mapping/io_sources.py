@@ -48,6 +48,34 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class OrFlattened:
+    """Read input and output by ``pair``; without an output, rebuild it from flattened attributes.
+
+    OpenInference puts the documents that a retriever found into such attributes.
+    """
+
+    pair: Pair
+    flattened: Flattened
+
+    def bind(self, shape: Shape) -> Reader | None:
+        pair, flattened = self.pair.bind(shape), self.flattened.bind(shape)
+        if pair is None or flattened is None:
+            return pair or flattened
+        read_pair, rebuild = pair.read, flattened.read
+        assert read_pair is not None
+        assert rebuild is not None
+
+        def read(span: ExportedSpan) -> InputOutput | None:
+            found_input, found_output = read_pair(span) or (None, None)
+            if found_output is None:
+                rebuilt = rebuild(span)
+                found_output = rebuilt[1] if rebuilt is not None else None
+            return _pair(found_input, found_output)
+
+        return Reader("", read)
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """Read messages from the events of a span."""
 
@@ -228,7 +256,10 @@ INPUT_OUTPUT: Final[tuple[Source, ...]] = (
     Computed(("events",), _events_attribute),
     Pair(("mlflow.spanInputs",), ("mlflow.spanOutputs",)),
     Pair(("traceloop.entity.input",), ("traceloop.entity.output",)),
-    Pair(("input.value",), ("output.value",)),
+    OrFlattened(
+        Pair(("input.value",), ("output.value",)),
+        Flattened("retrieval.query", "retrieval.documents"),
+    ),
     Pair(("input",), ("output",)),
     in_scope("pydantic-ai", Computed(_PYDANTIC_AI_KEYS, _pydantic_ai)),
     Pair(("tool_arguments",), ("tool_response",)),
@@ -242,14 +273,16 @@ INPUT_OUTPUT: Final[tuple[Source, ...]] = (
 
 def _keys_of(source: Source) -> _Keys:
     source = getattr(source, "source", source)
+    source = getattr(source, "pair", source)
     if isinstance(source, Pair):
         return source.inputs + source.outputs
     return source.keys if isinstance(source, Computed) else ()
 
 
+_FLATTENED: Final = (getattr(source, "flattened", source) for source in INPUT_OUTPUT)
 _PREFIXES: Final = tuple(
     prefix
-    for source in INPUT_OUTPUT
+    for source in _FLATTENED
     if isinstance(source, Flattened)
     for prefix in (source.input_prefix, source.output_prefix)
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from producers.gateway.mapping.io_sources import is_io_key
@@ -17,6 +18,9 @@ _TRACE: Final = "langfuse.trace.metadata"
 _SHARED: Final = ("langfuse.metadata", "ai.telemetry.metadata")
 _EXPERIMENT: Final = "langfuse.experiment."
 _FRACTION_LENGTH_MAX: Final = 25
+_CONSTANTS: Final[Mapping[str, AttributeValue]] = MappingProxyType(
+    {"null": None, "true": True, "false": False}
+)
 _MAPPED_TO_FIELDS: Final = frozenset(
     f"ai.telemetry.metadata.{name}" for name in ("userId", "sessionId", "tags", "langfusePrompt")
 )
@@ -116,8 +120,10 @@ def _decode_langfuse(value: AttributeValue) -> AttributeValue:
 
     A text is decoded as a fraction only if the SDK would encode the fraction as the same text.
     """
-    if type(value) is not str or not value or value == "null":
-        return None if value == "null" else value
+    if type(value) is not str or not value:
+        return value
+    if value in _CONSTANTS:
+        return _CONSTANTS[value]
     if value[0] in "-0123456789" and "." in value and len(value) <= _FRACTION_LENGTH_MAX:
         try:
             number = float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from query_api.json_texts import Shown, members, shown
+from query_api.json_texts import Shown, members, parameters, shown
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation
 from query_api.times import SECOND_US, iso, iso_or_none
@@ -48,7 +48,7 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     level: str
     status_message: str | None
     model: str | None
-    model_parameters: Shown
+    model_parameters: Shown | dict[str, msgspec.Raw]
     model_id: str | None
     prompt_id: str | None
     prompt_name: str | None
@@ -111,7 +111,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         level=row.level,
         status_message=row.status_message or None,
         model=row.model or None,
-        model_parameters=shown(row.model_parameters),
+        model_parameters=parameters(row.model_parameters),
         model_id=row.price_id or None,
         prompt_id=None,
         prompt_name=row.prompt_name or None,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from query_api.json_texts import Shown, members, shown
+from query_api.json_texts import Shown, members, parameters
 from query_api.langfuse.shapes.observation_v1 import first_token_us, seconds_between
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation, StoredTrace
@@ -161,7 +161,7 @@ def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
         "provided_model_name": row.model or None,
         "internal_model_id": row.price_id or None,
         "model_id": row.price_id or None,
-        "model_parameters": shown(row.model_parameters),
+        "model_parameters": parameters(row.model_parameters),
         "input_price": None,
         "output_price": None,
         "total_price": None,

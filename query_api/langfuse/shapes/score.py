@@ -34,7 +34,8 @@ class ScoreOut(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     source: str
     data_type: str
     value: float | msgspec.UnsetType = _UNSET
-    string_value: str | msgspec.UnsetType = _UNSET
+    string_value: str | None = None
+    """None for a numeric score."""
     trace_id: str | None
     observation_id: str | None
     session_id: str | None

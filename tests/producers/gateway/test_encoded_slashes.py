@@ -6,6 +6,13 @@ import httpx
 import pytest
 
 
+@pytest.mark.parametrize("path", ["/api/public/ingestion/", "/api/public/scores/", "/v1/traces/"])
+async def test_a_slash_at_the_end_changes_nothing(client: httpx.AsyncClient, path: str) -> None:
+    answers = [await client.post(each, json={}) for each in (path, path[:-1])]
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[0].content == answers[1].content
+
+
 @pytest.mark.parametrize(
     "path",
     [
