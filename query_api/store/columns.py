@@ -54,8 +54,8 @@ TRACE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "bookmarked": Column("(0 = 1)", Kind.FLAG),
         "tags": Column("tags", Kind.LIST),
         "metadata": Column("metadata", Kind.OBJECT),
-        "input": _text("input"),
-        "output": _text("output"),
+        "input": Column("input", Kind.TEXT, is_json=True, of_root=True),
+        "output": Column("output", Kind.TEXT, is_json=True, of_root=True),
         "latency": _number(_seconds("start_time", "end_time")),
         "inputTokens": _number(_INPUT_TOKENS),
         "outputTokens": _number(_OUTPUT_TOKENS),
@@ -127,8 +127,8 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "promptName": _text("prompt_name"),
         "promptVersion": _number("prompt_version"),
         "serviceName": _text("service_name"),
-        "input": Column("input", Kind.TEXT, full_text=True),
-        "output": Column("output", Kind.TEXT, full_text=True),
+        "input": Column("input", Kind.TEXT, full_text=True, is_json=True),
+        "output": Column("output", Kind.TEXT, full_text=True, is_json=True),
         "metadata": Column("metadata", Kind.OBJECT, full_text=True),
     }
 )

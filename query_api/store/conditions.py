@@ -6,12 +6,13 @@ The SQL of columns is constant. Values of clients are always bound by ``Binder``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal
 
 from query_api.store.sql import OF_PROJECT, Binder
+from query_api.store.text_search import spellings
 
 Operator = Literal[
     "eq", "ne", "lt", "le", "gt", "ge",
@@ -48,6 +49,10 @@ class Column:
     """Whether an index finds the rows with a value, which are few."""
     of_trace: bool = False
     """Whether it is a column of ``traces``, for filters of observations and scores."""
+    is_json: bool = False
+    """Whether its texts may be JSON, in which searches find all spellings of a text."""
+    of_root: bool = False
+    """Whether a trace without a value has that of its root observation, from the same column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ _TEXTUAL: Final[frozenset[Operator]] = frozenset(
     {"eq", "ne", "contains", "lacks", "starts", "ends", "matches", "in", "not_in"}
 )
 _PRESENT: Final[frozenset[Operator]] = frozenset({"set", "unset"})
+_INNER: Final[frozenset[Operator]] = frozenset({"contains", "lacks", "matches"})
+"""Operators that search a text within another one."""
 
 OPERATORS_OF: Final[Mapping[Kind, frozenset[Operator]]] = MappingProxyType(
     {
@@ -154,7 +161,24 @@ def _sql(condition: Condition, binder: Binder) -> str:
 
 
 def _text(condition: Condition, binder: Binder) -> str:
-    return _text_sql(condition.column.sql, condition, binder)
+    column = condition.column
+    if not column.of_root:
+        return _text_sql(column.sql, condition, binder)
+    positive = _POSITIVE_OF.get(condition.operator)
+    if positive is not None:
+        return f"NOT {_text(replace(condition, operator=positive), binder)}"
+    own = _text_sql(column.sql, condition, binder)
+    roots = (
+        "(id, root_observation_id) IN (SELECT trace_id, id FROM observations FINAL"
+        f" WHERE {OF_PROJECT} AND {own})"
+    )
+    return f"if({column.sql} != '', {own}, {roots})"
+
+
+_POSITIVE_OF: Final[Mapping[Operator, Operator]] = MappingProxyType(
+    {"ne": "eq", "lacks": "contains", "not_in": "in", "unset": "set"}
+)
+"""Operators that are the negation of another one."""
 
 
 def _text_sql(expression: str, condition: Condition, binder: Binder) -> str:
@@ -163,10 +187,15 @@ def _text_sql(expression: str, condition: Condition, binder: Binder) -> str:
         return f"{expression} {'!=' if operator == 'set' else '='} ''"
     if isinstance(value, tuple):
         return _SEARCHES[operator].format(expression, binder.texts(value))
-    bound = binder.text(str(value))
     if operator in _COMPARISONS:
-        return f"{expression} {_COMPARISONS[operator]} {bound}"
-    return _SEARCHES[operator].format(expression, bound)
+        return f"{expression} {_COMPARISONS[operator]} {binder.text(str(value))}"
+    texts: tuple[str, ...] = (str(value),)
+    if condition.column.is_json and operator in _INNER:
+        texts = spellings(str(value))
+    searches = [_SEARCHES[operator].format(expression, binder.text(text)) for text in texts]
+    if len(searches) == 1:
+        return searches[0]
+    return f"({(' AND ' if operator == 'lacks' else ' OR ').join(searches)})"
 
 
 def _number(condition: Condition, binder: Binder) -> str:
