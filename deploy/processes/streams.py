@@ -13,6 +13,7 @@ from deploy.processes.prepared import until_prepared
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
+from producers.tiers.log import TierLog
 from streams.alerting.settings import AlertingSettings
 from streams.jobs.registry import KINDS
 from streams.observations.settings import StreamsSettings
@@ -34,6 +35,9 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
         control = ControlLog(kafka)
         await control.start()
         stack.push_async_callback(control.stop)
+        tiers = TierLog(kafka)
+        stack.push_async_callback(tiers.stop)
+        await tiers.start()
         webhooks = WebhookSettings()
         forbidden = forbidden_ports(
             process, kafka, store_settings, OtlpGrpcSettings(), webhooks.forbidden_ports
@@ -49,6 +53,7 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
             QuarantineSettings(),
             PlacementSettings(),
             alerting_settings=AlertingSettings(),
+            tiers=tiers,
         )
         probes = {"stages": _stages_probe(streams), "clock": streams.clock.fault}
         async with ProbeServer(process, probes, streams.work).running():

@@ -9,8 +9,9 @@ import structlog
 
 from producers.control.record import Change
 from producers.notifications.alert import Alert
+from producers.tiers.record import Tier
 from streams.alerting import metrics
-from streams.core.alerting.evaluator import Evaluator, State
+from streams.core.alerting.evaluator import Evaluator, FollowsTiers, State
 from streams.core.alerting.source_order import Applied, SourceOrder
 from streams.core.rollups.delta_record import read_deltas
 
@@ -45,6 +46,15 @@ class Evaluation:
         """Pass a control record to all evaluators."""
         for each in self._evaluators:
             self._call(each, lambda it: it.control_changed(change, now_us))
+
+    def tier_changed(self, tier: Tier, now_us: int) -> None:
+        """Pass the new tier of a user to the evaluators that depend on tiers."""
+        for each in self._evaluators:
+            if isinstance(each.evaluator, FollowsTiers):
+                try:
+                    each.evaluator.tier_changed(tier, now_us)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
 
     def restore(self, topic: str, key: str, value: bytes) -> None:
         """Restore a state of a topic."""

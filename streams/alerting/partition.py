@@ -17,6 +17,8 @@ from producers.control.record import Change
 from producers.kafka.clients import started, stopped
 from producers.kafka.log_cursor import LogCursor, WhenTruncated, new_log_consumer
 from producers.settings import KafkaSettings
+from producers.tiers.book import TierBook
+from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.alerting.checkpoint import Checkpoint
 from streams.alerting.evaluation import Evaluation, Running
@@ -47,6 +49,7 @@ class PartitionContext:
     control: ControlLog
     kinds: Mapping[str, EvaluatorKind]
     now_us: Callable[[], int]
+    tiers: TierBook
 
 
 class AlertingPartition:
@@ -112,6 +115,11 @@ class AlertingPartition:
     def control_changed(self, change: Change) -> None:
         """Pass a change of the control plane to the evaluators."""
         self._evaluation.control_changed(change, self._context.now_us())
+        self._is_changed = True
+
+    def tier_changed(self, tier: Tier) -> None:
+        """Pass a change of a user's tier to the evaluators."""
+        self._evaluation.tier_changed(tier, self._context.now_us())
         self._is_changed = True
 
     async def _restore(self) -> None:
@@ -247,7 +255,9 @@ class AlertingPartition:
 
     def _evaluators(self) -> Iterator[Running]:
         for kind in self._kinds():
-            context = EvaluatorContext(self._partition, self._owns, self._settings, _count_limit)
+            context = EvaluatorContext(
+                self._partition, self._owns, self._settings, _count_limit, self._context.tiers
+            )
             yield Running(kind.name, self._kafka.topics.of(kind.states), kind.new(context))
 
 

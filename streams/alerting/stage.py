@@ -17,6 +17,9 @@ from producers.control.record import Change, ControlRecord
 from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_consumer, new_producer, started, stopped
 from producers.settings import KafkaSettings
+from producers.tiers.book import TierBook
+from producers.tiers.log import TierLog
+from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.alerting.output import AlertingOutput
 from streams.alerting.partition import AlertingPartition, PartitionContext
@@ -52,13 +55,17 @@ class AlertingStage:
         guard: SuspensionGuard | None = None,
         instance_id: str = "",
         kinds: Mapping[str, EvaluatorKind] = EVALUATORS,
+        tiers: TierLog | None = None,
     ) -> None:
+        """Prepare the stage; without ``tiers``, users have none."""
         self._kafka = kafka
         self._control = control
         self._settings = settings
         self._may_send = None if guard is None else guard.check
         self._instance_id = instance_id
-        self._context = PartitionContext(kafka, settings, control, kinds, _time_of(clock))
+        self._tiers = tiers
+        book = TierBook() if tiers is None else tiers.book
+        self._context = PartitionContext(kafka, settings, control, kinds, _time_of(clock), book)
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
         self.host = PartitionHost(
@@ -80,6 +87,8 @@ class AlertingStage:
     def start(self) -> None:
         """Start to take part in the group; failures of the broker are retried."""
         self._control.subscribe(self._control_changed)
+        if self._tiers is not None:
+            self._tiers.subscribe(self._tier_changed)
         self._task = asyncio.create_task(
             keep_running(
                 self._run_in_group,
@@ -147,9 +156,18 @@ class AlertingStage:
             for worker in self.host.workers.values():
                 worker.control_changed(change)
             return
-        owned = self.host.workers.get(partition_of_project(owner, self._kafka.project_partitions))
+        owned = self._worker_of(owner)
         if owned is not None:
             owned.control_changed(change)
+
+    def _tier_changed(self, tier: Tier) -> None:
+        worker = self._worker_of(tier.project_id)
+        if worker is not None:
+            worker.tier_changed(tier)
+
+    def _worker_of(self, project_id: str) -> AlertingPartition | None:
+        partition = partition_of_project(project_id, self._kafka.project_partitions)
+        return self.host.workers.get(partition)
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

@@ -20,6 +20,7 @@ from producers.kafka.broker_clock import BrokerClock
 from producers.kafka.clients import new_producer, started
 from producers.progress import PartitionProgress
 from producers.settings import KafkaSettings, WebhookSettings
+from producers.tiers.log import TierLog
 from streams.alerting.settings import AlertingSettings
 from streams.alerting.stage import AlertingStage
 from streams.core.pricing.price_book import PriceBook
@@ -69,6 +70,7 @@ class Streams:
         placement_settings: PlacementSettings | None = None,
         more_stages: Sequence[NewStage] = (),
         alerting_settings: AlertingSettings | None = None,
+        tiers: TierLog | None = None,
     ) -> None:
         self._kafka = kafka
         self._store = store
@@ -81,6 +83,7 @@ class Streams:
         self._placement_settings = placement_settings or PlacementSettings()
         self._more_stages = more_stages
         self._alerting_settings = alerting_settings or AlertingSettings()
+        self._tiers = tiers
         self._hosts: list[PartitionHost[Any]] = []
         self._observations: ObservationsStage | None = None
         self._lag: LagWatch | None = None
@@ -160,6 +163,7 @@ class Streams:
                 clock=self.clock,
                 guard=guard,
                 instance_id=settings.instance_id,
+                tiers=self._tiers,
             )
             alerting.start()
             stack.push_async_callback(alerting.stop)

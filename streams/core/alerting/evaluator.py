@@ -7,8 +7,9 @@ partition of ``deltas``, and calls it from one task, in this order:
 2. ``restore`` with each state that was written, ``restore_alert`` with each alert that was written,
    and ``restored``.
 3. ``apply`` with each delta, in the order of the log; ``control_changed`` with each change;
-   ``tick`` at least once per second, also without deltas. ``take_alerts`` follows soon after each
-   of them, and ``take_states`` with each flush.
+   ``tier_changed``, if it has this method, with each change of a user's tier; ``tick`` at least
+   once per second, also without deltas. ``take_alerts`` follows soon after each of them, and
+   ``take_states`` with each flush.
 
 A flush writes 1. the alerts, 2. the states, 3. the checkpoint: the position in ``deltas`` up to
 which the states are complete. A crash can occur between any two of them. After it, the stage
@@ -26,14 +27,16 @@ The stage drops deltas that the log contains several times.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from producers.control.record import Change
 from producers.kafka.topics import Topic
 from producers.notifications.alert import Alert
+from producers.tiers.book import TierBook
+from producers.tiers.record import Tier
 from streams.core.rollups.deltas import Delta
 
 
@@ -89,6 +92,17 @@ class Evaluator(Protocol):
         """Return the newest version of the states that changed since the last call."""
 
 
+@runtime_checkable
+class FollowsTiers(Protocol):
+    """An evaluator that depends on the tiers of users."""
+
+    def tier_changed(self, tier: Tier, now_us: int) -> None:
+        """Note that ``EvaluatorContext.tiers`` has changed; it may be called before ``restored``.
+
+        A worker that starts sees only the current tiers there.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluatorContext:
     """What an evaluator may depend on.
@@ -98,12 +112,14 @@ class EvaluatorContext:
         owns: whether a project belongs to this partition.
         settings: ``streams.alerting.settings.AlertingSettings``.
         limit_reached: counts that the limit with this name in the settings was reached.
+        tiers: the current tiers of users.
     """
 
     partition: int
     owns: Callable[[str], bool]
     settings: Any
     limit_reached: Callable[[str, int], None]
+    tiers: TierBook = field(default_factory=TierBook)
 
 
 @dataclass(frozen=True, slots=True)

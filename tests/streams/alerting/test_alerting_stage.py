@@ -9,8 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from producers.kafka.clients import client_options
+from producers.tiers.record import Tier
 from streams.alerting.registry import EVALUATORS
 from streams.core.rollups.deltas import Delta, WindowDelta
+from tests.fixtures.control_log import following_tiers
 from tests.streams.alerting.toy_evaluator import TOPIC, CountState
 
 TOY = "tests.streams.alerting.toy_evaluator"
@@ -98,6 +100,25 @@ async def test_it_ticks_without_traffic_and_continues_from_its_checkpoint(pipeli
         return (await states())["p1"].count == 2
 
     await until(has_continued)
+
+
+async def test_an_evaluator_follows_the_tiers_of_users(pipeline, until, states):
+    await pipeline.put_budget(project_id="p1")
+    pipeline.start_worker(TOY)
+    await pipeline.send(counted("p1", 0))
+
+    async def is_counted() -> bool:
+        return "p1" in await states()
+
+    await until(is_counted)
+    async with following_tiers(pipeline.kafka) as tiers:
+        await tiers.write([Tier("p1", "u", "pro"), Tier("p2", "u", "free")], per_project_max=10)
+
+    async def has_changed() -> bool:
+        found = await states()
+        return {key: state.tier for key, state in found.items()} == {"p1": "pro", "p2": "free"}
+
+    await until(has_changed)
 
 
 async def test_an_evaluator_that_always_raises_stops_no_other(pipeline, until, states):

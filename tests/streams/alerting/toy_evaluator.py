@@ -19,6 +19,8 @@ from producers.kafka.topics import Cleanup, Partitions, Topic
 from producers.notifications.alert import Alert
 from producers.notifications.event_types.budget_threshold_crossed import ThresholdCrossed
 from producers.settings import KafkaSettings
+from producers.tiers.log import TierLog
+from producers.tiers.record import Tier
 from streams.alerting.settings import AlertingSettings
 from streams.alerting.stage import AlertingStage
 from streams.core.alerting.evaluator import EvaluatorContext, EvaluatorKind, State
@@ -33,6 +35,7 @@ class CountState(msgspec.Struct, frozen=True):
     count: int
     input_offset: int
     ticks: int = 0
+    tier: str = ""
 
 
 class Counting:
@@ -49,6 +52,13 @@ class Counting:
     def control_changed(self, change: Change, now_us: int) -> None:
         if isinstance(change, Budget) and self.context.owns(change.project_id):
             self.watched.add(change.project_id)
+
+    def tier_changed(self, tier: Tier, now_us: int) -> None:
+        """Write the tier to the state of the project, whose alerts it does not change."""
+        assert self.context.tiers.tier_of(tier.project_id, tier.user_id) == tier.tier
+        state = self.states.get(tier.project_id) or CountState(tier.project_id, 0, -1)
+        self.states[tier.project_id] = msgspec.structs.replace(state, tier=tier.tier)
+        self.changed.add(tier.project_id)
 
     def restore(self, key: str, value: bytes) -> None:
         self.states[key] = msgspec.json.decode(value, type=CountState)
@@ -128,14 +138,17 @@ async def main() -> None:
     kafka = KafkaSettings()
     control = ControlLog(kafka)
     await control.start()
+    tiers = TierLog(kafka)
+    await tiers.start()
     kinds = {"counting": COUNTING}
     if os.environ.get("TOY_RAISES"):
         kinds = {"raising": RAISING} | kinds
-    stage = AlertingStage(kafka, control, AlertingSettings(), kinds=kinds)
+    stage = AlertingStage(kafka, control, AlertingSettings(), kinds=kinds, tiers=tiers)
     stage.start()
     print("ready", flush=True)
     await stop.wait()
     await stage.stop()
+    await tiers.stop()
     await control.stop()
 
 
