@@ -130,8 +130,10 @@ WEBHOOK_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
 }
 WEBHOOK_EXAMPLE: Final = WEBHOOK_REQUEST_EXAMPLE | {
     "id": "wh_7b0c41e5a9d84f3c92e6d1aa",
+    "description": "",
     "disabled": False,
     "created_at": "2026-11-21T11:57:40.113Z",
+    "previous_secret_valid_until": None,
 }
 WEBHOOK_CREATED_EXAMPLE: Final = WEBHOOK_EXAMPLE | {"secret": "whsec_…"}
 _META: Final = {"has_more": False, "cursor": None}

@@ -23,10 +23,10 @@ class NotifierSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_NOTIFIER_", frozen=True)
 
     retry_schedule_s: tuple[float, ...] = Field(
-        (5, 30, 120, 600, 3_600, 10_800, 21_600, 43_200, 86_400), max_length=50
+        (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400), max_length=50
     )
-    """Pauses between attempts, by default 46 hours in total. A delivery that fails after the last
-    pause becomes a dead letter."""
+    """Pauses between attempts, by default those of Standard Webhooks: 75 hours in total. A delivery
+    that fails after the last pause becomes a dead letter."""
     retry_jitter: float = Field(0.2, ge=0, le=1)
     """Maximum share by which a pause is lengthened at random."""
     retry_after_max_s: float = Field(86_400, gt=0)

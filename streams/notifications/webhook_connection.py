@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
@@ -72,4 +73,20 @@ class BoundedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        try:
+            require_peer(stream.get_extra_info("server_addr"), host)
+        except BaseException:
+            await stream.aclose()
+            raise
         return BoundedStream(stream, self._bytes_max)
+
+
+def require_peer(peer: Any, host: str) -> None:
+    """Check that a socket is connected to the address that was checked.
+
+    Raises:
+        ConnectError: it is connected to another address, or the address is not known.
+    """
+    address = peer[0].partition("%")[0] if isinstance(peer, tuple) and peer else None
+    if address is None or ip_address(address) != ip_address(host):
+        raise httpcore.ConnectError(f"the connection to {host} leads to {address}")

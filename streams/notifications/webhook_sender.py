@@ -7,7 +7,7 @@ kept, and redirects are not followed. An invalid response fails the attempt; it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -31,6 +31,7 @@ from streams.core.jobs.state import DETAIL_MAX_CHARS
 from streams.notifications import metrics
 from streams.notifications.settings import NotifierSettings
 from streams.notifications.webhook_connection import BoundedBackend
+from tracemill.clock import now_us
 
 USER_AGENT: Final = "tracemill-webhooks/1"
 
@@ -84,9 +85,8 @@ class WebhookSender:
                 addresses = await checked_addresses(
                     target, self._resolver, allow_private=self._allow_private, own=self._own
                 )
-                return await self._send(
-                    target, addresses, signed_headers(webhook.secret, message_id, body), body
-                )
+                headers = signed_headers(webhook.signing_secrets(now_us()), message_id, body)
+                return await self._send(target, addresses, headers, body)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             timeout_s = self._settings.attempt_timeout_s
@@ -143,17 +143,18 @@ def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-def signed_headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:
-    """Return the headers of Standard Webhooks, signed with the current time.
+def signed_headers(secrets: Iterable[str], message_id: str, body: bytes) -> dict[str, str]:
+    """Return the headers of Standard Webhooks, with a signature of the current time per secret.
 
     Raises:
-        ValueError: the secret is not base64.
+        ValueError: a secret is not base64.
     """
     now = datetime.now(UTC)
+    signatures = [Signer(secret).sign(message_id, now, body.decode()) for secret in secrets]
     return {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Signer(secret).sign(message_id, now, body.decode()),
+        "webhook-signature": " ".join(signatures),
     }

@@ -22,7 +22,9 @@ async def test_a_webhook_shows_its_secret_once(api: Api) -> None:
     assert webhook | {"id": "", "created_at": ""} == ASKED | {
         "id": "",
         "created_at": "",
+        "description": "",
         "disabled": False,
+        "previous_secret_valid_until": None,
     }
     assert (await api.client.get(path)).json() == webhook
     assert (await api.client.get("/v1/webhooks")).json() == {"data": [webhook]}

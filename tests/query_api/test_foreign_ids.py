@@ -46,6 +46,11 @@ BODIES: dict[str, Any] = {
     },
 }
 """Bodies that are valid; other routes get what names the other project's records."""
+BODIES_WITH_IDS: dict[str, Any] = {
+    "/v1/webhooks/{webhook_id}": {"description": THEIRS},
+    "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},
+}
+"""Bodies for the record that a path names."""
 CREATES = {
     ("put", "/api/public/models/{model_id}"): 400,
     ("put", "/v1/tiers/{user_id}"): 422,
@@ -138,7 +143,8 @@ def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
 async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
     parts = [value if part.startswith("{") else part for part in path.split("/")]
     created_at = path.partition("/{")[0] if method == "put" else path
-    body = json.loads(json.dumps(BODIES.get(created_at, {"id": THEIRS})).replace(THEIRS, value))
+    given = BODIES_WITH_IDS.get(path, BODIES.get(created_at, {"id": THEIRS}))
+    body = json.loads(json.dumps(given).replace(THEIRS, value))
     content = {} if method in ("get", "delete") else {"json": body}
     return await api.client.request(method, "/".join(parts), **content)  # type: ignore[arg-type]
 

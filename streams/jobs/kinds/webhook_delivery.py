@@ -187,11 +187,7 @@ def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterato
     """Yield a delivery for each alert whose event a webhook subscribes to, since its creation."""
     for webhook in webhooks:
         for alert in alerts:
-            if (
-                not webhook.disabled
-                and alert.event in webhook.events
-                and webhook.created_us <= alert.created_us
-            ):
+            if webhook.takes(alert.event, alert.created_us):
                 yield WebhookDelivery(
                     id=delivery_id(alert.id, webhook.id),
                     target=webhook.id,

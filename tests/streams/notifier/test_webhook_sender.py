@@ -5,18 +5,22 @@ import socket
 import threading
 from ipaddress import ip_address
 
+import httpcore
 import pytest
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook as Verifier
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from producers.control.kinds.webhook import Webhook
 from producers.control.own_endpoints import own_endpoints
 from streams.notifications import webhook_sender
 from streams.notifications.settings import NotifierSettings
+from streams.notifications.webhook_connection import require_peer
 from streams.notifications.webhook_sender import WebhookSender
 from tests.streams.notifier.receivers import receiving, status
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 BODY = b'{"type":"budget.threshold_crossed"}'
 
 
@@ -60,6 +64,31 @@ async def test_a_delivery_verifies_with_the_reference_library(sender):
     assert headers["content-type"] == "application/json"
     assert headers["webhook-id"] == "alert_1"
     assert Verifier(SECRET).verify(body, headers) == {"type": "budget.threshold_crossed"}
+
+
+async def test_while_a_rotation_overlaps_both_secrets_verify_a_delivery(sender):
+    rotated = webhook("http://127.0.0.1:1/").with_new_secret(OTHER_SECRET, 2**52)
+    async with receiving() as receiver:
+        to_it = rotated.model_copy(update={"url": receiver.url})
+        assert (await sender.attempt(to_it, "alert_1", BODY)).delivered
+        ended = to_it.model_copy(update={"overlap_until_us": 1})
+        assert (await sender.attempt(ended, "alert_2", BODY)).delivered
+    [(first, body), (second, _)] = receiver.requests
+    for secret in (SECRET, OTHER_SECRET):
+        assert Verifier(secret).verify(body, first)
+    assert Verifier(OTHER_SECRET).verify(body, second)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(SECRET).verify(body, second)
+
+
+@pytest.mark.parametrize(
+    "peer", [("10.0.0.1", 80), ("::1", 80, 0, 0), None, "/run/socket", ("169.254.169.254", 80)]
+)
+def test_a_socket_that_is_connected_to_another_address_is_refused(peer):
+    with pytest.raises(httpcore.ConnectError, match="leads to"):
+        require_peer(peer, "93.184.216.34")
+    require_peer(("93.184.216.34", 443), "93.184.216.34")
+    require_peer(("2606:4700::1111", 443, 0, 0), "2606:4700:0::1111")
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308, 400, 404, 429, 500, 503])
