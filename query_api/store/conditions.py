@@ -11,6 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal
 
+from query_api.store.rows import IS_DECLARED
 from query_api.store.sql import OF_PROJECT, Binder
 from query_api.store.text_search import spellings
 
@@ -172,7 +173,7 @@ def _text(condition: Condition, binder: Binder) -> str:
         "(id, root_observation_id) IN (SELECT trace_id, id FROM observations FINAL"
         f" WHERE {OF_PROJECT} AND {own})"
     )
-    return f"if({column.sql} != '', {own}, {roots})"
+    return f"if({column.sql} != '' OR {IS_DECLARED}, {own}, {roots})"
 
 
 _POSITIVE_OF: Final[Mapping[Operator, Operator]] = MappingProxyType(

@@ -24,6 +24,9 @@ class StoredObservation(ObservationRow, kw_only=True, gc=False):
 
 class StoredTrace(TraceRow, kw_only=True, gc=False):
     inserted_ms: int = 0
+    is_declared: int = 0
+    """Whether an event of its own created the trace. Its input, output and metadata are then those
+    of such events, and not those of its root observation."""
 
 
 class StoredScore(ScoreRow, kw_only=True, gc=False):
@@ -194,7 +197,8 @@ TRACE_SUMMARIES: Final = (
     "summaries",
 )
 """The key of a trace and its summaries."""
-TRACE_TEXTS: Final = ("input", "output", "metadata")
+IS_DECLARED: Final = "JSONHas(merge_state, 'first_us')"
+TRACE_TEXTS: Final = ("input", "output", "metadata", f"{IS_DECLARED} AS is_declared")
 TRACE_WHOLE: Final = (*TRACE_CORE, *TRACE_TEXTS)
 TRACE_DETAIL: Final = (*TRACE_WHOLE, "summaries")
 TRACE_TOTALS: Final = (

@@ -153,12 +153,16 @@ async def fill_io_from_root_observation(
 ) -> None:
     """Fill empty input, output and metadata of traces from their root observations.
 
+    A trace that a client created by an event of its own has only what such events set.
+
     ``observations`` are those that were already read with their texts.
     """
     incomplete = [
         trace
         for trace in traces
-        if trace.root_observation_id and not (trace.input and trace.output and trace.metadata)
+        if trace.root_observation_id
+        and not trace.is_declared
+        and not (trace.input and trace.output and trace.metadata)
     ]
     roots = {(row.trace_id, row.id): row for row in observations}
     unread = [trace for trace in incomplete if (trace.id, trace.root_observation_id) not in roots]

@@ -328,3 +328,24 @@ async def test_the_url_that_sdks_print_leads_to_the_trace(api: Api) -> None:
     answer = await api.anonymous.get("/project/acme/traces/a%2Fb")
     assert answer.status_code == 307
     assert answer.headers["location"] == "/api/public/traces/a%2Fb"
+
+
+@pytest.mark.parametrize(
+    ("merge_state", "inherits"), [("", True), ('{"first_us":5}', False)], ids=["spans", "event"]
+)
+async def test_a_trace_that_an_event_created_shows_no_texts_of_its_root_observation(
+    api: Api, merge_state: str, inherits: bool
+) -> None:
+    root = {"input": "switched off", "output": "switched off", "metadata": '{"secret":"x"}'}
+    await api.insert(
+        trace("t1", root_observation_id="o1", observation_count=1, merge_state=merge_state),
+        observation("t1", "o1", **root),
+    )
+    expected = {"input": None, "output": None, "metadata": {}}
+    if inherits:
+        expected = {"input": "switched off", "output": "switched off", "metadata": {"secret": "x"}}
+    for found in (
+        (await api.client.get("/api/public/traces/t1")).json(),
+        (await api.client.get("/api/public/traces")).json()["data"][0],
+    ):
+        assert {name: found[name] for name in expected} == expected
