@@ -15,6 +15,7 @@ from query_api.money import usd_number
 from query_api.store.rows import StoredObservation
 
 _COSTLESS: Final = frozenset({"none", "unpriced"})
+_TOKENS: Final = "TOKENS"
 _UNITS: Final = ("CHARACTERS", "MILLISECONDS", "SECONDS", "IMAGES", "REQUESTS")
 """Units other than tokens. Their usage types are ``input_characters``, ``characters`` and so on."""
 
@@ -34,11 +35,19 @@ def usage_role(row: StoredObservation) -> str | None:
     return None if row.counted is None else SUMMARY
 
 
-def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
+def with_total(usage: Mapping[str, int]) -> dict[str, int]:
     """Return the usage with ``total``: the given one, or the sum of the other types."""
     if not usage or "total" in usage:
         return dict(usage)
     return {**usage, "total": sum(usage.values())}
+
+
+def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
+    """Return the usage with ``total``, as ``with_total`` does.
+
+    Counts that all have one unit other than tokens are named without it, as they were sent.
+    """
+    return with_total(_without_unit(usage, usage))
 
 
 def has_cost(row: StoredObservation) -> bool:
@@ -51,11 +60,22 @@ def differing_cost_pico(row: StoredObservation) -> int | None:
     return row.computed_cost_pico if row.cost_source == "given" and row.price_id else None
 
 
+def _without_unit(amounts: Mapping[str, int], usage: Mapping[str, int]) -> dict[str, int]:
+    """Return amounts by type, without the unit that all types of ``usage`` have."""
+    unit = unit_of(usage)
+    if unit == _TOKENS:
+        return dict(amounts)
+    suffix = unit.lower()
+    names = {f"input_{suffix}": "input", f"output_{suffix}": "output", suffix: "total"}
+    return {names.get(name, name): amount for name, amount in amounts.items()}
+
+
 def cost_details(row: StoredObservation) -> dict[str, float]:
     """Return US dollars by usage type, with ``total``; empty if there is no cost."""
     if not has_cost(row):
         return {}
-    details = {name: usd_number(pico) for name, pico in row.cost_pico.items() if name != "total"}
+    costs = _without_unit(row.cost_pico, row.usage)
+    details = {name: usd_number(pico) for name, pico in costs.items() if name != "total"}
     details["total"] = usd_number(row.total_cost_pico)
     return details
 
@@ -67,17 +87,18 @@ def summed(amounts: Mapping[str, int], part: str) -> int:
 def unit_of(details: Mapping[str, int]) -> str:
     """Return the unit that the names of all types but ``total`` have in common, or tokens."""
     units = {_unit(name) for name in details if name != "total"}
-    return units.pop() if len(units) == 1 else "TOKENS"
+    return units.pop() if len(units) == 1 else _TOKENS
 
 
 def _unit(name: str) -> str:
     suffix = name.rpartition("_")[2].upper()
-    return suffix if suffix in _UNITS else "TOKENS"
+    return suffix if suffix in _UNITS else _TOKENS
 
 
-def legacy_usage(details: Mapping[str, int]) -> LegacyUsage:
+def legacy_usage(usage: Mapping[str, int], details: Mapping[str, int]) -> LegacyUsage:
+    """Return the older format of ``usage``, whose ``usage_details`` are ``details``."""
     return LegacyUsage(
-        unit=unit_of(details),
+        unit=unit_of(usage),
         input=summed(details, "input"),
         output=summed(details, "output"),
         total=details.get("total", 0),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from query_api.store.rows import StoredObservation
-from query_api.usage import usage_details
+from query_api.usage import with_total
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def call_tree(rows: Iterable[StoredObservation]) -> CallTree:
 
 
 def _node(row: StoredObservation) -> Node:
-    usage = usage_details(row.usage)
+    usage = with_total(row.usage)
     return Node(row, row.start_us, max(row.start_us, row.end_us), usage=usage)
 
 

@@ -177,6 +177,8 @@ async def test_usage_has_a_unit(
     found = (await api.client.get("/api/public/observations/o")).json()
     assert (found["unit"], found["usage"]["unit"]) == (unit, unit)
     assert (found["promptTokens"], found["completionTokens"], found["totalTokens"]) == counts
+    if unit != "TOKENS":
+        assert found["usageDetails"].keys() <= {"input", "output", "total"}
 
 
 async def test_a_long_status_message_is_returned_whole(api: Api) -> None:
