@@ -23,6 +23,12 @@ DONE_S: Final = Histogram(
 )
 PENDING: Final = Gauge("tracemill_jobs_pending", "Jobs that have not ended.", ["kind"])
 RUNNING: Final = Gauge("tracemill_jobs_running", "Running attempts.", ["kind"])
+OPEN_CIRCUITS: Final = Gauge(
+    "tracemill_jobs_open_circuits", "Targets that receive only probes.", ["kind"]
+)
+CIRCUIT_CHANGES: Final = Counter(
+    "tracemill_jobs_circuit_changes_total", "How often a circuit opened or closed.", ["kind", "to"]
+)
 EXHAUSTED: Final = Counter(
     "tracemill_jobs_exhausted_total", "Jobs whose retries all failed: dead letters.", ["kind"]
 )
@@ -57,6 +63,13 @@ class JobMetrics:
     def queued(self, pending: int, running: int) -> None:
         PENDING.labels(self._kind).set(pending)
         RUNNING.labels(self._kind).set(running)
+
+    def open_circuits(self, count: int) -> None:
+        OPEN_CIRCUITS.labels(self._kind).set(count)
+
+    def circuit_changed(self, to: str) -> None:
+        """Count a circuit that was ``opened`` or ``closed``."""
+        CIRCUIT_CHANGES.labels(self._kind, to).inc()
 
     def exhausted(self) -> None:
         EXHAUSTED.labels(self._kind).inc()

@@ -22,6 +22,7 @@ from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
 from streams.core.dead_letters.texts import describe_error
 from streams.core.jobs.book import JobBook, JobT
+from streams.core.jobs.circuits import Circuits
 from streams.core.jobs.queue import JobQueue
 from streams.core.jobs.state import Failed, JobState, Outcome, ended
 from streams.jobs.dead_letters import JobDeadLetters, is_transient
@@ -31,7 +32,11 @@ from tracemill.clock import now_us
 log = structlog.get_logger(__name__)
 
 HOUR_US: Final = 3_600_000_000
+SECOND_US: Final = 1_000_000
 IDLE_S: Final = 60.0
+_CIRCUIT_OPEN: Final = Failed(
+    "not attempted: the last attempts at this target failed (circuit open)", by_target=False
+)
 
 
 class JobRunner(Generic[JobT]):
@@ -55,6 +60,11 @@ class JobRunner(Generic[JobT]):
             self._limits.retry_schedule_s,
             age_max_us=self._limits.age_max_h * HOUR_US,
             memory_us=self._limits.memory_h * HOUR_US,
+            circuits=Circuits(
+                failures_max=self._limits.circuit_failures_max,
+                pause_us=int(self._limits.circuit_pause_s * SECOND_US),
+                pause_max_us=int(self._limits.circuit_pause_max_s * SECOND_US),
+            ),
         )
         self._source_log, self._state_log = (
             LogReader(
@@ -139,8 +149,10 @@ class JobRunner(Generic[JobT]):
         self._wake.set()
 
     def _start_attempts(self) -> None:
-        for job in self._book.start(now_us()):
-            task = asyncio.create_task(self._attempt(job), name=f"{self._kind.name} {job.id}")
+        for job, may_contact in self._book.start(now_us()):
+            task = asyncio.create_task(
+                self._attempt(job, may_contact), name=f"{self._kind.name} {job.id}"
+            )
             self._tasks.add(task)
             task.add_done_callback(lambda _: self._wake.set())
         if self._queue.has_waiting:
@@ -149,8 +161,9 @@ class JobRunner(Generic[JobT]):
             if self._queue.is_limited_by_target:
                 self._metrics.limit_reached("attempts_per_target_max")
         self._metrics.queued(len(self._queue), self._queue.running)
+        self._metrics.open_circuits(self._book.circuits.open)
 
-    async def _attempt(self, job: JobT) -> None:
+    async def _attempt(self, job: JobT, may_contact: bool) -> None:
         """Attempt a job and write its state; a job that raises becomes a dead letter.
 
         Raises:
@@ -159,7 +172,7 @@ class JobRunner(Generic[JobT]):
         kept: JobState | None = None
         try:
             try:
-                after = await self._attempted(job)
+                after = await self._attempted(job, may_contact)
                 await self._keep(job.id, after)
             except Exception as error:
                 if is_transient(error):
@@ -170,12 +183,16 @@ class JobRunner(Generic[JobT]):
         finally:
             self._book.finish(job, kept)
 
-    async def _attempted(self, job: JobT) -> JobState:
+    async def _attempted(self, job: JobT, may_contact: bool) -> JobState:
         """1. Attempt the job. 2. If all retries have failed, write its dead letter."""
         began_s = time.monotonic()
-        outcome = await self._outcome_of(job)
+        outcome = await self._outcome_of(job) if may_contact else _CIRCUIT_OPEN
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
         ended_us = now_us()
+        circuit = self._book.judge(job, outcome, ended_us)
+        if circuit:
+            self._metrics.circuit_changed(circuit)
+            log.warning("circuit_changed", to=circuit, kind=self._kind.name, target=job.target)
         jitter = random.uniform(0, self._limits.retry_jitter)  # noqa: S311  # spreads load only
         after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
@@ -225,7 +242,7 @@ class JobRunner(Generic[JobT]):
 
     async def _until_due(self) -> None:
         """Wait until the next job is due, a job is queued, or an attempt ends."""
-        next_us = self._queue.next_us()
+        next_us = self._book.next_us()
         pause_s = IDLE_S if next_us is None else min(IDLE_S, (next_us - now_us()) / 1e6)
         try:
             async with asyncio.timeout(max(pause_s, 0.0)):

@@ -24,6 +24,13 @@ class JobSettings(BaseModel):
     attempts_max: int = Field(256, ge=1)
     """Concurrent attempts in total; further ones wait. A project may start an attempt only while
     its running attempts are fewer than the free ones."""
+    circuit_failures_max: int = Field(0, ge=0)
+    """Failed attempts in a row after which the circuit of a target opens: then only one attempt at
+    a time, the probe, contacts it, until one succeeds. 0: it never opens."""
+    circuit_pause_s: float = Field(5.0, gt=0)
+    """Pause before the first probe; each failed probe doubles it."""
+    circuit_pause_max_s: float = Field(60.0, gt=0)
+    """Maximum pause between two probes of a target."""
     age_max_h: float = Field(24 * 7, gt=0)
     """Time since its creation after which a job that was never attempted is not started."""
     memory_h: float = Field(24 * 14, gt=0)

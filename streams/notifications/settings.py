@@ -44,6 +44,14 @@ class NotifierSettings(BaseSettings):
     attempts_max: int = Field(256, ge=1)
     """Concurrent attempts in total; further ones wait. A project may start an attempt only while
     its running attempts are fewer than the free ones."""
+    circuit_failures_max: int = Field(5, ge=0)
+    """Failed attempts in a row after which the circuit of a webhook opens. Deliveries then fail
+    without contacting it, except for one at a time, the probe. A successful probe closes the
+    circuit, and everything that waits is delivered at once. 0: it never opens."""
+    circuit_pause_s: float = Field(5.0, gt=0)
+    """Pause before the first probe; each failed probe doubles it."""
+    circuit_pause_max_s: float = Field(60.0, gt=0)
+    """Maximum pause between two probes of a webhook."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
     """Maximum age of an alert whose delivery is started. The limit is counted once per subscribed
     webhook."""
@@ -68,6 +76,9 @@ class NotifierSettings(BaseSettings):
             attempt_timeout_s=self.attempt_timeout_s + DISABLE_TIMEOUT_S,
             attempts_per_target_max=self.attempts_per_endpoint_max,
             attempts_max=self.attempts_max,
+            circuit_failures_max=self.circuit_failures_max,
+            circuit_pause_s=self.circuit_pause_s,
+            circuit_pause_max_s=self.circuit_pause_max_s,
             age_max_h=self.alert_age_max_h,
             memory_h=self.delivery_memory_h,
             sweep_interval_s=self.sweep_interval_s,

@@ -1,5 +1,8 @@
 """Workers die between any two effects: each job is done once or dead, and its attempts are counted.
 
+Jobs with the same order key never overtake each other. Targets fail for a time, so that their
+circuits open and close.
+
 An attempt is followed by its dead letter, if it was the last, and by its state; a crash between the
 attempt and its state repeats the attempt, and nothing else does.
 """
@@ -8,12 +11,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
 
 from streams.core.jobs.book import Job, JobBook
+from streams.core.jobs.circuits import Circuits
 from streams.core.jobs.queue import JobQueue
 from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Succeeded
 from tests.simulation.fresh_seeds import fresh_seeds
@@ -42,6 +46,9 @@ class World:
     succeeded: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     now_us: int = 10**15
+    circuit_failures_max: int = 0
+    down: set[str] = field(default_factory=set)
+    contacts: Counter[str] = field(default_factory=Counter)
 
     def may_crash(self) -> None:
         if self.rng.random() < self.crash_rate:
@@ -57,11 +64,13 @@ class World:
         for _ in range(self.rng.randint(1, 5)):
             if self.source and self.rng.random() < 0.3:
                 again = self.rng.choice(self.source)
-                self.source.append(Job(again.id, again.target, again.project_id, self.now_us))
+                self.source.append(replace(again, created_us=self.now_us))
             else:
                 target = f"t{self.rng.randint(0, 4)}"
                 job_id = f"j{len(self.source)}"
-                self.source.append(Job(job_id, target, f"p{target}", self.now_us))
+                key = f"{target}/{self.rng.randint(0, 2)}" if self.rng.random() < 0.6 else ""
+                job = Job(job_id, target, f"p{target}", self.now_us, order_key=key)
+                self.source.append(job)
 
 
 class Worker:
@@ -74,11 +83,16 @@ class Worker:
             SCHEDULE_S,
             age_max_us=10**15,
             memory_us=10**15,
+            circuits=Circuits(
+                failures_max=world.circuit_failures_max,
+                pause_us=SECOND_US,
+                pause_max_us=3 * SECOND_US,
+            ),
         )
         for job_id, value in world.states:
             self.book.load_state(job_id, msgspec.json.decode(value, type=JobState))
         self.read_to = 0
-        self.running: list[Job] = []
+        self.running: list[tuple[Job, bool]] = []
         self.read_source()
 
     def read_source(self) -> None:
@@ -86,21 +100,34 @@ class Worker:
         self.read_to = len(self.world.source)
 
     def start(self) -> None:
-        self.running += self.book.start(self.world.now_us)
-        at = Counter(job.target for job in self.running)
+        for job, may_contact in self.book.start(self.world.now_us):
+            self.running.append((job, may_contact))
+            earlier = self.world.source[: self.world.source.index(job)]
+            assert not any(
+                each.order_key == job.order_key and self.is_pending(each)
+                for each in (earlier if job.order_key else ())
+            ), "a job overtakes an earlier one"
+        at = Counter(job.target for job, _ in self.running)
         assert len(self.running) <= RUNNING
         assert all(count <= PER_TARGET for count in at.values())
-        assert len({job.id for job in self.running}) == len(self.running)
+        assert len({job.id for job, _ in self.running}) == len(self.running)
+
+    def is_pending(self, job: Job) -> bool:
+        return self.book.state_of(job).status == "pending"
 
     def end_one(self) -> None:
         """1. Attempt. 2. Write the dead letter if it was the last. 3. Keep the state."""
         if not self.running:
             return
         world, rng = self.world, self.world.rng
-        job = self.running.pop(rng.randrange(len(self.running)))
+        job, may_contact = self.running.pop(rng.randrange(len(self.running)))
         world.may_crash()
-        outcome = self.outcome()
-        if not isinstance(outcome, Dropped):
+        outcome = self.outcome(job) if may_contact else Failed("open", by_target=False)
+        world.contacts[job.target] += may_contact
+        before = self.book.state_of(job)
+        self.book.judge(job, outcome, world.now_us)
+        counts = self.book.after(job, outcome, world.now_us, 0).attempts > before.attempts
+        if counts:
             world.attempts[job.id] += 1
             world.uncounted[job.id] += 1
         world.succeeded[job.id] += isinstance(outcome, Succeeded)
@@ -110,12 +137,14 @@ class Worker:
             world.dead_letters[job.id] += 1
             world.may_crash()
         world.states.append((job.id, msgspec.json.encode(after)))
-        if not isinstance(outcome, Dropped):
+        if counts:
             world.uncounted[job.id] -= 1
         world.may_crash()
         self.book.finish(job, after)
 
-    def outcome(self) -> Outcome:
+    def outcome(self, job: Job) -> Outcome:
+        if job.target in self.world.down:
+            return Failed("down")
         drawn = self.world.rng.random()
         if drawn < 0.4:
             return Succeeded("fine")
@@ -124,6 +153,8 @@ class Worker:
     def act(self) -> None:
         world, rng = self.world, self.world.rng
         action = rng.randrange(6)
+        if rng.random() < 0.1:
+            world.down ^= {f"t{rng.randint(0, 4)}"}
         if action == 0:
             world.write_jobs()
         elif action == 1:
@@ -137,6 +168,7 @@ class Worker:
 
     def finish(self) -> None:
         self.read_source()
+        self.world.down.clear()
         while len(self.book.queue):
             self.start()
             while self.running:
@@ -148,6 +180,7 @@ class Worker:
 def test_each_job_ends_and_only_a_lost_state_repeats_an_attempt(seed: int) -> None:
     rng = random.Random(seed)
     world = World(rng, crash_rate=rng.choice([0.0, 0.02, 0.1, 0.3]))
+    world.circuit_failures_max = rng.choice([0, 1, 3])
     world.write_jobs()
     for _ in range(rng.randint(1, 30)):
         try:

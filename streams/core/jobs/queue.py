@@ -84,6 +84,32 @@ class JobQueue:
         if target not in self._jobs_of_target:
             del self._owners[target]
 
+    def has_jobs(self, target: str) -> bool:
+        """Return whether a target has queued or running jobs."""
+        return target in self._jobs_of_target
+
+    def has_due(self, target: str) -> bool:
+        """Return whether due jobs of a target wait for capacity."""
+        return target in self._due
+
+    def pull(self, target: str) -> str | None:
+        """Make the earliest job of a target due, and return it; None if none is waiting."""
+        earliest = min((each for each in self._waiting if each[2] == target), default=None)
+        if earliest is None:
+            return None
+        self._waiting.remove(earliest)
+        heapq.heapify(self._waiting)
+        self._due.setdefault(target, deque()).append(earliest[1])
+        return earliest[1]
+
+    def expedite(self, target: str) -> None:
+        """Make all jobs of a target due, in order of their times."""
+        found = sorted(each for each in self._waiting if each[2] == target)
+        if found:
+            self._waiting = [each for each in self._waiting if each[2] != target]
+            heapq.heapify(self._waiting)
+            self._due.setdefault(target, deque()).extend(job_id for _, job_id, _ in found)
+
     def next_us(self) -> int | None:
         """Return the earliest time of jobs that are not due yet; None if there are none."""
         return self._waiting[0][0] if self._waiting else None

@@ -44,6 +44,16 @@ class Failed:
     detail: str
     retry_after_s: float = 0.0
     """Pause requested by the target; it can lengthen the scheduled pause, but not shorten it."""
+    by_target: bool = True
+    """Whether the target caused the failure, so that it counts for its circuit breaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The attempt was not made, or is to be made again; the job remains, at its first attempt."""
+
+    detail: str
+    until_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Dropped:
     detail: str
 
 
-Outcome = Succeeded | Failed | Dropped
+Outcome = Succeeded | Failed | Postponed | Dropped
 
 
 def ended(state: JobState, status: Status, now_us: int, detail: str = "") -> JobState:
@@ -99,6 +109,11 @@ def failed(
     )
 
 
+def probed(state: JobState, now_us: int, detail: str) -> JobState:
+    """Return the state after a failed attempt that was made early; it does not count."""
+    return msgspec.structs.replace(state, updated_us=now_us, detail=detail[:DETAIL_MAX_CHARS])
+
+
 def after_attempt(
     state: JobState,
     outcome: Outcome,
@@ -112,6 +127,9 @@ def after_attempt(
         return ended(state, "done", now_us, outcome.detail)
     if isinstance(outcome, Dropped):
         return ended(state, "dropped", now_us, outcome.detail)
+    if isinstance(outcome, Postponed):
+        postponed = probed(state, now_us, outcome.detail)
+        return msgspec.structs.replace(postponed, attempts=0, next_attempt_us=outcome.until_us)
     return failed(
         state,
         now_us,

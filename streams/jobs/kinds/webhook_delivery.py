@@ -94,7 +94,10 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
             return Dropped("the webhook is deleted or disabled")
         event_type = self.context.event_types.get(job.alert.event)
         if event_type is None:  # written by a newer version, which can deliver it
-            return Failed(f"this version of tracemill does not support the event {job.alert.event}")
+            return Failed(
+                f"this version of tracemill does not support the event {job.alert.event}",
+                by_target=False,
+            )
         body = event_type.webhook_body(job.alert)
         with webhook_metrics.ATTEMPT_S.time():
             result = await self._sender.attempt(webhook, job.alert.id, body)
@@ -194,4 +197,5 @@ def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterato
                     project_id=alert.project_id,
                     created_us=alert.created_us,
                     alert=alert,
+                    order_key=f"{webhook.id}/{alert.rule_id}/{alert.episode}",
                 )

@@ -76,6 +76,20 @@ async def test_a_receiver_that_was_down_gets_everything_once_it_is_up(pipeline, 
         await until(all_of_them)
 
 
+async def test_alerts_of_an_episode_arrive_in_order_even_if_the_first_one_fails(pipeline, until):
+    async with receiving(lambda number: status(500) if number < 4 else OK) as receiver:
+        await pipeline.put_webhook(receiver.url)
+        for number in range(3):
+            await pipeline.put_alert(f"alert_{number}")
+        pipeline.start_worker(**FAST)
+
+        async def all_of_them():
+            return len(set(receiver.ids)) == 3
+
+        await until(all_of_them)
+    assert receiver.ids == ["alert_0"] * 4 + ["alert_1", "alert_2"]
+
+
 async def test_a_dead_receiver_delays_no_other(pipeline, until):
     async with receiving(lambda _: None) as dead, receiving() as alive:
         await pipeline.put_webhook(dead.url, id="dead")
