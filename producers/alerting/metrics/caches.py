@@ -1,0 +1,21 @@
+"""Hits of caches of applications."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from producers.alerting.metric import Metric
+
+METRICS: Final = (
+    Metric(
+        name="cache_hit_ratio",
+        about="Share of look-ups that an application's exact or semantic cache answered, from 0 to"
+        " 1.",
+        unit="ratio",
+        aggregate="share",
+        of=("cache_exact", "cache_semantic"),
+        per=("cache_exact", "cache_semantic", "cache_miss"),
+        highest=Decimal(1),
+    ),
+)

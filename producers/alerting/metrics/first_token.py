@@ -1,0 +1,9 @@
+"""Time to the first token of streaming calls, in seconds. The bins count microseconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.alerting.distributions import distribution
+
+METRICS: Final = distribution("ttft", "time to the first token", "s", "ttft_bins")

@@ -1,0 +1,18 @@
+"""Silence: no observations arrive."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.alerting.metric import Metric
+
+METRICS: Final = (
+    Metric(
+        name="silence",
+        about="Seconds since the last observation. The threshold is by default the window.",
+        unit="s",
+        aggregate="silence",
+        sources=("windows", "spend"),
+        of=("observations",),
+    ),
+)

@@ -1,0 +1,11 @@
+"""``alert.firing``: a group of an alert rule met its condition for long enough."""
+
+from __future__ import annotations
+
+from producers.notifications.rule_change import RuleEvent
+
+
+class AlertFiring(RuleEvent):
+    """The event type; it is repeated at the rule's ``renotify_interval``."""
+
+    name = "alert.firing"

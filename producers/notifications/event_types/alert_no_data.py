@@ -1,0 +1,11 @@
+"""``alert.no_data``: a group of an alert rule has no data, and the rule reports that."""
+
+from __future__ import annotations
+
+from producers.notifications.rule_change import RuleEvent
+
+
+class AlertNoData(RuleEvent):
+    """The event type."""
+
+    name = "alert.no_data"

@@ -1,0 +1,11 @@
+"""``alert.resolved``: a firing group of an alert rule has recovered."""
+
+from __future__ import annotations
+
+from producers.notifications.rule_change import RuleEvent
+
+
+class AlertResolved(RuleEvent):
+    """The event type."""
+
+    name = "alert.resolved"

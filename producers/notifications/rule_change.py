@@ -1,0 +1,142 @@
+"""The payload of the events of alert rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from producers.alerting.registry import METRICS
+from producers.notifications.alert import Alert
+from producers.notifications.event_type import EventType, iso_time
+
+
+class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of the state of one group of an alert rule."""
+
+    metric: str
+    group: dict[str, str] = {}
+    """Values of the dimensions of ``group_by``."""
+    comparison: str
+    window_start_us: int
+    window_end_us: int
+    exemplars: tuple[str, ...] = ()
+    """Ids of the last traces that contributed to the value, at most 10."""
+    annotations: dict[str, str] = {}
+    """The rendered templates."""
+    reason: str = ""
+    """Why the state changed, in plain words."""
+    sequence: int = 0
+    """Number of the alert in its episode; a repeated notification has a higher one."""
+    rule_version: int = 1
+    delivered: bool = True
+    """False: the alert is only recorded, because the rule runs in shadow, or because it is
+    silenced, inhibited or acknowledged."""
+    not_delivered_reason: str = ""
+    """``shadow``, ``silenced``, ``inhibited`` or ``acknowledged``."""
+    test: bool = False
+    """Whether the alert was requested to test notifications."""
+
+
+class RuleAlertOut(msgspec.Struct, kw_only=True):
+    """An alert of a rule in ``/v1/alerts``."""
+
+    id: str
+    """Also the ``webhook-id`` of its deliveries."""
+    type: str
+    rule_id: str
+    rule_name: str
+    rule_version: int
+    episode_id: str
+    state: str
+    severity: str
+    labels: dict[str, str]
+    group: dict[str, str]
+    metric: str
+    comparison: str
+    value: float | str | None
+    """A decimal string for US dollars, otherwise a number; null without data."""
+    threshold: float | str | None
+    window_start: str
+    window_end: str
+    exemplars: list[str]
+    """Ids of the last traces that contributed to the value."""
+    annotations: dict[str, str]
+    reason: str
+    delivered: bool
+    not_delivered_reason: str | None
+    test: bool
+    created_at: str
+
+
+class RuleEvent(EventType[RuleChange]):
+    """Base of the types of events of alert rules, whose alerts have the same shape."""
+
+    payload = RuleChange
+    shape = RuleAlertOut
+
+    def webhook_data(self, alert: Alert, payload: RuleChange) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "rule_id": alert.rule_id,
+            "rule_name": alert.name,
+            "rule_version": payload.rule_version,
+            "alert_id": alert.id,
+            "episode_id": alert.episode,
+            "state": alert.state,
+            "severity": alert.severity,
+            "labels": alert.labels,
+            "group": payload.group,
+            "metric": payload.metric,
+            "comparison": payload.comparison,
+            "value": amount_of(payload.metric, alert.value),
+            "threshold": amount_of(payload.metric, alert.limit),
+            "window_start": iso_time(payload.window_start_us),
+            "window_end": iso_time(payload.window_end_us),
+            "exemplars": payload.exemplars,
+            "annotations": payload.annotations,
+            "reason": payload.reason,
+            "sequence": payload.sequence,
+            "test": payload.test,
+        }
+
+    def shown(self, alert: Alert) -> RuleAlertOut:
+        """Return the alert as ``/v1/alerts`` lists it."""
+        payload = self.payload_of(alert)
+        return RuleAlertOut(
+            id=alert.id,
+            type=alert.event,
+            rule_id=alert.rule_id,
+            rule_name=alert.name,
+            rule_version=payload.rule_version,
+            episode_id=alert.episode,
+            state=alert.state,
+            severity=alert.severity,
+            labels=alert.labels,
+            group=payload.group,
+            metric=payload.metric,
+            comparison=payload.comparison,
+            value=amount_of(payload.metric, alert.value),
+            threshold=amount_of(payload.metric, alert.limit),
+            window_start=iso_time(payload.window_start_us),
+            window_end=iso_time(payload.window_end_us),
+            exemplars=list(payload.exemplars),
+            annotations=payload.annotations,
+            reason=payload.reason,
+            delivered=payload.delivered,
+            not_delivered_reason=payload.not_delivered_reason or None,
+            test=payload.test,
+            created_at=iso_time(alert.created_us),
+        )
+
+
+def amount_of(metric: str, value: Decimal | None) -> Any:
+    """Return a value of a metric for JSON: US dollars as a decimal string, others as a number."""
+    if value is None:
+        return None
+    known = METRICS.get(metric)
+    if known is not None and known.unit == "USD":
+        return format(value, "f")
+    return float(value)
