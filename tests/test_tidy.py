@@ -17,6 +17,7 @@ CALLED_FROM_OUTSIDE = {
     "_create_directories": "faust",
     "on_start": "faust",
     "capture_signals": "uvicorn",
+    "call_binop": "jinja2",
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
     "ROW_OF_TABLE": "tests",
 }

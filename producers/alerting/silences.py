@@ -12,6 +12,8 @@ from producers.control.kinds.silence import WEEKDAYS, Matcher, Recurring, Silenc
 from producers.control.periods import zone_of
 from producers.model_patterns import ModelPattern
 
+__all__ = ["is_active", "is_silenced", "labels_of", "matches"]
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from producers.control.record import Microseconds, ProjectRecord
 
+__all__ = ["Acknowledgement"]
+
 
 class Acknowledgement(ProjectRecord):
     """An acknowledgement of one episode. While it exists, the episode is not notified again."""

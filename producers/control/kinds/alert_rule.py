@@ -28,7 +28,6 @@ Calendar = Literal["", "day", "week", "month"]
 Earlier = Literal["", "hour", "day", "week"]
 DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$")]
 Seconds = Annotated[int, Field(ge=0, le=HOLD_MAX_S)]
-LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 LabelValue = Annotated[str, Field(max_length=LABEL_CHARS_MAX)]
 
 
@@ -87,8 +86,8 @@ class AlertRule(ProjectRecord):
     no_data: NoData = "ok"
     """What a group without data is: not firing, ``alert.no_data``, or in its last state."""
     severity: Severity = "warning"
-    labels: dict[LabelName, LabelValue] = Field({}, max_length=LABELS_MAX)
-    annotations: dict[LabelName, str] = Field({}, max_length=LABELS_MAX)
+    labels: dict[str, LabelValue] = Field({}, max_length=LABELS_MAX)
+    annotations: dict[str, str] = Field({}, max_length=LABELS_MAX)
     """Templates (``producers.alerting.templates``) by name."""
     inhibited_by: tuple[str, ...] = Field((), max_length=LABELS_MAX)
     """Names of labels (``producers.alerting.silences.labels_of``). While a group of another rule

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from producers.notifications.rule_change import RuleEvent
 
+__all__ = ["AlertFiring"]
+
 
 class AlertFiring(RuleEvent):
     """The event type; it is repeated at the rule's ``renotify_interval``."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from producers.notifications.rule_change import RuleEvent
 
+__all__ = ["AlertNoData"]
+
 
 class AlertNoData(RuleEvent):
     """The event type."""

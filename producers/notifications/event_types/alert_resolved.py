@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from producers.notifications.rule_change import RuleEvent
 
+__all__ = ["AlertResolved"]
+
 
 class AlertResolved(RuleEvent):
     """The event type."""

@@ -1,0 +1,1 @@
+"""Bodies and shapes of alert rules, silences and alerts."""

@@ -1,0 +1,51 @@
+"""Define examples of ``/v1/alert-rules`` for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+RULE_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "Slow first token",
+    "metric": "p95_ttft",
+    "filter": {"environment": ["production"]},
+    "group_by": ["model"],
+    "comparison": ">",
+    "threshold": 2.5,
+    "window": "5m",
+    "for": "1m",
+    "severity": "critical",
+    "labels": {"team": "search"},
+    "annotations": {"summary": "{{ group.model }}: p95 TTFT is {{ value|round(2) }} s"},
+}
+RULE_EXAMPLE: Final[dict[str, Any]] = RULE_REQUEST_EXAMPLE | {
+    "id": "rule_5d0c1f6e9a7b4d2e8f3a6b1c",
+    "description": "",
+    "enabled": True,
+    "shadow": False,
+    "recovery_threshold": None,
+    "time_zone": "UTC",
+    "min_count": 0,
+    "keep_firing_for": "0s",
+    "renotify_interval": "0s",
+    "no_data": "ok",
+    "inhibited_by": [],
+    "compare_with": None,
+    "anomaly": None,
+    "unit": "s",
+    "version": 1,
+    "created_at": "2026-11-21T11:58:12.604Z",
+    "updated_at": "2026-11-21T11:58:12.604Z",
+    "fault": None,
+}
+METRICS_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "name": "p95_ttft",
+            "description": "Percentile 95 of the time to the first token.",
+            "unit": "s",
+            "dimensions": ["model", "environment", "name"],
+            "filters": [],
+            "only_grows": False,
+        }
+    ]
+}
