@@ -199,6 +199,7 @@ class AlertRuleBody(Body):
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
+    schema["examples"] = [{"enabled": False}]
     for field in schema["properties"].values():
         field.pop("default", None)
 

@@ -40,6 +40,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 BODIES: dict[str, Any] = {
     "/v1/prices": {"name": THEIRS, "match": THEIRS, "usd_per_million": {"input": "1"}},
     "/v1/budgets": {"name": THEIRS, "period": "day", "limit_usd": "1"},
+    "/v1/alert-rules": {"name": THEIRS, "metric": "cost", "threshold": 1, "window": "1d"},
     "/v1/webhooks": {
         "url": f"https://93.184.216.34/{THEIRS}",
         "events": ["budget.threshold_crossed"],
@@ -142,7 +143,7 @@ def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
 
 async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
     parts = [value if part.startswith("{") else part for part in path.split("/")]
-    created_at = path.partition("/{")[0] if method == "put" else path
+    created_at = path.partition("/{")[0] if method in ("put", "patch") else path
     given = BODIES_WITH_IDS.get(path, BODIES.get(created_at, {"id": THEIRS}))
     body = json.loads(json.dumps(given).replace(THEIRS, value))
     content = {} if method in ("get", "delete") else {"json": body}

@@ -17,9 +17,11 @@ from clickhouse.rows import (
     WindowRow,
 )
 from deploy.price_explanations import BilledPrices
+from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.price import Price
 from producers.control.kinds.webhook import Webhook
+from producers.control.record import ProjectRecord
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
@@ -30,6 +32,7 @@ EMPTY_SKETCH = (
 SECRET = {PROJECT: "theirs-alone", OTHER: "nobody-elses"}
 BUDGET = {"period": "day", "limit_usd": "1"}
 PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
+RULE = {"metric": "cost", "threshold": 1, "window": "1d"}
 WEBHOOK = {"events": ["budget.threshold_crossed"]}
 
 
@@ -75,6 +78,7 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
         for client, mark in ((api.client, SECRET[PROJECT]), (api.other, SECRET[OTHER])):
             for path, body in (
                 ("/v1/budgets", BUDGET | {"name": mark}),
+                ("/v1/alert-rules", RULE | {"name": mark}),
                 ("/v1/prices", PRICE | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
@@ -90,6 +94,7 @@ def every_get_path() -> list[str]:
 
 
 SAY_NOTHING_OF_ROWS = {
+    "/v1/alert-metrics",
     "/api/public/health",
     "/api/public/ready",
     "/api/public/projects",
@@ -105,10 +110,16 @@ RANGE = {
 
 
 def filled(path: str, api: Api, project_id: str) -> str:
-    budget = next(b.id for b in api.control.view[Budget].values() if b.project_id == project_id)
-    webhook = next(w.id for w in api.control.view[Webhook].values() if w.project_id == project_id)
-    price = next(p.id for p in api.control.view[Price].values() if p.project_id == project_id)
-    records = {"budget_id": budget, "webhook_id": webhook, "price_id": price, "model_id": price}
+    def of_kind(record: type[ProjectRecord] | type[Price]) -> str:
+        return next(iter(api.control.view.in_project(record, project_id)))
+
+    records = {
+        "alert_rule_id": of_kind(AlertRule),
+        "budget_id": of_kind(Budget),
+        "webhook_id": of_kind(Webhook),
+        "price_id": of_kind(Price),
+        "model_id": of_kind(Price),
+    }
     for name, value in (ID_OF | records).items():
         path = path.replace(f"{{{name}}}", value)
     return path
