@@ -303,6 +303,48 @@ class AlertStateRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     row_version: int
 
 
+class BudgetStateRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """The state of a group of a budget limit in one period; a record of ``budget-states`` has one.
+
+    Key: project, budget, limit, period start, group. The key of its record is
+    ``streams.core.budgets.states.state_key``.
+    """
+
+    project_id: str
+    budget_id: str
+    limit_name: str = ""
+    """Empty if the budget has a single limit."""
+    period: str
+    """``hour``, ``day``, ``week``, ``month``, ``total``, or ``rolling_`` with a number of hours or
+    days, such as ``rolling_24h``."""
+    period_start_us: int
+    """0 for a rolling period and for ``total``, which have one state."""
+    period_end_us: int
+    """End, exclusive; ``producers.control.periods.FOREVER_US`` if there is none."""
+    group: str
+    """JSON object of the group's dimensions and values, sorted by name, without spaces; ``{}`` if
+    the budget has no ``group_by``. Empty for the row that describes the evaluation of the whole
+    limit; only the alerting stage reads that row."""
+    tier: str = ""
+    """Tier whose limit applies; empty if the limit has no tiers."""
+    spent_pico: int = 0
+    limit_pico: int = 0
+    """0: no limit applies to the group."""
+    crossed: tuple[str, ...] = ()
+    """Thresholds that the spend has reached, as decimal strings, ascending."""
+    incomplete: int = 0
+    """Whether spend from before the evaluation began may be missing, so that ``spent_pico`` is a
+    lower bound."""
+    trace_id: str = ""
+    """Trace of the last change."""
+    evaluation: str = ""
+    """JSON of what the evaluation continues from after a restart."""
+    input_offset: int = -1
+    """Offset of the last record of ``deltas`` that the row contains."""
+    updated_us: int
+    row_version: int
+
+
 class DeadLetterRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Input that could not be processed. Key: project, day, id."""
 

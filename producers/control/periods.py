@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Period = Literal["day", "month"]
 
+FOREVER_US: Final = 7_258_118_400_000_000
+"""End of periods without an end: the year 2200."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
