@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clickhouse.state_rows import AlertStateRow as AlertStateRow
-from clickhouse.state_rows import BudgetStateRow as BudgetStateRow
+from clickhouse.state_rows import AlertStateRow as AlertStateRow  # noqa: PLC0414  exported
+from clickhouse.state_rows import BudgetStateRow as BudgetStateRow  # noqa: PLC0414
 from producers.dimensions.dimension import Dimension, as_is
 from producers.dimensions.registry import REGISTRY
 
